@@ -1,0 +1,24 @@
+"""Installs ssl_tf: `pip install -c constraints.txt -e .`"""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="ssl_tf",
+    version="0.1.0",
+    description="Self-supervised pre-training in TensorFlow: MA-SSRL, BYOL and their evaluation",
+    packages=find_packages(include=["ssl_tf", "ssl_tf.*"]),
+    package_data={"ssl_tf.views": ["tables/*.json"]},
+    python_requires=">=3.11,<3.12",
+    # TensorFlow 2.15 is the newest on which addons and keras-cv work beside it; the exact set that
+    # was tested stands in constraints.txt.
+    install_requires=[
+        "tensorflow~=2.15.0",
+        "tensorflow-addons~=0.23.0",
+        "tensorflow-datasets~=4.9.4",
+        "keras-cv~=0.9.0",
+        "absl-py",
+        "numpy<2",
+        "pillow",
+    ],
+    extras_require={"test": ["pytest", "scikit-learn", "scipy"]},
+)

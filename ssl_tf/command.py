@@ -1,0 +1,35 @@
+"""How every entry point starts and how it fails: one line, no traceback, a documented exit code."""
+
+import os
+import sys
+from typing import Any, Callable, Sequence
+
+from absl import logging
+
+from ssl_tf import flagfiles
+from ssl_tf.errors import EXIT_FAILURE, UserError
+
+
+def run(
+    main: Callable[[Any], None], settings_class: type, arguments: Sequence[str] | None = None
+) -> None:
+    """Parses the command line, calls `main(settings)` and exits.
+
+    Exit codes: 0 done, 1 a failure told in one line, 2 wrong flags, 130 interrupted. Flags are
+    checked before TensorFlow is imported, so a slip in a flag costs no waiting.
+    """
+    # TensorFlow's own start-up notes would bury the one line a user has to read.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.set_verbosity(logging.ERROR)
+    try:
+        settings = flagfiles.parse(sys.argv[1:] if arguments is None else arguments, settings_class)
+        main(settings)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_FAILURE)

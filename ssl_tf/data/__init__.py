@@ -1,0 +1,1 @@
+"""Where records come from, in which order, and how encoded images become batches."""

@@ -1,0 +1,116 @@
+"""What every source of records offers, and the sources with random access."""
+
+import abc
+import copy
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data import order
+from ssl_tf.errors import SettingsError
+
+
+class Source(abc.ABC):
+    """A set of examples that can be read in canonical order or in a reproducible shuffle.
+
+    A record is a dict of tensors: "id" (string), "image" (string, encoded bytes), "label" (int64)
+    and "boxes" (float32 [n, 4] of ymin, xmin, ymax, xmax in [0, 1]). What the data lacks is
+    absent. "index" (int64) is the identity of the example in this source, 0..size-1, the same in
+    every order.
+
+    Attributes:
+      name: how messages call the source, for example "cifar10:train".
+      size: number of examples.
+      num_classes: number of classes, None without labels.
+      class_names: names of the classes, empty where there are none.
+    """
+
+    def __init__(self, name: str, size: int, num_classes: int | None = None,
+                 class_names: tuple[str, ...] = ()):
+        self.name = name
+        self.size = size
+        self.num_classes = num_classes
+        self.class_names = class_names
+
+    @abc.abstractmethod
+    def sequence(self) -> tf.data.Dataset:
+        """Returns every example once, in canonical order: records with "index"."""
+
+    @abc.abstractmethod
+    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
+        """Returns the records at the positions start..stop-1 of a shuffled run.
+
+        Each epoch of `size` positions visits every example once, in an order that is a function of
+        (seed, epoch) alone. Records carry "index", "counter" (position in the run) and "epoch"
+        (counter // size), all int64.
+        """
+
+    def hold_out(self, count: int) -> tuple["Source", "Source"]:
+        """Returns (rest, held): `count` evenly spaced examples apart from all others.
+
+        Example r is held when (r * count) % size < count; both parts number their examples anew,
+        in the same canonical order.
+
+        Raises:
+          SettingsError: unless 0 < count < size.
+        """
+        if not 0 < count < self.size:
+            raise SettingsError(
+                f"cannot hold {count} examples out of the {self.size} of {self.name}: "
+                f"hold out between 1 and {self.size - 1}")
+        held = (np.arange(self.size, dtype=np.int64) * count) % self.size < count
+        rest_part, held_part = self._subset(~held), self._subset(held)
+        rest_part.name = f"{self.name} without {count} held out"
+        held_part.name = f"{self.name}, {count} held out"
+        return rest_part, held_part
+
+    def verify(self) -> None:
+        """Reads the stored data through and raises UserError where it is damaged.
+
+        For the moment after a read has failed in the middle of a run; sources whose damage can
+        only show as unreadable images have nothing to do here.
+        """
+
+    @abc.abstractmethod
+    def _subset(self, keep: np.ndarray) -> "Source":
+        """Returns the examples whose index is True in the bool [size] array."""
+
+
+class IndexedSource(Source):
+    """A source whose examples can be read one by one, in any order.
+
+    Subclasses give `_record(row)`; a subset is a table of rows.
+    """
+
+    _rows: np.ndarray | None = None
+
+    @abc.abstractmethod
+    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the record of an int64 scalar row, in graph mode."""
+
+    def sequence(self) -> tf.data.Dataset:
+        return tf.data.Dataset.range(self.size).map(
+            self._example(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
+        example = self._example()
+
+        def at(counter: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {**example(order.shuffled_index(counter, self.size, seed)),
+                    "counter": counter, "epoch": counter // self.size}
+
+        return tf.data.Dataset.range(start, stop).map(
+            at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _example(self):
+        if self._rows is None:
+            return lambda index: {**self._record(index), "index": index}
+        rows = tf.constant(self._rows)
+        return lambda index: {**self._record(tf.gather(rows, index)), "index": index}
+
+    def _subset(self, keep: np.ndarray) -> "IndexedSource":
+        part = copy.copy(self)
+        rows = np.arange(self.size, dtype=np.int64) if self._rows is None else self._rows
+        part._rows = rows[keep]
+        part.size = len(part._rows)
+        return part

@@ -1,0 +1,142 @@
+"""From encoded bytes to pixels, without letting one bad file end a run."""
+
+import sys
+import threading
+
+import tensorflow as tf
+
+from ssl_tf.errors import UserError
+
+# What stands in for an unreadable image until its place in the batch is filled: large enough for
+# any crop.
+_STAND_IN = (64, 64, 3)
+_LISTED = 10
+
+
+class UnreadableImages:
+    """Counts the distinct images that could not be decoded and ends the run beyond a limit.
+
+    Shared by the threads of all input pipelines of a run.
+    """
+
+    def __init__(self, limit: int):
+        """Args:
+
+          limit: how many distinct images may be unreadable (--max_bad_images).
+        """
+        self.limit = limit
+        self._ids: dict[str, None] = {}
+        self._error: UserError | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def count(self) -> int:
+        """Number of distinct unreadable images so far."""
+        return len(self._ids)
+
+    def add(self, identity: bytes) -> None:
+        """Counts an image, warns on stderr when it is new.
+
+        Raises:
+          UserError: more than `limit` images are unreadable.
+        """
+        name = identity.decode("utf-8", errors="backslashreplace")
+        with self._lock:
+            if name not in self._ids:
+                self._ids[name] = None
+                self._warn(name)
+            if self.count > self.limit:
+                self._fail(f"{self.count} images cannot be decoded (the first: "
+                           f"{self._first(3)}), more than "
+                           f"--max_bad_images={self.limit}: mend or remove them, or raise the flag")
+
+    def refuse_batch(self) -> None:
+        """Ends the run because not one image of a batch could be decoded.
+
+        Raises:
+          UserError: always.
+        """
+        with self._lock:
+            self._fail(f"no image of a whole batch can be decoded ({self.count} so far, the first: "
+                       f"{self._first(3)}): check the data and --max_bad_images")
+
+    def check(self) -> None:
+        """Raises the UserError that ended a pipeline; TensorFlow reports it as an error of its own.
+
+        Raises:
+          UserError: `add` or `refuse_batch` has ended the run.
+        """
+        if self._error is not None:
+            raise self._error
+
+    def summary(self) -> str:
+        """Returns the count and the first names, to stand at the end of a line; empty when none."""
+        if not self._ids:
+            return ""
+        more = ", ..." if self.count > _LISTED else ""
+        return f"; {self.count} unreadable images: {self._first(_LISTED)}{more}"
+
+    def _first(self, count: int) -> str:
+        return ", ".join(list(self._ids)[:count])
+
+    def _warn(self, name: str) -> None:
+        if self.count <= _LISTED:
+            print(f"warning: cannot decode {name}, another image takes its place", file=sys.stderr)
+        elif self.count == _LISTED + 1:
+            print("warning: further unreadable images are counted, not listed", file=sys.stderr)
+
+    def _fail(self, message: str) -> None:
+        self._error = self._error or UserError(message)
+        raise self._error
+
+
+def decode(record: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[str, tf.Tensor]:
+    """Returns the record with decoded pixels and "readable", in graph mode.
+
+    JPEG (CMYK too), PNG, BMP and the first frame of a GIF become 3 channels: grey is repeated,
+    transparency dropped (the stored colour stays), 16 bit cut to the upper 8.
+
+    Args:
+      record: holds "id" and "image" (encoded bytes), string scalars.
+      unreadable: is told the id of an image that cannot be decoded.
+
+    Returns:
+      The record with "image" uint8 [H, W, 3] and "readable" bool scalar; an unreadable image is
+      black.
+    """
+    def stand_in() -> tf.Tensor:
+        def note(identity: bytes) -> bool:
+            unreadable.add(identity)
+            return False
+
+        noted = tf.numpy_function(note, [record["id"]], tf.bool)
+        with tf.control_dependencies([noted]):
+            return tf.zeros(_STAND_IN, tf.uint8)
+
+    image, readable = attempt(pixels, record["image"], tf.zeros([0, 0, 3], tf.uint8))
+    image = tf.cond(readable, lambda: image, stand_in)
+    image.set_shape([None, None, 3])
+    return {**record, "image": image, "readable": readable}
+
+
+def pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns the uint8 [H, W, 3] image of encoded bytes; fails where they are no image."""
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def read_file(path: tf.Tensor) -> tf.Tensor:
+    """Returns the bytes of a file, empty (which no decoder accepts) where it cannot be read."""
+    return attempt(tf.io.read_file, path, tf.constant(b""))[0]
+
+
+def attempt(function, argument: tf.Tensor, otherwise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns (function(argument), True), or (otherwise, False) where the function fails.
+
+    A graph has no exceptions; a data set can drop its failed elements. So the call is a data set
+    of one element, followed by the alternative, of which the first that is left is taken.
+    """
+    tried = tf.data.Dataset.from_tensors(argument).map(lambda value: (function(value), True))
+    fallback = tf.data.Dataset.from_tensors((otherwise, False))
+    return tried.ignore_errors().concatenate(fallback).take(1).get_single_element()

@@ -1,0 +1,61 @@
+"""From settings to sources: what to learn from, what to look at, what to report on."""
+
+from ssl_tf.data.sources import Source, open_source
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.settings import DataSettings
+
+
+def open_split(data: DataSettings, split: str) -> Source:
+    """The source of the settings at one split.
+
+    Raises:
+        UserError: it does not exist or cannot be read.
+    """
+    return open_source(
+        dataset=data.dataset,
+        data_dir=data.data_dir,
+        split=split,
+        image_folder=data.image_folder,
+        tfrecord=data.tfrecord,
+        scenes=data.scenes,
+        scene_size=data.scene_size,
+        shuffle_mib=data.shuffle_mib,
+    )
+
+
+def open_training_source(data: DataSettings) -> tuple[Source, Source | None]:
+    """The images to learn from, and those held out of them (None without --holdout).
+
+    Raises:
+        UserError: there is no such source, or it has not as many images as expected.
+    """
+    source = open_split(data, data.split)
+    if data.num_images and source.size != data.num_images:
+        raise UserError(
+            f"{source.name} has {source.size} images, not the --num_images={data.num_images} of this "
+            "recipe; correct the flag or complete the data"
+        )
+    if not data.holdout:
+        return source, None
+    if data.holdout >= source.size:
+        raise SettingsError(
+            f"--holdout={data.holdout}: {source.name} has {source.size} images; hold out fewer"
+        )
+    return source.hold_out(data.holdout)
+
+
+def open_held_out(data: DataSettings, split: str) -> Source | None:
+    """The split asked for; else test or validation, where there is one; else None.
+
+    Raises:
+        UserError: a split was asked for and does not exist.
+    """
+    if split:
+        return open_split(data, split)
+    if data.dataset:
+        for name in ("test", "validation"):
+            try:
+                return open_split(data, name)
+            except UserError:
+                continue
+    return None

@@ -1,0 +1,109 @@
+"""From a source to batches: decode, view, batch, and no hole where an image was unreadable."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from ssl_tf.data import decoding
+from ssl_tf.data.base import Source
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.order import example_seed
+from ssl_tf.views.evaluation import evaluation_crop
+
+Tensors = dict[str, tf.Tensor]
+
+# Batches are large: two in reserve hide the input's jitter, more would only take memory.
+_BATCHES_AHEAD = 2
+
+
+def training_batches(source: Source, recipe: Callable[[tf.Tensor, tf.Tensor], Tensors], *,
+                     seed: int, batch_size: int, start_step: int, stop_step: int,
+                     unreadable: UnreadableImages) -> tf.data.Dataset:
+    """Returns the batches of the steps start_step..stop_step-1, a pure function of (seed, step).
+
+    Args:
+      source: where the records come from.
+      recipe: `recipe(image, seed)` with a uint8 [H, W, 3] image and an int64 [2] seed returns the
+        views, a dict of tensors (or tuples of them) of fixed shapes.
+      seed: seed of the run: order and augmentation.
+      batch_size: examples in a batch, over all replicas.
+      start_step: first step.
+      stop_step: step after the last.
+      unreadable: is told of every image that cannot be decoded; a neighbour in the batch takes its
+        place. Ends the run beyond its limit, or when a whole batch is unreadable.
+
+    Returns:
+      A data set of what the recipe returns, with a leading dimension batch_size.
+    """
+    def view(record: Tensors) -> tuple[Tensors, tf.Tensor]:
+        record = decoding.decode(record, unreadable)
+        seeds = example_seed(seed, record["epoch"], record["index"])
+        return recipe(record["image"], seeds), record["readable"]
+
+    def fill(views: Tensors, readable: tf.Tensor) -> Tensors:
+        return _filled(views, readable, unreadable)
+
+    records = source.stream(seed, start_step * batch_size, stop_step * batch_size)
+    batches = (records
+               .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+               .batch(batch_size, drop_remainder=True)
+               .map(fill)
+               .prefetch(_BATCHES_AHEAD))
+    return _deterministic(batches)
+
+
+def evaluation_batches(source: Source, image_size: int, batch_size: int, *,
+                       unreadable: UnreadableImages) -> tf.data.Dataset:
+    """Returns every readable example once, in canonical order.
+
+    Args:
+      source: where the records come from.
+      image_size: side of the images, in pixels.
+      batch_size: examples in a batch; the last one may be smaller.
+      unreadable: is told of every image that cannot be decoded; such images are left out.
+
+    Returns:
+      A data set of dicts: "image" uint8 [B, image_size, image_size, 3] (`evaluation_crop`),
+      "index" int64 [B] and, where the source has labels, "label" int64 [B].
+    """
+    def view(record: Tensors) -> Tensors:
+        record = decoding.decode(record, unreadable)
+        kept = {key: record[key] for key in ("index", "label", "readable") if key in record}
+        return {"image": evaluation_crop(record["image"], image_size), **kept}
+
+    def without_mark(example: Tensors) -> Tensors:
+        return {key: value for key, value in example.items() if key != "readable"}
+
+    batches = (source.sequence()
+               .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+               .filter(lambda example: example["readable"])
+               .map(without_mark)
+               .batch(batch_size)
+               .prefetch(_BATCHES_AHEAD))
+    return _deterministic(batches)
+
+
+def _filled(views: Tensors, readable: tf.Tensor, unreadable: UnreadableImages) -> Tensors:
+    """Returns the batch with each unreadable place filled by the next readable one (cyclic)."""
+    def refuse(good: tf.Tensor) -> tf.Tensor:
+        def raising(_) -> int:
+            unreadable.refuse_batch()
+
+        return tf.numpy_function(raising, [good], tf.int64)
+
+    def fill() -> Tensors:
+        good = tf.where(readable)[:, 0]
+        count = tf.size(good)
+        good = tf.cond(count > 0, lambda: good, lambda: refuse(good))
+        places = tf.range(tf.size(readable, out_type=tf.int64))
+        chosen = tf.gather(good, tf.searchsorted(good, places) % count)
+        return tf.nest.map_structure(
+            lambda view: tf.ensure_shape(tf.gather(view, chosen), view.shape), views)
+
+    return tf.cond(tf.reduce_all(readable), lambda: views, fill)
+
+
+def _deterministic(batches: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    return batches.with_options(options)

@@ -1,0 +1,194 @@
+"""Data sets prepared by TensorFlow Datasets, read without their code and without the network."""
+
+import os
+
+import tensorflow as tf
+
+from ssl_tf.data.records import RecordSource, Shard
+from ssl_tf.errors import SettingsError, UserError
+
+_ID_FEATURES = ("id", "image/id", "image_id", "image/filename", "file_name", "filename")
+_INFO = "dataset_info.json"
+# Length, its checksum and the data's checksum, around each record of a TFRecord file.
+_FRAME_BYTES = 16
+
+
+class PreparedDataset(RecordSource):
+    """A split of a prepared TFDS data set, found under `<data_dir>/<name>[/<config>]/<version>`.
+
+    Image, label and boxes are found by the type of the features.
+    """
+
+    def __init__(self, dataset: str, data_dir: str, split: str, shuffle_mib: int):
+        """Args:
+
+          dataset: `name`, `name/config`, either with `:version`; the newest version by default.
+          data_dir: root of prepared data sets; empty means TFDS_DATA_DIR or
+            ~/tensorflow_datasets.
+          split: a split, with slices where wanted: `train[:90%]`.
+          shuffle_mib: memory for the shuffle buffer, in MiB.
+
+        Raises:
+          UserError: the data set is not prepared there, damaged, or holds no image.
+          SettingsError: the split does not exist.
+        """
+        import tensorflow_datasets as tfds
+
+        root = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+        directory = _find(dataset, os.path.expanduser(root))
+        try:
+            info = tfds.builder_from_directory(directory).info
+        except Exception as error:  # whatever a damaged or newer description makes TFDS raise
+            raise UserError(f"--dataset={dataset}: TensorFlow Datasets cannot read {directory}: "
+                            f"{_first_line(error)}") from None
+        if info.file_format != tfds.core.FileFormat.TFRECORD:
+            raise UserError(f"--dataset={dataset}: {directory} is stored as "
+                            f"{info.file_format.value}; prepare it with --file_format=tfrecord")
+        instructions = _instructions(dataset, info, split)
+        self._choose_features(dataset, info.features)
+        label = self._label and info.features[self._label]
+        parts = _parts(info, {instruction.filename for instruction in instructions})
+        super().__init__(
+            f"{dataset}:{split}",
+            [Shard(file.filename, file.skip,
+                   file.take if file.take >= 0 else file.examples_in_shard - file.skip)
+             for file in instructions],
+            record_bytes=sum(part.num_bytes for part in parts)
+            / sum(part.num_examples for part in parts) + _FRAME_BYTES,
+            shuffle_mib=shuffle_mib,
+            num_classes=label.num_classes if label else None,
+            class_names=tuple(label.names) if label else ())
+        self._check_files(parts)
+
+    def _choose_features(self, dataset: str, features) -> None:
+        import tensorflow_datasets as tfds
+
+        def named(kind: type, preferred: str) -> str | None:
+            names = [name for name, feature in features.items() if type(feature) is kind]
+            return preferred if preferred in names else next(iter(names), None)
+
+        self._image = named(tfds.features.Image, "image")
+        if self._image is None:
+            raise UserError(f"--dataset={dataset} has no image feature; it has "
+                            f"{', '.join(features)}")
+        self._label = named(tfds.features.ClassLabel, "label")
+        self._boxes = _find_boxes(features)
+        self._id = next((name for name in _ID_FEATURES if name in features
+                         and features[name].shape == ()), None)
+        # Only what is needed: parsing the other features, masks say, would cost time.
+        needed = {name: features[name] for name in (self._image, self._label, self._id) if name}
+        if self._boxes:
+            name, key = self._boxes
+            inner = features[name].feature
+            needed[name] = tfds.features.Sequence({key: inner[key]} if key else inner)
+        self._features = tfds.features.FeaturesDict(needed)
+        self._decoders = {self._image: tfds.decode.SkipDecoding()}
+
+    def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = self._features.deserialize_example(serialized, decoders=self._decoders)
+        record = {"image": example[self._image]}
+        if self._id:
+            value = example[self._id]
+            record["id"] = value if value.dtype == tf.string else tf.strings.as_string(value)
+        else:
+            record["id"] = self._place(row)
+        if self._label:
+            record["label"] = tf.cast(example[self._label], tf.int64)
+        if self._boxes:
+            outer, inner = self._boxes
+            record["boxes"] = example[outer][inner] if inner else example[outer]
+        return record
+
+    def _check_files(self, parts: list) -> None:
+        """Raises UserError for missing files, and for damaged ones when sizes tell of damage."""
+        for part in parts:
+            stored = 0
+            for file in part.filepaths:
+                if not tf.io.gfile.exists(file):
+                    raise UserError(f"{file} of --dataset={self.name} is missing: prepare the "
+                                    "data set anew")
+                stored += tf.io.gfile.stat(file).length
+            if stored < part.num_bytes + _FRAME_BYTES * part.num_examples:
+                self.verify()
+
+
+def _find(dataset: str, root: str) -> str:
+    """Returns the directory of the newest prepared version of a data set.
+
+    Raises:
+      UserError: there is none; the message lists what is prepared.
+    """
+    import tensorflow_datasets as tfds
+
+    name, _, version = dataset.partition(":")
+    flag = f"--dataset={dataset}"
+    prepared = _prepared(root)
+    found = [path for path in prepared if path.startswith(f"{name}/")]
+    if not found:
+        have = ("; prepared there: " + ", ".join(
+            dict.fromkeys(path.rpartition("/")[0] for path in prepared))
+            if prepared else ", where no data set is prepared" if os.path.isdir(root)
+            else ", which does not exist")
+        raise UserError(f"{flag} is not prepared in {root}{have}; prepare it with `tfds build "
+                        f"{name} --data_dir={root}` or correct --data_dir")
+    configs = dict.fromkeys(path.rpartition("/")[0] for path in found)
+    if len(configs) > 1:
+        raise UserError(f"{flag} has several configurations, name one: {', '.join(configs)}")
+    versions = [path.rpartition("/")[2] for path in found]
+    if version and version not in versions:
+        raise UserError(f"{flag}: prepared in {root} are the versions {', '.join(versions)}")
+    newest = version or max(versions, key=lambda text: tuple(map(int, text.split("."))))
+    return os.path.join(root, *next(iter(configs)).split("/"), newest)
+
+
+def _prepared(root: str) -> list[str]:
+    """Returns `name[/config]/version` of each data set prepared under a root, sorted."""
+    found = []
+    for pattern in (("*",) * 2, ("*",) * 3):
+        for path in tf.io.gfile.glob(os.path.join(root, *pattern, _INFO)):
+            relative = os.path.relpath(os.path.dirname(path), root)
+            parts = relative.split(os.sep)
+            if all(number.isdigit() for number in parts[-1].split(".")):
+                found.append("/".join(parts))
+    return sorted(found)
+
+
+def _instructions(dataset: str, info, split: str) -> list:
+    """Returns TFDS's file instructions of a split.
+
+    Raises:
+      SettingsError: the split cannot be read as one, does not exist, or is empty.
+    """
+    try:
+        instructions = [file for file in info.splits[split].file_instructions if file.take != 0]
+    except (KeyError, ValueError) as error:
+        raise SettingsError(f"--split={split}: {_first_line(error)} --dataset={dataset} has "
+                            f"the splits {', '.join(info.splits)}") from None
+    if not instructions:
+        raise SettingsError(f"--split={split} of --dataset={dataset} is empty")
+    return instructions
+
+
+def _parts(info, files: set[str]) -> list:
+    """Returns the whole splits that the files belong to."""
+    return [part for part in info.splits.values() if files & set(map(str, part.filepaths))]
+
+
+def _find_boxes(features) -> tuple[str, str | None] | None:
+    """Returns (feature, None) of a sequence of boxes, or (feature, key) of one inside records."""
+    import tensorflow_datasets as tfds
+
+    for name, feature in features.items():
+        inner = getattr(feature, "feature", None)
+        if isinstance(inner, tfds.features.BBoxFeature):
+            return name, None
+        if isinstance(inner, tfds.features.FeaturesDict):
+            for key, part in inner.items():
+                if isinstance(part, tfds.features.BBoxFeature):
+                    return name, key
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error.args[0] if error.args else error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

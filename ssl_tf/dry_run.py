@@ -1,0 +1,72 @@
+"""What a run would do, from its settings alone: no step is taken, nothing is written."""
+
+import tensorflow as tf
+
+from ssl_tf.data.opening import open_training_source
+from ssl_tf.errors import UserError
+from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.networks.resnet import activation_floats
+from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.checkpoints import checkpoint_bytes
+from ssl_tf.training.plan import make_plan
+from ssl_tf.training.strategy import make_strategy
+
+_GIB = 2**30
+
+
+def describe(settings: PretrainSettings) -> str:
+    """The plan of a run as text, one fact a line.
+
+    Where the data is not on this machine, --num_images stands in for it.
+
+    Raises:
+        UserError: neither the data nor --num_images is there.
+    """
+    optimization, views = settings.optimization, settings.views
+    try:
+        source, _ = open_training_source(settings.data)
+        name, images = source.name, source.size
+    except UserError as error:
+        if not settings.data.num_images:
+            raise
+        name, images = f"not opened ({error}); --num_images", settings.data.num_images
+        images -= settings.data.holdout
+    plan = make_plan(optimization, images)
+    strategy = make_strategy(settings.run.logical_cpus, optimization.batch_size)
+    replicas = strategy.num_replicas_in_sync
+    method = build_method(settings, plan.total_steps, synchronized=replicas > 1)
+    compile_method(method, optimization, plan)
+    saved = [v for network in method.networks.values() for v in network.variables]
+    saved += method.optimizer.variables
+    learned = sum(v.shape.num_elements() for v in method.learned_variables)
+    lines = [
+        f"images            {images} ({name})",
+        f"views             {len(views.strategies)} of {views.image_size} px: "
+        f"{', '.join(views.strategies)}; crop {views.crop_law}; pairs {len(views.pairs)}",
+        f"steps             {plan.total_steps} of batch {plan.batch_size} "
+        f"({optimization.epochs:g} epochs)",
+        f"warm-up           {plan.warmup_steps} steps",
+        f"learning rate     {plan.learning_rate:g} at its peak "
+        f"({optimization.base_learning_rate:g} x {plan.batch_size} / 256), {optimization.optimizer}",
+        f"parameters        {learned:,} learned, {method.encoder.count_params():,} of them and their "
+        "statistics in the encoder",
+        f"checkpoint        {checkpoint_bytes(saved) / 2**20:.0f} MiB, "
+        f"{settings.run.keep_checkpoints} kept",
+        f"replicas here     {replicas}",
+    ]
+    state = checkpoint_bytes(saved) + checkpoint_bytes(method.learned_variables)
+    per_image = _activation_bytes(method, settings)
+    for count in sorted({1, 8, replicas}):
+        share = optimization.batch_size / count
+        lines.append(
+            f"memory a replica  {(state + per_image * share) / _GIB:.1f} GiB on {count} "
+            f"({state / _GIB:.1f} variables and gradients, the rest activations; estimated)"
+        )
+    return "\n".join(lines)
+
+
+def _activation_bytes(method: tf.keras.Model, settings: PretrainSettings) -> float:
+    """Float32 bytes one image holds at the peak of a step: every view kept for the gradients of the
+    online encoder, one view of the target in passing."""
+    views = len({view for pair in settings.views.pairs for view in pair})
+    return 4.0 * activation_floats(method.encoder, settings.views.image_size) * views

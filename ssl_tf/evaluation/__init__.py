@@ -1,0 +1,1 @@
+"""What a representation is worth: numbers from an encoder's features."""

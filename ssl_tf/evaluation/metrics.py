@@ -1,0 +1,87 @@
+"""Numbers about predictions, and about the health of embeddings; NumPy, float64."""
+
+import math
+
+import numpy as np
+
+
+def l2_normalized(x: np.ndarray) -> np.ndarray:
+    """Rows of [N, D] at length 1, float64; a row of zeros stays."""
+    x = np.asarray(x, np.float64)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
+    """Share of rows whose label is among the k largest scores, in [0, 1].
+
+    Of equal scores the lower class comes first, so that constant scores give chance and not 1;
+    a label whose score is NaN is missed.
+
+    Args:
+        scores: [N, C] real.
+        labels: [N] integer in [0, C).
+        k: at least 1; all classes, where there are fewer.
+    """
+    scores = np.asarray(scores)
+    labels = np.asarray(labels)
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    is_lower_class = np.arange(scores.shape[1]) < labels[:, None]
+    # "Not smaller" in place of "larger": every class is then ahead of a NaN.
+    is_ahead = np.where(is_lower_class, ~(scores < own), ~(scores <= own))
+    return float(np.mean(is_ahead.sum(axis=1) < min(k, scores.shape[1])))
+
+
+def mean_per_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over the classes present in `labels` of the share of their examples told right.
+
+    The metric of the unbalanced transfer sets (BYOL Table 10). predictions, labels: [N] integer.
+    """
+    predictions = np.asarray(predictions)
+    labels = np.asarray(labels)
+    return float(np.mean([np.mean(predictions[labels == c] == c) for c in np.unique(labels)]))
+
+
+def embedding_std(z: np.ndarray) -> float:
+    """Standard deviation over the batch of l2-normalized embeddings, averaged over dimensions.
+
+    About 1 / sqrt(D) for spread out embeddings, 0 for collapsed ones (SimSiam 4.1). z: [N, D].
+    """
+    return float(np.mean(np.std(l2_normalized(z), axis=0)))
+
+
+def rankme(features: np.ndarray, epsilon: float = 1e-7) -> float:
+    """Effective rank: exp of the entropy of the normalized singular values, in [1, min(N, D)].
+
+    RankMe (Garrido et al. 2023, Eq. 1): p = singular values / their sum + epsilon. The features
+    are taken as they are, neither centred nor normalized. features: [N, D].
+    """
+    singular = np.linalg.svd(np.asarray(features, np.float64), compute_uv=False)
+    p = singular / max(singular.sum(), np.finfo(np.float64).tiny) + epsilon
+    return float(np.exp(-np.sum(p * np.log(p))))
+
+
+def alignment(x: np.ndarray, y: np.ndarray, alpha: float = 2.0) -> float:
+    """Mean of |x - y|^alpha over positive pairs, l2-normalized; 0 is perfect (Wang & Isola 2020).
+
+    x, y: [N, D], row by row two views of one image.
+    """
+    distance = np.linalg.norm(l2_normalized(x) - l2_normalized(y), axis=1)
+    return float(np.mean(distance**alpha))
+
+
+def uniformity(x: np.ndarray, t: float = 2.0) -> float:
+    """Log of the mean of exp(-t |a - b|^2) over all pairs of distinct rows, l2-normalized.
+
+    Wang & Isola 2020; 0 for collapsed embeddings, near -2 t for spread out ones. Holds an N x N
+    table. x: [N, D], N at least 2.
+
+    Raises:
+        ValueError: for fewer than two rows.
+    """
+    x = l2_normalized(x)
+    count = len(x)
+    if count < 2:
+        raise ValueError("uniformity needs two embeddings or more")
+    potential = np.exp(-t * np.maximum(2 - 2 * (x @ x.T), 0))
+    np.fill_diagonal(potential, 0)
+    return math.log(potential.sum() / (count * (count - 1)))

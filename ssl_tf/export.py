@@ -1,0 +1,34 @@
+"""Exports an encoder: `python -m ssl_tf.export --checkpoint=RUN --output=DIR`."""
+
+import sys
+from pathlib import Path
+
+from ssl_tf import command
+from ssl_tf.settings import ExportSettings
+
+
+def main(settings: ExportSettings) -> None:
+    """Writes the SavedModel of a run's newest checkpoint."""
+    from ssl_tf.exporters.saved_model import export_encoder
+    from ssl_tf.methods.restoring import load_encoder
+
+    run = Path(settings.checkpoint)
+    encoder, trained, step = load_encoder(run)
+    output = Path(settings.output) if settings.output else run / "export"
+    facts = {
+        "method": trained.model.method,
+        "depth": trained.model.depth,
+        "width": trained.model.width,
+        "stem": trained.model.stem,
+        "step": step,
+    }
+    difference = export_encoder(encoder, trained.views.image_size, output, facts)
+    print(
+        f"exported step {step} of {run} to {output}: {encoder.output_shape[-1]} features, signatures "
+        f"images and encoded, largest difference after loading {difference:.1g}",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main, ExportSettings)

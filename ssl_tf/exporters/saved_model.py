@@ -1,0 +1,102 @@
+"""The encoder as a SavedModel that needs nothing but TensorFlow."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.networks.normalization import MEAN, STD, normalize_images
+from ssl_tf.training.run_directory import write_json
+from ssl_tf.views.evaluation import evaluation_crop
+
+
+class ExportedEncoder(tf.Module):
+    """The two ways into an encoder.
+
+    `images`: float32 [N, H, W, 3], normalized by MEAN and STD, any size -> {"features": [N, D]}.
+    `encoded`: string [N], JPEG, PNG, BMP or GIF bytes -> the same, after the decoding, resizing,
+    centre crop and normalization of the evaluation.
+    """
+
+    def __init__(self, encoder: tf.keras.Model, image_size: int):
+        super().__init__(name="encoder")
+        self.encoder = encoder
+        self._image_size = image_size
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
+    def images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"features": self.encoder(images, training=False)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
+    def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        def prepare(one: tf.Tensor) -> tf.Tensor:
+            image = tf.io.decode_image(one, channels=3, expand_animations=False)
+            return evaluation_crop(image, self._image_size)
+
+        size = self._image_size
+        signature = tf.TensorSpec([size, size, 3], tf.uint8)
+        images = tf.map_fn(prepare, encoded, fn_output_signature=signature)
+        return self.images(normalize_images(images))
+
+
+def export_encoder(
+    encoder: tf.keras.Model, image_size: int, output: Path, facts: dict[str, str | int]
+) -> float:
+    """Writes the SavedModel and `export.json`, and checks it by loading it again.
+
+    Args:
+        encoder: normalized images to features.
+        image_size: side to which the `encoded` signature brings its images.
+        output: new directory; complete or absent.
+        facts: about the encoder, put into export.json.
+
+    Returns:
+        The largest difference between the loaded SavedModel's features and the encoder's.
+
+    Raises:
+        SettingsError: `output` exists.
+        UserError: the features differ by more than rounding.
+    """
+    if output.exists():
+        raise SettingsError(f"--output={output} exists; give a new directory")
+    temporary = output.with_name(output.name + ".writing")
+    shutil.rmtree(temporary, ignore_errors=True)
+    module = ExportedEncoder(encoder, image_size)
+    tf.saved_model.save(
+        module,
+        str(temporary),
+        signatures={"serving_default": module.images, "images": module.images, "encoded": module.encoded},
+    )
+    write_json(
+        temporary / "export.json",
+        {
+            **facts,
+            "image_size": image_size,
+            "mean": MEAN,
+            "std": STD,
+            "feature_dim": encoder.output_shape[-1],
+            "signatures": {
+                "images": "float32 [N, H, W, 3], (pixel / 255 - mean) / std",
+                "encoded": "string [N], encoded images",
+            },
+        },
+    )
+    difference = _difference(encoder, temporary, image_size)
+    if not difference < 1e-4:
+        raise UserError(
+            f"the SavedModel's features differ from the encoder's by {difference:.2g}; nothing exported"
+        )
+    temporary.rename(output)
+    return difference
+
+
+def _difference(encoder: tf.keras.Model, path: Path, image_size: int) -> float:
+    pixels = np.random.default_rng(0).integers(0, 256, [2, image_size, image_size, 3], np.uint8)
+    expected = encoder(normalize_images(pixels), training=False).numpy()
+    loaded = tf.saved_model.load(str(path))
+    images = loaded.signatures["images"](images=normalize_images(pixels))["features"].numpy()
+    encoded = tf.stack([tf.io.encode_png(image) for image in pixels])
+    decoded = loaded.signatures["encoded"](encoded=encoded)["features"].numpy()
+    return float(max(np.abs(images - expected).max(), np.abs(decoded - expected).max()))

@@ -1,0 +1,92 @@
+"""What every method is: a Keras model that turns views into losses.
+
+A method names its networks, gives `losses(views)` and says in `after_step` what follows the
+optimizer (the EMA of a target, a queue). Everything else, gradients, replicas, logs, is here.
+"""
+
+import tensorflow as tf
+
+
+class Method(tf.keras.Model):
+    """Base of all methods.
+
+    Subclasses set `encoder` (images to features, the network that is kept) and `chance_loss` (the
+    loss of independent random embeddings; None where there is none), and implement `losses`,
+    `learned_variables`, `networks` and, where something follows a step, `after_step`.
+    """
+
+    chance_loss: float | None = None
+    encoder: tf.keras.Model
+
+    @property
+    def networks(self) -> dict[str, tf.keras.Model]:
+        """All networks by name, as they stand in a checkpoint."""
+        raise NotImplementedError
+
+    @property
+    def learned_variables(self) -> list[tf.Variable]:
+        """The variables that the optimizer moves, in a fixed order."""
+        raise NotImplementedError
+
+    def losses(self, views: tuple[tf.Tensor, ...], training: bool) -> dict[str, tf.Tensor]:
+        """Losses of one batch.
+
+        Args:
+            views: V uint8 tensors [N, S, S, 3].
+            training: whether batch statistics are used and updated.
+
+        Returns:
+            name -> float32 [N], one number an example; the total is the sum over names.
+        """
+        raise NotImplementedError
+
+    def embed(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Features [N, D] and embeddings [N, E] of uint8 images [N, S, S, 3], for the monitors.
+
+        In inference mode: moving batch statistics, nothing is updated.
+        """
+        raise NotImplementedError
+
+    def after_step(self, step: tf.Tensor) -> None:
+        """Called in replica context once per optimizer step; `step` is the step just taken, from 0."""
+
+    def step_logs(self, step: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Further scalars to log at a step, equal on all replicas."""
+        return {}
+
+    def train_step(self, batch: dict[str, tuple[tf.Tensor, ...]]) -> dict[str, tf.Tensor]:
+        """One optimizer step on the global batch; returns its losses, averaged over all replicas."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            losses = self.losses(batch["views"], training=True)
+            # Each replica holds an equal share of the batch, so the mean over the global batch is
+            # the sum over replicas of (local mean / replicas); the optimizer sums gradients.
+            shares = {name: tf.reduce_mean(value) / replicas for name, value in losses.items()}
+            total = tf.add_n(list(shares.values()))
+        variables = self.learned_variables
+        gradients = tape.gradient(total, variables)
+        step = tf.identity(self.optimizer.iterations)
+        self.optimizer.apply_gradients(zip(gradients, variables))
+        self.after_step(step)
+        context = tf.distribute.get_replica_context()
+        shares = context.all_reduce(tf.distribute.ReduceOp.SUM, {"loss": total, **shares})
+        return {**shares, **self.step_logs(step)}
+
+
+def move_towards(targets: list[tf.Variable], online: list[tf.Variable], tau: tf.Tensor) -> None:
+    """target <- tau * target + (1 - tau) * online, on every replica; called in replica context.
+
+    Args:
+        targets, online: variables in the same order.
+        tau: float32 scalar, equal on all replicas.
+    """
+
+    def assign(target: tf.Variable, source: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:
+        decay = tf.cast(decay, target.dtype)
+        return target.assign(decay * target + (1 - decay) * source)
+
+    def on_all_replicas(strategy: tf.distribute.Strategy, decay: tf.Tensor) -> None:
+        for target, source in zip(targets, online):
+            strategy.extended.update(target, assign, args=(source, decay), group=False)
+
+    tf.distribute.get_replica_context().merge_call(on_all_replicas, args=(tau,))

@@ -1,0 +1,37 @@
+"""What a run left behind: its checkpoints, bound to a method or to an encoder alone."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from ssl_tf.errors import UserError
+from ssl_tf.methods.base import Method
+from ssl_tf.methods.registry import build_encoder
+from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.run_directory import read_settings
+
+CHECKPOINTS = "checkpoints"
+
+
+def run_checkpoints(directory: Path, method: Method, keep: int) -> Checkpoints:
+    """All that a run needs to go on: networks and optimizer."""
+    return Checkpoints(
+        directory / CHECKPOINTS, keep, optimizer=method.optimizer, **method.networks
+    )
+
+
+def load_encoder(directory: Path) -> tuple[tf.keras.Model, PretrainSettings, int]:
+    """The encoder of a run's newest checkpoint, the run's settings, and the checkpoint's step.
+
+    Raises:
+        UserError: the directory holds no run, or no checkpoint yet.
+    """
+    settings = read_settings(directory)
+    encoder = build_encoder(settings.model, settings.run.seed)
+    step = Checkpoints(directory / CHECKPOINTS, keep=1, encoder=encoder).restore_latest()
+    if step is None:
+        raise UserError(
+            f"{directory} has no checkpoint yet; the run writes its first after --checkpoint_every epochs"
+        )
+    return encoder, settings, step

@@ -1,0 +1,211 @@
+"""ResNet-18 to -200 (He et al. 2016), laid out as torchvision does it.
+
+Symmetric zero padding, stride in the 3x3 convolution of a bottleneck, a projection shortcut
+only where the shape changes, convolutions without bias. TensorFlow's SAME padding is lopsided
+at stride 2, and a shortcut in every first block is another network: with either, weights could
+not move between the frameworks.
+
+Layer names are torchvision's module names with `_` for `.`: `conv1`, `bn1`, `layer1_0_conv1`,
+`layer1_0_bn1`, `layer1_0_downsample_0` (convolution), `layer1_0_downsample_1` (normalization).
+"""
+
+import math
+
+import tensorflow as tf
+
+from ssl_tf.networks.initialization import layer_seed
+
+# Blocks of each stage, and whether they are bottlenecks.
+DEPTHS = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+    152: ((3, 8, 36, 3), True),
+    200: ((3, 24, 36, 3), True),
+}
+STEMS = ("imagenet", "small")
+STAGE_WIDTHS = (64, 128, 256, 512)
+BOTTLENECK_EXPANSION = 4
+
+# Name of the layer whose output is the last feature map, before pooling.
+SPATIAL_FEATURES = "spatial_features"
+
+
+def build_resnet(
+    depth: int,
+    width: float = 1.0,
+    stem: str = "imagenet",
+    zero_init_last_gamma: bool = True,
+    synchronized: bool = True,
+    seed: int = 0,
+    name: str = "encoder",
+) -> tf.keras.Model:
+    """ResNet without a classifier: images [N, H, W, 3] float -> pooled features [N, D].
+
+    Features are float32 also under a mixed precision policy (float64 under a float64 one);
+    D is `feature_dim(depth, width)`. The last map is `get_layer(SPATIAL_FEATURES).output`.
+
+    Args:
+        depth: 18, 34 (basic blocks), 50, 101, 152 or 200 (bottlenecks).
+        width: multiplier of every channel count, the stem and the output included, as SimCLR and
+            BYOL count "2x"; below 1 too.
+        stem: "imagenet" is 7x7 stride 2 and a 3x3 stride 2 max-pool; "small" is 3x3 stride 1 and no
+            pool, for images of about 32 pixels (SimCLR B.9).
+        zero_init_last_gamma: every block starts as its shortcut (Goyal et al. 2017).
+        synchronized: batch statistics over all replicas. On one replica False gives the same
+            outputs from the faster fused kernel, whose moving variance is the unbiased one of n
+            values, n / (n - 1) of the other (torch's convention).
+        seed: with the layers' names, all that the first weights depend on.
+        name: of the model; the weights do not depend on it.
+
+    Raises:
+        ValueError: for a depth, stem or width that does not exist.
+    """
+    _check(depth, width)
+    if stem not in STEMS:
+        raise ValueError(f"stem {stem!r}: one of {STEMS}")
+    blocks, is_bottleneck = DEPTHS[depth]
+    block = _bottleneck if is_bottleneck else _basic_block
+    layers = _Layers(seed, synchronized, zero_init_last_gamma)
+
+    images = tf.keras.Input((None, None, 3), name="images")
+    channels = _scaled(STAGE_WIDTHS[0], width)
+    kernel, stride = (7, 2) if stem == "imagenet" else (3, 1)
+    x = layers.conv_bn(images, channels, kernel, stride, "conv1", "bn1")
+    x = tf.keras.layers.ReLU(name="relu1")(x)
+    if stem == "imagenet":
+        # Zeros border the pool as minus infinity would: nothing here is below zero.
+        x = tf.keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
+        x = tf.keras.layers.MaxPooling2D(3, 2, name="pool1")(x)
+    for stage, count in enumerate(blocks):
+        for index in range(count):
+            is_last = stage == len(blocks) - 1 and index == count - 1
+            x = block(
+                layers,
+                x,
+                _scaled(STAGE_WIDTHS[stage], width),
+                stride=2 if stage > 0 and index == 0 else 1,
+                name=f"layer{stage + 1}_{index}",
+                output_name=SPATIAL_FEATURES if is_last else f"layer{stage + 1}_{index}_relu",
+            )
+    pooled = tf.keras.layers.GlobalAveragePooling2D(
+        name="pooled_features", dtype=tf.keras.mixed_precision.global_policy().variable_dtype
+    )(x)
+    return tf.keras.Model(images, pooled, name=name)
+
+
+def feature_dim(depth: int, width: float = 1.0) -> int:
+    """Length of the pooled features: 512 (depth 18, 34) or 2048, times the width."""
+    _check(depth, width)
+    expansion = BOTTLENECK_EXPANSION if DEPTHS[depth][1] else 1
+    return expansion * _scaled(STAGE_WIDTHS[-1], width)
+
+
+def activation_floats(model: tf.keras.Model, image_size: int) -> int:
+    """Numbers that backpropagation keeps for one square image, its own pixels not counted.
+
+    The inputs of convolutions and of batch normalizations: the outputs of convolutions, rectifiers,
+    paddings and pools. What a normalization or an addition gives is used once and freed.
+
+    Args:
+        model: a functional model of images, such as `build_resnet` gives.
+        image_size: side of the image in pixels.
+    """
+    freed = (
+        tf.keras.layers.InputLayer,
+        tf.keras.layers.BatchNormalization,
+        tf.keras.layers.Add,
+    )
+    outputs = [layer.output for layer in model.layers if not isinstance(layer, freed)]
+    shapes = tf.keras.Model(model.inputs, outputs).compute_output_shape(
+        (1, image_size, image_size, 3)
+    )
+    return sum(math.prod(shape) for shape in shapes)
+
+
+class _Layers:
+    """Makes the convolutions and normalizations of one encoder."""
+
+    def __init__(self, seed: int, synchronized: bool, zero_init_last_gamma: bool):
+        self.seed = seed
+        self.synchronized = synchronized
+        self.zero_init_last_gamma = zero_init_last_gamma
+
+    def conv_bn(
+        self,
+        x: tf.Tensor,
+        channels: int,
+        kernel: int,
+        stride: int,
+        conv_name: str,
+        bn_name: str,
+        is_last: bool = False,
+    ) -> tf.Tensor:
+        """Convolution padded by kernel // 2 on all sides, then batch normalization."""
+        padding = "valid"
+        if kernel > 1 and stride == 1:
+            padding = "same"  # symmetric for odd kernels at stride 1, and saves the padded copy
+        elif kernel > 1:
+            x = tf.keras.layers.ZeroPadding2D(kernel // 2, name=f"{conv_name}_pad")(x)
+        x = tf.keras.layers.Conv2D(
+            channels,
+            kernel,
+            stride,
+            padding=padding,
+            use_bias=False,
+            kernel_initializer=tf.keras.initializers.VarianceScaling(
+                2.0, "fan_out", "untruncated_normal", seed=layer_seed(self.seed, conv_name)
+            ),
+            name=conv_name,
+        )(x)
+        return tf.keras.layers.BatchNormalization(
+            momentum=0.9,
+            epsilon=1e-5,
+            gamma_initializer="zeros" if is_last and self.zero_init_last_gamma else "ones",
+            synchronized=self.synchronized,
+            name=bn_name,
+        )(x)
+
+    def shortcut(self, x: tf.Tensor, channels: int, stride: int, name: str) -> tf.Tensor:
+        """The input itself, or its projection where the shape changes."""
+        if stride == 1 and x.shape[-1] == channels:
+            return x
+        names = f"{name}_downsample_0", f"{name}_downsample_1"
+        return self.conv_bn(x, channels, 1, stride, *names)
+
+
+def _basic_block(
+    layers: _Layers, x: tf.Tensor, channels: int, stride: int, name: str, output_name: str
+) -> tf.Tensor:
+    shortcut = layers.shortcut(x, channels, stride, name)
+    x = layers.conv_bn(x, channels, 3, stride, f"{name}_conv1", f"{name}_bn1")
+    x = tf.keras.layers.ReLU(name=f"{name}_relu1")(x)
+    x = layers.conv_bn(x, channels, 3, 1, f"{name}_conv2", f"{name}_bn2", is_last=True)
+    x = tf.keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return tf.keras.layers.ReLU(name=output_name)(x)
+
+
+def _bottleneck(
+    layers: _Layers, x: tf.Tensor, channels: int, stride: int, name: str, output_name: str
+) -> tf.Tensor:
+    output = BOTTLENECK_EXPANSION * channels
+    shortcut = layers.shortcut(x, output, stride, name)
+    x = layers.conv_bn(x, channels, 1, 1, f"{name}_conv1", f"{name}_bn1")
+    x = tf.keras.layers.ReLU(name=f"{name}_relu1")(x)
+    x = layers.conv_bn(x, channels, 3, stride, f"{name}_conv2", f"{name}_bn2")
+    x = tf.keras.layers.ReLU(name=f"{name}_relu2")(x)
+    x = layers.conv_bn(x, output, 1, 1, f"{name}_conv3", f"{name}_bn3", is_last=True)
+    x = tf.keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return tf.keras.layers.ReLU(name=output_name)(x)
+
+
+def _scaled(channels: int, width: float) -> int:
+    return max(1, round(channels * width))
+
+
+def _check(depth: int, width: float) -> None:
+    if depth not in DEPTHS:
+        raise ValueError(f"depth {depth}: one of {tuple(DEPTHS)}")
+    if width <= 0:
+        raise ValueError(f"width {width}: must be above 0")

@@ -1,0 +1,252 @@
+"""Every flag of every stage, once, with its bounds; frozen after reading.
+
+The groups are shared between stages: a flag means the same wherever it stands.
+"""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.flagfiles import setting
+
+RECIPES = ("ma_ssrl", "byol", "simclr")
+CROPS = ("uniform", "inception", "byol", "full")
+STRATEGIES = (
+    "integrated",
+    "autoaugment",
+    "fast_autoaugment",
+    "randaugment",
+    "byol_t",
+    "byol_t_prime",
+    "simclr",
+    "ma_ssrl_simclr",
+    "plain",
+)
+SCENES = "scenes"
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    dataset: str = setting("", "A prepared TFDS data set (`cifar10`), or `scenes`, the built-in one.")
+    data_dir: str = setting("", "Where TFDS data sets lie; empty: TFDS_DATA_DIR or its default.", free=True)
+    split: str = setting("train", "TFDS split to learn from; slices such as train[:90%] work.")
+    image_folder: str = setting("", "A folder of images: flat and unlabelled, or one folder a class.")
+    tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")
+    num_images: int = setting(0, "Expected number of images; 0: whatever there is.", low=0)
+    scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
+    scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16)
+    holdout: int = setting(
+        0, "Images kept out of training for the monitors, where there is no other split.", low=0
+    )
+    shuffle_mib: int = setting(1024, "Memory for shuffling encoded records, in MiB.", low=1)
+    max_bad_images: int = setting(
+        10, "Unreadable images to skip and report before the run stops.", low=0, free=True
+    )
+
+    def __post_init__(self) -> None:
+        given = [f"--{n}" for n in ("dataset", "image_folder", "tfrecord") if getattr(self, n)]
+        if len(given) > 1:
+            raise SettingsError(f"{' and '.join(given)}: give one of them")
+        if not given:
+            raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewSettings:
+    recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=RECIPES)
+    image_size: int = setting(224, "Side of a view, in pixels.", low=8)
+    crop: str = setting("", "Crop law; empty: the recipe's own.", choices=("", *CROPS))
+    crop_ratio: tuple[float, ...] = setting(
+        (0.5, 1.0), "Uniform crop: smallest and largest ratio of the sides.", above=0, high=1
+    )
+    crop_area: tuple[float, ...] = setting(
+        (0.08, 1.0), "Inception and BYOL crop: smallest and largest area.", above=0, high=1
+    )
+    flip: float = setting(0.5, "Probability of a horizontal flip.", low=0, high=1)
+    view_strategies: tuple[str, ...] = setting(
+        (), "One strategy a view; empty: the recipe's own two.", choices=STRATEGIES
+    )
+    distinct_crops: int = setting(
+        0, "Crops an image: view v uses crop v mod this; 0: every view its own.", low=0
+    )
+    compared_pairs: str = setting("all", "Pairs of views compared: all, or a list such as 0:1,2:3.")
+    policy_set: str = setting(
+        "imagenet",
+        "Data on which the AutoAugment and Fast AutoAugment lists were searched.",
+        choices=("imagenet", "cifar10", "svhn"),
+    )
+    randaugment_ops: int = setting(2, "RandAugment N, operations a view.", low=1, high=3)
+    randaugment_magnitude: float = setting(9.0, "RandAugment M, on the level scale.", low=0)
+    level_scale: int = setting(10, "Level at which an operation is at full range: 10 or 30.")
+    posterize_solarize: str = setting(
+        "tf", "Meaning of their levels: tf, weaker with the level; pil, stronger.", choices=("tf", "pil")
+    )
+    jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0)
+
+    def __post_init__(self) -> None:
+        for name in ("crop_ratio", "crop_area"):
+            pair = getattr(self, name)
+            if len(pair) != 2 or pair[0] > pair[1]:
+                raise SettingsError(f"--{name}={pair}: give two numbers, the smaller one first")
+        if self.level_scale not in (10, 30):
+            raise SettingsError(f"--level_scale={self.level_scale}: choose 10 or 30")
+        if self.randaugment_magnitude > 30:
+            raise SettingsError(f"--randaugment_magnitude={self.randaugment_magnitude}: at most 30")
+        if self.distinct_crops > len(self.strategies):
+            raise SettingsError(
+                f"--distinct_crops={self.distinct_crops}: more crops than the {len(self.strategies)} views"
+            )
+        self.pairs  # a list that does not parse must fail here, not at the first step
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """One strategy a view, the recipe's own where the flag is empty."""
+        own = {
+            "ma_ssrl": ("integrated", "integrated"),
+            "byol": ("byol_t", "byol_t_prime"),
+            "simclr": ("simclr", "simclr"),
+        }
+        return self.view_strategies or own[self.recipe]
+
+    @property
+    def crop_law(self) -> str:
+        return self.crop or {"ma_ssrl": "uniform", "byol": "byol", "simclr": "inception"}[self.recipe]
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Unordered pairs of view indices whose loss is taken, in both directions each."""
+        views = len(self.strategies)
+        if self.compared_pairs == "all":
+            return tuple((a, b) for a in range(views) for b in range(a + 1, views))
+        try:
+            pairs = [tuple(int(v) for v in p.split(":")) for p in self.compared_pairs.split(",")]
+        except ValueError:
+            pairs = [()]
+        for pair in pairs:
+            if len(pair) != 2 or pair[0] == pair[1] or not all(0 <= v < views for v in pair):
+                raise SettingsError(
+                    f"--compared_pairs={self.compared_pairs}: expected `all` or pairs of two different "
+                    f"views 0 to {views - 1}, such as 0:1"
+                )
+        return tuple(pairs)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    method: str = setting("ma_ssrl", "What is learned.", choices=("ma_ssrl", "byol"))
+    depth: int = setting(50, "ResNet depth: 18, 34, 50, 101, 152 or 200.")
+    width: float = setting(1.0, "Multiplier of all channels, also below 1.", above=0)
+    stem: str = setting(
+        "imagenet", "7x7 stride 2 and pool, or 3x3 stride 1.", choices=("imagenet", "small")
+    )
+    projector_hidden: int = setting(4096, "Hidden units of projector and predictor.", low=1)
+    projection: int = setting(256, "Outputs of projector and predictor.", low=2)
+    tau: float = setting(0.99, "EMA decay of the target at the first step; ends at 1.", low=0, high=1)
+
+    def __post_init__(self) -> None:
+        if self.depth not in (18, 34, 50, 101, 152, 200):
+            raise SettingsError(f"--depth={self.depth}: choose 18, 34, 50, 101, 152 or 200")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizationSettings:
+    optimizer: str = setting("lars", "Optimizer.", choices=("lars", "sgd", "adamw"))
+    lars_variant: str = setting(
+        "byol", "Where the learning rate meets the momentum.", choices=("byol", "simclr")
+    )
+    base_learning_rate: float = setting(0.3, "Learning rate for a batch of 256, scaled linearly.", above=0)
+    batch_size: int = setting(2048, "Global batch, over all replicas.", low=2)
+    epochs: float = setting(300.0, "Passes over the images.", above=0)
+    warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0)
+    weight_decay: float = setting(1.5e-6, "Weight decay; biases and normalization excluded.", low=0)
+    momentum: float = setting(0.9, "Momentum.", low=0, high=1)
+    trust_coefficient: float = setting(1e-3, "LARS trust coefficient.", above=0)
+
+    def __post_init__(self) -> None:
+        if self.warmup_epochs > self.epochs:
+            raise SettingsError(
+                f"--warmup_epochs={self.warmup_epochs}: longer than the run, --epochs={self.epochs}"
+            )
+        if self.optimizer == "adamw" and self.base_learning_rate > 0.01:
+            raise SettingsError(
+                f"--base_learning_rate={self.base_learning_rate}: a LARS or SGD rate destroys an AdamW "
+                "run; give at most 0.01 with --optimizer=adamw"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class MonitorSettings:
+    monitor_split: str = setting(
+        "", "TFDS or scenes split for the monitors; empty: test or validation, where there is one.", free=True
+    )
+    monitor_every: float = setting(1.0, "Epochs between two looks at the representation.", above=0)
+    monitor_bank: int = setting(5000, "Labelled training images in the kNN bank.", low=1)
+    monitor_queries: int = setting(1000, "Held-out images the monitors look at.", low=8)
+    knn_k: int = setting(200, "Neighbours of the kNN monitor.", low=1)
+    knn_temperature: float = setting(0.1, "Temperature of the kNN weights.", above=0)
+    log_every: int = setting(50, "Steps between two lines of metrics.jsonl.", low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    run_dir: str = setting("runs/pretrain", "Everything the run writes goes here.", free=True)
+    seed: int = setting(0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1)
+    logical_cpus: int = setting(
+        0, "Split the CPU into this many replicas; 0: all GPUs, or one CPU.", low=0, free=True
+    )
+    checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
+    keep_checkpoints: int = setting(2, "Newest checkpoints to keep.", low=1, free=True)
+    dry_run: bool = setting(False, "Print what would happen, and leave.", free=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainSettings:
+    """`python -m ssl_tf.pretrain`."""
+
+    data: DataSettings
+    views: ViewSettings
+    model: ModelSettings
+    optimization: OptimizationSettings
+    monitor: MonitorSettings
+    run: RunSettings
+
+    def __post_init__(self) -> None:
+        if not self.views.pairs:
+            raise SettingsError("--view_strategies: views are compared in pairs, give two or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearSettings:
+    """`python -m ssl_tf.linear`."""
+
+    data: DataSettings
+    checkpoint: str = setting("", "Run directory whose encoder is probed.")
+    output: str = setting("", "JSON file for the result; empty: RUN/linear.json.")
+    test_split: str = setting("", "Split to report on; empty: test or validation, where there is one.")
+    augment: bool = setting(
+        False, "Random crop and flip while training; off: features are computed once and kept."
+    )
+    standardize: bool = setting(
+        True, "Features to zero mean and unit variance before the classifier, by its batches."
+    )
+    epochs: float = setting(50.0, "Epochs of the classifier.", above=0)
+    batch_size: int = setting(256, "Batch of the classifier.", low=2)
+    base_learning_rate: float = setting(0.1, "Learning rate for a batch of 256, scaled linearly.", above=0)
+    weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
+    random_baseline: bool = setting(True, "Probe the encoder the run started from beside it.")
+    seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        if not self.checkpoint:
+            raise SettingsError("--checkpoint: give the run directory whose encoder is to be probed")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportSettings:
+    """`python -m ssl_tf.export`."""
+
+    checkpoint: str = setting("", "Run directory whose encoder is exported.")
+    output: str = setting("", "New directory for the SavedModel; empty: RUN/export.")
+
+    def __post_init__(self) -> None:
+        if not self.checkpoint:
+            raise SettingsError("--checkpoint: give the run directory whose encoder is to be exported")

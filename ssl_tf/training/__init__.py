@@ -1,0 +1,1 @@
+"""How any method is trained: optimizers, schedules, devices, the loop."""

@@ -1,0 +1,197 @@
+"""Momentum SGD with the classic weight decay, LARS, and the choice by name."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+LARS_VARIANTS = ("byol", "simclr")
+
+Rate = float | tf.keras.optimizers.schedules.LearningRateSchedule
+
+
+@tf.keras.utils.register_keras_serializable("ssl_tf")
+class MomentumSGD(tf.keras.optimizers.Optimizer):
+    """SGD with momentum and coupled (L2) weight decay, as torch and optax have it.
+
+    g' = g + weight_decay w;  m = momentum m + g';  w -= learning_rate m,
+    with nesterov w -= learning_rate (g' + momentum m). Keras's own SGD takes the decay out of
+    the momentum and the learning rate into it.
+
+    Args:
+        learning_rate: number or schedule of the optimizer step.
+        momentum: decay of the momentum buffer.
+        weight_decay: L2 coefficient.
+        nesterov: look one momentum step ahead.
+        decay_rank_one: decay variables of rank 0 and 1 (biases, normalization) too.
+        name: of the optimizer.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        decay_rank_one: bool = False,
+        name: str = "MomentumSGD",
+    ):
+        # Told of a weight decay, the base class would decay a second time, by its own rule.
+        super().__init__(name, weight_decay=None, jit_compile=False)
+        self._learning_rate = self._build_learning_rate(learning_rate)
+        self.momentum = momentum
+        self.coupled_weight_decay = weight_decay
+        self.nesterov = nesterov
+        self.decay_rank_one = decay_rank_one
+
+    def build(self, var_list: Sequence[tf.Variable]) -> None:
+        super().build(var_list)
+        if getattr(self, "_built", False):
+            return
+        self._momentums = [self.add_variable_from_reference(v, "momentum") for v in var_list]
+        self._built = True
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        rate = tf.cast(self.learning_rate, variable.dtype)
+        self._descend(self._direction(gradient, variable), variable, 1.0, rate)
+
+    def get_config(self) -> dict:
+        return {
+            "name": self.name,
+            "learning_rate": self._serialize_hyperparameter(self._learning_rate),
+            "momentum": self.momentum,
+            "weight_decay": self.coupled_weight_decay,
+            "nesterov": self.nesterov,
+            "decay_rank_one": self.decay_rank_one,
+        }
+
+    def _direction(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
+        """What the momentum takes up: here the gradient of the loss with its L2 term."""
+        if variable.shape.rank > 1 or self.decay_rank_one:
+            return gradient + self.coupled_weight_decay * variable
+        return gradient
+
+    def _descend(
+        self,
+        direction: tf.Tensor,
+        variable: tf.Variable,
+        inner_rate: float | tf.Tensor,
+        outer_rate: float | tf.Tensor,
+    ) -> None:
+        """m = momentum m + inner_rate direction;  w -= outer_rate m."""
+        buffer = self._momentums[self._index_dict[self._var_key(variable)]]
+        taken = inner_rate * direction
+        momentum = self.momentum * buffer + taken
+        buffer.assign(momentum)
+        variable.assign_sub(
+            outer_rate * (taken + self.momentum * momentum if self.nesterov else momentum)
+        )
+
+
+@tf.keras.utils.register_keras_serializable("ssl_tf")
+class LARS(MomentumSGD):
+    """Layer-wise adaptive rate scaling (You et al. 2017) in the forms of BYOL and SimCLR.
+
+    g' = g + weight_decay w;  d = trust_coefficient |w| / |g'| g' (d = g' if a norm is 0);
+    variant "byol":   m = momentum m + d;                w -= learning_rate m
+    variant "simclr": m = momentum m + learning_rate d;  w -= m
+    (utils/optimizers.py of BYOL's code, tf2/lars_optimizer.py of SimCLR's). They differ only
+    while the learning rate changes. Variables of rank 0 and 1, which are biases and
+    normalization parameters, are neither decayed nor adapted: d = g.
+
+    Args:
+        learning_rate: number or schedule of the optimizer step.
+        momentum: decay of the momentum buffer.
+        weight_decay: L2 coefficient.
+        trust_coefficient: eta of the papers.
+        variant: "byol" or "simclr".
+        name: of the optimizer.
+
+    Raises:
+        ValueError: for another variant.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust_coefficient: float = 1e-3,
+        variant: str = "byol",
+        name: str = "LARS",
+    ):
+        if variant not in LARS_VARIANTS:
+            raise ValueError(f"LARS variant {variant!r}: one of {LARS_VARIANTS}")
+        super().__init__(learning_rate, momentum, weight_decay, name=name)
+        self.trust_coefficient = trust_coefficient
+        self.variant = variant
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        rate = tf.cast(self.learning_rate, variable.dtype)
+        inner_rate, outer_rate = (1.0, rate) if self.variant == "byol" else (rate, 1.0)
+        self._descend(self._direction(gradient, variable), variable, inner_rate, outer_rate)
+
+    def get_config(self) -> dict:
+        return {
+            "name": self.name,
+            "learning_rate": self._serialize_hyperparameter(self._learning_rate),
+            "momentum": self.momentum,
+            "weight_decay": self.coupled_weight_decay,
+            "trust_coefficient": self.trust_coefficient,
+            "variant": self.variant,
+        }
+
+    def _direction(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
+        gradient = super()._direction(gradient, variable)
+        if variable.shape.rank <= 1:
+            return gradient
+        weight_norm, gradient_norm = _norm(variable), _norm(gradient)
+        ratio = self.trust_coefficient * tf.math.divide_no_nan(weight_norm, gradient_norm)
+        ratio = tf.where(ratio > 0, ratio, 1.0)
+        return tf.cast(ratio, gradient.dtype) * gradient
+
+
+def build_optimizer(
+    name: str,
+    learning_rate: Rate,
+    weight_decay: float = 0.0,
+    momentum: float = 0.9,
+    trust_coefficient: float = 1e-3,
+    lars_variant: str = "byol",
+    nesterov: bool = False,
+    decay_rank_one: bool = False,
+    variables: Sequence[tf.Variable] | None = None,
+) -> tf.keras.optimizers.Optimizer:
+    """Optimizer by name; none of them clips.
+
+    Args:
+        name: "lars", "sgd" (`MomentumSGD`) or "adamw" (Keras's, betas 0.9 and 0.999; its decay is
+            decoupled and times the learning rate).
+        learning_rate: number or schedule of the optimizer step.
+        weight_decay: of variables of rank 2 and more.
+        momentum: of lars and sgd.
+        trust_coefficient, lars_variant: of lars.
+        nesterov: of sgd.
+        decay_rank_one: sgd and adamw decay biases and normalization parameters too, as MoCo does.
+        variables: adamw needs the trained variables to know those of rank 0 and 1 among them.
+
+    Raises:
+        ValueError: for another name, or adamw without the variables that it needs.
+    """
+    if name == "lars":
+        return LARS(learning_rate, momentum, weight_decay, trust_coefficient, lars_variant)
+    if name == "sgd":
+        return MomentumSGD(learning_rate, momentum, weight_decay, nesterov, decay_rank_one)
+    if name == "adamw":
+        optimizer = tf.keras.optimizers.AdamW(learning_rate, weight_decay, jit_compile=False)
+        if not decay_rank_one:
+            if variables is None:
+                raise ValueError("adamw: give the variables, to exclude those of rank 0 and 1")
+            optimizer.exclude_from_weight_decay([v for v in variables if v.shape.rank <= 1])
+        return optimizer
+    raise ValueError(f"optimizer {name!r}: lars, sgd or adamw")
+
+
+def _norm(x: tf.Tensor | tf.Variable) -> tf.Tensor:
+    """Euclidean length, in float32 at least: in half precision small squares vanish."""
+    x = tf.convert_to_tensor(x)
+    return tf.norm(x if x.dtype == tf.float64 else tf.cast(x, tf.float32))

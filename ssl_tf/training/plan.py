@@ -1,0 +1,47 @@
+"""What follows from the settings and the number of images, before anything runs."""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.settings import OptimizationSettings
+from ssl_tf.training import schedules
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Counts of a run; steps are optimizer steps."""
+
+    images: int
+    batch_size: int
+    total_steps: int
+    warmup_steps: int
+    learning_rate: float
+
+    def steps_of(self, epochs: float) -> int:
+        """A period in epochs as steps, at least one."""
+        return max(1, round(epochs * self.images / self.batch_size))
+
+    def learning_rate_schedule(self) -> schedules.WarmupCosine:
+        return schedules.WarmupCosine(self.learning_rate, self.warmup_steps, self.total_steps)
+
+
+def make_plan(optimization: OptimizationSettings, images: int) -> Plan:
+    """Steps, warm-up and the learning rate after scaling.
+
+    Raises:
+        SettingsError: the run would have no step.
+    """
+    batch = optimization.batch_size
+    total = schedules.total_steps(optimization.epochs, images, batch)
+    if not total:
+        raise SettingsError(
+            f"--batch_size={batch}: {optimization.epochs:g} epochs of {images} images do not fill one "
+            "batch; lower it or raise --epochs"
+        )
+    return Plan(
+        images=images,
+        batch_size=batch,
+        total_steps=total,
+        warmup_steps=schedules.warmup_steps(optimization.warmup_epochs, images, batch),
+        learning_rate=schedules.scaled_learning_rate(optimization.base_learning_rate, batch),
+    )

@@ -1,0 +1,96 @@
+"""Step counts, learning rate and EMA decay as pure functions of the optimizer step.
+
+A step may be a Python number, which gives a float, or a tensor, which gives a float32 tensor.
+Either way the arithmetic is float64: as float32 a step is exact only up to 2^24.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+
+def total_steps(epochs: float, examples: int, batch: int) -> int:
+    """Optimizer steps of a run: the examples of all epochs over the global batch, rounded down.
+
+    BYOL's count (utils/schedules.py of its code): 300 epochs of 1,281,167 images at 2048 are
+    187,670 steps.
+    """
+    return int(epochs * examples) // batch
+
+
+def warmup_steps(epochs: float, examples: int, batch: int) -> int:
+    """Steps of a warm-up of `epochs` epochs, counted as the run is: 10 epochs there are 6,255."""
+    return total_steps(epochs, examples, batch)
+
+
+def scaled_learning_rate(base: float, batch_size: int) -> float:
+    """Peak rate for a global batch; `base` is meant for 256 (linear scaling, BYOL App. B)."""
+    return base * batch_size / 256
+
+
+def warmup_cosine(
+    step: int | tf.Tensor, peak: float, warmup_steps: int, total_steps: int
+) -> float | tf.Tensor:
+    """Learning rate: linear from 0 to `peak` at `warmup_steps`, then half a cosine to 0 at the end.
+
+    BYOL App. B and utils/schedules.py of its code. Stays 0 after `total_steps`.
+    """
+
+    def formula(step, module):
+        rise = step / max(warmup_steps, 1)
+        rest = module.maximum(total_steps - step, 0.0) / max(total_steps - warmup_steps, 1)
+        return peak * module.where(step < warmup_steps, rise, _half_cosine(rest, module))
+
+    return _at_step(formula, step)
+
+
+def ema_decay(step: int | tf.Tensor, total_steps: int, base: float) -> float | tf.Tensor:
+    """Decay tau of the target network: `base` at step 0, 1 at the end.
+
+    1 - (1 - base) (cos(pi step / total_steps) + 1) / 2 (BYOL section 3.3).
+    """
+
+    def formula(step, module):
+        rest = module.maximum(total_steps - step, 0.0) / total_steps
+        return 1 - (1 - base) * _half_cosine(rest, module)
+
+    return _at_step(formula, step)
+
+
+@tf.keras.utils.register_keras_serializable("ssl_tf")
+class WarmupCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """`warmup_cosine` for a Keras optimizer.
+
+    Raises:
+        ValueError: if the warm-up is longer than the run.
+    """
+
+    def __init__(self, peak: float, warmup_steps: int, total_steps: int):
+        if not 0 <= warmup_steps <= total_steps:
+            raise ValueError(f"{warmup_steps} warm-up steps in a run of {total_steps}")
+        self.peak = peak
+        self.warmup_steps = warmup_steps
+        self.total_steps = total_steps
+
+    def __call__(self, step: int | tf.Tensor) -> float | tf.Tensor:
+        return warmup_cosine(step, self.peak, self.warmup_steps, self.total_steps)
+
+    def get_config(self) -> dict:
+        return {
+            "peak": self.peak,
+            "warmup_steps": self.warmup_steps,
+            "total_steps": self.total_steps,
+        }
+
+
+def _half_cosine(rest, module):
+    """(1 + cos(pi (1 - rest))) / 2 without its cancellation near 0; 1 at rest 1, 0 at rest 0."""
+    return module.sin(math.pi / 2 * rest) ** 2
+
+
+def _at_step(formula: Callable, step: int | tf.Tensor) -> float | tf.Tensor:
+    if tf.is_tensor(step):
+        return tf.cast(formula(tf.cast(step, tf.float64), tf), tf.float32)
+    return float(formula(np.float64(step), np))

@@ -1,0 +1,29 @@
+"""The one fit loop that all stages share."""
+
+import tensorflow as tf
+
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.errors import UserError
+
+
+def fit(
+    model: tf.keras.Model,
+    batches: tf.data.Dataset,
+    *,
+    steps: int,
+    callbacks: list[tf.keras.callbacks.Callback],
+    unreadable: UnreadableImages,
+) -> None:
+    """One `fit` over the remaining steps; what breaks in the input comes out as one line.
+
+    Raises:
+        UserError: the data cannot be read, or too many images are unreadable.
+    """
+    try:
+        model.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=callbacks)
+    except tf.errors.OpError as error:
+        unreadable.check()
+        if isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError)):
+            cause = error.message.splitlines()[0]
+            raise UserError(f"the data cannot be read any more: {cause}") from None
+        raise

@@ -1,0 +1,1 @@
+"""Views: crops, image operations, augmentation policies and the recipes that compose them."""

@@ -1,0 +1,74 @@
+"""The fixed colour chains: jitter, grey, blur, solarize, each with its own probability."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from ssl_tf.views import photometric
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """Strengths and probabilities of one chain; the order is that of BYOL appendix B."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    additive_brightness: bool
+    blur: float
+    solarize: float = 0.0
+    jitter: float = 0.8
+    grey: float = 0.2
+
+    def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """uint8 [S, S, 3] -> uint8 [S, S, 3]; float32 in between, rounded once at the end."""
+        chance_seed, jitter_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        chance = tf.random.stateless_uniform([5], chance_seed)
+        sigma = 0.1 + 1.9 * chance[4]
+        taps = blur_taps(image.shape[0])
+
+        def jittered(x: tf.Tensor) -> tf.Tensor:
+            strengths = (self.brightness, self.contrast, self.saturation, self.hue)
+            kind = "additive" if self.additive_brightness else "multiplicative"
+            return photometric.jitter(x, jitter_seed, strengths, kind)
+
+        steps = (
+            (self.jitter, jittered),
+            (self.grey, photometric.grayscale),
+            (self.blur, lambda x: photometric.gaussian_blur(x, sigma, taps)),
+            (self.solarize, photometric.solarize),
+        )
+        x = tf.cast(image, tf.float32) / 255.0
+        for index, (probability, step) in enumerate(steps):
+            if probability:
+                x = _sometimes(chance[index] < probability, step, x)
+        return tf.cast(tf.round(tf.clip_by_value(x, 0.0, 1.0) * 255.0), tf.uint8)
+
+
+def _sometimes(condition: tf.Tensor, step, image: tf.Tensor) -> tf.Tensor:
+    return tf.ensure_shape(tf.cond(condition, lambda: step(image), lambda: image), image.shape)
+
+
+def blur_taps(size: int) -> int:
+    """Taps of the blur kernel: a tenth of the side, made odd; 23 at 224 pixels."""
+    return 2 * (size // 20) + 1
+
+
+def chain(strategy: str, strength: float) -> Chain:
+    """The chain of a strategy.
+
+    byol_t, byol_t_prime: BYOL appendix B, table 6. simclr: SimCLR appendix A at colour strength
+    `strength`, brightness multiplicative as in its second release. ma_ssrl_simclr: the SimCLR-like
+    branch in the code of the MA-SSRL authors, weaker in hue, blurred always.
+    """
+    if strategy == "byol_t":
+        return Chain(0.4, 0.4, 0.2, 0.1, additive_brightness=True, blur=1.0)
+    if strategy == "byol_t_prime":
+        return Chain(0.4, 0.4, 0.2, 0.1, additive_brightness=True, blur=0.1, solarize=0.2)
+    if strategy == "simclr":
+        s = strength
+        return Chain(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, additive_brightness=False, blur=0.5)
+    if strategy == "ma_ssrl_simclr":
+        return Chain(0.32, 0.32, 0.16, 0.02, additive_brightness=True, blur=1.0)
+    raise ValueError(f"no colour chain for {strategy}")

@@ -1,0 +1,310 @@
+"""The image operations of the augmentation policies, each equal to its Pillow reference.
+
+An op is a pure function: uint8 `[H, W, 3]` in and out, any H and W >= 1, static shape kept, no
+randomness. `value` is a float32 scalar in the op's own unit; how a level 0..10 or 0..30 becomes a
+value, and whether its sign is drawn, is the policy's business. `OPS` lists them in the order of
+`apply_op`'s index, `OP_INDEX` finds the index of a name.
+
+Ops without a note on differences are the same in all published implementations.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.views import geometry, photometric
+
+
+class Op(NamedTuple):
+    """A name and `apply(image, value, fill, center)`, which hands the op what it needs."""
+
+    name: str
+    apply: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def identity(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """The image itself. `value` is ignored."""
+    return tf.identity(image)
+
+
+def auto_contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Each channel stretched to 0..255; a channel of one grey level is kept. `value` is ignored.
+
+    Source: `PIL.ImageOps.autocontrast`, cutoff 0.
+    """
+    flat = tf.reshape(image, [-1, 3])
+    low = tf.cast(tf.reduce_min(flat, axis=0), tf.float64)
+    high = tf.cast(tf.reduce_max(flat, axis=0), tf.float64)
+    # In double precision and in Pillow's order of operations: int() cuts, so an ulp shows.
+    scale = tf.where(high > low, 255.0 / tf.maximum(high - low, 1.0), 1.0)
+    offset = tf.where(high > low, -low * scale, 0.0)
+    width = tf.shape(image)[1]
+    lines = tf.cast(_lines(image), tf.float64) * tf.tile(scale, [width]) + tf.tile(offset, [width])
+    return _shaped(tf.cast(lines, tf.uint8), image)
+
+
+def equalize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Each channel with its histogram made even; kept where the step is 0. `value` is ignored.
+
+    Source: `PIL.ImageOps.equalize`. scikit-image equalizes otherwise.
+    """
+    width = tf.shape(image)[1]
+    index = tf.cast(_lines(image), tf.int32) + tf.tile(tf.constant([0, 256, 512]), [width])
+    index = tf.reshape(index, [-1])
+    histogram = tf.raw_ops.DenseBincount(
+        input=index, size=3 * 256, weights=tf.zeros([0], tf.int32), binary_output=False)
+    histogram = tf.reshape(histogram, [3, 256])
+    before = tf.cumsum(histogram, axis=1, exclusive=True)
+    # The highest occupied grey level does not count: below it lie max(before) pixels.
+    step = tf.reduce_max(tf.where(histogram > 0, before, 0), axis=1, keepdims=True) // 255
+    even = (before + step // 2) // tf.maximum(step, 1)
+    table = tf.where(step > 0, tf.minimum(even, 255), tf.range(256)[tf.newaxis, :])
+    # For single entries gather_nd takes half the time of gather.
+    table = tf.reshape(tf.cast(table, tf.uint8), [-1])
+    return _shaped(tf.gather_nd(table, index[:, tf.newaxis]), image)
+
+
+def invert(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """255 - x. `value` is ignored. Source: `PIL.ImageOps.invert`."""
+    return tf.bitwise.invert(image)
+
+
+def posterize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """The top int(value) bits of each grey level; the others become 0.
+
+    value: bits kept, 0..8; 0 gives black. Source: `PIL.ImageOps.posterize`. AutoAugment's paper
+    has 4..8 bits, its TF reference int(4 L / 10), its Pillow code 4 - int(4 L / 10), Fast
+    AutoAugment int(4 + 4 m). TensorFlow's shift is held at 7 bits, which leaves two levels at 0.
+    """
+    bits = tf.clip_by_value(tf.cast(value, tf.int32), 0, 8)
+    mask = 256 - tf.bitwise.left_shift(1, 8 - bits)
+    return tf.bitwise.bitwise_and(image, tf.cast(mask, tf.uint8))
+
+
+def solarize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """255 - x where x >= value.
+
+    value: threshold, 0..256; 256 inverts nothing, 0 everything. Source: `PIL.ImageOps.solarize`.
+    The TF reference takes int(256 L / 10) (weaker with the level) and lets 256 wrap to 0 in uint8;
+    the Pillow code of AutoAugment takes 256 - int(256 L / 10); Fast AutoAugment 256 m.
+    """
+    # On uint8 throughout, much faster than tf.where; 256, which does not fit, inverts nothing.
+    threshold = tf.math.ceil(tf.clip_by_value(value, 0.0, 256.0))
+    flip = tf.cast(tf.where(threshold < 256.0, 255, 0), tf.uint8)
+    above = tf.cast(image >= tf.cast(tf.minimum(threshold, 255.0), tf.uint8), tf.uint8)
+    return tf.bitwise.bitwise_xor(image, above * flip)
+
+
+def solarize_add(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """x + int(value), at most 255, where x < 128.
+
+    value: grey levels added, 0..110; a negative value adds nothing. Source: EfficientNet's
+    AutoAugment code; not in the paper, nor in Pillow, torchvision or Fast AutoAugment.
+    """
+    amount = tf.cast(tf.clip_by_value(value, 0.0, 255.0), tf.uint8)
+    room = tf.bitwise.invert(image)
+    return image + tf.cast(image < 128, tf.uint8) * tf.minimum(amount, room)
+
+
+def color(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Blend of the grey image (0) and the image (1), extrapolated above 1.
+
+    value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Color`. torchvision's range is 1 +- 0.9.
+    """
+    return _blend(_grey_float(image), image, value)
+
+
+def contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Blend of the mean grey level (0) and the image (1), extrapolated above 1.
+
+    value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Contrast`: the mean of the grey image,
+    rounded to a whole level. The TF reference takes the number of pixels / 256 for the mean.
+    """
+    grey = tf.cast(_grey_float(image)[..., 0], tf.int32)
+    total = tf.reduce_sum(tf.cast(tf.reduce_sum(grey, axis=1), tf.int64))
+    mean = tf.floor(total / tf.size(grey, out_type=tf.int64) + 0.5)
+    return _blend(tf.cast(mean, tf.float32), image, value)
+
+
+def brightness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Blend of black (0) and the image (1), extrapolated above 1.
+
+    value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Brightness`.
+    """
+    return _blend(0.0, image, value)
+
+
+def sharpness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Blend of the smoothed image (0) and the image (1), extrapolated above 1.
+
+    value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Sharpness`: ones about a centre of 5, over
+    13, rounded; the outermost rows and columns are not smoothed.
+    """
+    levels = tf.cast(image, tf.float32)
+    lines = levels[:-2] + levels[1:-1] + levels[2:]
+    centre = levels[1:-1, 1:-1]
+    total = lines[:, :-2] + lines[:, 1:-1] + lines[:, 2:] + 4.0 * centre
+    # total / 13 is never nearer to a half than 1/26, so float32 rounds as exact arithmetic does.
+    smooth = tf.floor(total * (1.0 / 13.0) + 0.5)
+    inner = _blend(smooth, image[1:-1, 1:-1], value)
+    middle = image[1:-1]
+    # [1:][-1:] is the last line if there is a second one: sides of 1 and 2 pixels come out whole.
+    middle = tf.concat([middle[:, :1], inner, middle[:, 1:][:, -1:]], axis=1)
+    return _shaped(tf.concat([image[:1], middle, image[1:][-1:]], axis=0), image)
+
+
+def rand_brightness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """x + 255 value, clipped.
+
+    value: added brightness in [0, 1] units, -0.8..0.8, drawn by the caller from U(-0.08 L, 0.08 L).
+    Source: extended RandAugment of MA-SSRL; `tf.image.random_brightness`.
+    """
+    return photometric.to_uint8(photometric.add_brightness(photometric.to_float(image), value))
+
+
+def rand_contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Distance from each channel's own mean, times value.
+
+    value: factor >= 0, drawn from U(1 - 0.08 L, 1 + 0.08 L). Source: extended RandAugment of
+    MA-SSRL; `tf.image.adjust_contrast`. Pillow's contrast is taken about one grey level instead.
+    """
+    return photometric.to_uint8(photometric.adjust_contrast(photometric.to_float(image), value))
+
+
+def rand_saturation(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """HSV saturation times value.
+
+    value: factor >= 0, drawn from U(1 - 0.08 L, 1 + 0.08 L). Source: extended RandAugment of
+    MA-SSRL; `tf.image.adjust_saturation`.
+    """
+    return photometric.to_uint8(photometric.adjust_saturation(photometric.to_float(image), value))
+
+
+def rand_hue(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """HSV hue turned by value, a fraction of the circle.
+
+    value: -0.5..0.5. Source: extended RandAugment of MA-SSRL; `tf.image.adjust_hue`.
+    """
+    return photometric.to_uint8(photometric.adjust_hue(photometric.to_float(image), value))
+
+
+def rand_blur(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Gaussian blur with 2 int((W // 10) / 2) + 1 taps: 23 at 224 pixels, 1 (none) below 20.
+
+    value: sigma in pixels, drawn from U(0.1, 2). Source: extended RandAugment of MA-SSRL, which
+    pads with zeros and cuts the result to whole levels; here the border is renormalised
+    (`photometric.gaussian_blur`) and the result rounded.
+    """
+    taps = 2 * (tf.shape(image)[1] // 20) + 1
+    return photometric.to_uint8(
+        photometric.gaussian_blur(photometric.to_float(image), value, taps))
+
+
+def color_drop(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """The grey image on all three channels. `value` is ignored.
+
+    Weights and rounding of Pillow's "L". Source: extended RandAugment of MA-SSRL, which uses
+    `tf.image.rgb_to_grayscale` (weights 0.2989, 0.5870, 0.1140, cut): at most 1 level apart.
+    """
+    return tf.cast(_grey_float(image), tf.uint8)
+
+
+def apply_op(
+    image: tf.Tensor,
+    op_index: tf.Tensor,
+    value: tf.Tensor,
+    fill: tf.Tensor,
+    center: tf.Tensor,
+) -> tf.Tensor:
+    """One op of `OPS`, chosen at run time; only the chosen one is computed.
+
+    Args:
+      image: uint8 [H, W, 3].
+      op_index: int32 scalar, 0..len(OPS) - 1.
+      value: float32 scalar in the op's own unit.
+      fill: scalar grey level 0..255 of the pixels that shear, translation and rotation leave empty.
+      center: float32 [2] in [0, 1), the cutout's centre as fractions of width and height.
+
+    Returns:
+      uint8 [H, W, 3], the static shape of `image`.
+    """
+    branches = [lambda op=op: op.apply(image, value, fill, center) for op in OPS]
+    result = tf.switch_case(op_index, branches)
+    result.set_shape(image.shape)
+    return result
+
+
+def _plain(op: Callable) -> Callable:
+    return lambda image, value, fill, center: op(image, value)
+
+
+def _filled(op: Callable) -> Callable:
+    return lambda image, value, fill, center: op(image, value, fill)
+
+
+def _centred(op: Callable) -> Callable:
+    return lambda image, value, fill, center: op(image, value, center)
+
+
+OPS: tuple[Op, ...] = (
+    Op("Identity", _plain(identity)),
+    Op("AutoContrast", _plain(auto_contrast)),
+    Op("Equalize", _plain(equalize)),
+    Op("Invert", _plain(invert)),
+    Op("Posterize", _plain(posterize)),
+    Op("Solarize", _plain(solarize)),
+    Op("SolarizeAdd", _plain(solarize_add)),
+    Op("Color", _plain(color)),
+    Op("Contrast", _plain(contrast)),
+    Op("Brightness", _plain(brightness)),
+    Op("Sharpness", _plain(sharpness)),
+    Op("ShearX", _filled(geometry.shear_x)),
+    Op("ShearY", _filled(geometry.shear_y)),
+    Op("TranslateX", _filled(geometry.translate_x)),
+    Op("TranslateY", _filled(geometry.translate_y)),
+    Op("Rotate", _filled(geometry.rotate)),
+    Op("Cutout", _centred(geometry.cutout)),
+    Op("rand_brightness", _plain(rand_brightness)),
+    Op("rand_contrast", _plain(rand_contrast)),
+    Op("rand_saturation", _plain(rand_saturation)),
+    Op("rand_hue", _plain(rand_hue)),
+    Op("rand_blur", _plain(rand_blur)),
+    Op("color_drop", _plain(color_drop)),
+)
+
+OP_INDEX: dict[str, int] = {op.name: index for index, op in enumerate(OPS)}
+
+
+def _shaped(pixels: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+    """`pixels` in the shape of `image`, known statically as far as that of `image` is."""
+    shaped = tf.reshape(pixels, tf.shape(image))
+    shaped.set_shape(image.shape)
+    return shaped
+
+
+def _lines(image: tf.Tensor) -> tf.Tensor:
+    """[H, W * 3]: with the channels in the lines, a vector of W * 3 broadcasts fast."""
+    shape = tf.shape(image)
+    return tf.reshape(image, [shape[0], shape[1] * 3])
+
+
+def _grey_float(image: tf.Tensor) -> tf.Tensor:
+    """Pillow's "L" on all three channels, whole numbers in float32 [H, W, 3].
+
+    Pillow: (19595 R + 38470 G + 7471 B + 32768) >> 16. Every partial sum is below 2**24, so
+    float32 is exact, and a 3x3 product writes all three channels at once.
+    """
+    weights = tf.constant(np.repeat(np.float32([[19595], [38470], [7471]]), 3, axis=1))
+    total = tf.matmul(tf.reshape(tf.cast(image, tf.float32), [-1, 3]), weights)
+    return _shaped(tf.floor((total + 32768.0) * (1.0 / 65536.0)), image)
+
+
+def _blend(degenerate: tf.Tensor | float, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """degenerate + factor * (image - degenerate), clipped and cut to a whole level.
+
+    In float32 and in the order of `PIL.Image.blend`: cutting makes the last bit visible.
+    """
+    mixed = degenerate + factor * (tf.cast(image, tf.float32) - degenerate)
+    return tf.cast(tf.clip_by_value(mixed, 0.0, 255.0), tf.uint8)

@@ -1,0 +1,236 @@
+"""Policies as constant tables: which operation, how often, how strong.
+
+A policy is a list of rows (operation, probability, range of the value, random sign, fill). In
+AutoAugment and Fast AutoAugment the rows stand in groups of two, and one group, a sub-policy, is
+drawn as a whole; in RandAugment each slot draws a row of its own. `PolicySpace` puts several
+policies into one table of tensors, so the graph is as large for 498 sub-policies as for one.
+"""
+
+import dataclasses
+import functools
+import json
+from importlib import resources
+from typing import Sequence
+
+import tensorflow as tf
+
+from ssl_tf.views.ops import OP_INDEX
+
+# MA-SSRL section 3.2: the TF RandAugment list without Contrast, Brightness, Cutout and Rotate, plus
+# six SimCLR operations.
+EXTENDED_RANDAUGMENT = (
+    "AutoContrast", "Equalize", "Invert", "Posterize", "Solarize", "Sharpness", "Color",
+    "SolarizeAdd", "ShearX", "ShearY", "TranslateX", "TranslateY", "rand_brightness",
+    "rand_contrast", "rand_saturation", "rand_hue", "rand_blur", "color_drop",
+)  # fmt: skip
+
+_SIGNED = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+_ENHANCE = ("Color", "Contrast", "Brightness", "Sharpness")
+_PARAMETER_FREE = ("Identity", "AutoContrast", "Equalize", "Invert", "color_drop")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One operation of a policy: applied with `probability`, value drawn from U[low, high]."""
+
+    op: str
+    probability: float
+    low: float = 0.0
+    high: float = 0.0
+    signed: bool = False
+    fill: int = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """Rows and how they are drawn.
+
+    grouped: the rows form sub-policies of `slots` consecutive rows, drawn as a whole; otherwise
+    each of the `slots` operations of a view draws its own row.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    slots: int
+    grouped: bool
+
+    @property
+    def choices(self) -> int:
+        return len(self.rows) // self.slots if self.grouped else len(self.rows)
+
+
+def op_range(
+    op: str, level: float, *, scale: int, meaning: str, translate: float
+) -> tuple[float, float]:
+    """The range from which an operation's value is drawn at `level` of `scale`.
+
+    Args:
+        op: name in `ops.OPS`.
+        level: 0 to `scale`; higher levels extrapolate, saturating where the value has an end.
+        scale: level at full range, 10 (TF code) or 30 (the grid of the RandAugment paper).
+        meaning: of Posterize and Solarize, "tf" (weaker with the level) or "pil" (stronger).
+        translate: fraction of the side at full range.
+
+    Sources: the AutoAugment mapping of tensorflow/models and tensorflow/tpu; for the six last
+    operations the extended class of the MA-SSRL authors, whose three defects are not kept: hue fell
+    back to 0.1 above level 5 (it saturates at the full circle here), contrast and saturation raised
+    above level 12.5 (their lower end stops at 0), and level 0 was replaced by a middle strength.
+    """
+    level = 10.0 * level / scale
+    if op in _PARAMETER_FREE:
+        return 0.0, 0.0
+    if op in _ENHANCE:
+        value = 0.1 + 0.18 * level
+        return value, value
+    if op in ("ShearX", "ShearY"):
+        return 0.03 * level, 0.03 * level
+    if op in ("TranslateX", "TranslateY"):
+        return translate * level / 10, translate * level / 10
+    if op == "Rotate":
+        return 3.0 * level, 3.0 * level
+    if op == "Posterize":
+        kept = int(0.4 * level + 1e-6)
+        bits = float(min(max(kept if meaning == "tf" else 4 - kept, 0), 8))
+        return bits, bits
+    if op == "Solarize":
+        threshold = int(25.6 * level + 1e-6)
+        threshold = float(min(max(threshold if meaning == "tf" else 256 - threshold, 0), 256))
+        return threshold, threshold
+    if op == "SolarizeAdd":
+        amount = float(min(int(11.0 * level + 1e-6), 255))
+        return amount, amount
+    if op == "rand_brightness":
+        return -0.08 * level, 0.08 * level
+    if op in ("rand_contrast", "rand_saturation"):
+        return max(0.0, 1 - 0.08 * level), 1 + 0.08 * level
+    if op == "rand_hue":
+        return -min(0.1 * level, 0.5), min(0.1 * level, 0.5)
+    if op == "rand_blur":
+        return 0.1, 2.0
+    raise ValueError(f"no level rule for {op}")
+
+
+# Fast AutoAugment gives a magnitude in 0..1; the ranges are those of its published code.
+_FAST_RANGES = {
+    "ShearX": (-0.3, 0.3), "ShearY": (-0.3, 0.3), "TranslateX": (-0.45, 0.45),
+    "TranslateY": (-0.45, 0.45), "Rotate": (-30.0, 30.0), "Solarize": (0.0, 256.0),
+    "Posterize": (4.0, 8.0), "Contrast": (0.1, 1.9), "Color": (0.1, 1.9), "Brightness": (0.1, 1.9),
+    "Sharpness": (0.1, 1.9), "Cutout": (0.0, 0.2),
+}  # fmt: skip
+
+
+def _subpolicies(name: str) -> list[list[list]]:
+    text = resources.files("ssl_tf.views").joinpath("tables", f"{name}.json").read_text()
+    return json.loads(text)["subpolicies"]
+
+
+@functools.cache
+def autoaugment(searched_on: str, meaning: str = "tf") -> Policy:
+    """The 25 AutoAugment sub-policies searched on "imagenet", "cifar10" or "svhn".
+
+    Translation is the paper's 150 of 331 pixels as a fraction of the side; the 250 pixels of the TF
+    code move a 224-pixel view out of the frame.
+    """
+    rows = []
+    for subpolicy in _subpolicies(f"autoaugment_{searched_on}"):
+        for op, probability, level in subpolicy:
+            low, high = op_range(op, level, scale=10, meaning=meaning, translate=150 / 331)
+            rows.append(Row(op, probability, low, high, signed=op in _SIGNED))
+    return Policy("autoaugment", tuple(rows), slots=2, grouped=True)
+
+
+@functools.cache
+def fast_autoaugment(searched_on: str) -> Policy:
+    """The published Fast AutoAugment sub-policies: 498 (imagenet), 493 (cifar10), 497 (svhn).
+
+    value = low + magnitude * (high - low); empty pixels are black, as in the published code.
+    """
+    rows = []
+    for subpolicy in _subpolicies(f"fast_autoaugment_{searched_on}"):
+        for op, probability, magnitude in subpolicy:
+            low, high = _FAST_RANGES.get(op, (0.0, 0.0))
+            value = low + magnitude * (high - low)
+            if op == "Posterize":
+                value = float(int(value))
+            rows.append(Row(op, probability, value, value, signed=op in _SIGNED, fill=0))
+    return Policy("fast_autoaugment", tuple(rows), slots=2, grouped=True)
+
+
+@functools.cache
+def randaugment(num_ops: int, magnitude: float, scale: int = 10, meaning: str = "tf") -> Policy:
+    """The extended RandAugment of MA-SSRL: `num_ops` of 18 operations, each applied once.
+
+    In the authors' code the chosen operation ran up to 18 times on its own output, and a 19th
+    branch was the identity; the paper has neither. Translation is 100 of 224 pixels at full range.
+    """
+    rows = []
+    for op in EXTENDED_RANDAUGMENT:
+        low, high = op_range(op, magnitude, scale=scale, meaning=meaning, translate=100 / 224)
+        rows.append(Row(op, 1.0, low, high, signed=op in _SIGNED))
+    return Policy("randaugment", tuple(rows), slots=num_ops, grouped=False)
+
+
+class PolicySpace:
+    """Several policies in one table, from which each view draws one policy and its operations."""
+
+    def __init__(self, policies: Sequence[Policy]):
+        self.policies = tuple(policies)
+        self.slots = max(policy.slots for policy in policies)
+        # Row 0 is the identity: it fills the slots that a shorter policy leaves free.
+        rows = [Row("Identity", 1.0)]
+        offsets = []
+        for policy in policies:
+            offsets.append(len(rows))
+            rows.extend(policy.rows)
+        self._offset = offsets
+        self._choices = [policy.choices for policy in policies]
+        self._policy_slots = [policy.slots for policy in policies]
+        self._grouped = [policy.grouped for policy in policies]
+        self._op = [OP_INDEX[row.op] for row in rows]
+        self._numbers = [
+            [row.probability, row.low, row.high, float(row.signed), float(row.fill)] for row in rows
+        ]
+
+    @property
+    def draws(self) -> int:
+        """How many uniform numbers one view needs."""
+        return 2 + 4 * self.slots
+
+    def draw(self, uniform: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Turns uniform numbers into the operations of one view.
+
+        Args:
+            uniform: float32 [draws] in [0, 1).
+
+        Returns:
+            "policy": int32 scalar, index into `policies`; "op": int32 [slots], index into `ops.OPS`,
+            0 (Identity) where the probability said no; "value": float32 [slots] in the operation's
+            unit, sign included; "fill": float32 [slots], grey level of empty pixels.
+        """
+        policy = _index(uniform[0], len(self.policies))
+        choices = tf.gather(self._choices, policy)
+        offset = tf.gather(self._offset, policy)
+        policy_slots = tf.gather(self._policy_slots, policy)
+        # Slot j of a group lies at group * slots + j; ungrouped slots draw their rows independently.
+        slot = tf.range(self.slots)
+        per_slot = tf.reshape(uniform[2:], [self.slots, 4])
+        grouped = offset + _index(uniform[1], choices) * policy_slots + slot
+        alone = offset + _index(per_slot[:, 0], choices)
+        row = tf.where(tf.gather(self._grouped, policy), grouped, alone)
+        row = tf.where(slot < policy_slots, row, 0)
+        probability, low, high, signed, fill = tf.unstack(tf.gather(self._numbers, row), axis=-1)
+        value = low + per_slot[:, 2] * (high - low)
+        negative = (signed > 0) & (per_slot[:, 3] < 0.5)
+        applied = per_slot[:, 1] < probability
+        return {
+            "policy": policy,
+            "op": tf.where(applied, tf.gather(self._op, row), 0),
+            "value": tf.where(negative, -value, value),
+            "fill": fill,
+        }
+
+
+def _index(uniform: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
+    """floor(uniform * count) as int32; the bound guards a product that rounds up to count."""
+    scaled = tf.cast(uniform * tf.cast(count, tf.float32), tf.int32)
+    return tf.minimum(scaled, tf.cast(count, tf.int32) - 1)

@@ -1,0 +1,18 @@
+"""Four logical CPU devices, so that strategies with replicas run in any test."""
+
+import itertools
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import tensorflow as tf  # noqa: E402  (the log level is read at import)
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration() for _ in range(4)],
+)
+
+# Every strategy of a process numbers its collectives from the same key, and the runtime remembers
+# the shapes: a second strategy would fail with "Shape mismatch in the collective instance".
+COLLECTIVE_KEYS = itertools.count(0, 100_000)
+tf.distribute.MirroredStrategy._collective_key_base = property(lambda _: next(COLLECTIVE_KEYS))

@@ -1,0 +1,107 @@
+"""Schedules against the published counts and their closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf.training.schedules import (
+    WarmupCosine,
+    ema_decay,
+    scaled_learning_rate,
+    total_steps,
+    warmup_cosine,
+    warmup_steps,
+)
+
+IMAGENET = 1_281_167
+
+
+@pytest.mark.parametrize(
+    "epochs, examples, batch, steps",
+    [
+        (300, IMAGENET, 2048, 187_670),
+        (300.0, IMAGENET, 2048, 187_670),
+        (100, IMAGENET, 4096, 31_278),
+        (1000, 50_000, 512, 97_656),
+        (0.5, 1000, 64, 7),
+        (1, 10, 64, 0),
+    ],
+)
+def test_total_steps(epochs, examples, batch, steps):
+    assert total_steps(epochs, examples, batch) == steps
+
+
+def test_warmup_steps_and_peak_of_the_imagenet_recipe():
+    assert warmup_steps(10, IMAGENET, 2048) == 6255
+    assert scaled_learning_rate(0.3, 2048) == pytest.approx(2.4, abs=1e-12)
+    assert scaled_learning_rate(0.3, 256) == 0.3
+
+
+@pytest.mark.parametrize("warmup, total", [(6255, 187_670), (0, 100), (3, 10), (7, 7)])
+def test_warmup_cosine_equals_the_formula_at_every_kind_of_step(warmup, total):
+    peak = 2.4
+    schedule = WarmupCosine(peak, warmup, total)
+    in_graph = tf.function(schedule)
+    steps = {0, 1, warmup // 2, max(warmup - 1, 0), warmup, warmup + 1, (warmup + total) // 2}
+    for step in sorted(s for s in steps | {total - 1, total} if s <= total):
+        if step < warmup:
+            expected = peak * step / warmup
+        elif total == warmup:
+            expected = 0.0
+        else:
+            progress = (step - warmup) / (total - warmup)
+            expected = peak * (1 + math.cos(math.pi * progress)) / 2
+        assert schedule(step) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        for found in (schedule(tf.constant(step)), in_graph(tf.Variable(step, dtype=tf.int64))):
+            assert found.dtype == tf.float32
+            assert found.numpy() == pytest.approx(expected, rel=2e-7, abs=1e-12)
+
+
+def test_warmup_cosine_ends_and_midpoint():
+    total, warmup = 187_670, 6254
+    assert warmup_cosine(0, 2.4, warmup, total) == 0.0
+    assert warmup_cosine(warmup, 2.4, warmup, total) == 2.4
+    assert warmup_cosine((total + warmup) // 2, 2.4, warmup, total) == pytest.approx(1.2, rel=1e-12)
+    assert warmup_cosine(total, 2.4, warmup, total) == 0.0
+    assert warmup_cosine(total + 5, 2.4, warmup, total) == 0.0
+    # The last step learns yet: (1 + cos) / 2 in float32 would give 0 here.
+    last = warmup_cosine(tf.constant(total - 1), 2.4, warmup, total).numpy()
+    assert last == pytest.approx(2.4 * (math.pi / 2 / (total - warmup)) ** 2, rel=1e-6)
+
+
+def test_warmup_longer_than_the_run_is_refused():
+    with pytest.raises(ValueError):
+        WarmupCosine(1.0, 11, 10)
+
+
+def test_schedule_survives_serialization():
+    schedules = tf.keras.optimizers.schedules
+    schedule = schedules.deserialize(schedules.serialize(WarmupCosine(2.4, 6255, 187_670)))
+    assert isinstance(schedule, WarmupCosine)
+    assert schedule(100_000) == WarmupCosine(2.4, 6255, 187_670)(100_000)
+
+
+@pytest.mark.parametrize(
+    "base, published",
+    [
+        (0.99, (0.99, 0.991464466, 0.995, 0.998535534, 1)),
+        (0.996, (0.996, 0.996585786, 0.998, 0.999414214, 1)),
+        (0.9995, (0.9995, 0.999573223, 0.99975, 0.999926777, 1)),
+    ],
+)
+def test_ema_decay_equals_the_published_values(base, published):
+    total = 187_672
+    for quarter, expected in enumerate(published):
+        step = total * quarter // 4
+        assert ema_decay(step, total, base) == pytest.approx(expected, abs=5e-10)
+        found = tf.function(ema_decay)(tf.constant(step, tf.int64), total, base)
+        assert found.dtype == tf.float32
+        assert found.numpy() == np.float32(ema_decay(step, total, base))
+
+
+def test_ema_decay_never_falls_and_stays_at_one():
+    values = [ema_decay(step, 50, 0.97) for step in range(60)]
+    assert values == sorted(values)
+    assert values[50:] == [1.0] * 10

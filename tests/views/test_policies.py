@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf.views.ops import OP_INDEX
+from ssl_tf.views.policies import (
+    EXTENDED_RANDAUGMENT,
+    PolicySpace,
+    autoaugment,
+    fast_autoaugment,
+    op_range,
+    randaugment,
+)
+
+
+def level(op, at, scale=10, meaning="tf", translate=0.45):
+    return op_range(op, at, scale=scale, meaning=meaning, translate=translate)
+
+
+@pytest.mark.parametrize(
+    "name, subpolicies", [("imagenet", 498), ("cifar10", 493), ("svhn", 497)]
+)
+def test_the_published_lists_are_whole(name, subpolicies):
+    fast, auto = fast_autoaugment(name), autoaugment(name)
+    assert (fast.choices, auto.choices) == (subpolicies, 25)
+    assert (len(fast.rows), len(auto.rows)) == (2 * subpolicies, 50)
+
+
+def test_list_statistics_of_the_imagenet_policies():
+    # Mean probability and counts of operations as published with the lists.
+    fast = fast_autoaugment("imagenet").rows
+    assert np.mean([row.probability for row in fast]) == pytest.approx(0.4616, abs=5e-5)
+    counts = {op: sum(row.op == op for row in fast) for op in ("Sharpness", "Cutout", "Invert")}
+    assert counts == {"Sharpness": 105, "Cutout": 76, "Invert": 33}
+    auto = autoaugment("imagenet").rows
+    assert sum(row.op == "Equalize" for row in auto) == 17
+    assert auto[0].op == "Posterize" and auto[0].low == 3.0  # level 8, TF meaning: int(3.2) bits
+    assert autoaugment("imagenet", "pil").rows[0].low == 1.0  # 4 - 3 bits
+
+
+def test_fast_autoaugment_values_follow_its_ranges():
+    first, second = fast_autoaugment("imagenet").rows[:2]
+    assert (first.op, first.signed, first.fill) == ("ShearY", True, 0)
+    assert first.low == pytest.approx(-0.3 + 0.6 * 0.513124791615952)
+    assert second.low == pytest.approx(0.1 + 1.8 * 0.9788406212603302)
+
+
+@pytest.mark.parametrize(
+    "op, at, expected",
+    [  # the value table of the published extended RandAugment, level denominator 10
+        ("Posterize", 1, 0), ("Posterize", 3, 1), ("Posterize", 5, 2), ("Posterize", 9, 3),
+        ("Posterize", 10, 4), ("Solarize", 1, 25), ("Solarize", 3, 76), ("Solarize", 4, 102),
+        ("Solarize", 7, 179), ("Solarize", 9, 230), ("Solarize", 10, 256), ("SolarizeAdd", 3, 33),
+        ("SolarizeAdd", 9, 99), ("Color", 5, 1.0), ("Sharpness", 9, 1.72), ("Color", 10, 1.9),
+        ("ShearX", 9, 0.27), ("ShearY", 10, 0.3), ("Rotate", 9, 27.0),
+    ],
+)  # fmt: skip
+def test_values_at_level(op, at, expected):
+    assert level(op, at) == pytest.approx((expected, expected))
+
+
+@pytest.mark.parametrize(
+    "op, at, low, high",
+    [
+        ("rand_brightness", 9, -0.72, 0.72), ("rand_contrast", 3, 0.76, 1.24),
+        ("rand_saturation", 10, 0.2, 1.8), ("rand_hue", 4, -0.4, 0.4), ("rand_hue", 5, -0.5, 0.5),
+        ("rand_blur", 1, 0.1, 2.0), ("rand_blur", 10, 0.1, 2.0),
+    ],
+)  # fmt: skip
+def test_drawn_ranges_at_level(op, at, low, high):
+    assert level(op, at) == pytest.approx((low, high))
+
+
+def test_levels_beyond_the_published_defects():
+    assert level("rand_hue", 9) == (-0.5, 0.5)  # no fall back to 0.1
+    assert level("rand_contrast", 20)[0] == 0.0  # no negative factor
+    assert level("rand_brightness", 0) == (0.0, 0.0)  # level 0 is no change
+    assert level("Posterize", 30) == (8.0, 8.0)
+    assert level("Solarize", 30) == (256.0, 256.0)
+
+
+@pytest.mark.parametrize("op", EXTENDED_RANDAUGMENT)
+def test_scale_30_spreads_the_same_range(op):
+    for at in range(11):
+        assert level(op, 3 * at, scale=30) == pytest.approx(level(op, at), abs=1e-9)
+
+
+@pytest.mark.parametrize("op", ("Posterize", "Solarize"))
+def test_pil_meaning_is_the_mirror(op):
+    full = {"Posterize": 4, "Solarize": 256}[op]
+    for at in range(11):
+        assert level(op, at, meaning="pil")[0] == full - level(op, at)[0]
+
+
+def draws(space, count, seed):
+    uniform = tf.random.stateless_uniform([count, space.draws], seed)
+    return tf.nest.map_structure(lambda t: t.numpy(), tf.vectorized_map(space.draw, uniform))
+
+
+def test_randaugment_draws_its_operations_evenly_and_independently():
+    space = PolicySpace([randaugment(2, 9.0)])
+    ops = draws(space, 40_000, [1, 2])["op"]
+    expected = [OP_INDEX[op] for op in EXTENDED_RANDAUGMENT]
+    for slot in range(2):
+        share = np.bincount(ops[:, slot], minlength=max(expected) + 1)[expected] / len(ops)
+        # five standard deviations of a share of 1/18 over 40,000 draws
+        assert np.abs(share - 1 / 18).max() < 5 * np.sqrt(1 / 18 * 17 / 18 / len(ops))
+    same = np.mean(ops[:, 0] == ops[:, 1])
+    assert abs(same - 1 / 18) < 5 * np.sqrt(1 / 18 * 17 / 18 / len(ops))
+
+
+def test_subpolicies_are_drawn_whole_with_their_probabilities():
+    policy = autoaugment("imagenet")
+    space = PolicySpace([policy])
+    drawn = draws(space, 50_000, [3, 4])
+    pairs = [
+        tuple(OP_INDEX[policy.rows[2 * i + j].op] for j in range(2)) for i in range(25)
+    ]
+    allowed = {(a, b) for pair in pairs for a in (0, pair[0]) for b in (0, pair[1])}
+    assert {tuple(row) for row in drawn["op"]} <= allowed
+    # Rotate stands in 6 sub-policies; its share is the sum of their probabilities over 25.
+    rotate = sum(r.probability for r in policy.rows if r.op == "Rotate") / 25
+    seen = (drawn["op"] == OP_INDEX["Rotate"]).sum() / len(drawn["op"])
+    assert abs(seen - rotate) < 5 * np.sqrt(rotate / len(drawn["op"]))
+    # Half of the applied rotations turn the other way.
+    values = drawn["value"][drawn["op"] == OP_INDEX["Rotate"]]
+    assert abs(np.mean(values < 0) - 0.5) < 5 * 0.5 / np.sqrt(len(values))
+    neither = np.mean((drawn["op"] == 0).all(axis=1))
+    expected = np.mean([
+        (1 - policy.rows[2 * i].probability) * (1 - policy.rows[2 * i + 1].probability)
+        for i in range(25)
+    ])
+    assert abs(neither - expected) < 5 * np.sqrt(expected / len(drawn["op"]))
+
+
+def test_the_integrated_space_draws_each_policy_a_third_of_the_time():
+    space = PolicySpace([autoaugment("imagenet"), fast_autoaugment("imagenet"), randaugment(1, 9.0)])
+    drawn = draws(space, 30_000, [5, 6])
+    share = np.bincount(drawn["policy"]) / 30_000
+    assert np.abs(share - 1 / 3).max() < 5 * np.sqrt(2 / 9 / 30_000)
+    # One operation of RandAugment leaves its second slot to the identity.
+    assert (drawn["op"][drawn["policy"] == 2][:, 1] == 0).all()
+    assert (drawn["op"][drawn["policy"] == 2][:, 0] != 0).all()
+    # Empty pixels: black only in Fast AutoAugment.
+    applied = drawn["op"] != 0
+    fast = (drawn["policy"] == 1)[:, None] & applied
+    assert (drawn["fill"][fast] == 0).all()
+    assert (drawn["fill"][applied & ~fast] == 128).all()
