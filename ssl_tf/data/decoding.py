@@ -3,6 +3,7 @@
 import sys
 import threading
 
+import numpy as np
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
@@ -105,8 +106,9 @@ def decode(record: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[s
       black.
     """
     def stand_in() -> tf.Tensor:
-        def note(identity: bytes) -> bool:
-            unreadable.add(identity)
+        def note(identity: bytes | np.ndarray) -> bool:
+            # Graphs hand over bytes, eager calls an array that holds them.
+            unreadable.add(np.asarray(identity).item())
             return False
 
         noted = tf.numpy_function(note, [record["id"]], tf.bool)

@@ -33,12 +33,16 @@ def training_batches(source: Source, recipe: Callable[[tf.Tensor, tf.Tensor], Te
         place. Ends the run beyond its limit, or when a whole batch is unreadable.
 
     Returns:
-      A data set of what the recipe returns, with a leading dimension batch_size.
+      A data set of what the recipe returns and, where the source has labels, "label" int64, all
+      with a leading dimension batch_size.
     """
     def view(record: Tensors) -> tuple[Tensors, tf.Tensor]:
         record = decoding.decode(record, unreadable)
         seeds = example_seed(seed, record["epoch"], record["index"])
-        return recipe(record["image"], seeds), record["readable"]
+        made = recipe(record["image"], seeds)
+        if "label" in record:
+            made["label"] = record["label"]
+        return made, record["readable"]
 
     def fill(views: Tensors, readable: tf.Tensor) -> Tensors:
         return _filled(views, readable, unreadable)

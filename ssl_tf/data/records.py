@@ -17,6 +17,10 @@ from ssl_tf.data import order
 from ssl_tf.data.base import Source
 from ssl_tf.errors import UserError
 
+# Length, its checksum and the checksum of the data around each record of a file. The reader takes a
+# file that breaks off inside the first 12 of them for complete, so sizes are compared as well.
+FRAME_BYTES = 16
+
 _FILES_AT_A_TIME = 8
 _RECORDS_IN_TURN = 16
 
@@ -54,7 +58,7 @@ class RecordSource(Source):
         self._buffer_bytes = shuffle_mib * 2**20
         self._record_bytes = record_bytes
         # Row -> index in this source, -1 where a subset leaves the row out.
-        self._index_of_row: np.ndarray | None = None
+        self._index_of_row: tf.Tensor | None = None
 
     @abc.abstractmethod
     def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -118,21 +122,22 @@ class RecordSource(Source):
     def _chosen(self, rows: tf.data.Dataset) -> tf.data.Dataset:
         """Drops the rows that a subset leaves out."""
         if self._index_of_row is not None:
-            kept = tf.constant(self._index_of_row >= 0)
-            rows = rows.filter(lambda row, serialized: tf.gather(kept, row))
+            rows = rows.filter(lambda row, serialized: self._index_of_row[row] >= 0)
         # A file that lost records at its end would silently shift every later epoch.
         return rows.apply(tf.data.experimental.assert_cardinality(self.size))
 
     def _record(self, row: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        index = row if self._index_of_row is None else tf.gather(self._index_of_row, row)
+        index = row if self._index_of_row is None else self._index_of_row[row]
         return {**self._parse(serialized, row), "index": index}
 
     def _subset(self, keep: np.ndarray) -> "RecordSource":
         part = copy.copy(self)
-        rows = np.arange(self.size) if self._index_of_row is None else self._index_of_row
         part.size = int(keep.sum())
-        number = np.where(keep, np.cumsum(keep) - 1, -1)
-        part._index_of_row = np.where(rows >= 0, number[rows], -1).astype(np.int64)
+        index = np.where(keep, np.cumsum(keep) - 1, -1)
+        if self._index_of_row is not None:
+            outer = self._index_of_row.numpy()
+            index = np.where(outer >= 0, index[outer], -1)
+        part._index_of_row = tf.constant(index, tf.int64)
         return part
 
 
@@ -148,14 +153,21 @@ def count_records(file: str) -> int:
     Raises:
       UserError: the file cannot be read or is damaged; the message names the record.
     """
-    count = 0
+    count, length = 0, 0
     try:
-        for _ in tf.data.TFRecordDataset(file):
+        for record in tf.data.TFRecordDataset(file):
             count += 1
+            length += len(record.numpy()) + FRAME_BYTES
     except tf.errors.DataLossError:
-        raise UserError(f"{file} is damaged or truncated at record {count} (counted from 0): "
-                        "restore the file, or check that it is an uncompressed TFRecord file"
-                        ) from None
+        raise damaged(file, count) from None
     except tf.errors.OpError as error:
         raise UserError(f"cannot read {file}: {error.message}") from None
+    if length != tf.io.gfile.stat(file).length:
+        raise damaged(file, count)
     return count
+
+
+def damaged(file: str, record: int) -> UserError:
+    """Returns the error of a file that cannot be read from a record on."""
+    return UserError(f"{file} is damaged or truncated at record {record} (counted from 0): "
+                     "restore the file, or check that it is an uncompressed TFRecord file")

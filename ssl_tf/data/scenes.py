@@ -92,7 +92,8 @@ def render_scene(seed: int, index: int, size: int) -> Scene:
     main = _draw_object(random, kinds[0], random.uniform(0.4, 0.7), [])
     placed = [main]
     for kind in kinds[1:1 + random.integers(4)]:
-        found = _draw_object(random, kind, random.uniform(0.25, min(0.38, 0.8 * main.scale)), placed)
+        scale = random.uniform(0.25, min(0.38, 0.8 * main.scale))
+        found = _draw_object(random, kind, scale, placed)
         if found is not None:
             placed.append(found)
     # The main object may cover the others or be nibbled at by them.
@@ -281,7 +282,7 @@ def _polygon(corners: int, waist: float) -> Callable[[np.ndarray, np.ndarray], n
 
 
 def _heart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    x, y = x * 1.2, -y * 1.2 + 0.05
+    x, y = x * 1.25, 0.26 - y * 1.25
     body = x * x + y * y - 1
     return body * body * body < x * x * y * y * y
 

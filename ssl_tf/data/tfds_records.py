@@ -4,13 +4,11 @@ import os
 
 import tensorflow as tf
 
-from ssl_tf.data.records import RecordSource, Shard
+from ssl_tf.data.records import FRAME_BYTES, RecordSource, Shard
 from ssl_tf.errors import SettingsError, UserError
 
 _ID_FEATURES = ("id", "image/id", "image_id", "image/filename", "file_name", "filename")
 _INFO = "dataset_info.json"
-# Length, its checksum and the data's checksum, around each record of a TFRecord file.
-_FRAME_BYTES = 16
 
 
 class PreparedDataset(RecordSource):
@@ -54,7 +52,7 @@ class PreparedDataset(RecordSource):
                    file.take if file.take >= 0 else file.examples_in_shard - file.skip)
              for file in instructions],
             record_bytes=sum(part.num_bytes for part in parts)
-            / sum(part.num_examples for part in parts) + _FRAME_BYTES,
+            / sum(part.num_examples for part in parts) + FRAME_BYTES,
             shuffle_mib=shuffle_mib,
             num_classes=label.num_classes if label else None,
             class_names=tuple(label.names) if label else ())
@@ -70,7 +68,7 @@ class PreparedDataset(RecordSource):
         self._image = named(tfds.features.Image, "image")
         if self._image is None:
             raise UserError(f"--dataset={dataset} has no image feature; it has "
-                            f"{', '.join(features)}")
+                            f"{', '.join(sorted(features))}")
         self._label = named(tfds.features.ClassLabel, "label")
         self._boxes = _find_boxes(features)
         self._id = next((name for name in _ID_FEATURES if name in features
@@ -108,7 +106,7 @@ class PreparedDataset(RecordSource):
                     raise UserError(f"{file} of --dataset={self.name} is missing: prepare the "
                                     "data set anew")
                 stored += tf.io.gfile.stat(file).length
-            if stored < part.num_bytes + _FRAME_BYTES * part.num_examples:
+            if stored < part.num_bytes + FRAME_BYTES * part.num_examples:
                 self.verify()
 
 
@@ -178,13 +176,20 @@ def _find_boxes(features) -> tuple[str, str | None] | None:
     """Returns (feature, None) of a sequence of boxes, or (feature, key) of one inside records."""
     import tensorflow_datasets as tfds
 
+    def is_box(feature) -> bool:
+        if not isinstance(feature, tfds.features.BBoxFeature):
+            return False
+        # Only the order of a record (None: the data set is older than the other formats); boxes in
+        # another order or in pixels are left alone.
+        return feature.bbox_format is None or feature.bbox_format.name == "REL_YXYX"
+
     for name, feature in features.items():
         inner = getattr(feature, "feature", None)
-        if isinstance(inner, tfds.features.BBoxFeature):
+        if is_box(inner):
             return name, None
         if isinstance(inner, tfds.features.FeaturesDict):
             for key, part in inner.items():
-                if isinstance(part, tfds.features.BBoxFeature):
+                if is_box(part):
                     return name, key
     return None
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.records import RecordSource, Shard, count_records
+from ssl_tf.data.records import FRAME_BYTES, RecordSource, Shard, count_records, damaged
 from ssl_tf.errors import UserError
 
 _IMAGE = ("image/encoded", "image")
@@ -120,7 +120,7 @@ def _count(file: str, label: str | None) -> tuple[int, int]:
     Raises:
       UserError: the file is damaged, or a record has not exactly one label.
     """
-    count, largest = 0, -1
+    count, largest, length = 0, -1, 0
     try:
         for batch in tf.data.TFRecordDataset(file).batch(_COUNTED_AT_ONCE):
             if label:
@@ -137,7 +137,10 @@ def _count(file: str, label: str | None) -> tuple[int, int]:
                                     "labels count from 0")
                 largest = max(largest, int(tf.reduce_max(parsed.values)))
             count += len(batch)
+            length += int(tf.reduce_sum(tf.strings.length(batch) + FRAME_BYTES))
     except tf.errors.OpError as error:
         count_records(file)
         raise UserError(f"--tfrecord: {file}: {error.message}") from None
+    if length != tf.io.gfile.stat(file).length:
+        raise damaged(file, count)
     return count, largest

@@ -18,6 +18,11 @@ class Method(tf.keras.Model):
     chance_loss: float | None = None
     encoder: tf.keras.Model
 
+    def __init__(self, name: str):
+        super().__init__(name=name)
+        # What train_step returns is reduced already; Keras would sum it over replicas once more.
+        self.distribute_reduction_method = "first"
+
     @property
     def networks(self) -> dict[str, tf.keras.Model]:
         """All networks by name, as they stand in a checkpoint."""

@@ -1,0 +1,73 @@
+import os
+
+import pytest
+from tiny import png, write_folder
+
+from ssl_tf.data.folder import ImageFolder
+from ssl_tf.data.sources import open_source
+from ssl_tf.errors import UserError
+
+
+def ids(source):
+    return [record["id"].decode() for record in source.sequence().as_numpy_iterator()]
+
+
+def test_flat_folder_is_unlabelled(tmp_path):
+    names = ["b.JPG", "a.png", "c.jpeg", "B.gif", "d.Bmp"]
+    files = {name: name.encode() for name in [*names, "notes.txt", ".hidden.png", "jpg"]}
+    source = ImageFolder(write_folder(tmp_path, files))
+    assert ids(source) == ["B.gif", "a.png", "b.JPG", "c.jpeg", "d.Bmp"]
+    assert (source.size, source.num_classes, source.class_names) == (5, None, ())
+    first = next(source.sequence().as_numpy_iterator())
+    assert first == {"id": b"B.gif", "image": b"B.gif", "index": 0}
+
+
+def test_one_folder_a_class(tmp_path):
+    files = {"dog/2.png": b"", "cat/deep/1.png": b"", "cat/0.png": b"", ".git/x.png": b"",
+             "cat/.thumbs/x.png": b""}
+    source = ImageFolder(write_folder(tmp_path, files))
+    (tmp_path / "bird").mkdir()
+    source = open_source(image_folder=str(tmp_path))
+    assert source.class_names == ("bird", "cat", "dog") and source.num_classes == 3
+    records = list(source.sequence().as_numpy_iterator())
+    assert [(record["id"], record["label"]) for record in records] == [
+        (b"cat/0.png", 1), (b"cat/deep/1.png", 1), (b"dog/2.png", 2)]
+
+
+def test_images_at_the_top_make_all_unlabelled(tmp_path):
+    source = ImageFolder(write_folder(tmp_path, {"x.png": b"", "cat/0.png": b""}))
+    assert ids(source) == ["cat/0.png", "x.png"]
+    assert source.num_classes is None
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    write_folder(tmp_path / "elsewhere", {"1.png": b""})
+    folder = write_folder(tmp_path / "data", {"a/0.png": b""})
+    os.symlink(tmp_path / "elsewhere", tmp_path / "data" / "b")
+    os.symlink(folder, tmp_path / "data" / "a" / "up")
+    os.symlink("nowhere.png", tmp_path / "data" / "a" / "broken.png")
+    assert ids(ImageFolder(folder)) == ["a/0.png", "b/1.png"]
+
+
+def test_names_of_any_bytes(tmp_path):
+    (tmp_path / "größe 1.png").write_bytes(png(0))
+    with open(os.path.join(os.fsencode(tmp_path), b"\xff.png"), "wb") as file:
+        file.write(png(1))
+    records = list(ImageFolder(str(tmp_path)).sequence().as_numpy_iterator())
+    assert [record["id"] for record in records] == ["größe 1.png".encode(), b"\xff.png"]
+    assert records[1]["image"] == png(1)
+
+
+def test_a_file_that_vanishes_reads_as_no_bytes(tmp_path):
+    source = ImageFolder(write_folder(tmp_path, {"0.png": png(0), "1.png": png(1)}))
+    (tmp_path / "0.png").unlink()
+    assert [r["image"] for r in source.sequence().as_numpy_iterator()] == [b"", png(1)]
+
+
+@pytest.mark.parametrize("name, message", [
+    ("nowhere", "does not exist"), ("file", "is a file"), ("empty", "holds no image")])
+def test_bad_folders(tmp_path, name, message):
+    write_folder(tmp_path, {"file": b"", "empty/readme.txt": b""})
+    with pytest.raises(UserError, match=f"--image_folder=.*{name} {message}") as caught:
+        ImageFolder(str(tmp_path / name))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import example, picture, png, write_folder, write_records
+
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.folder import ImageFolder
+from ssl_tf.data.order import example_seed
+from ssl_tf.data.pipeline import evaluation_batches, training_batches
+from ssl_tf.data.tfrecord import ExampleFiles
+from ssl_tf.errors import UserError
+from ssl_tf.views.evaluation import evaluation_crop
+
+
+each_kind = pytest.mark.parametrize(
+    "source", ["folder", "records of a small buffer"], indirect=True)
+
+
+def recipe(image: tf.Tensor, seed: tf.Tensor) -> dict:
+    """What arrives: the mean of the image, the seed, and a random number, in two views."""
+    mean = tf.reduce_mean(tf.cast(image, tf.float32))
+    noise = tf.random.stateless_uniform([2], seed)
+    return {"views": (tf.stack([mean, noise[0]]), tf.stack([mean, noise[1]])), "seed": seed}
+
+
+def batches(source, start, stop, batch_size=4, limit=0, seed=9):
+    unreadable = UnreadableImages(limit)
+    made = training_batches(source, recipe, seed=seed, batch_size=batch_size, start_step=start,
+                            stop_step=stop, unreadable=unreadable)
+    return [tf.nest.map_structure(np.copy, batch) for batch in made.as_numpy_iterator()], unreadable
+
+
+def assert_equal(these, those):
+    assert len(these) == len(those)
+    tf.nest.map_structure(np.testing.assert_array_equal, these, those)
+
+
+@each_kind
+def test_a_batch_holds_the_views_of_its_examples(source):
+    made, _ = batches(source, 0, 12)
+    means = [picture(i).astype(np.float32).mean() for i in range(23)]
+    identity = {record["index"]: int("".join(filter(str.isdigit, record["id"].decode()))[-2:])
+                for record in source.sequence().as_numpy_iterator()}
+    stream = list(source.stream(9, 0, 48).as_numpy_iterator())
+    for step, batch in enumerate(made):
+        for place, record in enumerate(stream[4 * step:4 * step + 4]):
+            seed = example_seed(9, record["epoch"], record["index"])
+            np.testing.assert_array_equal(batch["seed"][place], seed)
+            for view in batch["views"]:
+                np.testing.assert_allclose(
+                    view[place, 0], means[identity[record["index"]]], rtol=1e-5)
+            noise = tf.random.stateless_uniform([2], seed)
+            assert batch["views"][1][place, 1] == noise[1]
+
+
+@each_kind
+def test_the_number_of_batches_and_their_shape(source):
+    unreadable = UnreadableImages(0)
+    made = training_batches(source, recipe, seed=0, batch_size=5, start_step=3, stop_step=17,
+                            unreadable=unreadable)
+    assert made.element_spec["views"][0].shape.as_list() == [5, 2]
+    assert len(list(made)) == 14
+
+
+@each_kind
+def test_a_run_may_start_at_any_step(source):
+    whole, _ = batches(source, 0, 14)
+    for start in (5, 6):
+        assert_equal(batches(source, start, 14)[0], whole[start:])
+
+
+@each_kind
+def test_parallelism_changes_nothing(source):
+    def with_threads(count):
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = count
+        options.autotune.enabled = count > 1
+        made = training_batches(source, recipe, seed=1, batch_size=4, start_step=0, stop_step=8,
+                                unreadable=UnreadableImages(0)).with_options(options)
+        return list(made.as_numpy_iterator())
+
+    alone = with_threads(1)
+    assert_equal(with_threads(16), alone)
+
+
+JPEG = tf.io.encode_jpeg(picture(0, 32, 32)).numpy()
+BAD = {"03.jpg": JPEG[:len(JPEG) // 2], "07.jpg": b"", "08.jpg": b"just text",
+       "11.jpeg": JPEG[:2] + bytes(len(JPEG) - 2)}
+
+
+@pytest.fixture
+def holed(tmp_path):
+    """A folder of 16 images, four of them unreadable."""
+    good = {f"{i:02}.png": png(i) for i in range(16) if i not in (3, 7, 8, 11)}
+    return ImageFolder(write_folder(tmp_path, {**good, **BAD}))
+
+
+def test_unreadable_images_leave_no_hole(holed, capsys):
+    made, unreadable = batches(holed, 0, 16, limit=4)
+    assert unreadable.count == 4
+    assert sorted(unreadable.summary().split(": ")[1].split(", ")) == sorted(BAD)
+    stream = list(holed.stream(9, 0, 64).as_numpy_iterator())
+    means = [picture(i).mean() for i in range(16)]
+    for step, batch in enumerate(made):
+        indices = [record["index"] for record in stream[4 * step:4 * step + 4]]
+        good = [place for place, index in enumerate(indices) if index not in (3, 7, 8, 11)]
+        for place in range(4):
+            # Its own image, or that of the next readable place of the batch.
+            taken = next(p % 4 for p in range(place, place + 4) if p % 4 in good)
+            np.testing.assert_allclose(
+                batch["views"][0][place, 0], means[indices[taken]], rtol=1e-5)
+    assert_equal(batches(holed, 5, 16, limit=4)[0], made[5:])
+
+
+def test_too_many_unreadable_images_end_the_run(holed):
+    unreadable = UnreadableImages(3)
+    made = training_batches(holed, recipe, seed=0, batch_size=16, start_step=0, stop_step=1,
+                            unreadable=unreadable)
+    with pytest.raises(tf.errors.OpError):
+        list(made)
+    with pytest.raises(UserError, match="4 images cannot be decoded .*--max_bad_images=3"):
+        unreadable.check()
+
+
+def test_a_batch_without_any_readable_image_ends_the_run(tmp_path):
+    source = ImageFolder(write_folder(tmp_path, {f"{i}.png": b"" for i in range(4)}))
+    unreadable = UnreadableImages(10)
+    made = training_batches(source, recipe, seed=0, batch_size=4, start_step=0, stop_step=1,
+                            unreadable=unreadable)
+    with pytest.raises(tf.errors.OpError):
+        list(made)
+    with pytest.raises(UserError, match="no image of a whole batch can be decoded"):
+        unreadable.check()
+
+
+def test_a_file_that_lost_records_does_not_shift_the_run(tmp_path):
+    write_records(tmp_path / "a", [example(image=png(i)) for i in range(8)])
+    source = ExampleFiles(str(tmp_path / "a"), 1)
+    write_records(tmp_path / "a", [example(image=png(i)) for i in range(6)])
+    with pytest.raises(tf.errors.OpError, match="expected to contain 8 elements"):
+        batches(source, 0, 4)
+
+
+def test_evaluation_sees_each_readable_example_once(holed):
+    unreadable = UnreadableImages(4)
+    made = list(evaluation_batches(holed, 6, 5, unreadable=unreadable).as_numpy_iterator())
+    assert [len(batch["index"]) for batch in made] == [5, 5, 2]
+    indices = np.concatenate([batch["index"] for batch in made])
+    assert indices.tolist() == [i for i in range(16) if i not in (3, 7, 8, 11)]
+    images = np.concatenate([batch["image"] for batch in made])
+    assert images.dtype == np.uint8 and images.shape == (12, 6, 6, 3)
+    for index, image in zip(indices, images):
+        np.testing.assert_array_equal(image, evaluation_crop(picture(index), 6))
+    assert unreadable.count == 4 and "label" not in made[0]
+
+
+@each_kind
+def test_evaluation_passes_labels_on(source):
+    made = evaluation_batches(source, 6, 23, unreadable=UnreadableImages(0))
+    batch = next(made.as_numpy_iterator())
+    labels = [record["label"] for record in source.sequence().as_numpy_iterator()]
+    assert batch["label"].tolist() == labels and sorted(batch) == ["image", "index", "label"]

@@ -1,0 +1,97 @@
+"""What holds for every kind of source: order, epochs, restart, subsets."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import png, without_images, write_folder
+
+from ssl_tf.data.folder import ImageFolder
+from ssl_tf.errors import SettingsError
+
+
+def test_sequence_is_canonical(source):
+    records = without_images(source.sequence())
+    assert [record["index"] for record in records] == list(range(23))
+    assert len({record["id"] for record in records}) == 23
+    assert without_images(source.sequence()) == records
+
+
+def test_each_epoch_visits_each_example_once(source):
+    records = without_images(source.stream(5, 0, 3 * 23))
+    assert [record["counter"] for record in records] == list(range(3 * 23))
+    assert [record["epoch"] for record in records] == [n // 23 for n in range(3 * 23)]
+    orders = [[record["index"] for record in records[first:first + 23]]
+              for first in (0, 23, 46)]
+    for order in orders:
+        assert sorted(order) == list(range(23))
+    assert len(set(map(tuple, orders))) == 3
+    assert orders[0] != list(range(23))
+
+
+def test_index_is_the_identity_of_the_example(source):
+    names = {record["index"]: record["id"] for record in without_images(source.sequence())}
+    for record in without_images(source.stream(1, 0, 46)):
+        assert names[record["index"]] == record["id"]
+
+
+def test_a_stream_may_start_anywhere(source):
+    whole = list(source.stream(5, 0, 70).as_numpy_iterator())
+    for start in (1, 22, 23, 24, 60):
+        assert list(source.stream(5, start, 70).as_numpy_iterator()) == whole[start:]
+
+
+def test_the_seed_alone_decides(source):
+    tf.random.set_seed(1)
+    first = without_images(source.stream(5, 0, 46))
+    tf.random.set_seed(2)
+    assert without_images(source.stream(5, 0, 46)) == first
+    stream = source.stream(5, 0, 46)
+    assert without_images(stream) == without_images(stream) == first
+    assert without_images(source.stream(6, 0, 46)) != first
+
+
+@pytest.mark.parametrize("count", [1, 5, 22])
+def test_hold_out_takes_evenly_spaced_examples(source, count):
+    names = [record["id"] for record in without_images(source.sequence())]
+    rest, held = source.hold_out(count)
+    assert (rest.size, held.size, source.size) == (23 - count, count, 23)
+    expected = [r for r in range(23) if (r * count) % 23 < count]
+    assert len(expected) == count
+    for part, rows in ((held, expected), (rest, [r for r in range(23) if r not in expected])):
+        records = without_images(part.sequence())
+        assert [record["id"] for record in records] == [names[r] for r in rows]
+        assert [record["index"] for record in records] == list(range(part.size))
+        epoch = without_images(part.stream(0, part.size, 2 * part.size))
+        assert sorted(record["index"] for record in epoch) == list(range(part.size))
+        assert {record["epoch"] for record in epoch} == {1}
+    gaps = np.diff(expected)
+    assert count == 1 or gaps.max() - gaps.min() <= 1
+
+
+def test_parts_can_be_parted_again(source):
+    rest, held = source.hold_out(8)
+    again, last = held.hold_out(3)
+    ids = [record["id"] for part in (rest, again, last)
+           for record in without_images(part.sequence())]
+    assert len(ids) == len(set(ids)) == 23
+    assert held.size == 8 and (again.size, last.size) == (5, 3)
+
+
+@pytest.mark.parametrize("count", [0, 23, -1])
+def test_hold_out_refuses_to_take_nothing_or_all(source, count):
+    with pytest.raises(SettingsError, match="between 1 and 22"):
+        source.hold_out(count)
+
+
+def test_another_process_sees_the_same_order(tmp_path):
+    folder = write_folder(tmp_path, {f"{i}.png": png(i) for i in range(9)})
+    program = ("import sys; from ssl_tf.data.folder import ImageFolder\n"
+               "for record in ImageFolder(sys.argv[1]).stream(3, 5, 25).as_numpy_iterator():\n"
+               "    print(record['id'].decode())")
+    output = subprocess.run([sys.executable, "-c", program, folder], check=True,
+                            capture_output=True, text=True).stdout.split()
+    assert output == [record["id"].decode()
+                      for record in without_images(ImageFolder(folder).stream(3, 5, 25))]

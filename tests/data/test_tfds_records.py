@@ -1,0 +1,175 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import picture, without_images
+
+from ssl_tf.data.sources import open_source
+from ssl_tf.errors import SettingsError, UserError
+
+
+def prepare(root, name="animals", version="1.0.0", file_format="tfrecord", image=True, counts=None,
+            config=None):
+    """Writes a prepared TFDS data set: splits train (3 shards) and test."""
+    import tensorflow_datasets as tfds
+
+    features = {
+        "file_name": tfds.features.Text(),
+        "label": tfds.features.ClassLabel(names=["cat", "dog", "eel"]),
+        "objects": tfds.features.Sequence({
+            "bbox": tfds.features.BBoxFeature(), "crowded": np.bool_}),
+        "other": tfds.features.Tensor(shape=(2,), dtype=np.float32),
+    }
+    if image:
+        features["picture"] = tfds.features.Image(shape=(None, None, 3), encoding_format="png")
+    features = tfds.features.FeaturesDict(features)
+    directory = root.joinpath(*filter(None, (name, config, version)))
+    directory.mkdir(parents=True)
+    shards = counts or {"train": [7, 2, 4], "test": [5]}
+    infos, number = [], 0
+    template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    for split, lengths in shards.items():
+        size = 0
+        for shard, length in enumerate(lengths):
+            path = directory / f"{name}-{split}.{file_format}-{shard:05}-of-{len(lengths):05}"
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for _ in range(length):
+                    example = {
+                        "file_name": f"{number}.png", "label": number % 3, "other": [1, 2],
+                        "objects": [{"bbox": tfds.features.BBox(0.0, 0.25, 0.5, 1.0),
+                                     "crowded": True}] * (number % 2)}
+                    if image:
+                        example["picture"] = picture(number)
+                    serialized = features.serialize_example(features.encode_example(example))
+                    writer.write(serialized)
+                    size += len(serialized)
+                    number += 1
+        infos.append({"name": split, "shardLengths": list(map(str, lengths)),
+                      "numBytes": str(size), "filepathTemplate": template})
+    (directory / "dataset_info.json").write_text(json.dumps({
+        "name": name, "version": version, "fileFormat": file_format, "moduleName": "gone",
+        "splits": infos, **({"configName": config} if config else {})}))
+    features.save_config(str(directory))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tfds")
+    prepare(root)
+    return root
+
+
+def opened(root, split="train", dataset="animals"):
+    return open_source(dataset=dataset, data_dir=str(root), split=split)
+
+
+def test_records(prepared):
+    source = opened(prepared)
+    assert (source.name, source.size, source.num_classes) == ("animals:train", 13, 3)
+    assert source.class_names == ("cat", "dog", "eel")
+    records = list(source.sequence().as_numpy_iterator())
+    assert [record["index"] for record in records] == list(range(13))
+    for number, record in enumerate(records):
+        assert sorted(record) == ["boxes", "id", "image", "index", "label"]
+        assert record["id"] == f"{number}.png".encode() and record["label"] == number % 3
+        np.testing.assert_array_equal(tf.io.decode_png(record["image"]), picture(number))
+        np.testing.assert_array_equal(
+            record["boxes"], np.float32([[0, 0.25, 0.5, 1]] * (number % 2)).reshape(-1, 4))
+
+
+@pytest.mark.parametrize("split, numbers", [
+    ("test", range(13, 18)), ("train[:6]", range(6)), ("train[50%:]", range(6, 13)),
+    ("train[8:10]", range(8, 10)), ("train[:2]+test[-1:]", [0, 1, 17]), ("all", range(18))])
+def test_slices(prepared, split, numbers):
+    source = opened(prepared, split)
+    expected = [f"{number}.png".encode() for number in numbers]
+    assert [record["id"] for record in source.sequence().as_numpy_iterator()] == expected
+    assert source.size == len(expected)
+
+
+def test_stream_restarts_anywhere(prepared):
+    source = opened(prepared)
+    whole = without_images(source.stream(2, 0, 40))
+    for start in (12, 13, 20):
+        assert without_images(source.stream(2, start, 40)) == whole[start:]
+    for epoch in range(3):
+        indices = [record["index"] for record in whole[13 * epoch:13 * epoch + 13]]
+        assert sorted(indices) == list(range(13)) != indices
+
+
+def test_configurations_and_versions(tmp_path):
+    prepare(tmp_path, version="2.0.0", config="small", counts={"train": [1]})
+    prepare(tmp_path, version="10.0.0", config="small", counts={"train": [2]})
+    assert opened(tmp_path).size == opened(tmp_path, dataset="animals/small").size == 2
+    assert opened(tmp_path, dataset="animals:2.0.0").size == 1
+    assert opened(tmp_path, dataset="animals/small:2.0.0").size == 1
+    prepare(tmp_path, version="2.0.0", config="big", counts={"train": [3]})
+    assert opened(tmp_path, dataset="animals/big").size == 3
+    with pytest.raises(UserError, match="several configurations.*: animals/big, animals/small"):
+        opened(tmp_path)
+    with pytest.raises(UserError, match="are the versions 10.0.0, 2.0.0"):
+        opened(tmp_path, dataset="animals/small:3.0.0")
+
+
+def test_the_default_directory(prepared, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
+    assert opened("").size == 13
+
+
+def test_unknown_data_set(prepared, tmp_path):
+    with pytest.raises(UserError, match="--dataset=cats is not prepared in .*; prepared there: "
+                                        "animals; prepare it with `tfds build cats "):
+        opened(prepared, dataset="cats")
+    with pytest.raises(UserError, match="where no data set is prepared; prepare it with"):
+        opened(tmp_path)
+    with pytest.raises(UserError, match="nowhere, which does not exist; prepare it with"):
+        opened(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("split", ["validation", "train[", "train[50:60]", ""])
+def test_unknown_split(prepared, split):
+    with pytest.raises(SettingsError) as caught:
+        opened(prepared, split)
+    message = str(caught.value)
+    assert message.startswith(f"--split={split}") and "\n" not in message
+    assert "splits train, test" in message
+
+
+def test_empty_split(prepared):
+    with pytest.raises(SettingsError, match="--split=train.:0. of --dataset=animals is empty"):
+        opened(prepared, "train[:0]")
+
+
+def test_no_image(tmp_path):
+    prepare(tmp_path, image=False)
+    with pytest.raises(UserError, match="no image feature; it has file_name, label, objects"):
+        opened(tmp_path)
+
+
+def test_other_file_formats(tmp_path):
+    prepare(tmp_path, file_format="riegeli")
+    with pytest.raises(UserError, match="stored as riegeli; prepare it with --file_format="):
+        opened(tmp_path)
+
+
+def test_damage(tmp_path, prepared):
+    root = tmp_path / "copy"
+    shutil.copytree(prepared, root)
+    directory = root / "animals" / "1.0.0"
+    shard = directory / "animals-train.tfrecord-00001-of-00003"
+    content = shard.read_bytes()
+    for kept in (len(content) - 5, 5):
+        shard.write_bytes(content[:kept])
+        with pytest.raises(UserError, match=f"{shard} is damaged or truncated at record "):
+            opened(root)
+    assert opened(root, "test").size == 5
+    shard.unlink()
+    with pytest.raises(UserError, match=f"{shard} .* is missing"):
+        opened(root)
+    (directory / "features.json").unlink()
+    with pytest.raises(UserError, match="TensorFlow Datasets cannot read") as caught:
+        opened(root)
+    assert "\n" not in str(caught.value)

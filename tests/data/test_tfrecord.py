@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from tiny import example, png, write_records
+
+from ssl_tf.data.sources import open_source
+from ssl_tf.data.tfrecord import ExampleFiles
+from ssl_tf.errors import SettingsError, UserError
+
+
+def test_all_fields(tmp_path):
+    corners = {"ymin": [0.0, 0.5], "xmin": [0.1, 0.6], "ymax": [0.2, 0.7], "xmax": [0.3, 0.8]}
+    boxes = {f"image__object__bbox__{side}": values for side, values in corners.items()}
+    write_records(tmp_path / "a", [
+        example(image__encoded=b"x", image__class__label=4, image__filename=b"x.jpg", **boxes),
+        example(image__encoded=b"y", image__class__label=2)])
+    write_records(tmp_path / "b", [example(image__encoded=b"z", image__class__label=0)])
+    source = open_source(tfrecord=str(tmp_path / "*"))
+    assert (source.size, source.num_classes, source.class_names) == (3, 5, ())
+    first, second, third = source.sequence().as_numpy_iterator()
+    assert (first["id"], first["image"], first["label"]) == (b"x.jpg", b"x", 4)
+    np.testing.assert_array_equal(
+        first["boxes"], np.array([[0, 0.1, 0.2, 0.3], [0.5, 0.6, 0.7, 0.8]], np.float32))
+    assert second["id"] == b"a__1" and second["boxes"].shape == (0, 4)
+    assert third["id"] == b"b__0" and third["label"] == 0
+
+
+def test_what_is_lacking_is_absent(tmp_path):
+    write_records(tmp_path / "a", [example(image=png(0))])
+    source = ExampleFiles(str(tmp_path / "a"), 1)
+    record = next(source.sequence().as_numpy_iterator())
+    assert sorted(record) == ["id", "image", "index"]
+    assert source.num_classes is None
+
+
+def test_a_record_without_its_image_is_an_unreadable_image(tmp_path):
+    write_records(tmp_path / "a", [example(image=png(0), id=b"0"), example(id=b"1")])
+    records = list(ExampleFiles(str(tmp_path / "a"), 1).sequence().as_numpy_iterator())
+    assert [record["image"] for record in records] == [png(0), b""]
+
+
+@pytest.mark.parametrize("kept, record", [(-3, 4), (300, 1), (5, 0)])
+def test_a_truncated_file_names_file_and_record(tmp_path, kept, record):
+    write_records(tmp_path / "a", [example(image=png(0))] * 5)
+    path = write_records(tmp_path / "b", [example(image=png(i), label=1) for i in range(5)])
+    content = (tmp_path / "b").read_bytes()
+    (tmp_path / "b").write_bytes(content[:kept])
+    with pytest.raises(UserError) as caught:
+        ExampleFiles(str(tmp_path / "*"), 1)
+    assert str(caught.value).startswith(f"{path} is damaged or truncated at record {record} ")
+
+
+def test_damage_after_opening_is_found_by_verify(tmp_path):
+    write_records(tmp_path / "a", [example(image=png(i)) for i in range(5)])
+    source = ExampleFiles(str(tmp_path / "a"), 1)
+    source.verify()
+    write_records(tmp_path / "a", [example(image=png(i)) for i in range(3)])
+    with pytest.raises(UserError, match="a ends after 3 records where .* needs 5"):
+        source.verify()
+
+
+@pytest.mark.parametrize("records, message", [
+    ([example(picture=b"x", size=3)], "no encoded image under image/encoded or image; its keys "
+                                      "are picture, size"),
+    ([b"nonsense"], "record 0 of .* is no tf.train.Example"),
+    ([example(image=b"x", label=1), example(image=b"y")],
+     "record 1 of .* has 0 values under label"),
+    ([example(image=b"x", label=1), example(image=b"y", label=[1, 2])],
+     "record 1 of .* has 2 values under label"),
+    ([example(image=b"x", label=-1)], "label -1 under label: labels count from 0"),
+    ([], "1 files hold no record"),
+])
+def test_bad_files(tmp_path, records, message):
+    write_records(tmp_path / "a", records)
+    with pytest.raises(UserError, match=message) as caught:
+        ExampleFiles(str(tmp_path / "a"), 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_file_matches(tmp_path):
+    with pytest.raises(UserError, match="--tfrecord=.*nothing.* matches no file"):
+        ExampleFiles(str(tmp_path / "nothing*"), 1)
+
+
+@pytest.mark.parametrize("named", [{}, {"dataset": "scenes", "image_folder": "x"}])
+def test_exactly_one_source(named):
+    with pytest.raises(SettingsError, match="exactly one of"):
+        open_source(**named)

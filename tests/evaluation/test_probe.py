@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf import flagfiles
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.sources import open_source
+from ssl_tf.errors import UserError
+from ssl_tf.evaluation import probe
+from ssl_tf.networks.normalization import MEAN, STD
+from ssl_tf.networks.resnet import build_resnet
+from ssl_tf.settings import LinearSettings
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory):
+    """Three classes that differ in colour: a folder any colour feature tells apart."""
+    folder = tmp_path_factory.mktemp("coloured")
+    random = np.random.default_rng(0)
+    for c, name in enumerate(("red", "green", "blue")):
+        (folder / name).mkdir()
+        for i in range(20):
+            pixels = random.integers(0, 90, [16, 16, 3])
+            pixels[..., c] += 150
+            tf.io.write_file(str(folder / name / f"{i:02d}.png"), tf.io.encode_png(np.uint8(pixels)))
+    return open_source(image_folder=str(folder)).hold_out(15)
+
+
+def settings(*flags):
+    return flagfiles.parse(
+        ["--dataset=none", "--checkpoint=none", "--batch_size=15", "--epochs=20", *flags], LinearSettings
+    )
+
+
+def colour_encoder():
+    """Mean colour in [0, 1]: linearly separable for these classes."""
+    images = tf.keras.Input((None, None, 3))
+    pooled = tf.keras.layers.GlobalAveragePooling2D()(images)
+    return tf.keras.Model(images, tf.keras.layers.Rescaling(np.mean(STD), np.mean(MEAN))(pooled))
+
+
+@pytest.mark.parametrize("flags", [(), ("--augment",), ("--nostandardize", "--base_learning_rate=50")])
+def test_separable_classes_are_separated(coloured, flags):
+    train, test = coloured
+    result = probe.probe_encoder(colour_encoder(), train, test, 16, settings(*flags), UnreadableImages(0))
+    assert result.top1 == 1.0
+    assert result.top5 is None
+    assert result.train_loss < np.log(3) / 2
+
+
+@pytest.mark.parametrize("flags", [(), ("--augment",)])
+def test_the_encoder_is_unchanged_batch_statistics_included(coloured, flags):
+    train, test = coloured
+    encoder = build_resnet(18, 0.0625, "small", seed=3)
+    encoder(tf.random.stateless_normal([8, 16, 16, 3], [1, 2]), training=True)
+    before = [variable.numpy() for variable in encoder.variables]
+    probe.probe_encoder(encoder, train, test, 16, settings("--epochs=2", *flags), UnreadableImages(0))
+    for old, variable in zip(before, encoder.variables):
+        np.testing.assert_array_equal(old, variable.numpy())
+
+
+def test_a_changed_encoder_is_found_out(coloured, monkeypatch):
+    train, test = coloured
+    encoder = build_resnet(18, 0.0625, "small")
+    original = probe.fit
+
+    def meddle(*arguments, **keywords):
+        original(*arguments, **keywords)
+        encoder.variables[-1].assign_add(1e-6 * tf.ones_like(encoder.variables[-1]))
+
+    monkeypatch.setattr(probe, "fit", meddle)
+    with pytest.raises(UserError, match="encoder changed"):
+        probe.probe_encoder(encoder, train, test, 16, settings("--epochs=1"), UnreadableImages(0))
+
+
+def test_the_same_seed_gives_the_same_result(coloured):
+    train, test = coloured
+    run = lambda seed: probe.probe_encoder(  # noqa: E731
+        build_resnet(18, 0.0625, "small"), train, test, 16, settings("--epochs=3", f"--seed={seed}"), UnreadableImages(0)
+    )
+    assert run(1).train_loss == run(1).train_loss != run(2).train_loss

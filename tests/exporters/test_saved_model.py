@@ -1,0 +1,58 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.exporters.saved_model import export_encoder
+from ssl_tf.networks.normalization import MEAN, STD, normalize_images
+from ssl_tf.networks.resnet import build_resnet
+from ssl_tf.views.evaluation import evaluation_crop
+
+# Nothing but TensorFlow: the package must not be needed to use an export.
+FRESH = """
+import sys
+sys.modules["ssl_tf"] = None
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+inputs = np.load(sys.argv[2])
+images = model.signatures["images"](images=tf.constant(inputs["normalized"]))["features"]
+encoded = [tf.io.read_file(path) for path in sys.argv[4:]]
+decoded = model.signatures["encoded"](encoded=tf.stack(encoded))["features"]
+np.savez(sys.argv[3], images=images.numpy(), encoded=decoded.numpy())
+"""
+
+
+def test_a_fresh_process_gets_the_same_features(tmp_path):
+    encoder = build_resnet(18, 0.125, "small", zero_init_last_gamma=False, seed=1)
+    random = np.random.default_rng(0)
+    encoder(random.normal(size=[8, 16, 16, 3]).astype(np.float32), training=True)  # move the statistics
+    difference = export_encoder(encoder, 16, tmp_path / "export", {"step": 7})
+    assert difference < 1e-4
+    pixels = random.integers(0, 256, [3, 16, 16, 3], np.uint8)
+    photographs = [random.integers(0, 256, [24, 40, 3], np.uint8), pixels[0]]
+    paths = [tmp_path / "wide.png", tmp_path / "square.png"]
+    for path, image in zip(paths, photographs):
+        tf.io.write_file(str(path), tf.io.encode_png(image))
+    np.savez(tmp_path / "inputs.npz", normalized=((pixels / 255 - MEAN) / STD).astype(np.float32))
+    arguments = [str(tmp_path / name) for name in ("export", "inputs.npz", "outputs.npz")]
+    subprocess.run([sys.executable, "-c", FRESH, *arguments, *map(str, paths)], check=True)
+    got = np.load(tmp_path / "outputs.npz")
+    np.testing.assert_allclose(
+        got["images"], encoder(normalize_images(pixels), training=False), rtol=1e-4, atol=1e-5
+    )
+    crops = tf.stack([evaluation_crop(tf.constant(image), 16) for image in photographs])
+    np.testing.assert_allclose(
+        got["encoded"], encoder(normalize_images(crops), training=False), rtol=1e-4, atol=1e-5
+    )
+    facts = json.loads((tmp_path / "export" / "export.json").read_text())
+    assert (facts["feature_dim"], facts["image_size"], facts["step"]) == (64, 16, 7)
+
+
+def test_an_existing_directory_is_not_overwritten(tmp_path):
+    (tmp_path / "export").mkdir()
+    with pytest.raises(SettingsError, match="--output"):
+        export_encoder(build_resnet(18, 0.0625, "small"), 16, tmp_path / "export", {})

@@ -1,0 +1,176 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf import flagfiles
+from ssl_tf.methods.base import move_towards
+from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.plan import make_plan
+from ssl_tf.training.schedules import ema_decay
+
+BATCH, SIZE = 8, 16
+
+
+def make(*flags, strategy=None, synchronized=True):
+    settings = flagfiles.parse(
+        [
+            "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--batch_size=8",
+            "--epochs=10", "--warmup_epochs=0", "--projector_hidden=16", "--projection=8",
+            f"--image_size={SIZE}", "--optimizer=sgd", *flags,
+        ],
+        PretrainSettings,
+    )  # fmt: skip
+    plan = make_plan(settings.optimization, 64)
+    with (strategy or tf.distribute.get_strategy()).scope():
+        method = build_method(settings, plan.total_steps, synchronized)
+        compile_method(method, settings.optimization, plan)
+    return method
+
+
+def views(count=2, seed=0):
+    random = np.random.default_rng(seed)
+    return tuple(random.integers(0, 256, [BATCH, SIZE, SIZE, 3], np.uint8) for _ in range(count))
+
+
+def values(variables):
+    return [v.numpy() for v in variables]
+
+
+def cosine(a, b):
+    a = a / np.linalg.norm(a, axis=1, keepdims=True)
+    b = b / np.linalg.norm(b, axis=1, keepdims=True)
+    return (a * b).sum(axis=1)
+
+
+def slow_outputs(method, images):
+    """Prediction and target of one view, network by network."""
+    x = normalize_images(images)
+    online = method.projector(method.encoder(x, training=True), training=True)
+    target = method.target_projector(method.target_encoder(x, training=True), training=True)
+    return method.predictor(online, training=True).numpy(), target.numpy()
+
+
+@pytest.mark.parametrize("name", ["byol", "ma_ssrl"])
+@pytest.mark.parametrize("pairs", ["all", "0:1,2:3"])
+def test_loss_of_four_views_is_the_mean_over_pairs(name, pairs):
+    strategies = "simclr,simclr,autoaugment,autoaugment"
+    method = make(f"--method={name}", f"--view_strategies={strategies}", f"--compared_pairs={pairs}")
+    batch = views(4)
+    outputs = [slow_outputs(method, view) for view in batch]
+    expected = []
+    for a, b in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)] if pairs == "all" else [(0, 1), (2, 3)]:
+        one = cosine(outputs[a][0], outputs[b][1])
+        two = cosine(outputs[b][0], outputs[a][1])
+        # Equation 3 of MA-SSRL; twice 2 - 2 cos of BYOL
+        expected.append(-(one + two) / 2 if name == "ma_ssrl" else 4 - 2 * one - 2 * two)
+    np.testing.assert_allclose(
+        method.losses(batch, training=True)["similarity_loss"], np.mean(expected, axis=0), rtol=2e-4, atol=2e-5
+    )
+
+
+def test_views_outside_the_pairs_cost_nothing():
+    method = make("--view_strategies=simclr,simclr,plain", "--compared_pairs=0:1")
+    one, two, three = views(3)
+    with_third = method.losses((one, two, three), training=False)["similarity_loss"]
+    np.testing.assert_array_equal(
+        with_third, method.losses((one, two, three[::-1]), training=False)["similarity_loss"]
+    )
+
+
+def test_one_step_moves_online_by_the_optimizer_and_target_by_the_ema():
+    method = make("--tau=0.9")
+    batch = {"views": views()}
+    old_online, old_target = values(method.learned_variables), values(method.target_encoder.weights)
+    trainable = values(method.target_encoder.trainable_variables)
+    for old, new in zip(method.encoder.trainable_variables, method.target_encoder.trainable_variables):
+        np.testing.assert_array_equal(old, new)  # the target starts as a copy
+    logs = tf.function(method.train_step)(batch)
+    # Schedules take the step just made: warm-up 0, so the full rate at step 0, and tau as given.
+    assert float(logs["tau"]) == pytest.approx(0.9)
+    assert any((a != b.numpy()).any() for a, b in zip(old_online, method.learned_variables))
+    for before, online, target in zip(
+        trainable, method.encoder.trainable_variables, method.target_encoder.trainable_variables
+    ):
+        np.testing.assert_allclose(
+            target, np.float32(0.9) * before + (1 - np.float32(0.9)) * online.numpy(), rtol=1e-6, atol=1e-7
+        )
+    # The statistics of the target are its own, from its batches, not averages of the online ones.
+    moved = [
+        not np.array_equal(a, b)
+        for a, b, v in zip(old_target, values(method.target_encoder.weights), method.target_encoder.weights)
+        if "moving_mean" in v.name
+    ]
+    assert moved and all(moved)
+
+
+def test_target_decay_follows_the_schedule_over_steps():
+    method = make("--tau=0.8")
+    step = tf.function(method.train_step)
+    taus = [float(step({"views": views(seed=i)})["tau"]) for i in range(4)]
+    np.testing.assert_allclose(taus, [ema_decay(k, method.total_steps, 0.8) for k in range(4)], rtol=1e-6)
+
+
+def test_the_optimizer_never_sees_the_target():
+    method = make()
+    target = {id(v) for v in method.target_encoder.variables + method.target_projector.variables}
+    assert not target & {id(v) for v in method.learned_variables}
+    assert all(v.trainable for v in method.target_encoder.trainable_variables)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(method.losses(views(), training=True)["similarity_loss"])
+    variables = method.target_encoder.trainable_variables
+    assert all(g is None for g in tape.gradient(loss, variables))
+
+
+def test_the_target_normalizes_by_its_batch():
+    # Guards against `trainable = False`, which would freeze the statistics.
+    method = make()
+    first = views()[0]
+    other = np.concatenate([first[:1], views(seed=7)[0][1:]])
+    one = slow_outputs(method, first)[1][0]
+    two = slow_outputs(method, other)[1][0]
+    assert np.abs(one - two).max() > 1e-3
+
+
+def test_embedding_for_the_monitors_updates_nothing():
+    method = make()
+    before = values(method.variables)
+    features, embedding = method.embed(views()[0])
+    assert features.shape == (BATCH, 32) and embedding.shape == (BATCH, 8)
+    for a, b in zip(before, values(method.variables)):
+        np.testing.assert_array_equal(a, b)
+
+
+def replica_run(replicas, steps=3):
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    method = make("--tau=0.9", "--base_learning_rate=0.5", strategy=strategy)
+    data = tf.data.Dataset.from_generator(
+        lambda: ({"views": views(seed=i)} for i in range(steps)),
+        output_signature={"views": (tf.TensorSpec([BATCH, SIZE, SIZE, 3], tf.uint8),) * 2},
+    )
+    losses = []
+
+    class Keep(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            losses.append(logs["loss"])
+
+    method.fit(data, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[Keep()])
+    return losses, values(method.variables)
+
+
+def test_two_replicas_learn_what_one_learns():
+    one, two = replica_run(1), replica_run(2)
+    np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
+    for a, b in zip(one[1], two[1]):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
+
+
+def test_move_towards_under_a_strategy():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        target, online = tf.Variable([1.0, 2.0]), tf.Variable([3.0, 6.0])
+    for _ in range(3):
+        strategy.run(lambda: move_towards([target], [online], tf.constant(0.5)))
+    # the gap shrinks by tau a step: tau^n
+    np.testing.assert_allclose(target.numpy(), [3 - 2 * 0.125, 6 - 4 * 0.125])

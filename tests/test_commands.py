@@ -1,0 +1,203 @@
+"""The stages as a user runs them: pretrain, resume, linear, export, and what goes wrong."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf import command, export, flagfiles, linear, pretrain
+from ssl_tf.settings import ExportSettings, LinearSettings, PretrainSettings
+
+TINY = [
+    "--dataset=scenes", "--scenes=48", "--scene_size=16", "--image_size=16", "--depth=18",
+    "--width=0.0625", "--stem=imagenet", "--projector_hidden=16", "--projection=8", "--batch_size=16",
+    "--epochs=3", "--warmup_epochs=1", "--optimizer=sgd", "--monitor_bank=32", "--monitor_queries=12",
+    "--log_every=2", "--checkpoint_every=0.67", "--keep_checkpoints=9", "--logical_cpus=1",
+    "--view_strategies=byol_t,randaugment",
+]  # fmt: skip
+
+
+def start(module, settings_class, *flags):
+    command.run(module.main, settings_class, list(flags))
+
+
+def lines(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs") / "one"
+    start(pretrain, PretrainSettings, *TINY, f"--run_dir={directory}")
+    return directory
+
+
+def test_the_run_directory_holds_the_run(run):
+    assert {path.name for path in run.iterdir()} == {
+        "flags.txt", "environment.json", "metrics.jsonl", "tensorboard", "views.png", "checkpoints",
+    }  # fmt: skip
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert names == [f"step_{step:08d}" for step in (2, 4, 6, 8, 9)]
+    from PIL import Image
+
+    with Image.open(run / "views.png") as sheet:
+        assert sheet.size[0] > 2 * 128 and sheet.size[1] > 8 * 128
+
+
+def test_metrics_have_each_step_once_and_all_figures(run):
+    logged = lines(run)
+    # every second step, the first, the last, and those at which the monitor looks (each epoch of 3)
+    assert [line["step"] for line in logged] == [0, 1, 2, 3, 4, 6, 8, 9]
+    look = logged[-1]
+    assert look["epoch"] == 3.0 and look["chance_loss"] == 0.0
+    assert {"loss", "learning_rate", "tau", "knn_top1", "embedding_std", "rankme", "alignment",
+            "uniformity", "collapsed", "images_per_second"} <= set(look)  # fmt: skip
+    # warm-up of 3 steps to 0.3 * 16 / 256, then half a cosine; the rate of the step just taken
+    peak = 0.3 * 16 / 256
+    rates = {line["step"]: line["learning_rate"] for line in logged[1:]}
+    assert rates[1] == 0.0
+    assert rates[3] == pytest.approx(peak * 2 / 3)
+    assert rates[4] == pytest.approx(peak)
+    assert rates[9] == pytest.approx(peak * 0.5 * (1 + np.cos(np.pi * 5 / 6)), rel=1e-5)
+
+
+def read_checkpoint(run, step):
+    reader = tf.train.load_checkpoint(str(run / "checkpoints" / f"step_{step:08d}" / "state"))
+    names = [name for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def test_a_resumed_run_ends_where_the_uninterrupted_one_does(run, tmp_path):
+    resumed = tmp_path / "resumed"
+    shutil.copytree(run, resumed)
+    for step in (6, 8, 9):
+        shutil.rmtree(resumed / "checkpoints" / f"step_{step:08d}")
+    start(pretrain, PretrainSettings, *TINY, f"--run_dir={resumed}")
+    untimed = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(run)]
+    again = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(resumed)]
+    assert [line["step"] for line in again] == [line["step"] for line in untimed]
+    for one, two in zip(untimed, again):
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
+    one, two = read_checkpoint(run, 9), read_checkpoint(resumed, 9)
+    assert one.keys() == two.keys() and len(one) > 100
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_a_complete_run_is_left_alone(run, capsys):
+    before = (run / "metrics.jsonl").read_bytes()
+    start(pretrain, PretrainSettings, f"--flagfile={run / 'flags.txt'}")
+    assert "is complete: 9 of 9 steps" in capsys.readouterr().err
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_linear_reports_the_trained_and_the_random_encoder(run, tmp_path, capsys):
+    output = tmp_path / "linear.json"
+    flags = ["--dataset=scenes", "--scenes=48", "--scene_size=16", "--epochs=2", "--batch_size=16"]
+    start(linear, LinearSettings, *flags, f"--checkpoint={run}", f"--output={output}")
+    report = json.loads(output.read_text())
+    assert report["step"] == 9 and 0 <= report["trained"]["top1"] <= report["trained"]["top5"] <= 1
+    assert report["trained"]["encoder_sha256"] != report["random"]["encoder_sha256"]
+    assert "trained  encoder: top-1" in capsys.readouterr().out
+
+
+def test_export_writes_a_saved_model(run, tmp_path):
+    start(export, ExportSettings, f"--checkpoint={run}", f"--output={tmp_path / 'export'}")
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    features = loaded.signatures["images"](images=tf.zeros([2, 16, 16, 3]))["features"]
+    assert features.shape == (2, 32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twenty readable images, two that are not."""
+    images = tmp_path / "images"
+    images.mkdir()
+    random = np.random.default_rng(0)
+    for i in range(20):
+        pixels = random.integers(0, 256, [20, 24, 3], np.uint8)
+        tf.io.write_file(str(images / f"{i:02d}.jpg"), tf.io.encode_jpeg(pixels))
+    (images / "empty.jpg").write_bytes(b"")
+    (images / "text.png").write_text("no image")
+    return images
+
+
+def test_unreadable_images_are_skipped_and_reported(folder, tmp_path, capsys):
+    flags = [flag for flag in TINY if not flag.startswith(("--dataset", "--scene"))]
+    common = [*flags, f"--image_folder={folder}", "--batch_size=11", "--epochs=1"]
+    start(pretrain, PretrainSettings, *common, f"--run_dir={tmp_path / 'run'}")
+    told = capsys.readouterr().err
+    assert "empty.jpg" in told and "text.png" in told
+    assert lines(tmp_path / "run")[-1]["step"] == 2
+    with pytest.raises(SystemExit) as stopped:
+        start(pretrain, PretrainSettings, *common, f"--run_dir={tmp_path / 'two'}", "--max_bad_images=1")
+    told = capsys.readouterr().err
+    assert stopped.value.code == 1 and "--max_bad_images=1" in told and "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    "flags, code, told",
+    [
+        (["--dataset=cifar10", "--data_dir={tmp}"], 1, "--dataset=cifar10"),
+        (["--dataset=cifar10", "--data_dir={tmp}/missing"], 1, "--data_dir"),
+        (["--image_folder={tmp}/missing"], 1, "--image_folder"),
+        (["--image_folder={tmp}/empty"], 1, "--image_folder"),
+        (["--tfrecord={tmp}/*.tfrecord"], 1, "--tfrecord"),
+        (["--tfrecord={tmp}/truncated"], 1, "truncated"),
+        (["--dataset=scenes", "--batch_size=15", "--logical_cpus=2"], 2, "--batch_size=15"),
+        (["--dataset=scenes", "--batch_size=160", "--scenes=10"], 2, "--batch_size=160"),
+        (["--dataset=scenes", "--crop_ratio=0,1"], 2, "--crop_ratio"),
+        (["--dataset=scenes", "--holdout=48"], 2, "--holdout"),
+        (["--dataset=scenes", "--num_images=7"], 1, "--num_images=7"),
+        (["--dataset=scenes", "--split=dev"], 2, "train, test"),
+    ],
+)
+def test_bad_input_is_one_clear_line(flags, code, told, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    example = tf.train.Example()
+    example.features.feature["image/encoded"].bytes_list.value.append(b"x" * 100)
+    with tf.io.TFRecordWriter(str(tmp_path / "truncated")) as writer:
+        writer.write(example.SerializeToString())
+    whole = (tmp_path / "truncated").read_bytes()
+    (tmp_path / "truncated").write_bytes(whole[:-20])
+    tiny = [flag for flag in TINY if not flag.startswith("--dataset")]
+    given = [flag.format(tmp=tmp_path) for flag in flags]
+    with pytest.raises(SystemExit) as stopped:
+        start(pretrain, PretrainSettings, *tiny, *given, f"--run_dir={tmp_path / 'run'}")
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and told in error
+    assert stopped.value.code == code
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_other_flags_is_refused(run, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        start(pretrain, PretrainSettings, *TINY, f"--run_dir={run}", "--seed=1")
+    assert stopped.value.code == 2
+    assert "--seed=0 there, 1 here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module, settings_class", [(linear, LinearSettings), (export, ExportSettings)])
+def test_a_checkpoint_that_is_none_is_one_line(module, settings_class, tmp_path, capsys):
+    data = ["--dataset=scenes"] if module is linear else []
+    with pytest.raises(SystemExit) as stopped:
+        start(module, settings_class, *data, f"--checkpoint={tmp_path}")
+    assert stopped.value.code == 1
+    assert "no run directory" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(tmp_path, capsys):
+    flags = ["--warmup_epochs=0", "--base_learning_rate=1e38", "--momentum=0"]
+    with pytest.raises(SystemExit) as stopped:
+        start(pretrain, PretrainSettings, *TINY, *flags, f"--run_dir={tmp_path / 'run'}")
+    assert stopped.value.code == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "the loss is" in error and "at step" in error
+
+
+def test_settings_of_the_tiny_run_are_written_completely(run):
+    again = flagfiles.read_flagfile(run / "flags.txt", PretrainSettings)
+    assert again.views.view_strategies == ("byol_t", "randaugment")
+    assert again.run.run_dir == str(run)
