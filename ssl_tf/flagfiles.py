@@ -7,8 +7,9 @@ line (and its `--flagfile=`) into an instance; `write_flagfile` writes an instan
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence, TypeVar
+from typing import Any, TypeVar
 
 from absl import flags
 
@@ -133,7 +134,9 @@ def parse(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
         print(values.get_help())
         raise SystemExit(0)
     if left_over:
-        raise SettingsError(f"unexpected argument {left_over[0]!r}: every setting is a --flag=value")
+        raise SettingsError(
+            f"unexpected argument {left_over[0]!r}: every setting is a --flag=value"
+        )
     return _build(settings_class, {name: values[name].value for name in values})
 
 

@@ -94,6 +94,7 @@ def main(settings: PretrainSettings) -> None:
         method,
         # Only what the loss needs goes to the devices.
         batches.map(lambda batch: {"views": batch["views"]}),
+        source=source,
         steps=plan.total_steps - start_step,
         callbacks=[callbacks.StopOnNaN(start_step), clock, monitor, record, saver],
         unreadable=unreadable,
@@ -108,7 +109,13 @@ def show_views(source, recipe, seed: int, path: Path, unreadable) -> None:
 
     count = min(8, source.size)
     batches = training_batches(
-        source, recipe, seed=seed, batch_size=count, start_step=0, stop_step=1, unreadable=unreadable
+        source,
+        recipe,
+        seed=seed,
+        batch_size=count,
+        start_step=0,
+        stop_step=1,
+        unreadable=unreadable,
     )
     batch = next(batches.as_numpy_iterator())
     rows = []

@@ -26,10 +26,16 @@ SCENES = "scenes"
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings:
-    dataset: str = setting("", "A prepared TFDS data set (`cifar10`), or `scenes`, the built-in one.")
-    data_dir: str = setting("", "Where TFDS data sets lie; empty: TFDS_DATA_DIR or its default.", free=True)
+    dataset: str = setting(
+        "", "A prepared TFDS data set (`cifar10`), or `scenes`, the built-in one."
+    )
+    data_dir: str = setting(
+        "", "Where TFDS data sets lie; empty: TFDS_DATA_DIR or its default.", free=True
+    )
     split: str = setting("train", "TFDS split to learn from; slices such as train[:90%] work.")
-    image_folder: str = setting("", "A folder of images: flat and unlabelled, or one folder a class.")
+    image_folder: str = setting(
+        "", "A folder of images: flat and unlabelled, or one folder a class."
+    )
     tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")
     num_images: int = setting(0, "Expected number of images; 0: whatever there is.", low=0)
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
@@ -78,7 +84,9 @@ class ViewSettings:
     randaugment_magnitude: float = setting(9.0, "RandAugment M, on the level scale.", low=0)
     level_scale: int = setting(10, "Level at which an operation is at full range: 10 or 30.")
     posterize_solarize: str = setting(
-        "tf", "Meaning of their levels: tf, weaker with the level; pil, stronger.", choices=("tf", "pil")
+        "tf",
+        "Meaning of their levels: tf, weaker with the level; pil, stronger.",
+        choices=("tf", "pil"),
     )
     jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0)
 
@@ -95,7 +103,7 @@ class ViewSettings:
             raise SettingsError(
                 f"--distinct_crops={self.distinct_crops}: more crops than the {len(self.strategies)} views"
             )
-        self.pairs  # a list that does not parse must fail here, not at the first step
+        _ = self.pairs  # a list that does not parse must fail here, not at the first step
 
     @property
     def strategies(self) -> tuple[str, ...]:
@@ -109,7 +117,9 @@ class ViewSettings:
 
     @property
     def crop_law(self) -> str:
-        return self.crop or {"ma_ssrl": "uniform", "byol": "byol", "simclr": "inception"}[self.recipe]
+        return (
+            self.crop or {"ma_ssrl": "uniform", "byol": "byol", "simclr": "inception"}[self.recipe]
+        )
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
@@ -140,7 +150,9 @@ class ModelSettings:
     )
     projector_hidden: int = setting(4096, "Hidden units of projector and predictor.", low=1)
     projection: int = setting(256, "Outputs of projector and predictor.", low=2)
-    tau: float = setting(0.99, "EMA decay of the target at the first step; ends at 1.", low=0, high=1)
+    tau: float = setting(
+        0.99, "EMA decay of the target at the first step; ends at 1.", low=0, high=1
+    )
 
     def __post_init__(self) -> None:
         if self.depth not in (18, 34, 50, 101, 152, 200):
@@ -153,7 +165,9 @@ class OptimizationSettings:
     lars_variant: str = setting(
         "byol", "Where the learning rate meets the momentum.", choices=("byol", "simclr")
     )
-    base_learning_rate: float = setting(0.3, "Learning rate for a batch of 256, scaled linearly.", above=0)
+    base_learning_rate: float = setting(
+        0.3, "Learning rate for a batch of 256, scaled linearly.", above=0
+    )
     batch_size: int = setting(2048, "Global batch, over all replicas.", low=2)
     epochs: float = setting(300.0, "Passes over the images.", above=0)
     warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0)
@@ -176,7 +190,9 @@ class OptimizationSettings:
 @dataclasses.dataclass(frozen=True)
 class MonitorSettings:
     monitor_split: str = setting(
-        "", "TFDS or scenes split for the monitors; empty: test or validation, where there is one.", free=True
+        "",
+        "TFDS or scenes split for the monitors; empty: test or validation, where there is one.",
+        free=True,
     )
     monitor_every: float = setting(1.0, "Epochs between two looks at the representation.", above=0)
     monitor_bank: int = setting(5000, "Labelled training images in the kNN bank.", low=1)
@@ -221,7 +237,9 @@ class LinearSettings:
     data: DataSettings
     checkpoint: str = setting("", "Run directory whose encoder is probed.")
     output: str = setting("", "JSON file for the result; empty: RUN/linear.json.")
-    test_split: str = setting("", "Split to report on; empty: test or validation, where there is one.")
+    test_split: str = setting(
+        "", "Split to report on; empty: test or validation, where there is one."
+    )
     augment: bool = setting(
         False, "Random crop and flip while training; off: features are computed once and kept."
     )
@@ -230,14 +248,18 @@ class LinearSettings:
     )
     epochs: float = setting(50.0, "Epochs of the classifier.", above=0)
     batch_size: int = setting(256, "Batch of the classifier.", low=2)
-    base_learning_rate: float = setting(0.1, "Learning rate for a batch of 256, scaled linearly.", above=0)
+    base_learning_rate: float = setting(
+        0.1, "Learning rate for a batch of 256, scaled linearly.", above=0
+    )
     weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
     random_baseline: bool = setting(True, "Probe the encoder the run started from beside it.")
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
         if not self.checkpoint:
-            raise SettingsError("--checkpoint: give the run directory whose encoder is to be probed")
+            raise SettingsError(
+                "--checkpoint: give the run directory whose encoder is to be probed"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,4 +271,6 @@ class ExportSettings:
 
     def __post_init__(self) -> None:
         if not self.checkpoint:
-            raise SettingsError("--checkpoint: give the run directory whose encoder is to be exported")
+            raise SettingsError(
+                "--checkpoint: give the run directory whose encoder is to be exported"
+            )

@@ -132,7 +132,13 @@ def test_unreadable_images_are_skipped_and_reported(folder, tmp_path, capsys):
     assert "empty.jpg" in told and "text.png" in told
     assert lines(tmp_path / "run")[-1]["step"] == 2
     with pytest.raises(SystemExit) as stopped:
-        start(pretrain, PretrainSettings, *common, f"--run_dir={tmp_path / 'two'}", "--max_bad_images=1")
+        start(
+            pretrain,
+            PretrainSettings,
+            *common,
+            f"--run_dir={tmp_path / 'two'}",
+            "--max_bad_images=1",
+        )
     told = capsys.readouterr().err
     assert stopped.value.code == 1 and "--max_bad_images=1" in told and "Traceback" not in told
 
@@ -179,7 +185,9 @@ def test_a_run_with_other_flags_is_refused(run, capsys):
     assert "--seed=0 there, 1 here" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module, settings_class", [(linear, LinearSettings), (export, ExportSettings)])
+@pytest.mark.parametrize(
+    "module, settings_class", [(linear, LinearSettings), (export, ExportSettings)]
+)
 def test_a_checkpoint_that_is_none_is_one_line(module, settings_class, tmp_path, capsys):
     data = ["--dataset=scenes"] if module is linear else []
     with pytest.raises(SystemExit) as stopped:

@@ -35,7 +35,10 @@ def test_settings_are_frozen():
 def test_only_flags_that_bind_the_result_count_as_differences():
     one = flagfiles.parse([*GIVEN, "--run_dir=a"], PretrainSettings)
     two = flagfiles.parse([*GIVEN, "--run_dir=b", "--seed=4", "--epochs=90"], PretrainSettings)
-    assert flagfiles.bound_differences(one, two) == {"seed": ("0", "4"), "epochs": ("300.0", "90.0")}
+    assert flagfiles.bound_differences(one, two) == {
+        "seed": ("0", "4"),
+        "epochs": ("300.0", "90.0"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,11 @@ def test_no_data_at_all_is_an_error():
 )
 def test_pairs_of_four_views(flag, pairs):
     settings = flagfiles.parse(
-        ["--dataset=x", "--view_strategies=simclr,simclr,autoaugment,autoaugment", f"--compared_pairs={flag}"],
+        [
+            "--dataset=x",
+            "--view_strategies=simclr,simclr,autoaugment,autoaugment",
+            f"--compared_pairs={flag}",
+        ],
         PretrainSettings,
     )
     assert settings.views.pairs == pairs

@@ -25,8 +25,13 @@ class Source(abc.ABC):
       class_names: names of the classes, empty where there are none.
     """
 
-    def __init__(self, name: str, size: int, num_classes: int | None = None,
-                 class_names: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        num_classes: int | None = None,
+        class_names: tuple[str, ...] = (),
+    ):
         self.name = name
         self.size = size
         self.num_classes = num_classes
@@ -57,7 +62,8 @@ class Source(abc.ABC):
         if not 0 < count < self.size:
             raise SettingsError(
                 f"cannot hold {count} examples out of the {self.size} of {self.name}: "
-                f"hold out between 1 and {self.size - 1}")
+                f"hold out between 1 and {self.size - 1}"
+            )
         held = (np.arange(self.size, dtype=np.int64) * count) % self.size < count
         rest_part, held_part = self._subset(~held), self._subset(held)
         rest_part.name = f"{self.name} without {count} held out"
@@ -90,17 +96,22 @@ class IndexedSource(Source):
 
     def sequence(self) -> tf.data.Dataset:
         return tf.data.Dataset.range(self.size).map(
-            self._example(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            self._example(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
 
     def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
         example = self._example()
 
         def at(counter: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {**example(order.shuffled_index(counter, self.size, seed)),
-                    "counter": counter, "epoch": counter // self.size}
+            return {
+                **example(order.shuffled_index(counter, self.size, seed)),
+                "counter": counter,
+                "epoch": counter // self.size,
+            }
 
         return tf.data.Dataset.range(start, stop).map(
-            at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
 
     def _example(self):
         if self._rows is None:

@@ -23,7 +23,7 @@ class UnreadableImages:
     def __init__(self, limit: int):
         """Args:
 
-          limit: how many distinct images may be unreadable (--max_bad_images).
+        limit: how many distinct images may be unreadable (--max_bad_images).
         """
         self.limit = limit
         self._ids: dict[str, None] = {}
@@ -47,9 +47,11 @@ class UnreadableImages:
                 self._ids[name] = None
                 self._warn(name)
             if self.count > self.limit:
-                self._fail(f"{self.count} images cannot be decoded (the first: "
-                           f"{self._first(3)}), more than "
-                           f"--max_bad_images={self.limit}: mend or remove them, or raise the flag")
+                self._fail(
+                    f"{self.count} images cannot be decoded (the first: "
+                    f"{self._first(3)}), more than "
+                    f"--max_bad_images={self.limit}: mend or remove them, or raise the flag"
+                )
 
     def refuse_batch(self) -> None:
         """Ends the run because not one image of a batch could be decoded.
@@ -58,8 +60,10 @@ class UnreadableImages:
           UserError: always.
         """
         with self._lock:
-            self._fail(f"no image of a whole batch can be decoded ({self.count} so far, the first: "
-                       f"{self._first(3)}): check the data and --max_bad_images")
+            self._fail(
+                f"no image of a whole batch can be decoded ({self.count} so far, the first: "
+                f"{self._first(3)}): check the data and --max_bad_images"
+            )
 
     def check(self) -> None:
         """Raises the UserError that ended a pipeline; TensorFlow reports it as an error of its own.
@@ -105,6 +109,7 @@ def decode(record: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[s
       The record with "image" uint8 [H, W, 3] and "readable" bool scalar; an unreadable image is
       black.
     """
+
     def stand_in() -> tf.Tensor:
         def note(identity: bytes | np.ndarray) -> bool:
             # Graphs hand over bytes, eager calls an array that holds them.

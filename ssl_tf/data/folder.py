@@ -32,20 +32,25 @@ class ImageFolder(IndexedSource):
             raise UserError(f"--image_folder={folder} {problem}")
         try:
             paths = sorted(_images(os.fsencode(folder), b"", ()))
-            folders = sorted(entry.name for entry in _entries(os.fsencode(folder))
-                             if entry.is_dir())
+            folders = sorted(
+                entry.name for entry in _entries(os.fsencode(folder)) if entry.is_dir()
+            )
         except OSError as error:
             raise UserError(
                 f"--image_folder={folder} cannot be listed: {error.strerror}, "
-                f"{os.fsdecode(error.filename or folder)}") from None
+                f"{os.fsdecode(error.filename or folder)}"
+            ) from None
         if not paths:
-            raise UserError(f"--image_folder={folder} holds no image "
-                            f"({', '.join(EXTENSIONS)}, in any case, at any depth)")
+            raise UserError(
+                f"--image_folder={folder} holds no image "
+                f"({', '.join(EXTENSIONS)}, in any case, at any depth)"
+            )
         classes: list[bytes] = []
         if all(b"/" in path for path in paths):
             classes = folders
-        super().__init__(f"folder {folder}", len(paths), len(classes) or None,
-                         tuple(map(os.fsdecode, classes)))
+        super().__init__(
+            f"folder {folder}", len(paths), len(classes) or None, tuple(map(os.fsdecode, classes))
+        )
         self._folder = os.fsencode(os.path.join(folder, ""))
         self._paths = tf.constant(paths)
         self._labels = None
@@ -78,6 +83,5 @@ def _images(folder: bytes, prefix: bytes, above: tuple[tuple[int, int], ...]) ->
     for entry in _entries(folder):
         if entry.is_dir():
             yield from _images(entry.path, prefix + entry.name + b"/", (*above, here))
-        elif entry.is_file() and entry.name.lower().endswith(
-                tuple(map(str.encode, EXTENSIONS))):
+        elif entry.is_file() and entry.name.lower().endswith(tuple(map(str.encode, EXTENSIONS))):
             yield prefix + entry.name

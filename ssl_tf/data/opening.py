@@ -32,8 +32,8 @@ def open_training_source(data: DataSettings) -> tuple[Source, Source | None]:
     source = open_split(data, data.split)
     if data.num_images and source.size != data.num_images:
         raise UserError(
-            f"{source.name} has {source.size} images, not the --num_images={data.num_images} of this "
-            "recipe; correct the flag or complete the data"
+            f"{source.name} has {source.size} images, not the --num_images={data.num_images} of "
+            "this recipe; correct the flag or complete the data"
         )
     if not data.holdout:
         return source, None

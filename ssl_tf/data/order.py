@@ -46,9 +46,11 @@ def shuffled_index(counter, size: int, seed) -> tf.Tensor:
     # four rounds: over epochs of 10 it repeats itself after some 250 of them, and orders of
     # following epochs correlate. Three hashed words and 16 rounds are uniform by every test.
     key = tf.random.stateless_uniform(
-        [3], epoch_seed(seed, counter // size), minval=None, maxval=None, dtype=tf.int32)
+        [3], epoch_seed(seed, counter // size), minval=None, maxval=None, dtype=tf.int32
+    )
     return tf.raw_ops.RandomIndexShuffle(
-        index=counter % size, seed=key, max_index=size - 1, rounds=16)
+        index=counter % size, seed=key, max_index=size - 1, rounds=16
+    )
 
 
 def _root(seed, domain: int) -> tf.Tensor:

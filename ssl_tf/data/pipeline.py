@@ -16,9 +16,16 @@ Tensors = dict[str, tf.Tensor]
 _BATCHES_AHEAD = 2
 
 
-def training_batches(source: Source, recipe: Callable[[tf.Tensor, tf.Tensor], Tensors], *,
-                     seed: int, batch_size: int, start_step: int, stop_step: int,
-                     unreadable: UnreadableImages) -> tf.data.Dataset:
+def training_batches(
+    source: Source,
+    recipe: Callable[[tf.Tensor, tf.Tensor], Tensors],
+    *,
+    seed: int,
+    batch_size: int,
+    start_step: int,
+    stop_step: int,
+    unreadable: UnreadableImages,
+) -> tf.data.Dataset:
     """Returns the batches of the steps start_step..stop_step-1, a pure function of (seed, step).
 
     Args:
@@ -36,6 +43,7 @@ def training_batches(source: Source, recipe: Callable[[tf.Tensor, tf.Tensor], Te
       A data set of what the recipe returns and, where the source has labels, "label" int64, all
       with a leading dimension batch_size.
     """
+
     def view(record: Tensors) -> tuple[Tensors, tf.Tensor]:
         record = decoding.decode(record, unreadable)
         seeds = example_seed(seed, record["epoch"], record["index"])
@@ -48,16 +56,18 @@ def training_batches(source: Source, recipe: Callable[[tf.Tensor, tf.Tensor], Te
         return _filled(views, readable, unreadable)
 
     records = source.stream(seed, start_step * batch_size, stop_step * batch_size)
-    batches = (records
-               .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-               .batch(batch_size, drop_remainder=True)
-               .map(fill)
-               .prefetch(_BATCHES_AHEAD))
+    batches = (
+        records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch_size, drop_remainder=True)
+        .map(fill)
+        .prefetch(_BATCHES_AHEAD)
+    )
     return _deterministic(batches)
 
 
-def evaluation_batches(source: Source, image_size: int, batch_size: int, *,
-                       unreadable: UnreadableImages) -> tf.data.Dataset:
+def evaluation_batches(
+    source: Source, image_size: int, batch_size: int, *, unreadable: UnreadableImages
+) -> tf.data.Dataset:
     """Returns every readable example once, in canonical order.
 
     Args:
@@ -70,6 +80,7 @@ def evaluation_batches(source: Source, image_size: int, batch_size: int, *,
       A data set of dicts: "image" uint8 [B, image_size, image_size, 3] (`evaluation_crop`),
       "index" int64 [B] and, where the source has labels, "label" int64 [B].
     """
+
     def view(record: Tensors) -> Tensors:
         record = decoding.decode(record, unreadable)
         kept = {key: record[key] for key in ("index", "label", "readable") if key in record}
@@ -78,17 +89,20 @@ def evaluation_batches(source: Source, image_size: int, batch_size: int, *,
     def without_mark(example: Tensors) -> Tensors:
         return {key: value for key, value in example.items() if key != "readable"}
 
-    batches = (source.sequence()
-               .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-               .filter(lambda example: example["readable"])
-               .map(without_mark)
-               .batch(batch_size)
-               .prefetch(_BATCHES_AHEAD))
+    batches = (
+        source.sequence()
+        .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .filter(lambda example: example["readable"])
+        .map(without_mark)
+        .batch(batch_size)
+        .prefetch(_BATCHES_AHEAD)
+    )
     return _deterministic(batches)
 
 
 def _filled(views: Tensors, readable: tf.Tensor, unreadable: UnreadableImages) -> Tensors:
     """Returns the batch with each unreadable place filled by the next readable one (cyclic)."""
+
     def refuse(good: tf.Tensor) -> tf.Tensor:
         def raising(_) -> int:
             unreadable.refuse_batch()
@@ -102,7 +116,8 @@ def _filled(views: Tensors, readable: tf.Tensor, unreadable: UnreadableImages) -
         places = tf.range(tf.size(readable, out_type=tf.int64))
         chosen = tf.gather(good, tf.searchsorted(good, places) % count)
         return tf.nest.map_structure(
-            lambda view: tf.ensure_shape(tf.gather(view, chosen), view.shape), views)
+            lambda view: tf.ensure_shape(tf.gather(view, chosen), view.shape), views
+        )
 
     return tf.cond(tf.reduce_all(readable), lambda: views, fill)
 

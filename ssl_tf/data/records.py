@@ -37,13 +37,21 @@ class Shard:
 class RecordSource(Source):
     """A source that reads TFRecord files; subclasses give `_parse`."""
 
-    def __init__(self, name: str, shards: list[Shard], *, record_bytes: float, shuffle_mib: int,
-                 num_classes: int | None, class_names: tuple[str, ...]):
+    def __init__(
+        self,
+        name: str,
+        shards: list[Shard],
+        *,
+        record_bytes: float,
+        shuffle_mib: int,
+        num_classes: int | None,
+        class_names: tuple[str, ...],
+    ):
         """Args beyond those of `Source`:
 
-          shards: the pieces of files that make up the source, in canonical order.
-          record_bytes: mean size of a record.
-          shuffle_mib: memory for the shuffle buffer, in MiB.
+        shards: the pieces of files that make up the source, in canonical order.
+        record_bytes: mean size of a record.
+        shuffle_mib: memory for the shuffle buffer, in MiB.
         """
         super().__init__(name, sum(shard.take for shard in shards), num_classes, class_names)
         self._shards = shards
@@ -80,7 +88,8 @@ class RecordSource(Source):
     def sequence(self) -> tf.data.Dataset:
         shards = tf.data.Dataset.from_tensor_slices(self._table)
         return self._chosen(shards.flat_map(_read)).map(
-            self._record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            self._record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
 
     def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
         first_epoch = start // self.size
@@ -93,16 +102,22 @@ class RecordSource(Source):
         def counted(counter: tf.Tensor, row: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
             return {**self._record(*row), "counter": counter, "epoch": counter // self.size}
 
-        return epochs.flat_map(rows_of).take(stop - start).enumerate(start).map(
-            counted, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return (
+            epochs.flat_map(rows_of)
+            .take(stop - start)
+            .enumerate(start)
+            .map(counted, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        )
 
     def verify(self) -> None:
         for file in dict.fromkeys(shard.file for shard in self._shards):
             found = count_records(file)
             wanted = max(shard.skip + shard.take for shard in self._shards if shard.file == file)
             if found < wanted:
-                raise UserError(f"{file} ends after {found} records where {self.name} needs "
-                                f"{wanted}: restore the file")
+                raise UserError(
+                    f"{file} ends after {found} records where {self.name} needs "
+                    f"{wanted}: restore the file"
+                )
 
     def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
         """Returns (row, serialized example) of one epoch in their shuffled order."""
@@ -114,10 +129,15 @@ class RecordSource(Source):
         drawn = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
         shards = {key: tf.gather(column, drawn) for key, column in self._table.items()}
         rows = tf.data.Dataset.from_tensor_slices(shards).interleave(
-            _read, cycle_length=min(count, _FILES_AT_A_TIME), block_length=_RECORDS_IN_TURN,
-            num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            _read,
+            cycle_length=min(count, _FILES_AT_A_TIME),
+            block_length=_RECORDS_IN_TURN,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
         return self._chosen(rows).shuffle(
-            self.shuffle_buffer, seed=seeds[0], reshuffle_each_iteration=False)
+            self.shuffle_buffer, seed=seeds[0], reshuffle_each_iteration=False
+        )
 
     def _chosen(self, rows: tf.data.Dataset) -> tf.data.Dataset:
         """Drops the rows that a subset leaves out."""
@@ -169,5 +189,7 @@ def count_records(file: str) -> int:
 
 def damaged(file: str, record: int) -> UserError:
     """Returns the error of a file that cannot be read from a record on."""
-    return UserError(f"{file} is damaged or truncated at record {record} (counted from 0): "
-                     "restore the file, or check that it is an uncompressed TFRecord file")
+    return UserError(
+        f"{file} is damaged or truncated at record {record} (counted from 0): "
+        "restore the file, or check that it is an uncompressed TFRecord file"
+    )

@@ -52,8 +52,9 @@ class Scenes(IndexedSource):
           SettingsError: there is no such split.
         """
         if split not in _SPLITS:
-            raise SettingsError(f"--dataset=scenes has the splits {', '.join(_SPLITS)}, "
-                                f"not {split!r}")
+            raise SettingsError(
+                f"--dataset=scenes has the splits {', '.join(_SPLITS)}, not {split!r}"
+            )
         count = count if split == "train" else max(1, count // _TRAIN_TO_TEST)
         super().__init__(f"scenes:{split}", count, len(CLASSES), tuple(CLASSES))
         scenes = [render_scene(_SPLITS.index(split), index, size) for index in range(count)]
@@ -91,7 +92,7 @@ def render_scene(seed: int, index: int, size: int) -> Scene:
     kinds = random.permutation(len(CLASSES))
     main = _draw_object(random, kinds[0], random.uniform(0.4, 0.7), [])
     placed = [main]
-    for kind in kinds[1:1 + random.integers(4)]:
+    for kind in kinds[1 : 1 + random.integers(4)]:
         scale = random.uniform(0.25, min(0.38, 0.8 * main.scale))
         found = _draw_object(random, kind, scale, placed)
         if found is not None:
@@ -115,17 +116,20 @@ class _Object:
     stretch: float
 
 
-def _draw_object(random: np.random.Generator, kind: int, scale: float,
-                 placed: list[_Object]) -> _Object | None:
+def _draw_object(
+    random: np.random.Generator, kind: int, scale: float, placed: list[_Object]
+) -> _Object | None:
     """Draws place and pose of an object; None where the others leave no room."""
     for _ in range(8):
         # The circle around the object stays inside the image.
         center = random.uniform(scale / 2, 1 - scale / 2, 2)
         # Two objects may overlap by a fifth of their sizes.
-        if all(np.hypot(*(center - other.center)) > 0.4 * (scale + other.scale)
-               for other in placed):
-            return _Object(kind, scale, center, random.uniform(0, 2 * np.pi),
-                           random.uniform(0.85, 1.0))
+        if all(
+            np.hypot(*(center - other.center)) > 0.4 * (scale + other.scale) for other in placed
+        ):
+            return _Object(
+                kind, scale, center, random.uniform(0, 2 * np.pi), random.uniform(0.85, 1.0)
+            )
     return None
 
 
@@ -182,16 +186,17 @@ class _Canvas:
         padded = np.pad(image, ((0, 0), (1, 1), (0, 0)), mode="edge")
         image = (1 - 2 * share) * image + share * (padded[:, :-2] + padded[:, 2:])
         image += random.standard_normal(image.shape, np.float32) * np.float32(
-            random.uniform(0, 0.03))
+            random.uniform(0, 0.03)
+        )
         return (image.clip(0, 1) * 255).round().astype(np.uint8)
 
     def _shade(self, inside: np.ndarray, corner: np.ndarray) -> None:
         """Darkens the image where the shape, moved to the corner, lies."""
         first = corner.clip(0)
         last = (corner + inside.shape).clip(None, self._side)
-        region = self._image[first[0]:last[0], first[1]:last[1]]
+        region = self._image[first[0] : last[0], first[1] : last[1]]
         cut = first - corner
-        shape = inside[cut[0]:cut[0] + region.shape[0], cut[1]:cut[1] + region.shape[1]]
+        shape = inside[cut[0] : cut[0] + region.shape[0], cut[1] : cut[1] + region.shape[1]]
         region *= np.where(shape, np.float32(self._random.uniform(0.35, 0.7)), 1)[..., None]
 
     def _mark(self) -> None:
@@ -218,14 +223,16 @@ class _Canvas:
             if np.abs(other - color).mean() > 0.3:
                 return other
 
-    def _textured(self, y: np.ndarray, x: np.ndarray, color: np.ndarray,
-                  strength: float) -> np.ndarray:
+    def _textured(
+        self, y: np.ndarray, x: np.ndarray, color: np.ndarray, strength: float
+    ) -> np.ndarray:
         """Returns float32 [..., 3]: a pattern between the colour and another one."""
         random = self._random
         angle = random.uniform(0, 2 * np.pi)
         sine, cosine = np.float32(np.sin(angle)), np.float32(np.cos(angle))
         pattern = _TEXTURES[random.integers(len(_TEXTURES))](
-            random, x * cosine + y * sine, y * cosine - x * sine)
+            random, x * cosine + y * sine, y * cosine - x * sine
+        )
         other = color + strength * random.uniform(-0.6, 0.6, 3)
         color, other = color.astype(np.float32), other.clip(0, 1).astype(np.float32)
         return color + pattern[..., None] * (other - color)
@@ -294,12 +301,15 @@ CLASSES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "triangle": _polygon(3, 0.5),
     "star": _polygon(5, 0.42),
     "ring": lambda x, y: np.abs(np.hypot(x, y) - 0.77) < 0.21,
-    "cross": lambda x, y: (np.minimum(np.abs(x), np.abs(y)) < 0.25) & (
-        np.maximum(np.abs(x), np.abs(y)) < 0.92),
+    "cross": lambda x, y: (
+        (np.minimum(np.abs(x), np.abs(y)) < 0.25) & (np.maximum(np.abs(x), np.abs(y)) < 0.92)
+    ),
     "crescent": lambda x, y: (x * x + y * y < 0.96) & ((x - 0.5) ** 2 + y * y > 0.56),
     "heart": _heart,
-    "arrow": lambda x, y: ((np.abs(y) < 0.22) & (np.abs(x + 0.25) < 0.65)) | (
-        (x > 0.1) & (np.abs(y) < 0.85 * (0.97 - x))),
+    "arrow": lambda x, y: (
+        ((np.abs(y) < 0.22) & (np.abs(x + 0.25) < 0.65))
+        | ((x > 0.1) & (np.abs(y) < 0.85 * (0.97 - x)))
+    ),
     "hourglass": lambda x, y: (np.abs(y) < 0.85) & (np.abs(x) < 0.05 + 0.62 * np.abs(y)),
 }
 _NAMES = tuple(CLASSES)

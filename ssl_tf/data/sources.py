@@ -10,9 +10,17 @@ from ssl_tf.errors import SettingsError
 __all__ = ["Source", "open_source"]
 
 
-def open_source(*, dataset: str = "", data_dir: str = "", split: str = "train",
-                image_folder: str = "", tfrecord: str = "", scenes: int = 4000,
-                scene_size: int = 48, shuffle_mib: int = 1024) -> Source:
+def open_source(
+    *,
+    dataset: str = "",
+    data_dir: str = "",
+    split: str = "train",
+    image_folder: str = "",
+    tfrecord: str = "",
+    scenes: int = 4000,
+    scene_size: int = 48,
+    shuffle_mib: int = 1024,
+) -> Source:
     """Opens the one source that is named.
 
     Args:

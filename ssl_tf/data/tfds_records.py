@@ -37,25 +37,36 @@ class PreparedDataset(RecordSource):
         try:
             info = tfds.builder_from_directory(directory).info
         except Exception as error:  # whatever a damaged or newer description makes TFDS raise
-            raise UserError(f"--dataset={dataset}: TensorFlow Datasets cannot read {directory}: "
-                            f"{_first_line(error)}") from None
+            raise UserError(
+                f"--dataset={dataset}: TensorFlow Datasets cannot read {directory}: "
+                f"{_first_line(error)}"
+            ) from None
         if info.file_format != tfds.core.FileFormat.TFRECORD:
-            raise UserError(f"--dataset={dataset}: {directory} is stored as "
-                            f"{info.file_format.value}; prepare it with --file_format=tfrecord")
+            raise UserError(
+                f"--dataset={dataset}: {directory} is stored as "
+                f"{info.file_format.value}; prepare it with --file_format=tfrecord"
+            )
         instructions = _instructions(dataset, info, split)
         self._choose_features(dataset, info.features)
         label = self._label and info.features[self._label]
         parts = _parts(info, {instruction.filename for instruction in instructions})
         super().__init__(
             f"{dataset}:{split}",
-            [Shard(file.filename, file.skip,
-                   file.take if file.take >= 0 else file.examples_in_shard - file.skip)
-             for file in instructions],
+            [
+                Shard(
+                    file.filename,
+                    file.skip,
+                    file.take if file.take >= 0 else file.examples_in_shard - file.skip,
+                )
+                for file in instructions
+            ],
             record_bytes=sum(part.num_bytes for part in parts)
-            / sum(part.num_examples for part in parts) + FRAME_BYTES,
+            / sum(part.num_examples for part in parts)
+            + FRAME_BYTES,
             shuffle_mib=shuffle_mib,
             num_classes=label.num_classes if label else None,
-            class_names=tuple(label.names) if label else ())
+            class_names=tuple(label.names) if label else (),
+        )
         self._check_files(parts)
 
     def _choose_features(self, dataset: str, features) -> None:
@@ -67,12 +78,14 @@ class PreparedDataset(RecordSource):
 
         self._image = named(tfds.features.Image, "image")
         if self._image is None:
-            raise UserError(f"--dataset={dataset} has no image feature; it has "
-                            f"{', '.join(sorted(features))}")
+            raise UserError(
+                f"--dataset={dataset} has no image feature; it has {', '.join(sorted(features))}"
+            )
         self._label = named(tfds.features.ClassLabel, "label")
         self._boxes = _find_boxes(features)
-        self._id = next((name for name in _ID_FEATURES if name in features
-                         and features[name].shape == ()), None)
+        self._id = next(
+            (name for name in _ID_FEATURES if name in features and features[name].shape == ()), None
+        )
         # Only what is needed: parsing the other features, masks say, would cost time.
         needed = {name: features[name] for name in (self._image, self._label, self._id) if name}
         if self._boxes:
@@ -103,8 +116,9 @@ class PreparedDataset(RecordSource):
             stored = 0
             for file in part.filepaths:
                 if not tf.io.gfile.exists(file):
-                    raise UserError(f"{file} of --dataset={self.name} is missing: prepare the "
-                                    "data set anew")
+                    raise UserError(
+                        f"{file} of --dataset={self.name} is missing: prepare the data set anew"
+                    )
                 stored += tf.io.gfile.stat(file).length
             if stored < part.num_bytes + FRAME_BYTES * part.num_examples:
                 self.verify()
@@ -116,19 +130,24 @@ def _find(dataset: str, root: str) -> str:
     Raises:
       UserError: there is none; the message lists what is prepared.
     """
-    import tensorflow_datasets as tfds
 
     name, _, version = dataset.partition(":")
     flag = f"--dataset={dataset}"
     prepared = _prepared(root)
     found = [path for path in prepared if path.startswith(f"{name}/")]
     if not found:
-        have = ("; prepared there: " + ", ".join(
-            dict.fromkeys(path.rpartition("/")[0] for path in prepared))
-            if prepared else ", where no data set is prepared" if os.path.isdir(root)
-            else ", which does not exist")
-        raise UserError(f"{flag} is not prepared in {root}{have}; prepare it with `tfds build "
-                        f"{name} --data_dir={root}` or correct --data_dir")
+        have = (
+            "; prepared there: "
+            + ", ".join(dict.fromkeys(path.rpartition("/")[0] for path in prepared))
+            if prepared
+            else ", where no data set is prepared"
+            if os.path.isdir(root)
+            else ", which does not exist"
+        )
+        raise UserError(
+            f"{flag} is not prepared in {root}{have}; prepare it with `tfds build "
+            f"{name} --data_dir={root}` or correct --data_dir"
+        )
     configs = dict.fromkeys(path.rpartition("/")[0] for path in found)
     if len(configs) > 1:
         raise UserError(f"{flag} has several configurations, name one: {', '.join(configs)}")
@@ -160,8 +179,10 @@ def _instructions(dataset: str, info, split: str) -> list:
     try:
         instructions = [file for file in info.splits[split].file_instructions if file.take != 0]
     except (KeyError, ValueError) as error:
-        raise SettingsError(f"--split={split}: {_first_line(error)} --dataset={dataset} has "
-                            f"the splits {', '.join(info.splits)}") from None
+        raise SettingsError(
+            f"--split={split}: {_first_line(error)} --dataset={dataset} has "
+            f"the splits {', '.join(info.splits)}"
+        ) from None
     if not instructions:
         raise SettingsError(f"--split={split} of --dataset={dataset} is empty")
     return instructions

@@ -54,8 +54,11 @@ class ExampleFiles(RecordSource):
         super().__init__(
             f"records {glob}",
             [Shard(file, 0, count) for file, count in zip(files, counts) if count],
-            record_bytes=total_bytes / size, shuffle_mib=shuffle_mib,
-            num_classes=max(largest) + 1 if self._fields.label else None, class_names=())
+            record_bytes=total_bytes / size,
+            shuffle_mib=shuffle_mib,
+            num_classes=max(largest) + 1 if self._fields.label else None,
+            class_names=(),
+        )
 
     def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
         fields = self._fields
@@ -103,15 +106,27 @@ def _find_fields(files: list[str]) -> _Fields:
         raise UserError(f"--tfrecord: record 0 of {file} is no tf.train.Example")
 
     def first(names: tuple[str, ...], kind: str) -> str | None:
-        return next((name for name in names
-                     if name in features and features[name].WhichOneof("kind") == kind), None)
+        return next(
+            (
+                name
+                for name in names
+                if name in features and features[name].WhichOneof("kind") == kind
+            ),
+            None,
+        )
 
     image = first(_IMAGE, "bytes_list")
     if image is None:
-        raise UserError(f"--tfrecord: {file} has no encoded image under {' or '.join(_IMAGE)}; "
-                        f"its keys are {', '.join(sorted(features))}")
-    return _Fields(image, first(_LABEL, "int64_list"), first(_ID, "bytes_list"),
-                   all(side in features for side in _BOXES))
+        raise UserError(
+            f"--tfrecord: {file} has no encoded image under {' or '.join(_IMAGE)}; "
+            f"its keys are {', '.join(sorted(features))}"
+        )
+    return _Fields(
+        image,
+        first(_LABEL, "int64_list"),
+        first(_ID, "bytes_list"),
+        all(side in features for side in _BOXES),
+    )
 
 
 def _count(file: str, label: str | None) -> tuple[int, int]:
@@ -130,11 +145,14 @@ def _count(file: str, label: str | None) -> tuple[int, int]:
                     raise UserError(
                         f"--tfrecord: record {count + odd[0]} of {file} has "
                         f"{parsed.row_lengths()[odd[0]]} values under {label} where the first "
-                        "record has a label: give every record one label, or none")
+                        "record has a label: give every record one label, or none"
+                    )
                 smallest = int(tf.reduce_min(parsed.values))
                 if smallest < 0:
-                    raise UserError(f"--tfrecord: {file} has the label {smallest} under {label}: "
-                                    "labels count from 0")
+                    raise UserError(
+                        f"--tfrecord: {file} has the label {smallest} under {label}: "
+                        "labels count from 0"
+                    )
                 largest = max(largest, int(tf.reduce_max(parsed.values)))
             count += len(batch)
             length += int(tf.reduce_sum(tf.strings.length(batch) + FRAME_BYTES))

@@ -1,6 +1,6 @@
 """Features of a source under a frozen encoder."""
 
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf

@@ -150,7 +150,11 @@ class RepresentationMonitor(StepCallback):
 
     def _features(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
         return compute_features(
-            lambda images: self._embed(images)[0], source, self._image_size, _BATCH, self._unreadable
+            lambda images: self._embed(images)[0],
+            source,
+            self._image_size,
+            _BATCH,
+            self._unreadable,
         )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -115,7 +115,7 @@ def probe_encoder(
         features, labels = compute_features(encode, train, image_size, _FEATURE_BATCH, unreadable)
         batches = _feature_batches(features, labels, settings, steps)
     losses = _LastLoss()
-    fit(probe, batches, steps=steps, callbacks=[losses], unreadable=unreadable)
+    fit(probe, batches, source=train, steps=steps, callbacks=[losses], unreadable=unreadable)
     features, labels = compute_features(encode, test, image_size, _FEATURE_BATCH, unreadable)
     logits = probe(features, training=False).numpy()
     if digest(encoder) != before:
@@ -153,7 +153,9 @@ def _feature_batches(
     )[: steps * batch]
     held_features, held_labels = tf.constant(features), tf.constant(labels)
     rows = tf.data.Dataset.from_tensor_slices(order.reshape(steps, batch))
-    return rows.map(lambda row: (tf.gather(held_features, row), tf.gather(held_labels, row))).prefetch(2)
+    return rows.map(
+        lambda row: (tf.gather(held_features, row), tf.gather(held_labels, row))
+    ).prefetch(2)
 
 
 def _augmented_batches(

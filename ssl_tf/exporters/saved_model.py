@@ -67,7 +67,11 @@ def export_encoder(
     tf.saved_model.save(
         module,
         str(temporary),
-        signatures={"serving_default": module.images, "images": module.images, "encoded": module.encoded},
+        signatures={
+            "serving_default": module.images,
+            "images": module.images,
+            "encoded": module.encoded,
+        },
     )
     write_json(
         temporary / "export.json",

@@ -1,6 +1,6 @@
 """BYOL (Grill et al. 2020): predict the target network's projection of another view."""
 
-from typing import Callable
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -64,9 +64,7 @@ class BYOL(Method):
         parts = (self.encoder, self.projector, self.predictor)
         return [variable for part in parts for variable in part.trainable_variables]
 
-    def pair_loss(
-        self, p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor
-    ) -> tf.Tensor:
+    def pair_loss(self, p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
         """Both directions of one pair of views, [N]."""
         return losses.byol_pair_loss(p1, p2, z1, z2)
 
@@ -109,7 +107,5 @@ class MaSsrl(BYOL):
 
     chance_loss = losses.MA_SSRL_CHANCE
 
-    def pair_loss(
-        self, p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor
-    ) -> tf.Tensor:
+    def pair_loss(self, p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
         return losses.ma_ssrl_pair_loss(p1, p2, z1, z2)

@@ -15,9 +15,7 @@ METHODS = {"ma_ssrl": MaSsrl, "byol": BYOL}
 
 def build_encoder(model: ModelSettings, seed: int, synchronized: bool = False):
     """The encoder a run starts from: normalized images [N, H, W, 3] -> features [N, D]."""
-    return build_resnet(
-        model.depth, model.width, model.stem, synchronized=synchronized, seed=seed
-    )
+    return build_resnet(model.depth, model.width, model.stem, synchronized=synchronized, seed=seed)
 
 
 def build_method(settings: PretrainSettings, total_steps: int, synchronized: bool) -> Method:

@@ -16,9 +16,7 @@ CHECKPOINTS = "checkpoints"
 
 def run_checkpoints(directory: Path, method: Method, keep: int) -> Checkpoints:
     """All that a run needs to go on: networks and optimizer."""
-    return Checkpoints(
-        directory / CHECKPOINTS, keep, optimizer=method.optimizer, **method.networks
-    )
+    return Checkpoints(directory / CHECKPOINTS, keep, optimizer=method.optimizer, **method.networks)
 
 
 def load_encoder(directory: Path) -> tuple[tf.keras.Model, PretrainSettings, int]:

@@ -25,7 +25,9 @@ def open_run(settings: PretrainSettings) -> Path:
     if flags.exists():
         differing = flagfiles.bound_differences(read_settings(directory), settings)
         if differing:
-            told = ", ".join(f"--{n}={old} there, {new} here" for n, (old, new) in differing.items())
+            told = ", ".join(
+                f"--{n}={old} there, {new} here" for n, (old, new) in differing.items()
+            )
             raise SettingsError(
                 f"--run_dir={directory} belongs to a run with other flags ({told}); give another "
                 "--run_dir, or the flags of that run to resume it"
@@ -50,7 +52,9 @@ def read_settings(directory: Path) -> PretrainSettings:
     """
     flags = directory / FLAGS
     if not flags.is_file():
-        raise UserError(f"{directory} is no run directory: it has no {FLAGS}; give the --run_dir of a run")
+        raise UserError(
+            f"{directory} is no run directory: it has no {FLAGS}; give the --run_dir of a run"
+        )
     return flagfiles.read_flagfile(flags, PretrainSettings)
 
 
@@ -73,7 +77,11 @@ class MetricsFile:
     def __init__(self, path: Path, resumed_step: int):
         """Opens the file; lines after `resumed_step` belong to work that is done again, and go."""
         self._path = path
-        kept = [line for line in self.read(path) if line["step"] <= resumed_step] if resumed_step else []
+        kept = (
+            [line for line in self.read(path) if line["step"] <= resumed_step]
+            if resumed_step
+            else []
+        )
         temporary = path.with_name(path.name + ".writing")
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         temporary.replace(path)

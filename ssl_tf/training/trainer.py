@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.errors import UserError
 
@@ -10,11 +11,20 @@ def fit(
     model: tf.keras.Model,
     batches: tf.data.Dataset,
     *,
+    source: Source,
     steps: int,
     callbacks: list[tf.keras.callbacks.Callback],
     unreadable: UnreadableImages,
 ) -> None:
     """One `fit` over the remaining steps; what breaks in the input comes out as one line.
+
+    Args:
+        model: compiled.
+        batches: of the remaining steps.
+        source: where they come from; asked for the damage when reading fails.
+        steps: how many remain.
+        callbacks: of Keras.
+        unreadable: of the batches.
 
     Raises:
         UserError: the data cannot be read, or too many images are unreadable.
@@ -23,7 +33,9 @@ def fit(
         model.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=callbacks)
     except tf.errors.OpError as error:
         unreadable.check()
+        # A graph error says little; the source can name the file and the record.
+        source.verify()
         if isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError)):
             cause = error.message.splitlines()[0]
-            raise UserError(f"the data cannot be read any more: {cause}") from None
+            raise UserError(f"{source.name} cannot be read any more: {cause}") from None
         raise

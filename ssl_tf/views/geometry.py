@@ -88,8 +88,7 @@ def cutout(image: tf.Tensor, value: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
     side = tf.cast(value, tf.float64) * tf.cast(width, tf.float64)
     left, right = _covered(center[0], side, width)
     top, bottom = _covered(center[1], side, height)
-    square = tf.broadcast_to(
-        tf.constant(CUTOUT_FILL, tf.uint8), [bottom - top, right - left, 3])
+    square = tf.broadcast_to(tf.constant(CUTOUT_FILL, tf.uint8), [bottom - top, right - left, 3])
     middle = image[top:bottom]
     middle = tf.concat([middle[:, :left], square, middle[:, right:]], axis=1)
     painted = tf.concat([image[:top], middle, image[bottom:]], axis=0)
@@ -97,9 +96,7 @@ def cutout(image: tf.Tensor, value: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
     return painted
 
 
-def _covered(
-    middle: tf.Tensor, side: tf.Tensor, length: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _covered(middle: tf.Tensor, side: tf.Tensor, length: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """First pixel of the cutout along an axis of `length` pixels, and the one after its last."""
     limit = tf.cast(length, tf.float64)
     start = tf.floor(tf.maximum(tf.cast(middle, tf.float64) * limit - side / 2.0, 0.0))
@@ -132,10 +129,10 @@ def _shift(image: tf.Tensor, value: tf.Tensor, axis: int, fill: tf.Tensor) -> tf
     shift = tf.cast(tf.clip_by_value(pixels, -limit, limit), tf.int32)
     before, after = tf.maximum(-shift, 0), tf.maximum(shift, 0)
     if axis == 0:
-        kept = image[after:length - before]
+        kept = image[after : length - before]
         paddings = [[before, after], [0, 0], [0, 0]]
     else:
-        kept = image[:, after:length - before]
+        kept = image[:, after : length - before]
         paddings = [[0, 0], [before, after], [0, 0]]
     shifted = tf.pad(kept, paddings, constant_values=tf.cast(fill, tf.uint8))
     shifted.set_shape(image.shape)

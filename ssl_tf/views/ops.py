@@ -54,7 +54,8 @@ def equalize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     index = tf.cast(_lines(image), tf.int32) + tf.tile(tf.constant([0, 256, 512]), [width])
     index = tf.reshape(index, [-1])
     histogram = tf.raw_ops.DenseBincount(
-        input=index, size=3 * 256, weights=tf.zeros([0], tf.int32), binary_output=False)
+        input=index, size=3 * 256, weights=tf.zeros([0], tf.int32), binary_output=False
+    )
     histogram = tf.reshape(histogram, [3, 256])
     before = tf.cumsum(histogram, axis=1, exclusive=True)
     # The highest occupied grey level does not count: below it lie max(before) pixels.
@@ -198,8 +199,7 @@ def rand_blur(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     (`photometric.gaussian_blur`) and the result rounded.
     """
     taps = 2 * (tf.shape(image)[1] // 20) + 1
-    return photometric.to_uint8(
-        photometric.gaussian_blur(photometric.to_float(image), value, taps))
+    return photometric.to_uint8(photometric.gaussian_blur(photometric.to_float(image), value, taps))
 
 
 def color_drop(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:

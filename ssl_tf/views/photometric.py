@@ -94,16 +94,27 @@ def jitter(
         raise ValueError(f"strengths must not be negative, nor hue above 0.5: {strengths}")
     additive = brightness_kind == "additive"
     brightness, contrast, saturation, hue = strengths
-    low = np.float32([-brightness if additive else max(0.0, 1.0 - brightness),
-                      max(0.0, 1.0 - contrast), max(0.0, 1.0 - saturation), -hue])
-    high = np.float32([brightness if additive else 1.0 + brightness,
-                       1.0 + contrast, 1.0 + saturation, hue])
+    low = np.float32(
+        [
+            -brightness if additive else max(0.0, 1.0 - brightness),
+            max(0.0, 1.0 - contrast),
+            max(0.0, 1.0 - saturation),
+            -hue,
+        ]
+    )
+    high = np.float32(
+        [brightness if additive else 1.0 + brightness, 1.0 + contrast, 1.0 + saturation, hue]
+    )
     uniform = tf.random.stateless_uniform([5], seed)
     amount = low + uniform[:4] * (high - low)
     # float32 draws below 1 stay below 24 after the product, so the last order is not exceeded.
     order = tf.gather(_ORDERS, tf.cast(uniform[4] * len(_ORDERS), tf.int32))
-    steps = (add_brightness if additive else scale_brightness,
-             adjust_contrast, adjust_saturation, adjust_hue)
+    steps = (
+        add_brightness if additive else scale_brightness,
+        adjust_contrast,
+        adjust_saturation,
+        adjust_hue,
+    )
     shape = image.shape
     for slot in range(4):
         branches = [

@@ -9,8 +9,8 @@ policies into one table of tensors, so the graph is as large for 498 sub-policie
 import dataclasses
 import functools
 import json
+from collections.abc import Sequence
 from importlib import resources
-from typing import Sequence
 
 import tensorflow as tf
 

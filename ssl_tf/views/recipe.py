@@ -63,7 +63,10 @@ class Recipe:
         # code of their authors does.
         method = "bicubic" if self.settings.crop_law in ("inception", "byol") else "bilinear"
         patches = [
-            tf.cast(tf.round(crops.crop_and_resize(image, r, self.settings.image_size, method)), tf.uint8)
+            tf.cast(
+                tf.round(crops.crop_and_resize(image, r, self.settings.image_size, method)),
+                tf.uint8,
+            )
             for r in rectangles
         ]
         made, policies, ops, values = [], [], [], []

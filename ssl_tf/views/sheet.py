@@ -1,7 +1,7 @@
 """A contact sheet of views, labelled with what was drawn for each."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw

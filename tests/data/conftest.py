@@ -15,8 +15,12 @@ def source(request, tmp_path):
         return ImageFolder(write_folder(tmp_path, files))
     first = 0
     for file, count in enumerate((9, 1, 8, 5)):
-        records = [example(image__encoded=png(i), image__class__label=i % 3,
-                           image__id=f"picture {i}".encode()) for i in range(first, first + count)]
+        records = [
+            example(
+                image__encoded=png(i), image__class__label=i % 3, image__id=f"picture {i}".encode()
+            )
+            for i in range(first, first + count)
+        ]
         write_records(tmp_path / f"part-{file}", records)
         first += count
     opened = ExampleFiles(str(tmp_path / "part-*"), shuffle_mib=1)

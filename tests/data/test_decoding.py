@@ -39,23 +39,30 @@ GREY = COLOR.convert("L")
 REPEATED = np.repeat(np.array(GREY)[..., None], 3, -1)
 # Alpha 0 hides the left half, whose stored colour is kept.
 TRANSPARENT = COLOR.copy()
-TRANSPARENT.putalpha(Image.fromarray(np.where(np.arange(32) > 16, 255, 0).astype(np.uint8)[None]
-                                     .repeat(24, axis=0)))
+TRANSPARENT.putalpha(
+    Image.fromarray(np.where(np.arange(32) > 16, 255, 0).astype(np.uint8)[None].repeat(24, axis=0))
+)
 DEEP = picture(1, 24, 32)[..., 0].astype(np.uint16) * 256 + 77
 ANIMATION = [Image.fromarray(np.full((24, 32), level, np.uint8)) for level in (10, 200)]
 
 
-@pytest.mark.parametrize("content, expected", [
-    (encoded(COLOR, "png"), np.array(COLOR)),
-    (encoded(COLOR, "bmp"), np.array(COLOR)),
-    (encoded(GREY, "png"), REPEATED),
-    (encoded(COLOR.quantize(16), "png"), np.array(COLOR.quantize(16).convert("RGB"))),
-    (encoded(TRANSPARENT, "png"), np.array(COLOR)),
-    (encoded(TRANSPARENT.convert("LA"), "png"), REPEATED),
-    (encoded(Image.fromarray(DEEP), "png"), np.repeat((DEEP // 256)[..., None], 3, -1)),
-    (encoded(ANIMATION[0], "gif", save_all=True, append_images=ANIMATION[1:]),
-     np.full((24, 32, 3), 10)),
-], ids=["rgb", "bmp", "grey", "palette", "alpha", "grey alpha", "16 bit", "animation"])
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        (encoded(COLOR, "png"), np.array(COLOR)),
+        (encoded(COLOR, "bmp"), np.array(COLOR)),
+        (encoded(GREY, "png"), REPEATED),
+        (encoded(COLOR.quantize(16), "png"), np.array(COLOR.quantize(16).convert("RGB"))),
+        (encoded(TRANSPARENT, "png"), np.array(COLOR)),
+        (encoded(TRANSPARENT.convert("LA"), "png"), REPEATED),
+        (encoded(Image.fromarray(DEEP), "png"), np.repeat((DEEP // 256)[..., None], 3, -1)),
+        (
+            encoded(ANIMATION[0], "gif", save_all=True, append_images=ANIMATION[1:]),
+            np.full((24, 32, 3), 10),
+        ),
+    ],
+    ids=["rgb", "bmp", "grey", "palette", "alpha", "grey alpha", "16 bit", "animation"],
+)
 def test_lossless_formats(content, expected):
     unreadable = UnreadableImages(0)
     record = decoded(content, unreadable)
@@ -75,8 +82,11 @@ def test_jpeg(mode):
 
 JPEG = encoded(COLOR, "jpeg")
 BROKEN = {
-    "empty": b"", "text": b"not an image", "truncated jpeg": JPEG[:len(JPEG) // 2],
-    "jpeg header": JPEG[:20], "corrupt jpeg": JPEG[:2] + bytes(len(JPEG)),
+    "empty": b"",
+    "text": b"not an image",
+    "truncated jpeg": JPEG[: len(JPEG) // 2],
+    "jpeg header": JPEG[:20],
+    "corrupt jpeg": JPEG[:2] + bytes(len(JPEG)),
     "truncated png": png(0, 64, 64)[:2000],
     "corrupt png": png(0)[:40] + b"\0\0\0\0" + png(0)[44:],
 }
@@ -100,8 +110,11 @@ def test_beyond_the_limit_the_run_ends():
     next(iterator), next(iterator)
     with pytest.raises(tf.errors.OpError):
         next(iterator)
-    with pytest.raises(UserError, match=r"3 images cannot be decoded \(the first: a, b, c\), more "
-                                        "than --max_bad_images=2"):
+    with pytest.raises(
+        UserError,
+        match=r"3 images cannot be decoded \(the first: a, b, c\), more "
+        "than --max_bad_images=2",
+    ):
         unreadable.check()
 
 
@@ -127,4 +140,9 @@ def test_attempt():
     otherwise = tf.constant(-1, tf.int64)
     values = tf.data.Dataset.range(5).map(lambda value: attempt(checked, value, otherwise))
     assert list(values.as_numpy_iterator()) == [
-        (0, True), (10, True), (20, True), (-1, False), (-1, False)]
+        (0, True),
+        (10, True),
+        (20, True),
+        (-1, False),
+        (-1, False),
+    ]

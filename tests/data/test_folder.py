@@ -23,15 +23,23 @@ def test_flat_folder_is_unlabelled(tmp_path):
 
 
 def test_one_folder_a_class(tmp_path):
-    files = {"dog/2.png": b"", "cat/deep/1.png": b"", "cat/0.png": b"", ".git/x.png": b"",
-             "cat/.thumbs/x.png": b""}
+    files = {
+        "dog/2.png": b"",
+        "cat/deep/1.png": b"",
+        "cat/0.png": b"",
+        ".git/x.png": b"",
+        "cat/.thumbs/x.png": b"",
+    }
     source = ImageFolder(write_folder(tmp_path, files))
     (tmp_path / "bird").mkdir()
     source = open_source(image_folder=str(tmp_path))
     assert source.class_names == ("bird", "cat", "dog") and source.num_classes == 3
     records = list(source.sequence().as_numpy_iterator())
     assert [(record["id"], record["label"]) for record in records] == [
-        (b"cat/0.png", 1), (b"cat/deep/1.png", 1), (b"dog/2.png", 2)]
+        (b"cat/0.png", 1),
+        (b"cat/deep/1.png", 1),
+        (b"dog/2.png", 2),
+    ]
 
 
 def test_images_at_the_top_make_all_unlabelled(tmp_path):
@@ -64,8 +72,10 @@ def test_a_file_that_vanishes_reads_as_no_bytes(tmp_path):
     assert [r["image"] for r in source.sequence().as_numpy_iterator()] == [b"", png(1)]
 
 
-@pytest.mark.parametrize("name, message", [
-    ("nowhere", "does not exist"), ("file", "is a file"), ("empty", "holds no image")])
+@pytest.mark.parametrize(
+    "name, message",
+    [("nowhere", "does not exist"), ("file", "is a file"), ("empty", "holds no image")],
+)
 def test_bad_folders(tmp_path, name, message):
     write_folder(tmp_path, {"file": b"", "empty/readme.txt": b""})
     with pytest.raises(UserError, match=f"--image_folder=.*{name} {message}") as caught:

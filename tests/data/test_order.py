@@ -8,7 +8,8 @@ from ssl_tf.data.order import epoch_seed, example_seed, shuffled_index
 def run_order(size: int, epochs: int, seed: int) -> np.ndarray:
     """The indices of whole epochs, [epochs, size]."""
     indices = tf.data.Dataset.range(epochs * size).map(
-        lambda counter: shuffled_index(counter, size, seed))
+        lambda counter: shuffled_index(counter, size, seed)
+    )
     return np.array(list(indices.as_numpy_iterator())).reshape(epochs, size)
 
 
@@ -58,7 +59,8 @@ def test_example_seeds_are_distinct_and_pure():
     assert epoch_seed(1, 2).numpy().tolist() not in [list(value) for value in seeds.values()]
     in_graph = tf.data.Dataset.range(6).map(lambda index: example_seed(3, tf.constant(2), index))
     assert [tuple(value) for value in in_graph.as_numpy_iterator()] == [
-        seeds[3, 2, index] for index in range(6)]
+        seeds[3, 2, index] for index in range(6)
+    ]
 
 
 @pytest.mark.parametrize("varied", [0, 1, 2])

@@ -11,9 +11,9 @@ from ssl_tf.data.tfrecord import ExampleFiles
 from ssl_tf.errors import UserError
 from ssl_tf.views.evaluation import evaluation_crop
 
-
 each_kind = pytest.mark.parametrize(
-    "source", ["folder", "records of a small buffer"], indirect=True)
+    "source", ["folder", "records of a small buffer"], indirect=True
+)
 
 
 def recipe(image: tf.Tensor, seed: tf.Tensor) -> dict:
@@ -25,8 +25,15 @@ def recipe(image: tf.Tensor, seed: tf.Tensor) -> dict:
 
 def batches(source, start, stop, batch_size=4, limit=0, seed=9):
     unreadable = UnreadableImages(limit)
-    made = training_batches(source, recipe, seed=seed, batch_size=batch_size, start_step=start,
-                            stop_step=stop, unreadable=unreadable)
+    made = training_batches(
+        source,
+        recipe,
+        seed=seed,
+        batch_size=batch_size,
+        start_step=start,
+        stop_step=stop,
+        unreadable=unreadable,
+    )
     return [tf.nest.map_structure(np.copy, batch) for batch in made.as_numpy_iterator()], unreadable
 
 
@@ -39,16 +46,19 @@ def assert_equal(these, those):
 def test_a_batch_holds_the_views_of_its_examples(source):
     made, _ = batches(source, 0, 12)
     means = [picture(i).astype(np.float32).mean() for i in range(23)]
-    identity = {record["index"]: int("".join(filter(str.isdigit, record["id"].decode()))[-2:])
-                for record in source.sequence().as_numpy_iterator()}
+    identity = {
+        record["index"]: int("".join(filter(str.isdigit, record["id"].decode()))[-2:])
+        for record in source.sequence().as_numpy_iterator()
+    }
     stream = list(source.stream(9, 0, 48).as_numpy_iterator())
     for step, batch in enumerate(made):
-        for place, record in enumerate(stream[4 * step:4 * step + 4]):
+        for place, record in enumerate(stream[4 * step : 4 * step + 4]):
             seed = example_seed(9, record["epoch"], record["index"])
             np.testing.assert_array_equal(batch["seed"][place], seed)
             for view in batch["views"]:
                 np.testing.assert_allclose(
-                    view[place, 0], means[identity[record["index"]]], rtol=1e-5)
+                    view[place, 0], means[identity[record["index"]]], rtol=1e-5
+                )
             noise = tf.random.stateless_uniform([2], seed)
             assert batch["views"][1][place, 1] == noise[1]
 
@@ -56,8 +66,9 @@ def test_a_batch_holds_the_views_of_its_examples(source):
 @each_kind
 def test_the_number_of_batches_and_their_shape(source):
     unreadable = UnreadableImages(0)
-    made = training_batches(source, recipe, seed=0, batch_size=5, start_step=3, stop_step=17,
-                            unreadable=unreadable)
+    made = training_batches(
+        source, recipe, seed=0, batch_size=5, start_step=3, stop_step=17, unreadable=unreadable
+    )
     assert made.element_spec["views"][0].shape.as_list() == [5, 2]
     assert len(list(made)) == 14
 
@@ -75,8 +86,15 @@ def test_parallelism_changes_nothing(source):
         options = tf.data.Options()
         options.threading.private_threadpool_size = count
         options.autotune.enabled = count > 1
-        made = training_batches(source, recipe, seed=1, batch_size=4, start_step=0, stop_step=8,
-                                unreadable=UnreadableImages(0)).with_options(options)
+        made = training_batches(
+            source,
+            recipe,
+            seed=1,
+            batch_size=4,
+            start_step=0,
+            stop_step=8,
+            unreadable=UnreadableImages(0),
+        ).with_options(options)
         return list(made.as_numpy_iterator())
 
     alone = with_threads(1)
@@ -84,8 +102,12 @@ def test_parallelism_changes_nothing(source):
 
 
 JPEG = tf.io.encode_jpeg(picture(0, 32, 32)).numpy()
-BAD = {"03.jpg": JPEG[:len(JPEG) // 2], "07.jpg": b"", "08.jpg": b"just text",
-       "11.jpeg": JPEG[:2] + bytes(len(JPEG) - 2)}
+BAD = {
+    "03.jpg": JPEG[: len(JPEG) // 2],
+    "07.jpg": b"",
+    "08.jpg": b"just text",
+    "11.jpeg": JPEG[:2] + bytes(len(JPEG) - 2),
+}
 
 
 @pytest.fixture
@@ -102,20 +124,22 @@ def test_unreadable_images_leave_no_hole(holed, capsys):
     stream = list(holed.stream(9, 0, 64).as_numpy_iterator())
     means = [picture(i).mean() for i in range(16)]
     for step, batch in enumerate(made):
-        indices = [record["index"] for record in stream[4 * step:4 * step + 4]]
+        indices = [record["index"] for record in stream[4 * step : 4 * step + 4]]
         good = [place for place, index in enumerate(indices) if index not in (3, 7, 8, 11)]
         for place in range(4):
             # Its own image, or that of the next readable place of the batch.
             taken = next(p % 4 for p in range(place, place + 4) if p % 4 in good)
             np.testing.assert_allclose(
-                batch["views"][0][place, 0], means[indices[taken]], rtol=1e-5)
+                batch["views"][0][place, 0], means[indices[taken]], rtol=1e-5
+            )
     assert_equal(batches(holed, 5, 16, limit=4)[0], made[5:])
 
 
 def test_too_many_unreadable_images_end_the_run(holed):
     unreadable = UnreadableImages(3)
-    made = training_batches(holed, recipe, seed=0, batch_size=16, start_step=0, stop_step=1,
-                            unreadable=unreadable)
+    made = training_batches(
+        holed, recipe, seed=0, batch_size=16, start_step=0, stop_step=1, unreadable=unreadable
+    )
     with pytest.raises(tf.errors.OpError):
         list(made)
     with pytest.raises(UserError, match="4 images cannot be decoded .*--max_bad_images=3"):
@@ -125,8 +149,9 @@ def test_too_many_unreadable_images_end_the_run(holed):
 def test_a_batch_without_any_readable_image_ends_the_run(tmp_path):
     source = ImageFolder(write_folder(tmp_path, {f"{i}.png": b"" for i in range(4)}))
     unreadable = UnreadableImages(10)
-    made = training_batches(source, recipe, seed=0, batch_size=4, start_step=0, stop_step=1,
-                            unreadable=unreadable)
+    made = training_batches(
+        source, recipe, seed=0, batch_size=4, start_step=0, stop_step=1, unreadable=unreadable
+    )
     with pytest.raises(tf.errors.OpError):
         list(made)
     with pytest.raises(UserError, match="no image of a whole batch can be decoded"):

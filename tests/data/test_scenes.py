@@ -40,8 +40,13 @@ def test_boxes_are_tight(monkeypatch):
     monkeypatch.setattr(scenes._Canvas, "_mark", lambda canvas: None)
     monkeypatch.setattr(scenes._Canvas, "_shade", lambda canvas, inside, corner: None)
     monkeypatch.setattr(scenes._Canvas, "_contrasting", lambda canvas, color: np.ones(3))
-    monkeypatch.setattr(scenes._Canvas, "_textured", lambda canvas, y, x, color, strength: np.full(
-        (y * x).shape + (3,), float(strength < 1), np.float32))
+    monkeypatch.setattr(
+        scenes._Canvas,
+        "_textured",
+        lambda canvas, y, x, color, strength: np.full(
+            (y * x).shape + (3,), float(strength < 1), np.float32
+        ),
+    )
     monkeypatch.setattr(scenes._Canvas, "develop", lambda canvas: canvas._image)
     single = 0
     for index in range(40):
@@ -54,11 +59,18 @@ def test_boxes_are_tight(monkeypatch):
     assert single > 3
 
 
-@pytest.mark.parametrize("name, area", [
-    ("disc", 0.85 * np.pi), ("square", 1.4**2), ("triangle", 3 * np.sqrt(3) / 4),
-    ("star", 5 * 0.42 * np.sin(np.pi / 5)), ("ring", np.pi * (0.98**2 - 0.56**2)),
-    ("cross", 4 * 0.92 * 0.5 - 0.25), ("hourglass", 4 * 0.85 * (0.05 + 0.31 * 0.85)),
-])
+@pytest.mark.parametrize(
+    "name, area",
+    [
+        ("disc", 0.85 * np.pi),
+        ("square", 1.4**2),
+        ("triangle", 3 * np.sqrt(3) / 4),
+        ("star", 5 * 0.42 * np.sin(np.pi / 5)),
+        ("ring", np.pi * (0.98**2 - 0.56**2)),
+        ("cross", 4 * 0.92 * 0.5 - 0.25),
+        ("hourglass", 4 * 0.85 * (0.05 + 0.31 * 0.85)),
+    ],
+)
 def test_areas_of_the_shapes(name, area):
     axis = np.linspace(-1.2, 1.2, 1201)
     inside = CLASSES[name](axis[None, :], axis[:, None])
@@ -97,7 +109,9 @@ def test_the_source():
     test = open_source(dataset="scenes", split="test", scenes=12, scene_size=20)
     assert (train.size, test.size, train.num_classes) == (12, 3, len(CLASSES))
     assert train.class_names == tuple(CLASSES) and (train.name, test.name) == (
-        "scenes:train", "scenes:test")
+        "scenes:train",
+        "scenes:test",
+    )
     for seed, source in ((0, train), (1, test)):
         for index, record in enumerate(source.sequence().as_numpy_iterator()):
             scene = render_scene(seed, index, 20)

@@ -23,8 +23,7 @@ def test_each_epoch_visits_each_example_once(source):
     records = without_images(source.stream(5, 0, 3 * 23))
     assert [record["counter"] for record in records] == list(range(3 * 23))
     assert [record["epoch"] for record in records] == [n // 23 for n in range(3 * 23)]
-    orders = [[record["index"] for record in records[first:first + 23]]
-              for first in (0, 23, 46)]
+    orders = [[record["index"] for record in records[first : first + 23]] for first in (0, 23, 46)]
     for order in orders:
         assert sorted(order) == list(range(23))
     assert len(set(map(tuple, orders))) == 3
@@ -74,8 +73,9 @@ def test_hold_out_takes_evenly_spaced_examples(source, count):
 def test_parts_can_be_parted_again(source):
     rest, held = source.hold_out(8)
     again, last = held.hold_out(3)
-    ids = [record["id"] for part in (rest, again, last)
-           for record in without_images(part.sequence())]
+    ids = [
+        record["id"] for part in (rest, again, last) for record in without_images(part.sequence())
+    ]
     assert len(ids) == len(set(ids)) == 23
     assert held.size == 8 and (again.size, last.size) == (5, 3)
 
@@ -88,10 +88,14 @@ def test_hold_out_refuses_to_take_nothing_or_all(source, count):
 
 def test_another_process_sees_the_same_order(tmp_path):
     folder = write_folder(tmp_path, {f"{i}.png": png(i) for i in range(9)})
-    program = ("import sys; from ssl_tf.data.folder import ImageFolder\n"
-               "for record in ImageFolder(sys.argv[1]).stream(3, 5, 25).as_numpy_iterator():\n"
-               "    print(record['id'].decode())")
-    output = subprocess.run([sys.executable, "-c", program, folder], check=True,
-                            capture_output=True, text=True).stdout.split()
-    assert output == [record["id"].decode()
-                      for record in without_images(ImageFolder(folder).stream(3, 5, 25))]
+    program = (
+        "import sys; from ssl_tf.data.folder import ImageFolder\n"
+        "for record in ImageFolder(sys.argv[1]).stream(3, 5, 25).as_numpy_iterator():\n"
+        "    print(record['id'].decode())"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program, folder], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert output == [
+        record["id"].decode() for record in without_images(ImageFolder(folder).stream(3, 5, 25))
+    ]

@@ -10,16 +10,24 @@ from ssl_tf.data.sources import open_source
 from ssl_tf.errors import SettingsError, UserError
 
 
-def prepare(root, name="animals", version="1.0.0", file_format="tfrecord", image=True, counts=None,
-            config=None):
+def prepare(
+    root,
+    name="animals",
+    version="1.0.0",
+    file_format="tfrecord",
+    image=True,
+    counts=None,
+    config=None,
+):
     """Writes a prepared TFDS data set: splits train (3 shards) and test."""
     import tensorflow_datasets as tfds
 
     features = {
         "file_name": tfds.features.Text(),
         "label": tfds.features.ClassLabel(names=["cat", "dog", "eel"]),
-        "objects": tfds.features.Sequence({
-            "bbox": tfds.features.BBoxFeature(), "crowded": np.bool_}),
+        "objects": tfds.features.Sequence(
+            {"bbox": tfds.features.BBoxFeature(), "crowded": np.bool_}
+        ),
         "other": tfds.features.Tensor(shape=(2,), dtype=np.float32),
     }
     if image:
@@ -37,20 +45,40 @@ def prepare(root, name="animals", version="1.0.0", file_format="tfrecord", image
             with tf.io.TFRecordWriter(str(path)) as writer:
                 for _ in range(length):
                     example = {
-                        "file_name": f"{number}.png", "label": number % 3, "other": [1, 2],
-                        "objects": [{"bbox": tfds.features.BBox(0.0, 0.25, 0.5, 1.0),
-                                     "crowded": True}] * (number % 2)}
+                        "file_name": f"{number}.png",
+                        "label": number % 3,
+                        "other": [1, 2],
+                        "objects": [
+                            {"bbox": tfds.features.BBox(0.0, 0.25, 0.5, 1.0), "crowded": True}
+                        ]
+                        * (number % 2),
+                    }
                     if image:
                         example["picture"] = picture(number)
                     serialized = features.serialize_example(features.encode_example(example))
                     writer.write(serialized)
                     size += len(serialized)
                     number += 1
-        infos.append({"name": split, "shardLengths": list(map(str, lengths)),
-                      "numBytes": str(size), "filepathTemplate": template})
-    (directory / "dataset_info.json").write_text(json.dumps({
-        "name": name, "version": version, "fileFormat": file_format, "moduleName": "gone",
-        "splits": infos, **({"configName": config} if config else {})}))
+        infos.append(
+            {
+                "name": split,
+                "shardLengths": list(map(str, lengths)),
+                "numBytes": str(size),
+                "filepathTemplate": template,
+            }
+        )
+    (directory / "dataset_info.json").write_text(
+        json.dumps(
+            {
+                "name": name,
+                "version": version,
+                "fileFormat": file_format,
+                "moduleName": "gone",
+                "splits": infos,
+                **({"configName": config} if config else {}),
+            }
+        )
+    )
     features.save_config(str(directory))
     return directory
 
@@ -77,12 +105,21 @@ def test_records(prepared):
         assert record["id"] == f"{number}.png".encode() and record["label"] == number % 3
         np.testing.assert_array_equal(tf.io.decode_png(record["image"]), picture(number))
         np.testing.assert_array_equal(
-            record["boxes"], np.float32([[0, 0.25, 0.5, 1]] * (number % 2)).reshape(-1, 4))
+            record["boxes"], np.float32([[0, 0.25, 0.5, 1]] * (number % 2)).reshape(-1, 4)
+        )
 
 
-@pytest.mark.parametrize("split, numbers", [
-    ("test", range(13, 18)), ("train[:6]", range(6)), ("train[50%:]", range(6, 13)),
-    ("train[8:10]", range(8, 10)), ("train[:2]+test[-1:]", [0, 1, 17]), ("all", range(18))])
+@pytest.mark.parametrize(
+    "split, numbers",
+    [
+        ("test", range(13, 18)),
+        ("train[:6]", range(6)),
+        ("train[50%:]", range(6, 13)),
+        ("train[8:10]", range(8, 10)),
+        ("train[:2]+test[-1:]", [0, 1, 17]),
+        ("all", range(18)),
+    ],
+)
 def test_slices(prepared, split, numbers):
     source = opened(prepared, split)
     expected = [f"{number}.png".encode() for number in numbers]
@@ -96,7 +133,7 @@ def test_stream_restarts_anywhere(prepared):
     for start in (12, 13, 20):
         assert without_images(source.stream(2, start, 40)) == whole[start:]
     for epoch in range(3):
-        indices = [record["index"] for record in whole[13 * epoch:13 * epoch + 13]]
+        indices = [record["index"] for record in whole[13 * epoch : 13 * epoch + 13]]
         assert sorted(indices) == list(range(13)) != indices
 
 
@@ -120,8 +157,11 @@ def test_the_default_directory(prepared, monkeypatch):
 
 
 def test_unknown_data_set(prepared, tmp_path):
-    with pytest.raises(UserError, match="--dataset=cats is not prepared in .*; prepared there: "
-                                        "animals; prepare it with `tfds build cats "):
+    with pytest.raises(
+        UserError,
+        match="--dataset=cats is not prepared in .*; prepared there: "
+        "animals; prepare it with `tfds build cats ",
+    ):
         opened(prepared, dataset="cats")
     with pytest.raises(UserError, match="where no data set is prepared; prepare it with"):
         opened(tmp_path)

@@ -10,16 +10,21 @@ from ssl_tf.errors import SettingsError, UserError
 def test_all_fields(tmp_path):
     corners = {"ymin": [0.0, 0.5], "xmin": [0.1, 0.6], "ymax": [0.2, 0.7], "xmax": [0.3, 0.8]}
     boxes = {f"image__object__bbox__{side}": values for side, values in corners.items()}
-    write_records(tmp_path / "a", [
-        example(image__encoded=b"x", image__class__label=4, image__filename=b"x.jpg", **boxes),
-        example(image__encoded=b"y", image__class__label=2)])
+    write_records(
+        tmp_path / "a",
+        [
+            example(image__encoded=b"x", image__class__label=4, image__filename=b"x.jpg", **boxes),
+            example(image__encoded=b"y", image__class__label=2),
+        ],
+    )
     write_records(tmp_path / "b", [example(image__encoded=b"z", image__class__label=0)])
     source = open_source(tfrecord=str(tmp_path / "*"))
     assert (source.size, source.num_classes, source.class_names) == (3, 5, ())
     first, second, third = source.sequence().as_numpy_iterator()
     assert (first["id"], first["image"], first["label"]) == (b"x.jpg", b"x", 4)
     np.testing.assert_array_equal(
-        first["boxes"], np.array([[0, 0.1, 0.2, 0.3], [0.5, 0.6, 0.7, 0.8]], np.float32))
+        first["boxes"], np.array([[0, 0.1, 0.2, 0.3], [0.5, 0.6, 0.7, 0.8]], np.float32)
+    )
     assert second["id"] == b"a__1" and second["boxes"].shape == (0, 4)
     assert third["id"] == b"b__0" and third["label"] == 0
 
@@ -58,17 +63,26 @@ def test_damage_after_opening_is_found_by_verify(tmp_path):
         source.verify()
 
 
-@pytest.mark.parametrize("records, message", [
-    ([example(picture=b"x", size=3)], "no encoded image under image/encoded or image; its keys "
-                                      "are picture, size"),
-    ([b"nonsense"], "record 0 of .* is no tf.train.Example"),
-    ([example(image=b"x", label=1), example(image=b"y")],
-     "record 1 of .* has 0 values under label"),
-    ([example(image=b"x", label=1), example(image=b"y", label=[1, 2])],
-     "record 1 of .* has 2 values under label"),
-    ([example(image=b"x", label=-1)], "label -1 under label: labels count from 0"),
-    ([], "1 files hold no record"),
-])
+@pytest.mark.parametrize(
+    "records, message",
+    [
+        (
+            [example(picture=b"x", size=3)],
+            "no encoded image under image/encoded or image; its keys are picture, size",
+        ),
+        ([b"nonsense"], "record 0 of .* is no tf.train.Example"),
+        (
+            [example(image=b"x", label=1), example(image=b"y")],
+            "record 1 of .* has 0 values under label",
+        ),
+        (
+            [example(image=b"x", label=1), example(image=b"y", label=[1, 2])],
+            "record 1 of .* has 2 values under label",
+        ),
+        ([example(image=b"x", label=-1)], "label -1 under label: labels count from 0"),
+        ([], "1 files hold no record"),
+    ],
+)
 def test_bad_files(tmp_path, records, message):
     write_records(tmp_path / "a", records)
     with pytest.raises(UserError, match=message) as caught:

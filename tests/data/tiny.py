@@ -7,7 +7,8 @@ import tensorflow as tf
 def picture(number: int, height: int = 6, width: int = 8) -> np.ndarray:
     """A uint8 [height, width, 3] image that no other number has."""
     return np.random.default_rng([number, height, width]).integers(
-        0, 256, (height, width, 3), dtype=np.uint8)
+        0, 256, (height, width, 3), dtype=np.uint8
+    )
 
 
 def png(number: int, height: int = 6, width: int = 8) -> bytes:
@@ -44,5 +45,7 @@ def write_records(path, records: list[bytes]) -> str:
 
 
 def without_images(records: tf.data.Dataset) -> list[dict]:
-    return [{key: value for key, value in record.items() if key not in ("image", "boxes")}
-            for record in records.as_numpy_iterator()]
+    return [
+        {key: value for key, value in record.items() if key not in ("image", "boxes")}
+        for record in records.as_numpy_iterator()
+    ]

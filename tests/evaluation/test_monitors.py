@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from ssl_tf.evaluation.monitors import collapse_verdict, evenly
 from ssl_tf.evaluation.metrics import embedding_std, rankme
+from ssl_tf.evaluation.monitors import collapse_verdict, evenly
 
 
 def verdict(z):

@@ -22,13 +22,16 @@ def coloured(tmp_path_factory):
         for i in range(20):
             pixels = random.integers(0, 90, [16, 16, 3])
             pixels[..., c] += 150
-            tf.io.write_file(str(folder / name / f"{i:02d}.png"), tf.io.encode_png(np.uint8(pixels)))
+            tf.io.write_file(
+                str(folder / name / f"{i:02d}.png"), tf.io.encode_png(np.uint8(pixels))
+            )
     return open_source(image_folder=str(folder)).hold_out(15)
 
 
 def settings(*flags):
     return flagfiles.parse(
-        ["--dataset=none", "--checkpoint=none", "--batch_size=15", "--epochs=20", *flags], LinearSettings
+        ["--dataset=none", "--checkpoint=none", "--batch_size=15", "--epochs=20", *flags],
+        LinearSettings,
     )
 
 
@@ -39,10 +42,14 @@ def colour_encoder():
     return tf.keras.Model(images, tf.keras.layers.Rescaling(np.mean(STD), np.mean(MEAN))(pooled))
 
 
-@pytest.mark.parametrize("flags", [(), ("--augment",), ("--nostandardize", "--base_learning_rate=50")])
+@pytest.mark.parametrize(
+    "flags", [(), ("--augment",), ("--nostandardize", "--base_learning_rate=50")]
+)
 def test_separable_classes_are_separated(coloured, flags):
     train, test = coloured
-    result = probe.probe_encoder(colour_encoder(), train, test, 16, settings(*flags), UnreadableImages(0))
+    result = probe.probe_encoder(
+        colour_encoder(), train, test, 16, settings(*flags), UnreadableImages(0)
+    )
     assert result.top1 == 1.0
     assert result.top5 is None
     assert result.train_loss < np.log(3) / 2
@@ -54,7 +61,9 @@ def test_the_encoder_is_unchanged_batch_statistics_included(coloured, flags):
     encoder = build_resnet(18, 0.0625, "small", seed=3)
     encoder(tf.random.stateless_normal([8, 16, 16, 3], [1, 2]), training=True)
     before = [variable.numpy() for variable in encoder.variables]
-    probe.probe_encoder(encoder, train, test, 16, settings("--epochs=2", *flags), UnreadableImages(0))
+    probe.probe_encoder(
+        encoder, train, test, 16, settings("--epochs=2", *flags), UnreadableImages(0)
+    )
     for old, variable in zip(before, encoder.variables):
         np.testing.assert_array_equal(old, variable.numpy())
 
@@ -76,6 +85,11 @@ def test_a_changed_encoder_is_found_out(coloured, monkeypatch):
 def test_the_same_seed_gives_the_same_result(coloured):
     train, test = coloured
     run = lambda seed: probe.probe_encoder(  # noqa: E731
-        build_resnet(18, 0.0625, "small"), train, test, 16, settings("--epochs=3", f"--seed={seed}"), UnreadableImages(0)
+        build_resnet(18, 0.0625, "small"),
+        train,
+        test,
+        16,
+        settings("--epochs=3", f"--seed={seed}"),
+        UnreadableImages(0),
     )
     assert run(1).train_loss == run(1).train_loss != run(2).train_loss

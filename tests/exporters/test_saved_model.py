@@ -29,7 +29,9 @@ np.savez(sys.argv[3], images=images.numpy(), encoded=decoded.numpy())
 def test_a_fresh_process_gets_the_same_features(tmp_path):
     encoder = build_resnet(18, 0.125, "small", zero_init_last_gamma=False, seed=1)
     random = np.random.default_rng(0)
-    encoder(random.normal(size=[8, 16, 16, 3]).astype(np.float32), training=True)  # move the statistics
+    encoder(
+        random.normal(size=[8, 16, 16, 3]).astype(np.float32), training=True
+    )  # move the statistics
     difference = export_encoder(encoder, 16, tmp_path / "export", {"step": 7})
     assert difference < 1e-4
     pixels = random.integers(0, 256, [3, 16, 16, 3], np.uint8)

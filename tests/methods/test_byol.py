@@ -56,17 +56,24 @@ def slow_outputs(method, images):
 @pytest.mark.parametrize("pairs", ["all", "0:1,2:3"])
 def test_loss_of_four_views_is_the_mean_over_pairs(name, pairs):
     strategies = "simclr,simclr,autoaugment,autoaugment"
-    method = make(f"--method={name}", f"--view_strategies={strategies}", f"--compared_pairs={pairs}")
+    method = make(
+        f"--method={name}", f"--view_strategies={strategies}", f"--compared_pairs={pairs}"
+    )
     batch = views(4)
     outputs = [slow_outputs(method, view) for view in batch]
     expected = []
-    for a, b in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)] if pairs == "all" else [(0, 1), (2, 3)]:
+    for a, b in (
+        [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)] if pairs == "all" else [(0, 1), (2, 3)]
+    ):
         one = cosine(outputs[a][0], outputs[b][1])
         two = cosine(outputs[b][0], outputs[a][1])
         # Equation 3 of MA-SSRL; twice 2 - 2 cos of BYOL
         expected.append(-(one + two) / 2 if name == "ma_ssrl" else 4 - 2 * one - 2 * two)
     np.testing.assert_allclose(
-        method.losses(batch, training=True)["similarity_loss"], np.mean(expected, axis=0), rtol=2e-4, atol=2e-5
+        method.losses(batch, training=True)["similarity_loss"],
+        np.mean(expected, axis=0),
+        rtol=2e-4,
+        atol=2e-5,
     )
 
 
@@ -84,7 +91,9 @@ def test_one_step_moves_online_by_the_optimizer_and_target_by_the_ema():
     batch = {"views": views()}
     old_online, old_target = values(method.learned_variables), values(method.target_encoder.weights)
     trainable = values(method.target_encoder.trainable_variables)
-    for old, new in zip(method.encoder.trainable_variables, method.target_encoder.trainable_variables):
+    for old, new in zip(
+        method.encoder.trainable_variables, method.target_encoder.trainable_variables
+    ):
         np.testing.assert_array_equal(old, new)  # the target starts as a copy
     logs = tf.function(method.train_step)(batch)
     # Schedules take the step just made: warm-up 0, so the full rate at step 0, and tau as given.
@@ -94,12 +103,17 @@ def test_one_step_moves_online_by_the_optimizer_and_target_by_the_ema():
         trainable, method.encoder.trainable_variables, method.target_encoder.trainable_variables
     ):
         np.testing.assert_allclose(
-            target, np.float32(0.9) * before + (1 - np.float32(0.9)) * online.numpy(), rtol=1e-6, atol=1e-7
+            target,
+            np.float32(0.9) * before + (1 - np.float32(0.9)) * online.numpy(),
+            rtol=1e-6,
+            atol=1e-7,
         )
     # The statistics of the target are its own, from its batches, not averages of the online ones.
     moved = [
         not np.array_equal(a, b)
-        for a, b, v in zip(old_target, values(method.target_encoder.weights), method.target_encoder.weights)
+        for a, b, v in zip(
+            old_target, values(method.target_encoder.weights), method.target_encoder.weights
+        )
         if "moving_mean" in v.name
     ]
     assert moved and all(moved)
@@ -109,7 +123,9 @@ def test_target_decay_follows_the_schedule_over_steps():
     method = make("--tau=0.8")
     step = tf.function(method.train_step)
     taus = [float(step({"views": views(seed=i)})["tau"]) for i in range(4)]
-    np.testing.assert_allclose(taus, [ema_decay(k, method.total_steps, 0.8) for k in range(4)], rtol=1e-6)
+    np.testing.assert_allclose(
+        taus, [ema_decay(k, method.total_steps, 0.8) for k in range(4)], rtol=1e-6
+    )
 
 
 def test_the_optimizer_never_sees_the_target():

@@ -67,4 +67,7 @@ def test_a_save_that_fails_leaves_the_others(tmp_path):
 
 
 def test_checkpoint_bytes():
-    assert checkpoint_bytes([tf.Variable(tf.zeros([4, 5])), tf.Variable(tf.zeros([3], tf.float64))]) == 104
+    assert (
+        checkpoint_bytes([tf.Variable(tf.zeros([4, 5])), tf.Variable(tf.zeros([3], tf.float64))])
+        == 104
+    )

@@ -51,7 +51,9 @@ def test_byol_crop_law():
 
 def test_inception_crop_law():
     make = tf.function(
-        lambda i: crops.inception_crop(tf.constant(375), tf.constant(500), tf.stack([3, i]), (0.08, 1.0))
+        lambda i: crops.inception_crop(
+            tf.constant(375), tf.constant(500), tf.stack([3, i]), (0.08, 1.0)
+        )
     )
     boxes = np.stack([make(tf.constant(i)).numpy() for i in range(2000)])
     assert inside(boxes, 375, 500)
@@ -84,7 +86,9 @@ def test_crop_and_resize_reads_the_rectangle():
 def test_bicubic_overshoot_is_cut():
     edge = np.zeros([8, 8, 3], np.uint8)
     edge[:, 4:] = 255
-    patch = crops.crop_and_resize(tf.constant(edge), tf.constant([0, 0, 8, 8]), 32, "bicubic").numpy()
+    patch = crops.crop_and_resize(
+        tf.constant(edge), tf.constant([0, 0, 8, 8]), 32, "bicubic"
+    ).numpy()
     assert patch.min() == 0.0 and patch.max() == 255.0
 
 

@@ -16,8 +16,13 @@ def _affine(coefficients):
     def reference(image, value, fill):
         data = coefficients(value, *image.size)
         return image.transform(
-            image.size, Image.Transform.AFFINE, data, Image.Resampling.NEAREST,
-            fillcolor=(fill,) * 3)
+            image.size,
+            Image.Transform.AFFINE,
+            data,
+            Image.Resampling.NEAREST,
+            fillcolor=(fill,) * 3,
+        )
+
     return reference
 
 
@@ -39,7 +44,8 @@ def test_equals_pillow(name, images, run):
     values, reference = PILLOW[name]
     op = getattr(geometry, name)
     cases = [
-        (image, np.float32(value), np.float32(fill)) for fill, image in enumerate(images.values())
+        (image, np.float32(value), np.float32(fill))
+        for fill, image in enumerate(images.values())
         for value in values
     ]
     for (image, value, fill), result in zip(cases, run(op, cases)):
@@ -54,8 +60,12 @@ def test_equals_pillow_at_random_values_and_at_training_sizes(name):
     rng = np.random.default_rng([7, len(name)])
     op = tf.function(
         getattr(geometry, name),
-        input_signature=[tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([]),
-                         tf.TensorSpec([], tf.int32)])
+        input_signature=[
+            tf.TensorSpec([None, None, 3], tf.uint8),
+            tf.TensorSpec([]),
+            tf.TensorSpec([], tf.int32),
+        ],
+    )
     for shape in [(224, 224, 3), (32, 32, 3), (101, 150, 3)] * 12:
         image = rng.integers(0, 256, shape, np.uint8)
         value = np.float32(rng.uniform(-scale, scale))
@@ -77,9 +87,10 @@ def test_pixels_divided_by_the_width_shift_by_those_pixels():
         image = np.random.default_rng(width).integers(0, 256, (2, width, 3), np.uint8)
         for pixels in range(0, width, max(1, width // 12)):
             shifted = geometry.translate_x(
-                tf.constant(image), tf.constant(np.float32(pixels / width)), tf.constant(0))
-            np.testing.assert_array_equal(shifted[:, :width - pixels], image[:, pixels:])
-            assert not np.any(shifted[:, width - pixels:])
+                tf.constant(image), tf.constant(np.float32(pixels / width)), tf.constant(0)
+            )
+            np.testing.assert_array_equal(shifted[:, : width - pixels], image[:, pixels:])
+            assert not np.any(shifted[:, width - pixels :])
 
 
 def test_directions_by_hand():
@@ -114,15 +125,21 @@ def test_cutout_equals_a_rectangle_drawn_by_pillow(images, run):
     values = np.float32([0.2 * f for f in FRACTIONS[::2]] + [1.0, 2.5])
     cases = [
         (image, value, center)
-        for image in images.values() for value in values
-        for center in [np.zeros(2, np.float32), rng.random(2, np.float32),
-                       np.full(2, 1 - 2**-24, np.float32)]
+        for image in images.values()
+        for value in values
+        for center in [
+            np.zeros(2, np.float32),
+            rng.random(2, np.float32),
+            np.full(2, 1 - 2**-24, np.float32),
+        ]
     ]
     for (image, value, center), result in zip(cases, run(geometry.cutout, cases)):
         expected = _fast_autoaugment_cutout(
-            Image.fromarray(image), float(value), float(center[0]), float(center[1]))
+            Image.fromarray(image), float(value), float(center[0]), float(center[1])
+        )
         np.testing.assert_array_equal(
-            result, np.asarray(expected), err_msg=f"{image.shape}, {value}, {center}")
+            result, np.asarray(expected), err_msg=f"{image.shape}, {value}, {center}"
+        )
 
 
 def test_cutout_by_hand():
@@ -139,4 +156,5 @@ def test_cutout_by_hand():
     assert painted(0.0, 0.0) == (0, 4, 0, 4)
     assert painted(0.99, 0.99) == (5, 7, 13, 15)
     np.testing.assert_array_equal(
-        geometry.cutout(image, tf.constant(0.0), tf.constant([0.5, 0.5])), image)
+        geometry.cutout(image, tf.constant(0.0), tf.constant([0.5, 0.5])), image
+    )

@@ -14,10 +14,29 @@ FRACTIONS = sorted({level / 10 for level in range(31)} | {level / 30 for level i
 FACTORS = [0.1 + 1.8 * fraction for fraction in FRACTIONS] + [0.0]
 
 NAMES = [
-    "Identity", "AutoContrast", "Equalize", "Invert", "Posterize", "Solarize", "SolarizeAdd",
-    "Color", "Contrast", "Brightness", "Sharpness", "ShearX", "ShearY", "TranslateX", "TranslateY",
-    "Rotate", "Cutout", "rand_brightness", "rand_contrast", "rand_saturation", "rand_hue",
-    "rand_blur", "color_drop",
+    "Identity",
+    "AutoContrast",
+    "Equalize",
+    "Invert",
+    "Posterize",
+    "Solarize",
+    "SolarizeAdd",
+    "Color",
+    "Contrast",
+    "Brightness",
+    "Sharpness",
+    "ShearX",
+    "ShearY",
+    "TranslateX",
+    "TranslateY",
+    "Rotate",
+    "Cutout",
+    "rand_brightness",
+    "rand_contrast",
+    "rand_saturation",
+    "rand_hue",
+    "rand_blur",
+    "color_drop",
 ]
 
 
@@ -32,11 +51,16 @@ PILLOW = {
     "Invert": ([0.0], lambda image, value: ImageOps.invert(image)),
     "Posterize": (
         sorted({float(bits) for bits in range(9)} | {4 + 4 * f for f in FRACTIONS if f <= 1}),
-        lambda image, value: ImageOps.posterize(image, int(value))),
+        lambda image, value: ImageOps.posterize(image, int(value)),
+    ),
     "Solarize": (
-        sorted({int(256 * f) for f in FRACTIONS} | {256 - int(256 * f) for f in FRACTIONS}
-               | {256 * f for f in FRACTIONS}),
-        lambda image, value: ImageOps.solarize(image, value)),
+        sorted(
+            {int(256 * f) for f in FRACTIONS}
+            | {256 - int(256 * f) for f in FRACTIONS}
+            | {256 * f for f in FRACTIONS}
+        ),
+        lambda image, value: ImageOps.solarize(image, value),
+    ),
     "SolarizeAdd": ([int(110 * f) for f in FRACTIONS], _solarize_add),
     "Color": (FACTORS, lambda image, value: ImageEnhance.Color(image).enhance(value)),
     "Contrast": (FACTORS, lambda image, value: ImageEnhance.Contrast(image).enhance(value)),
@@ -85,9 +109,11 @@ def test_posterize_to_no_bits_is_black_and_solarize_at_256_changes_nothing(image
 def test_solarize_add_clips():
     image = np.uint8([[[0, 20, 127], [128, 200, 255]]])
     np.testing.assert_array_equal(
-        ops.solarize_add(image, tf.constant(110.0)), [[[110, 130, 237], [128, 200, 255]]])
+        ops.solarize_add(image, tf.constant(110.0)), [[[110, 130, 237], [128, 200, 255]]]
+    )
     np.testing.assert_array_equal(
-        ops.solarize_add(image, tf.constant(200.0)), [[[200, 220, 255], [128, 200, 255]]])
+        ops.solarize_add(image, tf.constant(200.0)), [[[200, 220, 255], [128, 200, 255]]]
+    )
 
 
 def _rand_brightness(image, value):
@@ -106,6 +132,7 @@ def _in_hsv(change):
             for pixel in image.reshape(-1, 3) / 255.0
         ]
         return 255.0 * np.reshape(pixels, image.shape)
+
     return reference
 
 
@@ -116,10 +143,12 @@ DRAWN = {
     "rand_contrast": ([1 - f for f in LEVELS] + [1 + f for f in LEVELS], _rand_contrast),
     "rand_saturation": (
         [0.0, 0.2, 0.68, 1.0, 1.32, 1.8, 3.4],
-        _in_hsv(lambda h, s, v, factor: (h, min(1.0, s * factor), v))),
+        _in_hsv(lambda h, s, v, factor: (h, min(1.0, s * factor), v)),
+    ),
     "rand_hue": (
         [-0.5, -0.3, -0.1, -0.02, 0.0, 0.1, 0.25, 0.5],
-        _in_hsv(lambda h, s, v, delta: ((h + delta) % 1.0, s, v))),
+        _in_hsv(lambda h, s, v, delta: ((h + delta) % 1.0, s, v)),
+    ),
 }
 
 
@@ -138,10 +167,10 @@ def _slow_blur(image: np.ndarray, sigma: float) -> np.ndarray:
     blurred = np.empty(image.shape)
     for y, x in np.ndindex(image.shape[:2]):
         top, left = max(0, y - radius), max(0, x - radius)
-        window = image[top:y + radius + 1, left:x + radius + 1].astype(np.float64)
+        window = image[top : y + radius + 1, left : x + radius + 1].astype(np.float64)
         rows = np.arange(top, top + window.shape[0]) - y
         columns = np.arange(left, left + window.shape[1]) - x
-        weights = np.exp(-(rows[:, None] ** 2 + columns[None] ** 2) / (2 * sigma ** 2))
+        weights = np.exp(-(rows[:, None] ** 2 + columns[None] ** 2) / (2 * sigma**2))
         blurred[y, x] = (window * weights[..., None]).sum((0, 1)) / weights.sum()
     return blurred
 
@@ -159,7 +188,8 @@ def test_apply_op_runs_the_op_at_its_index(images, run):
     value, fill, center = tf.constant(0.15), tf.constant(17), tf.constant([0.3, 0.7])
     cases = [(image, np.float32(index)) for index in range(len(ops.OPS))]
     results = run(
-        lambda x, index: ops.apply_op(x, tf.cast(index, tf.int32), value, fill, center), cases)
+        lambda x, index: ops.apply_op(x, tf.cast(index, tf.int32), value, fill, center), cases
+    )
     for op, result in zip(ops.OPS, results):
         expected = op.apply(tf.constant(image), value, fill, center)
         np.testing.assert_array_equal(result, expected, err_msg=op.name)

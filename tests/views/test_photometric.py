@@ -58,8 +58,7 @@ REFERENCES = [
 
 @pytest.mark.parametrize("step, reference, amounts", REFERENCES)
 def test_steps_equal_numpy(step, reference, amounts, picture):
-    traced = tf.function(
-        step, input_signature=[tf.TensorSpec([None, None, 3]), tf.TensorSpec([])])
+    traced = tf.function(step, input_signature=[tf.TensorSpec([None, None, 3]), tf.TensorSpec([])])
     for amount, image in itertools.product(amounts, [picture, picture[:1], picture[:1, :1]]):
         expected = reference(image, amount)
         np.testing.assert_allclose(step(image, tf.constant(amount)), expected, atol=2e-6)
@@ -71,17 +70,20 @@ def test_contrast_equals_tensorflow(picture):
     for factor in (0.0, 0.6, 1.4):
         expected = np.clip(tf.image.adjust_contrast(picture, factor), 0, 1)
         np.testing.assert_allclose(
-            photometric.adjust_contrast(picture, tf.constant(factor)), expected, atol=1e-6)
+            photometric.adjust_contrast(picture, tf.constant(factor)), expected, atol=1e-6
+        )
 
 
-@pytest.mark.parametrize("kind, first", [
-    ("additive", _add_brightness), ("multiplicative", _scale_brightness)])
+@pytest.mark.parametrize(
+    "kind, first", [("additive", _add_brightness), ("multiplicative", _scale_brightness)]
+)
 def test_jitter_applies_the_four_steps_in_every_order(kind, first, picture):
     """The drawn amounts are known from the seed; exactly one order must explain the result."""
     image = picture[:2, :3]
     count = 150
     dataset = tf.data.Dataset.range(count).map(
-        lambda i: photometric.jitter(image, tf.stack([i, 9]), STRENGTHS, kind))
+        lambda i: photometric.jitter(image, tf.stack([i, 9]), STRENGTHS, kind)
+    )
     assert dataset.element_spec.shape == image.shape
     references = (first, _contrast, _saturation, _hue)
     orders = list(itertools.permutations(range(4)))
@@ -112,10 +114,14 @@ def test_jitter_is_a_function_of_the_seed(picture):
 def test_jitter_draws_brightness_evenly():
     """3000 draws of U(-0.4, 0.4): mean, variance and every tenth of the range."""
     image = tf.fill([1, 1, 3], 0.5)
-    drawn = np.array([
-        pixel[0, 0, 0] - 0.5 for pixel in tf.data.Dataset.range(3000).map(
-            lambda i: photometric.jitter(image, tf.stack([i, 0]), (0.4, 0, 0, 0), "additive")
-        ).as_numpy_iterator()])
+    drawn = np.array(
+        [
+            pixel[0, 0, 0] - 0.5
+            for pixel in tf.data.Dataset.range(3000)
+            .map(lambda i: photometric.jitter(image, tf.stack([i, 0]), (0.4, 0, 0, 0), "additive"))
+            .as_numpy_iterator()
+        ]
+    )
     assert abs(drawn.mean()) < 4 * 0.8 / np.sqrt(12 * 3000)
     counts = np.histogram(drawn, bins=10, range=(-0.4, 0.4))[0]
     assert counts.sum() == 3000 and ((counts - 300) ** 2 / 300).sum() < 27.9  # chi^2_9, 0.1 %
@@ -148,7 +154,7 @@ def _slow_blur(image, sigma, taps):
         total, weight_sum = np.zeros(3), 0.0
         for v in range(max(0, y - radius), min(image.shape[0], y + radius + 1)):
             for u in range(max(0, x - radius), min(image.shape[1], x + radius + 1)):
-                weight = np.exp(-((v - y) ** 2 + (u - x) ** 2) / (2 * sigma ** 2))
+                weight = np.exp(-((v - y) ** 2 + (u - x) ** 2) / (2 * sigma**2))
                 total, weight_sum = total + weight * image[v, u], weight_sum + weight
         blurred[y, x] = total / weight_sum
     return blurred
@@ -158,12 +164,17 @@ def _slow_blur(image, sigma, taps):
 def test_blur_equals_a_slow_loop(taps, picture):
     traced = tf.function(
         photometric.gaussian_blur,
-        input_signature=[tf.TensorSpec([None, None, 3]), tf.TensorSpec([]),
-                         tf.TensorSpec([], tf.int32)])
+        input_signature=[
+            tf.TensorSpec([None, None, 3]),
+            tf.TensorSpec([]),
+            tf.TensorSpec([], tf.int32),
+        ],
+    )
     for sigma, image in itertools.product([0.1, 0.7, 2.0], [picture, picture[:1], picture[:, :1]]):
         expected = _slow_blur(image, sigma, taps)
         np.testing.assert_allclose(
-            photometric.gaussian_blur(tf.constant(image), sigma, taps), expected, atol=2e-4)
+            photometric.gaussian_blur(tf.constant(image), sigma, taps), expected, atol=2e-4
+        )
         np.testing.assert_allclose(traced(image, sigma, taps), expected, atol=2e-4)
 
 
@@ -175,15 +186,19 @@ def test_blur_keeps_a_constant_image_up_to_its_border():
 def test_solarize_and_flip():
     image = tf.constant([[[0.0, 0.4, 0.5], [0.6, 0.9, 1.0]]])
     np.testing.assert_allclose(
-        photometric.solarize(image), [[[0.0, 0.4, 0.5], [0.4, 0.1, 0.0]]], atol=1e-7)
+        photometric.solarize(image), [[[0.0, 0.4, 0.5], [0.4, 0.1, 0.0]]], atol=1e-7
+    )
     np.testing.assert_allclose(
-        photometric.solarize(image, 0.95), [[[0.0, 0.4, 0.5], [0.6, 0.9, 0.0]]], atol=1e-7)
+        photometric.solarize(image, 0.95), [[[0.0, 0.4, 0.5], [0.6, 0.9, 0.0]]], atol=1e-7
+    )
     np.testing.assert_array_equal(photometric.flip(image), image[:, ::-1])
 
 
 def test_uint8_and_float_convert_back_and_round_to_the_nearest_level():
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
     np.testing.assert_array_equal(
-        photometric.to_uint8(photometric.to_float(tf.constant(levels))), levels)
+        photometric.to_uint8(photometric.to_float(tf.constant(levels))), levels
+    )
     np.testing.assert_array_equal(
-        photometric.to_uint8(tf.constant([0.0, 0.49 / 255, 0.51 / 255, 1.0])), [0, 0, 1, 255])
+        photometric.to_uint8(tf.constant([0.0, 0.49 / 255, 0.51 / 255, 1.0])), [0, 0, 1, 255]
+    )

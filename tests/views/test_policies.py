@@ -17,9 +17,7 @@ def level(op, at, scale=10, meaning="tf", translate=0.45):
     return op_range(op, at, scale=scale, meaning=meaning, translate=translate)
 
 
-@pytest.mark.parametrize(
-    "name, subpolicies", [("imagenet", 498), ("cifar10", 493), ("svhn", 497)]
-)
+@pytest.mark.parametrize("name, subpolicies", [("imagenet", 498), ("cifar10", 493), ("svhn", 497)])
 def test_the_published_lists_are_whole(name, subpolicies):
     fast, auto = fast_autoaugment(name), autoaugment(name)
     assert (fast.choices, auto.choices) == (subpolicies, 25)
@@ -113,9 +111,7 @@ def test_subpolicies_are_drawn_whole_with_their_probabilities():
     policy = autoaugment("imagenet")
     space = PolicySpace([policy])
     drawn = draws(space, 50_000, [3, 4])
-    pairs = [
-        tuple(OP_INDEX[policy.rows[2 * i + j].op] for j in range(2)) for i in range(25)
-    ]
+    pairs = [tuple(OP_INDEX[policy.rows[2 * i + j].op] for j in range(2)) for i in range(25)]
     allowed = {(a, b) for pair in pairs for a in (0, pair[0]) for b in (0, pair[1])}
     assert {tuple(row) for row in drawn["op"]} <= allowed
     # Rotate stands in 6 sub-policies; its share is the sum of their probabilities over 25.
@@ -126,15 +122,19 @@ def test_subpolicies_are_drawn_whole_with_their_probabilities():
     values = drawn["value"][drawn["op"] == OP_INDEX["Rotate"]]
     assert abs(np.mean(values < 0) - 0.5) < 5 * 0.5 / np.sqrt(len(values))
     neither = np.mean((drawn["op"] == 0).all(axis=1))
-    expected = np.mean([
-        (1 - policy.rows[2 * i].probability) * (1 - policy.rows[2 * i + 1].probability)
-        for i in range(25)
-    ])
+    expected = np.mean(
+        [
+            (1 - policy.rows[2 * i].probability) * (1 - policy.rows[2 * i + 1].probability)
+            for i in range(25)
+        ]
+    )
     assert abs(neither - expected) < 5 * np.sqrt(expected / len(drawn["op"]))
 
 
 def test_the_integrated_space_draws_each_policy_a_third_of_the_time():
-    space = PolicySpace([autoaugment("imagenet"), fast_autoaugment("imagenet"), randaugment(1, 9.0)])
+    space = PolicySpace(
+        [autoaugment("imagenet"), fast_autoaugment("imagenet"), randaugment(1, 9.0)]
+    )
     drawn = draws(space, 30_000, [5, 6])
     share = np.bincount(drawn["policy"]) / 30_000
     assert np.abs(share - 1 / 3).max() < 5 * np.sqrt(2 / 9 / 30_000)

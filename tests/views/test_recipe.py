@@ -26,8 +26,14 @@ def test_same_seed_same_bits_eagerly_and_in_a_data_set(name):
     for parallel in (1, 3):
         data = tf.data.Dataset.from_generator(
             lambda: ((x, i) for i, x in enumerate(images)),
-            output_signature=(tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64)),
-        ).map(lambda x, i: recipe(x, tf.stack([tf.constant(5, tf.int64), i])), num_parallel_calls=parallel)
+            output_signature=(
+                tf.TensorSpec([None, None, 3], tf.uint8),
+                tf.TensorSpec([], tf.int64),
+            ),
+        ).map(
+            lambda x, i: recipe(x, tf.stack([tf.constant(5, tf.int64), i])),
+            num_parallel_calls=parallel,
+        )
         for mapped, expected in zip(data, eager):
             tf.nest.map_structure(np.testing.assert_array_equal, mapped, expected)
             assert all(view.shape == (24, 24, 3) for view in mapped["views"])
@@ -64,7 +70,9 @@ def test_plain_views_are_the_crops_and_flips():
 
 
 def test_views_share_crops_when_asked_to():
-    settings = ViewSettings(image_size=16, view_strategies=("plain",) * 4, distinct_crops=2, flip=0.0)
+    settings = ViewSettings(
+        image_size=16, view_strategies=("plain",) * 4, distinct_crops=2, flip=0.0
+    )
     made = Recipe(settings)(tf.constant(image(4)), tf.constant([2, 2], tf.int64))
     boxes = made["rectangles"].numpy()
     np.testing.assert_array_equal(boxes[:2], boxes[2:])
@@ -83,7 +91,9 @@ def test_rectangles_say_where_the_view_comes_from():
 
 
 def test_two_views_of_an_image_are_drawn_independently():
-    recipe = Recipe(ViewSettings(image_size=8, randaugment_ops=1, view_strategies=("randaugment",) * 2))
+    recipe = Recipe(
+        ViewSettings(image_size=8, randaugment_ops=1, view_strategies=("randaugment",) * 2)
+    )
     data = tf.data.Dataset.range(4000).map(
         lambda i: recipe(tf.zeros([8, 8, 3], tf.uint8), tf.stack([i, i + 1])), num_parallel_calls=2
     )
@@ -110,7 +120,9 @@ def test_chain_probabilities():
 
 def test_chain_without_steps_changes_nothing():
     chain = chains.Chain(0, 0, 0, 0, additive_brightness=True, blur=0.0, jitter=0.0, grey=0.0)
-    np.testing.assert_array_equal(chain(tf.constant(image(7)[:40, :40]), tf.constant([1, 1])), image(7)[:40, :40])
+    np.testing.assert_array_equal(
+        chain(tf.constant(image(7)[:40, :40]), tf.constant([1, 1])), image(7)[:40, :40]
+    )
 
 
 @pytest.mark.parametrize("size, taps", [(224, 23), (96, 9), (32, 3), (16, 1)])
