@@ -1,18 +1,29 @@
-# GPU image: docker build -t ssl_tf . && docker run --gpus all -v "$PWD/runs:/runs" -v DATA:/data ssl_tf \
-#   ssl_tf.pretrain --flagfile=configs/ma_ssrl.flags --data_dir=/data --run_dir=/runs/ma_ssrl
-FROM nvidia/cuda:12.2.2-cudnn8-runtime-ubuntu22.04
-RUN apt-get update \
- && apt-get install -y --no-install-recommends python3.11 python3.11-venv \
- && rm -rf /var/lib/apt/lists/*
+# Image for GPU nodes (NVIDIA driver 525 or newer and the container toolkit on the host):
+#   docker build -t ssl_tf .
+#   docker run --gpus all --shm-size=8g -v DATA:/data:ro -v "$PWD/runs:/home/ssl/ssl_tf/runs" ssl_tf \
+#     python -m ssl_tf.pretrain --flagfile=configs/ma_ssrl.flags --data_dir=/data
+# The host's folder `runs` must be writable for user 1000.
+FROM python:3.11-slim-bookworm
+
+# What the CUDA base images set, for the container toolkit to hand the GPUs in.
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+ENV PYTHONUNBUFFERED=1 PATH=/home/ssl/venv/bin:$PATH
+
 RUN useradd --create-home --uid 1000 ssl
 USER ssl
 WORKDIR /home/ssl/ssl_tf
-RUN python3.11 -m venv /home/ssl/venv
-ENV PATH=/home/ssl/venv/bin:$PATH PYTHONUNBUFFERED=1
-COPY --chown=ssl constraints.txt setup.py ./
+RUN python -m venv /home/ssl/venv
+
+# The same TensorFlow as everywhere, with CUDA 12.2 and cuDNN 8.9 as wheels; before the sources, so
+# that a change of the sources does not fetch it again.
+COPY --chown=ssl constraints.txt ./
+RUN pip install --no-cache-dir -c constraints.txt "tensorflow[and-cuda]==2.15.1"
+COPY --chown=ssl setup.py ./
 COPY --chown=ssl ssl_tf ssl_tf
 RUN pip install --no-cache-dir -c constraints.txt -e .
 COPY --chown=ssl configs configs
-# The first argument is a module: ssl_tf.pretrain, ssl_tf.linear, ssl_tf.export.
-ENTRYPOINT ["python", "-m"]
-CMD ["ssl_tf.pretrain", "--help"]
+COPY --chown=ssl scripts scripts
+RUN mkdir runs
+
+ENTRYPOINT ["scripts/entrypoint.sh"]
+CMD ["python", "-m", "ssl_tf.pretrain", "--help"]

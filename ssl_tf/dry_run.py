@@ -39,6 +39,7 @@ def describe(settings: PretrainSettings) -> str:
     saved = [v for network in method.networks.values() for v in network.variables]
     saved += method.optimizer.variables
     learned = sum(v.shape.num_elements() for v in method.learned_variables)
+    encoder = sum(v.shape.num_elements() for v in method.encoder.trainable_variables)
     lines = [
         f"images            {images} ({name})",
         f"views             {len(views.strategies)} of {views.image_size} px: "
@@ -47,9 +48,9 @@ def describe(settings: PretrainSettings) -> str:
         f"({optimization.epochs:g} epochs)",
         f"warm-up           {plan.warmup_steps} steps",
         f"learning rate     {plan.learning_rate:g} at its peak "
-        f"({optimization.base_learning_rate:g} x {plan.batch_size} / 256), {optimization.optimizer}",
-        f"parameters        {learned:,} learned, {method.encoder.count_params():,} of them and their "
-        "statistics in the encoder",
+        f"({optimization.base_learning_rate:g} x {plan.batch_size} / 256), "
+        f"{optimization.optimizer}",
+        f"parameters        {learned:,} learned; encoder {encoder:,}",
         f"checkpoint        {checkpoint_bytes(saved) / 2**20:.0f} MiB, "
         f"{settings.run.keep_checkpoints} kept",
         f"replicas here     {replicas}",

@@ -8,12 +8,12 @@ from ssl_tf.settings import ExportSettings
 
 
 def main(settings: ExportSettings) -> None:
-    """Writes the SavedModel of a run's newest checkpoint."""
+    """Writes the SavedModel of one of a run's checkpoints."""
     from ssl_tf.exporters.saved_model import export_encoder
     from ssl_tf.methods.restoring import load_encoder
 
     run = Path(settings.checkpoint)
-    encoder, trained, step = load_encoder(run)
+    encoder, trained, step = load_encoder(run, settings.step)
     output = Path(settings.output) if settings.output else run / "export"
     facts = {
         "method": trained.model.method,
@@ -24,8 +24,8 @@ def main(settings: ExportSettings) -> None:
     }
     difference = export_encoder(encoder, trained.views.image_size, output, facts)
     print(
-        f"exported step {step} of {run} to {output}: {encoder.output_shape[-1]} features, signatures "
-        f"images and encoded, largest difference after loading {difference:.1g}",
+        f"exported step {step} of {run} to {output}: {encoder.output_shape[-1]} features, "
+        f"signatures images and encoded, largest difference after loading {difference:.1g}",
         file=sys.stderr,
     )
 

@@ -34,7 +34,7 @@ def setting(
         default: value without the flag; a tuple makes a comma-separated list flag.
         description: the flag's help, one line.
         choices: the allowed strings (of each element, in a list flag).
-        low, above, high: inclusive lower, exclusive lower and inclusive upper bound (of each element).
+        low, above, high: inclusive lower, exclusive lower, inclusive upper bound (of each element).
         free: may differ between a run and its resumption, because the result does not depend on it.
     """
     metadata = dict(

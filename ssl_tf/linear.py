@@ -1,4 +1,7 @@
-"""Linear evaluation: `python -m ssl_tf.linear --flagfile=configs/linear_cifar10.flags --checkpoint=RUN`."""
+"""Linear evaluation of a run's encoder.
+
+`python -m ssl_tf.linear --flagfile=configs/linear_cifar10.flags --checkpoint=RUN`
+"""
 
 import dataclasses
 from pathlib import Path
@@ -18,7 +21,7 @@ def main(settings: LinearSettings) -> None:
     from ssl_tf.training.run_directory import write_json
 
     run = Path(settings.checkpoint)
-    encoder, trained, step = load_encoder(run)
+    encoder, trained, step = load_encoder(run, settings.step)
     train, held_out = open_training_source(settings.data)
     test = held_out or open_held_out(settings.data, settings.test_split)
     if test is None:

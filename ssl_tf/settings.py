@@ -101,7 +101,8 @@ class ViewSettings:
             raise SettingsError(f"--randaugment_magnitude={self.randaugment_magnitude}: at most 30")
         if self.distinct_crops > len(self.strategies):
             raise SettingsError(
-                f"--distinct_crops={self.distinct_crops}: more crops than the {len(self.strategies)} views"
+                f"--distinct_crops={self.distinct_crops}: more crops than the "
+                f"{len(self.strategies)} views"
             )
         _ = self.pairs  # a list that does not parse must fail here, not at the first step
 
@@ -134,8 +135,8 @@ class ViewSettings:
         for pair in pairs:
             if len(pair) != 2 or pair[0] == pair[1] or not all(0 <= v < views for v in pair):
                 raise SettingsError(
-                    f"--compared_pairs={self.compared_pairs}: expected `all` or pairs of two different "
-                    f"views 0 to {views - 1}, such as 0:1"
+                    f"--compared_pairs={self.compared_pairs}: expected `all` or pairs of two "
+                    f"different views 0 to {views - 1}, such as 0:1"
                 )
         return tuple(pairs)
 
@@ -182,8 +183,8 @@ class OptimizationSettings:
             )
         if self.optimizer == "adamw" and self.base_learning_rate > 0.01:
             raise SettingsError(
-                f"--base_learning_rate={self.base_learning_rate}: a LARS or SGD rate destroys an AdamW "
-                "run; give at most 0.01 with --optimizer=adamw"
+                f"--base_learning_rate={self.base_learning_rate}: a LARS or SGD rate destroys an "
+                "AdamW run; give at most 0.01 with --optimizer=adamw"
             )
 
 
@@ -236,6 +237,7 @@ class LinearSettings:
 
     data: DataSettings
     checkpoint: str = setting("", "Run directory whose encoder is probed.")
+    step: int = setting(0, "Step of the checkpoint to probe; 0: the newest.", low=0)
     output: str = setting("", "JSON file for the result; empty: RUN/linear.json.")
     test_split: str = setting(
         "", "Split to report on; empty: test or validation, where there is one."
@@ -267,6 +269,7 @@ class ExportSettings:
     """`python -m ssl_tf.export`."""
 
     checkpoint: str = setting("", "Run directory whose encoder is exported.")
+    step: int = setting(0, "Step of the checkpoint to export; 0: the newest.", low=0)
     output: str = setting("", "New directory for the SavedModel; empty: RUN/export.")
 
     def __post_init__(self) -> None:

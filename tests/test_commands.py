@@ -12,9 +12,9 @@ from ssl_tf.settings import ExportSettings, LinearSettings, PretrainSettings
 
 TINY = [
     "--dataset=scenes", "--scenes=48", "--scene_size=16", "--image_size=16", "--depth=18",
-    "--width=0.0625", "--stem=imagenet", "--projector_hidden=16", "--projection=8", "--batch_size=16",
-    "--epochs=3", "--warmup_epochs=1", "--optimizer=sgd", "--monitor_bank=32", "--monitor_queries=12",
-    "--log_every=2", "--checkpoint_every=0.67", "--keep_checkpoints=9", "--logical_cpus=1",
+    "--width=0.0625", "--stem=imagenet", "--projector_hidden=16", "--projection=8",
+    "--batch_size=16", "--epochs=3", "--warmup_epochs=1", "--optimizer=sgd", "--monitor_bank=32",
+    "--monitor_queries=12", "--log_every=2", "--checkpoint_every=0.67", "--keep_checkpoints=9", "--logical_cpus=1",
     "--view_strategies=byol_t,randaugment",
 ]  # fmt: skip
 
@@ -108,6 +108,15 @@ def test_export_writes_a_saved_model(run, tmp_path):
     loaded = tf.saved_model.load(str(tmp_path / "export"))
     features = loaded.signatures["images"](images=tf.zeros([2, 16, 16, 3]))["features"]
     assert features.shape == (2, 32)
+
+
+def test_a_step_that_was_not_kept_is_one_line(run, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        start(
+            export, ExportSettings, f"--checkpoint={run}", "--step=5", f"--output={tmp_path / 'x'}"
+        )
+    assert stopped.value.code == 1
+    assert "--step=5; there are 2, 4, 6, 8, 9" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -53,14 +53,14 @@ class Method(tf.keras.Model):
         raise NotImplementedError
 
     def after_step(self, step: tf.Tensor) -> None:
-        """Called in replica context once per optimizer step; `step` is the step just taken, from 0."""
+        """Called in replica context once an optimizer step; `step` is the one just taken, from 0."""
 
     def step_logs(self, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """Further scalars to log at a step, equal on all replicas."""
         return {}
 
     def train_step(self, batch: dict[str, tuple[tf.Tensor, ...]]) -> dict[str, tf.Tensor]:
-        """One optimizer step on the global batch; returns its losses, averaged over all replicas."""
+        """One optimizer step on the global batch; returns its losses, means over all replicas."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             losses = self.losses(batch["views"], training=True)

@@ -19,17 +19,29 @@ def run_checkpoints(directory: Path, method: Method, keep: int) -> Checkpoints:
     return Checkpoints(directory / CHECKPOINTS, keep, optimizer=method.optimizer, **method.networks)
 
 
-def load_encoder(directory: Path) -> tuple[tf.keras.Model, PretrainSettings, int]:
-    """The encoder of a run's newest checkpoint, the run's settings, and the checkpoint's step.
+def load_encoder(directory: Path, step: int = 0) -> tuple[tf.keras.Model, PretrainSettings, int]:
+    """The encoder of one of a run's checkpoints, the run's settings, and the checkpoint's step.
+
+    Args:
+        directory: of the run.
+        step: of the checkpoint; 0 is the newest.
 
     Raises:
-        UserError: the directory holds no run, or no checkpoint yet.
+        UserError: the directory holds no run, no checkpoint yet, or not that of the step.
     """
     settings = read_settings(directory)
     encoder = build_encoder(settings.model, settings.run.seed)
-    step = Checkpoints(directory / CHECKPOINTS, keep=1, encoder=encoder).restore_latest()
-    if step is None:
+    checkpoints = Checkpoints(directory / CHECKPOINTS, keep=1, encoder=encoder)
+    steps = checkpoints.steps()
+    if not steps:
         raise UserError(
-            f"{directory} has no checkpoint yet; the run writes its first after --checkpoint_every epochs"
+            f"{directory} has no checkpoint yet; the run writes its first after --checkpoint_every "
+            "epochs"
         )
+    if step and step not in steps:
+        raise UserError(
+            f"{directory} has no checkpoint of --step={step}; there are {', '.join(map(str, steps))}"
+        )
+    step = step or steps[-1]
+    checkpoints.restore(step)
     return encoder, settings, step

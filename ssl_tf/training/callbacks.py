@@ -37,8 +37,8 @@ class StopOnNaN(StepCallback):
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         if not math.isfinite(logs["loss"]):
             raise UserError(
-                f"the loss is {logs['loss']} at step {step}: lower --base_learning_rate or lengthen "
-                "--warmup_epochs; the last checkpoint is from before that step"
+                f"the loss is {logs['loss']} at step {step}: lower --base_learning_rate or "
+                "lengthen --warmup_epochs; the last checkpoint is from before that step"
             )
 
 

@@ -59,8 +59,8 @@ class Checkpoints:
             shutil.rmtree(temporary, ignore_errors=True)
             cause = str(error).splitlines()[0]
             raise UserError(
-                f"checkpoint of step {step} not written to {self._directory} ({cause}); earlier ones "
-                "are untouched: make room and start the same command again"
+                f"checkpoint of step {step} not written to {self._directory} ({cause}); earlier "
+                "ones are untouched: make room and start the same command again"
             ) from None
         for old in self.steps()[: -self._keep]:
             shutil.rmtree(self.path(old))

@@ -35,8 +35,8 @@ def make_plan(optimization: OptimizationSettings, images: int) -> Plan:
     total = schedules.total_steps(optimization.epochs, images, batch)
     if not total:
         raise SettingsError(
-            f"--batch_size={batch}: {optimization.epochs:g} epochs of {images} images do not fill one "
-            "batch; lower it or raise --epochs"
+            f"--batch_size={batch}: {optimization.epochs:g} epochs of {images} images do not fill "
+            "one batch; lower it or raise --epochs"
         )
     return Plan(
         images=images,
