@@ -23,6 +23,9 @@ def describe(settings: PretrainSettings) -> str:
         UserError: neither the data nor --num_images is there.
     """
     optimization, views = settings.optimization, settings.views
+    # First, because it may split the CPU, which must come before any operation.
+    strategy = make_strategy(settings.run.logical_cpus, optimization.batch_size)
+    replicas = strategy.num_replicas_in_sync
     try:
         source, _ = open_training_source(settings.data)
         name, images = source.name, source.size
@@ -32,8 +35,6 @@ def describe(settings: PretrainSettings) -> str:
         name, images = f"not opened ({error}); --num_images", settings.data.num_images
         images -= settings.data.holdout
     plan = make_plan(optimization, images)
-    strategy = make_strategy(settings.run.logical_cpus, optimization.batch_size)
-    replicas = strategy.num_replicas_in_sync
     method = build_method(settings, plan.total_steps, synchronized=replicas > 1)
     compile_method(method, optimization, plan)
     saved = [v for network in method.networks.values() for v in network.variables]
