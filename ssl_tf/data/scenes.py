@@ -1,7 +1,9 @@
-"""Built-in scenes: objects told apart by their shape alone, rendered from a seed.
+"""Built-in scenes: objects of ten shapes on clutter, rendered from a seed.
 
-Colour, texture, place, size, rotation and light are drawn without regard to the class, before a
-cluttered background, so that comparing pixels says little about the label.
+Colour, place, size, rotation and light are drawn without regard to the class, so that comparing
+pixels says little about the label. As in photographs, a class has a surface and a habitat that are
+typical of it, though not always there: two textures, of a scale, direction and colour that are
+drawn. What an encoder learns of textures and shapes without labels then shows in a probe.
 """
 
 import dataclasses
@@ -16,6 +18,8 @@ from ssl_tf.errors import SettingsError
 # Pixels are rendered as squares of this many samples a side and averaged.
 _SAMPLES = 2
 _SPLITS = ("train", "test")
+# How often a surface or a background is the one that is typical of the class.
+_TYPICAL = 0.8
 # The test split has this many times fewer scenes.
 _TRAIN_TO_TEST = 4
 
@@ -88,8 +92,8 @@ def render_scene(seed: int, index: int, size: int) -> Scene:
       size: side of the image, in pixels.
     """
     random = np.random.default_rng([seed, index])
-    canvas = _Canvas(random, size * _SAMPLES)
     kinds = random.permutation(len(CLASSES))
+    canvas = _Canvas(random, size * _SAMPLES, kinds[0])
     main = _draw_object(random, kinds[0], random.uniform(0.4, 0.7), [])
     placed = [main]
     for kind in kinds[1 : 1 + random.integers(4)]:
@@ -136,14 +140,15 @@ def _draw_object(
 class _Canvas:
     """An image under construction, float32 [side, side, 3] in [0, 1]."""
 
-    def __init__(self, random: np.random.Generator, side: int):
+    def __init__(self, random: np.random.Generator, side: int, inhabitant: int):
         self._random = random
         self._side = side
         axis = (np.arange(side, dtype=np.float32) + 0.5) / side
         self._y, self._x = axis[:, None], axis[None, :]
         angle = random.uniform(0, 2 * np.pi)
         self._light = np.array([np.sin(angle), np.cos(angle)], np.float32)
-        self._image = self._textured(self._y, self._x, random.uniform(0, 1, 3), 1.0)
+        ground = _muted(random)
+        self._image = self._textured(self._y, self._x, ground, 1.0, habitat(inhabitant))
         for _ in range(random.integers(8, 20)):
             self._mark()
 
@@ -164,7 +169,7 @@ class _Canvas:
         self._shade(inside, first - shift)
         region = self._image[rows, columns]
         color = self._contrasting(region.mean(axis=(0, 1)))
-        surface = self._textured(down * half, across * half, color, 0.5)
+        surface = self._textured(down * half, across * half, color, 0.5, surface_of(item.kind))
         lit = 1 - random.uniform(0.1, 0.35) * (y * self._light[0] + x * self._light[1])
         np.copyto(region, surface * lit[..., None], where=inside[..., None])
         filled = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
@@ -219,23 +224,35 @@ class _Canvas:
     def _contrasting(self, color: np.ndarray) -> np.ndarray:
         """Returns a random colour that stands out from the given one."""
         while True:
-            other = self._random.uniform(0, 1, 3)
-            if np.abs(other - color).mean() > 0.3:
+            other = _muted(self._random)
+            if np.abs(other - color).mean() > 0.2:
                 return other
 
     def _textured(
-        self, y: np.ndarray, x: np.ndarray, color: np.ndarray, strength: float
+        self, y: np.ndarray, x: np.ndarray, color: np.ndarray, strength: float, typical: int
     ) -> np.ndarray:
-        """Returns float32 [..., 3]: a pattern between the colour and another one."""
+        """Returns float32 [..., 3]: a pattern between the colour and another one.
+
+        The pattern is the typical one or, in one case of five, any.
+        """
         random = self._random
+        drawn = typical if random.random() < _TYPICAL else random.integers(len(_TEXTURES))
         angle = random.uniform(0, 2 * np.pi)
         sine, cosine = np.float32(np.sin(angle)), np.float32(np.cos(angle))
-        pattern = _TEXTURES[random.integers(len(_TEXTURES))](
-            random, x * cosine + y * sine, y * cosine - x * sine
-        )
-        other = color + strength * random.uniform(-0.6, 0.6, 3)
+        pattern = _TEXTURES[drawn](random, x * cosine + y * sine, y * cosine - x * sine)
+        step = random.choice([-1, 1]) * random.uniform(0.35, 0.6)
+        other = color + strength * (step + random.uniform(-0.1, 0.1, 3))
         color, other = color.astype(np.float32), other.clip(0, 1).astype(np.float32)
         return color + pattern[..., None] * (other - color)
+
+
+def _muted(random: np.random.Generator) -> np.ndarray:
+    """Returns a random grey with a tint.
+
+    Strong colours would tell two images apart at a glance, and an encoder that learns to recognize
+    images would look no further.
+    """
+    return random.uniform(0.15, 0.85) + random.uniform(-0.12, 0.12, 3)
 
 
 def _stripes(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -271,6 +288,16 @@ def _gradient(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.n
 
 
 _TEXTURES = (_stripes, _checks, _dots, _clouds, _gradient)
+
+
+def habitat(kind: int) -> int:
+    """Index of the background that is typical of a class; two classes share each."""
+    return kind % len(_TEXTURES)
+
+
+def surface_of(kind: int) -> int:
+    """Index of the surface that is typical of a class; with the habitat it names the class."""
+    return (kind + 1 + kind // len(_TEXTURES)) % len(_TEXTURES)
 
 
 def _polygon(corners: int, waist: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
