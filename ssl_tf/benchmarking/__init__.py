@@ -1,0 +1,1 @@
+"""How long the input takes: contenders, a clock that alternates them, tables."""
