@@ -6,6 +6,10 @@ import tensorflow as tf
 
 from ssl_tf.views import photometric
 
+# Random numbers of one application: whether jitter, grey, blur and solarize happen, the blur's
+# sigma, and five for the jitter.
+DRAWS = 10
+
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
@@ -21,17 +25,18 @@ class Chain:
     jitter: float = 0.8
     grey: float = 0.2
 
-    def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """uint8 [S, S, 3] -> uint8 [S, S, 3]; float32 in between, rounded once at the end."""
-        chance_seed, jitter_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        chance = tf.random.stateless_uniform([5], chance_seed)
-        sigma = 0.1 + 1.9 * chance[4]
+    def __call__(self, image: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        """uint8 [S, S, 3] -> uint8 [S, S, 3]; float32 in between, rounded once at the end.
+
+        uniform: float32 [DRAWS] in [0, 1).
+        """
+        chance, sigma = uniform[:4], 0.1 + 1.9 * uniform[4]
         taps = blur_taps(image.shape[0])
 
         def jittered(x: tf.Tensor) -> tf.Tensor:
             strengths = (self.brightness, self.contrast, self.saturation, self.hue)
             kind = "additive" if self.additive_brightness else "multiplicative"
-            return photometric.jitter(x, jitter_seed, strengths, kind)
+            return photometric.jitter(x, uniform[5:], strengths, kind)
 
         steps = (
             (self.jitter, jittered),

@@ -1,7 +1,7 @@
 """Colour, blur and flip of the BYOL, SimCLR and MoCo recipes, on float32 images in [0, 1].
 
 Every function takes and returns float32 `[H, W, 3]` (any H and W >= 1) and keeps the static shape.
-Only `jitter` is random, and only through its stateless seed. Each step of the jitter is clipped
+Nothing here draws: random numbers come from the caller. Each step of the jitter is clipped
 to [0, 1], as in the BYOL and SimCLR code: a value above 1 would turn into another hue later on.
 
 Contrast is stretched about the mean of each channel and saturation is scaled in HSV, as TensorFlow
@@ -69,7 +69,7 @@ def adjust_hue(image: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
 
 def jitter(
     image: tf.Tensor,
-    seed: tf.Tensor,
+    uniform: tf.Tensor,
     strengths: tuple[float, float, float, float],
     brightness_kind: str,
 ) -> tf.Tensor:
@@ -77,7 +77,7 @@ def jitter(
 
     Args:
       image: float32 [H, W, 3] in [0, 1].
-      seed: int [2], stateless; the same seed gives the same bits.
+      uniform: float32 [5] in [0, 1): the four amounts, then the order.
       strengths: brightness b, contrast c, saturation s, hue h. Brightness is added from
         U(-b, b) or multiplied from U(max(0, 1-b), 1+b); contrast and saturation factors come from
         U(max(0, 1-c), 1+c); the hue turns by U(-h, h) of the circle, h <= 0.5.
@@ -105,7 +105,6 @@ def jitter(
     high = np.float32(
         [brightness if additive else 1.0 + brightness, 1.0 + contrast, 1.0 + saturation, hue]
     )
-    uniform = tf.random.stateless_uniform([5], seed)
     amount = low + uniform[:4] * (high - low)
     # float32 draws below 1 stay below 24 after the product, so the last order is not exceeded.
     order = tf.gather(_ORDERS, tf.cast(uniform[4] * len(_ORDERS), tf.int32))

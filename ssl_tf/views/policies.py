@@ -182,10 +182,10 @@ class PolicySpace:
         for policy in policies:
             offsets.append(len(rows))
             rows.extend(policy.rows)
-        self._offset = offsets
-        self._choices = [policy.choices for policy in policies]
-        self._policy_slots = [policy.slots for policy in policies]
-        self._grouped = [policy.grouped for policy in policies]
+        self._policy = [
+            [offset, policy.choices, policy.slots, int(policy.grouped)]
+            for offset, policy in zip(offsets, policies)
+        ]
         self._op = [OP_INDEX[row.op] for row in rows]
         self._numbers = [
             [row.probability, row.low, row.high, float(row.signed), float(row.fill)] for row in rows
@@ -194,39 +194,39 @@ class PolicySpace:
     @property
     def draws(self) -> int:
         """How many uniform numbers one view needs."""
-        return 2 + 4 * self.slots
+        return 2 + 6 * self.slots
 
     def draw(self, uniform: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Turns uniform numbers into the operations of one view.
+        """Turns uniform numbers into the operations of views.
 
         Args:
-            uniform: float32 [draws] in [0, 1).
+            uniform: float32 [..., draws] in [0, 1); the leading dimensions are those of the views.
 
         Returns:
-            "policy": int32 scalar, index into `policies`; "op": int32 [slots], index into `ops.OPS`,
-            0 (Identity) where the probability said no; "value": float32 [slots] in the operation's
-            unit, sign included; "fill": float32 [slots], grey level of empty pixels.
+            "policy": int32 [...], index into `policies`; "op": int32 [..., slots], index into
+            `ops.OPS`, 0 (Identity) where the probability said no; "value": float32 [..., slots] in
+            the operation's unit, sign included; "fill": float32 [..., slots], grey level of empty
+            pixels; "center": float32 [..., slots, 2] in [0, 1), centre of a cutout.
         """
-        policy = _index(uniform[0], len(self.policies))
-        choices = tf.gather(self._choices, policy)
-        offset = tf.gather(self._offset, policy)
-        policy_slots = tf.gather(self._policy_slots, policy)
+        policy = _index(uniform[..., 0], len(self.policies))
+        offset, choices, slots, grouped = tf.split(tf.gather(self._policy, policy), 4, axis=-1)
         # Slot j of a group lies at group * slots + j; ungrouped slots draw their rows independently.
         slot = tf.range(self.slots)
-        per_slot = tf.reshape(uniform[2:], [self.slots, 4])
-        grouped = offset + _index(uniform[1], choices) * policy_slots + slot
-        alone = offset + _index(per_slot[:, 0], choices)
-        row = tf.where(tf.gather(self._grouped, policy), grouped, alone)
-        row = tf.where(slot < policy_slots, row, 0)
+        shape = tf.concat([tf.shape(uniform)[:-1], [self.slots, 6]], axis=0)
+        per_slot = tf.reshape(uniform[..., 2:], shape)
+        group = _index(uniform[..., 1:2], choices) * slots + slot
+        row = offset + tf.where(grouped > 0, group, _index(per_slot[..., 0], choices))
+        row = tf.where(slot < slots, row, 0)
         probability, low, high, signed, fill = tf.unstack(tf.gather(self._numbers, row), axis=-1)
-        value = low + per_slot[:, 2] * (high - low)
-        negative = (signed > 0) & (per_slot[:, 3] < 0.5)
-        applied = per_slot[:, 1] < probability
+        value = low + per_slot[..., 2] * (high - low)
+        negative = (signed > 0) & (per_slot[..., 3] < 0.5)
+        applied = per_slot[..., 1] < probability
         return {
             "policy": policy,
             "op": tf.where(applied, tf.gather(self._op, row), 0),
             "value": tf.where(negative, -value, value),
             "fill": fill,
+            "center": per_slot[..., 4:],
         }
 
 

@@ -31,13 +31,23 @@ def policy_space(strategy: str, settings: ViewSettings) -> PolicySpace | None:
 
 
 class Recipe:
-    """`recipe(image, seed)` -> the views of one image and what was drawn for them."""
+    """`recipe(image, seed)` -> the views of one image and what was drawn for them.
+
+    `crop` and `augment` are its two halves: the pixel operations of the second can run elsewhere,
+    on what the first has drawn.
+    """
 
     def __init__(self, settings: ViewSettings):
         self.settings = settings
         self.strategies = settings.strategies
-        self._spaces = [policy_space(strategy, settings) for strategy in self.strategies]
-        self._slots = max([space.slots for space in self._spaces if space] + [1])
+        spaces = {s: policy_space(s, settings) for s in dict.fromkeys(self.strategies)}
+        self.spaces = {strategy: space for strategy, space in spaces.items() if space}
+        self.chains = {
+            s: chains.chain(s, settings.jitter_strength)
+            for s in spaces
+            if s not in self.spaces and s != "plain"
+        }
+        self._slots = max([space.slots for space in self.spaces.values()], default=1)
 
     def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
         """Draws and makes all views.
@@ -47,81 +57,113 @@ class Recipe:
             seed: int32 or int64 [2].
 
         Returns:
-            "views": tuple of V uint8 [S, S, 3]; "rectangles": float32 [V, 4], ymin, xmin, ymax, xmax
-            of each crop as fractions of the image; "flipped": bool [V]; "policy": int32 [V], the
-            policy drawn (index in the view's space); "op": int32 [V, slots] and "value": float32
-            [V, slots], the operations drawn, Identity where none.
+            What `crop` returns, "views" with their pixel operations done.
+        """
+        made = self.crop(image, seed)
+        views = zip(self.strategies, made["views"], made["drawn"])
+        return {**made, "views": tuple(self.augment(*view) for view in views)}
+
+    def crop(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
+        """Draws everything, but only crops, resizes and flips.
+
+        Args:
+            image: uint8 [H, W, 3], any size.
+            seed: int32 or int64 [2].
+
+        Returns:
+            "views": tuple of V uint8 [S, S, 3]; "drawn": tuple of V dicts, what `augment` needs for
+            each; "rectangles": float32 [V, 4], ymin, xmin, ymax, xmax of each crop as fractions of
+            the image; "flipped": bool [V]; "policy": int32 [V], the policy drawn (index in the
+            view's space); "op": int32 [V, slots] and "value": float32 [V, slots], the operations
+            drawn, Identity where none.
         """
         height, width = tf.unstack(tf.shape(image)[:2])
         views = len(self.strategies)
-        # One call for all views: crop 4, flip 1, cutout centres 2 a slot, policy the rest.
-        draws = 5 + 2 * self._slots + max([space.draws for space in self._spaces if space] + [0])
-        uniform = tf.random.stateless_uniform([views, draws], seed)
+        # One call for all views: crop 4, flip 1, the strategy's numbers from there on.
+        numbers = [space.draws for space in self.spaces.values()] + [chains.DRAWS]
+        uniform = tf.random.stateless_uniform([views, 5 + max(numbers)], seed)
         distinct = self.settings.distinct_crops or views
-        rectangles = [self._crop(height, width, uniform[c], seed, c) for c in range(distinct)]
+        rectangles = self._rectangles(height, width, uniform[:distinct, :4], seed)
         # The Inception and BYOL crops are resized bicubically, the uniform crop bilinearly, as the
         # code of their authors does.
         method = "bicubic" if self.settings.crop_law in ("inception", "byol") else "bilinear"
+        size = self.settings.image_size
         patches = [
-            tf.cast(
-                tf.round(crops.crop_and_resize(image, r, self.settings.image_size, method)),
-                tf.uint8,
-            )
-            for r in rectangles
+            tf.cast(tf.round(crops.crop_and_resize(image, rectangle, size, method)), tf.uint8)
+            for rectangle in tf.unstack(rectangles)
         ]
-        made, policies, ops, values = [], [], [], []
         flipped = uniform[:, 4] < self.settings.flip
-        for v, strategy in enumerate(self.strategies):
-            view = patches[v % distinct]
-            view = tf.where(flipped[v], view[:, ::-1], view)
-            view, policy, op, value = self._apply(strategy, view, uniform[v, 5:], seed, v)
-            made.append(view)
-            policies.append(policy)
-            ops.append(op)
-            values.append(value)
+        boxes = crops.normalized(rectangles, height, width)
         return {
-            "views": tuple(made),
-            "rectangles": tf.stack(
-                [crops.normalized(rectangles[v % distinct], height, width) for v in range(views)]
-            ),
+            "views": tuple(_flip(patches[v % distinct], flipped[v]) for v in range(views)),
+            "rectangles": tf.gather(boxes, [v % distinct for v in range(views)]),
             "flipped": flipped,
-            "policy": tf.stack(policies),
-            "op": tf.stack(ops),
-            "value": tf.stack(values),
+            **self._draw(uniform[:, 5:]),
         }
 
-    def _crop(
-        self, height: tf.Tensor, width: tf.Tensor, uniform: tf.Tensor, seed: tf.Tensor, index: int
+    def augment(self, strategy: str, view: tf.Tensor, drawn: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The pixel operations of one view.
+
+        Args:
+            strategy: of the view.
+            view: uint8 [S, S, 3], cropped.
+            drawn: the view's entry of "drawn".
+
+        Returns:
+            uint8 [S, S, 3].
+        """
+        if strategy in self.chains:
+            return self.chains[strategy](view, drawn["chain"])
+        for slot in range(self.spaces[strategy].slots if strategy in self.spaces else 0):
+            numbers = (drawn[name][slot] for name in ("op", "value", "fill", "center"))
+            view = apply_op(view, *numbers)
+        return view
+
+    def _rectangles(
+        self, height: tf.Tensor, width: tf.Tensor, uniform: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
+        """int32 [C, 4] from float32 [C, 4]."""
         law = self.settings.crop_law
         if law == "uniform":
-            return crops.uniform_crop(height, width, uniform[:3], self.settings.crop_ratio)
+            return crops.uniform_crop(height, width, uniform[:, :3], self.settings.crop_ratio)
         if law == "byol":
-            return crops.byol_crop(height, width, uniform[:4], self.settings.crop_area)
+            return crops.byol_crop(height, width, uniform, self.settings.crop_area)
+        count = uniform.shape[0]
         if law == "inception":
-            crop_seed = tf.random.experimental.stateless_fold_in(seed, 2 * index)
-            return crops.inception_crop(height, width, crop_seed, self.settings.crop_area)
-        return crops.full_crop(height, width)
-
-    def _apply(
-        self, strategy: str, view: tf.Tensor, uniform: tf.Tensor, seed: tf.Tensor, index: int
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        space = self._spaces[index]
-        if space is None:
-            if strategy != "plain":
-                # Odd numbers here, even numbers for the crops: the streams never meet.
-                chain_seed = tf.random.experimental.stateless_fold_in(seed, 2 * index + 1)
-                view = chains.chain(strategy, self.settings.jitter_strength)(view, chain_seed)
-            return view, tf.constant(0), tf.zeros([self._slots], tf.int32), tf.zeros([self._slots])
-        centres = tf.reshape(uniform[: 2 * self._slots], [self._slots, 2])
-        drawn = space.draw(uniform[2 * self._slots :][: space.draws])
-        for slot in range(space.slots):
-            view = apply_op(
-                view, drawn["op"][slot], drawn["value"][slot], drawn["fill"][slot], centres[slot]
+            # The TF operation draws by itself, from a stream of its own a crop.
+            seeds = tf.random.experimental.stateless_split(seed, count)
+            area = self.settings.crop_area
+            return tf.stack(
+                [crops.inception_crop(height, width, seeds[c], area) for c in range(count)]
             )
-            view = tf.ensure_shape(view, (self.settings.image_size, self.settings.image_size, 3))
-        padding = [[0, self._slots - space.slots]]
-        return view, drawn["policy"], tf.pad(drawn["op"], padding), tf.pad(drawn["value"], padding)
+        return tf.stack([crops.full_crop(height, width)] * count)
+
+    def _draw(self, uniform: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
+        """"drawn", "policy", "op" and "value" of `crop` from float32 [V, draws]."""
+        drawn = [{} for _ in self.strategies]
+        for strategy in dict.fromkeys(self.strategies):
+            members = [v for v, other in enumerate(self.strategies) if other == strategy]
+            numbers = uniform if len(members) == len(drawn) else tf.gather(uniform, members)
+            if strategy in self.spaces:
+                space = self.spaces[strategy]
+                together = space.draw(numbers[:, : space.draws])
+            elif strategy in self.chains:
+                together = {"chain": numbers[:, : chains.DRAWS]}
+            else:
+                continue
+            for name, values in together.items():
+                for v, value in zip(members, tf.unstack(values, len(members))):
+                    drawn[v][name] = value
+        nothing = tf.zeros([self._slots], tf.int32)
+        return {
+            "drawn": tuple(drawn),
+            "policy": tf.stack([d.get("policy", 0) for d in drawn]),
+            "op": tf.stack([self._padded(d.get("op", nothing)) for d in drawn]),
+            "value": tf.stack([self._padded(d.get("value", tf.zeros(self._slots))) for d in drawn]),
+        }
+
+    def _padded(self, slots: tf.Tensor) -> tf.Tensor:
+        return tf.pad(slots, [[0, self._slots - slots.shape[0]]])
 
     def describe(self, view: int, policy: int, op, value) -> list[str]:
         """What was drawn for one view, a short line each: the strategy, then its operations.
@@ -130,9 +172,14 @@ class Recipe:
             view: index of the view.
             policy, op, value: that view's entries of what the recipe returned, as numpy.
         """
-        space = self._spaces[view]
+        space = self.spaces.get(self.strategies[view])
         lines = [space.policies[policy].name if space else self.strategies[view]]
         for index, number in zip(op, value):
             if index:
                 lines.append(f"{OPS[index].name} {number:.3g}" if number else OPS[index].name)
         return lines
+
+
+def _flip(view: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
+    """The mirror image where `flipped`; a reversal costs far less than tf.where on bytes."""
+    return tf.ensure_shape(tf.cond(flipped, lambda: tf.reverse(view, [1]), lambda: view), view.shape)
