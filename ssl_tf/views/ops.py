@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.views import geometry, photometric
+from ssl_tf.views.branches import branch
 
 
 class Op(NamedTuple):
@@ -230,7 +231,7 @@ def apply_op(
     Returns:
       uint8 [H, W, 3], the static shape of `image`.
     """
-    branches = [lambda op=op: op.apply(image, value, fill, center) for op in OPS]
+    branches = [lambda branch=branch: branch(image, value, fill, center) for branch in _BRANCHES]
     result = tf.switch_case(op_index, branches)
     result.set_shape(image.shape)
     return result
@@ -275,6 +276,8 @@ OPS: tuple[Op, ...] = (
 )
 
 OP_INDEX: dict[str, int] = {op.name: index for index, op in enumerate(OPS)}
+
+_BRANCHES = tuple(branch(op.apply) for op in OPS)
 
 
 def _shaped(pixels: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

@@ -60,8 +60,13 @@ class Recipe:
             What `crop` returns, "views" with their pixel operations done.
         """
         made = self.crop(image, seed)
-        views = zip(self.strategies, made["views"], made["drawn"])
-        return {**made, "views": tuple(self.augment(*view) for view in views)}
+        views = [
+            self.augment(strategy, view, drawn)
+            for strategy, view, drawn in zip(
+                self.strategies, made["views"], self.drawn_by_view(made["drawn"])
+            )
+        ]
+        return {**made, "views": tuple(views)}
 
     def crop(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
         """Draws everything, but only crops, resizes and flips.
@@ -71,8 +76,8 @@ class Recipe:
             seed: int32 or int64 [2].
 
         Returns:
-            "views": tuple of V uint8 [S, S, 3]; "drawn": tuple of V dicts, what `augment` needs for
-            each; "rectangles": float32 [V, 4], ymin, xmin, ymax, xmax of each crop as fractions of
+            "views": tuple of V uint8 [S, S, 3]; "drawn": strategy -> dict of tensors with a leading
+            dimension of its views, what `augment` needs; "rectangles": float32 [V, 4], ymin, xmin, ymax, xmax of each crop as fractions of
             the image; "flipped": bool [V]; "policy": int32 [V], the policy drawn (index in the
             view's space); "op": int32 [V, slots] and "value": float32 [V, slots], the operations
             drawn, Identity where none.
@@ -101,23 +106,49 @@ class Recipe:
             **self._draw(uniform[:, 5:]),
         }
 
-    def augment(self, strategy: str, view: tf.Tensor, drawn: dict[str, tf.Tensor]) -> tf.Tensor:
+    def augment(
+        self, strategy: str, view: tf.Tensor, drawn: list[dict[str, tf.Tensor]]
+    ) -> tf.Tensor:
         """The pixel operations of one view.
 
         Args:
             strategy: of the view.
             view: uint8 [S, S, 3], cropped.
-            drawn: the view's entry of "drawn".
+            drawn: the view's entry of `drawn_by_view`.
 
         Returns:
             uint8 [S, S, 3].
         """
         if strategy in self.chains:
-            return self.chains[strategy](view, drawn["chain"])
-        for slot in range(self.spaces[strategy].slots if strategy in self.spaces else 0):
-            numbers = (drawn[name][slot] for name in ("op", "value", "fill", "center"))
-            view = apply_op(view, *numbers)
+            return self.chains[strategy](view, drawn[0]["chain"])
+        for slot in drawn:
+            view = apply_op(view, slot["op"], slot["value"], slot["fill"], slot["center"])
         return view
+
+    def drawn_by_view(
+        self, drawn: dict[str, dict[str, tf.Tensor]]
+    ) -> list[list[dict[str, tf.Tensor]]]:
+        """For each view a list of its steps, each a dict of what was drawn for it."""
+        steps = [[] for _ in self.strategies]
+        for strategy, numbers in drawn.items():
+            members = self._members(strategy)
+            if strategy in self.chains:
+                parts = {"chain": tf.unstack(numbers["chain"])}
+            else:
+                # Views and slots as one dimension: a node that cuts one tensor costs as much as one
+                # that cuts them all.
+                parts = {
+                    name: tf.unstack(tf.reshape(numbers[name], [-1, *numbers[name].shape[2:]]))
+                    for name in ("op", "value", "fill", "center")
+                }
+            flat = [dict(zip(parts, values)) for values in zip(*parts.values())]
+            each = len(flat) // len(members)
+            for m, v in enumerate(members):
+                steps[v] = flat[m * each : (m + 1) * each]
+        return steps
+
+    def _members(self, strategy: str) -> list[int]:
+        return [v for v, other in enumerate(self.strategies) if other == strategy]
 
     def _rectangles(
         self, height: tf.Tensor, width: tf.Tensor, uniform: tf.Tensor, seed: tf.Tensor
@@ -138,32 +169,32 @@ class Recipe:
             )
         return tf.stack([crops.full_crop(height, width)] * count)
 
-    def _draw(self, uniform: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
+    def _draw(self, uniform: tf.Tensor) -> dict[str, dict | tf.Tensor]:
         """"drawn", "policy", "op" and "value" of `crop` from float32 [V, draws]."""
-        drawn = [{} for _ in self.strategies]
-        for strategy in dict.fromkeys(self.strategies):
-            members = [v for v, other in enumerate(self.strategies) if other == strategy]
-            numbers = uniform if len(members) == len(drawn) else tf.gather(uniform, members)
+        drawn = {}
+        for strategy in (*self.spaces, *self.chains):
+            members = self._members(strategy)
+            numbers = uniform if len(members) == uniform.shape[0] else tf.gather(uniform, members)
             if strategy in self.spaces:
                 space = self.spaces[strategy]
-                together = space.draw(numbers[:, : space.draws])
-            elif strategy in self.chains:
-                together = {"chain": numbers[:, : chains.DRAWS]}
+                drawn[strategy] = space.draw(numbers[:, : space.draws])
             else:
-                continue
-            for name, values in together.items():
-                for v, value in zip(members, tf.unstack(values, len(members))):
-                    drawn[v][name] = value
-        nothing = tf.zeros([self._slots], tf.int32)
-        return {
-            "drawn": tuple(drawn),
-            "policy": tf.stack([d.get("policy", 0) for d in drawn]),
-            "op": tf.stack([self._padded(d.get("op", nothing)) for d in drawn]),
-            "value": tf.stack([self._padded(d.get("value", tf.zeros(self._slots))) for d in drawn]),
-        }
+                drawn[strategy] = {"chain": numbers[:, : chains.DRAWS]}
+        names = ("policy", "op", "value")
+        return {"drawn": drawn, **{name: self._of_all_views(drawn, name) for name in names}}
 
-    def _padded(self, slots: tf.Tensor) -> tf.Tensor:
-        return tf.pad(slots, [[0, self._slots - slots.shape[0]]])
+    def _of_all_views(self, drawn: dict[str, dict[str, tf.Tensor]], name: str) -> tf.Tensor:
+        """One drawn tensor of all views in their order, 0 where a view has none."""
+        parts, order = [], []
+        for strategy in dict.fromkeys(self.strategies):
+            members = self._members(strategy)
+            shape = [len(members)] + ([] if name == "policy" else [self._slots])
+            dtype = tf.float32 if name == "value" else tf.int32
+            part = drawn.get(strategy, {}).get(name)
+            part = tf.zeros([len(members)] + [0] * (len(shape) - 1), dtype) if part is None else part
+            parts.append(tf.pad(part, [[0, n - known] for n, known in zip(shape, part.shape)]))
+            order.extend(members)
+        return tf.gather(tf.concat(parts, axis=0), [order.index(v) for v in range(len(order))])
 
     def describe(self, view: int, policy: int, op, value) -> list[str]:
         """What was drawn for one view, a short line each: the strategy, then its operations.
