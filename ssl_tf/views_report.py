@@ -1,4 +1,4 @@
-"""Shows the augmentation: `python -m ssl_tf.views_report --flagfile=configs/ma_ssrl.flags --output=DIR`.
+"""Shows the augmentation: `python -m ssl_tf.views_report --flagfile=FLAGS --output=DIR`.
 
 Writes ops_0.png, ops_1.png, ... (an image under every operation), views.png (draws of the recipe)
 and the same sheets for TensorBoard.

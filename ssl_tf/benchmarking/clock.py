@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Contender(NamedTuple):
-    """`start()` begins afresh and yields, batch after batch without end, how many images are done."""
+    """`start()` begins afresh and yields, without end, how many images the next batch has."""
 
     name: str
     start: Callable[[], Iterator[int]]

@@ -25,7 +25,7 @@ from ssl_tf.views.recipe import Recipe
 FLOOR, RECIPE = "floor", "recipe"
 _OP_LEVEL = 9
 _CUTOUT = 0.2
-# An operation takes a hundredth of an image's time: it needs no more than this share of the seconds.
+# An operation takes a small part of an image's time, so this share of the seconds will do.
 _OP_SHARE = 0.1
 
 
@@ -66,9 +66,9 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
     """Floor, recipe, rivals and operations; for a process that has one core.
 
     Returns:
-      "sample": what was measured on; "rows": a list of name, CPU milliseconds an image, ratio to the
-      floor and spread of that ratio; "ops": CPU milliseconds a view; "missing": rivals that are not
-      installed.
+      "sample": what was measured on; "rows": a list of name, CPU milliseconds an image, ratio to
+      the floor and spread of that ratio; "ops": CPU milliseconds a view; "missing": rivals that
+      are not installed.
     """
     views, sample = settings.pretrain.views, _sample(settings)
     contenders = _own(settings, sample, cores=1)
@@ -148,7 +148,7 @@ def _op_contender(index: int, patches: tf.Tensor) -> Contender:
 
 
 def _typical_value(op: str) -> float:
-    """Three quarters through the operation's range at level 9 of 10: away from every special value."""
+    """Three quarters through the range at level 9 of 10: away from every special value."""
     if op == "Cutout":
         return _CUTOUT
     low, high = op_range(op, _OP_LEVEL, scale=10, meaning="tf", translate=100 / 224)

@@ -29,9 +29,7 @@ def summarize(
         "processor": _processor(),
         "sample": one_core["sample"],
         "views": [views.image_size, *views.strategies],
-        "one_core": [
-            row | {"images_per_second": 1e3 / row["cpu_ms"]} for row in one_core["rows"]
-        ],
+        "one_core": [row | {"images_per_second": 1e3 / row["cpu_ms"]} for row in one_core["rows"]],
         "machine": {
             name: {"cores": cores, "images_per_second": rate, "speedup": rate / rates[name]}
             for name, rate in several.items()
@@ -55,7 +53,8 @@ def tables(result: dict) -> str:
         f"{len(strategies)} views of {size} px: {', '.join(strategies)}",
         result["processor"],
         "",
-        f"{'one core':<34}{'ms/image':>9}{'x floor':>9}{'(range)':>13}{'images/s':>10}{'views/s':>9}",
+        f"{'one core':<34}{'ms/image':>9}{'x floor':>9}{'(range)':>13}"
+        f"{'images/s':>10}{'views/s':>9}",
     ]
     for row in result["one_core"]:
         spread = f"({row['ratio_low']:.2f}-{row['ratio_high']:.2f})"
