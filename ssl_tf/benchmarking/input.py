@@ -67,8 +67,8 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
 
     Returns:
       "sample": what was measured on; "rows": a list of name, CPU milliseconds an image, ratio to
-      the floor and spread of that ratio; "ops": CPU milliseconds a view; "missing": rivals that
-      are not installed.
+      the floor and spread of that ratio; "ops": CPU milliseconds a view; "missing": why a
+      rival could not be measured.
     """
     views, sample = settings.pretrain.views, _sample(settings)
     contenders = _own(settings, sample, cores=1)

@@ -1,6 +1,5 @@
 """Other libraries on the same images: each as its users would write it, where it is installed."""
 
-import importlib.util
 import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -8,13 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from ssl_tf.benchmarking.clock import Contender
 from ssl_tf.settings import ViewSettings
 
-# The package that has to be there, of each name that --against knows.
-_PACKAGES = {"torchvision": "torchvision", "keras_cv": "keras_cv", "tf_models": "official"}
-
 
 def contenders(
     names: Sequence[str], encoded: Sequence[bytes], size: int
-) -> tuple[list[Contender], list[str]]:
+) -> tuple[list[Contender], dict[str, str]]:
     """The pipelines of the named libraries, two views of `size` pixels an image.
 
     Args:
@@ -23,14 +19,17 @@ def contenders(
         size: side of a view.
 
     Returns:
-        The contenders, and the names of the libraries that are not installed.
+        The contenders, and of each library that cannot be imported the reason.
     """
-    found: list[Contender] = []
-    missing = [name for name in names if importlib.util.find_spec(_PACKAGES[name]) is None]
     makers = {"torchvision": _torchvision, "keras_cv": _keras_cv, "tf_models": _tf_models}
+    found: list[Contender] = []
+    missing: dict[str, str] = {}
     for name in names:
-        if name not in missing:
+        try:
             found += makers[name](encoded, size)
+        # A library that does not fit the one it stands on fails with RuntimeError or OSError.
+        except (ImportError, RuntimeError, OSError) as error:
+            missing[name] = str(error).splitlines()[0]
     return found, missing
 
 

@@ -62,7 +62,8 @@ def tables(result: dict) -> str:
             f"{row['name']:<34}{row['cpu_ms']:9.2f}{row['ratio']:9.2f}{spread:>13}"
             f"{row['images_per_second']:10.0f}{row['images_per_second'] * len(strategies):9.0f}"
         )
-    lines += [f"{name:<34}not installed" for name in result["not_installed"]]
+    for name, reason in result["not_installed"].items():
+        lines.append(f"{name:<34}not installed ({reason})")
     cores = result["machine"]["recipe"]["cores"]
     lines += ["", f"{f'{cores} core(s)':<34}{'images/s':>9}{'views/s':>9}{'x one core':>12}"]
     for name, row in result["machine"].items():
