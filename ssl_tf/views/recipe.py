@@ -9,7 +9,14 @@ import tensorflow as tf
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import chains, crops
 from ssl_tf.views.ops import OPS, apply_op
-from ssl_tf.views.policies import PolicySpace, autoaugment, fast_autoaugment, randaugment
+from ssl_tf.views.policies import (
+    Policy,
+    PolicySpace,
+    Row,
+    autoaugment,
+    fast_autoaugment,
+    randaugment,
+)
 
 
 def policy_space(strategy: str, settings: ViewSettings) -> PolicySpace | None:
@@ -30,11 +37,15 @@ def policy_space(strategy: str, settings: ViewSettings) -> PolicySpace | None:
     return PolicySpace(spaces[strategy]) if strategy in spaces else None
 
 
+# The space of strategies that have none: one slot, always the identity.
+_NOTHING = PolicySpace([Policy("none", (Row("Identity", 1.0),), slots=1, grouped=False)])
+
+
 class Recipe:
     """`recipe(image, seed)` -> the views of one image and what was drawn for them.
 
-    `crop` and `augment` are its two halves: the pixel operations of the second can run elsewhere,
-    on what the first has drawn.
+    It has three parts, which can run in different places: `crop` (with the random numbers of all
+    three), `draw` and `augment`.
     """
 
     def __init__(self, settings: ViewSettings):
@@ -57,36 +68,30 @@ class Recipe:
             seed: int32 or int64 [2].
 
         Returns:
-            What `crop` returns, "views" with their pixel operations done.
+            What `crop` and `draw` return, "views" with their pixel operations done.
         """
         made = self.crop(image, seed)
-        views = [
-            self.augment(strategy, view, drawn)
-            for strategy, view, drawn in zip(
-                self.strategies, made["views"], self.drawn_by_view(made["drawn"])
-            )
-        ]
-        return {**made, "views": tuple(views)}
+        drawn = self.draw(made["uniform"])
+        return {**made, **drawn, "views": self.augment(made["views"], drawn)}
 
     def crop(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
-        """Draws everything, but only crops, resizes and flips.
+        """The views without pixel operations, and all random numbers.
 
         Args:
             image: uint8 [H, W, 3], any size.
             seed: int32 or int64 [2].
 
         Returns:
-            "views": tuple of V uint8 [S, S, 3]; "drawn": strategy -> dict of tensors with a leading
-            dimension of its views, what `augment` needs; "rectangles": float32 [V, 4], ymin, xmin, ymax, xmax of each crop as fractions of
-            the image; "flipped": bool [V]; "policy": int32 [V], the policy drawn (index in the
-            view's space); "op": int32 [V, slots] and "value": float32 [V, slots], the operations
-            drawn, Identity where none.
+            "views": tuple of V uint8 [S, S, 3], cropped, resized and flipped; "rectangles": float32
+            [V, 4], ymin, xmin, ymax, xmax of each crop as fractions of the image; "flipped": bool
+            [V]; "uniform": float32 [V, numbers], for `draw`.
         """
         height, width = tf.unstack(tf.shape(image)[:2])
         views = len(self.strategies)
         # One call for all views: crop 4, flip 1, the strategy's numbers from there on.
-        numbers = [space.draws for space in self.spaces.values()] + [chains.DRAWS]
-        uniform = tf.random.stateless_uniform([views, 5 + max(numbers)], seed)
+        spaces = (*self.spaces.values(), _NOTHING)
+        numbers = max(chains.DRAWS, *(space.draws for space in spaces))
+        uniform = tf.random.stateless_uniform([views, 5 + numbers], seed)
         distinct = self.settings.distinct_crops or views
         rectangles = self._rectangles(height, width, uniform[:distinct, :4], seed)
         # The Inception and BYOL crops are resized bicubically, the uniform crop bilinearly, as the
@@ -103,52 +108,79 @@ class Recipe:
             "views": tuple(_flip(patches[v % distinct], flipped[v]) for v in range(views)),
             "rectangles": tf.gather(boxes, [v % distinct for v in range(views)]),
             "flipped": flipped,
-            **self._draw(uniform[:, 5:]),
+            "uniform": uniform[:, 5:],
         }
 
-    def augment(
-        self, strategy: str, view: tf.Tensor, drawn: list[dict[str, tf.Tensor]]
-    ) -> tf.Tensor:
-        """The pixel operations of one view.
+    def draw(self, uniform: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Turns the random numbers of one image or of a batch into the operations of its views.
 
         Args:
-            strategy: of the view.
-            view: uint8 [S, S, 3], cropped.
-            drawn: the view's entry of `drawn_by_view`.
+            uniform: float32 [..., V, numbers], static, as `crop` returns it.
 
         Returns:
-            uint8 [S, S, 3].
+            What `PolicySpace.draw` does, each with a dimension V, and slots up to the recipe's most:
+            "policy" [..., V], "op", "value", "fill" [..., V, slots], "center" [..., V, slots, 2],
+            0 for views without policies; "chain": float32 [..., V, chains.DRAWS].
         """
-        if strategy in self.chains:
-            return self.chains[strategy](view, drawn[0]["chain"])
-        for slot in drawn:
-            view = apply_op(view, slot["op"], slot["value"], slot["fill"], slot["center"])
-        return view
+        parts, order = [], []
+        for strategy in dict.fromkeys(self.strategies):
+            members = [v for v, other in enumerate(self.strategies) if other == strategy]
+            order.extend(members)
+            numbers = uniform
+            if len(members) < len(self.strategies):
+                numbers = tf.gather(uniform, members, axis=-2)
+            space = self.spaces.get(strategy, _NOTHING)
+            drawn = space.draw(numbers[..., : space.draws])
+            parts.append(
+                {name: self._padded(name, values, uniform.shape) for name, values in drawn.items()}
+            )
+        together = parts[0]
+        if len(parts) > 1:
+            axis = uniform.shape.rank - 2
+            places = [order.index(v) for v in range(len(order))]
+            together = {
+                name: tf.gather(tf.concat([p[name] for p in parts], axis), places, axis=axis)
+                for name in together
+            }
+        return {**together, "chain": uniform[..., : chains.DRAWS]}
 
-    def drawn_by_view(
-        self, drawn: dict[str, dict[str, tf.Tensor]]
-    ) -> list[list[dict[str, tf.Tensor]]]:
-        """For each view a list of its steps, each a dict of what was drawn for it."""
-        steps = [[] for _ in self.strategies]
-        for strategy, numbers in drawn.items():
-            members = self._members(strategy)
+    def augment(
+        self, views: tuple[tf.Tensor, ...], drawn: dict[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, ...]:
+        """The pixel operations of the views of one image.
+
+        Args:
+            views: V uint8 [S, S, 3].
+            drawn: what `draw` returned for the image.
+
+        Returns:
+            V uint8 [S, S, 3].
+        """
+        # Views and slots as one dimension: a node that cuts one tensor costs as much as one that
+        # cuts them all.
+        steps = {
+            name: tf.unstack(tf.reshape(drawn[name], [-1, *drawn[name].shape[2:]]))
+            for name in ("op", "value", "fill", "center")
+        }
+        made = []
+        for v, (strategy, view) in enumerate(zip(self.strategies, views)):
             if strategy in self.chains:
-                parts = {"chain": tf.unstack(numbers["chain"])}
-            else:
-                # Views and slots as one dimension: a node that cuts one tensor costs as much as one
-                # that cuts them all.
-                parts = {
-                    name: tf.unstack(tf.reshape(numbers[name], [-1, *numbers[name].shape[2:]]))
-                    for name in ("op", "value", "fill", "center")
-                }
-            flat = [dict(zip(parts, values)) for values in zip(*parts.values())]
-            each = len(flat) // len(members)
-            for m, v in enumerate(members):
-                steps[v] = flat[m * each : (m + 1) * each]
-        return steps
+                view = self.chains[strategy](view, drawn["chain"][v])
+            if strategy in self.spaces:
+                for slot in range(self.spaces[strategy].slots):
+                    step = (values[v * self._slots + slot] for values in steps.values())
+                    view = apply_op(view, *step)
+            made.append(view)
+        return tuple(made)
 
-    def _members(self, strategy: str) -> list[int]:
-        return [v for v, other in enumerate(self.strategies) if other == strategy]
+    def _padded(self, name: str, values: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
+        """With free slots behind those of a space that has fewer than another."""
+        axis = shape.rank - 1
+        if name == "policy" or values.shape[axis] == self._slots:
+            return values
+        paddings = [[0, 0]] * values.shape.rank
+        paddings[axis] = [0, self._slots - values.shape[axis]]
+        return tf.pad(values, paddings)
 
     def _rectangles(
         self, height: tf.Tensor, width: tf.Tensor, uniform: tf.Tensor, seed: tf.Tensor
@@ -168,33 +200,6 @@ class Recipe:
                 [crops.inception_crop(height, width, seeds[c], area) for c in range(count)]
             )
         return tf.stack([crops.full_crop(height, width)] * count)
-
-    def _draw(self, uniform: tf.Tensor) -> dict[str, dict | tf.Tensor]:
-        """"drawn", "policy", "op" and "value" of `crop` from float32 [V, draws]."""
-        drawn = {}
-        for strategy in (*self.spaces, *self.chains):
-            members = self._members(strategy)
-            numbers = uniform if len(members) == uniform.shape[0] else tf.gather(uniform, members)
-            if strategy in self.spaces:
-                space = self.spaces[strategy]
-                drawn[strategy] = space.draw(numbers[:, : space.draws])
-            else:
-                drawn[strategy] = {"chain": numbers[:, : chains.DRAWS]}
-        names = ("policy", "op", "value")
-        return {"drawn": drawn, **{name: self._of_all_views(drawn, name) for name in names}}
-
-    def _of_all_views(self, drawn: dict[str, dict[str, tf.Tensor]], name: str) -> tf.Tensor:
-        """One drawn tensor of all views in their order, 0 where a view has none."""
-        parts, order = [], []
-        for strategy in dict.fromkeys(self.strategies):
-            members = self._members(strategy)
-            shape = [len(members)] + ([] if name == "policy" else [self._slots])
-            dtype = tf.float32 if name == "value" else tf.int32
-            part = drawn.get(strategy, {}).get(name)
-            part = tf.zeros([len(members)] + [0] * (len(shape) - 1), dtype) if part is None else part
-            parts.append(tf.pad(part, [[0, n - known] for n, known in zip(shape, part.shape)]))
-            order.extend(members)
-        return tf.gather(tf.concat(parts, axis=0), [order.index(v) for v in range(len(order))])
 
     def describe(self, view: int, policy: int, op, value) -> list[str]:
         """What was drawn for one view, a short line each: the strategy, then its operations.
