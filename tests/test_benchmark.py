@@ -122,7 +122,8 @@ def test_the_command_writes_what_it_prints(tmp_path, capfd):
     benchmark.run(["input", *TINY, f"--output={output}"])
     printed = capfd.readouterr().out
     result = json.loads(output.read_text())
-    assert [row["name"] for row in result["one_core"]] == ["floor", "recipe"]
+    names = [row["name"] for row in result["one_core"]]
+    assert names == ["floor", "recipe", "host part, --augment_on=device"]
     assert result["one_core"][0]["ratio"] == 1.0 and result["one_core"][1]["cpu_ms"] > 0
     assert result["ops_ms"].keys() == {op.name for op in OPS}
     assert result["ops_ms"]["Identity"] == 0.0

@@ -22,7 +22,7 @@ from ssl_tf.views.ops import OPS
 from ssl_tf.views.policies import op_range
 from ssl_tf.views.recipe import Recipe
 
-FLOOR, RECIPE = "floor", "recipe"
+FLOOR, RECIPE, HOST = "floor", "recipe", "host part, --augment_on=device"
 _OP_LEVEL = 9
 _CUTOUT = 0.2
 # An operation takes a small part of an image's time, so this share of the seconds will do.
@@ -63,7 +63,7 @@ class Sample(IndexedSource):
 
 
 def measure_one_core(settings: BenchmarkSettings) -> dict:
-    """Floor, recipe, rivals and operations; for a process that has one core.
+    """Floor, recipe, its host part, rivals and operations; for a process that has one core.
 
     Returns:
       "sample": what was measured on; "rows": a list of name, CPU milliseconds an image, ratio to
@@ -83,7 +83,7 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
 
 
 def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, float]:
-    """Images a second of the floor and the recipe, for a process that has `cores` cores."""
+    """Images a second of the floor, the recipe and its host part, for a process that has `cores` cores."""
     contenders = _own(settings, _sample(settings), cores)
     costs = alternate(contenders, settings.seconds, settings.repetitions)
     return {name: 1.0 / median_cost(measured).wall for name, measured in costs.items()}
@@ -97,17 +97,19 @@ def _sample(settings: BenchmarkSettings) -> Sample:
 
 def _own(settings: BenchmarkSettings, sample: Sample, cores: int) -> list[Contender]:
     views = settings.pretrain.views
-    trained = training_batches(
-        sample,
-        Recipe(views),
-        seed=settings.pretrain.run.seed,
-        batch_size=BATCH,
-        start_step=0,
-        stop_step=ENDLESS,
-        unreadable=UnreadableImages(0),
-    )
-    bare = floor_batches(sample.encoded, views)
-    return [contender(FLOOR, bare, cores), contender(RECIPE, trained, cores)]
+    recipe = Recipe(views)
+    pipelines = {FLOOR: floor_batches(sample.encoded, views)}
+    for name, make in ((RECIPE, recipe), (HOST, recipe.crop)):
+        pipelines[name] = training_batches(
+            sample,
+            make,
+            seed=settings.pretrain.run.seed,
+            batch_size=BATCH,
+            start_step=0,
+            stop_step=ENDLESS,
+            unreadable=UnreadableImages(0),
+        )
+    return [contender(name, batches, cores) for name, batches in pipelines.items()]
 
 
 def _row(name: str, costs: list[Cost], floor_costs: list[Cost]) -> dict:

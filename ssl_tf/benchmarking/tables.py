@@ -20,7 +20,7 @@ def summarize(
     """
     views = settings.pretrain.views
     rates = {row["name"]: 1e3 / row["cpu_ms"] for row in one_core["rows"]}
-    several = several or {name: rates[name] for name in ("floor", "recipe")}
+    several = several or dict(rates)
     # What a core delivers when all are at work is what more cores will deliver.
     core_rate = min(rates["recipe"], several["recipe"] / cores)
     wanted = settings.gpus * settings.gpu_images_per_second
