@@ -9,10 +9,11 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from ssl_tf import command
-from ssl_tf.errors import EXIT_FLAGS
+from ssl_tf.errors import EXIT_FLAGS, UserError
 from ssl_tf.settings import BenchmarkSettings
 
 
@@ -44,10 +45,20 @@ def available_cores() -> list[int]:
 
 
 def alone(measure: Callable, settings: BenchmarkSettings, cores: Sequence[int]):
-    """`measure(settings, cores)` in a fresh process, because TensorFlow sizes its pools once."""
+    """`measure(settings, cores)` in a fresh process, because TensorFlow sizes its pools once.
+
+    Raises:
+        UserError: the process was killed.
+    """
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(measure, settings, cores).result()
+    try:
+        with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+            return pool.submit(measure, settings, cores).result()
+    except BrokenProcessPool:
+        raise UserError(
+            f"the measuring process was killed, most likely for its memory; lower --sample="
+            f"{settings.sample}"
+        ) from None
 
 
 def _one_core(settings: BenchmarkSettings, cores: Sequence[int]) -> dict:

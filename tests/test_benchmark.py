@@ -1,6 +1,8 @@
 """The input benchmark: its clock, its tables, and the command on tiny images."""
 
 import json
+import os
+import signal
 import sys
 import time
 
@@ -12,6 +14,7 @@ from ssl_tf import benchmark, flagfiles
 from ssl_tf.benchmarking import rivals, tables
 from ssl_tf.benchmarking.clock import Contender, Cost, alternate, burst, median_cost, median_ratio
 from ssl_tf.benchmarking.floor import BATCH, contender, floor_batches, floor_views
+from ssl_tf.errors import UserError
 from ssl_tf.settings import BenchmarkSettings, ViewSettings
 from ssl_tf.views.ops import OPS
 
@@ -146,6 +149,16 @@ def test_an_unknown_rival_is_refused(capsys):
         benchmark.run(["input", *TINY, "--against=dali"])
     assert stopped.value.code == 2
     assert "torchvision" in capsys.readouterr().err
+
+
+def killed(settings, cores):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_told_in_one_line():
+    settings = flagfiles.parse(TINY, BenchmarkSettings)
+    with pytest.raises(UserError, match="--sample=8"):
+        benchmark.alone(killed, settings, [0])
 
 
 def test_no_readable_image_is_told_in_one_line(tmp_path, capsys):
