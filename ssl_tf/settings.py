@@ -90,6 +90,12 @@ class ViewSettings:
         choices=("tf", "pil"),
     )
     jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0)
+    augment_on: str = setting(
+        "host",
+        "Where pixel operations run: host, in the input pipeline; device, in the training step.",
+        choices=("host", "device"),
+        free=True,
+    )
 
     def __post_init__(self) -> None:
         for name in ("crop_ratio", "crop_area"):

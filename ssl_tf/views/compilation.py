@@ -19,7 +19,8 @@ def compiled(function: Callable) -> Callable:
     """`function(image, ...)`, compiled by XLA where a graph knows the image's size.
 
     One pass over the image instead of one a node. Eager calls and sizes that vary, which would be
-    compiled anew each time, run it as it stands.
+    compiled anew each time, run it as it stands; so do graphs for a GPU, where nodes are cheap and
+    XLA needs tools that not every installation has.
 
     XLA contracts a product and a sum into one rounding. So no function may round a product in
     float32 and add to it: integers, or a product that is exact in float64, stay the same.
@@ -27,8 +28,8 @@ def compiled(function: Callable) -> Callable:
     fast = tf.function(function, jit_compile=True, autograph=False)
 
     def call(image: tf.Tensor, *numbers: tf.Tensor) -> tf.Tensor:
-        image = tf.convert_to_tensor(image)
-        known = image.shape.is_fully_defined() and not tf.executing_eagerly()
-        return (fast if known else function)(image, *numbers)
+        image = tf.identity(image)
+        in_graph = not tf.executing_eagerly() and "GPU" not in image.device
+        return (fast if in_graph and image.shape.is_fully_defined() else function)(image, *numbers)
 
     return call
