@@ -142,7 +142,8 @@ def attempt(function, argument: tf.Tensor, otherwise: tf.Tensor) -> tuple[tf.Ten
     """Returns (function(argument), True), or (otherwise, False) where the function fails.
 
     A graph has no exceptions; a data set can drop its failed elements. So the call is a data set
-    of one element, or of none, and its last element, or the alternative, is taken.
+    of one element, followed by the alternative, of which the first that is left is taken.
     """
-    tried = tf.data.Dataset.from_tensors(argument).map(function).ignore_errors()
-    return tried.reduce((otherwise, False), lambda _, value: (value, True))
+    tried = tf.data.Dataset.from_tensors(argument).map(lambda value: (function(value), True))
+    fallback = tf.data.Dataset.from_tensors((otherwise, False))
+    return tried.ignore_errors().concatenate(fallback).take(1).get_single_element()
