@@ -5,6 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from ssl_tf.views import photometric
+from ssl_tf.views.jitter import jitter
 
 # Random numbers of one application: whether jitter, grey, blur and solarize happen, the blur's
 # sigma, and five for the jitter.
@@ -36,7 +37,7 @@ class Chain:
         def jittered(x: tf.Tensor) -> tf.Tensor:
             strengths = (self.brightness, self.contrast, self.saturation, self.hue)
             kind = "additive" if self.additive_brightness else "multiplicative"
-            return photometric.jitter(x, uniform[5:], strengths, kind)
+            return jitter(x, uniform[5:], strengths, kind)
 
         steps = (
             (self.jitter, jittered),

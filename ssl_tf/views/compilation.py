@@ -16,11 +16,11 @@ def branch(function: Callable) -> Callable:
 
 
 def compiled(function: Callable) -> Callable:
-    """`function(image, ...)`, compiled by XLA where a graph knows the image's size.
+    """`function(image, ...)`, compiled by XLA where the image's size is known.
 
-    One pass over the image instead of one a node. Eager calls and sizes that vary, which would be
-    compiled anew each time, run it as it stands; so do graphs for a GPU, where nodes are cheap and
-    XLA needs tools that not every installation has.
+    One pass over the image instead of one a node. Graphs for any size, which would be compiled
+    anew for each, run it as it stands; so do those for a GPU, where nodes are cheap and XLA needs
+    tools that not every installation has.
 
     XLA contracts a product and a sum into one rounding. So no function may round a product in
     float32 and add to it: integers, or a product that is exact in float64, stay the same.
@@ -29,7 +29,7 @@ def compiled(function: Callable) -> Callable:
 
     def call(image: tf.Tensor, *numbers: tf.Tensor) -> tf.Tensor:
         image = tf.identity(image)
-        in_graph = not tf.executing_eagerly() and "GPU" not in image.device
-        return (fast if in_graph and image.shape.is_fully_defined() else function)(image, *numbers)
+        known = image.shape.is_fully_defined() and "GPU" not in image.device
+        return (fast if known else function)(image, *numbers)
 
     return call
