@@ -105,7 +105,9 @@ def adjust_hue(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
 
     def channel(offset: float) -> tf.Tensor:
         """How far below the value a channel lies, by its angle from the hue."""
-        angle = tf.math.floormod(turned + offset, 6.0)
+        angle = turned + offset
+        # As floormod, whose remainder is not taken in vectors.
+        angle -= 6.0 * tf.floor(angle * (1.0 / 6.0))
         return value - chroma * _clip(tf.minimum(angle, 4.0 - angle))
 
     return _clip(tf.stack([channel(5.0), channel(3.0), channel(1.0)]))
