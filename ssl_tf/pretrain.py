@@ -54,9 +54,16 @@ def main(settings: PretrainSettings) -> None:
     recipe = Recipe(settings.views)
     unreadable = UnreadableImages(settings.data.max_bad_images)
     on_device = settings.views.augment_on == "device"
+    make, needed = (recipe.crop, ("views", "uniform")) if on_device else (recipe, ("views",))
+
+    def make_needed(image: tf.Tensor, seed: tf.Tensor) -> dict:
+        """What is not returned is neither computed nor batched."""
+        made = make(image, seed)
+        return {name: made[name] for name in needed}
+
     batches = training_batches(
         source,
-        recipe.crop if on_device else recipe,
+        make_needed,
         seed=run.seed,
         batch_size=batch_size,
         start_step=start_step,

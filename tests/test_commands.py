@@ -69,12 +69,13 @@ def read_checkpoint(run, step):
     return {name: reader.get_tensor(name) for name in names}
 
 
-def test_a_resumed_run_ends_where_the_uninterrupted_one_does(run, tmp_path):
+@pytest.mark.parametrize("place", ["host", "device"])
+def test_a_resumed_run_ends_where_the_uninterrupted_one_does(place, run, tmp_path):
     resumed = tmp_path / "resumed"
     shutil.copytree(run, resumed)
     for step in (6, 8, 9):
         shutil.rmtree(resumed / "checkpoints" / f"step_{step:08d}")
-    start(pretrain, PretrainSettings, *TINY, f"--run_dir={resumed}")
+    start(pretrain, PretrainSettings, *TINY, f"--run_dir={resumed}", f"--augment_on={place}")
     untimed = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(run)]
     again = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(resumed)]
     assert [line["step"] for line in again] == [line["step"] for line in untimed]
