@@ -68,7 +68,7 @@ def _one_core(settings: BenchmarkSettings, cores: Sequence[int]) -> dict:
     return measure_one_core(settings)
 
 
-def _cores(settings: BenchmarkSettings, cores: Sequence[int]) -> dict[str, float]:
+def _cores(settings: BenchmarkSettings, cores: Sequence[int]) -> dict[str, dict[str, float]]:
     _confine(cores)
     from ssl_tf.benchmarking.input import measure_cores
 

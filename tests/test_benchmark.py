@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf import benchmark, flagfiles
-from ssl_tf.benchmarking import rivals, tables
+from ssl_tf.benchmarking import FLOOR, HOST, RECIPE, rivals, tables
 from ssl_tf.benchmarking.clock import Contender, Cost, alternate, burst, median_cost, median_ratio
 from ssl_tf.benchmarking.floor import BATCH, contender, floor_batches, floor_views
 from ssl_tf.errors import UserError
@@ -87,22 +87,29 @@ def test_the_floor_decodes_cuts_and_resizes():
 def test_tables_answer_how_many_cores_feed_the_gpus():
     flags = [*TINY, "--gpus=4", "--gpu_images_per_second=500"]
     settings = flagfiles.parse(flags, BenchmarkSettings)
-    row = {"name": "recipe", "cpu_ms": 4.0, "ratio": 2.0, "ratio_low": 1.9, "ratio_high": 2.1}
+    row = {"name": RECIPE, "cpu_ms": 4.0, "ratio": 2.0, "ratio_low": 1.9, "ratio_high": 2.1}
     one_core = {
         "sample": {"name": "scenes", "images": 8, "height": 16, "width": 16, "bytes": 700},
-        "rows": [row | {"name": "floor", "cpu_ms": 2.0, "ratio": 1.0}, row],
+        "rows": [row | {"name": FLOOR, "cpu_ms": 2.0, "ratio": 1.0}, row, row | {"name": HOST}],
         "ops": {op.name: 0.1 for op in OPS},
         "missing": {"tf_models": "No module named official"},
     }
-    result = tables.summarize(settings, one_core, {"floor": 950.0, "recipe": 400.0}, cores=2)
+    rates = {FLOOR: 950.0, RECIPE: 400.0, HOST: 480.0}
+    several = {name: {"images_per_second": rate, "used": 0.9} for name, rate in rates.items()}
+    result = tables.summarize(settings, one_core, several, cores=2)
+    assert result["images_per_second_wanted"] == 2000
     # 250 images/s on one core, but 200 a core where both work: 2,000 need ten.
-    assert result["gpus"] == {"images_per_second": 2000, "cores_needed": 10, "busy_here": 0.8}
-    assert result["machine"]["recipe"]["speedup"] == pytest.approx(1.6)
+    assert result["machine"][RECIPE] == {
+        "cores": 2, "images_per_second": 400.0, "used": 0.9, "speedup": pytest.approx(1.6),
+        "cores_needed": 10, "gpus_busy": 0.8,
+    }  # fmt: skip
     alone = tables.summarize(settings, one_core, None, cores=1)
-    assert alone["gpus"]["cores_needed"] == 8
+    assert alone["machine"][RECIPE]["cores_needed"] == 8
+    assert alone["machine"].keys() == {FLOOR, RECIPE, HOST}
     text = tables.tables(result)
     for part in ("4.00     2.00  (1.90-2.10)       250      500", "not installed (No module",
-                 "10 cores", "0.8 such GPUs"):  # fmt: skip
+                 "400      800        1.60         90%      0.80            10",
+                 "wanted: 2000 images/s, for 4 GPUs of 500"):  # fmt: skip
         assert part in text
 
 
@@ -126,14 +133,14 @@ def test_the_command_writes_what_it_prints(tmp_path, capfd):
     printed = capfd.readouterr().out
     result = json.loads(output.read_text())
     names = [row["name"] for row in result["one_core"]]
-    assert names == ["floor", "recipe", "host part, --augment_on=device"]
+    assert names == [FLOOR, RECIPE, HOST]
     assert result["one_core"][0]["ratio"] == 1.0 and result["one_core"][1]["cpu_ms"] > 0
     assert result["ops_ms"].keys() == {op.name for op in OPS}
     assert result["ops_ms"]["Identity"] == 0.0
-    assert result["machine"]["recipe"]["cores"] == len(benchmark.available_cores())
+    assert result["machine"][RECIPE]["cores"] == len(benchmark.available_cores())
     assert result["sample"]["images"] == 8 and result["sample"]["width"] == 16
     assert f"{result['one_core'][1]['cpu_ms']:.2f}" in printed
-    assert "8 GPUs of 750 images/s want 6000 images/s" in printed
+    assert "wanted: 6000 images/s, for 8 GPUs of 750 images/s" in printed
 
 
 @pytest.mark.parametrize("arguments", ([], ["output"], ["--dataset=scenes"]))

@@ -8,7 +8,7 @@ import statistics
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.benchmarking import rivals
+from ssl_tf.benchmarking import FLOOR, HOST, RECIPE, rivals
 from ssl_tf.benchmarking.clock import Contender, Cost, alternate, median_cost, median_ratio
 from ssl_tf.benchmarking.floor import BATCH, ENDLESS, contender, decoded, floor_batches
 from ssl_tf.data.base import IndexedSource, Source
@@ -22,7 +22,6 @@ from ssl_tf.views.ops import OPS
 from ssl_tf.views.policies import op_range
 from ssl_tf.views.recipe import Recipe
 
-FLOOR, RECIPE, HOST = "floor", "recipe", "host part, --augment_on=device"
 _OP_LEVEL = 9
 _CUTOUT = 0.2
 # An operation takes a small part of an image's time, so this share of the seconds will do.
@@ -82,11 +81,20 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
     }
 
 
-def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, float]:
-    """Images a second of the floor, the recipe and its host part, for a process that has `cores` cores."""
+def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str, float]]:
+    """Floor, recipe and its host part, for a process that has `cores` cores.
+
+    Returns:
+      name -> "images_per_second", and "used": the share of the cores' time that went into it, less
+      than 1 where the pipeline waits or other programs run.
+    """
     contenders = _own(settings, _sample(settings), cores)
     costs = alternate(contenders, settings.seconds, settings.repetitions)
-    return {name: 1.0 / median_cost(measured).wall for name, measured in costs.items()}
+    medians = {name: median_cost(measured) for name, measured in costs.items()}
+    return {
+        name: {"images_per_second": 1.0 / cost.wall, "used": cost.cpu / cost.wall / cores}
+        for name, cost in medians.items()
+    }
 
 
 def _sample(settings: BenchmarkSettings) -> Sample:
