@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.views.compilation import compiled
+from ssl_tf.views.photometric import to_float
 
 _ORDERS = np.array(list(itertools.permutations(range(4))), np.int32)
 
@@ -25,7 +26,7 @@ def jitter(
     another hue later on.
 
     Args:
-      image: float32 [H, W, 3] in [0, 1].
+      image: float32 [H, W, 3] in [0, 1], or uint8 [H, W, 3].
       uniform: float32 [5] in [0, 1): the four amounts, then the order.
       strengths: brightness b, contrast c, saturation s, hue h. Brightness is added from
         U(-b, b) or multiplied from U(max(0, 1-b), 1+b); contrast and saturation factors come from
@@ -131,6 +132,8 @@ def _value_and_chroma(planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _in_order(brightness):
     @compiled
     def steps(planes: tf.Tensor, amount: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+        if planes.dtype == tf.uint8:
+            planes = to_float(planes)
         functions = (brightness, adjust_contrast, adjust_saturation, adjust_hue)
         for slot in range(4):
             branches = [
