@@ -21,14 +21,14 @@ class Cost(NamedTuple):
 
 
 def burst(contender: Contender, seconds: float) -> Cost:
-    """The cost of a contender over at least `seconds`, from its first batch on.
+    """The cost of a contender over at least `seconds` and a batch, from its first batch on.
 
     A pipeline limited by its work has as much of it begun at the start as at the end.
     """
     batches = contender.start()
     next(batches)
     images, wall, cpu = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - wall < seconds:
+    while not images or time.perf_counter() - wall < seconds:
         images += next(batches)
     return Cost((time.process_time() - cpu) / images, (time.perf_counter() - wall) / images)
 
