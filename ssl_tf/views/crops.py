@@ -108,13 +108,20 @@ def crop_and_resize(
     Returns:
         float32 [size, size, 3] in [0, 255]; bicubic overshoot is cut off.
     """
-    begin, extent = tf.pad(rectangle[:2], [[0, 1]]), tf.pad(rectangle[2:], [[0, 1]], constant_values=3)
+    begin, extent = (
+        tf.pad(rectangle[:2], [[0, 1]]),
+        tf.pad(rectangle[2:], [[0, 1]], constant_values=3),
+    )
     window = tf.slice(image, begin, extent)[tf.newaxis]
     if method == "bicubic":
-        resized = tf.raw_ops.ResizeBicubic(images=window, size=(size, size), half_pixel_centers=True)
+        resized = tf.raw_ops.ResizeBicubic(
+            images=window, size=(size, size), half_pixel_centers=True
+        )
         resized = tf.clip_by_value(resized, 0.0, 255.0)
     else:
-        resized = tf.raw_ops.ResizeBilinear(images=window, size=(size, size), half_pixel_centers=True)
+        resized = tf.raw_ops.ResizeBilinear(
+            images=window, size=(size, size), half_pixel_centers=True
+        )
     return tf.ensure_shape(resized[0], (size, size, 3))
 
 

@@ -98,9 +98,7 @@ def adjust_hue(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
     sextant = tf.where(
         tf.equal(value, red),
         (green - blue) * scale,
-        tf.where(
-            tf.equal(value, green), 2.0 + (blue - red) * scale, 4.0 + (red - green) * scale
-        ),
+        tf.where(tf.equal(value, green), 2.0 + (blue - red) * scale, 4.0 + (red - green) * scale),
     )
     turned = sextant + 6.0 * delta
 

@@ -1,4 +1,4 @@
-"""Colour, blur and flip of the BYOL, SimCLR and MoCo recipes, on float32 images in [0, 1].
+"""Colour and blur of the BYOL, SimCLR and MoCo recipes, on float32 images in [0, 1].
 
 Every function takes and returns float32 `[H, W, 3]` (any H and W >= 1) and keeps the static shape.
 Nothing here draws: random numbers come from the caller.
@@ -101,11 +101,6 @@ def solarize(image: tf.Tensor, threshold: float = 0.5) -> tf.Tensor:
     """`1 - image` where a value is at or above `threshold` (BYOL's second view)."""
     above = tf.cast(image >= threshold, tf.float32)
     return image + above * (1.0 - 2.0 * image)
-
-
-def flip(image: tf.Tensor) -> tf.Tensor:
-    """The mirror image, left and right exchanged."""
-    return tf.reverse(image, [1])
 
 
 def _shaped(pixels: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

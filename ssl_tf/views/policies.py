@@ -176,11 +176,11 @@ class PolicySpace:
     def __init__(self, policies: Sequence[Policy]):
         self.policies = tuple(policies)
         self.slots = max(policy.slots for policy in policies)
-        # Row 0 is the identity: what a draw that the probability refuses becomes, and what fills the
-        # slots that a shorter policy leaves free.
+        # Row 0 is the identity: what a draw that the probability refuses becomes, and what fills
+        # the slots that a shorter policy leaves free.
         rows = [Row("Identity", 1.0)]
-        # A draw costs more in nodes of the graph than in numbers, so the tables hold whatever can be
-        # known before. Of a policy: its first row, how many it chooses from, the step from one
+        # A draw costs more in nodes of the graph than in numbers, so the tables hold whatever can
+        # be known before. Of a policy: its first row, how many it chooses from, the step from one
         # choice to the next, and whether the slots follow one choice, in floats below 2**24.
         self._policy = []
         for policy in policies:
@@ -216,7 +216,7 @@ class PolicySpace:
             the operation's unit, sign included; "fill": float32 [..., slots], grey level of empty
             pixels; "center": float32 [..., slots, 2] in [0, 1), centre of a cutout.
         """
-        # Draws are multiples of 2**-23 below 1, and so a product with a count stays below the count.
+        # Draws are multiples of 2**-23 below 1: a product with a count stays below the count.
         policy = tf.cast(uniform[..., 0] * float(len(self.policies)), tf.int32)
         first, choices, step, grouped = tf.split(tf.gather(self._policy, policy), 4, axis=-1)
         slot = tf.range(self.slots)
@@ -224,9 +224,10 @@ class PolicySpace:
         own, chance, amount, sign, u, v = tf.unstack(per_slot, axis=-1)
         choice = tf.floor(tf.where(grouped > 0.0, uniform[..., 1:2], own) * choices)
         row = tf.cast(first + choice * step + grouped * tf.cast(slot, tf.float32), tf.int32)
-        applied = chance < tf.gather(self._probability, row)
         if min(self._policy_slots) < self.slots:
-            applied &= slot < tf.gather(self._policy_slots, policy)[..., tf.newaxis]
+            free = slot >= tf.gather(self._policy_slots, policy)[..., tf.newaxis]
+            row = tf.where(free, 0, row)
+        applied = chance < tf.gather(self._probability, row)
         row = tf.where(applied, 2 * row + tf.cast(sign < 0.5, tf.int32), 0)
         op, low, span, fill = tf.unstack(tf.gather(self._rows, row), axis=-1)
         return {

@@ -118,7 +118,7 @@ class Recipe:
             uniform: float32 [..., V, numbers], static, as `crop` returns it.
 
         Returns:
-            What `PolicySpace.draw` does, each with a dimension V, and slots up to the recipe's most:
+            What `PolicySpace.draw` does, with a dimension V and the slots of the longest space:
             "policy" [..., V], "op", "value", "fill" [..., V, slots], "center" [..., V, slots, 2],
             0 for views without policies; "chain": float32 [..., V, chains.DRAWS].
         """
@@ -218,4 +218,6 @@ class Recipe:
 
 def _flip(view: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
     """The mirror image where `flipped`; a reversal costs far less than tf.where on bytes."""
-    return tf.ensure_shape(tf.cond(flipped, lambda: tf.reverse(view, [1]), lambda: view), view.shape)
+    return tf.ensure_shape(
+        tf.cond(flipped, lambda: tf.reverse(view, [1]), lambda: view), view.shape
+    )
