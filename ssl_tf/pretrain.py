@@ -1,5 +1,6 @@
 """Pre-trains an encoder: `python -m ssl_tf.pretrain --flagfile=configs/ma_ssrl.flags`."""
 
+import functools
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def main(settings: PretrainSettings) -> None:
     from ssl_tf.training.run_directory import open_run
     from ssl_tf.training.strategy import make_strategy
     from ssl_tf.training.trainer import fit
+    from ssl_tf.views.device import augment_batch, cropped_batches
     from ssl_tf.views.recipe import Recipe
 
     run, batch_size = settings.run, settings.optimization.batch_size
@@ -51,15 +53,29 @@ def main(settings: PretrainSettings) -> None:
     )
     recipe = Recipe(settings.views)
     unreadable = UnreadableImages(settings.data.max_bad_images)
+    on_device = settings.views.augment_on == "device"
+    make, needed = (recipe.crop, ("views", "uniform")) if on_device else (recipe, ("views",))
+
+    def make_needed(image: tf.Tensor, seed: tf.Tensor) -> dict:
+        """What is not returned is neither computed nor batched."""
+        made = make(image, seed)
+        return {name: made[name] for name in needed}
+
     batches = training_batches(
         source,
-        recipe,
+        make_needed,
         seed=run.seed,
         batch_size=batch_size,
         start_step=start_step,
         stop_step=plan.total_steps,
         unreadable=unreadable,
     )
+    if on_device:
+        method.augment = functools.partial(augment_batch, recipe)
+        batches = cropped_batches(batches, recipe)
+    else:
+        # Only what the loss needs goes to the devices.
+        batches = batches.map(lambda batch: {"views": batch["views"]})
     if start_step == 0:
         show_views(source, recipe, run.seed, directory / "views.png", unreadable)
     clock = callbacks.StepClock(start_step, batch_size)
@@ -92,8 +108,7 @@ def main(settings: PretrainSettings) -> None:
     )
     fit(
         method,
-        # Only what the loss needs goes to the devices.
-        batches.map(lambda batch: {"views": batch["views"]}),
+        batches,
         source=source,
         steps=plan.total_steps - start_step,
         callbacks=[callbacks.StopOnNaN(start_step), clock, monitor, record, saver],

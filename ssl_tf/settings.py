@@ -22,6 +22,7 @@ STRATEGIES = (
     "plain",
 )
 SCENES = "scenes"
+RIVALS = ("torchvision", "keras_cv", "tf_models")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,12 @@ class ViewSettings:
         choices=("tf", "pil"),
     )
     jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0)
+    augment_on: str = setting(
+        "host",
+        "Where pixel operations run: host, in the input pipeline; device, in the training step.",
+        choices=("host", "device"),
+        free=True,
+    )
 
     def __post_init__(self) -> None:
         for name in ("crop_ratio", "crop_area"):
@@ -277,3 +284,37 @@ class ExportSettings:
             raise SettingsError(
                 "--checkpoint: give the run directory whose encoder is to be exported"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkSettings:
+    """`python -m ssl_tf.benchmark`; takes the flagfile of any pre-training."""
+
+    pretrain: PretrainSettings
+    seconds: float = setting(10.0, "Time for each pipeline, in seconds.", above=0)
+    repetitions: int = setting(5, "Turns that the pipelines take, sharing that time.", low=1)
+    cores: int = setting(0, "Cores of the machine to measure on; 0: all.", low=0)
+    sample: int = setting(256, "Images to measure on, kept in memory.", low=1)
+    against: tuple[str, ...] = setting(
+        (), "Other libraries to measure beside it, where installed.", choices=RIVALS
+    )
+    gpus: int = setting(8, "GPUs to keep busy.", low=1)
+    gpu_images_per_second: float = setting(750.0, "Images one GPU takes in a second.", above=0)
+    output: str = setting("", "JSON file for the result; empty: none.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewsReportSettings:
+    """`python -m ssl_tf.views_report`; takes the flagfile of any pre-training."""
+
+    pretrain: PretrainSettings
+    output: str = setting("", "Directory for the sheets.")
+    images: int = setting(4, "Images to show.", low=1)
+    draws: int = setting(3, "Draws of the recipe to show of each image.", low=1)
+    levels: tuple[float, ...] = setting(
+        (), "Levels to show of each operation; empty: four, up to --level_scale.", low=0
+    )
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise SettingsError("--output: give the directory for the sheets")

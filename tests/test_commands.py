@@ -10,13 +10,13 @@ import tensorflow as tf
 from ssl_tf import command, export, flagfiles, linear, pretrain
 from ssl_tf.settings import ExportSettings, LinearSettings, PretrainSettings
 
-TINY = [
-    "--dataset=scenes", "--scenes=48", "--scene_size=16", "--image_size=16", "--depth=18",
-    "--width=0.0625", "--stem=imagenet", "--projector_hidden=16", "--projection=8",
-    "--batch_size=16", "--epochs=3", "--warmup_epochs=1", "--optimizer=sgd", "--monitor_bank=32",
-    "--monitor_queries=12", "--log_every=2", "--checkpoint_every=0.67", "--keep_checkpoints=9", "--logical_cpus=1",
-    "--view_strategies=byol_t,randaugment",
-]  # fmt: skip
+TINY = (
+    "--dataset=scenes --scenes=48 --scene_size=16 --image_size=16 "
+    "--depth=18 --width=0.0625 --stem=imagenet --projector_hidden=16 "
+    "--projection=8 --batch_size=16 --epochs=3 --warmup_epochs=1 "
+    "--optimizer=sgd --monitor_bank=32 --monitor_queries=12 --log_every=2 "
+    "--checkpoint_every=0.67 --keep_checkpoints=9 --logical_cpus=1 --view_strategies=byol_t,randaugment "
+).split()
 
 
 def start(module, settings_class, *flags):
@@ -69,12 +69,13 @@ def read_checkpoint(run, step):
     return {name: reader.get_tensor(name) for name in names}
 
 
-def test_a_resumed_run_ends_where_the_uninterrupted_one_does(run, tmp_path):
+@pytest.mark.parametrize("place", ["host", "device"])
+def test_a_resumed_run_ends_where_the_uninterrupted_one_does(place, run, tmp_path):
     resumed = tmp_path / "resumed"
     shutil.copytree(run, resumed)
     for step in (6, 8, 9):
         shutil.rmtree(resumed / "checkpoints" / f"step_{step:08d}")
-    start(pretrain, PretrainSettings, *TINY, f"--run_dir={resumed}")
+    start(pretrain, PretrainSettings, *TINY, f"--run_dir={resumed}", f"--augment_on={place}")
     untimed = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(run)]
     again = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(resumed)]
     assert [line["step"] for line in again] == [line["step"] for line in untimed]

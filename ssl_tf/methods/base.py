@@ -4,6 +4,8 @@ A method names its networks, gives `losses(views)` and says in `after_step` what
 optimizer (the EMA of a target, a queue). Everything else, gradients, replicas, logs, is here.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
@@ -22,6 +24,8 @@ class Method(tf.keras.Model):
         super().__init__(name=name)
         # What train_step returns is reduced already; Keras would sum it over replicas once more.
         self.distribute_reduction_method = "first"
+        # `augment(views, drawn)` gives the views of a batch that comes with "drawn".
+        self.augment: Callable[[tuple, dict], tuple] | None = None
 
     @property
     def networks(self) -> dict[str, tf.keras.Model]:
@@ -53,17 +57,18 @@ class Method(tf.keras.Model):
         raise NotImplementedError
 
     def after_step(self, step: tf.Tensor) -> None:
-        """Called in replica context once an optimizer step; `step` is the one just taken, from 0."""
+        """Called in replica context once a step; `step` is the one just taken, from 0."""
 
     def step_logs(self, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """Further scalars to log at a step, equal on all replicas."""
         return {}
 
-    def train_step(self, batch: dict[str, tuple[tf.Tensor, ...]]) -> dict[str, tf.Tensor]:
-        """One optimizer step on the global batch; returns its losses, means over all replicas."""
+    def train_step(self, batch: dict[str, tuple | dict]) -> dict[str, tf.Tensor]:
+        """One optimizer step on the global batch; returns its losses, means over replicas."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        views = self.augment(**batch) if "drawn" in batch else batch["views"]
         with tf.GradientTape() as tape:
-            losses = self.losses(batch["views"], training=True)
+            losses = self.losses(views, training=True)
             # Each replica holds an equal share of the batch, so the mean over the global batch is
             # the sum over replicas of (local mean / replicas); the optimizer sums gradients.
             shares = {name: tf.reduce_mean(value) / replicas for name, value in losses.items()}

@@ -40,7 +40,8 @@ def load_encoder(directory: Path, step: int = 0) -> tuple[tf.keras.Model, Pretra
         )
     if step and step not in steps:
         raise UserError(
-            f"{directory} has no checkpoint of --step={step}; there are {', '.join(map(str, steps))}"
+            f"{directory} has no checkpoint of --step={step}; "
+            f"there are {', '.join(map(str, steps))}"
         )
     step = step or steps[-1]
     checkpoints.restore(step)

@@ -5,6 +5,11 @@ import dataclasses
 import tensorflow as tf
 
 from ssl_tf.views import photometric
+from ssl_tf.views.jitter import jitter
+
+# Random numbers of one application: whether jitter, grey, blur and solarize happen, the blur's
+# sigma, and five for the jitter.
+DRAWS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,33 +26,29 @@ class Chain:
     jitter: float = 0.8
     grey: float = 0.2
 
-    def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """uint8 [S, S, 3] -> uint8 [S, S, 3]; float32 in between, rounded once at the end."""
-        chance_seed, jitter_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        chance = tf.random.stateless_uniform([5], chance_seed)
-        sigma = 0.1 + 1.9 * chance[4]
+    def __call__(self, image: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        """uint8 [S, S, 3] -> uint8 [S, S, 3]; float32 in between, rounded once at the end.
+
+        uniform: float32 [DRAWS] in [0, 1).
+        """
+        chance, sigma = uniform[:4], 0.1 + 1.9 * uniform[4]
         taps = blur_taps(image.shape[0])
 
-        def jittered(x: tf.Tensor) -> tf.Tensor:
+        def jittered() -> tf.Tensor:
             strengths = (self.brightness, self.contrast, self.saturation, self.hue)
             kind = "additive" if self.additive_brightness else "multiplicative"
-            return photometric.jitter(x, jitter_seed, strengths, kind)
+            return jitter(image, uniform[5:], strengths, kind)
 
+        x = tf.cond(chance[0] < self.jitter, jittered, lambda: photometric.to_float(image))
         steps = (
-            (self.jitter, jittered),
             (self.grey, photometric.grayscale),
             (self.blur, lambda x: photometric.gaussian_blur(x, sigma, taps)),
             (self.solarize, photometric.solarize),
         )
-        x = tf.cast(image, tf.float32) / 255.0
-        for index, (probability, step) in enumerate(steps):
+        for index, (probability, step) in enumerate(steps, start=1):
             if probability:
-                x = _sometimes(chance[index] < probability, step, x)
-        return tf.cast(tf.round(tf.clip_by_value(x, 0.0, 1.0) * 255.0), tf.uint8)
-
-
-def _sometimes(condition: tf.Tensor, step, image: tf.Tensor) -> tf.Tensor:
-    return tf.ensure_shape(tf.cond(condition, lambda: step(image), lambda: image), image.shape)
+                x = tf.cond(chance[index] < probability, lambda: step(x), lambda: x)
+        return photometric.to_uint8(tf.ensure_shape(x, image.shape))
 
 
 def blur_taps(size: int) -> int:

@@ -1,7 +1,7 @@
 """Crop rectangles: pure geometry from the size of an image and uniform random numbers.
 
 A rectangle is int32 [4]: top, left, height, width in source pixels, inside the image, at least one
-pixel in each direction.
+pixel in each direction. Leading dimensions of the random numbers become those of the rectangles.
 """
 
 import math
@@ -16,14 +16,14 @@ def uniform_crop(
 
     Args:
         height, width: int32 scalars, source pixels.
-        uniform: float32 [3] in [0, 1).
+        uniform: float32 [..., 3] in [0, 1).
         ratio: smallest and largest r; the paper's is (0.5, 1).
     """
-    r = ratio[0] + uniform[0] * (ratio[1] - ratio[0])
+    r = ratio[0] + uniform[..., 0] * (ratio[1] - ratio[0])
     return _place(
         tf.round(r * tf.cast(height, tf.float32)),
         tf.round(r * tf.cast(width, tf.float32)),
-        height, width, uniform[1:3],
+        height, width, uniform[..., 1:3],
     )  # fmt: skip
 
 
@@ -34,16 +34,16 @@ def byol_crop(
 
     Args:
         height, width: int32 scalars, source pixels.
-        uniform: float32 [4] in [0, 1).
+        uniform: float32 [..., 4] in [0, 1).
         area: smallest and largest fraction of the image.
     """
     pixels = tf.cast(height * width, tf.float32)
-    target = pixels * (area[0] + uniform[0] * (area[1] - area[0]))
-    aspect = tf.exp((2 * uniform[1] - 1) * math.log(4 / 3))
+    target = pixels * (area[0] + uniform[..., 0] * (area[1] - area[0]))
+    aspect = tf.exp((2 * uniform[..., 1] - 1) * math.log(4 / 3))
     return _place(
         tf.round(tf.sqrt(target / aspect)),
         tf.round(tf.sqrt(target * aspect)),
-        height, width, uniform[2:4],
+        height, width, uniform[..., 2:4],
     )  # fmt: skip
 
 
@@ -85,11 +85,13 @@ def _place(
     width: tf.Tensor,
     uniform: tf.Tensor,
 ) -> tf.Tensor:
-    h = tf.clip_by_value(tf.cast(crop_height, tf.int32), 1, height)
-    w = tf.clip_by_value(tf.cast(crop_width, tf.int32), 1, width)
-    top = tf.cast(uniform[0] * tf.cast(height - h + 1, tf.float32), tf.int32)
-    left = tf.cast(uniform[1] * tf.cast(width - w + 1, tf.float32), tf.int32)
-    return tf.stack([tf.minimum(top, height - h), tf.minimum(left, width - w), h, w])
+    limit = tf.stack([height, width])
+    wanted = tf.cast(tf.stack([crop_height, crop_width], axis=-1), tf.int32)
+    size = tf.clip_by_value(wanted, 1, limit)
+    free = limit - size
+    # The product may round up to free + 1.
+    corner = tf.minimum(tf.cast(uniform * tf.cast(free + 1, tf.float32), tf.int32), free)
+    return tf.concat([corner, size], axis=-1)
 
 
 def crop_and_resize(
@@ -106,16 +108,25 @@ def crop_and_resize(
     Returns:
         float32 [size, size, 3] in [0, 255]; bicubic overshoot is cut off.
     """
-    top, left, h, w = tf.unstack(rectangle)
-    window = image[top : top + h, left : left + w]
-    resized = tf.image.resize(window, (size, size), method=method)
+    begin, extent = (
+        tf.pad(rectangle[:2], [[0, 1]]),
+        tf.pad(rectangle[2:], [[0, 1]], constant_values=3),
+    )
+    window = tf.slice(image, begin, extent)[tf.newaxis]
     if method == "bicubic":
+        resized = tf.raw_ops.ResizeBicubic(
+            images=window, size=(size, size), half_pixel_centers=True
+        )
         resized = tf.clip_by_value(resized, 0.0, 255.0)
-    return tf.ensure_shape(resized, (size, size, 3))
+    else:
+        resized = tf.raw_ops.ResizeBilinear(
+            images=window, size=(size, size), half_pixel_centers=True
+        )
+    return tf.ensure_shape(resized[0], (size, size, 3))
 
 
 def normalized(rectangle: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """float32 [4]: ymin, xmin, ymax, xmax as fractions of the image."""
-    top, left, h, w = tf.unstack(tf.cast(rectangle, tf.float32))
-    height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-    return tf.stack([top / height, left / width, (top + h) / height, (left + w) / width])
+    """float32 [..., 4]: ymin, xmin, ymax, xmax as fractions of the image."""
+    corner, size = rectangle[..., :2], rectangle[..., 2:]
+    edges = tf.cast(tf.concat([corner, corner + size], axis=-1), tf.float32)
+    return edges / tf.cast(tf.stack([height, width, height, width]), tf.float32)

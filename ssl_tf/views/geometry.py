@@ -14,7 +14,12 @@ import math
 
 import tensorflow as tf
 
+from ssl_tf.views.compilation import compiled
+
 CUTOUT_FILL = (125, 123, 114)
+
+# 1 in the fixed point of the coefficients.
+_ONE = 65536
 
 
 def shear_x(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
@@ -23,16 +28,16 @@ def shear_x(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
     value: shear factor, -0.3..0.3, sign drawn by the caller. Source: AutoAugment. All published
     codes agree on the range; torchvision shears about the centre unless told otherwise.
     """
-    offset = _shear_offset(value, tf.shape(image)[0])
-    columns = tf.range(tf.shape(image)[1])[tf.newaxis, :] + offset[:, tf.newaxis]
-    return _sample(image, tf.range(tf.shape(image)[0])[:, tf.newaxis], columns, fill)
+    factor = tf.cast(value, tf.float64)
+    columns = [_ONE, _fixed(factor), _fixed(0.5 + factor * 0.5)]
+    return _shaped(_transform(image, tf.stack([*columns, 0, _ONE, 0]), fill), image)
 
 
 def shear_y(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
     """Column x reads from y + value * (x + 0.5), rounded; otherwise as `shear_x`."""
-    offset = _shear_offset(value, tf.shape(image)[1])
-    rows = tf.range(tf.shape(image)[0])[:, tf.newaxis] + offset[tf.newaxis, :]
-    return _sample(image, rows, tf.range(tf.shape(image)[1])[tf.newaxis, :], fill)
+    factor = tf.cast(value, tf.float64)
+    rows = [_fixed(factor), _ONE, _fixed(0.5 + factor * 0.5)]
+    return _shaped(_transform(image, tf.stack([_ONE, 0, 0, *rows]), fill), image)
 
 
 def translate_x(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
@@ -67,10 +72,9 @@ def rotate(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
     sine = tf.round(tf.sin(angle) * 1e15) / 1e15
     origin_x = cosine * -centre_x + sine * -centre_y + centre_x
     origin_y = -sine * -centre_x + cosine * -centre_y + centre_y
-    y, x = tf.range(height)[:, tf.newaxis], tf.range(width)[tf.newaxis, :]
-    columns = _fixed(origin_x + cosine * 0.5 + sine * 0.5) + _fixed(sine) * y + _fixed(cosine) * x
-    rows = _fixed(origin_y - sine * 0.5 + cosine * 0.5) + _fixed(cosine) * y + _fixed(-sine) * x
-    return _sample(image, _whole(rows), _whole(columns), fill)
+    columns = [cosine, sine, origin_x + cosine * 0.5 + sine * 0.5]
+    rows = [-sine, cosine, origin_y - sine * 0.5 + cosine * 0.5]
+    return _shaped(_transform(image, _fixed(tf.stack([*columns, *rows])), fill), image)
 
 
 def cutout(image: tf.Tensor, value: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
@@ -110,17 +114,6 @@ def _fixed(number: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.floor(number * 65536.0 + 0.5), tf.int32)
 
 
-def _whole(fixed: tf.Tensor) -> tf.Tensor:
-    """The integer part of 16.16 fixed point, rounded down."""
-    return tf.bitwise.right_shift(fixed, 16)
-
-
-def _shear_offset(value: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """int32 [length]: by how many pixels each line is displaced."""
-    factor = tf.cast(value, tf.float64)
-    return _whole(_fixed(0.5 + factor * 0.5) + _fixed(factor) * tf.range(length))
-
-
 def _shift(image: tf.Tensor, value: tf.Tensor, axis: int, fill: tf.Tensor) -> tf.Tensor:
     """Translation along one axis, by slicing and padding."""
     length = tf.shape(image)[axis]
@@ -139,13 +132,23 @@ def _shift(image: tf.Tensor, value: tf.Tensor, axis: int, fill: tf.Tensor) -> tf
     return shifted
 
 
-def _sample(image: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
-    """Pixels (rows, columns), both int32 and together of shape [H, W]; `fill` outside."""
+@compiled
+def _transform(image: tf.Tensor, coefficients: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
+    """Pixel (x, y) of the result is pixel (ax + by + c, dx + ey + f) of the image, or `fill`.
+
+    coefficients: int32 [6], a to f in 16.16 fixed point; the sums are rounded down.
+    """
     height, width = tf.shape(image)[0], tf.shape(image)[1]
-    # A frame of one fill pixel takes every index from outside, without a mask.
-    framed = tf.pad(image, [[1, 1], [1, 1], [0, 0]], constant_values=tf.cast(fill, tf.uint8))
-    rows = tf.clip_by_value(rows + 1, 0, height + 1)
-    columns = tf.clip_by_value(columns + 1, 0, width + 1)
-    pixels = tf.gather(tf.reshape(framed, [-1, 3]), rows * (width + 2) + columns)
+    a, b, c, d, e, f = tf.unstack(coefficients)
+    y, x = tf.range(height)[:, tf.newaxis], tf.range(width)[tf.newaxis, :]
+    columns = tf.bitwise.right_shift(a * x + b * y + c, 16)
+    rows = tf.bitwise.right_shift(d * x + e * y + f, 16)
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    place = tf.clip_by_value(rows, 0, height - 1) * width + tf.clip_by_value(columns, 0, width - 1)
+    pixels = tf.gather(tf.reshape(image, [-1, 3]), place)
+    return tf.where(inside[..., tf.newaxis], pixels, tf.cast(fill, tf.uint8))
+
+
+def _shaped(pixels: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
     pixels.set_shape(image.shape)
     return pixels

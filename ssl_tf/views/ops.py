@@ -11,10 +11,10 @@ Ops without a note on differences are the same in all published implementations.
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from ssl_tf.views import geometry, photometric
+from ssl_tf.views.compilation import branch, compiled
 
 
 class Op(NamedTuple):
@@ -34,15 +34,14 @@ def auto_contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
 
     Source: `PIL.ImageOps.autocontrast`, cutoff 0.
     """
-    flat = tf.reshape(image, [-1, 3])
-    low = tf.cast(tf.reduce_min(flat, axis=0), tf.float64)
-    high = tf.cast(tf.reduce_max(flat, axis=0), tf.float64)
+    low, high = _extremes(image)
+    low, high = tf.cast(low, tf.float64), tf.cast(high, tf.float64)
     # In double precision and in Pillow's order of operations: int() cuts, so an ulp shows.
     scale = tf.where(high > low, 255.0 / tf.maximum(high - low, 1.0), 1.0)
     offset = tf.where(high > low, -low * scale, 0.0)
-    width = tf.shape(image)[1]
-    lines = tf.cast(_lines(image), tf.float64) * tf.tile(scale, [width]) + tf.tile(offset, [width])
-    return _shaped(tf.cast(lines, tf.uint8), image)
+    table = scale[:, tf.newaxis] * tf.range(256, dtype=tf.float64) + offset[:, tf.newaxis]
+    # Levels that do not occur may lie outside.
+    return _look_up(image, tf.cast(tf.clip_by_value(table, 0.0, 255.0), tf.uint8))
 
 
 def equalize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -62,9 +61,7 @@ def equalize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     step = tf.reduce_max(tf.where(histogram > 0, before, 0), axis=1, keepdims=True) // 255
     even = (before + step // 2) // tf.maximum(step, 1)
     table = tf.where(step > 0, tf.minimum(even, 255), tf.range(256)[tf.newaxis, :])
-    # For single entries gather_nd takes half the time of gather.
-    table = tf.reshape(tf.cast(table, tf.uint8), [-1])
-    return _shaped(tf.gather_nd(table, index[:, tf.newaxis]), image)
+    return _look_up(image, tf.cast(table, tf.uint8))
 
 
 def invert(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -114,7 +111,7 @@ def color(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
 
     value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Color`. torchvision's range is 1 +- 0.9.
     """
-    return _blend(_grey_float(image), image, value)
+    return _color(image, tf.cast(value, tf.float64))
 
 
 def contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -123,10 +120,12 @@ def contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Contrast`: the mean of the grey image,
     rounded to a whole level. The TF reference takes the number of pixels / 256 for the mean.
     """
-    grey = tf.cast(_grey_float(image)[..., 0], tf.int32)
-    total = tf.reduce_sum(tf.cast(tf.reduce_sum(grey, axis=1), tf.int64))
-    mean = tf.floor(total / tf.size(grey, out_type=tf.int64) + 0.5)
-    return _blend(tf.cast(mean, tf.float32), image, value)
+    total = tf.reduce_sum(tf.cast(tf.reduce_sum(_grey(image), axis=1), tf.int64))
+    pixels = tf.size(image, out_type=tf.int64) // 3
+    mean = tf.cast(tf.floor(total / pixels + 0.5), tf.float32)
+    levels = tf.range(256, dtype=tf.float32)
+    table = tf.cast(tf.clip_by_value(mean + value * (levels - mean), 0.0, 255.0), tf.uint8)
+    return _look_up(image, tf.tile(table[tf.newaxis], [3, 1]))
 
 
 def brightness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -134,7 +133,8 @@ def brightness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
 
     value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Brightness`.
     """
-    return _blend(0.0, image, value)
+    brighter = tf.minimum(tf.cast(image, tf.float32) * value, 255.0)
+    return tf.cast(brighter, tf.uint8)
 
 
 def sharpness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -143,17 +143,12 @@ def sharpness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Sharpness`: ones about a centre of 5, over
     13, rounded; the outermost rows and columns are not smoothed.
     """
-    levels = tf.cast(image, tf.float32)
-    lines = levels[:-2] + levels[1:-1] + levels[2:]
-    centre = levels[1:-1, 1:-1]
-    total = lines[:, :-2] + lines[:, 1:-1] + lines[:, 2:] + 4.0 * centre
-    # total / 13 is never nearer to a half than 1/26, so float32 rounds as exact arithmetic does.
-    smooth = tf.floor(total * (1.0 / 13.0) + 0.5)
-    inner = _blend(smooth, image[1:-1, 1:-1], value)
-    middle = image[1:-1]
+    lines = _lines(image)
+    inner = _sharpen(lines, tf.cast(value, tf.float64))
+    middle = lines[1:-1]
     # [1:][-1:] is the last line if there is a second one: sides of 1 and 2 pixels come out whole.
-    middle = tf.concat([middle[:, :1], inner, middle[:, 1:][:, -1:]], axis=1)
-    return _shaped(tf.concat([image[:1], middle, image[1:][-1:]], axis=0), image)
+    middle = tf.concat([middle[:, :3], inner, middle[:, 3:][:, -3:]], axis=1)
+    return _shaped(tf.concat([lines[:1], middle, lines[1:][-1:]], axis=0), image)
 
 
 def rand_brightness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -208,7 +203,7 @@ def color_drop(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     Weights and rounding of Pillow's "L". Source: extended RandAugment of MA-SSRL, which uses
     `tf.image.rgb_to_grayscale` (weights 0.2989, 0.5870, 0.1140, cut): at most 1 level apart.
     """
-    return tf.cast(_grey_float(image), tf.uint8)
+    return _grey_image(image)
 
 
 def apply_op(
@@ -230,7 +225,7 @@ def apply_op(
     Returns:
       uint8 [H, W, 3], the static shape of `image`.
     """
-    branches = [lambda op=op: op.apply(image, value, fill, center) for op in OPS]
+    branches = [lambda branch=branch: branch(image, value, fill, center) for branch in _BRANCHES]
     result = tf.switch_case(op_index, branches)
     result.set_shape(image.shape)
     return result
@@ -276,6 +271,8 @@ OPS: tuple[Op, ...] = (
 
 OP_INDEX: dict[str, int] = {op.name: index for index, op in enumerate(OPS)}
 
+_BRANCHES = tuple(branch(op.apply) for op in OPS)
+
 
 def _shaped(pixels: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
     """`pixels` in the shape of `image`, known statically as far as that of `image` is."""
@@ -290,21 +287,61 @@ def _lines(image: tf.Tensor) -> tf.Tensor:
     return tf.reshape(image, [shape[0], shape[1] * 3])
 
 
-def _grey_float(image: tf.Tensor) -> tf.Tensor:
-    """Pillow's "L" on all three channels, whole numbers in float32 [H, W, 3].
+def _extremes(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Lowest and highest level of each channel, float32 [3] each."""
+    # In float32, whose reductions run in vectors; those of bytes go one by one.
+    lines = tf.cast(_lines(image), tf.float32)
+    low = tf.reshape(tf.reduce_min(lines, axis=0), [-1, 3])
+    high = tf.reshape(tf.reduce_max(lines, axis=0), [-1, 3])
+    return tf.reduce_min(low, axis=0), tf.reduce_max(high, axis=0)
 
-    Pillow: (19595 R + 38470 G + 7471 B + 32768) >> 16. Every partial sum is below 2**24, so
-    float32 is exact, and a 3x3 product writes all three channels at once.
+
+@compiled
+def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+    """Each level replaced by the entry of its channel in a table, uint8 [3, 256]."""
+    index = tf.cast(image, tf.int32) + tf.constant([0, 256, 512])
+    return tf.gather(tf.reshape(table, [-1]), index)
+
+
+@compiled
+def _grey(image: tf.Tensor) -> tf.Tensor:
+    """Pillow's "L", int32 [H, W]."""
+    levels = tf.cast(image, tf.int32)
+    total = 19595 * levels[..., 0] + 38470 * levels[..., 1] + 7471 * levels[..., 2] + 32768
+    return tf.bitwise.right_shift(total, 16)
+
+
+@compiled
+def _grey_image(image: tf.Tensor) -> tf.Tensor:
+    grey = tf.cast(_grey(image), tf.uint8)[..., tf.newaxis]
+    return tf.broadcast_to(grey, tf.shape(image))
+
+
+@compiled
+def _color(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    grey = _grey(image)[..., tf.newaxis]
+    return _blend(grey, tf.cast(image, tf.int32), factor)
+
+
+@compiled
+def _sharpen(lines: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """uint8 [H - 2, (W - 2) * 3], the pixels that have eight neighbours, from uint8 [H, W * 3]."""
+    levels = tf.cast(lines, tf.float32)
+    columns = levels[:-2] + levels[1:-1] + levels[2:]
+    centre = levels[1:-1, 3:-3]
+    total = columns[:, :-6] + columns[:, 3:-3] + columns[:, 6:] + 4.0 * centre
+    # total / 13 is never nearer to a half than 1/26, so float32 rounds as exact arithmetic does.
+    return _blend(tf.floor(total * (1.0 / 13.0) + 0.5), centre, factor)
+
+
+def _blend(degenerate: tf.Tensor, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """degenerate + factor * (image - degenerate), clipped and cut to a whole level, uint8.
+
+    In float32 and in the order of `PIL.Image.blend`: cutting makes the last bit visible. The
+    product of whole levels and the factor, a float32 given as float64, is exact there; the cast is
+    its one rounding, which no compiler can leave out.
     """
-    weights = tf.constant(np.repeat(np.float32([[19595], [38470], [7471]]), 3, axis=1))
-    total = tf.matmul(tf.reshape(tf.cast(image, tf.float32), [-1, 3]), weights)
-    return _shaped(tf.floor((total + 32768.0) * (1.0 / 65536.0)), image)
-
-
-def _blend(degenerate: tf.Tensor | float, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """degenerate + factor * (image - degenerate), clipped and cut to a whole level.
-
-    In float32 and in the order of `PIL.Image.blend`: cutting makes the last bit visible.
-    """
-    mixed = degenerate + factor * (tf.cast(image, tf.float32) - degenerate)
-    return tf.cast(tf.clip_by_value(mixed, 0.0, 255.0), tf.uint8)
+    product = tf.cast(factor * tf.cast(image - degenerate, tf.float64), tf.float32)
+    mixed = tf.clip_by_value(tf.cast(degenerate, tf.float32) + product, 0.0, 255.0)
+    # By way of int32, which XLA converts to in vectors.
+    return tf.cast(tf.cast(mixed, tf.int32), tf.uint8)

@@ -1,22 +1,17 @@
-"""Colour, blur and flip of the BYOL, SimCLR and MoCo recipes, on float32 images in [0, 1].
+"""Colour and blur of the BYOL, SimCLR and MoCo recipes, on float32 images in [0, 1].
 
 Every function takes and returns float32 `[H, W, 3]` (any H and W >= 1) and keeps the static shape.
-Only `jitter` is random, and only through its stateless seed. Each step of the jitter is clipped
-to [0, 1], as in the BYOL and SimCLR code: a value above 1 would turn into another hue later on.
+Nothing here draws: random numbers come from the caller.
 
 Contrast is stretched about the mean of each channel and saturation is scaled in HSV, as TensorFlow
 (and so SimCLR and BYOL) has it; torchvision, and so MoCo, blends with the mean of the grey image
 and with the grey image instead. The ranges of the factors are the same.
 """
 
-import itertools
-
 import numpy as np
 import tensorflow as tf
 
 GREY_WEIGHTS = (0.2989, 0.5870, 0.1140)
-
-_ORDERS = np.array(list(itertools.permutations(range(4))), np.int32)
 
 
 def to_float(image: tf.Tensor) -> tf.Tensor:
@@ -42,11 +37,6 @@ def add_brightness(image: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
     return clip(image + delta)
 
 
-def scale_brightness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """`image * factor`, clipped: SimCLR v2, MoCo."""
-    return clip(image * factor)
-
-
 def adjust_contrast(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Distance from each channel's mean times `factor`, clipped (`tf.image.adjust_contrast`)."""
     shape = tf.shape(image)
@@ -65,65 +55,6 @@ def adjust_saturation(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 def adjust_hue(image: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
     """HSV hue turned by `delta` in [-1, 1], a fraction of the full circle."""
     return clip(tf.image.adjust_hue(image, delta))
-
-
-def jitter(
-    image: tf.Tensor,
-    seed: tf.Tensor,
-    strengths: tuple[float, float, float, float],
-    brightness_kind: str,
-) -> tf.Tensor:
-    """Brightness, contrast, saturation and hue, each once, in one of the 24 orders.
-
-    Args:
-      image: float32 [H, W, 3] in [0, 1].
-      seed: int [2], stateless; the same seed gives the same bits.
-      strengths: brightness b, contrast c, saturation s, hue h. Brightness is added from
-        U(-b, b) or multiplied from U(max(0, 1-b), 1+b); contrast and saturation factors come from
-        U(max(0, 1-c), 1+c); the hue turns by U(-h, h) of the circle, h <= 0.5.
-      brightness_kind: "additive" (BYOL, SimCLR v1) or "multiplicative" (SimCLR v2, MoCo).
-
-    Raises:
-      ValueError: for another `brightness_kind`, a negative strength or a hue above 0.5.
-
-    Source: Grill et al. 2020, appendix B; Chen et al. 2020, appendix A.
-    """
-    if brightness_kind not in ("additive", "multiplicative"):
-        raise ValueError(f"brightness_kind is additive or multiplicative, not {brightness_kind!r}")
-    if min(strengths) < 0.0 or strengths[3] > 0.5:
-        raise ValueError(f"strengths must not be negative, nor hue above 0.5: {strengths}")
-    additive = brightness_kind == "additive"
-    brightness, contrast, saturation, hue = strengths
-    low = np.float32(
-        [
-            -brightness if additive else max(0.0, 1.0 - brightness),
-            max(0.0, 1.0 - contrast),
-            max(0.0, 1.0 - saturation),
-            -hue,
-        ]
-    )
-    high = np.float32(
-        [brightness if additive else 1.0 + brightness, 1.0 + contrast, 1.0 + saturation, hue]
-    )
-    uniform = tf.random.stateless_uniform([5], seed)
-    amount = low + uniform[:4] * (high - low)
-    # float32 draws below 1 stay below 24 after the product, so the last order is not exceeded.
-    order = tf.gather(_ORDERS, tf.cast(uniform[4] * len(_ORDERS), tf.int32))
-    steps = (
-        add_brightness if additive else scale_brightness,
-        adjust_contrast,
-        adjust_saturation,
-        adjust_hue,
-    )
-    shape = image.shape
-    for slot in range(4):
-        branches = [
-            lambda step=step, index=index, image=image: step(image, amount[index])
-            for index, step in enumerate(steps)
-        ]
-        image = tf.switch_case(order[slot], branches)
-        image.set_shape(shape)
-    return image
 
 
 def grayscale(image: tf.Tensor) -> tf.Tensor:
@@ -168,12 +99,8 @@ def _blur_columns(image: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 def solarize(image: tf.Tensor, threshold: float = 0.5) -> tf.Tensor:
     """`1 - image` where a value is at or above `threshold` (BYOL's second view)."""
-    return tf.where(image < threshold, image, 1.0 - image)
-
-
-def flip(image: tf.Tensor) -> tf.Tensor:
-    """The mirror image, left and right exchanged."""
-    return tf.reverse(image, [1])
+    above = tf.cast(image >= threshold, tf.float32)
+    return image + above * (1.0 - 2.0 * image)
 
 
 def _shaped(pixels: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

@@ -176,61 +176,64 @@ class PolicySpace:
     def __init__(self, policies: Sequence[Policy]):
         self.policies = tuple(policies)
         self.slots = max(policy.slots for policy in policies)
-        # Row 0 is the identity: it fills the slots that a shorter policy leaves free.
+        # Row 0 is the identity: what a draw that the probability refuses becomes, and what fills
+        # the slots that a shorter policy leaves free.
         rows = [Row("Identity", 1.0)]
-        offsets = []
+        # A draw costs more in nodes of the graph than in numbers, so the tables hold whatever can
+        # be known before. Of a policy: its first row, how many it chooses from, the step from one
+        # choice to the next, and whether the slots follow one choice, in floats below 2**24.
+        self._policy = []
         for policy in policies:
-            offsets.append(len(rows))
+            step = policy.slots if policy.grouped else 1
+            self._policy.append(
+                [float(n) for n in (len(rows), policy.choices, step, policy.grouped)]
+            )
             rows.extend(policy.rows)
-        self._offset = offsets
-        self._choices = [policy.choices for policy in policies]
         self._policy_slots = [policy.slots for policy in policies]
-        self._grouped = [policy.grouped for policy in policies]
-        self._op = [OP_INDEX[row.op] for row in rows]
-        self._numbers = [
-            [row.probability, row.low, row.high, float(row.signed), float(row.fill)] for row in rows
+        self._probability = [row.probability for row in rows]
+        # Each row twice, as it is and with the other sign.
+        self._rows = [
+            [OP_INDEX[row.op], sign * row.low, sign * (row.high - row.low), row.fill]
+            for row in rows
+            for sign in (1.0, -1.0 if row.signed else 1.0)
         ]
 
     @property
     def draws(self) -> int:
         """How many uniform numbers one view needs."""
-        return 2 + 4 * self.slots
+        return 2 + 6 * self.slots
 
     def draw(self, uniform: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Turns uniform numbers into the operations of one view.
+        """Turns uniform numbers into the operations of views.
 
         Args:
-            uniform: float32 [draws] in [0, 1).
+            uniform: float32 [..., draws] of `tf.random.stateless_uniform`; the leading dimensions,
+                known statically, are those of the views.
 
         Returns:
-            "policy": int32 scalar, index into `policies`; "op": int32 [slots], index into `ops.OPS`,
-            0 (Identity) where the probability said no; "value": float32 [slots] in the operation's
-            unit, sign included; "fill": float32 [slots], grey level of empty pixels.
+            "policy": int32 [...], index into `policies`; "op": int32 [..., slots], index into
+            `ops.OPS`, 0 (Identity) where the probability said no; "value": float32 [..., slots] in
+            the operation's unit, sign included; "fill": float32 [..., slots], grey level of empty
+            pixels; "center": float32 [..., slots, 2] in [0, 1), centre of a cutout.
         """
-        policy = _index(uniform[0], len(self.policies))
-        choices = tf.gather(self._choices, policy)
-        offset = tf.gather(self._offset, policy)
-        policy_slots = tf.gather(self._policy_slots, policy)
-        # Slot j of a group lies at group * slots + j; ungrouped slots draw their rows independently.
+        # Draws are multiples of 2**-23 below 1: a product with a count stays below the count.
+        policy = tf.cast(uniform[..., 0] * float(len(self.policies)), tf.int32)
+        first, choices, step, grouped = tf.split(tf.gather(self._policy, policy), 4, axis=-1)
         slot = tf.range(self.slots)
-        per_slot = tf.reshape(uniform[2:], [self.slots, 4])
-        grouped = offset + _index(uniform[1], choices) * policy_slots + slot
-        alone = offset + _index(per_slot[:, 0], choices)
-        row = tf.where(tf.gather(self._grouped, policy), grouped, alone)
-        row = tf.where(slot < policy_slots, row, 0)
-        probability, low, high, signed, fill = tf.unstack(tf.gather(self._numbers, row), axis=-1)
-        value = low + per_slot[:, 2] * (high - low)
-        negative = (signed > 0) & (per_slot[:, 3] < 0.5)
-        applied = per_slot[:, 1] < probability
+        per_slot = tf.reshape(uniform[..., 2:], [*uniform.shape[:-1], self.slots, 6])
+        own, chance, amount, sign, u, v = tf.unstack(per_slot, axis=-1)
+        choice = tf.floor(tf.where(grouped > 0.0, uniform[..., 1:2], own) * choices)
+        row = tf.cast(first + choice * step + grouped * tf.cast(slot, tf.float32), tf.int32)
+        if min(self._policy_slots) < self.slots:
+            free = slot >= tf.gather(self._policy_slots, policy)[..., tf.newaxis]
+            row = tf.where(free, 0, row)
+        applied = chance < tf.gather(self._probability, row)
+        row = tf.where(applied, 2 * row + tf.cast(sign < 0.5, tf.int32), 0)
+        op, low, span, fill = tf.unstack(tf.gather(self._rows, row), axis=-1)
         return {
             "policy": policy,
-            "op": tf.where(applied, tf.gather(self._op, row), 0),
-            "value": tf.where(negative, -value, value),
+            "op": tf.cast(op, tf.int32),
+            "value": low + amount * span,
             "fill": fill,
+            "center": tf.stack([u, v], axis=-1),
         }
-
-
-def _index(uniform: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
-    """floor(uniform * count) as int32; the bound guards a product that rounds up to count."""
-    scaled = tf.cast(uniform * tf.cast(count, tf.float32), tf.int32)
-    return tf.minimum(scaled, tf.cast(count, tf.int32) - 1)

@@ -1,36 +1,111 @@
-"""A contact sheet of views, labelled with what was drawn for each."""
+"""Contact sheets: pictures in a grid, each with lines of text under it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
-_CELL = 128
-_LINE = 11
-_GAP = 4
+Cell = tuple[np.ndarray, list[str]]
+
+# Of the rectangles of the views, in their order; told apart also by readers who see few colours.
+COLOURS = (
+    "#ff7f0e", "#17becf", "#e31a9c", "#7fd400", "#ffe119", "#a65cff", "#ffffff", "#4363d8",
+)  # fmt: skip
+_HEIGHT = 160
+_LINE = 14
+_GAP = 8
 
 
-def draw_sheet(cells: Sequence[Sequence[tuple[np.ndarray, list[str]]]], path: Path) -> None:
-    """Writes a PNG with one row an image and one cell a view.
+def draw_sheet(cells: Sequence[Sequence[Cell | None]], path: Path) -> np.ndarray:
+    """Writes a PNG of rows of pictures, all of one height, columns aligned.
 
     Args:
-        cells: rows of (uint8 [S, S, 3] view, lines of its label).
+        cells: rows of (uint8 [H, W, 3] picture, lines under it); None leaves a cell empty.
         path: of the PNG; complete or absent.
+
+    Returns:
+        The sheet, uint8 [H, W, 3].
     """
-    lines = max(len(label) for row in cells for _, label in row)
-    width = max(len(row) for row in cells) * (_CELL + _GAP) + _GAP
-    height = len(cells) * (_CELL + lines * _LINE + _GAP) + _GAP
-    sheet = Image.new("RGB", (width, height), "white")
+    font = ImageFont.load_default(11)
+    columns = max(len(row) for row in cells)
+    widths = [
+        max((_width(row[c][0]) for row in cells if c < len(row) and row[c]), default=0)
+        for c in range(columns)
+    ]
+    heights = [
+        _HEIGHT + 3 + _LINE * max((len(cell[1]) for cell in row if cell), default=0)
+        for row in cells
+    ]
+    sheet = Image.new(
+        "RGB",
+        (sum(widths) + _GAP * (columns + 1), sum(heights) + _GAP * (len(heights) + 1)),
+        "white",
+    )
     pen = ImageDraw.Draw(sheet)
     for r, row in enumerate(cells):
-        top = _GAP + r * (_CELL + lines * _LINE + _GAP)
-        for c, (view, label) in enumerate(row):
-            left = _GAP + c * (_CELL + _GAP)
-            # Nearest: what the network gets is to be seen, pixel by pixel.
-            sheet.paste(Image.fromarray(view).resize((_CELL, _CELL), Image.NEAREST), (left, top))
-            for n, text in enumerate(label):
-                pen.text((left, top + _CELL + n * _LINE), text[:22], fill="black")
+        top = _GAP + sum(heights[:r]) + _GAP * r
+        for c, cell in enumerate(row):
+            if cell is None:
+                continue
+            picture, lines = cell
+            left = _GAP + sum(widths[:c]) + _GAP * c
+            sheet.paste(_fitted(picture), (left, top))
+            for n, text in enumerate(lines):
+                place = (left, top + _HEIGHT + 3 + n * _LINE)
+                pen.text(place, _cut(text, font, widths[c]), fill="black", font=font)
     temporary = path.with_name(path.name + ".writing")
     sheet.save(temporary, format="PNG")
     temporary.replace(path)
+    return np.asarray(sheet)
+
+
+def with_rectangles(image: np.ndarray, rectangles: np.ndarray) -> np.ndarray:
+    """The image, at the height it has in a sheet, with one coloured rectangle a view.
+
+    Args:
+        image: uint8 [H, W, 3].
+        rectangles: float [V, 4], ymin, xmin, ymax, xmax as fractions of the image.
+    """
+    picture = _fitted(image)
+    pen = ImageDraw.Draw(picture)
+    width, height = picture.size
+    for v, (top, left, bottom, right) in enumerate(rectangles):
+        corners = [left * width, top * height, right * width - 1, bottom * height - 1]
+        # A dark line around the bright one shows it on any ground.
+        pen.rectangle(corners, outline="black", width=4)
+        pen.rectangle(
+            [corners[0] + 1, corners[1] + 1, corners[2] - 1, corners[3] - 1],
+            outline=COLOURS[v % len(COLOURS)],
+            width=2,
+        )
+    return np.asarray(picture)
+
+
+def framed(view: np.ndarray, index: int) -> np.ndarray:
+    """The view, at the height it has in a sheet, in the colour of its rectangle."""
+    picture = _fitted(view)
+    ImageDraw.Draw(picture).rectangle(
+        [0, 0, picture.width - 1, picture.height - 1],
+        outline=COLOURS[index % len(COLOURS)],
+        width=2,
+    )
+    return np.asarray(picture)
+
+
+def _width(picture: np.ndarray) -> int:
+    return max(1, round(_HEIGHT * picture.shape[1] / picture.shape[0]))
+
+
+def _fitted(picture: np.ndarray) -> Image.Image:
+    """The picture at the height of a cell; small ones keep their pixels visible as squares."""
+    size = (_width(picture), _HEIGHT)
+    method = Image.NEAREST if picture.shape[0] <= _HEIGHT else Image.BOX
+    return Image.fromarray(picture).resize(size, method)
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """As much of the text as fits into the width."""
+    while text and font.getlength(text) > width:
+        text = text[:-1]
+    return text

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.views import photometric
+from ssl_tf.views.jitter import jitter
 
 STRENGTHS = (0.4, 0.4, 0.2, 0.1)
 
@@ -16,6 +17,11 @@ STRENGTHS = (0.4, 0.4, 0.2, 0.1)
 def picture(images) -> np.ndarray:
     """float32 [8, 7, 3] in [0, 1]."""
     return images["photograph"][8:16, 26:33].astype(np.float32) / 255.0
+
+
+def five(*seed) -> tf.Tensor:
+    """float32 [5]: the random numbers of one jitter."""
+    return tf.random.stateless_uniform([5], tf.stack(seed))
 
 
 def _hsv(image, change):
@@ -49,7 +55,6 @@ def _hue(image, delta):
 
 REFERENCES = [
     (photometric.add_brightness, _add_brightness, [-0.4, -0.1, 0.0, 0.3, 0.8]),
-    (photometric.scale_brightness, _scale_brightness, [0.0, 0.6, 1.0, 1.4, 1.8]),
     (photometric.adjust_contrast, _contrast, [0.0, 0.2, 1.0, 1.4, 1.8]),
     (photometric.adjust_saturation, _saturation, [0.0, 0.2, 0.8, 1.0, 1.2, 1.8]),
     (photometric.adjust_hue, _hue, [-0.5, -0.1, 0.0, 0.1, 0.2, 0.5]),
@@ -81,15 +86,13 @@ def test_jitter_applies_the_four_steps_in_every_order(kind, first, picture):
     """The drawn amounts are known from the seed; exactly one order must explain the result."""
     image = picture[:2, :3]
     count = 150
-    dataset = tf.data.Dataset.range(count).map(
-        lambda i: photometric.jitter(image, tf.stack([i, 9]), STRENGTHS, kind)
-    )
+    dataset = tf.data.Dataset.range(count).map(lambda i: jitter(image, five(i, 9), STRENGTHS, kind))
     assert dataset.element_spec.shape == image.shape
     references = (first, _contrast, _saturation, _hue)
     orders = list(itertools.permutations(range(4)))
     seen = set()
     for index, result in enumerate(dataset.as_numpy_iterator()):
-        uniform = tf.random.stateless_uniform([5], [index, 9]).numpy().astype(np.float64)
+        uniform = five(index, 9).numpy().astype(np.float64)
         low = [-0.4 if kind == "additive" else 0.6, 0.6, 0.8, -0.1]
         high = [0.4 if kind == "additive" else 1.4, 1.4, 1.2, 0.1]
         amounts = low + uniform[:4] * np.subtract(high, low)
@@ -102,15 +105,6 @@ def test_jitter_applies_the_four_steps_in_every_order(kind, first, picture):
     assert len(seen) == 24
 
 
-def test_jitter_is_a_function_of_the_seed(picture):
-    def jittered(*seed):
-        return photometric.jitter(picture, tf.constant(seed), STRENGTHS, "additive").numpy()
-
-    np.testing.assert_array_equal(jittered(1, 2), jittered(1, 2))
-    assert np.abs(jittered(1, 2) - jittered(2, 2)).max() > 0.01
-    assert np.abs(jittered(1, 2) - jittered(1, 3)).max() > 0.01
-
-
 def test_jitter_draws_brightness_evenly():
     """3000 draws of U(-0.4, 0.4): mean, variance and every tenth of the range."""
     image = tf.fill([1, 1, 3], 0.5)
@@ -118,7 +112,7 @@ def test_jitter_draws_brightness_evenly():
         [
             pixel[0, 0, 0] - 0.5
             for pixel in tf.data.Dataset.range(3000)
-            .map(lambda i: photometric.jitter(image, tf.stack([i, 0]), (0.4, 0, 0, 0), "additive"))
+            .map(lambda i: jitter(image, five(i, 0), (0.4, 0, 0, 0), "additive"))
             .as_numpy_iterator()
         ]
     )
@@ -129,15 +123,15 @@ def test_jitter_draws_brightness_evenly():
 
 def test_jitter_of_no_strength_changes_nothing(picture):
     for kind in ("additive", "multiplicative"):
-        result = photometric.jitter(picture, tf.constant([3, 4]), (0.0, 0.0, 0.0, 0.0), kind)
+        result = jitter(picture, five(3, 4), (0.0, 0.0, 0.0, 0.0), kind)
         np.testing.assert_allclose(result, picture, atol=1e-6)
 
 
 def test_jitter_refuses_what_it_does_not_know(picture):
     with pytest.raises(ValueError, match="brightness_kind"):
-        photometric.jitter(picture, tf.constant([0, 0]), STRENGTHS, "gamma")
+        jitter(picture, tf.zeros([5]), STRENGTHS, "gamma")
     with pytest.raises(ValueError, match="strengths"):
-        photometric.jitter(picture, tf.constant([0, 0]), (0.4, 0.4, 0.2, 0.6), "additive")
+        jitter(picture, tf.zeros([5]), (0.4, 0.4, 0.2, 0.6), "additive")
 
 
 def test_grayscale(picture):
@@ -183,7 +177,7 @@ def test_blur_keeps_a_constant_image_up_to_its_border():
     np.testing.assert_allclose(photometric.gaussian_blur(image, 2.0, 23), image, atol=1e-6)
 
 
-def test_solarize_and_flip():
+def test_solarize():
     image = tf.constant([[[0.0, 0.4, 0.5], [0.6, 0.9, 1.0]]])
     np.testing.assert_allclose(
         photometric.solarize(image), [[[0.0, 0.4, 0.5], [0.4, 0.1, 0.0]]], atol=1e-7
@@ -191,7 +185,6 @@ def test_solarize_and_flip():
     np.testing.assert_allclose(
         photometric.solarize(image, 0.95), [[[0.0, 0.4, 0.5], [0.6, 0.9, 0.0]]], atol=1e-7
     )
-    np.testing.assert_array_equal(photometric.flip(image), image[:, ::-1])
 
 
 def test_uint8_and_float_convert_back_and_round_to_the_nearest_level():

@@ -146,3 +146,13 @@ def test_the_integrated_space_draws_each_policy_a_third_of_the_time():
     fast = (drawn["policy"] == 1)[:, None] & applied
     assert (drawn["fill"][fast] == 0).all()
     assert (drawn["fill"][applied & ~fast] == 128).all()
+
+
+def test_slots_beyond_those_of_a_list_are_free():
+    # The list comes last, so that the free slot of its last sub-policy lies behind the table.
+    space = PolicySpace([randaugment(3, 9.0), fast_autoaugment("cifar10")])
+    drawn = draws(space, 20_000, [7, 8])
+    of_list = drawn["policy"] == 1
+    assert (drawn["op"][of_list][:, 2] == 0).all() and (drawn["op"][~of_list] != 0).all()
+    last = tf.fill([1, space.draws], 1.0 - 2.0**-23)
+    assert space.draw(last)["op"].numpy()[0, 2] == 0

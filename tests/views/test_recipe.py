@@ -113,7 +113,9 @@ def test_chain_probabilities():
     # Grey on a coloured image, everything else off: one in five.
     chain = chains.Chain(0, 0, 0, 0, additive_brightness=True, blur=0.0, jitter=0.0, grey=0.2)
     source = tf.constant(image(6, 8, 8))
-    data = tf.data.Dataset.range(2000).map(lambda i: chain(source, tf.stack([i, i])))
+    data = tf.data.Dataset.range(2000).map(
+        lambda i: chain(source, tf.random.stateless_uniform([chains.DRAWS], tf.stack([i, i])))
+    )
     grey = np.mean([(x[..., 0] == x[..., 1]).all() for x in data.as_numpy_iterator()])
     assert abs(grey - 0.2) < 5 * np.sqrt(0.16 / 2000)
 
@@ -121,7 +123,7 @@ def test_chain_probabilities():
 def test_chain_without_steps_changes_nothing():
     chain = chains.Chain(0, 0, 0, 0, additive_brightness=True, blur=0.0, jitter=0.0, grey=0.0)
     np.testing.assert_array_equal(
-        chain(tf.constant(image(7)[:40, :40]), tf.constant([1, 1])), image(7)[:40, :40]
+        chain(tf.constant(image(7)[:40, :40]), tf.fill([chains.DRAWS], 0.5)), image(7)[:40, :40]
     )
 
 

@@ -1,0 +1,72 @@
+"""The least that any pipeline of views has to do, and data sets as contenders."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import tensorflow as tf
+
+from ssl_tf.benchmarking.clock import Contender
+from ssl_tf.settings import ViewSettings
+from ssl_tf.views import crops
+
+BATCH = 32
+ENDLESS = 2**31
+
+
+def decoded(encoded: tf.Tensor) -> tf.Tensor:
+    """The uint8 [H, W, 3] pixels of an image, with nothing around the decoder."""
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def floor_views(
+    encoded: tf.Tensor, counter: tf.Tensor, settings: ViewSettings
+) -> tuple[tf.Tensor, ...]:
+    """Decodes once, cuts and resizes each view: a uint8 [S, S, 3] a view.
+
+    Args:
+        encoded: string scalar.
+        counter: int64 scalar, for the place of the crops.
+        settings: gives the number and side of the views and the ratio of the crops.
+    """
+    image = decoded(encoded)
+    height, width = tf.unstack(tf.shape(image)[:2])
+    count, side = len(settings.strategies), settings.image_size
+    uniform = tf.random.stateless_uniform([count, 3], tf.stack([counter, counter]))
+    made = []
+    for v in range(count):
+        rectangle = crops.uniform_crop(height, width, uniform[v], settings.crop_ratio)
+        top, left, h, w = tf.unstack(rectangle)
+        resized = tf.image.resize(image[top : top + h, left : left + w], (side, side))
+        made.append(tf.cast(resized, tf.uint8))
+    return tuple(made)
+
+
+def floor_batches(
+    encoded: Sequence[bytes], settings: ViewSettings, distort: Callable = tf.identity
+) -> tf.data.Dataset:
+    """Endless batches of the floor's views, each view through `distort` (uint8 [S, S, 3])."""
+    images = tf.constant(list(encoded))
+
+    def views(counter: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        made = floor_views(tf.gather(images, counter % len(encoded)), counter, settings)
+        return tuple(distort(view) for view in made)
+
+    return (
+        tf.data.Dataset.range(ENDLESS)
+        .map(views, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(BATCH)
+        .prefetch(2)
+    )
+
+
+def contender(name: str, batches: tf.data.Dataset, cores: int) -> Contender:
+    """A data set of batches of `BATCH` on a thread pool of its own."""
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = cores
+    batches = batches.with_options(options)
+
+    def start() -> Iterator[int]:
+        return (BATCH for _ in batches)
+
+    return Contender(name, start)

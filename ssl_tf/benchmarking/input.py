@@ -1,0 +1,165 @@
+"""What is measured of the input: the floor, the recipe as training runs it, each operation.
+
+Images lie in memory as encoded bytes, so that the processor is measured and not the disk.
+"""
+
+import statistics
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.benchmarking import FLOOR, HOST, RECIPE, rivals
+from ssl_tf.benchmarking.clock import Contender, Cost, alternate, median_cost, median_ratio
+from ssl_tf.benchmarking.floor import BATCH, ENDLESS, contender, decoded, floor_batches
+from ssl_tf.data.base import IndexedSource, Source
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.opening import open_split
+from ssl_tf.data.pipeline import training_batches
+from ssl_tf.errors import UserError
+from ssl_tf.settings import BenchmarkSettings
+from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.ops import OPS
+from ssl_tf.views.policies import op_range
+from ssl_tf.views.recipe import Recipe
+
+_OP_LEVEL = 9
+_CUTOUT = 0.2
+# An operation takes a small part of an image's time, so this share of the seconds will do.
+_OP_SHARE = 0.1
+
+
+class Sample(IndexedSource):
+    """Up to `count` readable images of a source, in the order of its first epoch, in memory."""
+
+    def __init__(self, source: Source, count: int, seed: int):
+        """Reads them.
+
+        Raises:
+          UserError: none of them can be decoded.
+        """
+        self.encoded: list[bytes] = []
+        self.sizes: list[tuple[int, int]] = []
+        for record in source.stream(seed, 0, min(count, source.size)).as_numpy_iterator():
+            try:
+                shape = decoded(tf.constant(record["image"])).shape
+            except tf.errors.InvalidArgumentError:
+                continue
+            self.encoded.append(record["image"])
+            self.sizes.append((shape[0], shape[1]))
+        if not self.encoded:
+            raise UserError(f"{source.name}: none of its first {count} images can be decoded")
+        super().__init__(source.name, len(self.encoded))
+        self._encoded = tf.constant(self.encoded)
+
+    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"id": tf.strings.as_string(row), "image": tf.gather(self._encoded, row)}
+
+    def describe(self) -> dict:
+        """Name, number, median sides in pixels and median bytes of the images."""
+        height, width = (int(statistics.median(sides)) for sides in zip(*self.sizes))
+        size = int(statistics.median(map(len, self.encoded)))
+        return dict(name=self.name, images=self.size, height=height, width=width, bytes=size)
+
+
+def measure_one_core(settings: BenchmarkSettings) -> dict:
+    """Floor, recipe, its host part, rivals and operations; for a process that has one core.
+
+    Returns:
+      "sample": what was measured on; "rows": a list of name, CPU milliseconds an image, ratio to
+      the floor and spread of that ratio; "ops": CPU milliseconds a view; "missing": why a
+      rival could not be measured.
+    """
+    views, sample = settings.pretrain.views, _sample(settings)
+    contenders = _own(settings, sample, cores=1)
+    found, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
+    costs = alternate([*contenders, *found], settings.seconds, settings.repetitions)
+    return {
+        "sample": sample.describe(),
+        "rows": [_row(name, measured, costs[FLOOR]) for name, measured in costs.items()],
+        "ops": _op_costs(settings, sample),
+        "missing": missing,
+    }
+
+
+def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str, float]]:
+    """Floor, recipe and its host part, for a process that has `cores` cores.
+
+    Returns:
+      name -> "images_per_second", and "used": the share of the cores' time that went into it, less
+      than 1 where the pipeline waits or other programs run.
+    """
+    contenders = _own(settings, _sample(settings), cores)
+    costs = alternate(contenders, settings.seconds, settings.repetitions)
+    medians = {name: median_cost(measured) for name, measured in costs.items()}
+    return {
+        name: {"images_per_second": 1.0 / cost.wall, "used": cost.cpu / cost.wall / cores}
+        for name, cost in medians.items()
+    }
+
+
+def _sample(settings: BenchmarkSettings) -> Sample:
+    pretrain = settings.pretrain
+    source = open_split(pretrain.data, pretrain.data.split)
+    return Sample(source, settings.sample, pretrain.run.seed)
+
+
+def _own(settings: BenchmarkSettings, sample: Sample, cores: int) -> list[Contender]:
+    views = settings.pretrain.views
+    recipe = Recipe(views)
+    pipelines = {FLOOR: floor_batches(sample.encoded, views)}
+    for name, make in ((RECIPE, recipe), (HOST, recipe.crop)):
+        pipelines[name] = training_batches(
+            sample,
+            make,
+            seed=settings.pretrain.run.seed,
+            batch_size=BATCH,
+            start_step=0,
+            stop_step=ENDLESS,
+            unreadable=UnreadableImages(0),
+        )
+    return [contender(name, batches, cores) for name, batches in pipelines.items()]
+
+
+def _row(name: str, costs: list[Cost], floor_costs: list[Cost]) -> dict:
+    ratios = [cost.cpu / of.cpu for cost, of in zip(costs, floor_costs)]
+    return {
+        "name": name,
+        "cpu_ms": 1e3 * median_cost(costs).cpu,
+        "ratio": median_ratio(costs, floor_costs),
+        "ratio_low": min(ratios),
+        "ratio_high": max(ratios),
+    }
+
+
+def _op_costs(settings: BenchmarkSettings, sample: Sample) -> dict[str, float]:
+    """CPU milliseconds a view of each operation, beyond those of the identity."""
+    views = settings.pretrain.views
+    patches = np.stack(
+        [evaluation_crop(decoded(tf.constant(e)), views.image_size) for e in sample.encoded[:BATCH]]
+    )
+    contenders = [_op_contender(index, tf.constant(patches)) for index in range(len(OPS))]
+    costs = alternate(contenders, _OP_SHARE * settings.seconds, settings.repetitions)
+    times = {name: median_cost(measured).cpu for name, measured in costs.items()}
+    return {name: 1e3 * (time - times["Identity"]) for name, time in times.items()}
+
+
+def _op_contender(index: int, patches: tf.Tensor) -> Contender:
+    op = OPS[index]
+    value = tf.constant(_typical_value(op.name))
+
+    def apply(counter: tf.Tensor) -> tf.Tensor:
+        patch = tf.gather(patches, counter % len(patches))
+        made = op.apply(patch, value, tf.constant(128.0), tf.constant([0.5, 0.5]))
+        # One pixel goes on, so that it is the operation that counts and not the copy of its result.
+        return made[0, 0, 0]
+
+    views = tf.data.Dataset.range(ENDLESS).map(apply, num_parallel_calls=1).batch(BATCH)
+    return contender(op.name, views, cores=1)
+
+
+def _typical_value(op: str) -> float:
+    """Three quarters through the range at level 9 of 10: away from every special value."""
+    if op == "Cutout":
+        return _CUTOUT
+    low, high = op_range(op, _OP_LEVEL, scale=10, meaning="tf", translate=100 / 224)
+    return low + 0.75 * (high - low)

@@ -1,0 +1,100 @@
+"""Other libraries on the same images: each as its users would write it, where it is installed."""
+
+import io
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from ssl_tf.benchmarking.clock import Contender
+from ssl_tf.settings import ViewSettings
+
+
+def contenders(
+    names: Sequence[str], encoded: Sequence[bytes], size: int
+) -> tuple[list[Contender], dict[str, str]]:
+    """The pipelines of the named libraries, two views of `size` pixels an image.
+
+    Args:
+        names: of `torchvision`, `keras_cv`, `tf_models`.
+        encoded: the images.
+        size: side of a view.
+
+    Returns:
+        The contenders, and of each library that cannot be imported the reason.
+    """
+    makers = {"torchvision": _torchvision, "keras_cv": _keras_cv, "tf_models": _tf_models}
+    found: list[Contender] = []
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            found += makers[name](encoded, size)
+        # A library that does not fit the one it stands on fails with RuntimeError or OSError.
+        except (ImportError, RuntimeError, OSError) as error:
+            missing[name] = str(error).splitlines()[0]
+    return found, missing
+
+
+def _torchvision(encoded: Sequence[bytes], size: int) -> list[Contender]:
+    """The Pillow pipelines of torchvision: one worker, as each process of a DataLoader is one."""
+    import torch
+    from PIL import Image
+    from torchvision import transforms
+    from torchvision.transforms import InterpolationMode
+
+    torch.set_num_threads(1)
+    # The taps of its blur underflow; with denormal numbers it takes three times as long.
+    torch.set_flush_denormal(True)
+    flip, tensor = transforms.RandomHorizontalFlip(), transforms.PILToTensor()
+    crop = transforms.RandomResizedCrop(size)
+    bicubic = transforms.RandomResizedCrop(size, interpolation=InterpolationMode.BICUBIC)
+    colours = transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.2, 0.1)], p=0.8)
+    blur = transforms.GaussianBlur(2 * (size // 20) + 1, (0.1, 2.0))
+    byol = [bicubic, flip, colours, transforms.RandomGrayscale(0.2)]
+    late = [transforms.RandomApply([blur], p=0.1), transforms.RandomSolarize(128, p=0.2)]
+    pipelines = {
+        "crops only": [[crop, flip, tensor]] * 2,
+        "RandAugment(2, 9)": [[crop, flip, transforms.RandAugment(2, 9), tensor]] * 2,
+        "BYOL recipe": [[*byol, blur, tensor], [*byol, *late, tensor]],
+    }
+
+    def start(views: list[Callable]) -> Iterator[int]:
+        for content in itertools.cycle(encoded):
+            image = Image.open(io.BytesIO(content)).convert("RGB")
+            for view in views:
+                view(image)
+            yield 1
+
+    return [
+        Contender(
+            f"torchvision, {name}",
+            lambda views=[transforms.Compose(steps) for steps in views]: start(views),
+        )
+        for name, views in pipelines.items()
+    ]
+
+
+def _keras_cv(encoded: Sequence[bytes], size: int) -> list[Contender]:
+    import keras_cv
+
+    # keras-cv counts its magnitude from 0 to 1, the paper from 0 to 30.
+    layer = keras_cv.layers.RandAugment(
+        value_range=(0, 255), augmentations_per_image=2, magnitude=9 / 30
+    )
+    return [_on_the_floor("keras_cv, RandAugment(2, 9)", layer, encoded, size)]
+
+
+def _tf_models(encoded: Sequence[bytes], size: int) -> list[Contender]:
+    from official.vision.ops import augment
+
+    rand = augment.RandAugment(num_layers=2, magnitude=9)
+    auto = augment.AutoAugment()
+    return [
+        _on_the_floor("tf_models, RandAugment(2, 9)", rand.distort, encoded, size),
+        _on_the_floor("tf_models, AutoAugment", auto.distort, encoded, size),
+    ]
+
+
+def _on_the_floor(name: str, distort: Callable, encoded: Sequence[bytes], size: int) -> Contender:
+    """`distort`, which takes one uint8 image, on each of the two views of the floor."""
+    from ssl_tf.benchmarking.floor import contender, floor_batches
+
+    return contender(name, floor_batches(encoded, ViewSettings(image_size=size), distort), cores=1)

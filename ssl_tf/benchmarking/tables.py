@@ -1,0 +1,108 @@
+"""From measurements to the answers: rates, cores for a number of GPUs, text tables."""
+
+import math
+import platform
+
+from ssl_tf import flagfiles
+from ssl_tf.benchmarking import FLOOR, HOST, RECIPE
+from ssl_tf.settings import BenchmarkSettings
+
+
+def summarize(
+    settings: BenchmarkSettings, one_core: dict, several: dict[str, dict] | None, cores: int
+) -> dict:
+    """All results as plain JSON values.
+
+    Args:
+        settings: what was measured.
+        one_core: of `measure_one_core`.
+        several: of `measure_cores`; None where there is one core only.
+        cores: how many `several` was measured on.
+    """
+    views = settings.pretrain.views
+    rates = {row["name"]: 1e3 / row["cpu_ms"] for row in one_core["rows"]}
+    if several is None:
+        several = {
+            name: {"images_per_second": rates[name], "used": 1.0} for name in (FLOOR, RECIPE, HOST)
+        }
+    wanted = settings.gpus * settings.gpu_images_per_second
+    return {
+        "flags": flagfiles.as_dict(settings),
+        "processor": _processor(),
+        "sample": one_core["sample"],
+        "views": [views.image_size, *views.strategies],
+        "one_core": [row | {"images_per_second": 1e3 / row["cpu_ms"]} for row in one_core["rows"]],
+        "machine": {
+            name: {
+                "cores": cores,
+                **measured,
+                "speedup": measured["images_per_second"] / rates[name],
+                # What a core delivers when all are at work is what more cores will deliver.
+                "cores_needed": math.ceil(
+                    wanted / min(rates[name], measured["images_per_second"] / cores)
+                ),
+                "gpus_busy": measured["images_per_second"] / settings.gpu_images_per_second,
+            }
+            for name, measured in several.items()
+        },
+        "ops_ms": one_core["ops"],
+        "not_installed": one_core["missing"],
+        "images_per_second_wanted": wanted,
+    }
+
+
+def tables(result: dict) -> str:
+    """The results as text: pipelines, machine, operations, GPUs."""
+    sample, (size, *strategies) = result["sample"], result["views"]
+    lines = [
+        f"{sample['images']} images of {sample['name']}, {sample['width']}x{sample['height']}, "
+        f"{sample['bytes'] / 1024:.0f} KiB (medians), from memory",
+        f"{len(strategies)} views of {size} px: {', '.join(strategies)}",
+        result["processor"],
+        "",
+        f"{'one core':<34}{'ms/image':>9}{'x floor':>9}{'(range)':>13}"
+        f"{'images/s':>10}{'views/s':>9}",
+    ]
+    for row in result["one_core"]:
+        spread = f"({row['ratio_low']:.2f}-{row['ratio_high']:.2f})"
+        lines.append(
+            f"{row['name']:<34}{row['cpu_ms']:9.2f}{row['ratio']:9.2f}{spread:>13}"
+            f"{row['images_per_second']:10.0f}{row['images_per_second'] * len(strategies):9.0f}"
+        )
+    for name, reason in result["not_installed"].items():
+        lines.append(f"{name:<34}not installed ({reason})")
+    cores = result["machine"][RECIPE]["cores"]
+    flags, wanted = result["flags"], result["images_per_second_wanted"]
+    lines += [
+        "",
+        f"{f'{cores} core(s)':<34}{'images/s':>9}{'views/s':>9}{'x one core':>12}{'cores used':>12}"
+        f"{'GPUs fed':>10}{'cores wanted':>14}",
+    ]
+    for name, row in result["machine"].items():
+        rate = row["images_per_second"]
+        lines.append(
+            f"{name:<34}{rate:9.0f}{rate * len(strategies):9.0f}{row['speedup']:12.2f}"
+            f"{row['used']:12.0%}{row['gpus_busy']:10.2f}{row['cores_needed']:14d}"
+        )
+    lines += [
+        f"wanted: {wanted:.0f} images/s, for {flags['gpus']} GPUs of "
+        f"{float(flags['gpu_images_per_second']):g} images/s",
+    ]
+    lines += ["", f"operations, ms a view of {size} px on one core"]
+    ops = sorted(result["ops_ms"].items(), key=lambda item: -item[1])
+    third = math.ceil(len(ops) / 3)
+    for row in range(third):
+        lines.append("".join(f"{name:<18}{ms:6.3f}    " for name, ms in ops[row::third]).rstrip())
+    return "\n".join(lines)
+
+
+def _processor() -> str:
+    """The model of the processor, as far as the system tells it."""
+    try:
+        with open("/proc/cpuinfo") as info:
+            for line in info:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,116 @@
+"""What there is to look at: each operation by level, and what a recipe draws."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data.order import example_seed
+from ssl_tf.settings import ViewSettings
+from ssl_tf.views.ops import OPS, Op
+from ssl_tf.views.policies import autoaugment, op_range, randaugment
+from ssl_tf.views.recipe import Recipe
+from ssl_tf.views.sheet import Cell, framed, with_rectangles
+
+# Fast AutoAugment's range; no other policy has a cutout.
+_CUTOUT = 0.2
+# As in RandAugment at full range.
+_TRANSLATE = 100 / 224
+_FILL = 128.0
+_COLUMNS = 9
+_SIGNED = {
+    row.op for row in (*autoaugment("imagenet").rows, *randaugment(1, 9.0).rows) if row.signed
+}
+
+
+def op_cells(
+    image: tf.Tensor, levels: Sequence[float], settings: ViewSettings
+) -> list[list[Cell | None]]:
+    """An image under every operation, two groups of cells a row, a cell for each level.
+
+    Operations without a parameter share a group with the image itself; those with a sign or a
+    range have a group for each direction, the ends of the range.
+
+    Args:
+        image: uint8 [S, S, 3].
+        levels: levels to show, on the scale of the settings.
+        settings: gives the level scale and the meaning of Posterize and Solarize.
+    """
+    plain: list[Cell | None] = []
+    single: list[list[Cell | None]] = []
+    double: list[list[Cell | None]] = []
+    for op in OPS:
+        directions = _directions(op.name, levels, settings)
+        if not any(directions[0]):
+            plain.append(_cell(op, image, 0.0, [op.name]))
+            continue
+        captions = [f"level {level:g}" for level in levels]
+        if op.name == "rand_blur":
+            captions = ["any level"] * len(levels)
+        (single if len(directions) == 1 else double).extend(
+            [_cell(op, image, v, [op.name, f"{c}: {v:.3g}"]) for v, c in zip(values, captions)]
+            for values in directions
+        )
+    width = len(levels)
+    plain += [None] * (-len(plain) % width)
+    single = [plain[i : i + width] for i in range(0, len(plain), width)] + single
+    single += [[None] * width] * (len(single) % 2)
+    strips = single + double
+    return [first + second for first, second in zip(strips[::2], strips[1::2])]
+
+
+def view_cells(
+    recipe: Recipe, examples: Sequence[tuple[int, tf.Tensor]], *, seed: int, draws: int
+) -> list[list[Cell]]:
+    """The first draws of a run: the source with its crops, then the views with their policies.
+
+    Args:
+        recipe: makes the views.
+        examples: (index, uint8 [H, W, 3] image).
+        seed: seed of the run.
+        draws: epochs to show; side by side as far as a row of `_COLUMNS` cells allows.
+    """
+    make = tf.function(recipe, reduce_retracing=True)
+    abreast = max(1, _COLUMNS // (1 + len(recipe.strategies)))
+    rows = []
+    for index, image in examples:
+        for epoch in range(draws):
+            made = make(image, example_seed(seed, epoch, index))
+            made = tf.nest.map_structure(lambda tensor: tensor.numpy(), made)
+            height, width = image.shape[:2]
+            lines = [f"image {index}, epoch {epoch}", f"{width}x{height}"]
+            row = [(with_rectangles(image.numpy(), made["rectangles"]), lines)]
+            for v, view in enumerate(made["views"]):
+                drawn = recipe.describe(v, *(made[key][v] for key in ("policy", "op", "value")))
+                if made["flipped"][v]:
+                    drawn[0] += ", flipped"
+                row.append((framed(view, v), drawn))
+            if epoch % abreast:
+                rows[-1] += row
+            else:
+                rows.append(row)
+    return rows
+
+
+def _directions(op: str, levels: Sequence[float], settings: ViewSettings) -> list[list[float]]:
+    """The values of an operation at the levels, once for each direction; zeros without any."""
+    scale, meaning = settings.level_scale, settings.posterize_solarize
+    if op == "Identity":
+        return [[0.0] * len(levels)]
+    if op == "Cutout":
+        return [[_CUTOUT * level / scale for level in levels]]
+    ranges = [
+        op_range(op, level, scale=scale, meaning=meaning, translate=_TRANSLATE) for level in levels
+    ]
+    low, high = (list(ends) for ends in zip(*ranges))
+    if op == "rand_blur":
+        # The only range without a level: the cells are spread over it.
+        return [list(np.linspace(*ranges[0], len(levels)))]
+    if op in _SIGNED:
+        return [high, [-value for value in high]]
+    return [high] if low == high else [high, low]
+
+
+def _cell(op: Op, image: tf.Tensor, value: float, lines: list[str]) -> Cell:
+    centre = tf.constant([0.5, 0.5])
+    return op.apply(image, tf.constant(value), tf.constant(_FILL), centre).numpy(), lines

@@ -1,0 +1,148 @@
+"""The colour jitter of BYOL, SimCLR and MoCo: four steps in random order, compiled as one.
+
+Each step takes float32 [3, P] in [0, 1], the planes of red, green and blue, and an amount.
+"""
+
+import itertools
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.views.compilation import compiled
+from ssl_tf.views.photometric import to_float
+
+_ORDERS = np.array(list(itertools.permutations(range(4))), np.int32)
+
+
+def jitter(
+    image: tf.Tensor,
+    uniform: tf.Tensor,
+    strengths: tuple[float, float, float, float],
+    brightness_kind: str,
+) -> tf.Tensor:
+    """Brightness, contrast, saturation and hue, each once, in one of the 24 orders.
+
+    Each step is clipped to [0, 1], as in the BYOL and SimCLR code: a value above 1 would turn into
+    another hue later on.
+
+    Args:
+      image: float32 [H, W, 3] in [0, 1], or uint8 [H, W, 3].
+      uniform: float32 [5] in [0, 1): the four amounts, then the order.
+      strengths: brightness b, contrast c, saturation s, hue h. Brightness is added from
+        U(-b, b) or multiplied from U(max(0, 1-b), 1+b); contrast and saturation factors come from
+        U(max(0, 1-c), 1+c); the hue turns by U(-h, h) of the circle, h <= 0.5.
+      brightness_kind: "additive" (BYOL, SimCLR v1) or "multiplicative" (SimCLR v2, MoCo).
+
+    Raises:
+      ValueError: for another `brightness_kind`, a negative strength or a hue above 0.5.
+
+    Source: Grill et al. 2020, appendix B; Chen et al. 2020, appendix A.
+    """
+    if brightness_kind not in ("additive", "multiplicative"):
+        raise ValueError(f"brightness_kind is additive or multiplicative, not {brightness_kind!r}")
+    if min(strengths) < 0.0 or strengths[3] > 0.5:
+        raise ValueError(f"strengths must not be negative, nor hue above 0.5: {strengths}")
+    additive = brightness_kind == "additive"
+    brightness, contrast, saturation, hue = strengths
+    low = np.float32(
+        [
+            -brightness if additive else max(0.0, 1.0 - brightness),
+            max(0.0, 1.0 - contrast),
+            max(0.0, 1.0 - saturation),
+            -hue,
+        ]
+    )
+    high = np.float32(
+        [brightness if additive else 1.0 + brightness, 1.0 + contrast, 1.0 + saturation, hue]
+    )
+    amount = low + uniform[:4] * (high - low)
+    # float32 draws below 1 stay below 24 after the product, so the last order is not exceeded.
+    order = tf.gather(_ORDERS, tf.cast(uniform[4] * len(_ORDERS), tf.int32))
+    # The channels apart: as planes they are taken in vectors, as pixels one by one.
+    planes = tf.transpose(tf.reshape(image, [-1, 3]))
+    jittered = (_jitter_additive if additive else _jitter_multiplicative)(planes, amount, order)
+    jittered = tf.reshape(tf.transpose(jittered), tf.shape(image))
+    jittered.set_shape(image.shape)
+    return jittered
+
+
+def add_brightness(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
+    """`planes + delta`: BYOL, SimCLR v1 (`tf.image.random_brightness`)."""
+    return _clip(planes + delta)
+
+
+def scale_brightness(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """`planes * factor`: SimCLR v2, MoCo."""
+    return _clip(planes * factor)
+
+
+def adjust_contrast(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Distance from each channel's mean times `factor` (`tf.image.adjust_contrast`)."""
+    mean = tf.reduce_mean(planes, axis=1, keepdims=True)
+    return _clip(mean + factor * (planes - mean))
+
+
+def adjust_saturation(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """HSV saturation times `factor`, at most 1 afterwards (`tf.image.adjust_saturation`)."""
+    value, chroma = _value_and_chroma(planes)
+    # The saturation chroma / value cannot grow beyond 1.
+    factor = tf.minimum(factor, value / tf.maximum(chroma, _TINY))
+    return _clip(value - (value - planes) * factor)
+
+
+def adjust_hue(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
+    """HSV hue turned by `delta`, a fraction of the circle; grey stays (`tf.image.adjust_hue`)."""
+    red, green, blue = tf.unstack(planes)
+    value, chroma = _value_and_chroma(planes)
+    scale = 1.0 / tf.maximum(chroma, _TINY)
+    sextant = tf.where(
+        tf.equal(value, red),
+        (green - blue) * scale,
+        tf.where(tf.equal(value, green), 2.0 + (blue - red) * scale, 4.0 + (red - green) * scale),
+    )
+    turned = sextant + 6.0 * delta
+
+    def channel(offset: float) -> tf.Tensor:
+        """How far below the value a channel lies, by its angle from the hue."""
+        angle = turned + offset
+        # As floormod, whose remainder is not taken in vectors.
+        angle -= 6.0 * tf.floor(angle * (1.0 / 6.0))
+        return value - chroma * _clip(tf.minimum(angle, 4.0 - angle))
+
+    return _clip(tf.stack([channel(5.0), channel(3.0), channel(1.0)]))
+
+
+# Below any difference of two levels, and its inverse is still a number.
+_TINY = 1e-12
+
+
+def _clip(planes: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(planes, 0.0, 1.0)
+
+
+def _value_and_chroma(planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The largest of the three channels and its distance from the smallest, float32 [P] each."""
+    red, green, blue = tf.unstack(planes)
+    value = tf.maximum(tf.maximum(red, green), blue)
+    return value, value - tf.minimum(tf.minimum(red, green), blue)
+
+
+def _in_order(brightness):
+    @compiled
+    def steps(planes: tf.Tensor, amount: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+        if planes.dtype == tf.uint8:
+            planes = to_float(planes)
+        functions = (brightness, adjust_contrast, adjust_saturation, adjust_hue)
+        for slot in range(4):
+            branches = [
+                lambda step=step, index=index, planes=planes: step(planes, amount[index])
+                for index, step in enumerate(functions)
+            ]
+            planes = tf.switch_case(order[slot], branches)
+        return planes
+
+    return steps
+
+
+_jitter_additive = _in_order(add_brightness)
+_jitter_multiplicative = _in_order(scale_brightness)

@@ -1,0 +1,53 @@
+"""Shows the augmentation: `python -m ssl_tf.views_report --flagfile=FLAGS --output=DIR`.
+
+Writes ops_0.png, ops_1.png, ... (an image under every operation), views.png (draws of the recipe)
+and the same sheets for TensorBoard.
+"""
+
+from pathlib import Path
+
+from ssl_tf import command
+from ssl_tf.settings import ViewsReportSettings
+
+
+def main(settings: ViewsReportSettings) -> None:
+    """Draws the sheets and prints where they are."""
+    import tensorflow as tf
+
+    from ssl_tf.data.decoding import UnreadableImages, decode
+    from ssl_tf.data.opening import open_split
+    from ssl_tf.views.evaluation import evaluation_crop
+    from ssl_tf.views.gallery import op_cells, view_cells
+    from ssl_tf.views.recipe import Recipe
+    from ssl_tf.views.sheet import draw_sheet
+
+    pretrain, directory = settings.pretrain, Path(settings.output)
+    views, seed = pretrain.views, pretrain.run.seed
+    source = open_split(pretrain.data, pretrain.data.split)
+    unreadable = UnreadableImages(pretrain.data.max_bad_images)
+    records = (
+        source.stream(seed, 0, source.size)
+        .map(lambda record: decode(record, unreadable))
+        .filter(lambda record: record["readable"])
+        .take(settings.images)
+    )
+    examples = [(int(record["index"]), record["image"]) for record in records]
+    levels = settings.levels or [views.level_scale * step / 10 for step in (3, 5, 7, 9)]
+    directory.mkdir(parents=True, exist_ok=True)
+    sheets = {
+        f"ops_{i}": op_cells(evaluation_crop(image, views.image_size), levels, views)
+        for i, (_, image) in enumerate(examples)
+    }
+    sheets["views"] = view_cells(Recipe(views), examples, seed=seed, draws=settings.draws)
+    writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
+    with writer.as_default(step=0):
+        for name, cells in sheets.items():
+            path = directory / f"{name}.png"
+            tf.summary.image(name, draw_sheet(cells, path)[None])
+            print(path)
+    writer.close()
+    print(f"tensorboard --logdir={directory / 'tensorboard'}{unreadable.summary()}")
+
+
+if __name__ == "__main__":
+    command.run(main, ViewsReportSettings)

@@ -1,0 +1,176 @@
+"""The input benchmark: its clock, its tables, and the command on tiny images."""
+
+import json
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf import benchmark, flagfiles
+from ssl_tf.benchmarking import FLOOR, HOST, RECIPE, rivals, tables
+from ssl_tf.benchmarking.clock import Contender, Cost, alternate, burst, median_cost, median_ratio
+from ssl_tf.benchmarking.floor import BATCH, contender, floor_batches, floor_views
+from ssl_tf.errors import UserError
+from ssl_tf.settings import BenchmarkSettings, ViewSettings
+from ssl_tf.views.ops import OPS
+
+TINY = [
+    "--dataset=scenes", "--scenes=40", "--scene_size=16", "--image_size=16", "--sample=8",
+    "--view_strategies=plain,plain", "--seconds=0.05", "--repetitions=2",
+]  # fmt: skip
+
+
+def png(side=20, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, [side, side + 4, 3], np.uint8)
+    return tf.io.encode_png(pixels).numpy()
+
+
+def test_a_burst_measures_a_batch_at_least_after_the_first(monkeypatch):
+    clock = iter(range(100))  # each look at the wall clock takes a second
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)
+    asked = []
+
+    def start():
+        while True:
+            asked.append("batch")
+            yield 5
+
+    assert burst(Contender("instant", start), 0.0) == (0.0, 2 / 5)
+    assert len(asked) == 2
+
+
+def test_contenders_take_turns():
+    turns = []
+
+    def named(name):
+        def start():
+            turns.append(name)
+            while True:
+                yield 1
+
+        return Contender(name, start)
+
+    costs = alternate([named("a"), named("b")], seconds=0.004, repetitions=2)
+    assert turns == list("ababab")  # once to warm up, twice to measure
+    assert [len(costs[name]) for name in "ab"] == [2, 2]
+
+
+def test_medians():
+    base = [Cost(1.0, 1.0), Cost(2.0, 2.0), Cost(4.0, 4.0)]
+    costs = [Cost(2.0, 9.0), Cost(6.0, 1.0), Cost(4.0, 5.0)]
+    assert median_cost(costs) == (4.0, 5.0)
+    assert median_ratio(costs, base) == 2.0  # of 2, 3 and 1
+
+
+def test_the_floor_decodes_cuts_and_resizes():
+    settings = ViewSettings(image_size=16)
+    views = floor_views(tf.constant(png()), tf.constant(3, tf.int64), settings)
+    assert [(view.shape.as_list(), view.dtype) for view in views] == [([16, 16, 3], tf.uint8)] * 2
+    whole = ViewSettings(image_size=20, crop_ratio=(1.0, 1.0))
+    square = np.random.default_rng(1).integers(0, 256, [20, 20, 3], np.uint8)
+    encoded = tf.constant(tf.io.encode_png(square).numpy())
+    for view in floor_views(encoded, tf.constant(3, tf.int64), whole):
+        np.testing.assert_array_equal(view, square)
+    inverted = floor_batches([encoded.numpy()], whole, tf.bitwise.invert)
+    batch = next(iter(inverted))[0]
+    np.testing.assert_array_equal(batch, np.stack([255 - square] * BATCH))
+    assert next(contender("floor", inverted, cores=1).start()) == BATCH
+
+
+def test_tables_answer_how_many_cores_feed_the_gpus():
+    flags = [*TINY, "--gpus=4", "--gpu_images_per_second=500"]
+    settings = flagfiles.parse(flags, BenchmarkSettings)
+    row = {"name": RECIPE, "cpu_ms": 4.0, "ratio": 2.0, "ratio_low": 1.9, "ratio_high": 2.1}
+    one_core = {
+        "sample": {"name": "scenes", "images": 8, "height": 16, "width": 16, "bytes": 700},
+        "rows": [row | {"name": FLOOR, "cpu_ms": 2.0, "ratio": 1.0}, row, row | {"name": HOST}],
+        "ops": {op.name: 0.1 for op in OPS},
+        "missing": {"tf_models": "No module named official"},
+    }
+    rates = {FLOOR: 950.0, RECIPE: 400.0, HOST: 480.0}
+    several = {name: {"images_per_second": rate, "used": 0.9} for name, rate in rates.items()}
+    result = tables.summarize(settings, one_core, several, cores=2)
+    assert result["images_per_second_wanted"] == 2000
+    # 250 images/s on one core, but 200 a core where both work: 2,000 need ten.
+    assert result["machine"][RECIPE] == {
+        "cores": 2, "images_per_second": 400.0, "used": 0.9, "speedup": pytest.approx(1.6),
+        "cores_needed": 10, "gpus_busy": 0.8,
+    }  # fmt: skip
+    alone = tables.summarize(settings, one_core, None, cores=1)
+    assert alone["machine"][RECIPE]["cores_needed"] == 8
+    assert alone["machine"].keys() == {FLOOR, RECIPE, HOST}
+    text = tables.tables(result)
+    for part in ("4.00     2.00  (1.90-2.10)       250      500", "not installed (No module",
+                 "400      800        1.60         90%      0.80            10",
+                 "wanted: 2000 images/s, for 4 GPUs of 500"):  # fmt: skip
+        assert part in text
+
+
+def test_rivals_that_are_not_installed_are_named(monkeypatch):
+    for package in ("torchvision", "torch", "official"):
+        monkeypatch.setitem(sys.modules, package, None)
+    found, missing = rivals.contenders(("torchvision", "tf_models"), [png()], 16)
+    assert found == [] and list(missing) == ["torchvision", "tf_models"]
+    assert "official" in missing["tf_models"]
+
+
+def test_keras_cv_runs_beside_the_floor():
+    found, missing = rivals.contenders(("keras_cv",), [png(), png(seed=1)], 16)
+    assert missing == {} and [rival.name for rival in found] == ["keras_cv, RandAugment(2, 9)"]
+    assert next(found[0].start()) == BATCH
+
+
+def test_the_command_writes_what_it_prints(tmp_path, capfd):
+    output = tmp_path / "input.json"
+    benchmark.run(["input", *TINY, f"--output={output}"])
+    printed = capfd.readouterr().out
+    result = json.loads(output.read_text())
+    names = [row["name"] for row in result["one_core"]]
+    assert names == [FLOOR, RECIPE, HOST]
+    assert result["one_core"][0]["ratio"] == 1.0 and result["one_core"][1]["cpu_ms"] > 0
+    assert result["ops_ms"].keys() == {op.name for op in OPS}
+    assert result["ops_ms"]["Identity"] == 0.0
+    assert result["machine"][RECIPE]["cores"] == len(benchmark.available_cores())
+    assert result["sample"]["images"] == 8 and result["sample"]["width"] == 16
+    assert f"{result['one_core'][1]['cpu_ms']:.2f}" in printed
+    assert "wanted: 6000 images/s, for 8 GPUs of 750 images/s" in printed
+
+
+@pytest.mark.parametrize("arguments", ([], ["output"], ["--dataset=scenes"]))
+def test_the_first_word_says_what_is_measured(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        benchmark.run(arguments)
+    assert stopped.value.code == 2
+    assert "benchmark input" in capsys.readouterr().err
+
+
+def test_an_unknown_rival_is_refused(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        benchmark.run(["input", *TINY, "--against=dali"])
+    assert stopped.value.code == 2
+    assert "torchvision" in capsys.readouterr().err
+
+
+def killed(settings, cores):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_told_in_one_line():
+    settings = flagfiles.parse(TINY, BenchmarkSettings)
+    with pytest.raises(UserError, match="--sample=8"):
+        benchmark.alone(killed, settings, [0])
+
+
+def test_no_readable_image_is_told_in_one_line(tmp_path, capsys):
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(SystemExit) as stopped:
+        benchmark.run(["input", f"--image_folder={tmp_path}", "--seconds=0.1"])
+    assert stopped.value.code == 1
+    message = capsys.readouterr().err
+    assert "cannot" in message or "can be decoded" in message
+    assert "Traceback" not in message

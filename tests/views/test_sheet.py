@@ -1,0 +1,110 @@
+"""Contact sheets: what stands where, and the report command on tiny images."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from ssl_tf import command, views_report
+from ssl_tf.data.order import example_seed
+from ssl_tf.settings import ViewSettings, ViewsReportSettings
+from ssl_tf.views.gallery import op_cells, view_cells
+from ssl_tf.views.ops import OPS
+from ssl_tf.views.policies import op_range
+from ssl_tf.views.recipe import Recipe
+from ssl_tf.views.sheet import draw_sheet, framed, with_rectangles
+
+
+def picture(height=16, width=16, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, [height, width, 3], np.uint8)
+
+
+def test_a_sheet_has_its_pictures_in_rows_and_columns(tmp_path):
+    red, blue = (np.full([4, 4, 3], colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
+    path = tmp_path / "sheet.png"
+    sheet = draw_sheet([[(red, ["one", "two"]), None], [None, (blue, [])]], path)
+    np.testing.assert_array_equal(sheet, Image.open(path))
+    assert sorted(tmp_path.iterdir()) == [path]
+    upper, lower = np.nonzero((sheet == (255, 0, 0)).all(-1)), (sheet == (0, 0, 255)).all(-1)
+    lower = np.nonzero(lower)
+    assert len(upper[0]) == len(lower[0]) == 160 * 160
+    assert upper[0].max() + 2 * 14 < lower[0].min() and upper[1].max() < lower[1].min()
+    assert (sheet[upper[0].max() + 3 : lower[0].min()].min(axis=-1) < 100).any()  # the text
+
+
+def test_a_rectangle_is_drawn_where_the_crop_was_cut():
+    grey = np.full([50, 100, 3], 128, np.uint8)
+    marked = with_rectangles(grey, np.array([[0.25, 0.5, 0.75, 1.0]]))
+    assert marked.shape == (160, 320, 3)
+    rows, columns = np.nonzero((marked != 128).any(-1))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (40, 119, 160, 319)
+    colour = marked[80, 161]
+    np.testing.assert_array_equal(framed(grey, 0)[0, 0], colour)
+    assert (framed(grey, 1)[0, 0] != colour).any()
+
+
+def cells_of(rows):
+    return [cell for row in rows for cell in row if cell is not None]
+
+
+def test_every_operation_is_shown_at_every_level_in_both_directions():
+    image = tf.constant(picture())
+    levels = (3.0, 9.0)
+    cells = cells_of(op_cells(image, levels, ViewSettings(image_size=16)))
+    shown = {}
+    for made, lines in cells:
+        shown.setdefault(lines[0], []).append((made, lines[1:]))
+    assert shown.keys() == {op.name for op in OPS}
+    without = {name for name, made in shown.items() if len(made) == 1}
+    assert without == {"Identity", "AutoContrast", "Equalize", "Invert", "color_drop"}
+    assert [lines for _, lines in shown["ShearX"]] == [
+        ["level 3: 0.09"], ["level 9: 0.27"], ["level 3: -0.09"], ["level 9: -0.27"],
+    ]  # fmt: skip
+    assert [lines for _, lines in shown["rand_contrast"]] == [
+        ["level 3: 1.24"], ["level 9: 1.72"], ["level 3: 0.76"], ["level 9: 0.28"],
+    ]  # fmt: skip
+    assert [lines for _, lines in shown["rand_blur"]] == [["any level: 0.1"], ["any level: 2"]]
+    np.testing.assert_array_equal(shown["Identity"][0][0], image)
+    threshold, _ = op_range("Solarize", 9.0, scale=10, meaning="tf", translate=0.0)
+    solarized = np.where(picture() >= threshold, 255 - picture(), picture())
+    np.testing.assert_array_equal(shown["Solarize"][1][0], solarized)
+
+
+def test_the_draws_are_those_of_the_run():
+    recipe = Recipe(ViewSettings(image_size=160, view_strategies=("randaugment", "plain")))
+    source = tf.constant(picture(40, 60))
+    rows = view_cells(recipe, [(5, source)], seed=2, draws=4)
+    assert [len(row) for row in rows] == [9, 3]  # three draws fill a row
+    made = recipe(source, example_seed(2, 3, 5))
+    expected = recipe.describe(
+        0, made["policy"][0], made["op"][0].numpy(), made["value"][0].numpy()
+    )
+    view, lines = rows[1][1]
+    assert lines[1:] == expected[1:]
+    assert lines[0] == "randaugment" + ", flipped" * bool(made["flipped"][0])
+    inside = np.s_[2:-2, 2:-2]
+    np.testing.assert_array_equal(view[inside], made["views"][0].numpy()[inside])
+    assert rows[1][0][1] == ["image 5, epoch 3", "60x40"]
+
+
+def test_the_report_writes_its_sheets(tmp_path, capsys):
+    output = tmp_path / "report"
+    flags = ["--dataset=scenes", "--scenes=6", "--scene_size=16", "--image_size=16"]
+    flags += ["--view_strategies=plain,byol_t", "--images=2", "--draws=1", "--levels=9"]
+    command.run(views_report.main, ViewsReportSettings, [*flags, f"--output={output}"])
+    names = {path.name for path in output.iterdir()}
+    assert names == {"ops_0.png", "ops_1.png", "views.png", "tensorboard"}
+    assert f"{output / 'views.png'}" in capsys.readouterr().out
+    (events,) = (output / "tensorboard").iterdir()
+    records = [
+        tf.compat.v1.Event.FromString(e.numpy()) for e in tf.data.TFRecordDataset(str(events))
+    ]
+    shown = {value.tag for record in records for value in record.summary.value}
+    assert shown == {"ops_0", "ops_1", "views"}
+
+
+def test_the_report_needs_a_place(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command.run(views_report.main, ViewsReportSettings, ["--dataset=scenes"])
+    assert stopped.value.code == 2
+    assert "--output" in capsys.readouterr().err
