@@ -15,7 +15,8 @@ TINY = (
     "--depth=18 --width=0.0625 --stem=imagenet --projector_hidden=16 "
     "--projection=8 --batch_size=16 --epochs=3 --warmup_epochs=1 "
     "--optimizer=sgd --monitor_bank=32 --monitor_queries=12 --log_every=2 "
-    "--checkpoint_every=0.67 --keep_checkpoints=9 --logical_cpus=1 --view_strategies=byol_t,randaugment "
+    "--checkpoint_every=0.67 --keep_checkpoints=9 --logical_cpus=1 "
+    "--view_strategies=byol_t,randaugment "
 ).split()
 
 
