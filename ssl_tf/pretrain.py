@@ -1,8 +1,6 @@
 """Pre-trains an encoder: `python -m ssl_tf.pretrain --flagfile=configs/ma_ssrl.flags`."""
 
-import functools
 import sys
-from pathlib import Path
 
 from ssl_tf import command
 from ssl_tf.settings import PretrainSettings
@@ -14,8 +12,8 @@ def main(settings: PretrainSettings) -> None:
 
     from ssl_tf.data.decoding import UnreadableImages
     from ssl_tf.data.opening import open_held_out, open_training_source
-    from ssl_tf.data.pipeline import training_batches
     from ssl_tf.evaluation.monitors import RepresentationMonitor
+    from ssl_tf.methods.inputs import method_batches, show_first_views
     from ssl_tf.methods.registry import build_method, compile_method
     from ssl_tf.methods.restoring import run_checkpoints
     from ssl_tf.training import callbacks
@@ -23,7 +21,6 @@ def main(settings: PretrainSettings) -> None:
     from ssl_tf.training.run_directory import open_run
     from ssl_tf.training.strategy import make_strategy
     from ssl_tf.training.trainer import fit
-    from ssl_tf.views.device import augment_batch, cropped_batches
     from ssl_tf.views.recipe import Recipe
 
     run, batch_size = settings.run, settings.optimization.batch_size
@@ -53,31 +50,19 @@ def main(settings: PretrainSettings) -> None:
     )
     recipe = Recipe(settings.views)
     unreadable = UnreadableImages(settings.data.max_bad_images)
-    on_device = settings.views.augment_on == "device"
-    make, needed = (recipe.crop, ("views", "uniform")) if on_device else (recipe, ("views",))
-
-    def make_needed(image: tf.Tensor, seed: tf.Tensor) -> dict:
-        """What is not returned is neither computed nor batched."""
-        made = make(image, seed)
-        return {name: made[name] for name in needed}
-
-    batches = training_batches(
+    batches = method_batches(
+        method,
         source,
-        make_needed,
+        recipe,
+        on_device=settings.views.augment_on == "device",
         seed=run.seed,
         batch_size=batch_size,
         start_step=start_step,
         stop_step=plan.total_steps,
         unreadable=unreadable,
     )
-    if on_device:
-        method.augment = functools.partial(augment_batch, recipe)
-        batches = cropped_batches(batches, recipe)
-    else:
-        # Only what the loss needs goes to the devices.
-        batches = batches.map(lambda batch: {"views": batch["views"]})
     if start_step == 0:
-        show_views(source, recipe, run.seed, directory / "views.png", unreadable)
+        show_first_views(source, recipe, run.seed, directory / "views.png", unreadable)
     clock = callbacks.StepClock(start_step, batch_size)
     record = callbacks.Record(
         start_step,
@@ -115,32 +100,6 @@ def main(settings: PretrainSettings) -> None:
         unreadable=unreadable,
     )
     print(f"done: {directory}{unreadable.summary()}", file=sys.stderr)
-
-
-def show_views(source, recipe, seed: int, path: Path, unreadable) -> None:
-    """Writes the first views of the run, labelled with the policies that were drawn."""
-    from ssl_tf.data.pipeline import training_batches
-    from ssl_tf.views.sheet import draw_sheet
-
-    count = min(8, source.size)
-    batches = training_batches(
-        source,
-        recipe,
-        seed=seed,
-        batch_size=count,
-        start_step=0,
-        stop_step=1,
-        unreadable=unreadable,
-    )
-    batch = next(batches.as_numpy_iterator())
-    rows = []
-    for i in range(count):
-        label = [
-            recipe.describe(v, batch["policy"][i, v], batch["op"][i, v], batch["value"][i, v])
-            for v in range(len(batch["views"]))
-        ]
-        rows.append([(view[i], lines) for view, lines in zip(batch["views"], label)])
-    draw_sheet(rows, path)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""What a run feeds its method, and the picture of it."""
+
+import functools
+from pathlib import Path
+
+import tensorflow as tf
+
+from ssl_tf.data.base import Source
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.pipeline import training_batches
+from ssl_tf.methods.base import Method
+from ssl_tf.views.device import augment_batch, cropped_batches
+from ssl_tf.views.recipe import Recipe
+from ssl_tf.views.sheet import draw_sheet
+
+_SHOWN = 8
+
+
+def method_batches(
+    method: Method,
+    source: Source,
+    recipe: Recipe,
+    *,
+    on_device: bool,
+    seed: int,
+    batch_size: int,
+    start_step: int,
+    stop_step: int,
+    unreadable: UnreadableImages,
+) -> tf.data.Dataset:
+    """The batches of the steps start_step..stop_step-1 as `method.train_step` takes them.
+
+    Args:
+        method: is told to make the pixel operations itself, where they run on the device.
+        source: where the images come from.
+        recipe: of the views.
+        on_device: pixel operations in the training step; else in the input pipeline.
+        seed, batch_size, start_step, stop_step, unreadable: as in `training_batches`.
+    """
+    make, needed = (recipe.crop, ("views", "uniform")) if on_device else (recipe, ("views",))
+
+    def make_needed(image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
+        # What is not returned is neither computed nor batched.
+        made = make(image, seed)
+        return {name: made[name] for name in needed}
+
+    batches = training_batches(
+        source,
+        make_needed,
+        seed=seed,
+        batch_size=batch_size,
+        start_step=start_step,
+        stop_step=stop_step,
+        unreadable=unreadable,
+    )
+    if on_device:
+        method.augment = functools.partial(augment_batch, recipe)
+        return cropped_batches(batches, recipe)
+    return batches.map(lambda batch: {"views": batch["views"]})
+
+
+def show_first_views(
+    source: Source, recipe: Recipe, seed: int, path: Path, unreadable: UnreadableImages
+) -> None:
+    """Writes a PNG of the first views of a run, labelled with the policies that were drawn."""
+    count = min(_SHOWN, source.size)
+    batches = training_batches(
+        source,
+        recipe,
+        seed=seed,
+        batch_size=count,
+        start_step=0,
+        stop_step=1,
+        unreadable=unreadable,
+    )
+    batch = next(batches.as_numpy_iterator())
+    rows = []
+    for i in range(count):
+        labels = [
+            recipe.describe(v, *(batch[name][i, v] for name in ("policy", "op", "value")))
+            for v in range(len(batch["views"]))
+        ]
+        rows.append([(view[i], label) for view, label in zip(batch["views"], labels)])
+    draw_sheet(rows, path)
