@@ -21,7 +21,6 @@ STRATEGIES = (
     "ma_ssrl_simclr",
     "plain",
 )
-SCENES = "scenes"
 RIVALS = ("torchvision", "keras_cv", "tf_models")
 
 
