@@ -1,24 +1,31 @@
 """What every method is: a Keras model that turns views into losses.
 
-A method names its networks, gives `losses(views)` and says in `after_step` what follows the
-optimizer (the EMA of a target, a queue). Everything else, gradients, replicas, logs, is here.
+A method names its networks, gives the losses of a batch in `forward` and says in `after_step` what
+follows the optimizer (the EMA of a target, a queue). Everything else, gradients, replicas, logs, is
+here.
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
+Batch = dict[str, tf.Tensor | tuple[tf.Tensor, ...]]
+Tensors = dict[str, tf.Tensor]
+
 
 class Method(tf.keras.Model):
     """Base of all methods.
 
-    Subclasses set `encoder` (images to features, the network that is kept) and `chance_loss` (the
-    loss of independent random embeddings; None where there is none), and implement `losses`,
-    `learned_variables`, `networks` and, where something follows a step, `after_step`.
+    Subclasses set `encoder` (images to features, the network that is kept), `needs` (what they
+    take from the view recipe beside "views") and `chance_loss` (the loss of independent random
+    embeddings; None where there is none), and implement `forward`, `learned_variables`, `networks`
+    and, where something follows a step, `after_step`, and where something beside networks is to be
+    kept in checkpoints, `state`.
     """
 
     chance_loss: float | None = None
     encoder: tf.keras.Model
+    needs: tuple[str, ...] = ()
 
     def __init__(self, name: str):
         super().__init__(name=name)
@@ -37,15 +44,23 @@ class Method(tf.keras.Model):
         """The variables that the optimizer moves, in a fixed order."""
         raise NotImplementedError
 
-    def losses(self, views: tuple[tf.Tensor, ...], training: bool) -> dict[str, tf.Tensor]:
-        """Losses of one batch.
+    @property
+    def state(self) -> dict[str, tf.Variable]:
+        """What a checkpoint holds beside networks and optimizer: queues and their positions."""
+        return {}
+
+    def forward(self, batch: Batch, training: bool) -> tuple[Tensors, Tensors]:
+        """Losses of this replica's share of a batch.
 
         Args:
-            views: V uint8 tensors [N, S, S, 3].
+            batch: "views", V uint8 [N, S, S, 3], and what else `needs` names, each with a leading
+                dimension N.
             training: whether batch statistics are used and updated.
 
         Returns:
-            name -> float32 [N], one number an example; the total is the sum over names.
+            losses: name -> float32 [N], one number an example; the total is the sum over names.
+            kept: name -> [N, ...], without gradient, what `after_step` needs of the batch (the keys
+                of a queue).
         """
         raise NotImplementedError
 
@@ -56,19 +71,26 @@ class Method(tf.keras.Model):
         """
         raise NotImplementedError
 
-    def after_step(self, step: tf.Tensor) -> None:
-        """Called in replica context once a step; `step` is the one just taken, from 0."""
+    def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
+        """Called in replica context once an optimizer step.
 
-    def step_logs(self, step: tf.Tensor) -> dict[str, tf.Tensor]:
+        Args:
+            step: the one just taken, from 0.
+            kept: what `forward` kept of this replica's share of the step's global batch.
+        """
+
+    def step_logs(self, step: tf.Tensor) -> Tensors:
         """Further scalars to log at a step, equal on all replicas."""
         return {}
 
-    def train_step(self, batch: dict[str, tuple | dict]) -> dict[str, tf.Tensor]:
+    def train_step(self, batch: Batch) -> Tensors:
         """One optimizer step on the global batch; returns its losses, means over replicas."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        views = self.augment(**batch) if "drawn" in batch else batch["views"]
+        batch = dict(batch)
+        if "drawn" in batch:
+            batch["views"] = self.augment(batch["views"], batch.pop("drawn"))
         with tf.GradientTape() as tape:
-            losses = self.losses(views, training=True)
+            losses, kept = self.forward(batch, training=True)
             # Each replica holds an equal share of the batch, so the mean over the global batch is
             # the sum over replicas of (local mean / replicas); the optimizer sums gradients.
             shares = {name: tf.reduce_mean(value) / replicas for name, value in losses.items()}
@@ -77,7 +99,7 @@ class Method(tf.keras.Model):
         gradients = tape.gradient(total, variables)
         step = tf.identity(self.optimizer.iterations)
         self.optimizer.apply_gradients(zip(gradients, variables))
-        self.after_step(step)
+        self.after_step(step, kept)
         context = tf.distribute.get_replica_context()
         shares = context.all_reduce(tf.distribute.ReduceOp.SUM, {"loss": total, **shares})
         return {**shares, **self.step_logs(step)}

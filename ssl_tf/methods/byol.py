@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ssl_tf.methods import losses
-from ssl_tf.methods.base import Method, move_towards
+from ssl_tf.methods.base import Batch, Method, Tensors, move_towards
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.training.schedules import ema_decay
 
@@ -68,8 +68,9 @@ class BYOL(Method):
         """Both directions of one pair of views, [N]."""
         return losses.byol_pair_loss(p1, p2, z1, z2)
 
-    def losses(self, views: tuple[tf.Tensor, ...], training: bool) -> dict[str, tf.Tensor]:
+    def forward(self, batch: Batch, training: bool) -> tuple[Tensors, Tensors]:
         """The pair loss, averaged over the compared pairs."""
+        views = batch["views"]
         used = sorted({view for pair in self.pairs for view in pair})
         predictions, targets = {}, {}
         # View by view, not concatenated: batch statistics are those of one view, as in BYOL.
@@ -83,13 +84,13 @@ class BYOL(Method):
             self.pair_loss(predictions[a], predictions[b], targets[a], targets[b])
             for a, b in self.pairs
         ]
-        return {"similarity_loss": tf.add_n(terms) / len(terms)}
+        return {"similarity_loss": tf.add_n(terms) / len(terms)}, {}
 
     def embed(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = self.encoder(normalize_images(images), training=False)
         return features, self.projector(features, training=False)
 
-    def after_step(self, step: tf.Tensor) -> None:
+    def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
         online = self.encoder.trainable_variables + self.projector.trainable_variables
         target = self.target_encoder.trainable_variables + self.target_projector.trainable_variables
         move_towards(target, online, self.tau(step))
@@ -98,7 +99,7 @@ class BYOL(Method):
         """EMA decay at a step, float32."""
         return ema_decay(step, self.total_steps, self.base_tau)
 
-    def step_logs(self, step: tf.Tensor) -> dict[str, tf.Tensor]:
+    def step_logs(self, step: tf.Tensor) -> Tensors:
         return {"tau": self.tau(step)}
 
 

@@ -37,7 +37,8 @@ def method_batches(
         on_device: pixel operations in the training step; else in the input pipeline.
         seed, batch_size, start_step, stop_step, unreadable: as in `training_batches`.
     """
-    make, needed = (recipe.crop, ("views", "uniform")) if on_device else (recipe, ("views",))
+    make = recipe.crop if on_device else recipe
+    needed = ("views", *method.needs, *(("uniform",) if on_device else ()))
 
     def make_needed(image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
         # What is not returned is neither computed nor batched.
@@ -56,7 +57,7 @@ def method_batches(
     if on_device:
         method.augment = functools.partial(augment_batch, recipe)
         return cropped_batches(batches, recipe)
-    return batches.map(lambda batch: {"views": batch["views"]})
+    return batches.map(lambda batch: {name: batch[name] for name in needed})
 
 
 def show_first_views(

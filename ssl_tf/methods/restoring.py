@@ -15,8 +15,9 @@ CHECKPOINTS = "checkpoints"
 
 
 def run_checkpoints(directory: Path, method: Method, keep: int) -> Checkpoints:
-    """All that a run needs to go on: networks and optimizer."""
-    return Checkpoints(directory / CHECKPOINTS, keep, optimizer=method.optimizer, **method.networks)
+    """All that a run needs to go on: networks, optimizer and state."""
+    items = {"optimizer": method.optimizer, **method.networks, **method.state}
+    return Checkpoints(directory / CHECKPOINTS, keep, **items)
 
 
 def load_encoder(directory: Path, step: int = 0) -> tuple[tf.keras.Model, PretrainSettings, int]:

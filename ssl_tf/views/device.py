@@ -9,13 +9,16 @@ def cropped_batches(batches: tf.data.Dataset, recipe: Recipe) -> tf.data.Dataset
     """What the device needs, from batches of `recipe.crop`.
 
     Returns:
-        A data set of dicts: "views", V uint8 [N, S, S, 3] without pixel operations, and "drawn",
-        what `recipe.draw` makes of their random numbers, for the whole batch at once and on the
-        host, so that it is what the host would have drawn.
+        A data set of the same dicts with "drawn", what `recipe.draw` makes of their random
+        numbers, in place of "uniform": for the whole batch at once and on the host, so that it is
+        what the host would have drawn.
     """
-    return batches.map(
-        lambda batch: {"views": batch["views"], "drawn": recipe.draw(batch["uniform"])}
-    )
+
+    def drawn(batch: dict) -> dict:
+        batch = dict(batch)
+        return {"drawn": recipe.draw(batch.pop("uniform")), **batch}
+
+    return batches.map(drawn)
 
 
 def augment_batch(

@@ -35,7 +35,7 @@ def test_the_device_makes_the_views_of_the_host(name):
     for batch, expected in zip(cropped, batches(recipe, recipe), strict=True):
         for key in ("op", "value", "policy"):
             np.testing.assert_array_equal(batch["drawn"][key], expected[key])
-        views = augment(**batch)
+        views = augment(batch["views"], batch["drawn"])
         for view, crop, wanted in zip(views, batch["views"], expected["views"], strict=True):
             assert view.shape == (4, 24, 24, 3) and view.dtype == tf.uint8
             np.testing.assert_array_equal(view, wanted)
@@ -48,7 +48,9 @@ def test_replicas_augment_their_share():
     recipe = Recipe(ViewSettings(image_size=16))
     cropped = cropped_batches(batches(recipe, recipe.crop), recipe)
     step = tf.function(
-        lambda batch: strategy.run(lambda share: augment_batch(recipe, **share), [batch])
+        lambda batch: strategy.run(
+            lambda share: augment_batch(recipe, share["views"], share["drawn"]), [batch]
+        )
     )
     distributed = strategy.experimental_distribute_dataset(cropped)
     for batch, expected in zip(distributed, batches(recipe, recipe), strict=True):
