@@ -21,6 +21,7 @@ STRATEGIES = (
     "ma_ssrl_simclr",
     "plain",
 )
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 RIVALS = ("torchvision", "keras_cv", "tf_models")
 
 
@@ -176,6 +177,12 @@ class OptimizationSettings:
         0.3, "Learning rate for a batch of 256, scaled linearly.", above=0
     )
     batch_size: int = setting(2048, "Global batch, over all replicas.", low=2)
+    accumulate: int = setting(
+        1,
+        "Parts in which a replica takes its share of the batch, where memory is short; the batch "
+        "statistics are then those of a part.",
+        low=1,
+    )
     epochs: float = setting(300.0, "Passes over the images.", above=0)
     warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0)
     weight_decay: float = setting(1.5e-6, "Weight decay; biases and normalization excluded.", low=0)
@@ -213,6 +220,23 @@ class MonitorSettings:
 class RunSettings:
     run_dir: str = setting("runs/pretrain", "Everything the run writes goes here.", free=True)
     seed: int = setting(0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1)
+    precision: str = setting(
+        "float32",
+        "Type of the networks' arithmetic; weights, losses and batch statistics stay float32.",
+        choices=PRECISIONS,
+    )
+    xla: str = setting(
+        "auto",
+        "Compile the training step; auto: on one GPU, where it helps and works.",
+        choices=("auto", "on", "off"),
+        free=True,
+    )
+    steps_per_execution: int = setting(
+        1, "Steps between two returns to Python; saves overhead of short steps.", low=1, free=True
+    )
+    profile_steps: str = setting(
+        "", "First and last step, `100,110`, of a TensorBoard profile of this process.", free=True
+    )
     logical_cpus: int = setting(
         0, "Split the CPU into this many replicas; 0: all GPUs, or one CPU.", low=0, free=True
     )

@@ -2,6 +2,8 @@
 
 import functools
 
+import tensorflow as tf
+
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.byol import BYOL, MaSsrl
 from ssl_tf.networks.heads import build_mlp
@@ -46,7 +48,9 @@ def build_method(settings: PretrainSettings, total_steps: int, synchronized: boo
     )
 
 
-def compile_method(method: Method, optimization: OptimizationSettings, plan: Plan) -> None:
+def compile_method(
+    method: Method, optimization: OptimizationSettings, plan: Plan, precision: str = "float32"
+) -> None:
     """Gives the method its optimizer, with all slots built, so that a checkpoint finds them."""
     optimizer = build_optimizer(
         optimization.optimizer,
@@ -57,5 +61,11 @@ def compile_method(method: Method, optimization: OptimizationSettings, plan: Pla
         lars_variant=optimization.lars_variant,
         variables=method.learned_variables,
     )
+    if precision == "mixed_float16":
+        # Gradients below 6e-8 are zero in half precision: losses are scaled up, and a step whose
+        # gradients overflow is left out (and counted all the same).
+        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     optimizer.build(method.learned_variables)
+    method.accumulate = optimization.accumulate
+    method.last_step = plan.total_steps
     method.compile(optimizer=optimizer)

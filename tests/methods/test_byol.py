@@ -164,30 +164,6 @@ def test_embedding_for_the_monitors_updates_nothing():
         np.testing.assert_array_equal(a, b)
 
 
-def replica_run(replicas, steps=3):
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
-    method = make("--tau=0.9", "--base_learning_rate=0.5", strategy=strategy)
-    data = tf.data.Dataset.from_generator(
-        lambda: ({"views": views(seed=i)} for i in range(steps)),
-        output_signature={"views": (tf.TensorSpec([BATCH, SIZE, SIZE, 3], tf.uint8),) * 2},
-    )
-    losses = []
-
-    class Keep(tf.keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            losses.append(logs["loss"])
-
-    method.fit(data, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[Keep()])
-    return losses, values(method.variables)
-
-
-def test_two_replicas_learn_what_one_learns():
-    one, two = replica_run(1), replica_run(2)
-    np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
-    for a, b in zip(one[1], two[1]):
-        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
-
-
 def test_move_towards_under_a_strategy():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
