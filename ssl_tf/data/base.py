@@ -42,10 +42,12 @@ class Source(abc.ABC):
         """Returns every example once, in canonical order: records with "index"."""
 
     @abc.abstractmethod
-    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
+    def stream(
+        self, seed: int, start: int, stop: int, share: order.Share | None = None
+    ) -> tf.data.Dataset:
         """Returns the records at the positions start..stop-1 of a shuffled run.
 
-        Each epoch of `size` positions visits every example once, in an order that is a function of
+        With a share, those of them that are in it; start and stop then begin batches. Each epoch of `size` positions visits every example once, in an order that is a function of
         (seed, epoch) alone. Records carry "index", "counter" (position in the run) and "epoch"
         (counter // size), all int64.
         """
@@ -99,7 +101,9 @@ class IndexedSource(Source):
             self._example(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
-    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
+    def stream(
+        self, seed: int, start: int, stop: int, share: order.Share | None = None
+    ) -> tf.data.Dataset:
         example = self._example()
 
         def at(counter: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -109,7 +113,8 @@ class IndexedSource(Source):
                 "epoch": counter // self.size,
             }
 
-        return tf.data.Dataset.range(start, stop).map(
+        counters = share.counters(start, stop) if share else tf.data.Dataset.range(start, stop)
+        return counters.map(
             at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 

@@ -91,7 +91,9 @@ class RecordSource(Source):
             self._record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
-    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
+    def stream(
+        self, seed: int, start: int, stop: int, share: order.Share | None = None
+    ) -> tf.data.Dataset:
         first_epoch = start // self.size
         epochs = tf.data.Dataset.range(first_epoch, -(-stop // self.size))
 
@@ -102,12 +104,11 @@ class RecordSource(Source):
         def counted(counter: tf.Tensor, row: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
             return {**self._record(*row), "counter": counter, "epoch": counter // self.size}
 
-        return (
-            epochs.flat_map(rows_of)
-            .take(stop - start)
-            .enumerate(start)
-            .map(counted, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        )
+        rows = epochs.flat_map(rows_of).take(stop - start).enumerate(start)
+        if share and share.workers > 1:
+            # Records are read in turn by every worker, and parsed by one.
+            rows = rows.filter(lambda counter, row: share.holds(counter))
+        return rows.map(counted, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def verify(self) -> None:
         for file in dict.fromkeys(shard.file for shard in self._shards):
