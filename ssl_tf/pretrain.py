@@ -15,10 +15,11 @@ def main(settings: PretrainSettings) -> None:
     from ssl_tf.evaluation.monitors import RepresentationMonitor
     from ssl_tf.methods.inputs import method_batches, show_first_views
     from ssl_tf.methods.registry import build_method, compile_method
-    from ssl_tf.methods.restoring import run_checkpoints
+    from ssl_tf.methods.restoring import take_up
     from ssl_tf.training import callbacks
     from ssl_tf.training.plan import make_plan
-    from ssl_tf.training.run_directory import open_run
+    from ssl_tf.training.run_directory import check_run, open_run
+    from ssl_tf.training.stop_signals import StopSignals
     from ssl_tf.training.strategy import make_strategy
     from ssl_tf.training.trainer import fit
     from ssl_tf.views.recipe import Recipe
@@ -34,18 +35,18 @@ def main(settings: PretrainSettings) -> None:
     source, held_out = open_training_source(settings.data)
     held_out = held_out or open_held_out(settings.data, settings.monitor.monitor_split)
     plan = make_plan(settings.optimization, source.size)
-    directory = open_run(settings)
+    check_run(settings)
     with strategy.scope():
         method = build_method(settings, plan.total_steps, strategy.num_replicas_in_sync > 1)
         compile_method(method, settings.optimization, plan)
-        checkpoints = run_checkpoints(directory, method, run.keep_checkpoints)
-        start_step = checkpoints.restore_latest() or 0
+        checkpoints, start_step, origin = take_up(run, method)
+    directory = open_run(settings, strategy.num_replicas_in_sync)
     if start_step >= plan.total_steps:
         print(f"{directory} is complete: {start_step} of {plan.total_steps} steps", file=sys.stderr)
         return
     print(
         f"{source.name}: {source.size} images, {plan.total_steps} steps of {batch_size} on "
-        f"{strategy.num_replicas_in_sync} replica(s), from step {start_step}, in {directory}",
+        f"{strategy.num_replicas_in_sync} replica(s), {origin}, in {directory}",
         file=sys.stderr,
     )
     recipe = Recipe(settings.views)
@@ -88,17 +89,18 @@ def main(settings: PretrainSettings) -> None:
         seed=run.seed,
         unreadable=unreadable,
     )
-    saver = callbacks.SaveCheckpoint(
-        start_step, checkpoints, plan.steps_of(run.checkpoint_every), plan.total_steps
-    )
-    fit(
-        method,
-        batches,
-        source=source,
-        steps=plan.total_steps - start_step,
-        callbacks=[callbacks.StopOnNaN(start_step), clock, monitor, record, saver],
-        unreadable=unreadable,
-    )
+    with StopSignals() as signals:
+        saver = callbacks.SaveCheckpoint(
+            start_step, checkpoints, plan.steps_of(run.checkpoint_every), plan.total_steps, signals
+        )
+        fit(
+            method,
+            batches,
+            source=source,
+            steps=plan.total_steps - start_step,
+            callbacks=[callbacks.StopOnNaN(start_step), clock, monitor, record, saver],
+            unreadable=unreadable,
+        )
     print(f"done: {directory}{unreadable.summary()}", file=sys.stderr)
 
 

@@ -219,6 +219,9 @@ class MonitorSettings:
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
     run_dir: str = setting("runs/pretrain", "Everything the run writes goes here.", free=True)
+    init_from: str = setting(
+        "", "Run or checkpoint whose weights a new run starts with, at step 0; not resuming."
+    )
     seed: int = setting(0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1)
     precision: str = setting(
         "float32",

@@ -5,6 +5,7 @@ whole run and does not move when a run is resumed.
 """
 
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import Stopped, UserError
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.run_directory import MetricsFile
+from ssl_tf.training.stop_signals import StopSignals
 
 
 class StepCallback(tf.keras.callbacks.Callback):
@@ -43,17 +45,31 @@ class StopOnNaN(StepCallback):
 
 
 class SaveCheckpoint(StepCallback):
-    """Saves every `every` steps and at the last step."""
+    """Saves every `every` steps, at the last step, and when a signal asks to stop, which it does.
 
-    def __init__(self, start_step: int, checkpoints: Checkpoints, every: int, last_step: int):
+    It stands last, so that whatever belongs to a step is written before its checkpoint is.
+    """
+
+    def __init__(
+        self,
+        start_step: int,
+        checkpoints: Checkpoints,
+        every: int,
+        last_step: int,
+        signals: StopSignals,
+    ):
         super().__init__(start_step)
         self._checkpoints = checkpoints
         self._every = every
         self._last_step = last_step
+        self._signals = signals
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
-        if step % self._every == 0 or step == self._last_step:
+        stopping = self._signals.received
+        if stopping or step % self._every == 0 or step == self._last_step:
             self._checkpoints.save(step)
+        if stopping and step < self._last_step:
+            raise Stopped(stopping, step)
 
 
 class StepClock(StepCallback):
@@ -121,6 +137,8 @@ class Record(StepCallback):
         super().__init__(start_step)
         self.extra: dict[str, float] = {}
         self._file = MetricsFile(directory / "metrics.jsonl", start_step)
+        if start_step:
+            _purge_events(directory / "tensorboard", start_step + 1)
         self._writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
         self._clock = clock
         self._last_step = last_step
@@ -141,6 +159,7 @@ class Record(StepCallback):
                 **self._constants,
                 "learning_rate": float(self._learning_rate(step - 1)),
                 "images_per_second": round(self._clock.images_per_second, 1),
+                **_host_memory(),
             },
         )
 
@@ -166,6 +185,25 @@ class Record(StepCallback):
         if 0 < step < self._last_step:
             parts.append(f"ETA {_duration(self._clock.seconds_left(self._last_step - step))}")
         print("  ".join(parts), file=sys.stderr, flush=True)
+
+
+def _host_memory() -> dict[str, float]:
+    """Resident size of this process in MiB, where the system tells it (Linux)."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return {}
+    pages = int(statm.read_text().split()[1])
+    return {"host_memory_mib": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)}
+
+
+def _purge_events(directory: Path, step: int) -> None:
+    """Tells TensorBoard that the run starts again at `step`: what it had from there on goes.
+
+    Only the writer of TensorFlow 1 can say so, and only while no eager execution is on.
+    """
+    start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+    with tf.Graph().as_default(), tf.compat.v1.summary.FileWriter(str(directory)) as writer:
+        writer.add_session_log(start, step)
 
 
 def _duration(seconds: float) -> str:
