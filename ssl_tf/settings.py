@@ -243,9 +243,34 @@ class RunSettings:
     logical_cpus: int = setting(
         0, "Split the CPU into this many replicas; 0: all GPUs, or one CPU.", low=0, free=True
     )
+    worker_timeout: float = setting(
+        60.0,
+        "Seconds without a sign of another worker, at the start or later, that end the run.",
+        above=2,
+        free=True,
+    )
     checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
     keep_checkpoints: int = setting(2, "Newest checkpoints to keep.", low=1, free=True)
     dry_run: bool = setting(False, "Print what would happen, and leave.", free=True)
+
+    def __post_init__(self) -> None:
+        _ = self.profiled_steps  # what does not parse must fail here
+
+    @property
+    def profiled_steps(self) -> tuple[int, int] | None:
+        """First and last step to profile, where any are."""
+        if not self.profile_steps:
+            return None
+        try:
+            first, last = (int(step) for step in self.profile_steps.split(","))
+        except ValueError:
+            first, last = 0, 0
+        if not 1 <= first <= last:
+            raise SettingsError(
+                f"--profile_steps={self.profile_steps}: give the first and the last step, counted "
+                "from 1, such as 100,110"
+            )
+        return first, last
 
 
 @dataclasses.dataclass(frozen=True)

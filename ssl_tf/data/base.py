@@ -47,9 +47,10 @@ class Source(abc.ABC):
     ) -> tf.data.Dataset:
         """Returns the records at the positions start..stop-1 of a shuffled run.
 
-        With a share, those of them that are in it; start and stop then begin batches. Each epoch of `size` positions visits every example once, in an order that is a function of
+        Each epoch of `size` positions visits every example once, in an order that is a function of
         (seed, epoch) alone. Records carry "index", "counter" (position in the run) and "epoch"
-        (counter // size), all int64.
+        (counter // size), all int64. With a share there are only the records at its positions;
+        start and stop then begin batches.
         """
 
     def hold_out(self, count: int) -> tuple["Source", "Source"]:
@@ -114,9 +115,7 @@ class IndexedSource(Source):
             }
 
         counters = share.counters(start, stop) if share else tf.data.Dataset.range(start, stop)
-        return counters.map(
-            at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
+        return counters.map(at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def _example(self):
         if self._rows is None:

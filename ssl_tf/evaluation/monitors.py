@@ -14,7 +14,8 @@ from ssl_tf.evaluation.features import compute_features
 from ssl_tf.evaluation.knn import knn_accuracy
 from ssl_tf.methods.base import Method
 from ssl_tf.settings import MonitorSettings
-from ssl_tf.training.callbacks import Record, StepCallback
+from ssl_tf.training.callbacks import StepCallback
+from ssl_tf.training.record import Record
 from ssl_tf.views.recipe import Recipe
 
 _BATCH = 250
@@ -83,7 +84,11 @@ class RepresentationMonitor(StepCallback):
         self._last_step = last_step
         self._image_size = recipe.settings.image_size
         self._unreadable = unreadable
-        self._embed = tf.function(method.embed, reduce_retracing=True)
+
+        def embed(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), method.embed(images))
+
+        self._embed = tf.function(embed, reduce_retracing=True)
         looked_at = held_out or source
         queries = evenly(looked_at, settings.monitor_queries)
         labelled = held_out is not None and source.num_classes and held_out.num_classes
@@ -107,7 +112,7 @@ class RepresentationMonitor(StepCallback):
             self._record.write(0, {})
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
-        if step % self._every == 0 or step == self._last_step:
+        if self.passed(self._every) or step == self._last_step:
             self._record.extra.update(self.look())
 
     def look(self) -> dict[str, float]:

@@ -16,6 +16,7 @@ from ssl_tf.evaluation.metrics import top_k_accuracy
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import LinearSettings, ViewSettings
 from ssl_tf.training import schedules
+from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.optimizers import build_optimizer
 from ssl_tf.training.trainer import fit
 from ssl_tf.views.recipe import Recipe
@@ -32,7 +33,7 @@ class ProbeResult:
     train_loss: float
 
 
-class Probe(tf.keras.Model):
+class Probe(TimedModel):
     """Classifier on features; where `encode` is given, on the features of images."""
 
     def __init__(

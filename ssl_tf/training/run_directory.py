@@ -13,13 +13,16 @@ import tensorflow as tf
 from ssl_tf import flagfiles
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import PretrainSettings
+from ssl_tf.training import workers
 
 FLAGS = "flags.txt"
 ENVIRONMENT = "environment.json"
 # Figures of the machine, which differ between two runs that are equal in all others.
-MACHINE_FIGURES = ("images_per_second", "host_memory_mib")
+MACHINE_FIGURES = (
+    "images_per_second", "input_wait", "train_seconds", "timed_steps", "host_memory_mib",
+)  # fmt: skip
 # All that a process killed while it made the directory can have left there.
-_FIRST_FILES = {ENVIRONMENT, f"{ENVIRONMENT}.writing", f"{FLAGS}.writing"}
+_FIRST_FILES = {ENVIRONMENT, f"{ENVIRONMENT}.writing", f"{FLAGS}.writing", workers.DIRECTORY}
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-datasets", "keras-cv", "numpy")
 
 
@@ -133,23 +136,29 @@ def write_json(path: Path, value: Any) -> None:
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one JSON object a line, each step at most once."""
+    """`metrics.jsonl`: one JSON object a line, each step at most once.
+
+    Attributes:
+        path: of the file.
+        last: the last line that is kept from before; empty where there is none.
+    """
 
     def __init__(self, path: Path, resumed_step: int):
         """Opens the file; lines after `resumed_step` belong to work that is done again, and go.
 
         A run that starts at step 0 writes the line of step 0 again, so it keeps nothing.
         """
-        self._path = path
+        self.path = path
         lines = self.read(path) if resumed_step else []
         kept = [line for line in lines if line["step"] <= resumed_step]
+        self.last = kept[-1] if kept else {}
         temporary = path.with_name(path.name + ".writing")
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         temporary.replace(path)
 
     def append(self, values: dict[str, Any]) -> None:
         """Writes a line and brings it to the disk, so that it is there when its checkpoint is."""
-        with self._path.open("a") as file:
+        with self.path.open("a") as file:
             file.write(json.dumps(values) + "\n")
             file.flush()
             os.fsync(file.fileno())

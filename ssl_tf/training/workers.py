@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.errors import EXIT_LOST_WORKER, UserError
+from ssl_tf.errors import EXIT_LOST_WORKER, LostWorker, UserError
 from ssl_tf.training.cluster import Cluster
 
 DIRECTORY = "workers"
@@ -62,24 +62,26 @@ class Workers:
     def __exit__(self, kind, error, traceback) -> None:
         if not self._others:
             return
+        if isinstance(error, ConnectionError):
+            # A partner is gone; the thread knows which within its time-out, and ends this process.
+            time.sleep(self._timeout + 2 * _BEAT_SECONDS)
         self._finished.set()
         self._state = _DONE if error is None else _FAILED
         self._reason = " ".join(str(error or "").split())[:300]
         self._beat()
 
-    def tell(self, **facts: Any) -> None:
-        """Lets the others know; they see it within a second or two."""
-        if self._others:
-            self._facts.update(facts)
-            self._beat()
+    def note(self, **facts: Any) -> None:
+        """Goes out with the next beat: the others see it within seconds."""
+        self._facts.update(facts)
 
     def agree(self, name: str, value: Any) -> None:
         """Waits until all workers have told their value and checks that it is the same.
 
         Raises:
-            UserError: a worker has another value, or does not tell it in time.
+            UserError: a worker has another value.
+            LostWorker: a worker does not tell it in time.
         """
-        self.tell(**{name: value})
+        self.note(**{name: value})
         self._await(f"tell its {name}", lambda other: name in other.facts)
         for other in self._others:
             if other.facts[name] != value:
@@ -90,17 +92,17 @@ class Workers:
                 )
 
     def await_chief(self, name: str) -> None:
-        """Waits until the chief has told a value.
+        """Waits, unless this is the chief, until the chief has told a value.
 
         Raises:
-            UserError: it does not in time.
+            LostWorker: it does not in time.
         """
         if not self._cluster.is_chief:
             self._await(f"tell its {name}", lambda other: other.index or name in other.facts)
 
-    def any_told(self, name: str) -> bool:
-        """Whether this or another worker has told a value that is true."""
-        return any(facts.get(name) for facts in (self._facts, *(o.facts for o in self._others)))
+    def told(self, name: str) -> Any:
+        """The value of the first other worker that has told one; None where none has."""
+        return next((o.facts[name] for o in self._others if name in o.facts), None)
 
     def lost(self) -> str | None:
         """Names the first worker that has failed or is silent, with what is known; else None."""
@@ -116,6 +118,8 @@ class Workers:
         return None
 
     def _await(self, what: str, is_there) -> None:
+        if not self._others:
+            return
         deadline = time.monotonic() + self._timeout
         while True:
             self._beat()
@@ -123,12 +127,12 @@ class Workers:
             missing = [other for other in self._others if not is_there(other)]
             failed = next((other for other in self._others if other.state == _FAILED), None)
             if failed:
-                raise UserError(f"{self._cluster.name(failed.index)} has left: {failed.reason}")
+                raise LostWorker(f"{self._cluster.name(failed.index)} has left: {failed.reason}")
             if not missing:
                 return
             if time.monotonic() > deadline:
                 names = ", ".join(self._cluster.name(other.index) for other in missing)
-                raise UserError(
+                raise LostWorker(
                     f"{names} did not {what} within {self._timeout:g} s: start all workers with "
                     "the same command and a --run_dir that they share, or raise --worker_timeout"
                 )

@@ -1,5 +1,7 @@
 import os
 import signal
+import time
+import types
 
 import pytest
 import tensorflow as tf
@@ -8,16 +10,24 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ssl_tf.errors import Stopped
 from ssl_tf.training import callbacks
 from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.clock import StepClock
+from ssl_tf.training.record import Record
 from ssl_tf.training.run_directory import MetricsFile
 from ssl_tf.training.schedules import WarmupCosine
 from ssl_tf.training.stop_signals import SIGNALS, StopSignals
+
+
+def model(steps_per_execution=1, last_step=None):
+    return types.SimpleNamespace(steps_per_execution=steps_per_execution, last_step=last_step)
 
 
 def saver(directory, signals):
     item = tf.Module()
     item.weights = tf.Variable(1.0)
     checkpoints = Checkpoints(directory, 9, item=item)
-    return callbacks.SaveCheckpoint(0, checkpoints, 4, 10, signals), checkpoints
+    callback = callbacks.SaveCheckpoint(0, checkpoints, 4, 10, signals)
+    callback.set_model(model())
+    return callback, checkpoints
 
 
 def test_checkpoints_come_at_their_period_and_at_the_end(tmp_path):
@@ -53,11 +63,49 @@ def test_a_signal_during_the_last_step_lets_the_run_end(tmp_path):
     assert checkpoints.steps() == [10]
 
 
+def test_executions_of_several_steps_pass_every_period_once():
+    seen = []
+
+    class Seen(callbacks.StepCallback):
+        def on_step(self, step, logs):
+            seen.append((self.previous, step, self.is_first, self.passed(5)))
+
+    callback = Seen(8)
+    callback.set_model(model(steps_per_execution=4, last_step=22))
+    for batch in range(4):
+        callback.on_train_batch_end(batch, {})
+    assert seen == [
+        (8, 12, True, True), (12, 16, False, True), (16, 20, False, True), (20, 22, False, False),
+    ]  # fmt: skip
+
+
+def test_the_clock_counts_without_the_first_execution_and_over_a_resume(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def run(clock, seconds):
+        clock.set_model(model())
+        for batch, taken in enumerate(seconds):
+            clock.on_train_batch_begin(batch)
+            now[0] += taken
+            clock.on_train_batch_end(batch, {"input_seconds": taken / 4})
+        return clock
+
+    first = run(StepClock(0, 8), [100.0, 1.0, 3.0])
+    assert first.figures() == {
+        "images_per_second": 4.0, "input_wait": 0.25, "train_seconds": 4.0, "timed_steps": 2,
+    }  # fmt: skip
+    assert "25.0 % of the step time spent waiting for input: input-bound" in first.verdict()
+    second = run(StepClock(3, 8, first.figures()), [50.0, 4.0])
+    assert second.figures()["images_per_second"] == 3.0 and second.figures()["timed_steps"] == 3
+    assert second.seconds_left(6) == 16.0
+
+
 def record(directory, start_step):
-    return callbacks.Record(
+    callback = Record(
         start_step,
-        directory,
-        callbacks.StepClock(start_step, 8),
+        MetricsFile(directory / "metrics.jsonl", start_step),
+        StepClock(start_step, 8),
         last_step=20,
         images=80,
         batch_size=8,
@@ -65,6 +113,8 @@ def record(directory, start_step):
         constants={},
         learning_rate=WarmupCosine(1.0, 0, 20),
     )
+    callback.set_model(model())
+    return callback
 
 
 def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path):
