@@ -40,6 +40,9 @@ class DataSettings:
     num_images: int = setting(0, "Expected number of images; 0: whatever there is.", low=0)
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
     scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16)
+    scene_objects: str = setting(
+        "", "A prepared TFDS data set whose images stand in the scenes; empty: built-in shapes."
+    )
     holdout: int = setting(
         0, "Images kept out of training for the monitors, where there is no other split.", low=0
     )
@@ -54,6 +57,11 @@ class DataSettings:
             raise SettingsError(f"{' and '.join(given)}: give one of them")
         if not given:
             raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+        if self.scene_objects and self.dataset != "scenes":
+            raise SettingsError(
+                f"--scene_objects={self.scene_objects}: only scenes have objects; give "
+                "--dataset=scenes"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
