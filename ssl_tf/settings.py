@@ -267,6 +267,13 @@ class LinearSettings:
     base_learning_rate: float = setting(
         0.1, "Learning rate for a batch of 256, scaled linearly.", above=0
     )
+    schedule: str = setting(
+        "cosine",
+        "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
+        choices=("cosine", "step"),
+    )
+    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
+    nesterov: bool = setting(True, "Nesterov momentum, or plain.")
     weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
     random_baseline: bool = setting(True, "Probe the encoder the run started from beside it.")
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
@@ -275,6 +282,11 @@ class LinearSettings:
         if not self.checkpoint:
             raise SettingsError(
                 "--checkpoint: give the run directory whose encoder is to be probed"
+            )
+        if (self.schedule == "step") != bool(self.drop_epochs):
+            raise SettingsError(
+                f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
+                "with --schedule=step, and only with it"
             )
 
 
