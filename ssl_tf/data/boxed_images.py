@@ -10,7 +10,6 @@ import tensorflow as tf
 from ssl_tf.data.box_csv import BoxRows, format_id
 from ssl_tf.errors import UserError
 
-VERSION = "1.0.0"
 _SHARD_BYTES = 2**28
 
 
@@ -98,7 +97,7 @@ def write_dataset(
     of about 256 MiB.
 
     Args:
-      directory: NAME/VERSION, empty.
+      directory: NAME/VERSION, empty; TFDS takes both from the path.
       splits: name -> (folder of ID.jpg files, the boxes).
       class_names: by number.
       description: of the data set.

@@ -32,7 +32,9 @@ class Canvas:
         """Returns the finished uint8 image: light falling off, blur, noise, rounding."""
         random = self._random
         side = self._side // SAMPLES
-        image = self._image.reshape(side, SAMPLES, side, SAMPLES, 3).mean(axis=(1, 3))
+        # A mean over axes of two elements would take numpy twenty times as long.
+        within = [(y, x) for y in range(SAMPLES) for x in range(SAMPLES)]
+        image = sum(self._image[y::SAMPLES, x::SAMPLES] for y, x in within) / np.float32(SAMPLES**2)
         axis = np.linspace(-1, 1, side, dtype=np.float32)
         slope = axis[:, None] * self._light[0] + axis[None, :] * self._light[1]
         image *= (random.uniform(0.7, 1.2) - random.uniform(0, 0.25) * slope)[..., None]

@@ -91,9 +91,8 @@ def select(
     Returns:
       The counts of what is left, and the counts after each step.
     """
-    steps = [{"step": "images with boxes", **counts.describe()}]
     counts = _with_classes(counts, min_classes)
-    steps.append({"step": f"{min_classes} classes or more an image", **counts.describe()})
+    steps = [{"step": f"{min_classes} classes or more an image", **counts.describe()}]
     while True:
         before = len(counts.image)
         of_class = np.bincount(counts.kind)

@@ -20,6 +20,8 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import OpenImagesSettings
 from ssl_tf.training.run_directory import write_json
 
+_VERSION = "1.0.0"
+
 
 @dataclasses.dataclass(frozen=True)
 class _Split:
@@ -30,33 +32,42 @@ class _Split:
 
 def main(settings: OpenImagesSettings) -> None:
     """Chooses images and classes, writes the lists and, where there are images, the data set."""
-    from ssl_tf.data.boxed_images import VERSION
-
     target = Path(settings.output) / settings.name
-    if (target / VERSION).exists():
-        raise SettingsError(f"{target / VERSION} exists; give another --name or --output")
+    if (target / _VERSION).exists():
+        raise SettingsError(f"{target / _VERSION} exists; give another --name or --output")
     numbers: dict[str, int] = {}
-    splits, kept, stats = _choose(settings, numbers)
-    labels = sorted(label for label, number in numbers.items() if number in set(kept.tolist()))
+    train = _box_file(settings, "boxes")
+    counts = ohms.count_boxes(train.read(numbers))
+    kept, steps = _choose_train(settings, counts)
+    stats = {"paper": ohms.PAPER, "settings": flagfiles.as_dict(settings), "train": steps}
+    splits = {"train": _Split(train, settings.images, kept.images)}
+    if settings.test_boxes:
+        test = _box_file(settings, "test_boxes")
+        found = ohms.count_boxes(test.read(numbers))
+        found, stats["test"] = _choose_test(settings, found, kept.classes)
+        splits["test"] = _Split(test, settings.test_images, found.images)
+    if settings.random_control:
+        drawn = ohms.draw_images(counts, len(kept.images), settings.seed)
+        stats["random"] = [{"step": "drawn of all images with boxes", "images": len(drawn)}]
+        splits["random"] = _Split(train, settings.images, drawn)
+    label_of = {number: label for label, number in numbers.items()}
+    labels = sorted(label_of[number] for number in kept.classes.tolist())
     staging = target.with_name(f"{settings.name}.writing")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     if settings.images:
-        _write_images(settings, staging / settings.name / VERSION, splits, labels, numbers, stats)
+        _write_images(settings, staging / settings.name / _VERSION, splits, labels, numbers, stats)
     _publish(staging, target, splits, labels, stats)
 
 
-def _choose(settings: OpenImagesSettings, numbers: dict[str, int]):
-    """Returns name -> split, the numbers of the kept classes, and the stats."""
-    train = _box_file(settings, "boxes")
-    counts = ohms.count_boxes(train.read(numbers))
+def _choose_train(
+    settings: OpenImagesSettings, counts: ohms.BoxCounts
+) -> tuple[ohms.BoxCounts, list[dict]]:
+    """Returns what is left of the train images, and the counts of each step."""
     if settings.ids:
         listed = read_ids(Path(settings.ids), "--ids", settings.allow_pickle)
         kept = ohms.only_images(counts, listed)
-        steps = [
-            {"step": "images with boxes", **counts.describe()},
-            {"step": f"images of the list, which has {len(listed)}", **kept.describe()},
-        ]
+        steps = [_boxed(counts), _listed(listed, kept)]
     else:
         kept, steps = ohms.select(
             counts,
@@ -65,44 +76,46 @@ def _choose(settings: OpenImagesSettings, numbers: dict[str, int]):
             min_classes_after=settings.min_classes_after,
             to_fixed_point=settings.to_fixed_point,
         )
-    if settings.max_images and len(kept.images):
+        steps = [_boxed(counts), *steps]
+    if settings.max_images:
         drawn = ohms.draw_images(kept, settings.max_images, settings.seed)
         kept = ohms.only_images(kept, drawn)
         steps.append({"step": f"at most {settings.max_images} images", **kept.describe()})
     _tell("train", steps)
-    stats = {"paper": ohms.PAPER, "train": steps}
     if not len(kept.images):
         raise UserError(
             f"no image of --boxes={settings.boxes} is left: "
-            + ", ".join(f"{step['images']} with {step['step']}" for step in steps)
+            + ", then ".join(f"{step['step']}: {step['images']}" for step in steps)
         )
-    splits = {"train": _Split(train, settings.images, kept.images)}
-    if settings.test_boxes:
-        test = _box_file(settings, "test_boxes")
-        found = ohms.count_boxes(test.read(numbers))
-        steps = [{"step": "images with boxes", **found.describe()}]
-        if settings.test_ids:
-            listed = read_ids(Path(settings.test_ids), "--test_ids", settings.allow_pickle)
-            found = ohms.only_images(found, listed)
-            steps.append(
-                {"step": f"images of the list, which has {len(listed)}", **found.describe()}
-            )
-        found = ohms.only_classes(found, kept.classes)
-        steps.append({"step": "images of a kept class", **found.describe()})
-        _tell("test", steps)
-        stats["test"] = steps
-        if not len(found.images):
-            raise UserError(
-                f"no image of --test_boxes={settings.test_boxes} shows one of the "
-                f"{len(kept.classes)} classes"
-            )
-        splits["test"] = _Split(test, settings.test_images, found.images)
-    if settings.random_control:
-        drawn = ohms.draw_images(counts, len(kept.images), settings.seed)
-        splits["random"] = _Split(train, settings.images, drawn)
-        stats["random"] = [{"step": "drawn of all images with boxes", "images": len(drawn)}]
-    stats["settings"] = flagfiles.as_dict(settings)
-    return splits, kept.classes, stats
+    return kept, steps
+
+
+def _choose_test(
+    settings: OpenImagesSettings, counts: ohms.BoxCounts, classes: np.ndarray
+) -> tuple[ohms.BoxCounts, list[dict]]:
+    """Returns the test images that show a class of the train images, and the counts."""
+    steps = [_boxed(counts)]
+    if settings.test_ids:
+        listed = read_ids(Path(settings.test_ids), "--test_ids", settings.allow_pickle)
+        counts = ohms.only_images(counts, listed)
+        steps.append(_listed(listed, counts))
+    counts = ohms.only_classes(counts, classes)
+    steps.append({"step": "images of a kept class", **counts.describe()})
+    _tell("test", steps)
+    if not len(counts.images):
+        raise UserError(
+            f"no image of --test_boxes={settings.test_boxes} shows one of the {len(classes)} "
+            "classes of the train images"
+        )
+    return counts, steps
+
+
+def _boxed(counts: ohms.BoxCounts) -> dict:
+    return {"step": "images with boxes", **counts.describe()}
+
+
+def _listed(ids: np.ndarray, counts: ohms.BoxCounts) -> dict:
+    return {"step": f"images of the list, which has {len(ids)}", **counts.describe()}
 
 
 def _box_file(settings: OpenImagesSettings, flag: str) -> BoxFile:

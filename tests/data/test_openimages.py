@@ -331,8 +331,13 @@ def test_damaged_rows(places, capsys, line, damage):
 def test_bad_input(places, capsys):
     train = places / "train.csv"
     fails(capsys, places, "no image of", "--min_images=6")
-    fails(capsys, places, "8 with images with boxes, 5 with 2 classes or more", "--min_images=6")
+    fails(
+        capsys, places, "images with boxes: 8, then 2 classes or more an image: 5", "--min_images=6"
+    )
     fails(capsys, places, "--test_boxes=none: No such file", "--test_boxes=none")
+    write_csv(places / "test.csv", {1: {"z": 1}})
+    test = f"--test_boxes={places / 'test.csv'}"
+    fails(capsys, places, "shows one of the 2 classes of the train images", test)
     fails(capsys, places, "--ids=none.txt: No such file", "--ids=none.txt")
     fails(capsys, places, "only with them", "--test_images=x", code=2)
     fails(capsys, places, "--name=a/b: letters", "--name=a/b", code=2)
@@ -343,9 +348,7 @@ def test_bad_input(places, capsys):
     (places / "empty.txt").write_text("\n")
     fails(capsys, places, "holds no list of ids", f"--ids={places / 'empty.txt'}")
     (places / "foreign.txt").write_text(image_id(77))
-    fails(
-        capsys, places, "0 with images of the list, which has 1", f"--ids={places / 'foreign.txt'}"
-    )
+    fails(capsys, places, "images of the list, which has 1: 0", f"--ids={places / 'foreign.txt'}")
     np.save(places / "evil.npy", np.array({Marker(): 1}, dtype=object), allow_pickle=True)
     assert b"print" in (places / "evil.npy").read_bytes()
     fails(
