@@ -1,7 +1,7 @@
 """Lists of image ids: text, JSON, and the dictionaries that were released as NumPy files."""
 
 import json
-from collections.abc import Iterable
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ def read_ids(path: Path, flag: str, allow_pickle: bool = False) -> np.ndarray:
         raise UserError(f"{flag}={path}: {error.strerror}") from None
     except ValueError as error:
         raise UserError(f"{flag}={path} cannot be read: {error}") from None
-    if not isinstance(entries, Iterable) or not entries:
+    if not isinstance(entries, list | dict) or not entries:
         raise UserError(f"{flag}={path} holds no list of ids")
     numbers = []
     for place, entry in enumerate(entries, 1):
@@ -47,13 +47,17 @@ def read_ids(path: Path, flag: str, allow_pickle: bool = False) -> np.ndarray:
 
 
 def _read_array(path: Path, flag: str, allow_pickle: bool) -> list:
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        pickled = np.lib.format.read_array_header_1_0(file)[2].hasobject
-    if pickled and not allow_pickle:
+    try:
+        loaded = np.load(path, allow_pickle=allow_pickle)
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
         raise SettingsError(
             f"{flag}={path} holds pickled objects, which can run any code: convert it to JSON, or "
             "give --allow_pickle if you trust where it comes from"
-        )
-    array = np.load(path, allow_pickle=pickled)
-    return list(array.item()) if array.shape == () else list(array.ravel())
+        ) from None
+    except (EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{flag}={path} cannot be read: {error}") from None
+    if isinstance(loaded, np.ndarray):
+        loaded = loaded.item() if loaded.shape == () else loaded.ravel()
+    return list(loaded)
