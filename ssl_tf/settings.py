@@ -41,6 +41,9 @@ class DataSettings:
     num_images: int = setting(0, "Expected number of images; 0: whatever there is.", low=0)
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
     scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16)
+    scene_objects: str = setting(
+        "", "A prepared TFDS data set whose images stand in the scenes; empty: built-in shapes."
+    )
     holdout: int = setting(
         0, "Images kept out of training for the monitors, where there is no other split.", low=0
     )
@@ -55,6 +58,11 @@ class DataSettings:
             raise SettingsError(f"{' and '.join(given)}: give one of them")
         if not given:
             raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+        if self.scene_objects and self.dataset != "scenes":
+            raise SettingsError(
+                f"--scene_objects={self.scene_objects}: only scenes have objects; give "
+                "--dataset=scenes"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,6 +319,13 @@ class LinearSettings:
     base_learning_rate: float = setting(
         0.1, "Learning rate for a batch of 256, scaled linearly.", above=0
     )
+    schedule: str = setting(
+        "cosine",
+        "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
+        choices=("cosine", "step"),
+    )
+    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
+    nesterov: bool = setting(True, "Nesterov momentum, or plain.")
     weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
     random_baseline: bool = setting(True, "Probe the encoder the run started from beside it.")
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
@@ -319,6 +334,11 @@ class LinearSettings:
         if not self.checkpoint:
             raise SettingsError(
                 "--checkpoint: give the run directory whose encoder is to be probed"
+            )
+        if (self.schedule == "step") != bool(self.drop_epochs):
+            raise SettingsError(
+                f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
+                "with --schedule=step, and only with it"
             )
 
 
@@ -369,3 +389,55 @@ class ViewsReportSettings:
     def __post_init__(self) -> None:
         if not self.output:
             raise SettingsError("--output: give the directory for the sheets")
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenImagesSettings:
+    """`python -m ssl_tf.data.openimages`."""
+
+    boxes: str = setting("", "Box CSV of OpenImages, train.")
+    images: str = setting(
+        "", "Folder of the train images, ID.jpg; empty: only count, and list the images to get."
+    )
+    test_boxes: str = setting("", "Box CSV of validation or test; empty: no test split.")
+    test_images: str = setting("", "Folder of their images.")
+    ids: str = setting(
+        "", "List of train images (text, JSON, .npy) to take in place of the filters."
+    )
+    test_ids: str = setting("", "List of test images; empty: all that show a kept class.")
+    allow_pickle: bool = setting(
+        False, "Unpickle .npy lists, which runs any code that stands in them."
+    )
+    output: str = setting("", "Where prepared data sets lie; the later --data_dir.")
+    name: str = setting("ohms", "Name of the data set; the later --dataset.")
+    sources: tuple[str, ...] = setting((), "Values of the column Source to keep; empty: all.")
+    drop_group_of: bool = setting(False, "Leave out boxes around groups.")
+    drop_depiction: bool = setting(False, "Leave out boxes around depictions.")
+    min_classes: int = setting(2, "Distinct classes an image needs.", low=1)
+    min_images: int = setting(900, "Images a class needs, among those images.", low=1)
+    min_classes_after: int = setting(
+        1, "Distinct classes an image needs when rare classes are gone.", low=1
+    )
+    to_fixed_point: bool = setting(False, "Repeat the last two filters until nothing changes.")
+    max_images: int = setting(0, "Train images to draw of what is left; 0: all.", low=0)
+    random_control: bool = setting(
+        False, "Also a split `random`: as many train images, drawn of all that have boxes."
+    )
+    max_missing: float = setting(
+        0.02, "Share of the images of a split whose file may be missing.", low=0, high=1
+    )
+    seed: int = setting(0, "Seed of what is drawn.", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        if not self.boxes:
+            raise SettingsError("--boxes: give the box CSV of the train images")
+        if not self.output:
+            raise SettingsError("--output: give the directory where prepared data sets lie")
+        if not self.name.isidentifier():
+            raise SettingsError(f"--name={self.name}: letters, digits and _, such as ohms")
+        if bool(self.images and self.test_boxes) != bool(self.test_images):
+            raise SettingsError(
+                "--test_images: give it with --images and --test_boxes, and only with them"
+            )
+        if self.test_ids and not self.test_boxes:
+            raise SettingsError(f"--test_ids={self.test_ids}: give --test_boxes too")

@@ -13,16 +13,17 @@ from ssl_tf.errors import SettingsError
 class Source(abc.ABC):
     """A set of examples that can be read in canonical order or in a reproducible shuffle.
 
-    A record is a dict of tensors: "id" (string), "image" (string, encoded bytes), "label" (int64)
-    and "boxes" (float32 [n, 4] of ymin, xmin, ymax, xmax in [0, 1]). What the data lacks is
-    absent. "index" (int64) is the identity of the example in this source, 0..size-1, the same in
-    every order.
+    A record is a dict of tensors: "id" (string), "image" (string, encoded bytes), "label" (int64
+    scalar, or float32 [classes] of 0 and 1 where an image shows several) and "boxes" (float32
+    [n, 4] of ymin, xmin, ymax, xmax in [0, 1]). What the data lacks is absent. "index" (int64) is
+    the identity of the example in this source, 0..size-1, the same in every order.
 
     Attributes:
       name: how messages call the source, for example "cifar10:train".
       size: number of examples.
       num_classes: number of classes, None without labels.
       class_names: names of the classes, empty where there are none.
+      multi_label: "label" tells of every class whether it is in the image.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class Source(abc.ABC):
         size: int,
         num_classes: int | None = None,
         class_names: tuple[str, ...] = (),
+        multi_label: bool = False,
     ):
         self.name = name
         self.size = size
         self.num_classes = num_classes
         self.class_names = class_names
+        self.multi_label = multi_label
 
     @abc.abstractmethod
     def sequence(self) -> tf.data.Dataset:

@@ -46,6 +46,7 @@ class RecordSource(Source):
         shuffle_mib: int,
         num_classes: int | None,
         class_names: tuple[str, ...],
+        multi_label: bool = False,
     ):
         """Args beyond those of `Source`:
 
@@ -53,7 +54,8 @@ class RecordSource(Source):
         record_bytes: mean size of a record.
         shuffle_mib: memory for the shuffle buffer, in MiB.
         """
-        super().__init__(name, sum(shard.take for shard in shards), num_classes, class_names)
+        size = sum(shard.take for shard in shards)
+        super().__init__(name, size, num_classes, class_names, multi_label)
         self._shards = shards
         takes = np.array([shard.take for shard in shards], np.int64)
         self._table = {

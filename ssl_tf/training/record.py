@@ -91,8 +91,8 @@ class Record(StepCallback):
         done = step / self._last_step
         bar = "#" * int(20 * done)
         parts = [f"[{bar:<20}] {step}/{self._last_step} epoch {epoch:.2f}"]
-        shown = ("loss", "images_per_second", "knn_top1", "embedding_std", "rankme")
-        names = {"images_per_second": "images/s", "knn_top1": "kNN"}
+        shown = ("loss", "images_per_second", "knn_top1", "knn_map", "embedding_std", "rankme")
+        names = {"images_per_second": "images/s", "knn_top1": "kNN", "knn_map": "kNN mAP"}
         parts += [f"{names.get(n, n)} {values[n]:.4g}" for n in shown if n in values]
         if 0 < step < self._last_step:
             parts.append(f"ETA {_duration(self._clock.seconds_left(self._last_step - step))}")
