@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills a run again and again and compares it, to the bit, with the run that nobody touched.
 #   scripts/soak.sh [KILLS] [DIRECTORY] [FLAGS OF ssl_tf.pretrain ...]
-# Every third kill falls into the write of a checkpoint, the others at a random moment; then the same
+# Some kills aim at the write of a checkpoint, the others fall at a random moment; then the same
 # command is started again. A run that comes to its end is compared and a new one begun, until KILLS
 # are done. Ends with 1 at the first difference.
 set -euo pipefail
@@ -17,7 +17,7 @@ RANDOM=1
 mkdir -p "$directory"
 
 pretrain() { exec python -m ssl_tf.pretrain "${flags[@]}" --run_dir="$1" 2>> "$directory/log"; }
-newest() { ls "$1/checkpoints" 2> /dev/null | grep -x 'step_[0-9]*' | tail -n 1; }
+newest() { { ls "$1/checkpoints" 2> /dev/null || true; } | { grep -x 'step_[0-9]*' || true; } | tail -n 1; }
 writing() { compgen -G "$1/checkpoints/*.writing" > /dev/null; }
 alive() { kill -0 "$1" 2> /dev/null; }
 

@@ -32,7 +32,7 @@ def newest(directory):
 def wait_until(process, reached):
     while not reached():
         assert process.poll() is None, process.stderr.read()
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 def kill_within_a_write(process, directory):
