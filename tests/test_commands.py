@@ -15,6 +15,7 @@ from ssl_tf.settings import (
     OpenImagesSettings,
     PretrainSettings,
 )
+from ssl_tf.training.run_directory import MACHINE_FIGURES
 
 TINY = (
     "--dataset=scenes --scenes=48 --scene_size=16 --image_size=16 "
@@ -83,8 +84,10 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(place, run, tmp_pat
     for step in (6, 8, 9):
         shutil.rmtree(resumed / "checkpoints" / f"step_{step:08d}")
     start(pretrain, PretrainSettings, *TINY, f"--run_dir={resumed}", f"--augment_on={place}")
-    untimed = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(run)]
-    again = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(resumed)]
+    untimed, again = (
+        [{k: v for k, v in line.items() if k not in MACHINE_FIGURES} for line in lines(directory)]
+        for directory in (run, resumed)
+    )
     assert [line["step"] for line in again] == [line["step"] for line in untimed]
     for one, two in zip(untimed, again):
         assert two == one

@@ -48,10 +48,10 @@ class Record(StepCallback):
         super().__init__(start_step)
         self.extra: dict[str, float] = {}
         self._file = file
-        events = file.path.parent / "tensorboard"
-        if start_step:
-            _purge_events(events, start_step + 1)
-        self._writer = tf.summary.create_file_writer(str(events))
+        self._writer = _event_writer(file.path.parent / "tensorboard")
+        # Written anew from what is kept, so that no curve shows a step twice after a resume.
+        for line in file.read(file.path):
+            self._show(line)
         self._clock = clock
         self._last_step = last_step
         self._images = images
@@ -80,12 +80,17 @@ class Record(StepCallback):
         values = {**values, **self.extra}
         self.extra = {}
         epoch = step * self._batch_size / self._images
-        self._file.append({"step": step, "epoch": round(epoch, 4), **values})
-        with self._writer.as_default(step=step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
+        line = {"step": step, "epoch": round(epoch, 4), **values}
+        self._file.append(line)
+        self._show(line)
         self._writer.flush()
         self._tell(step, epoch, values)
+
+    def _show(self, line: dict[str, float]) -> None:
+        with self._writer.as_default(step=line["step"]):
+            for name, value in line.items():
+                if name not in ("step", "epoch"):
+                    tf.summary.scalar(name, value)
 
     def _tell(self, step: int, epoch: float, values: dict[str, Any]) -> None:
         done = step / self._last_step
@@ -108,14 +113,11 @@ def _host_memory() -> dict[str, float]:
     return {"host_memory_mib": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)}
 
 
-def _purge_events(directory: Path, step: int) -> None:
-    """Tells TensorBoard that the run starts again at `step`: what it had from there on goes.
-
-    Only the writer of TensorFlow 1 can say so, and only while no eager execution is on.
-    """
-    start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
-    with tf.Graph().as_default(), tf.compat.v1.summary.FileWriter(str(directory)) as writer:
-        writer.add_session_log(start, step)
+def _event_writer(directory: Path) -> tf.summary.SummaryWriter:
+    """A writer into a directory from which the events of earlier starts are removed."""
+    for earlier in directory.glob("events.out.tfevents.*"):
+        earlier.unlink()
+    return tf.summary.create_file_writer(str(directory))
 
 
 def _duration(seconds: float) -> str:

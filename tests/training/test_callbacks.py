@@ -121,13 +121,10 @@ def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path):
     first = record(tmp_path, 0)
     for batch in range(9):
         first.on_train_batch_end(batch, {"loss": 1.0})
-    # Files are read in the order of their names, which hold the second of their start.
-    for file in (tmp_path / "tensorboard").iterdir():
-        file.rename(file.with_name("events.out.tfevents.1000000000.earlier.v2"))
     resumed = record(tmp_path, 4)
     for batch in range(4):
         resumed.on_train_batch_end(batch, {"loss": 2.0})
-    events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"tensors": 0})
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     shown = [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in events.Tensors("loss")]
     assert shown == [(step, 1.0 if step <= 4 else 2.0) for step in range(1, 9)]
