@@ -36,7 +36,7 @@ def main(settings: PretrainSettings) -> None:
     plan = make_plan(settings.optimization, source.size)
     directory = open_run(settings)
     with strategy.scope():
-        method = build_method(settings, plan.total_steps, strategy.num_replicas_in_sync > 1)
+        method = build_method(settings, plan, strategy.num_replicas_in_sync > 1)
         compile_method(method, settings.optimization, plan)
         checkpoints = run_checkpoints(directory, method, run.keep_checkpoints)
         start_step = checkpoints.restore_latest() or 0

@@ -21,6 +21,9 @@ STRATEGIES = (
     "ma_ssrl_simclr",
     "plain",
 )
+VIEW_KINDS = ("scene_scene", "object_object", "object_dilated")
+METHODS = ("ma_ssrl", "byol", "moco", "densecl")
+PRETEXT = ("rotation", "localization")
 RIVALS = ("torchvision", "keras_cv", "tf_models")
 
 
@@ -60,6 +63,7 @@ class DataSettings:
 class ViewSettings:
     recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=RECIPES)
     image_size: int = setting(224, "Side of a view, in pixels.", low=8)
+    crops: str = setting("scene_scene", "What views 0 and 1 are cut from.", choices=VIEW_KINDS)
     crop: str = setting("", "Crop law; empty: the recipe's own.", choices=("", *CROPS))
     crop_ratio: tuple[float, ...] = setting(
         (0.5, 1.0), "Uniform crop: smallest and largest ratio of the sides.", above=0, high=1
@@ -149,21 +153,57 @@ class ViewSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
-    method: str = setting("ma_ssrl", "What is learned.", choices=("ma_ssrl", "byol"))
+    method: str = setting("ma_ssrl", "What is learned.", choices=METHODS)
     depth: int = setting(50, "ResNet depth: 18, 34, 50, 101, 152 or 200.")
     width: float = setting(1.0, "Multiplier of all channels, also below 1.", above=0)
     stem: str = setting(
         "imagenet", "7x7 stride 2 and pool, or 3x3 stride 1.", choices=("imagenet", "small")
     )
-    projector_hidden: int = setting(4096, "Hidden units of projector and predictor.", low=1)
-    projection: int = setting(256, "Outputs of projector and predictor.", low=2)
-    tau: float = setting(
-        0.99, "EMA decay of the target at the first step; ends at 1.", low=0, high=1
+    batch_norm: str = setting(
+        "synchronized",
+        "Batch statistics: synchronized, over all replicas; shuffled, of each replica, with the "
+        "keys' images shuffled over replicas (moco, densecl; on one replica the same).",
+        choices=("synchronized", "shuffled"),
     )
+    projector_hidden: int = setting(
+        4096, "Hidden units of projector and predictor; MoCo's and DenseCL's is 2048.", low=1
+    )
+    projection: int = setting(
+        256, "Outputs of projector and predictor; MoCo's and DenseCL's are 128.", low=2
+    )
+    projection_heads: str = setting(
+        "shared",
+        "One projector for all views, or one for object views and one for their surroundings.",
+        choices=("shared", "per_view"),
+    )
+    tau: float = setting(
+        0.99,
+        "EMA decay of the target: of byol and ma_ssrl at the first step, rising to 1; of moco and "
+        "densecl at every step, theirs is 0.999.",
+        low=0,
+        high=1,
+    )
+    queue: int = setting(65536, "Keys in the queue of moco and densecl.", low=1)
+    temperature: float = setting(0.2, "Softmax temperature of moco and densecl.", above=0)
+    symmetric: bool = setting(False, "moco and densecl: each view is a query, and each a key.")
+    dense_weight: float = setting(0.5, "Share of densecl's dense loss, lambda.", low=0, high=1)
+    dense_grid: int = setting(
+        0, "Cells a side that densecl averages the last map to; 0: the map as it is.", low=0
+    )
+    pretext: tuple[str, ...] = setting(
+        (), "Tasks learned beside the method, which need object crops.", choices=PRETEXT
+    )
+    rotation_weight: float = setting(1.0, "Weight of the rotation loss.", low=0)
+    localization_weight: float = setting(1.0, "Weight of the localization loss.", low=0)
+    localization_grid: int = setting(7, "Cells a side of the localization task, p.", low=1)
 
     def __post_init__(self) -> None:
         if self.depth not in (18, 34, 50, 101, 152, 200):
             raise SettingsError(f"--depth={self.depth}: choose 18, 34, 50, 101, 152 or 200")
+        if self.batch_norm == "shuffled" and self.method not in ("moco", "densecl"):
+            raise SettingsError(
+                f"--batch_norm=shuffled: hides the keys of a queue; --method={self.method} has none"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +219,9 @@ class OptimizationSettings:
     epochs: float = setting(300.0, "Passes over the images.", above=0)
     warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0)
     weight_decay: float = setting(1.5e-6, "Weight decay; biases and normalization excluded.", low=0)
+    decay_rank_one: bool = setting(
+        False, "Weight decay of biases and normalization too, as MoCo has it; not with lars."
+    )
     momentum: float = setting(0.9, "Momentum.", low=0, high=1)
     trust_coefficient: float = setting(1e-3, "LARS trust coefficient.", above=0)
 
@@ -191,6 +234,10 @@ class OptimizationSettings:
             raise SettingsError(
                 f"--base_learning_rate={self.base_learning_rate}: a LARS or SGD rate destroys an "
                 "AdamW run; give at most 0.01 with --optimizer=adamw"
+            )
+        if self.decay_rank_one and self.optimizer == "lars":
+            raise SettingsError(
+                "--decay_rank_one: lars excludes biases and normalization; give --optimizer=sgd"
             )
 
 
@@ -235,6 +282,22 @@ class PretrainSettings:
     def __post_init__(self) -> None:
         if not self.views.pairs:
             raise SettingsError("--view_strategies: views are compared in pairs, give two or more")
+        model = self.model
+        if model.method in ("moco", "densecl") and self.views.pairs != ((0, 1),):
+            raise SettingsError(
+                f"--method={model.method}: compares two views; give two --view_strategies"
+            )
+        if self.views.crops == "scene_scene":
+            for name in model.pretext:
+                raise SettingsError(
+                    f"--pretext={name}: needs an object and its surroundings; give "
+                    "--crops=object_dilated"
+                )
+            if model.projection_heads == "per_view":
+                raise SettingsError(
+                    "--projection_heads=per_view: the views are of one kind; give "
+                    "--crops=object_dilated or --projection_heads=shared"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

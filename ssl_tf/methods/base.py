@@ -17,14 +17,16 @@ class Method(tf.keras.Model):
     """Base of all methods.
 
     Subclasses set `encoder` (images to features, the network that is kept), `needs` (what they
-    take from the view recipe beside "views") and `chance_loss` (the loss of independent random
-    embeddings; None where there is none), and implement `forward`, `learned_variables`, `networks`
+    take from the view recipe beside "views"), `encoder_passes` (forward passes of the encoder that
+    a step keeps for the gradients) and `chance_loss` (the loss of independent random embeddings;
+    None where there is none), and implement `forward`, `learned_variables`, `networks`
     and, where something follows a step, `after_step`, and where something beside networks is to be
     kept in checkpoints, `state`.
     """
 
     chance_loss: float | None = None
     encoder: tf.keras.Model
+    encoder_passes: int
     needs: tuple[str, ...] = ()
 
     def __init__(self, name: str):

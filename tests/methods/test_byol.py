@@ -24,7 +24,7 @@ def make(*flags, strategy=None, synchronized=True):
     )  # fmt: skip
     plan = make_plan(settings.optimization, 64)
     with (strategy or tf.distribute.get_strategy()).scope():
-        method = build_method(settings, plan.total_steps, synchronized)
+        method = build_method(settings, plan, synchronized)
         compile_method(method, settings.optimization, plan)
     return method
 
@@ -53,8 +53,9 @@ def loss_of(method, batch, training):
 def slow_outputs(method, images):
     """Prediction and target of one view, network by network."""
     x = normalize_images(images)
-    online = method.projector(method.encoder(x, training=True), training=True)
-    target = method.target_projector(method.target_encoder(x, training=True), training=True)
+    parts = method.networks
+    online = parts["projector"](method.encoder(x, training=True), training=True)
+    target = parts["target_projector"](parts["target_encoder"](x, training=True), training=True)
     return method.predictor(online, training=True).numpy(), target.numpy()
 
 
@@ -95,18 +96,17 @@ def test_views_outside_the_pairs_cost_nothing():
 def test_one_step_moves_online_by_the_optimizer_and_target_by_the_ema():
     method = make("--tau=0.9")
     batch = {"views": views()}
-    old_online, old_target = values(method.learned_variables), values(method.target_encoder.weights)
-    trainable = values(method.target_encoder.trainable_variables)
-    for old, new in zip(
-        method.encoder.trainable_variables, method.target_encoder.trainable_variables
-    ):
+    target_encoder = method.target["encoder"]
+    old_online, old_target = values(method.learned_variables), values(target_encoder.weights)
+    trainable = values(target_encoder.trainable_variables)
+    for old, new in zip(method.encoder.trainable_variables, target_encoder.trainable_variables):
         np.testing.assert_array_equal(old, new)  # the target starts as a copy
     logs = tf.function(method.train_step)(batch)
     # Schedules take the step just made: warm-up 0, so the full rate at step 0, and tau as given.
     assert float(logs["tau"]) == pytest.approx(0.9)
     assert any((a != b.numpy()).any() for a, b in zip(old_online, method.learned_variables))
     for before, online, target in zip(
-        trainable, method.encoder.trainable_variables, method.target_encoder.trainable_variables
+        trainable, method.encoder.trainable_variables, target_encoder.trainable_variables
     ):
         np.testing.assert_allclose(
             target,
@@ -117,9 +117,7 @@ def test_one_step_moves_online_by_the_optimizer_and_target_by_the_ema():
     # The statistics of the target are its own, from its batches, not averages of the online ones.
     moved = [
         not np.array_equal(a, b)
-        for a, b, v in zip(
-            old_target, values(method.target_encoder.weights), method.target_encoder.weights
-        )
+        for a, b, v in zip(old_target, values(target_encoder.weights), target_encoder.weights)
         if "moving_mean" in v.name
     ]
     assert moved and all(moved)
@@ -136,12 +134,12 @@ def test_target_decay_follows_the_schedule_over_steps():
 
 def test_the_optimizer_never_sees_the_target():
     method = make()
-    target = {id(v) for v in method.target_encoder.variables + method.target_projector.variables}
+    target = {id(v) for network in method.target.values() for v in network.variables}
     assert not target & {id(v) for v in method.learned_variables}
-    assert all(v.trainable for v in method.target_encoder.trainable_variables)
+    assert all(v.trainable for v in method.target["encoder"].trainable_variables)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(loss_of(method, views(), training=True))
-    variables = method.target_encoder.trainable_variables
+    variables = method.target["encoder"].trainable_variables
     assert all(g is None for g in tape.gradient(loss, variables))
 
 
