@@ -1,41 +1,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_methods import BATCH, make, object_batch, replica_run, values, views
 
-from ssl_tf import flagfiles
 from ssl_tf.methods.base import move_towards
-from ssl_tf.methods.registry import build_method, compile_method
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings import PretrainSettings
-from ssl_tf.training.plan import make_plan
 from ssl_tf.training.schedules import ema_decay
-
-BATCH, SIZE = 8, 16
-
-
-def make(*flags, strategy=None, synchronized=True):
-    settings = flagfiles.parse(
-        [
-            "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--batch_size=8",
-            "--epochs=10", "--warmup_epochs=0", "--projector_hidden=16", "--projection=8",
-            f"--image_size={SIZE}", "--optimizer=sgd", *flags,
-        ],
-        PretrainSettings,
-    )  # fmt: skip
-    plan = make_plan(settings.optimization, 64)
-    with (strategy or tf.distribute.get_strategy()).scope():
-        method = build_method(settings, plan, synchronized)
-        compile_method(method, settings.optimization, plan)
-    return method
-
-
-def views(count=2, seed=0):
-    random = np.random.default_rng(seed)
-    return tuple(random.integers(0, 256, [BATCH, SIZE, SIZE, 3], np.uint8) for _ in range(count))
-
-
-def values(variables):
-    return [v.numpy() for v in variables]
 
 
 def cosine(a, b):
@@ -162,27 +132,18 @@ def test_embedding_for_the_monitors_updates_nothing():
         np.testing.assert_array_equal(a, b)
 
 
-def replica_run(replicas, steps=3):
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
-    method = make("--tau=0.9", "--base_learning_rate=0.5", strategy=strategy)
-    data = tf.data.Dataset.from_generator(
-        lambda: ({"views": views(seed=i)} for i in range(steps)),
-        output_signature={"views": (tf.TensorSpec([BATCH, SIZE, SIZE, 3], tf.uint8),) * 2},
-    )
-    losses = []
-
-    class Keep(tf.keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            losses.append(logs["loss"])
-
-    method.fit(data, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[Keep()])
-    return losses, values(method.variables)
-
-
 def test_two_replicas_learn_what_one_learns():
-    one, two = replica_run(1), replica_run(2)
-    np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
-    for a, b in zip(one[1], two[1]):
+    runs = [
+        replica_run(
+            count,
+            "--tau=0.9",
+            "--base_learning_rate=0.5",
+            make_batch=lambda step: {"views": views(seed=step)},
+        )
+        for count in (1, 2)
+    ]
+    np.testing.assert_allclose(runs[0][0], runs[1][0], rtol=1e-5)
+    for a, b in zip(*(values(method.variables) for _, method in runs)):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
@@ -194,3 +155,24 @@ def test_move_towards_under_a_strategy():
         strategy.run(lambda: move_towards([target], [online], tf.constant(0.5)))
     # the gap shrinks by tau a step: tau^n
     np.testing.assert_allclose(target.numpy(), [3 - 2 * 0.125, 6 - 4 * 0.125])
+
+
+def test_a_projector_for_each_kind_of_view_and_one_predictor():
+    method = make("--crops=object_dilated", "--projection_heads=per_view", "--tau=0.9")
+    parts, batch = method.networks, object_batch()
+    assert [name for name in parts if "predictor" in name] == ["predictor"]
+    predictions, targets = [], []
+    for view, name in zip(batch["views"], ("projector", "scene_projector")):
+        x = normalize_images(view)
+        online = parts[name](parts["encoder"](x, training=True), training=True)
+        predictions.append(parts["predictor"](online, training=True).numpy())
+        target = parts["target_encoder"](x, training=True)
+        targets.append(parts[f"target_{name}"](target, training=True).numpy())
+    one, two = cosine(predictions[0], targets[1]), cosine(predictions[1], targets[0])
+    losses, _ = method.forward(batch, training=True)
+    np.testing.assert_allclose(losses["similarity_loss"], -(one + two) / 2, rtol=2e-4, atol=2e-5)
+    scene = parts["target_scene_projector"].trainable_variables
+    before, online = values(scene), parts["scene_projector"].trainable_variables
+    method.train_step(batch)
+    for old, new, source in zip(before, scene, online):
+        np.testing.assert_allclose(new, 0.9 * old + 0.1 * source.numpy(), rtol=1e-5, atol=1e-6)
