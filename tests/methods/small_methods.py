@@ -59,12 +59,8 @@ def replica_run(replicas, *flags, make_batch, steps=3):
     """Trains on this many logical CPUs: the losses of the steps, and the method."""
     strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
     method = make(*flags, strategy=strategy)
-    first = tf.nest.map_structure(tf.convert_to_tensor, make_batch(0))
-    data = tf.data.Dataset.from_generator(
-        lambda: (make_batch(i) for i in range(steps)),
-        output_signature=tf.nest.map_structure(
-            lambda value: tf.TensorSpec(value.shape, value.dtype), first
-        ),
+    batches = tf.data.Dataset.from_tensor_slices(
+        tf.nest.map_structure(lambda *each: np.stack(each), *(make_batch(i) for i in range(steps)))
     )
     losses = []
 
@@ -72,5 +68,5 @@ def replica_run(replicas, *flags, make_batch, steps=3):
         def on_train_batch_end(self, batch, logs=None):
             losses.append(logs["loss"])
 
-    method.fit(data, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[Keep()])
+    method.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[Keep()])
     return losses, method
