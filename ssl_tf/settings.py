@@ -61,11 +61,15 @@ class DataSettings:
     )
 
     def __post_init__(self) -> None:
-        given = [f"--{n}" for n in ("dataset", "image_folder", "tfrecord") if getattr(self, n)]
-        if len(given) > 1:
-            raise SettingsError(f"{' and '.join(given)}: give one of them")
-        if not given:
+        if len(self.named) > 1:
+            raise SettingsError(f"{' and '.join(self.named)}: give one of them")
+        if not self.named:
             raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+
+    @property
+    def named(self) -> list[str]:
+        """The flags that name images."""
+        return [f"--{n}" for n in ("dataset", "image_folder", "tfrecord") if getattr(self, n)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -386,3 +390,51 @@ class ViewsReportSettings:
     def __post_init__(self) -> None:
         if not self.output:
             raise SettingsError("--output: give the directory for the sheets")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportProposalsSettings:
+    """`python -m ssl_tf.proposals import`."""
+
+    input: str = setting(
+        "", "File of boxes: .json (COCO-style, too), .csv (OpenImages', too), .npy."
+    )
+    output: str = setting("", "New directory for the store.")
+    id_template: str = setting(
+        "",
+        "Ids as the images' source has them, such as {id}.jpg; of {id}, {stem} and {file_name}.",
+    )
+    max_boxes: int = setting(10, "Boxes kept of an image, the best by score.", low=1)
+    bad_boxes: str = setting(
+        "error",
+        "Boxes outside of the image, without area, with swapped corners or no number.",
+        choices=("error", "drop"),
+    )
+    image_folder: str = setting("", "Images whose sizes turn pixels into fractions (.npy of COCO).")
+    allow_pickle: bool = setting(False, "Load a .npy file, which may run any program; trust it.")
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output"):
+            if not getattr(self, name):
+                raise SettingsError(f"--{name}: give the file of boxes and the store to make")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptionalDataSettings(DataSettings):
+    """Images, or none."""
+
+    def __post_init__(self) -> None:
+        if self.named:
+            super().__post_init__()
+
+
+@dataclasses.dataclass(frozen=True)
+class StoreSettings:
+    """`python -m ssl_tf.proposals inspect` and `verify`."""
+
+    data: OptionalDataSettings
+    records: int = setting(5, "Records to print.", low=0)
+
+    def __post_init__(self) -> None:
+        if not self.data.proposals or self.data.proposals == GROUND_TRUTH:
+            raise SettingsError("--proposals: give the directory of the store")

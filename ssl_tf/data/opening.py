@@ -3,7 +3,7 @@
 import sys
 
 from ssl_tf.data.proposal_join import WithProposals
-from ssl_tf.data.proposals import ProposalStore
+from ssl_tf.data.proposal_store import ProposalStore
 from ssl_tf.data.sources import Source, open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import GROUND_TRUTH, DataSettings

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.base import Source
-from ssl_tf.data.proposals import ProposalStore
+from ssl_tf.data.proposal_store import ProposalStore
 from ssl_tf.errors import UserError
 
 # Two of two million ids share a fingerprint once in five million stores; it is looked for.
