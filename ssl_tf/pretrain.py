@@ -22,6 +22,7 @@ def main(settings: PretrainSettings) -> None:
     from ssl_tf.training.strategy import make_strategy
     from ssl_tf.training.trainer import fit
     from ssl_tf.views.recipe import Recipe
+    from ssl_tf.views.regions import smallest_areas
 
     run, batch_size = settings.run, settings.optimization.batch_size
     if run.dry_run:
@@ -31,7 +32,7 @@ def main(settings: PretrainSettings) -> None:
         return
     strategy = make_strategy(run.logical_cpus, batch_size)
     tf.keras.utils.set_random_seed(run.seed)
-    source, held_out = open_training_source(settings.data)
+    source, held_out = open_training_source(settings.data, settings.views.object_crops)
     held_out = held_out or open_held_out(settings.data, settings.monitor.monitor_split)
     plan = make_plan(settings.optimization, source.size)
     directory = open_run(settings)
@@ -48,7 +49,11 @@ def main(settings: PretrainSettings) -> None:
         f"{strategy.num_replicas_in_sync} replica(s), from step {start_step}, in {directory}",
         file=sys.stderr,
     )
-    recipe = Recipe(settings.views)
+    recipe = Recipe(
+        settings.views,
+        smallest_areas(settings.views, source),
+        with_original="original" in method.needs,
+    )
     unreadable = UnreadableImages(settings.data.max_bad_images)
     batches = method_batches(
         method,

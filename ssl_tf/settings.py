@@ -8,8 +8,10 @@ import dataclasses
 from ssl_tf.errors import SettingsError
 from ssl_tf.flagfiles import setting
 
-RECIPES = ("ma_ssrl", "byol", "simclr")
-CROPS = ("uniform", "inception", "byol", "full")
+RECIPES = ("ma_ssrl", "byol", "simclr", "moco")
+CROPS = ("uniform", "inception", "byol", "random_resized", "full")
+REGIONS = ("scene_scene", "object_object", "object_dilated")
+GROUND_TRUTH = "ground_truth"
 STRATEGIES = (
     "integrated",
     "autoaugment",
@@ -19,9 +21,9 @@ STRATEGIES = (
     "byol_t_prime",
     "simclr",
     "ma_ssrl_simclr",
+    "moco",
     "plain",
 )
-VIEW_KINDS = ("scene_scene", "object_object", "object_dilated")
 METHODS = ("ma_ssrl", "byol", "moco", "densecl")
 PRETEXT = ("rotation", "localization")
 RIVALS = ("torchvision", "keras_cv", "tf_models")
@@ -46,30 +48,71 @@ class DataSettings:
     holdout: int = setting(
         0, "Images kept out of training for the monitors, where there is no other split.", low=0
     )
+    proposals: str = setting(
+        "", "A proposal store, for object crops; ground_truth: the boxes of the records themselves."
+    )
+    unmatched_proposals: str = setting(
+        "error",
+        "Proposals of images that are not in the source: error, or ignore where more were made.",
+        choices=("error", "ignore"),
+        free=True,
+    )
     shuffle_mib: int = setting(1024, "Memory for shuffling encoded records, in MiB.", low=1)
     max_bad_images: int = setting(
         10, "Unreadable images to skip and report before the run stops.", low=0, free=True
     )
 
     def __post_init__(self) -> None:
-        given = [f"--{n}" for n in ("dataset", "image_folder", "tfrecord") if getattr(self, n)]
-        if len(given) > 1:
-            raise SettingsError(f"{' and '.join(given)}: give one of them")
-        if not given:
+        if len(self.named) > 1:
+            raise SettingsError(f"{' and '.join(self.named)}: give one of them")
+        if not self.named:
             raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+
+    @property
+    def named(self) -> list[str]:
+        """The flags that name images."""
+        return [f"--{n}" for n in ("dataset", "image_folder", "tfrecord") if getattr(self, n)]
 
 
 @dataclasses.dataclass(frozen=True)
 class ViewSettings:
     recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=RECIPES)
     image_size: int = setting(224, "Side of a view, in pixels.", low=8)
-    crops: str = setting("scene_scene", "What views 0 and 1 are cut from.", choices=VIEW_KINDS)
-    crop: str = setting("", "Crop law; empty: the recipe's own.", choices=("", *CROPS))
+    crop: str = setting(
+        "",
+        "Crop law inside the region; empty: the recipe's own, random_resized inside objects.",
+        choices=("", *CROPS),
+    )
+    crops: str = setting(
+        "scene_scene",
+        "Regions that the views are cropped in, in turn: the image, an object, the object dilated.",
+        choices=REGIONS,
+    )
+    dilation: float = setting(
+        0.1, "How much a dilated box is longer, as a fraction of the image.", low=0, high=1
+    )
+    min_crop: int = setting(
+        0,
+        "Smallest side of an object's region in source pixels; 0: that of a view, at most half of "
+        "the image's.",
+        low=0,
+    )
+    smallest_area: float = setting(
+        0.0,
+        "Random resized crop inside objects: smallest area as a fraction of the box; 0: 0.2 / the "
+        "mean area of the boxes.",
+        low=0,
+        high=1,
+    )
     crop_ratio: tuple[float, ...] = setting(
         (0.5, 1.0), "Uniform crop: smallest and largest ratio of the sides.", above=0, high=1
     )
     crop_area: tuple[float, ...] = setting(
-        (0.08, 1.0), "Inception and BYOL crop: smallest and largest area.", above=0, high=1
+        (),
+        "Inception, BYOL and random resized crop of scenes: smallest and largest area; empty: "
+        "0.08,1, random resized 0.2,1.",
+        above=0,
+        high=1,
     )
     flip: float = setting(0.5, "Probability of a horizontal flip.", low=0, high=1)
     view_strategies: tuple[str, ...] = setting(
@@ -103,6 +146,8 @@ class ViewSettings:
     def __post_init__(self) -> None:
         for name in ("crop_ratio", "crop_area"):
             pair = getattr(self, name)
+            if name == "crop_area" and not pair:
+                continue
             if len(pair) != 2 or pair[0] > pair[1]:
                 raise SettingsError(f"--{name}={pair}: give two numbers, the smaller one first")
         if self.level_scale not in (10, 30):
@@ -114,6 +159,11 @@ class ViewSettings:
                 f"--distinct_crops={self.distinct_crops}: more crops than the "
                 f"{len(self.strategies)} views"
             )
+        if self.crops == "object_dilated" and self.distinct_crops % 2:
+            raise SettingsError(
+                f"--distinct_crops={self.distinct_crops}: --crops=object_dilated takes crops in "
+                "pairs, give an even number"
+            )
         _ = self.pairs  # a list that does not parse must fail here, not at the first step
 
     @property
@@ -123,14 +173,30 @@ class ViewSettings:
             "ma_ssrl": ("integrated", "integrated"),
             "byol": ("byol_t", "byol_t_prime"),
             "simclr": ("simclr", "simclr"),
+            "moco": ("moco", "moco"),
         }
         return self.view_strategies or own[self.recipe]
 
     @property
     def crop_law(self) -> str:
-        return (
-            self.crop or {"ma_ssrl": "uniform", "byol": "byol", "simclr": "inception"}[self.recipe]
-        )
+        if self.crop:
+            return self.crop
+        own = {
+            "ma_ssrl": "uniform",
+            "byol": "byol",
+            "simclr": "inception",
+            "moco": "random_resized",
+        }
+        return "random_resized" if self.object_crops else own[self.recipe]
+
+    @property
+    def area(self) -> tuple[float, float]:
+        """Smallest and largest area of a crop in a scene."""
+        return self.crop_area or ((0.2, 1.0) if self.crop_law == "random_resized" else (0.08, 1.0))
+
+    @property
+    def object_crops(self) -> bool:
+        return self.crops != "scene_scene"
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
@@ -282,22 +348,27 @@ class PretrainSettings:
     def __post_init__(self) -> None:
         if not self.views.pairs:
             raise SettingsError("--view_strategies: views are compared in pairs, give two or more")
+        if self.views.object_crops and not self.data.proposals:
+            raise SettingsError(
+                f"--crops={self.views.crops}: give the boxes with --proposals=STORE, or "
+                f"--proposals={GROUND_TRUTH} where the data has its own"
+            )
         model = self.model
         if model.method in ("moco", "densecl") and self.views.pairs != ((0, 1),):
             raise SettingsError(
                 f"--method={model.method}: compares two views; give two --view_strategies"
             )
-        if self.views.crops == "scene_scene":
-            for name in model.pretext:
+        for name in model.pretext:
+            if not self.views.object_crops:
                 raise SettingsError(
                     f"--pretext={name}: needs an object and its surroundings; give "
                     "--crops=object_dilated"
                 )
-            if model.projection_heads == "per_view":
-                raise SettingsError(
-                    "--projection_heads=per_view: the views are of one kind; give "
-                    "--crops=object_dilated or --projection_heads=shared"
-                )
+        if model.projection_heads == "per_view" and self.views.crops != "object_dilated":
+            raise SettingsError(
+                f"--projection_heads=per_view: the views of --crops={self.views.crops} are of one "
+                "kind; give --crops=object_dilated or --projection_heads=shared"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -380,3 +451,51 @@ class ViewsReportSettings:
     def __post_init__(self) -> None:
         if not self.output:
             raise SettingsError("--output: give the directory for the sheets")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportProposalsSettings:
+    """`python -m ssl_tf.proposals import`."""
+
+    input: str = setting(
+        "", "File of boxes: .json (COCO-style, too), .csv (OpenImages', too), .npy."
+    )
+    output: str = setting("", "New directory for the store.")
+    id_template: str = setting(
+        "",
+        "Ids as the images' source has them, such as {id}.jpg; of {id}, {stem} and {file_name}.",
+    )
+    max_boxes: int = setting(10, "Boxes kept of an image, the best by score.", low=1)
+    bad_boxes: str = setting(
+        "error",
+        "Boxes outside of the image, without area, with swapped corners or no number.",
+        choices=("error", "drop"),
+    )
+    image_folder: str = setting("", "Images whose sizes turn pixels into fractions (.npy of COCO).")
+    allow_pickle: bool = setting(False, "Load a .npy file, which may run any program; trust it.")
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output"):
+            if not getattr(self, name):
+                raise SettingsError(f"--{name}: give the file of boxes and the store to make")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptionalDataSettings(DataSettings):
+    """Images, or none."""
+
+    def __post_init__(self) -> None:
+        if self.named:
+            super().__post_init__()
+
+
+@dataclasses.dataclass(frozen=True)
+class StoreSettings:
+    """`python -m ssl_tf.proposals inspect` and `verify`."""
+
+    data: OptionalDataSettings
+    records: int = setting(5, "Records to print.", low=0)
+
+    def __post_init__(self) -> None:
+        if not self.data.proposals or self.data.proposals == GROUND_TRUTH:
+            raise SettingsError("--proposals: give the directory of the store")

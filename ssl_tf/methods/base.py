@@ -91,6 +91,9 @@ class Method(tf.keras.Model):
         batch = dict(batch)
         if "drawn" in batch:
             batch["views"] = self.augment(batch["views"], batch.pop("drawn"))
+            if "original" in self.needs:
+                *views, batch["original"] = batch["views"]
+                batch["views"] = tuple(views)
         with tf.GradientTape() as tape:
             losses, kept = self.forward(batch, training=True)
             # Each replica holds an equal share of the batch, so the mean over the global batch is

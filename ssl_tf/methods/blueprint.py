@@ -40,11 +40,6 @@ class Blueprint:
         """Length of the encoder's features."""
         return feature_dim(self.model.depth, self.model.width)
 
-    @property
-    def has_object_views(self) -> bool:
-        """Whether view 0 shows an object and view 1 its surroundings."""
-        return self.settings.views.crops != "scene_scene"
-
     def encoder(self) -> tf.keras.Model:
         return build_encoder(self.model, self.seed, self.synchronized)
 

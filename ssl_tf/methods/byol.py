@@ -47,7 +47,7 @@ class BYOL(OnlineTarget):
         predictions, targets = {}, {}
         # View by view, not concatenated: batch statistics are those of one view, as in BYOL.
         for view in self.used_views:
-            scene = view > 0
+            scene = view % 2 == 1
             projected = self.project(self.online, "projector", online[view], scene, training)
             predictions[view] = self.predictor(projected, training=training)
             images = normalize_images(batch["views"][view])

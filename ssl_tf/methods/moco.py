@@ -40,7 +40,7 @@ class MoCo(OnlineTarget):
         check_queue(model.queue, blueprint.plan.images, keys)
         super().__init__(blueprint, self.heads(blueprint), chance=math.log(model.queue + 1))
         self.encoder_passes += len(directions)
-        self.swaps = blueprint.has_object_views and not model.symmetric
+        self.swaps = blueprint.settings.views.object_crops and not model.symmetric
         if self.swaps:
             self.needs = ("swapped", *self.needs)
         self.directions = directions
@@ -124,7 +124,7 @@ class MoCo(OnlineTarget):
     ) -> tuple[Tensors, Tensors]:
         """Embeddings of the queries and, without gradient, of the keys of one direction."""
         query_images, key_images = batch["views"][query_view], batch["views"][key_view]
-        query_scene, key_scene = query_view > 0, key_view > 0
+        query_scene, key_scene = query_view == 1, key_view == 1
         if self.swaps:
             query_scene, key_scene = batch["swapped"], ~batch["swapped"]
             mask = batch["swapped"][:, None, None, None]

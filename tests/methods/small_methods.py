@@ -16,7 +16,8 @@ def small_settings(*flags):
         [
             "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--batch_size=8",
             "--epochs=10", "--warmup_epochs=0", "--projector_hidden=16", "--projection=8",
-            f"--image_size={SIZE}", "--optimizer=sgd", "--queue=16", *flags,
+            f"--image_size={SIZE}", "--optimizer=sgd", "--queue=16",
+            "--proposals=ground_truth", *flags,
         ],
         PretrainSettings,
     )  # fmt: skip
