@@ -3,13 +3,13 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import logging
 
 from ssl_tf import flagfiles
-from ssl_tf.errors import EXIT_FAILURE, EXIT_SIGNAL, Stopped, UserError
+from ssl_tf.errors import EXIT_FAILURE, EXIT_FLAGS, EXIT_SIGNAL, Stopped, UserError
 
 
 def run(
@@ -38,3 +38,25 @@ def run(
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILURE)
+
+
+def run_action(
+    actions: Mapping[str, tuple[Callable[[Any], None], type]],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """`run` for an entry point whose first argument says what to do.
+
+    Args:
+        actions: name -> (main, settings class).
+        arguments: the command line without the program's name; None: that of this process.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    action = arguments[0] if arguments else ""
+    if action not in actions:
+        print(
+            f"error: say first what to do: {', '.join(actions)}"
+            + (f", not {action!r}" if action else ""),
+            file=sys.stderr,
+        )
+        sys.exit(EXIT_FLAGS)
+    run(*actions[action], arguments[1:])

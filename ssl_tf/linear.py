@@ -15,7 +15,7 @@ def main(settings: LinearSettings) -> None:
     from ssl_tf.data.decoding import UnreadableImages
     from ssl_tf.data.opening import open_held_out, open_training_source
     from ssl_tf.evaluation.probe import digest, probe_encoder
-    from ssl_tf.methods.registry import build_encoder
+    from ssl_tf.methods.blueprint import build_encoder
     from ssl_tf.methods.restoring import load_encoder
     from ssl_tf.training.run_directory import write_json
 

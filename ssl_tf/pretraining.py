@@ -29,6 +29,7 @@ from ssl_tf.training.strategy import compiles, make_strategy
 from ssl_tf.training.trainer import fit
 from ssl_tf.training.workers import Workers
 from ssl_tf.views.recipe import Recipe
+from ssl_tf.views.regions import smallest_areas
 
 
 def run(settings: PretrainSettings) -> None:
@@ -65,13 +66,13 @@ def _train(settings: PretrainSettings, directory: Path, cluster: Cluster, worker
     replicas = strategy.num_replicas_in_sync
     on_device = views.augment_on == "device"
     tf.keras.utils.set_random_seed(run.seed)
-    source, held_out = open_training_source(settings.data)
+    source, held_out = open_training_source(settings.data, views.object_crops)
     held_out = held_out or open_held_out(settings.data, settings.monitor.monitor_split)
     plan = make_plan(optimization, source.size)
     if cluster.is_chief:
         check_run(settings)
     with strategy.scope(), arithmetic(run.precision):
-        method = build_method(settings, plan.total_steps, replicas > 1)
+        method = build_method(settings, plan, replicas > 1)
         compile_method(method, optimization, plan, run.precision)
         method.compile_step = compiles(run.xla, strategy, on_device)
         method.steps_per_execution = run.steps_per_execution
@@ -89,7 +90,7 @@ def _train(settings: PretrainSettings, directory: Path, cluster: Cluster, worker
         f"{replicas} replica(s), {origin}, in {directory}",
         file=sys.stderr,
     )
-    recipe = Recipe(views)
+    recipe = Recipe(views, smallest_areas(views, source), with_original="original" in method.needs)
     unreadable = UnreadableImages(settings.data.max_bad_images)
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:

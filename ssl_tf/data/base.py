@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data import order
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
 
 
 class Source(abc.ABC):
@@ -56,6 +56,21 @@ class Source(abc.ABC):
         start and stop then begin batches.
         """
 
+    def ids(self) -> tf.data.Dataset:
+        """Returns the id of every example once, string scalars in any order."""
+        return self.sequence().map(lambda record: record["id"])
+
+    def boxes(self) -> tf.data.Dataset:
+        """Returns all boxes that the records carry, in pieces of float32 [n, 4].
+
+        Raises:
+          UserError: they carry none.
+        """
+        records = self.sequence()
+        if "boxes" not in records.element_spec:
+            raise UserError(f"{self.name} has no boxes of its own: give --proposals=STORE")
+        return records.map(lambda record: record["boxes"], num_parallel_calls=tf.data.AUTOTUNE)
+
     def hold_out(self, count: int) -> tuple["Source", "Source"]:
         """Returns (rest, held): `count` evenly spaced examples apart from all others.
 
@@ -91,7 +106,8 @@ class Source(abc.ABC):
 class IndexedSource(Source):
     """A source whose examples can be read one by one, in any order.
 
-    Subclasses give `_record(row)`; a subset is a table of rows.
+    Subclasses give `_record(row)`, and `_id(row)` where a record costs more than its id; a subset
+    is a table of rows.
     """
 
     _rows: np.ndarray | None = None
@@ -99,6 +115,16 @@ class IndexedSource(Source):
     @abc.abstractmethod
     def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the record of an int64 scalar row, in graph mode."""
+
+    def _id(self, row: tf.Tensor) -> tf.Tensor:
+        """Returns the id of an int64 scalar row, in graph mode."""
+        return self._record(row)["id"]
+
+    def ids(self) -> tf.data.Dataset:
+        rows = tf.data.Dataset.range(self.size)
+        if self._rows is not None:
+            rows = tf.data.Dataset.from_tensor_slices(self._rows)
+        return rows.map(self._id)
 
     def sequence(self) -> tf.data.Dataset:
         return tf.data.Dataset.range(self.size).map(

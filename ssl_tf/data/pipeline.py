@@ -26,6 +26,7 @@ def training_batches(
     stop_step: int,
     unreadable: UnreadableImages,
     share: Share | None = None,
+    with_boxes: bool = False,
 ) -> tf.data.Dataset:
     """Returns the batches of the steps start_step..stop_step-1, a pure function of (seed, step).
 
@@ -40,6 +41,8 @@ def training_batches(
       unreadable: is told of every image that cannot be decoded; a neighbour in the batch takes its
         place. Ends the run beyond its limit, or when a whole batch is unreadable.
       share: this worker's part of every batch, where there are several workers.
+      with_boxes: call `recipe(image, seed, boxes)` with the float32 [n, 4] boxes of the record,
+        none where it has none.
 
     Returns:
       A data set of what the recipe returns and, where the source has labels, "label" int64, all
@@ -49,7 +52,8 @@ def training_batches(
     def view(record: Tensors) -> tuple[Tensors, tf.Tensor]:
         record = decoding.decode(record, unreadable)
         seeds = example_seed(seed, record["epoch"], record["index"])
-        made = recipe(record["image"], seeds)
+        boxes = (record.get("boxes", tf.zeros([0, 4])),) if with_boxes else ()
+        made = recipe(record["image"], seeds, *boxes)
         if "label" in record:
             made["label"] = record["label"]
         return made, record["readable"]

@@ -93,6 +93,17 @@ class RecordSource(Source):
             self._record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
+    def ids(self) -> tf.data.Dataset:
+        rows = tf.data.Dataset.from_tensor_slices(self._table).interleave(
+            _read,
+            cycle_length=min(len(self._shards), _FILES_AT_A_TIME),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        return self._chosen(rows).map(
+            lambda row, serialized: self._parse(serialized, row)["id"],
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
     def stream(
         self, seed: int, start: int, stop: int, share: order.Share | None = None
     ) -> tf.data.Dataset:

@@ -105,6 +105,7 @@ class RepresentationMonitor(StepCallback):
             start_step=0,
             stop_step=queries.size // batch,
             unreadable=unreadable,
+            with_boxes=recipe.takes_boxes,
         )
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:

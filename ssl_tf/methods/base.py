@@ -20,14 +20,16 @@ class Method(TimedModel):
     """Base of all methods.
 
     Subclasses set `encoder` (images to features, the network that is kept), `needs` (what they
-    take from the view recipe beside "views") and `chance_loss` (the loss of independent random
-    embeddings; None where there is none), and implement `forward`, `learned_variables`, `networks`
+    take from the view recipe beside "views"), `encoder_passes` (forward passes of the encoder that
+    a step keeps for the gradients) and `chance_loss` (the loss of independent random embeddings;
+    None where there is none), and implement `forward`, `learned_variables`, `networks`
     and, where something follows a step, `after_step`, and where something beside networks is to be
     kept in checkpoints, `state`.
     """
 
     chance_loss: float | None = None
     encoder: tf.keras.Model
+    encoder_passes: int
     needs: tuple[str, ...] = ()
 
     def __init__(self, name: str):
@@ -95,6 +97,9 @@ class Method(TimedModel):
         batch = dict(batch)
         if "drawn" in batch:
             batch["views"] = self.augment(batch["views"], batch.pop("drawn"))
+            if "original" in self.needs:
+                *views, batch["original"] = batch["views"]
+                batch["views"] = tuple(views)
         gradients, shares, kept = accumulated(self._gradients, batch, self.accumulate)
         if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
             gradients = self.optimizer.get_unscaled_gradients(gradients)

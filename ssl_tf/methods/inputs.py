@@ -40,11 +40,14 @@ def method_batches(
         seed, batch_size, start_step, stop_step, unreadable, share: as in `training_batches`.
     """
     make = recipe.crop if on_device else recipe
-    needed = ("views", *method.needs, *(("uniform",) if on_device else ()))
+    needed = ("views", *method.needs)
+    if on_device:
+        # The original is the last of the views until the device has done their pixel operations.
+        needed = (*(name for name in needed if name != "original"), "uniform")
 
-    def make_needed(image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
+    def make_needed(*example: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
         # What is not returned is neither computed nor batched.
-        made = make(image, seed)
+        made = make(*example)
         return {name: made[name] for name in needed}
 
     batches = training_batches(
@@ -56,6 +59,7 @@ def method_batches(
         stop_step=stop_step,
         unreadable=unreadable,
         share=share,
+        with_boxes=recipe.takes_boxes,
     )
     if on_device:
         method.augment = functools.partial(augment_batch, recipe)
@@ -76,6 +80,7 @@ def show_first_views(
         start_step=0,
         stop_step=1,
         unreadable=unreadable,
+        with_boxes=recipe.takes_boxes,
     )
     batch = next(batches.as_numpy_iterator())
     rows = []

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
-from ssl_tf.methods.registry import build_encoder
+from ssl_tf.methods.blueprint import build_encoder
 from ssl_tf.settings import PretrainSettings, RunSettings
 from ssl_tf.training.checkpoints import Checkpoints, is_checkpoint, item_names, read_checkpoint
 from ssl_tf.training.run_directory import read_settings

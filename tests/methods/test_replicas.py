@@ -60,7 +60,7 @@ def train(build, replicas):
 def build(name, synchronized, *flags):
     settings = settings_of(name, *flags)
     plan = make_plan(settings.optimization, 64)
-    method = build_method(settings, plan.total_steps, synchronized)
+    method = build_method(settings, plan, synchronized)
     compile_method(method, settings.optimization, plan)
     return method
 
