@@ -17,7 +17,7 @@ def run(
 ) -> None:
     """Parses the command line, calls `main(settings)` and exits.
 
-    Exit codes stand in `errors`. Flags are checked before TensorFlow is imported, so a slip in a
+    Exit codes stand in `errors.EXIT_CODES`. Flags are checked before TensorFlow is imported, so a slip in a
     flag costs no waiting.
     """
     # TensorFlow's own start-up notes would bury the one line a user has to read.

@@ -1,15 +1,15 @@
-"""What a user can mend: told in one line, without a traceback; and how a process may end.
-
-Exit codes of every command: 0 done, 1 a failure told in one line, 2 wrong flags, and 128 plus the
-number of the signal for a run that was asked to stop and has saved (130 SIGINT, 138 SIGUSR1, 143
-SIGTERM): the same command goes on from there.
-"""
+"""What a user can mend: told in one line, without a traceback; and how a process may end."""
 
 import signal
 
 EXIT_FAILURE = 1
 EXIT_FLAGS = 2
 EXIT_SIGNAL = 128
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a failure told in one line; 2 wrong flags; 128 plus the number of the "
+    "signal that stopped it (130 SIGINT, 138 SIGUSR1, 143 SIGTERM): pretrain has then finished its "
+    "step and saved, and the same command goes on from there."
+)
 
 
 class UserError(Exception):
