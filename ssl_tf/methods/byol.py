@@ -57,7 +57,7 @@ class BYOL(OnlineTarget):
             self.pair_loss(predictions[a], predictions[b], targets[a], targets[b])
             for a, b in self.pairs
         ]
-        return {"similarity_loss": tf.add_n(terms) / len(terms)}, {}
+        return {"similarity_loss": losses.summed(terms) / len(terms)}, {}
 
     def tau(self, step: tf.Tensor) -> tf.Tensor:
         return ema_decay(step, self.total_steps, self.base_tau)

@@ -103,7 +103,9 @@ class MoCo(OnlineTarget):
             queries, keys = self._both(batch, query_view, key_view, training)
             terms.append(self.contrast(queries, keys))
             kept.append(keys)
-        means = {name: tf.add_n([term[name] for term in terms]) / len(terms) for name in terms[0]}
+        means = {
+            name: losses.summed(term[name] for term in terms) / len(terms) for name in terms[0]
+        }
         return means, {name: tf.stack([keys[name] for keys in kept], 1) for name in self.queues}
 
     def tau(self, step: tf.Tensor) -> tf.Tensor:
