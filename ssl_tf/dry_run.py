@@ -23,7 +23,9 @@ def describe(settings: PretrainSettings) -> str:
     """
     optimization, views = settings.optimization, settings.views
     # First, because it may split the CPU, which must come before any operation.
-    strategy = make_strategy(settings.run.logical_cpus, optimization.batch_size)
+    strategy = make_strategy(
+        settings.run.logical_cpus, optimization.batch_size, optimization.accumulate
+    )
     replicas = strategy.num_replicas_in_sync
     try:
         source, _ = open_training_source(settings.data)

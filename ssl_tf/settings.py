@@ -24,6 +24,7 @@ STRATEGIES = (
     "moco",
     "plain",
 )
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 METHODS = ("ma_ssrl", "byol", "moco", "densecl")
 PRETEXT = ("rotation", "localization")
 RIVALS = ("torchvision", "keras_cv", "tf_models")
@@ -45,6 +46,9 @@ class DataSettings:
     num_images: int = setting(0, "Expected number of images; 0: whatever there is.", low=0)
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
     scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16)
+    scene_objects: str = setting(
+        "", "A prepared TFDS data set whose images stand in the scenes; empty: built-in shapes."
+    )
     holdout: int = setting(
         0, "Images kept out of training for the monitors, where there is no other split.", low=0
     )
@@ -67,6 +71,11 @@ class DataSettings:
             raise SettingsError(f"{' and '.join(self.named)}: give one of them")
         if not self.named:
             raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+        if self.scene_objects and self.dataset != "scenes":
+            raise SettingsError(
+                f"--scene_objects={self.scene_objects}: only scenes have objects; give "
+                "--dataset=scenes"
+            )
 
     @property
     def named(self) -> list[str]:
@@ -282,6 +291,12 @@ class OptimizationSettings:
         0.3, "Learning rate for a batch of 256, scaled linearly.", above=0
     )
     batch_size: int = setting(2048, "Global batch, over all replicas.", low=2)
+    accumulate: int = setting(
+        1,
+        "Parts in which a replica takes its share of the batch, where memory is short; the batch "
+        "statistics are then those of a part.",
+        low=1,
+    )
     epochs: float = setting(300.0, "Passes over the images.", above=0)
     warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0)
     weight_decay: float = setting(1.5e-6, "Weight decay; biases and normalization excluded.", low=0)
@@ -325,13 +340,58 @@ class MonitorSettings:
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
     run_dir: str = setting("runs/pretrain", "Everything the run writes goes here.", free=True)
+    init_from: str = setting(
+        "", "Run or checkpoint whose weights a new run starts with, at step 0; not resuming."
+    )
     seed: int = setting(0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1)
+    precision: str = setting(
+        "float32",
+        "Type of the networks' arithmetic; weights, losses and batch statistics stay float32.",
+        choices=PRECISIONS,
+    )
+    xla: str = setting(
+        "auto",
+        "Compile the training step; auto: on one GPU, where it helps and works.",
+        choices=("auto", "on", "off"),
+        free=True,
+    )
+    steps_per_execution: int = setting(
+        1, "Steps between two returns to Python; saves overhead of short steps.", low=1, free=True
+    )
+    profile_steps: str = setting(
+        "", "First and last step, `100,110`, of a TensorBoard profile of this process.", free=True
+    )
     logical_cpus: int = setting(
         0, "Split the CPU into this many replicas; 0: all GPUs, or one CPU.", low=0, free=True
+    )
+    worker_timeout: float = setting(
+        60.0,
+        "Seconds without a sign of another worker, at the start or later, that end the run.",
+        above=2,
+        free=True,
     )
     checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
     keep_checkpoints: int = setting(2, "Newest checkpoints to keep.", low=1, free=True)
     dry_run: bool = setting(False, "Print what would happen, and leave.", free=True)
+
+    def __post_init__(self) -> None:
+        _ = self.profiled_steps  # what does not parse must fail here
+
+    @property
+    def profiled_steps(self) -> tuple[int, int] | None:
+        """First and last step to profile, where any are."""
+        if not self.profile_steps:
+            return None
+        try:
+            first, last = (int(step) for step in self.profile_steps.split(","))
+        except ValueError:
+            first, last = 0, 0
+        if not 1 <= first <= last:
+            raise SettingsError(
+                f"--profile_steps={self.profile_steps}: give the first and the last step, counted "
+                "from 1, such as 100,110"
+            )
+        return first, last
 
 
 @dataclasses.dataclass(frozen=True)
@@ -393,6 +453,13 @@ class LinearSettings:
     base_learning_rate: float = setting(
         0.1, "Learning rate for a batch of 256, scaled linearly.", above=0
     )
+    schedule: str = setting(
+        "cosine",
+        "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
+        choices=("cosine", "step"),
+    )
+    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
+    nesterov: bool = setting(True, "Nesterov momentum, or plain.")
     weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
     random_baseline: bool = setting(True, "Probe the encoder the run started from beside it.")
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
@@ -401,6 +468,11 @@ class LinearSettings:
         if not self.checkpoint:
             raise SettingsError(
                 "--checkpoint: give the run directory whose encoder is to be probed"
+            )
+        if (self.schedule == "step") != bool(self.drop_epochs):
+            raise SettingsError(
+                f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
+                "with --schedule=step, and only with it"
             )
 
 
@@ -451,6 +523,58 @@ class ViewsReportSettings:
     def __post_init__(self) -> None:
         if not self.output:
             raise SettingsError("--output: give the directory for the sheets")
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenImagesSettings:
+    """`python -m ssl_tf.data.openimages`."""
+
+    boxes: str = setting("", "Box CSV of OpenImages, train.")
+    images: str = setting(
+        "", "Folder of the train images, ID.jpg; empty: only count, and list the images to get."
+    )
+    test_boxes: str = setting("", "Box CSV of validation or test; empty: no test split.")
+    test_images: str = setting("", "Folder of their images.")
+    ids: str = setting(
+        "", "List of train images (text, JSON, .npy) to take in place of the filters."
+    )
+    test_ids: str = setting("", "List of test images; empty: all that show a kept class.")
+    allow_pickle: bool = setting(
+        False, "Unpickle .npy lists, which runs any code that stands in them."
+    )
+    output: str = setting("", "Where prepared data sets lie; the later --data_dir.")
+    name: str = setting("ohms", "Name of the data set; the later --dataset.")
+    sources: tuple[str, ...] = setting((), "Values of the column Source to keep; empty: all.")
+    drop_group_of: bool = setting(False, "Leave out boxes around groups.")
+    drop_depiction: bool = setting(False, "Leave out boxes around depictions.")
+    min_classes: int = setting(2, "Distinct classes an image needs.", low=1)
+    min_images: int = setting(900, "Images a class needs, among those images.", low=1)
+    min_classes_after: int = setting(
+        1, "Distinct classes an image needs when rare classes are gone.", low=1
+    )
+    to_fixed_point: bool = setting(False, "Repeat the last two filters until nothing changes.")
+    max_images: int = setting(0, "Train images to draw of what is left; 0: all.", low=0)
+    random_control: bool = setting(
+        False, "Also a split `random`: as many train images, drawn of all that have boxes."
+    )
+    max_missing: float = setting(
+        0.02, "Share of the images of a split whose file may be missing.", low=0, high=1
+    )
+    seed: int = setting(0, "Seed of what is drawn.", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        if not self.boxes:
+            raise SettingsError("--boxes: give the box CSV of the train images")
+        if not self.output:
+            raise SettingsError("--output: give the directory where prepared data sets lie")
+        if not self.name.isidentifier():
+            raise SettingsError(f"--name={self.name}: letters, digits and _, such as ohms")
+        if bool(self.images and self.test_boxes) != bool(self.test_images):
+            raise SettingsError(
+                "--test_images: give it with --images and --test_boxes, and only with them"
+            )
+        if self.test_ids and not self.test_boxes:
+            raise SettingsError(f"--test_ids={self.test_ids}: give --test_boxes too")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """From settings to a method: a new method is its file and one line here."""
 
+import tensorflow as tf
+
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.byol import BYOL, MaSsrl
@@ -28,7 +30,9 @@ def build_method(settings: PretrainSettings, plan: Plan, synchronized: bool) -> 
     return METHODS[settings.model.method](Blueprint(settings, plan, synchronized))
 
 
-def compile_method(method: Method, optimization: OptimizationSettings, plan: Plan) -> None:
+def compile_method(
+    method: Method, optimization: OptimizationSettings, plan: Plan, precision: str = "float32"
+) -> None:
     """Gives the method its optimizer, with all slots built, so that a checkpoint finds them."""
     optimizer = build_optimizer(
         optimization.optimizer,
@@ -40,5 +44,11 @@ def compile_method(method: Method, optimization: OptimizationSettings, plan: Pla
         decay_rank_one=optimization.decay_rank_one,
         variables=method.learned_variables,
     )
+    if precision == "mixed_float16":
+        # Gradients below 6e-8 are zero in half precision: losses are scaled up, and a step whose
+        # gradients overflow is left out (and counted all the same).
+        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     optimizer.build(method.learned_variables)
+    method.accumulate = optimization.accumulate
+    method.last_step = plan.total_steps
     method.compile(optimizer=optimizer)

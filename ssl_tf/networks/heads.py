@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ssl_tf.networks.batch_normalization import batch_normalization
 from ssl_tf.networks.initialization import layer_seed
 
 
@@ -48,9 +49,7 @@ def build_mlp(
     x = inputs
     for index in range(1, layers):
         x = dense(hidden, index, use_bias=True)(x)
-        x = tf.keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, synchronized=synchronized, name=f"bn{index}"
-        )(x)
+        x = batch_normalization(f"bn{index}", synchronized, maps=False)(x)
         x = tf.keras.layers.ReLU(name=f"relu{index}")(x)
     return tf.keras.Model(inputs, dense(output, layers, use_bias=False)(x), name=name)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import BATCH, make, object_batch, replica_run, values, views
+from small_methods import BATCH, make, object_batch, values, views
 
 from ssl_tf.methods.base import move_towards
 from ssl_tf.networks.normalization import normalize_images
@@ -130,21 +130,6 @@ def test_embedding_for_the_monitors_updates_nothing():
     assert features.shape == (BATCH, 32) and embedding.shape == (BATCH, 8)
     for a, b in zip(before, values(method.variables)):
         np.testing.assert_array_equal(a, b)
-
-
-def test_two_replicas_learn_what_one_learns():
-    runs = [
-        replica_run(
-            count,
-            "--tau=0.9",
-            "--base_learning_rate=0.5",
-            make_batch=lambda step: {"views": views(seed=step)},
-        )
-        for count in (1, 2)
-    ]
-    np.testing.assert_allclose(runs[0][0], runs[1][0], rtol=1e-5)
-    for a, b in zip(*(values(method.variables) for _, method in runs)):
-        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
 def test_move_towards_under_a_strategy():
