@@ -197,7 +197,7 @@ def test_checkpoints_hold_queue_and_both_heads(tmp_path, routed):
     assert {"scene_projector", "target_scene_projector"} <= set(saved)
     queue = routed.state["queue"].numpy()
     assert not np.array_equal(fresh.state["queue"], queue)
-    assert run_checkpoints(tmp_path, fresh, keep=1).restore_latest() == 1
+    assert run_checkpoints(tmp_path, fresh, keep=1).resume() == 1
     np.testing.assert_array_equal(fresh.state["queue"], queue)
     for name, network in fresh.networks.items():
         for old, new in zip(saved[name], values(network.variables)):
