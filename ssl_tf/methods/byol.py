@@ -24,7 +24,7 @@ class BYOL(OnlineTarget):
     def __init__(self, blueprint: Blueprint):
         pairs = blueprint.settings.views.pairs
         used = sorted({view for pair in pairs for view in pair})
-        make_projector = functools.partial(blueprint.byol_mlp, blueprint.features)
+        make_projector = functools.partial(blueprint.byol_mlp, blueprint.features, "projector")
         super().__init__(
             blueprint, {"projector": make_projector}, self.pair_chance, shared_views=used
         )
