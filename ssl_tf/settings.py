@@ -24,6 +24,9 @@ STRATEGIES = (
     "moco",
     "plain",
 )
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+METHODS = ("ma_ssrl", "byol", "moco", "densecl")
+PRETEXT = ("rotation", "localization")
 RIVALS = ("torchvision", "keras_cv", "tf_models")
 
 
@@ -43,6 +46,9 @@ class DataSettings:
     num_images: int = setting(0, "Expected number of images; 0: whatever there is.", low=0)
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
     scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16)
+    scene_objects: str = setting(
+        "", "A prepared TFDS data set whose images stand in the scenes; empty: built-in shapes."
+    )
     holdout: int = setting(
         0, "Images kept out of training for the monitors, where there is no other split.", low=0
     )
@@ -65,6 +71,11 @@ class DataSettings:
             raise SettingsError(f"{' and '.join(self.named)}: give one of them")
         if not self.named:
             raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+        if self.scene_objects and self.dataset != "scenes":
+            raise SettingsError(
+                f"--scene_objects={self.scene_objects}: only scenes have objects; give "
+                "--dataset=scenes"
+            )
 
     @property
     def named(self) -> list[str]:
@@ -217,21 +228,57 @@ class ViewSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
-    method: str = setting("ma_ssrl", "What is learned.", choices=("ma_ssrl", "byol"))
+    method: str = setting("ma_ssrl", "What is learned.", choices=METHODS)
     depth: int = setting(50, "ResNet depth: 18, 34, 50, 101, 152 or 200.")
     width: float = setting(1.0, "Multiplier of all channels, also below 1.", above=0)
     stem: str = setting(
         "imagenet", "7x7 stride 2 and pool, or 3x3 stride 1.", choices=("imagenet", "small")
     )
-    projector_hidden: int = setting(4096, "Hidden units of projector and predictor.", low=1)
-    projection: int = setting(256, "Outputs of projector and predictor.", low=2)
-    tau: float = setting(
-        0.99, "EMA decay of the target at the first step; ends at 1.", low=0, high=1
+    batch_norm: str = setting(
+        "synchronized",
+        "Batch statistics: synchronized, over all replicas; shuffled, of each replica, with the "
+        "keys' images shuffled over replicas (moco, densecl; on one replica the same).",
+        choices=("synchronized", "shuffled"),
     )
+    projector_hidden: int = setting(
+        4096, "Hidden units of projector and predictor; MoCo's and DenseCL's is 2048.", low=1
+    )
+    projection: int = setting(
+        256, "Outputs of projector and predictor; MoCo's and DenseCL's are 128.", low=2
+    )
+    projection_heads: str = setting(
+        "shared",
+        "One projector for all views, or one for object views and one for their surroundings.",
+        choices=("shared", "per_view"),
+    )
+    tau: float = setting(
+        0.99,
+        "EMA decay of the target: of byol and ma_ssrl at the first step, rising to 1; of moco and "
+        "densecl at every step, theirs is 0.999.",
+        low=0,
+        high=1,
+    )
+    queue: int = setting(65536, "Keys in the queue of moco and densecl.", low=1)
+    temperature: float = setting(0.2, "Softmax temperature of moco and densecl.", above=0)
+    symmetric: bool = setting(False, "moco and densecl: each view is a query, and each a key.")
+    dense_weight: float = setting(0.5, "Share of densecl's dense loss, lambda.", low=0, high=1)
+    dense_grid: int = setting(
+        0, "Cells a side that densecl averages the last map to; 0: the map as it is.", low=0
+    )
+    pretext: tuple[str, ...] = setting(
+        (), "Tasks learned beside the method, which need object crops.", choices=PRETEXT
+    )
+    rotation_weight: float = setting(1.0, "Weight of the rotation loss.", low=0)
+    localization_weight: float = setting(1.0, "Weight of the localization loss.", low=0)
+    localization_grid: int = setting(7, "Cells a side of the localization task, p.", low=1)
 
     def __post_init__(self) -> None:
         if self.depth not in (18, 34, 50, 101, 152, 200):
             raise SettingsError(f"--depth={self.depth}: choose 18, 34, 50, 101, 152 or 200")
+        if self.batch_norm == "shuffled" and self.method not in ("moco", "densecl"):
+            raise SettingsError(
+                f"--batch_norm=shuffled: hides the keys of a queue; --method={self.method} has none"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,9 +291,18 @@ class OptimizationSettings:
         0.3, "Learning rate for a batch of 256, scaled linearly.", above=0
     )
     batch_size: int = setting(2048, "Global batch, over all replicas.", low=2)
+    accumulate: int = setting(
+        1,
+        "Parts in which a replica takes its share of the batch, where memory is short; the batch "
+        "statistics are then those of a part.",
+        low=1,
+    )
     epochs: float = setting(300.0, "Passes over the images.", above=0)
     warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0)
     weight_decay: float = setting(1.5e-6, "Weight decay; biases and normalization excluded.", low=0)
+    decay_rank_one: bool = setting(
+        False, "Weight decay of biases and normalization too, as MoCo has it; not with lars."
+    )
     momentum: float = setting(0.9, "Momentum.", low=0, high=1)
     trust_coefficient: float = setting(1e-3, "LARS trust coefficient.", above=0)
 
@@ -259,6 +315,10 @@ class OptimizationSettings:
             raise SettingsError(
                 f"--base_learning_rate={self.base_learning_rate}: a LARS or SGD rate destroys an "
                 "AdamW run; give at most 0.01 with --optimizer=adamw"
+            )
+        if self.decay_rank_one and self.optimizer == "lars":
+            raise SettingsError(
+                "--decay_rank_one: lars excludes biases and normalization; give --optimizer=sgd"
             )
 
 
@@ -280,13 +340,58 @@ class MonitorSettings:
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
     run_dir: str = setting("runs/pretrain", "Everything the run writes goes here.", free=True)
+    init_from: str = setting(
+        "", "Run or checkpoint whose weights a new run starts with, at step 0; not resuming."
+    )
     seed: int = setting(0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1)
+    precision: str = setting(
+        "float32",
+        "Type of the networks' arithmetic; weights, losses and batch statistics stay float32.",
+        choices=PRECISIONS,
+    )
+    xla: str = setting(
+        "auto",
+        "Compile the training step; auto: on one GPU, where it helps and works.",
+        choices=("auto", "on", "off"),
+        free=True,
+    )
+    steps_per_execution: int = setting(
+        1, "Steps between two returns to Python; saves overhead of short steps.", low=1, free=True
+    )
+    profile_steps: str = setting(
+        "", "First and last step, `100,110`, of a TensorBoard profile of this process.", free=True
+    )
     logical_cpus: int = setting(
         0, "Split the CPU into this many replicas; 0: all GPUs, or one CPU.", low=0, free=True
+    )
+    worker_timeout: float = setting(
+        60.0,
+        "Seconds without a sign of another worker, at the start or later, that end the run.",
+        above=2,
+        free=True,
     )
     checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
     keep_checkpoints: int = setting(2, "Newest checkpoints to keep.", low=1, free=True)
     dry_run: bool = setting(False, "Print what would happen, and leave.", free=True)
+
+    def __post_init__(self) -> None:
+        _ = self.profiled_steps  # what does not parse must fail here
+
+    @property
+    def profiled_steps(self) -> tuple[int, int] | None:
+        """First and last step to profile, where any are."""
+        if not self.profile_steps:
+            return None
+        try:
+            first, last = (int(step) for step in self.profile_steps.split(","))
+        except ValueError:
+            first, last = 0, 0
+        if not 1 <= first <= last:
+            raise SettingsError(
+                f"--profile_steps={self.profile_steps}: give the first and the last step, counted "
+                "from 1, such as 100,110"
+            )
+        return first, last
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,6 +412,22 @@ class PretrainSettings:
             raise SettingsError(
                 f"--crops={self.views.crops}: give the boxes with --proposals=STORE, or "
                 f"--proposals={GROUND_TRUTH} where the data has its own"
+            )
+        model = self.model
+        if model.method in ("moco", "densecl") and self.views.pairs != ((0, 1),):
+            raise SettingsError(
+                f"--method={model.method}: compares two views; give two --view_strategies"
+            )
+        for name in model.pretext:
+            if not self.views.object_crops:
+                raise SettingsError(
+                    f"--pretext={name}: needs an object and its surroundings; give "
+                    "--crops=object_dilated"
+                )
+        if model.projection_heads == "per_view" and self.views.crops != "object_dilated":
+            raise SettingsError(
+                f"--projection_heads=per_view: the views of --crops={self.views.crops} are of one "
+                "kind; give --crops=object_dilated or --projection_heads=shared"
             )
 
 
@@ -332,6 +453,13 @@ class LinearSettings:
     base_learning_rate: float = setting(
         0.1, "Learning rate for a batch of 256, scaled linearly.", above=0
     )
+    schedule: str = setting(
+        "cosine",
+        "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
+        choices=("cosine", "step"),
+    )
+    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
+    nesterov: bool = setting(True, "Nesterov momentum, or plain.")
     weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
     random_baseline: bool = setting(True, "Probe the encoder the run started from beside it.")
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
@@ -340,6 +468,11 @@ class LinearSettings:
         if not self.checkpoint:
             raise SettingsError(
                 "--checkpoint: give the run directory whose encoder is to be probed"
+            )
+        if (self.schedule == "step") != bool(self.drop_epochs):
+            raise SettingsError(
+                f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
+                "with --schedule=step, and only with it"
             )
 
 
@@ -390,6 +523,58 @@ class ViewsReportSettings:
     def __post_init__(self) -> None:
         if not self.output:
             raise SettingsError("--output: give the directory for the sheets")
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenImagesSettings:
+    """`python -m ssl_tf.data.openimages`."""
+
+    boxes: str = setting("", "Box CSV of OpenImages, train.")
+    images: str = setting(
+        "", "Folder of the train images, ID.jpg; empty: only count, and list the images to get."
+    )
+    test_boxes: str = setting("", "Box CSV of validation or test; empty: no test split.")
+    test_images: str = setting("", "Folder of their images.")
+    ids: str = setting(
+        "", "List of train images (text, JSON, .npy) to take in place of the filters."
+    )
+    test_ids: str = setting("", "List of test images; empty: all that show a kept class.")
+    allow_pickle: bool = setting(
+        False, "Unpickle .npy lists, which runs any code that stands in them."
+    )
+    output: str = setting("", "Where prepared data sets lie; the later --data_dir.")
+    name: str = setting("ohms", "Name of the data set; the later --dataset.")
+    sources: tuple[str, ...] = setting((), "Values of the column Source to keep; empty: all.")
+    drop_group_of: bool = setting(False, "Leave out boxes around groups.")
+    drop_depiction: bool = setting(False, "Leave out boxes around depictions.")
+    min_classes: int = setting(2, "Distinct classes an image needs.", low=1)
+    min_images: int = setting(900, "Images a class needs, among those images.", low=1)
+    min_classes_after: int = setting(
+        1, "Distinct classes an image needs when rare classes are gone.", low=1
+    )
+    to_fixed_point: bool = setting(False, "Repeat the last two filters until nothing changes.")
+    max_images: int = setting(0, "Train images to draw of what is left; 0: all.", low=0)
+    random_control: bool = setting(
+        False, "Also a split `random`: as many train images, drawn of all that have boxes."
+    )
+    max_missing: float = setting(
+        0.02, "Share of the images of a split whose file may be missing.", low=0, high=1
+    )
+    seed: int = setting(0, "Seed of what is drawn.", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        if not self.boxes:
+            raise SettingsError("--boxes: give the box CSV of the train images")
+        if not self.output:
+            raise SettingsError("--output: give the directory where prepared data sets lie")
+        if not self.name.isidentifier():
+            raise SettingsError(f"--name={self.name}: letters, digits and _, such as ohms")
+        if bool(self.images and self.test_boxes) != bool(self.test_images):
+            raise SettingsError(
+                "--test_images: give it with --images and --test_boxes, and only with them"
+            )
+        if self.test_ids and not self.test_boxes:
+            raise SettingsError(f"--test_ids={self.test_ids}: give --test_boxes too")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Every shipped flagfile parses, composes and says in its first lines how to use it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_first_lines_give_the_command_and_the_result(path):
     comments = [line for line in path.read_text().splitlines()[:6] if line.startswith("#")]
     module = "ssl_tf.linear" if path in LINEAR else "ssl_tf.pretrain"
     assert any(f"python -m {module} --flagfile=configs/{path.name}" in line for line in comments)
-    assert any("top-1" in line for line in comments)
+    assert any("top-1" in line or "mAP" in line for line in comments)
 
 
 @pytest.mark.parametrize("path", PRETRAIN, ids=name)
@@ -52,3 +53,18 @@ def test_the_paper_recipe_counts_its_steps_without_the_data(tmp_path):
     projector = 2048 * 4096 + 3 * 4096 + 4096 * 256
     predictor = 256 * 4096 + 3 * 4096 + 4096 * 256
     assert f"{23_508_032 + projector + predictor:,} learned; encoder 23,508,032" in told
+
+
+def test_mocos_queue_is_counted(tmp_path):
+    path = next(path for path in PRETRAIN if path.name == "moco_v2.flags")
+
+    def checkpoint_mib(*flags):
+        settings = flagfiles.parse(
+            [f"--flagfile={path}", f"--data_dir={tmp_path}", *flags], PretrainSettings
+        )
+        told = describe(settings)
+        assert f"{23_508_032 + 2048 * 2048 + 2048 + 2048 * 128 + 128:,} learned" in told
+        return int(re.search(r"checkpoint +(\d+) MiB", told)[1])
+
+    # 16,384 keys of 128 float32 numbers are 8 MiB.
+    assert checkpoint_mib() - checkpoint_mib("--queue=49152") == 8

@@ -13,16 +13,17 @@ from ssl_tf.errors import SettingsError, UserError
 class Source(abc.ABC):
     """A set of examples that can be read in canonical order or in a reproducible shuffle.
 
-    A record is a dict of tensors: "id" (string), "image" (string, encoded bytes), "label" (int64)
-    and "boxes" (float32 [n, 4] of ymin, xmin, ymax, xmax in [0, 1]). What the data lacks is
-    absent. "index" (int64) is the identity of the example in this source, 0..size-1, the same in
-    every order.
+    A record is a dict of tensors: "id" (string), "image" (string, encoded bytes), "label" (int64
+    scalar, or float32 [classes] of 0 and 1 where an image shows several) and "boxes" (float32
+    [n, 4] of ymin, xmin, ymax, xmax in [0, 1]). What the data lacks is absent. "index" (int64) is
+    the identity of the example in this source, 0..size-1, the same in every order.
 
     Attributes:
       name: how messages call the source, for example "cifar10:train".
       size: number of examples.
       num_classes: number of classes, None without labels.
       class_names: names of the classes, empty where there are none.
+      multi_label: "label" tells of every class whether it is in the image.
     """
 
     def __init__(
@@ -31,23 +32,28 @@ class Source(abc.ABC):
         size: int,
         num_classes: int | None = None,
         class_names: tuple[str, ...] = (),
+        multi_label: bool = False,
     ):
         self.name = name
         self.size = size
         self.num_classes = num_classes
         self.class_names = class_names
+        self.multi_label = multi_label
 
     @abc.abstractmethod
     def sequence(self) -> tf.data.Dataset:
         """Returns every example once, in canonical order: records with "index"."""
 
     @abc.abstractmethod
-    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
+    def stream(
+        self, seed: int, start: int, stop: int, share: order.Share | None = None
+    ) -> tf.data.Dataset:
         """Returns the records at the positions start..stop-1 of a shuffled run.
 
         Each epoch of `size` positions visits every example once, in an order that is a function of
         (seed, epoch) alone. Records carry "index", "counter" (position in the run) and "epoch"
-        (counter // size), all int64.
+        (counter // size), all int64. With a share there are only the records at its positions;
+        start and stop then begin batches.
         """
 
     def ids(self) -> tf.data.Dataset:
@@ -125,7 +131,9 @@ class IndexedSource(Source):
             self._example(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
-    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
+    def stream(
+        self, seed: int, start: int, stop: int, share: order.Share | None = None
+    ) -> tf.data.Dataset:
         example = self._example()
 
         def at(counter: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -135,9 +143,8 @@ class IndexedSource(Source):
                 "epoch": counter // self.size,
             }
 
-        return tf.data.Dataset.range(start, stop).map(
-            at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
+        counters = share.counters(start, stop) if share else tf.data.Dataset.range(start, stop)
+        return counters.map(at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def _example(self):
         if self._rows is None:

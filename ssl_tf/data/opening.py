@@ -23,6 +23,7 @@ def open_split(data: DataSettings, split: str) -> Source:
         tfrecord=data.tfrecord,
         scenes=data.scenes,
         scene_size=data.scene_size,
+        scene_objects=data.scene_objects,
         shuffle_mib=data.shuffle_mib,
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.base import Source
+from ssl_tf.data.order import Share
 from ssl_tf.data.proposal_store import ProposalStore
 from ssl_tf.errors import UserError
 
@@ -68,8 +69,10 @@ class WithProposals(Source):
     def sequence(self) -> tf.data.Dataset:
         return self._joined(self._source.sequence())
 
-    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
-        return self._joined(self._source.stream(seed, start, stop))
+    def stream(
+        self, seed: int, start: int, stop: int, share: Share | None = None
+    ) -> tf.data.Dataset:
+        return self._joined(self._source.stream(seed, start, stop, share))
 
     def ids(self) -> tf.data.Dataset:
         return self._source.ids()
