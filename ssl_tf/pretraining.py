@@ -75,7 +75,7 @@ def _train(settings: PretrainSettings, directory: Path, cluster: Cluster, worker
         method = build_method(settings, plan, replicas > 1)
         compile_method(method, optimization, plan, run.precision)
         method.compile_step = compiles(run.xla, strategy, on_device)
-        method.steps_per_execution = run.steps_per_execution
+        method.steps_at_once = run.steps_per_execution
         # The chief first: it may set a damaged checkpoint aside.
         workers.await_chief("start step")
         checkpoints, start_step, origin = take_up(run, method)

@@ -18,7 +18,7 @@ from ssl_tf.training.workers import Workers
 class StepCallback(tf.keras.callbacks.Callback):
     """Counts optimizer steps over the whole run: `on_step(step, logs)` after each execution.
 
-    An execution is one step, or `steps_per_execution` of them (see `TimedModel`).
+    An execution is one step, or `steps_at_once` of them (see `TimedModel`).
 
     Attributes:
         step: the last one taken.
@@ -32,7 +32,7 @@ class StepCallback(tf.keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self.previous = self.step
-        self.step = self._start_step + (int(batch) + 1) * self.model.steps_per_execution
+        self.step = self._start_step + (int(batch) + 1) * self.model.steps_at_once
         if self.model.last_step is not None:
             self.step = min(self.step, self.model.last_step)
         self.on_step(self.step, logs or {})

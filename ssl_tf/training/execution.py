@@ -15,14 +15,14 @@ class TimedModel(tf.keras.Model):
 
     Attributes:
         compile_step: the step runs as one XLA program; without collectives only.
-        steps_per_execution: steps taken without returning to Python.
-        last_step: the last execution ends here, whatever `steps_per_execution` is.
+        steps_at_once: steps taken without returning to Python.
+        last_step: the last execution ends here, whatever `steps_at_once` is.
     """
 
     def __init__(self, name: str):
         super().__init__(name=name)
         self.compile_step = False
-        self.steps_per_execution = 1
+        self.steps_at_once = 1
         self.last_step: int | None = None
 
     def make_train_function(self, force: bool = False) -> Callable:
@@ -49,7 +49,7 @@ class TimedModel(tf.keras.Model):
                 return tf.identity(waited), first
 
         zero = tf.constant(0.0, tf.float64)
-        if self.steps_per_execution == 1:
+        if self.steps_at_once == 1:
 
             def execution(iterator):
                 waited, logs = step(iterator, zero)
@@ -60,7 +60,7 @@ class TimedModel(tf.keras.Model):
             def execution(iterator):
                 left = self.last_step - tf.cast(self.optimizer.iterations, tf.int32)
                 waited = zero
-                for _ in tf.range(tf.minimum(self.steps_per_execution, left)):
+                for _ in tf.range(tf.minimum(self.steps_at_once, left)):
                     waited, logs = step(iterator, waited)
                 return {**logs, INPUT_SECONDS: waited}
 

@@ -37,7 +37,7 @@ def fit(
         UserError: the data cannot be read, or too many images are unreadable.
         ConnectionError: another worker does not answer any more.
     """
-    executions = -(-steps // model.steps_per_execution)
+    executions = -(-steps // model.steps_at_once)
     try:
         model.fit(batches, epochs=1, steps_per_epoch=executions, verbose=0, callbacks=callbacks)
     except _BROKEN_COLLECTIVES as error:

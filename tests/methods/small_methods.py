@@ -23,12 +23,12 @@ def small_settings(*flags):
     )  # fmt: skip
 
 
-def make(*flags, strategy=None, synchronized=True):
+def make(*flags, strategy=None, synchronized=True, precision="float32"):
     settings = small_settings(*flags)
     plan = make_plan(settings.optimization, IMAGES)
     with (strategy or tf.distribute.get_strategy()).scope():
         method = build_method(settings, plan, synchronized)
-        compile_method(method, settings.optimization, plan)
+        compile_method(method, settings.optimization, plan, precision)
     return method
 
 

@@ -16,6 +16,8 @@ BATCH, SIZE, STEPS = 8, 16, 3
 METHODS = {
     "byol": ["--method=byol", "--tau=0.9"],
     "ma_ssrl": ["--method=ma_ssrl", "--tau=0.9"],
+    "moco": ["--method=moco", "--tau=0.9", "--queue=16"],
+    "densecl": ["--method=densecl", "--tau=0.9", "--queue=16"],
 }
 
 

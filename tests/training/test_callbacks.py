@@ -17,8 +17,8 @@ from ssl_tf.training.schedules import WarmupCosine
 from ssl_tf.training.stop_signals import SIGNALS, StopSignals
 
 
-def model(steps_per_execution=1, last_step=None):
-    return types.SimpleNamespace(steps_per_execution=steps_per_execution, last_step=last_step)
+def model(steps_at_once=1, last_step=None):
+    return types.SimpleNamespace(steps_at_once=steps_at_once, last_step=last_step)
 
 
 def saver(directory, signals):
@@ -71,7 +71,7 @@ def test_executions_of_several_steps_pass_every_period_once():
             seen.append((self.previous, step, self.is_first, self.passed(5)))
 
     callback = Seen(8)
-    callback.set_model(model(steps_per_execution=4, last_step=22))
+    callback.set_model(model(steps_at_once=4, last_step=22))
     for batch in range(4):
         callback.on_train_batch_end(batch, {})
     assert seen == [
