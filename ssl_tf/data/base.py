@@ -38,8 +38,11 @@ class Source(abc.ABC):
         self.class_names = class_names
 
     @abc.abstractmethod
-    def sequence(self) -> tf.data.Dataset:
-        """Returns every example once, in canonical order: records with "index"."""
+    def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
+        """Returns each of the examples start..stop-1 once, in canonical order: with "index".
+
+        By default all of them.
+        """
 
     @abc.abstractmethod
     def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
@@ -94,8 +97,8 @@ class IndexedSource(Source):
     def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the record of an int64 scalar row, in graph mode."""
 
-    def sequence(self) -> tf.data.Dataset:
-        return tf.data.Dataset.range(self.size).map(
+    def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
+        return tf.data.Dataset.range(start, self.size if stop is None else stop).map(
             self._example(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 

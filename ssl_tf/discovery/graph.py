@@ -47,8 +47,14 @@ def make_block(
     return Block(start, unique.astype(np.int32), matches)
 
 
-def write_block(path: Path, block: Block) -> None:
-    """Writes start, columns, and indptr, indices, data of the CSR matrix; complete or absent."""
+def write_block(path: Path, block: Block, seconds: float = 0.0) -> None:
+    """Writes start, columns, and indptr, indices, data of the CSR matrix; complete or absent.
+
+    Args:
+        path: of the npz.
+        block: to write.
+        seconds: of CPU that it took, written beside it.
+    """
     shards.write_arrays(
         path,
         start=np.int64(block.start),
@@ -56,6 +62,7 @@ def write_block(path: Path, block: Block) -> None:
         indptr=block.matches.indptr.astype(np.int64),
         indices=block.matches.indices.astype(np.int32),
         data=block.matches.data,
+        seconds=seconds,
     )
 
 
