@@ -399,6 +399,12 @@ class RankingSettings:
     standout: bool = setting(
         False, "Less each score the best of the regions around it (Cho et al. 2015)."
     )
+    hough_anchor: str = setting(
+        "corner",
+        "Point whose place two regions vote for: the lower right corner (published), which favours "
+        "boxes near it, or the centre.",
+        choices=("corner", "centre"),
+    )
     ranker: str = setting("lod", "What orders the regions.", choices=RANKERS)
     damping: float = setting(1e-4, "Share of the uniform graph.", low=0, high=1)
     teleport: float = setting(1e-4, "Share of the restart in a PageRank step.", low=0, high=1)

@@ -47,7 +47,7 @@ def match_shard(
         pairs: int [P, 2], (an image of the shard, any image).
         collection: the images.
         shard_images: images of a shard.
-        settings: pair_top_k and standout.
+        settings: pair_top_k, standout and hough_anchor.
         output: directory.
     """
     begun = time.process_time()
@@ -65,6 +65,7 @@ def match_shard(
             tuple(collection.sizes[other].tolist()),
             settings.pair_top_k,
             settings.standout,
+            settings.hough_anchor,
         )
         rows.append(collection.starts[one] + i)
         columns.append(collection.starts[other] + j)

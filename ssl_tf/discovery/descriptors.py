@@ -45,12 +45,6 @@ def make_projection(channels: int, kept: int, seed: int) -> np.ndarray | None:
     return (random.standard_normal([channels, kept]) / np.sqrt(kept)).astype(np.float32)
 
 
-@tf.function(
-    input_signature=[
-        tf.TensorSpec([None, None, None], tf.float32),
-        tf.TensorSpec([None, 4], tf.float32),
-    ]
-)
 def _pooled(features: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
     """float32 [R, 7, 7, D] of boxes (ymin, xmin, ymax, xmax) in fractions of the map."""
     cells = tf.cast(tf.shape(features)[:2], tf.float32)

@@ -112,7 +112,8 @@ def rank(
     missing = [name for name, path in files.items() if not path.exists()]
     if missing:
         paths = [
-            shards.shard_path(Path(settings.output) / GRAPH, number) for number in range(shard_count)
+            shards.shard_path(Path(settings.output) / GRAPH, number)
+            for number in range(shard_count)
         ]
         graph = Graph(paths, int(counts.sum()), settings.memory_mib)
         linked = int((graph.degree > 0).sum())

@@ -77,7 +77,11 @@ def _keras_encoder(settings: FeatureSettings) -> Encoder:
     # As LOD compares images by OBoW's network: the mean of the last map.
     pooled = tf.reduce_mean(outputs[-1], axis=[1, 2])
     return _from_model(
-        model.input, outputs, pooled, layers, lambda x: module.preprocess_input(tf.cast(x, tf.float32))
+        model.input,
+        outputs,
+        pooled,
+        layers,
+        lambda x: module.preprocess_input(tf.cast(x, tf.float32)),
     )
 
 
@@ -104,9 +108,7 @@ def _from_model(
     return Encoder(maps, describe, layers)
 
 
-def _layer_output(
-    model: tf.keras.Model, name: str, stages: dict[str, tf.Tensor]
-) -> tf.Tensor:
+def _layer_output(model: tf.keras.Model, name: str, stages: dict[str, tf.Tensor]) -> tf.Tensor:
     if name in stages:
         return stages[name]
     known = {layer.name: layer.output for layer in model.layers}

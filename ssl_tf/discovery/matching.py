@@ -15,6 +15,8 @@ _LEAST_CELL = 5.0
 # log2 of the change of area, from -4 to 4.
 _SCALES = 20
 _SCALE_RANGE = 4.0
+# Where the point that is voted for lies, as a share of the sides.
+_ANCHORS = {"corner": 1.0, "centre": 0.5}
 # No match where the aspect ratio changes by this factor.
 _ASPECT = 2.0
 # A 5x5x5 Gaussian whose full width at half maximum is half of that.
@@ -32,6 +34,7 @@ def match_pair(
     size_b: tuple[int, int],
     top_k: int,
     standout: bool = False,
+    anchor: str = "corner",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The best scores between the regions of two images.
 
@@ -41,6 +44,7 @@ def match_pair(
         size_a, size_b: (height, width) of the images.
         top_k: scores to keep.
         standout: subtract the best score of the regions around.
+        anchor: the point of an image that is voted for, see `vote_cells`.
 
     Returns:
         (rows int32 [k], columns int32 [k], scores float32 [k]), positive, in row-major order;
@@ -48,8 +52,8 @@ def match_pair(
     """
     # Adding zero makes a negative zero positive, whose bits would sort last.
     similarity = np.maximum(similarity, 0) + np.float32(0)
-    scores = hough_scores(similarity, boxes_a, boxes_b, size_a, size_b)
-    scores += hough_scores(similarity.T, boxes_b, boxes_a, size_b, size_a).T
+    scores = hough_scores(similarity, boxes_a, boxes_b, size_a, size_b, anchor)
+    scores += hough_scores(similarity.T, boxes_b, boxes_a, size_b, size_a, anchor).T
     scores *= _SCORE / scores.size
     if standout:
         scores = standing_out(scores, boxes_a, boxes_b)
@@ -69,12 +73,13 @@ def hough_scores(
     boxes_b: np.ndarray,
     size_a: tuple[int, int],
     size_b: tuple[int, int],
+    anchor: str = "corner",
 ) -> np.ndarray:
     """Similarity times the smoothed votes for the place in B, float32 [A, B].
 
     Of all votes of one region of A for one cell only the strongest counts.
     """
-    cells, shape = vote_cells(boxes_a, boxes_b, size_a, size_b)
+    cells, shape = vote_cells(boxes_a, boxes_b, size_a, size_b, anchor)
     votes = hough_space(similarity, cells, math.prod(shape)).reshape(shape)
     smooth = ndimage.gaussian_filter(votes, _SIGMA, mode="constant", radius=_REACH)
     # Votes that fall outside carry the cell after the last.
@@ -87,10 +92,13 @@ def vote_cells(
     boxes_b: np.ndarray,
     size_a: tuple[int, int],
     size_b: tuple[int, int],
+    anchor: str = "corner",
 ) -> tuple[np.ndarray, tuple[int, int, int]]:
     """The cell of Hough space for which each match votes.
 
-    A match maps box to box and with it the lower right corner of A to a point of B.
+    A match maps box to box and with it a point of A to a point of B: the lower right corner, as
+    published, or the centre. An error in a box's size moves the point by as much as the point is
+    away from the box, so that votes of boxes near it agree best and these boxes score highest.
 
     Returns:
         int32 [A, B] index of the cell, or the number of cells where the match is discarded, and the
@@ -105,14 +113,17 @@ def vote_cells(
         _SCALES,
     )
     (ax, ay, a_half_x, a_half_y), (bx, by, b_half_x, b_half_y) = map(_geometry, (boxes_a, boxes_b))
-    right = (np.float32(size_a[1]) - ax) / a_half_x
-    lower = (np.float32(size_a[0]) - ay) / a_half_y
+    share = _ANCHORS[anchor]
+    right = (np.float32(share * size_a[1]) - ax) / a_half_x
+    lower = (np.float32(share * size_a[0]) - ay) / a_half_y
     x = bx + right[:, None] * b_half_x
     y = by + lower[:, None] * b_half_y
     scale = np.log2(b_half_x * b_half_y) - np.log2(a_half_x * a_half_y)[:, None]
     aspect = np.log2(b_half_x / b_half_y) - np.log2(a_half_x / a_half_y)[:, None]
-    column = np.floor((x - 1) * np.float32(shape[0] / (2 * width - 1)))
-    row = np.floor((y - 1) * np.float32(shape[1] / (2 * height - 1)))
+    # Cells lie from 1 to twice the sides for the corner, and as far around any other point.
+    left, top = 1 + (share - 1) * width, 1 + (share - 1) * height
+    column = np.floor((x - np.float32(left)) * np.float32(shape[0] / (2 * width - 1)))
+    row = np.floor((y - np.float32(top)) * np.float32(shape[1] / (2 * height - 1)))
     level = np.floor((scale + _SCALE_RANGE) * np.float32(_SCALES / (2 * _SCALE_RANGE)))
     inside = (column >= 0) & (column < shape[0]) & (row >= 0) & (row < shape[1])
     inside &= (level >= 0) & (level < _SCALES) & (np.abs(aspect) < math.log2(_ASPECT))

@@ -8,6 +8,7 @@ the source and the output directory under the same paths.
 import functools
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 import apache_beam as beam
 import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from ssl_tf.discovery import shards
 from ssl_tf.discovery.choice import BOXES, choose_shard
@@ -64,9 +67,7 @@ def _prepare_describe(settings: DiscoverSettings) -> Work:
 
     source, _ = open_training_source(settings.data)
     encoder = open_encoder(settings.features)
-    return lambda number: describe_shard(
-        number, source, encoder, settings, Path(settings.output)
-    )
+    return lambda number: describe_shard(number, source, encoder, settings, Path(settings.output))
 
 
 def _prepare_compare(settings: DiscoverSettings) -> Work:
@@ -111,10 +112,9 @@ def _run(
     if not missing:
         print(f"{stage}: all {int(sizes.sum())} {unit} are there", file=sys.stderr)
         return
-    options = PipelineOptions(_options(settings, len(missing)))
     with Progress(paths, sizes, unit):
         try:
-            with beam.Pipeline(options=options) as pipeline:
+            with _pipeline(settings, len(missing)) as pipeline:
                 numbers = pipeline | beam.Create(missing)
                 # Keeps the runner from fusing all shards into one bundle.
                 _ = numbers | beam.Reshuffle() | beam.ParDo(_DoShard(prepare))
@@ -127,19 +127,19 @@ def _run(
             ) from error
 
 
-def _options(settings: DiscoverSettings, shard_count: int) -> list[str]:
+def _pipeline(settings: DiscoverSettings, shard_count: int) -> beam.Pipeline:
     if settings.beam_options:
-        return list(settings.beam_options)
+        return beam.Pipeline(options=PipelineOptions(list(settings.beam_options)))
     workers = min(settings.workers or os.cpu_count() or 1, shard_count)
-    # The workers of this machine share its cores; each has one to itself.
-    if workers > 1:
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
-            os.environ.setdefault(name, "1")
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    return [
-        # Not DirectRunner, which may hand the work to another runner that it downloads.
-        "--runner=FnApiRunner",
-        f"--direct_running_mode={'multi_processing' if workers > 1 else 'in_memory'}",
-        f"--direct_num_workers={workers}",
-        "--default_sdk_harness_log_level=ERROR",
-    ]
+    # Not DirectRunner, which may hand the work to another runner that it downloads.
+    if workers == 1:
+        return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
+    # Each worker has one core, and its notes go to a file: they would bury the progress.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ.setdefault(name, "1")
+    log = shlex.quote(str(Path(settings.output) / "workers.log"))
+    worker = f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
+    environment = SubprocessSDKEnvironment.from_command_string(f"{worker} 2>> {log}")
+    options = PipelineOptions([f"--direct_num_workers={workers}"])
+    return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)

@@ -16,8 +16,8 @@ def draw_boxes(random, count, size):
     return np.stack([x1, y1, x2, y2], axis=1)
 
 
-def slow_votes(boxes_a, boxes_b, size_a, size_b):
-    """Cells (x, y, z) of every match, None where it is discarded, by the formulas of A5."""
+def slow_votes(boxes_a, boxes_b, size_a, size_b, share=1.0):
+    """Cells (x, y, z) of every match that is not discarded, from the formulas."""
     (height_a, width_a), (height_b, width_b) = size_a, size_b
     side = max(math.sqrt(4 * width_b * height_b / 8000), 5.0)
     shape = math.floor(2 * width_b / side + 0.5), math.floor(2 * height_b / side + 0.5), 20
@@ -25,14 +25,14 @@ def slow_votes(boxes_a, boxes_b, size_a, size_b):
     for p, (x1, y1, x2, y2) in enumerate(boxes_a.tolist()):
         for q, (u1, v1, u2, v2) in enumerate(boxes_b.tolist()):
             a, b, c, d = (x2 - x1) / 2, (y2 - y1) / 2, (u2 - u1) / 2, (v2 - v1) / 2
-            x = (u1 + u2) / 2 + c * (width_a - (x1 + x2) / 2) / a
-            y = (v1 + v2) / 2 + d * (height_a - (y1 + y2) / 2) / b
+            x = (u1 + u2) / 2 + c * (share * width_a - (x1 + x2) / 2) / a
+            y = (v1 + v2) / 2 + d * (share * height_a - (y1 + y2) / 2) / b
             z = math.log2(c * d / (a * b))
             if not 0.5 < (c / d) / (a / b) < 2:
                 continue
             cell = (
-                math.floor((x - 1) / ((2 * width_b - 1) / shape[0])),
-                math.floor((y - 1) / ((2 * height_b - 1) / shape[1])),
+                math.floor((x - 1 + (1 - share) * width_b) / ((2 * width_b - 1) / shape[0])),
+                math.floor((y - 1 + (1 - share) * height_b) / ((2 * height_b - 1) / shape[1])),
                 math.floor((z + 4) / 0.4),
             )
             if all(0 <= i < n for i, n in zip(cell, shape)):
@@ -40,8 +40,8 @@ def slow_votes(boxes_a, boxes_b, size_a, size_b):
     return cells, shape
 
 
-def slow_scores(similarity, boxes_a, boxes_b, size_a, size_b):
-    cells, shape = slow_votes(boxes_a, boxes_b, size_a, size_b)
+def slow_scores(similarity, boxes_a, boxes_b, size_a, size_b, share=1.0):
+    cells, shape = slow_votes(boxes_a, boxes_b, size_a, size_b, share)
     space = np.zeros(shape)
     for p in range(len(boxes_a)):
         strongest = {}
@@ -62,12 +62,13 @@ def slow_scores(similarity, boxes_a, boxes_b, size_a, size_b):
     return scores
 
 
-def test_hough_scores_equal_the_double_loop():
+@pytest.mark.parametrize("anchor, share", [("corner", 1.0), ("centre", 0.5)])
+def test_hough_scores_equal_the_double_loop(anchor, share):
     random = np.random.default_rng(1)
     boxes_a, boxes_b = draw_boxes(random, 20, SIZE_A), draw_boxes(random, 20, SIZE_B)
     similarity = random.random((20, 20), np.float32)
-    expected = slow_scores(similarity, boxes_a, boxes_b, SIZE_A, SIZE_B)
-    scores = matching.hough_scores(similarity, boxes_a, boxes_b, SIZE_A, SIZE_B)
+    expected = slow_scores(similarity, boxes_a, boxes_b, SIZE_A, SIZE_B, share)
+    scores = matching.hough_scores(similarity, boxes_a, boxes_b, SIZE_A, SIZE_B, anchor)
     assert (expected > 0).sum() > 100 and (expected == 0).sum() > 50
     np.testing.assert_allclose(scores, expected, rtol=2e-5)
 
