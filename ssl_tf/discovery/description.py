@@ -25,7 +25,7 @@ _SIDE_STEP = 32
 def describe_shard(
     number: int, source: Source, encoder: Encoder, settings: DiscoverSettings, output: Path
 ) -> None:
-    """Writes `descriptors/NUMBER.npy` and then `regions/NUMBER.npz`, which makes the shard complete.
+    """Writes `descriptors/NUMBER.npy`, then `regions/NUMBER.npz`, which makes the shard complete.
 
     The npz holds, of the shard's n images: id (bytes [n]), height, width, count (regions; int32
     [n]), readable (bool [n]), image_descriptor (float32 [n, D]), salient_box (int32 [n, 4]),

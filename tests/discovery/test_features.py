@@ -6,7 +6,6 @@ from ssl_tf import flagfiles
 from ssl_tf.discovery import descriptors
 from ssl_tf.discovery.features import open_encoder
 from ssl_tf.errors import UserError
-from ssl_tf.methods.registry import build_encoder
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import FeatureSettings, PretrainSettings
 from ssl_tf.training.checkpoints import Checkpoints
