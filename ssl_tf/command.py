@@ -1,14 +1,15 @@
 """How every entry point starts and how it fails: one line, no traceback, a documented exit code."""
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import logging
 
 from ssl_tf import flagfiles
-from ssl_tf.errors import EXIT_FAILURE, UserError
+from ssl_tf.errors import EXIT_FAILURE, EXIT_FLAGS, EXIT_SIGNAL, Stopped, UserError
 
 
 def run(
@@ -16,8 +17,8 @@ def run(
 ) -> None:
     """Parses the command line, calls `main(settings)` and exits.
 
-    Exit codes: 0 done, 1 a failure told in one line, 2 wrong flags, 130 interrupted. Flags are
-    checked before TensorFlow is imported, so a slip in a flag costs no waiting.
+    Exit codes stand in `errors`. Flags are checked before TensorFlow is imported, so a slip in a
+    flag costs no waiting.
     """
     # TensorFlow's own start-up notes would bury the one line a user has to read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,9 +29,34 @@ def run(
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Stopped as stopped:
+        print(f"{stopped}; the same command goes on from there", file=sys.stderr)
+        sys.exit(stopped.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(EXIT_SIGNAL + signal.SIGINT)
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILURE)
+
+
+def run_action(
+    actions: Mapping[str, tuple[Callable[[Any], None], type]],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """`run` for an entry point whose first argument says what to do.
+
+    Args:
+        actions: name -> (main, settings class).
+        arguments: the command line without the program's name; None: that of this process.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    action = arguments[0] if arguments else ""
+    if action not in actions:
+        print(
+            f"error: say first what to do: {', '.join(actions)}"
+            + (f", not {action!r}" if action else ""),
+            file=sys.stderr,
+        )
+        sys.exit(EXIT_FLAGS)
+    run(*actions[action], arguments[1:])

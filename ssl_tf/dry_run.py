@@ -1,9 +1,8 @@
 """What a run would do, from its settings alone: no step is taken, nothing is written."""
 
-import tensorflow as tf
-
 from ssl_tf.data.opening import open_training_source
 from ssl_tf.errors import UserError
+from ssl_tf.methods.base import Method
 from ssl_tf.methods.registry import build_method, compile_method
 from ssl_tf.networks.resnet import activation_floats
 from ssl_tf.settings import PretrainSettings
@@ -24,7 +23,9 @@ def describe(settings: PretrainSettings) -> str:
     """
     optimization, views = settings.optimization, settings.views
     # First, because it may split the CPU, which must come before any operation.
-    strategy = make_strategy(settings.run.logical_cpus, optimization.batch_size)
+    strategy = make_strategy(
+        settings.run.logical_cpus, optimization.batch_size, optimization.accumulate
+    )
     replicas = strategy.num_replicas_in_sync
     try:
         source, _ = open_training_source(settings.data)
@@ -35,9 +36,10 @@ def describe(settings: PretrainSettings) -> str:
         name, images = f"not opened ({error}); --num_images", settings.data.num_images
         images -= settings.data.holdout
     plan = make_plan(optimization, images)
-    method = build_method(settings, plan.total_steps, synchronized=replicas > 1)
+    method = build_method(settings, plan, synchronized=replicas > 1)
     compile_method(method, optimization, plan)
     saved = [v for network in method.networks.values() for v in network.variables]
+    saved += method.state.values()
     saved += method.optimizer.variables
     learned = sum(v.shape.num_elements() for v in method.learned_variables)
     encoder = sum(v.shape.num_elements() for v in method.encoder.trainable_variables)
@@ -67,8 +69,8 @@ def describe(settings: PretrainSettings) -> str:
     return "\n".join(lines)
 
 
-def _activation_bytes(method: tf.keras.Model, settings: PretrainSettings) -> float:
-    """Float32 bytes one image holds at the peak of a step: every view kept for the gradients of the
+def _activation_bytes(method: Method, settings: PretrainSettings) -> float:
+    """Float32 bytes one image holds at the peak of a step: every pass kept for the gradients of the
     online encoder, one view of the target in passing."""
-    views = len({view for pair in settings.views.pairs for view in pair})
-    return 4.0 * activation_floats(method.encoder, settings.views.image_size) * views
+    floats = activation_floats(method.encoder, settings.views.image_size)
+    return 4.0 * floats * method.encoder_passes

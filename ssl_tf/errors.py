@@ -1,7 +1,16 @@
-"""What a user can mend: told in one line, without a traceback."""
+"""What a user can mend: told in one line, without a traceback; and how a process may end.
+
+Exit codes of every command: 0 done, 1 a failure told in one line, 2 wrong flags, 3 another worker
+of the run is lost, and 128 plus the number of the signal for a run that was asked to stop and has
+saved (130 SIGINT, 138 SIGUSR1, 143 SIGTERM): the same command goes on from there.
+"""
+
+import signal
 
 EXIT_FAILURE = 1
 EXIT_FLAGS = 2
+EXIT_LOST_WORKER = 3
+EXIT_SIGNAL = 128
 
 
 class UserError(Exception):
@@ -17,3 +26,17 @@ class SettingsError(UserError):
     """A flag, or a combination of flags, that cannot work."""
 
     exit_code = EXIT_FLAGS
+
+
+class LostWorker(UserError):
+    """Another worker of the run has left, is silent, or never came."""
+
+    exit_code = EXIT_LOST_WORKER
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop, and it has saved."""
+
+    def __init__(self, received: signal.Signals, step: int):
+        super().__init__(f"stopped by {received.name} at step {step}, which is saved")
+        self.exit_code = EXIT_SIGNAL + received

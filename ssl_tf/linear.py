@@ -3,7 +3,6 @@
 `python -m ssl_tf.linear --flagfile=configs/linear_cifar10.flags --checkpoint=RUN`
 """
 
-import dataclasses
 from pathlib import Path
 
 from ssl_tf import command
@@ -16,7 +15,7 @@ def main(settings: LinearSettings) -> None:
     from ssl_tf.data.decoding import UnreadableImages
     from ssl_tf.data.opening import open_held_out, open_training_source
     from ssl_tf.evaluation.probe import digest, probe_encoder
-    from ssl_tf.methods.registry import build_encoder
+    from ssl_tf.methods.blueprint import build_encoder
     from ssl_tf.methods.restoring import load_encoder
     from ssl_tf.training.run_directory import write_json
 
@@ -44,12 +43,23 @@ def main(settings: LinearSettings) -> None:
         "step": step,
         "train": f"{train.name}, {train.size} images",
         "test": f"{test.name}, {test.size} images",
+        "batch_size": settings.batch_size,
+    }
+    titles = {
+        "top1": "top-1",
+        "top5": "top-5",
+        "map": "mAP",
+        "map_batchwise": f"mAP within batches of {settings.batch_size}",
     }
     for name, network in encoders.items():
         result = probe_encoder(network, train, test, size, settings, unreadable)
-        report[name] = dataclasses.asdict(result) | {"encoder_sha256": digest(network)}
-        top5 = "" if result.top5 is None else f"  top-5 {100 * result.top5:.2f}"
-        print(f"{name:<8} encoder: top-1 {100 * result.top1:.2f}{top5}", flush=True)
+        report[name] = {
+            **result.figures,
+            "train_loss": result.train_loss,
+            "encoder_sha256": digest(network),
+        }
+        told = "  ".join(f"{titles[n]} {100 * value:.2f}" for n, value in result.figures.items())
+        print(f"{name:<8} encoder: {told}", flush=True)
     output = Path(settings.output) if settings.output else run / "linear.json"
     write_json(output, report)
     print(f"the encoder is unchanged; result in {output}{unreadable.summary()}")

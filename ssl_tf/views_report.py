@@ -15,15 +15,18 @@ def main(settings: ViewsReportSettings) -> None:
     import tensorflow as tf
 
     from ssl_tf.data.decoding import UnreadableImages, decode
-    from ssl_tf.data.opening import open_split
+    from ssl_tf.data.opening import open_split, with_boxes
     from ssl_tf.views.evaluation import evaluation_crop
     from ssl_tf.views.gallery import op_cells, view_cells
     from ssl_tf.views.recipe import Recipe
+    from ssl_tf.views.regions import smallest_areas
     from ssl_tf.views.sheet import draw_sheet
 
     pretrain, directory = settings.pretrain, Path(settings.output)
     views, seed = pretrain.views, pretrain.run.seed
     source = open_split(pretrain.data, pretrain.data.split)
+    if views.object_crops:
+        source = with_boxes(source, pretrain.data)
     unreadable = UnreadableImages(pretrain.data.max_bad_images)
     records = (
         source.stream(seed, 0, source.size)
@@ -31,14 +34,17 @@ def main(settings: ViewsReportSettings) -> None:
         .filter(lambda record: record["readable"])
         .take(settings.images)
     )
+    records = list(records)
     examples = [(int(record["index"]), record["image"]) for record in records]
+    boxes = [record["boxes"] for record in records] if views.object_crops else None
     levels = settings.levels or [views.level_scale * step / 10 for step in (3, 5, 7, 9)]
     directory.mkdir(parents=True, exist_ok=True)
     sheets = {
         f"ops_{i}": op_cells(evaluation_crop(image, views.image_size), levels, views)
         for i, (_, image) in enumerate(examples)
     }
-    sheets["views"] = view_cells(Recipe(views), examples, seed=seed, draws=settings.draws)
+    recipe = Recipe(views, smallest_areas(views, source))
+    sheets["views"] = view_cells(recipe, examples, boxes, seed=seed, draws=settings.draws)
     writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
     with writer.as_default(step=0):
         for name, cells in sheets.items():

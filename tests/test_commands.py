@@ -8,7 +8,14 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf import command, export, flagfiles, linear, pretrain
-from ssl_tf.settings import ExportSettings, LinearSettings, PretrainSettings
+from ssl_tf.data import openimages
+from ssl_tf.settings import (
+    ExportSettings,
+    LinearSettings,
+    OpenImagesSettings,
+    PretrainSettings,
+)
+from ssl_tf.training.run_directory import MACHINE_FIGURES
 
 TINY = (
     "--dataset=scenes --scenes=48 --scene_size=16 --image_size=16 "
@@ -77,8 +84,10 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(place, run, tmp_pat
     for step in (6, 8, 9):
         shutil.rmtree(resumed / "checkpoints" / f"step_{step:08d}")
     start(pretrain, PretrainSettings, *TINY, f"--run_dir={resumed}", f"--augment_on={place}")
-    untimed = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(run)]
-    again = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(resumed)]
+    untimed, again = (
+        [{k: v for k, v in line.items() if k not in MACHINE_FIGURES} for line in lines(directory)]
+        for directory in (run, resumed)
+    )
     assert [line["step"] for line in again] == [line["step"] for line in untimed]
     for one, two in zip(untimed, again):
         assert two == one
@@ -103,6 +112,39 @@ def test_linear_reports_the_trained_and_the_random_encoder(run, tmp_path, capsys
     assert report["step"] == 9 and 0 <= report["trained"]["top1"] <= report["trained"]["top5"] <= 1
     assert report["trained"]["encoder_sha256"] != report["random"]["encoder_sha256"]
     assert "trained  encoder: top-1" in capsys.readouterr().out
+
+
+def test_images_with_several_labels_from_the_box_csv_to_the_mean_average_precision(
+    run, tmp_path, capsys
+):
+    random = np.random.default_rng(0)
+    lines = ["ImageID,LabelName,XMin,XMax,YMin,YMax"]
+    for number in range(24):
+        pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        tf.io.write_file(str(tmp_path / f"{number:016x}.jpg"), tf.io.encode_jpeg(pixels))
+        lines += [
+            f"{number:016x},/m/{kind},0,0.5,0.25,1" for kind in range(3) if kind != number % 4
+        ]
+    (tmp_path / "boxes.csv").write_text("\n".join(lines))
+    boxes, images = f"{tmp_path / 'boxes.csv'}", f"{tmp_path}"
+    start(
+        openimages, OpenImagesSettings, f"--boxes={boxes}", f"--test_boxes={boxes}",
+        f"--images={images}", f"--test_images={images}", f"--output={tmp_path}", "--min_images=9",
+    )  # fmt: skip
+    output = tmp_path / "linear.json"
+    start(
+        linear, LinearSettings, "--dataset=ohms", f"--data_dir={tmp_path}", f"--checkpoint={run}",
+        f"--output={output}", "--epochs=2", "--batch_size=16", "--norandom_baseline",
+    )  # fmt: skip
+    report = json.loads(output.read_text())
+    assert report["train"] == "ohms:train, 24 images" and report["batch_size"] == 16
+    # Each class is in 18 of the 24 images.
+    assert 0.6 < report["trained"]["map"] <= 1 and 0.6 < report["trained"]["map_batchwise"] <= 1
+    assert "top1" not in report["trained"]
+    told = capsys.readouterr().out
+    assert (
+        f"trained  encoder: mAP {100 * report['trained']['map']:.2f}  mAP within batches of" in told
+    )
 
 
 def test_export_writes_a_saved_model(run, tmp_path):

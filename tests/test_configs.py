@@ -1,5 +1,6 @@
 """Every shipped flagfile parses, composes and says in its first lines how to use it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def test_first_lines_give_the_command_and_the_result(path):
     stage = {"linear": "linear", "lod": "discover"}.get(path.stem.split("_")[0], "pretrain")
     command = f"python -m ssl_tf.{stage} --flagfile=configs/{path.name}"
     assert any(command in line for line in comments)
-    assert any(("CorLoc" if path in LOD else "top-1") in line for line in comments)
+    results = ("CorLoc",) if path in LOD else ("top-1", "mAP")
+    assert any(result in line for line in comments for result in results)
 
 
 @pytest.mark.parametrize("path", PRETRAIN, ids=name)
@@ -66,3 +68,18 @@ def test_the_paper_recipe_counts_its_steps_without_the_data(tmp_path):
     projector = 2048 * 4096 + 3 * 4096 + 4096 * 256
     predictor = 256 * 4096 + 3 * 4096 + 4096 * 256
     assert f"{23_508_032 + projector + predictor:,} learned; encoder 23,508,032" in told
+
+
+def test_mocos_queue_is_counted(tmp_path):
+    path = next(path for path in PRETRAIN if path.name == "moco_v2.flags")
+
+    def checkpoint_mib(*flags):
+        settings = flagfiles.parse(
+            [f"--flagfile={path}", f"--data_dir={tmp_path}", *flags], PretrainSettings
+        )
+        told = describe(settings)
+        assert f"{23_508_032 + 2048 * 2048 + 2048 + 2048 * 128 + 128:,} learned" in told
+        return int(re.search(r"checkpoint +(\d+) MiB", told)[1])
+
+    # 16,384 keys of 128 float32 numbers are 8 MiB.
+    assert checkpoint_mib() - checkpoint_mib("--queue=49152") == 8

@@ -13,7 +13,7 @@ from ssl_tf.benchmarking.clock import Contender, Cost, alternate, median_cost, m
 from ssl_tf.benchmarking.floor import BATCH, ENDLESS, contender, decoded, floor_batches
 from ssl_tf.data.base import IndexedSource, Source
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.opening import open_split
+from ssl_tf.data.opening import open_split, with_boxes
 from ssl_tf.data.pipeline import training_batches
 from ssl_tf.errors import UserError
 from ssl_tf.settings import BenchmarkSettings
@@ -21,6 +21,7 @@ from ssl_tf.views.evaluation import evaluation_crop
 from ssl_tf.views.ops import OPS
 from ssl_tf.views.policies import op_range
 from ssl_tf.views.recipe import Recipe
+from ssl_tf.views.regions import smallest_areas
 
 _OP_LEVEL = 9
 _CUTOUT = 0.2
@@ -38,6 +39,7 @@ class Sample(IndexedSource):
           UserError: none of them can be decoded.
         """
         self.encoded: list[bytes] = []
+        boxes: list[np.ndarray] = []
         self.sizes: list[tuple[int, int]] = []
         for record in source.stream(seed, 0, min(count, source.size)).as_numpy_iterator():
             try:
@@ -46,13 +48,21 @@ class Sample(IndexedSource):
                 continue
             self.encoded.append(record["image"])
             self.sizes.append((shape[0], shape[1]))
+            boxes.append(record.get("boxes", np.zeros([0, 4], np.float32)))
         if not self.encoded:
             raise UserError(f"{source.name}: none of its first {count} images can be decoded")
         super().__init__(source.name, len(self.encoded))
         self._encoded = tf.constant(self.encoded)
+        self._boxes = tf.RaggedTensor.from_row_lengths(
+            np.concatenate(boxes), [len(of_image) for of_image in boxes]
+        )
 
     def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"id": tf.strings.as_string(row), "image": tf.gather(self._encoded, row)}
+        return {
+            "id": tf.strings.as_string(row),
+            "image": tf.gather(self._encoded, row),
+            "boxes": self._boxes[row],
+        }
 
     def describe(self) -> dict:
         """Name, number, median sides in pixels and median bytes of the images."""
@@ -100,12 +110,14 @@ def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str
 def _sample(settings: BenchmarkSettings) -> Sample:
     pretrain = settings.pretrain
     source = open_split(pretrain.data, pretrain.data.split)
+    if pretrain.views.object_crops:
+        source = with_boxes(source, pretrain.data)
     return Sample(source, settings.sample, pretrain.run.seed)
 
 
 def _own(settings: BenchmarkSettings, sample: Sample, cores: int) -> list[Contender]:
     views = settings.pretrain.views
-    recipe = Recipe(views)
+    recipe = Recipe(views, smallest_areas(views, sample))
     pipelines = {FLOOR: floor_batches(sample.encoded, views)}
     for name, make in ((RECIPE, recipe), (HOST, recipe.crop)):
         pipelines[name] = training_batches(
@@ -116,6 +128,7 @@ def _own(settings: BenchmarkSettings, sample: Sample, cores: int) -> list[Conten
             start_step=0,
             stop_step=ENDLESS,
             unreadable=UnreadableImages(0),
+            with_boxes=recipe.takes_boxes,
         )
     return [contender(name, batches, cores) for name, batches in pipelines.items()]
 

@@ -7,22 +7,23 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data import order
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
 
 
 class Source(abc.ABC):
     """A set of examples that can be read in canonical order or in a reproducible shuffle.
 
-    A record is a dict of tensors: "id" (string), "image" (string, encoded bytes), "label" (int64)
-    and "boxes" (float32 [n, 4] of ymin, xmin, ymax, xmax in [0, 1]). What the data lacks is
-    absent. "index" (int64) is the identity of the example in this source, 0..size-1, the same in
-    every order.
+    A record is a dict of tensors: "id" (string), "image" (string, encoded bytes), "label" (int64
+    scalar, or float32 [classes] of 0 and 1 where an image shows several) and "boxes" (float32
+    [n, 4] of ymin, xmin, ymax, xmax in [0, 1]). What the data lacks is absent. "index" (int64) is
+    the identity of the example in this source, 0..size-1, the same in every order.
 
     Attributes:
       name: how messages call the source, for example "cifar10:train".
       size: number of examples.
       num_classes: number of classes, None without labels.
       class_names: names of the classes, empty where there are none.
+      multi_label: "label" tells of every class whether it is in the image.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class Source(abc.ABC):
         size: int,
         num_classes: int | None = None,
         class_names: tuple[str, ...] = (),
+        multi_label: bool = False,
     ):
         self.name = name
         self.size = size
         self.num_classes = num_classes
         self.class_names = class_names
+        self.multi_label = multi_label
 
     @abc.abstractmethod
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
@@ -45,13 +48,31 @@ class Source(abc.ABC):
         """
 
     @abc.abstractmethod
-    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
+    def stream(
+        self, seed: int, start: int, stop: int, share: order.Share | None = None
+    ) -> tf.data.Dataset:
         """Returns the records at the positions start..stop-1 of a shuffled run.
 
         Each epoch of `size` positions visits every example once, in an order that is a function of
         (seed, epoch) alone. Records carry "index", "counter" (position in the run) and "epoch"
-        (counter // size), all int64.
+        (counter // size), all int64. With a share there are only the records at its positions;
+        start and stop then begin batches.
         """
+
+    def ids(self) -> tf.data.Dataset:
+        """Returns the id of every example once, string scalars in any order."""
+        return self.sequence().map(lambda record: record["id"])
+
+    def boxes(self) -> tf.data.Dataset:
+        """Returns all boxes that the records carry, in pieces of float32 [n, 4].
+
+        Raises:
+          UserError: they carry none.
+        """
+        records = self.sequence()
+        if "boxes" not in records.element_spec:
+            raise UserError(f"{self.name} has no boxes of its own: give --proposals=STORE")
+        return records.map(lambda record: record["boxes"], num_parallel_calls=tf.data.AUTOTUNE)
 
     def hold_out(self, count: int) -> tuple["Source", "Source"]:
         """Returns (rest, held): `count` evenly spaced examples apart from all others.
@@ -88,7 +109,8 @@ class Source(abc.ABC):
 class IndexedSource(Source):
     """A source whose examples can be read one by one, in any order.
 
-    Subclasses give `_record(row)`; a subset is a table of rows.
+    Subclasses give `_record(row)`, and `_id(row)` where a record costs more than its id; a subset
+    is a table of rows.
     """
 
     _rows: np.ndarray | None = None
@@ -97,12 +119,24 @@ class IndexedSource(Source):
     def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the record of an int64 scalar row, in graph mode."""
 
+    def _id(self, row: tf.Tensor) -> tf.Tensor:
+        """Returns the id of an int64 scalar row, in graph mode."""
+        return self._record(row)["id"]
+
+    def ids(self) -> tf.data.Dataset:
+        rows = tf.data.Dataset.range(self.size)
+        if self._rows is not None:
+            rows = tf.data.Dataset.from_tensor_slices(self._rows)
+        return rows.map(self._id)
+
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         return tf.data.Dataset.range(start, self.size if stop is None else stop).map(
             self._example(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
-    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
+    def stream(
+        self, seed: int, start: int, stop: int, share: order.Share | None = None
+    ) -> tf.data.Dataset:
         example = self._example()
 
         def at(counter: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -112,9 +146,8 @@ class IndexedSource(Source):
                 "epoch": counter // self.size,
             }
 
-        return tf.data.Dataset.range(start, stop).map(
-            at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
+        counters = share.counters(start, stop) if share else tf.data.Dataset.range(start, stop)
+        return counters.map(at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def _example(self):
         if self._rows is None:

@@ -58,8 +58,11 @@ class ImageFolder(IndexedSource):
             number = {name: label for label, name in enumerate(classes)}
             self._labels = tf.constant([number[path.split(b"/")[0]] for path in paths], tf.int64)
 
+    def _id(self, row: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._paths, row)
+
     def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        path = tf.gather(self._paths, row)
+        path = self._id(row)
         record = {"id": path, "image": decoding.read_file(tf.strings.join([self._folder, path]))}
         if self._labels is not None:
             record["label"] = tf.gather(self._labels, row)

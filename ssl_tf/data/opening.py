@@ -1,8 +1,12 @@
 """From settings to sources: what to learn from, what to look at, what to report on."""
 
+import sys
+
+from ssl_tf.data.proposal_join import WithProposals
+from ssl_tf.data.proposal_store import ProposalStore
 from ssl_tf.data.sources import Source, open_source
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.settings import DataSettings
+from ssl_tf.settings import GROUND_TRUTH, DataSettings
 
 
 def open_split(data: DataSettings, split: str) -> Source:
@@ -19,12 +23,37 @@ def open_split(data: DataSettings, split: str) -> Source:
         tfrecord=data.tfrecord,
         scenes=data.scenes,
         scene_size=data.scene_size,
+        scene_objects=data.scene_objects,
         shuffle_mib=data.shuffle_mib,
     )
 
 
-def open_training_source(data: DataSettings) -> tuple[Source, Source | None]:
+def with_boxes(source: Source, data: DataSettings) -> Source:
+    """The source with the boxes that --proposals names; tells how many images have none.
+
+    Raises:
+        UserError: there are none, or those of a store are of other images.
+    """
+    if data.proposals == GROUND_TRUTH:
+        source.boxes()
+        return source
+    joined = WithProposals(source, ProposalStore(data.proposals))
+    found = joined.match(allow_unmatched=data.unmatched_proposals == "ignore")
+    unmatched = f"; {found.unmatched} proposals are of other images" if found.unmatched else ""
+    print(
+        f"{data.proposals}: {found.without_proposal} of {found.images} images have no proposal and "
+        f"keep scene crops{unmatched}",
+        file=sys.stderr,
+    )
+    return joined
+
+
+def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Source, Source | None]:
     """The images to learn from, and those held out of them (None without --holdout).
+
+    Args:
+        data: which images.
+        boxes: with the boxes of --proposals, for object crops.
 
     Raises:
         UserError: there is no such source, or it has not as many images as expected.
@@ -35,6 +64,8 @@ def open_training_source(data: DataSettings) -> tuple[Source, Source | None]:
             f"{source.name} has {source.size} images, not the --num_images={data.num_images} of "
             "this recipe; correct the flag or complete the data"
         )
+    if boxes:
+        source = with_boxes(source, data)
     if not data.holdout:
         return source, None
     if data.holdout >= source.size:

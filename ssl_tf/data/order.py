@@ -4,6 +4,8 @@ Nothing here keeps state: a run that starts again at step k computes the same or
 augmentation seeds as the run that went through steps 0..k-1.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
 # Two domains under one seed, so that the order of an epoch and the augmentation of an example
@@ -59,3 +61,36 @@ def _root(seed, domain: int) -> tf.Tensor:
 
 def _int64(value) -> tf.Tensor:
     return tf.cast(value, tf.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The part of every batch that one of several workers reads.
+
+    Attributes:
+      batch: examples in a batch, over all workers, who divide it equally.
+      worker: which part, from 0.
+      workers: number of parts.
+    """
+
+    batch: int
+    worker: int = 0
+    workers: int = 1
+
+    @property
+    def size(self) -> int:
+        """Examples of a batch in this part."""
+        return self.batch // self.workers
+
+    def counters(self, start: int, stop: int) -> tf.data.Dataset:
+        """Returns the positions start..stop-1 that are in this part; both whole batches."""
+        size, first = self.size, start + self.worker * self.size
+
+        def counter(i: tf.Tensor) -> tf.Tensor:
+            return first + i // size * self.batch + i % size
+
+        return tf.data.Dataset.range((stop - start) // self.workers).map(counter)
+
+    def holds(self, counter: tf.Tensor) -> tf.Tensor:
+        """Returns whether a position is in this part, bool."""
+        return counter % self.batch // self.size == self.worker

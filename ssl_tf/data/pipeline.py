@@ -7,7 +7,7 @@ import tensorflow as tf
 from ssl_tf.data import decoding
 from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.order import example_seed
+from ssl_tf.data.order import Share, example_seed
 from ssl_tf.views.evaluation import evaluation_crop
 
 Tensors = dict[str, tf.Tensor]
@@ -25,6 +25,8 @@ def training_batches(
     start_step: int,
     stop_step: int,
     unreadable: UnreadableImages,
+    share: Share | None = None,
+    with_boxes: bool = False,
 ) -> tf.data.Dataset:
     """Returns the batches of the steps start_step..stop_step-1, a pure function of (seed, step).
 
@@ -38,16 +40,20 @@ def training_batches(
       stop_step: step after the last.
       unreadable: is told of every image that cannot be decoded; a neighbour in the batch takes its
         place. Ends the run beyond its limit, or when a whole batch is unreadable.
+      share: this worker's part of every batch, where there are several workers.
+      with_boxes: call `recipe(image, seed, boxes)` with the float32 [n, 4] boxes of the record,
+        none where it has none.
 
     Returns:
       A data set of what the recipe returns and, where the source has labels, "label" int64, all
-      with a leading dimension batch_size.
+      with a leading dimension batch_size, or the size of the share.
     """
 
     def view(record: Tensors) -> tuple[Tensors, tf.Tensor]:
         record = decoding.decode(record, unreadable)
         seeds = example_seed(seed, record["epoch"], record["index"])
-        made = recipe(record["image"], seeds)
+        boxes = (record.get("boxes", tf.zeros([0, 4])),) if with_boxes else ()
+        made = recipe(record["image"], seeds, *boxes)
         if "label" in record:
             made["label"] = record["label"]
         return made, record["readable"]
@@ -55,10 +61,11 @@ def training_batches(
     def fill(views: Tensors, readable: tf.Tensor) -> Tensors:
         return _filled(views, readable, unreadable)
 
-    records = source.stream(seed, start_step * batch_size, stop_step * batch_size)
+    share = share or Share(batch_size)
+    records = source.stream(seed, start_step * batch_size, stop_step * batch_size, share)
     batches = (
         records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size, drop_remainder=True)
+        .batch(share.size, drop_remainder=True)
         .map(fill)
         .prefetch(_BATCHES_AHEAD)
     )

@@ -1,4 +1,4 @@
-"""Proposals, boxes that may hold an object, kept as TFRecord files beside a manifest.
+"""Proposals, boxes that may hold an object, written as TFRecord files beside a manifest.
 
 A store is a directory: `manifest.json` and shards of tf.train.Example, one an image, with
 image/id, image/height, image/width (pixels, 0 where unknown), image/object/score and
@@ -10,34 +10,22 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.records import count_records
 from ssl_tf.errors import UserError
 
 MAX_BOXES = 10
 MANIFEST = "manifest.json"
-_FORMAT = 1
-_SIDES = ("ymin", "xmin", "ymax", "xmax")
+FORMAT = 1
+SIDES = ("ymin", "xmin", "ymax", "xmax")
 _SHARD_IMAGES = 100_000
-_READ_AT_ONCE = 4096
 # What dividing pixels by sides may add to 1.
 _ROUNDING = 1e-6
-_FEATURES = {
-    "image/id": tf.io.FixedLenFeature([], tf.string),
-    "image/height": tf.io.FixedLenFeature([], tf.int64),
-    "image/width": tf.io.FixedLenFeature([], tf.int64),
-    "image/object/score": tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64),
-    **{
-        f"image/object/bbox/{side}": tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64)
-        for side in _SIDES
-    },
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +95,7 @@ def write_proposals(
 
     Args:
       output: directory of the store, which must not exist.
-      images: the proposals; memory holds one shard's file buffer and eight bytes of each id.
+      images: the proposals, written as they come; memory holds a number for each id alone.
       generator: what made the boxes.
       settings: its settings, to be read by people; values that JSON can hold.
       max_boxes: boxes kept of an image.
@@ -155,113 +143,6 @@ def problem(box: np.ndarray, tolerance: float = 0.0) -> str | None:
     return None
 
 
-class ProposalStore:
-    """A store that is there to be read.
-
-    Attributes:
-      path: its directory.
-      manifest: what it says of itself.
-    """
-
-    def __init__(self, path: str | Path):
-        """Reads the manifest and compares the sizes of the shards with it.
-
-        Raises:
-          UserError: this is no store, or a shard is missing or truncated.
-        """
-        self.path = Path(path)
-        self.manifest = _read_manifest(self.path)
-        for shard in self.manifest.shards:
-            file = self.path / shard.name
-            if not file.exists():
-                raise UserError(f"{file} is missing: restore it, or make the proposals again")
-            if file.stat().st_size != shard.bytes:
-                # Names the record at which the file breaks off.
-                found = count_records(str(file))
-                raise UserError(
-                    f"{file} has {found} whole records and {file.stat().st_size} bytes, where "
-                    f"{MANIFEST} promises {shard.records} and {shard.bytes}: restore the file"
-                )
-
-    def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Everything at once.
-
-        Returns:
-          ids: bytes objects [images], in the order of the store.
-          splits: int64 [images + 1]; image i has the boxes splits[i]..splits[i + 1] - 1.
-          boxes: float32 [boxes, 4].
-
-        Raises:
-          UserError: a shard is damaged, or has not the records that the manifest promises.
-        """
-        manifest = self.manifest
-        ids = np.empty(manifest.images, object)
-        splits = np.zeros(manifest.images + 1, np.int64)
-        boxes = np.empty((manifest.boxes, 4), np.float32)
-        row = 0
-        for batch in self._batches():
-            stop = row + len(batch["image/id"])
-            ids[row:stop] = batch["image/id"].numpy()
-            corners = [batch[f"image/object/bbox/{side}"] for side in _SIDES]
-            splits[row + 1 : stop + 1] = splits[row] + corners[0].row_splits.numpy()[1:]
-            for n, side in enumerate(corners):
-                boxes[splits[row] : splits[stop], n] = side.values.numpy()
-            row = stop
-        return ids, splits, boxes
-
-    def images(self) -> Iterator[ImageProposals]:
-        """The images, one by one, in the order of the store."""
-        for batch in self._batches():
-            splits = batch["image/object/score"].row_splits.numpy()
-            boxes = tf.stack(
-                [batch[f"image/object/bbox/{side}"].values for side in _SIDES], axis=-1
-            ).numpy()
-            scores = batch["image/object/score"].values.numpy()
-            heights, widths = batch["image/height"].numpy(), batch["image/width"].numpy()
-            for i, image_id in enumerate(batch["image/id"].numpy()):
-                part = slice(splits[i], splits[i + 1])
-                yield ImageProposals(
-                    image_id.decode(), boxes[part], scores[part], int(heights[i]), int(widths[i])
-                )
-
-    def verify(self) -> None:
-        """Reads all shards through and compares their digests.
-
-        Raises:
-          UserError: a file is not the one that was written.
-        """
-        for shard in self.manifest.shards:
-            if _digest(self.path / shard.name) != shard.sha256:
-                count_records(str(self.path / shard.name))
-                raise UserError(
-                    f"{self.path / shard.name} is not the file that was written, although its "
-                    "records can be read: restore it, or make the proposals again"
-                )
-        boxes = self.read()[2]
-        bad = np.flatnonzero(
-            ~np.isfinite(boxes).all(1) | (boxes < 0).any(1) | (boxes > 1).any(1)
-            | (boxes[:, :2] >= boxes[:, 2:]).any(1)
-        )  # fmt: skip
-        if bad.size:
-            raise UserError(f"{self.path}: {bad.size} boxes lie outside or have no area")
-
-    def _batches(self) -> Iterator[dict[str, Any]]:
-        for shard in self.manifest.shards:
-            file, found = str(self.path / shard.name), 0
-            try:
-                for serialized in tf.data.TFRecordDataset(file).batch(_READ_AT_ONCE):
-                    found += len(serialized)
-                    yield tf.io.parse_example(serialized, _FEATURES)
-            except tf.errors.OpError as error:
-                count_records(file)
-                raise UserError(f"{file}: {error.message}") from None
-            if found != shard.records:
-                raise UserError(
-                    f"{file} has {found} records where {MANIFEST} promises {shard.records}: "
-                    "restore the file"
-                )
-
-
 def _write(
     directory: Path,
     images: Iterable[ImageProposals],
@@ -278,11 +159,10 @@ def _write(
     def close() -> None:
         writer.close()
         file = directory / name
-        shards.append(Shard(name, records, file.stat().st_size, _digest(file)))
+        shards.append(Shard(name, records, file.stat().st_size, digest(file)))
 
     for image in images:
-        digest = hashlib.blake2b(image.image_id.encode(), digest_size=8).digest()
-        key = int.from_bytes(digest, "little")
+        key = fingerprint(image.image_id)
         if key in seen:
             raise UserError(f"image {image.image_id!r} has its proposals twice")
         seen.add(key)
@@ -309,7 +189,7 @@ def _write(
         mean_area=area / boxes if boxes else 0.0,
         shards=tuple(shards),
     )
-    content = {"format": _FORMAT, **dataclasses.asdict(manifest)}
+    content = {"format": FORMAT, **dataclasses.asdict(manifest)}
     with open(directory / MANIFEST, "w") as file:
         json.dump(content, file, indent=1)
         file.flush()
@@ -352,29 +232,17 @@ def _serialized(image: ImageProposals, boxes: np.ndarray, scores: np.ndarray) ->
         "image/height": integer(image.height),
         "image/width": integer(image.width),
         "image/object/score": floats(scores),
-        **{f"image/object/bbox/{side}": floats(boxes[:, n]) for n, side in enumerate(_SIDES)},
+        **{f"image/object/bbox/{side}": floats(boxes[:, n]) for n, side in enumerate(SIDES)},
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def _read_manifest(path: Path) -> Manifest:
-    file = path / MANIFEST
-    if not file.exists():
-        raise UserError(
-            f"{path} is no proposal store, it has no {MANIFEST}: make one with "
-            "`python -m ssl_tf.proposals import` or `python -m ssl_tf.discover`"
-        )
-    try:
-        content = json.loads(file.read_text())
-        version = content.pop("format")
-        if version != _FORMAT:
-            raise UserError(f"{file} has format {version}, this version reads {_FORMAT}")
-        shards = tuple(Shard(**shard) for shard in content.pop("shards"))
-        return Manifest(shards=shards, **content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file} is damaged: {error}") from None
+def fingerprint(image_id: str) -> int:
+    """64 bits that tell an id from all others, to remember which have come."""
+    return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "little")
 
 
-def _digest(file: Path) -> str:
+def digest(file: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

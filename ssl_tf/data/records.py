@@ -46,6 +46,7 @@ class RecordSource(Source):
         shuffle_mib: int,
         num_classes: int | None,
         class_names: tuple[str, ...],
+        multi_label: bool = False,
     ):
         """Args beyond those of `Source`:
 
@@ -53,7 +54,8 @@ class RecordSource(Source):
         record_bytes: mean size of a record.
         shuffle_mib: memory for the shuffle buffer, in MiB.
         """
-        super().__init__(name, sum(shard.take for shard in shards), num_classes, class_names)
+        size = sum(shard.take for shard in shards)
+        super().__init__(name, size, num_classes, class_names, multi_label)
         self._shards = shards
         takes = np.array([shard.take for shard in shards], np.int64)
         self._table = {
@@ -98,7 +100,20 @@ class RecordSource(Source):
             rows = rows.skip(start - before).take((self.size if stop is None else stop) - start)
         return rows.map(self._record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
-    def stream(self, seed: int, start: int, stop: int) -> tf.data.Dataset:
+    def ids(self) -> tf.data.Dataset:
+        rows = tf.data.Dataset.from_tensor_slices(self._table).interleave(
+            _read,
+            cycle_length=min(len(self._shards), _FILES_AT_A_TIME),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        return self._chosen(rows).map(
+            lambda row, serialized: self._parse(serialized, row)["id"],
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+    def stream(
+        self, seed: int, start: int, stop: int, share: order.Share | None = None
+    ) -> tf.data.Dataset:
         first_epoch = start // self.size
         epochs = tf.data.Dataset.range(first_epoch, -(-stop // self.size))
 
@@ -109,12 +124,11 @@ class RecordSource(Source):
         def counted(counter: tf.Tensor, row: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
             return {**self._record(*row), "counter": counter, "epoch": counter // self.size}
 
-        return (
-            epochs.flat_map(rows_of)
-            .take(stop - start)
-            .enumerate(start)
-            .map(counted, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        )
+        rows = epochs.flat_map(rows_of).take(stop - start).enumerate(start)
+        if share and share.workers > 1:
+            # Records are read in turn by every worker, and parsed by one.
+            rows = rows.filter(lambda counter, row: share.holds(counter))
+        return rows.map(counted, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def verify(self) -> None:
         for file in dict.fromkeys(shard.file for shard in self._shards):

@@ -10,40 +10,13 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
 
-from ssl_tf.data.base import IndexedSource
-from ssl_tf.errors import SettingsError
-
-# Pixels are rendered as squares of this many samples a side and averaged.
-_SAMPLES = 2
-_SPLITS = ("train", "test")
-# How often a surface or a background is the one that is typical of the class.
-_TYPICAL = 0.8
-# The test split has this many times fewer scenes.
-_TRAIN_TO_TEST = 4
+from ssl_tf.data.canvas import TEXTURES, Canvas, muted
+from ssl_tf.data.rendered import RenderedScenes, Scene, stream_of
 
 
-@dataclasses.dataclass(frozen=True)
-class Scene:
-    """A rendered image and what is in it, the main object first.
-
-    Attributes:
-      image: uint8 [size, size, 3].
-      label: class of the main object.
-      boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1], tight around each whole object, as
-        if no other lay over it.
-      box_labels: int64 [n].
-    """
-
-    image: np.ndarray
-    label: int
-    boxes: np.ndarray
-    box_labels: np.ndarray
-
-
-class Scenes(IndexedSource):
-    """Scenes rendered at opening and kept as PNG; a split is a random stream of its own."""
+class Scenes(RenderedScenes):
+    """Scenes of shapes, by the class of the main object."""
 
     def __init__(self, split: str, count: int, size: int):
         """Args:
@@ -55,28 +28,13 @@ class Scenes(IndexedSource):
         Raises:
           SettingsError: there is no such split.
         """
-        if split not in _SPLITS:
-            raise SettingsError(
-                f"--dataset=scenes has the splits {', '.join(_SPLITS)}, not {split!r}"
-            )
-        count = count if split == "train" else max(1, count // _TRAIN_TO_TEST)
-        super().__init__(f"scenes:{split}", count, len(CLASSES), tuple(CLASSES))
-        scenes = [render_scene(_SPLITS.index(split), index, size) for index in range(count)]
-        self._images = tf.stack([tf.io.encode_png(scene.image, compression=1) for scene in scenes])
-        self._labels = tf.constant([scene.label for scene in scenes], tf.int64)
-        self._boxes = tf.constant(np.concatenate([scene.boxes for scene in scenes]))
-        self._ends = tf.constant(np.cumsum([len(scene.boxes) for scene in scenes]), tf.int64)
-        self._split = split
-
-    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        end = self._ends[row]
-        begin = tf.where(row > 0, self._ends[row - 1], 0)
-        return {
-            "id": tf.strings.join([f"scenes/{self._split}/", tf.strings.as_string(row)]),
-            "image": self._images[row],
-            "label": self._labels[row],
-            "boxes": self._boxes[begin:end],
-        }
+        seed, count = stream_of(split, count)
+        super().__init__(
+            "scenes",
+            split,
+            (render_scene(seed, index, size) for index in range(count)),
+            tuple(CLASSES),
+        )
 
 
 def render_scene(seed: int, index: int, size: int) -> Scene:
@@ -93,7 +51,7 @@ def render_scene(seed: int, index: int, size: int) -> Scene:
     """
     random = np.random.default_rng([seed, index])
     kinds = random.permutation(len(CLASSES))
-    canvas = _Canvas(random, size * _SAMPLES, kinds[0])
+    canvas = _ShapeCanvas(random, size, habitat(kinds[0]))
     main = _draw_object(random, kinds[0], random.uniform(0.4, 0.7), [])
     placed = [main]
     for kind in kinds[1 : 1 + random.integers(4)]:
@@ -137,20 +95,8 @@ def _draw_object(
     return None
 
 
-class _Canvas:
-    """An image under construction, float32 [side, side, 3] in [0, 1]."""
-
-    def __init__(self, random: np.random.Generator, side: int, inhabitant: int):
-        self._random = random
-        self._side = side
-        axis = (np.arange(side, dtype=np.float32) + 0.5) / side
-        self._y, self._x = axis[:, None], axis[None, :]
-        angle = random.uniform(0, 2 * np.pi)
-        self._light = np.array([np.sin(angle), np.cos(angle)], np.float32)
-        ground = _muted(random)
-        self._image = self._textured(self._y, self._x, ground, 1.0, habitat(inhabitant))
-        for _ in range(random.integers(8, 20)):
-            self._mark()
+class _ShapeCanvas(Canvas):
+    """Paints textured shapes with their shadows."""
 
     def paint(self, item: _Object) -> np.ndarray:
         """Paints an object and its shadow; returns its box (ymin, xmin, ymax, xmax)."""
@@ -177,24 +123,6 @@ class _Canvas:
         bottom, right = (first[n] + filled[n][-1] + 1 for n in (0, 1))
         return np.array([top, left, bottom, right]) / side
 
-    def develop(self) -> np.ndarray:
-        """Returns the finished uint8 image: light falling off, blur, noise, rounding."""
-        random = self._random
-        side = self._side // _SAMPLES
-        image = self._image.reshape(side, _SAMPLES, side, _SAMPLES, 3).mean(axis=(1, 3))
-        axis = np.linspace(-1, 1, side, dtype=np.float32)
-        slope = axis[:, None] * self._light[0] + axis[None, :] * self._light[1]
-        image *= (random.uniform(0.7, 1.2) - random.uniform(0, 0.25) * slope)[..., None]
-        share = np.float32(random.uniform(0, 0.2))
-        padded = np.pad(image, ((1, 1), (0, 0), (0, 0)), mode="edge")
-        image = (1 - 2 * share) * image + share * (padded[:-2] + padded[2:])
-        padded = np.pad(image, ((0, 0), (1, 1), (0, 0)), mode="edge")
-        image = (1 - 2 * share) * image + share * (padded[:, :-2] + padded[:, 2:])
-        image += random.standard_normal(image.shape, np.float32) * np.float32(
-            random.uniform(0, 0.03)
-        )
-        return (image.clip(0, 1) * 255).round().astype(np.uint8)
-
     def _shade(self, inside: np.ndarray, corner: np.ndarray) -> None:
         """Darkens the image where the shape, moved to the corner, lies."""
         first = corner.clip(0)
@@ -204,100 +132,22 @@ class _Canvas:
         shape = inside[cut[0] : cut[0] + region.shape[0], cut[1] : cut[1] + region.shape[1]]
         region *= np.where(shape, np.float32(self._random.uniform(0.35, 0.7)), 1)[..., None]
 
-    def _mark(self) -> None:
-        """Scatters a stroke or a spot of no class: an ellipse, thin or round."""
-        random = self._random
-        center = random.uniform(0, 1, 2)
-        length, width = random.uniform(0.03, 0.2), random.uniform(0.008, 0.035)
-        side = self._side
-        first = np.floor((center - length) * side).astype(int).clip(0)
-        last = np.ceil((center + length) * side).astype(int).clip(None, side)
-        rows, columns = slice(first[0], last[0]), slice(first[1], last[1])
-        y, x = self._y[rows] - center[0], self._x[:, columns] - center[1]
-        angle = random.uniform(0, np.pi)
-        along = (x * np.cos(angle) + y * np.sin(angle)) / length
-        across = (y * np.cos(angle) - x * np.sin(angle)) / width
-        inside = along * along + across * across < 1
-        region = self._image[rows, columns]
-        region[inside] = random.uniform(0, 1, 3)
-
     def _contrasting(self, color: np.ndarray) -> np.ndarray:
         """Returns a random colour that stands out from the given one."""
         while True:
-            other = _muted(self._random)
+            other = muted(self._random)
             if np.abs(other - color).mean() > 0.2:
                 return other
-
-    def _textured(
-        self, y: np.ndarray, x: np.ndarray, color: np.ndarray, strength: float, typical: int
-    ) -> np.ndarray:
-        """Returns float32 [..., 3]: a pattern between the colour and another one.
-
-        The pattern is the typical one or, in one case of five, any.
-        """
-        random = self._random
-        drawn = typical if random.random() < _TYPICAL else random.integers(len(_TEXTURES))
-        angle = random.uniform(0, 2 * np.pi)
-        sine, cosine = np.float32(np.sin(angle)), np.float32(np.cos(angle))
-        pattern = _TEXTURES[drawn](random, x * cosine + y * sine, y * cosine - x * sine)
-        step = random.choice([-1, 1]) * random.uniform(0.35, 0.6)
-        other = color + strength * (step + random.uniform(-0.1, 0.1, 3))
-        color, other = color.astype(np.float32), other.clip(0, 1).astype(np.float32)
-        return color + pattern[..., None] * (other - color)
-
-
-def _muted(random: np.random.Generator) -> np.ndarray:
-    """Returns a random grey with a tint.
-
-    Strong colours would tell two images apart at a glance, and an encoder that learns to recognize
-    images would look no further.
-    """
-    return random.uniform(0.15, 0.85) + random.uniform(-0.12, 0.12, 3)
-
-
-def _stripes(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    wave = np.sin(x * np.float32(2 * np.pi * random.uniform(4, 14)) + 0 * y)
-    return (wave * np.float32(random.uniform(1, 4)) / 2 + 0.5).clip(0, 1)
-
-
-def _checks(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    frequency = random.uniform(4, 12)
-    return ((np.floor(x * frequency) + np.floor(y * frequency)) % 2).astype(np.float32)
-
-
-def _dots(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    frequency = np.float32(random.uniform(4, 12))
-    u, v = x * frequency % 1 - 0.5, y * frequency % 1 - 0.5
-    return (u * u + v * v < random.uniform(0.04, 0.14)).astype(np.float32)
-
-
-def _clouds(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    frequency = np.float32(random.uniform(4, 16))
-    knots = random.random((32, 32), np.float32)
-    u, v = x * frequency + 64, y * frequency + 64
-    column, row = u.astype(np.int32), v.astype(np.int32)
-    u, v = u - column, v - row
-    column, row = column % 31, row % 31
-    top = knots[row, column] * (1 - u) + knots[row, column + 1] * u
-    bottom = knots[row + 1, column] * (1 - u) + knots[row + 1, column + 1] * u
-    return top * (1 - v) + bottom * v
-
-
-def _gradient(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return (x * np.float32(random.uniform(1, 4)) + 0.5 + 0 * y).clip(0, 1)
-
-
-_TEXTURES = (_stripes, _checks, _dots, _clouds, _gradient)
 
 
 def habitat(kind: int) -> int:
     """Index of the background that is typical of a class; two classes share each."""
-    return kind % len(_TEXTURES)
+    return kind % len(TEXTURES)
 
 
 def surface_of(kind: int) -> int:
     """Index of the surface that is typical of a class; with the habitat it names the class."""
-    return (kind + 1 + kind // len(_TEXTURES)) % len(_TEXTURES)
+    return (kind + 1 + kind // len(TEXTURES)) % len(TEXTURES)
 
 
 def _polygon(corners: int, waist: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

@@ -2,6 +2,7 @@
 
 from ssl_tf.data.base import Source
 from ssl_tf.data.folder import ImageFolder
+from ssl_tf.data.object_scenes import ObjectScenes
 from ssl_tf.data.scenes import Scenes
 from ssl_tf.data.tfds_records import PreparedDataset
 from ssl_tf.data.tfrecord import ExampleFiles
@@ -19,6 +20,7 @@ def open_source(
     tfrecord: str = "",
     scenes: int = 4000,
     scene_size: int = 48,
+    scene_objects: str = "",
     shuffle_mib: int = 1024,
 ) -> Source:
     """Opens the one source that is named.
@@ -31,6 +33,8 @@ def open_source(
       tfrecord: a glob of files of tf.train.Example (see `ExampleFiles`).
       scenes: number of training scenes; the test split has a quarter of them.
       scene_size: side of a scene, in pixels.
+      scene_objects: a prepared TFDS data set whose images stand in the scenes (see `ObjectScenes`),
+        those of its own split "train" or "test" in each; empty: shapes.
       shuffle_mib: memory for shuffling undecoded records, in MiB.
 
     Raises:
@@ -43,6 +47,9 @@ def open_source(
         return ImageFolder(image_folder)
     if tfrecord:
         return ExampleFiles(tfrecord, shuffle_mib)
+    if dataset == "scenes" and scene_objects:
+        objects = PreparedDataset(scene_objects, data_dir, split, shuffle_mib)
+        return ObjectScenes(objects, split, scenes, scene_size)
     if dataset == "scenes":
         return Scenes(split, scenes, scene_size)
     return PreparedDataset(dataset, data_dir, split, shuffle_mib)

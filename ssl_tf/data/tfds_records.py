@@ -1,6 +1,7 @@
 """Data sets prepared by TensorFlow Datasets, read without their code and without the network."""
 
 import os
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -14,7 +15,8 @@ _INFO = "dataset_info.json"
 class PreparedDataset(RecordSource):
     """A split of a prepared TFDS data set, found under `<data_dir>/<name>[/<config>]/<version>`.
 
-    Image, label and boxes are found by the type of the features.
+    Image, label and boxes are found by the type of the features. Where an image has no label of its
+    own, the labels in a sequence count, beside the boxes say: its "label" tells of every class.
     """
 
     def __init__(self, dataset: str, data_dir: str, split: str, shuffle_mib: int):
@@ -48,7 +50,7 @@ class PreparedDataset(RecordSource):
             )
         instructions = _instructions(dataset, info, split)
         self._choose_features(dataset, info.features)
-        label = self._label and info.features[self._label]
+        label = self._class_label(info.features)
         parts = _parts(info, {instruction.filename for instruction in instructions})
         super().__init__(
             f"{dataset}:{split}",
@@ -66,6 +68,7 @@ class PreparedDataset(RecordSource):
             shuffle_mib=shuffle_mib,
             num_classes=label.num_classes if label else None,
             class_names=tuple(label.names) if label else (),
+            multi_label=self._labels is not None,
         )
         self._check_files(parts)
 
@@ -83,15 +86,18 @@ class PreparedDataset(RecordSource):
             )
         self._label = named(tfds.features.ClassLabel, "label")
         self._boxes = _find_boxes(features)
+        self._labels = None if self._label else _find_labels(features, self._boxes)
         self._id = next(
             (name for name in _ID_FEATURES if name in features and features[name].shape == ()), None
         )
         # Only what is needed: parsing the other features, masks say, would cost time.
         needed = {name: features[name] for name in (self._image, self._label, self._id) if name}
-        if self._boxes:
-            name, key = self._boxes
+        for name in dict.fromkeys(found[0] for found in (self._boxes, self._labels) if found):
             inner = features[name].feature
-            needed[name] = tfds.features.Sequence({key: inner[key]} if key else inner)
+            keys = [f[1] for f in (self._boxes, self._labels) if f and f[0] == name and f[1]]
+            needed[name] = tfds.features.Sequence(
+                {key: inner[key] for key in keys} if keys else inner
+            )
         self._features = tfds.features.FeaturesDict(needed)
         self._decoders = {self._image: tfds.decode.SkipDecoding()}
 
@@ -105,10 +111,21 @@ class PreparedDataset(RecordSource):
             record["id"] = self._place(row)
         if self._label:
             record["label"] = tf.cast(example[self._label], tf.int64)
+        if self._labels:
+            present = tf.one_hot(_within(example, self._labels), self.num_classes)
+            record["label"] = tf.minimum(tf.reduce_sum(present, axis=0), 1)
         if self._boxes:
-            outer, inner = self._boxes
-            record["boxes"] = example[outer][inner] if inner else example[outer]
+            record["boxes"] = _within(example, self._boxes)
         return record
+
+    def _class_label(self, features):
+        """Returns the feature of the labels, None where there are none."""
+        if self._label:
+            return features[self._label]
+        if self._labels is None:
+            return None
+        outer, inner = self._labels
+        return features[outer].feature[inner] if inner else features[outer].feature
 
     def _check_files(self, parts: list) -> None:
         """Raises UserError for missing files, and for damaged ones when sizes tell of damage."""
@@ -194,7 +211,7 @@ def _parts(info, files: set[str]) -> list:
 
 
 def _find_boxes(features) -> tuple[str, str | None] | None:
-    """Returns (feature, None) of a sequence of boxes, or (feature, key) of one inside records."""
+    """Returns the place of the boxes of an image, None without boxes."""
     import tensorflow_datasets as tfds
 
     def is_box(feature) -> bool:
@@ -204,15 +221,33 @@ def _find_boxes(features) -> tuple[str, str | None] | None:
         # another order or in pixels are left alone.
         return feature.bbox_format is None or feature.bbox_format.name == "REL_YXYX"
 
+    return next(_in_sequences(features, is_box), None)
+
+
+def _find_labels(features, boxes: tuple[str, str | None] | None) -> tuple[str, str | None] | None:
+    """Returns the place of the labels of an image: a sequence of them, or those of its boxes."""
+    import tensorflow_datasets as tfds
+
+    found = list(_in_sequences(features, lambda part: type(part) is tfds.features.ClassLabel))
+    of_boxes = [place for place in found if boxes and place[0] == boxes[0]]
+    return next((place for place in found if place[1] is None), next(iter(of_boxes), None))
+
+
+def _in_sequences(features, is_wanted: Callable) -> Iterator[tuple[str, str | None]]:
+    """Yields (feature, None) of a sequence of what is wanted, (feature, key) of one of records."""
+    import tensorflow_datasets as tfds
+
     for name, feature in features.items():
         inner = getattr(feature, "feature", None)
-        if is_box(inner):
-            return name, None
         if isinstance(inner, tfds.features.FeaturesDict):
-            for key, part in inner.items():
-                if is_box(part):
-                    return name, key
-    return None
+            yield from ((name, key) for key, part in inner.items() if is_wanted(part))
+        elif is_wanted(inner):
+            yield name, None
+
+
+def _within(example: dict, place: tuple[str, str | None]) -> tf.Tensor:
+    outer, inner = place
+    return example[outer][inner] if inner else example[outer]
 
 
 def _first_line(error: Exception) -> str:

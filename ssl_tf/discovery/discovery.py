@@ -111,10 +111,8 @@ def rank(
     files = {name: directory / f"{name}.npy" for name in rankers}
     missing = [name for name, path in files.items() if not path.exists()]
     if missing:
-        paths = [
-            shards.shard_path(Path(settings.output) / GRAPH, number)
-            for number in range(shard_count)
-        ]
+        blocks = Path(settings.output) / GRAPH
+        paths = [shards.shard_path(blocks, number) for number in range(shard_count)]
         graph = Graph(paths, int(counts.sum()), settings.memory_mib)
         linked = int((graph.degree > 0).sum())
         _say(

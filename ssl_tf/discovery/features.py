@@ -76,13 +76,11 @@ def _keras_encoder(settings: FeatureSettings) -> Encoder:
     outputs = [_layer_output(model, layer, {}) for layer in layers]
     # As LOD compares images by OBoW's network: the mean of the last map.
     pooled = tf.reduce_mean(outputs[-1], axis=[1, 2])
-    return _from_model(
-        model.input,
-        outputs,
-        pooled,
-        layers,
-        lambda x: module.preprocess_input(tf.cast(x, tf.float32)),
-    )
+
+    def normalize(images: tf.Tensor) -> tf.Tensor:
+        return module.preprocess_input(tf.cast(images, tf.float32))
+
+    return _from_model(model.input, outputs, pooled, layers, normalize)
 
 
 def _from_model(
@@ -96,12 +94,12 @@ def _from_model(
     pooled_model = tf.keras.Model(inputs, pooled)
     images = tf.TensorSpec([None, None, None, 3], tf.uint8)
 
-    @tf.function(input_signature=[images])
+    @tf.function(input_signature=[images], autograph=False)
     def maps(images: tf.Tensor) -> list[tf.Tensor]:
         found = maps_model(normalize(images), training=False)
         return [tf.nn.relu(tf.cast(m, tf.float32)) for m in tf.nest.flatten(found)]
 
-    @tf.function(input_signature=[images])
+    @tf.function(input_signature=[images], autograph=False)
     def describe(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(pooled_model(normalize(images), training=False), tf.float32)
 

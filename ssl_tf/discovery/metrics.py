@@ -72,11 +72,10 @@ def average_precision(tables: Sequence[np.ndarray], threshold: float) -> float:
 
 
 def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (x1, y1, x2, y2), ends included: [A, 4], [B, 4] -> [A, B]."""
-    first, second = np.asarray(first, float)[:, None], np.asarray(second, float)[None]
-    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(
-        first[..., :2], second[..., :2]
-    )
-    shared = np.maximum(sides + 1, 0).prod(axis=-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2] + 1).prod(axis=-1) for boxes in (first, second)]
+    """Intersection over union of boxes (x1, y1, x2, y2): [A, 4], [B, 4] -> [A, B]."""
+    one, two = np.asarray(first, float)[:, None], np.asarray(second, float)[None]
+    begin = np.maximum(one[..., :2], two[..., :2])
+    end = np.minimum(one[..., 2:], two[..., 2:])
+    shared = np.maximum(end - begin + 1, 0).prod(axis=-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2] + 1).prod(axis=-1) for boxes in (one, two)]
     return shared / (areas[0] + areas[1] - shared)

@@ -121,9 +121,8 @@ def corloc_of_rankers(
         best = worth.reshape(images, regions).argmax(axis=1)
         boxes[name] = planted.boxes[np.arange(images), best]
     random = np.random.default_rng([len(boxes), images])
-    boxes["random proposal"] = planted.boxes[
-        np.arange(images), random.integers(regions, size=images)
-    ]
+    drawn = random.integers(regions, size=images)
+    boxes["random proposal"] = planted.boxes[np.arange(images), drawn]
     boxes["centre box"] = np.repeat(centre_box(HEIGHT, WIDTH, 0.5), images, axis=0)
     boxes["full image"] = planted.boxes[:, 0]
     return {name: measure(list(one[:, None]), truth).corloc for name, one in boxes.items()}

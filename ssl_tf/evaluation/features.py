@@ -27,7 +27,7 @@ def compute_features(
         unreadable: told of images that cannot be decoded; they are left out.
 
     Returns:
-        float32 [N, D], and int64 [N] labels or None.
+        float32 [N, D], and the labels: int64 [N], float32 [N, C] of a multi-label source, or None.
     """
     features, labels = [], []
     for batch in evaluation_batches(source, image_size, batch_size, unreadable=unreadable):

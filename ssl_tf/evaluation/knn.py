@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.evaluation.metrics import l2_normalized, top_k_accuracy
+from ssl_tf.evaluation.metrics import l2_normalized, mean_average_precision, top_k_accuracy
 
 
 def weighted_knn(
@@ -24,7 +24,8 @@ def weighted_knn(
 
     Args:
         bank: [B, D] real, any length of rows.
-        bank_labels: [B] integer in [0, num_classes).
+        bank_labels: [B] integer in [0, num_classes); or [B, C] of 0 and 1, where a neighbour votes
+            for each class that it has.
         queries: [Q, D] real.
         num_classes: C.
         k: neighbours; the whole bank, where it is smaller.
@@ -39,6 +40,10 @@ def weighted_knn(
         similarities, neighbours = _nearest(bank, queries[rows], k, block)
         votes = np.exp((similarities - similarities[:, :1]) / temperature)
         votes /= votes.sum(axis=1, keepdims=True)
+        if bank_labels.ndim == 2:
+            for vote, neighbour in zip(votes.T, neighbours.T):
+                scores[rows] += vote[:, None] * bank_labels[neighbour]
+            continue
         count = len(votes)
         cells = np.arange(count)[:, None] * num_classes + bank_labels[neighbours]
         scores[rows] = np.bincount(
@@ -59,6 +64,20 @@ def knn_accuracy(
     """Top-1 accuracy of `weighted_knn`, in [0, 1]. query_labels: [Q] integer."""
     scores = weighted_knn(bank, bank_labels, queries, num_classes, k, temperature)
     return top_k_accuracy(scores, query_labels)
+
+
+def knn_map(
+    bank: np.ndarray,
+    bank_labels: np.ndarray,
+    queries: np.ndarray,
+    query_labels: np.ndarray,
+    num_classes: int,
+    k: int = 200,
+    temperature: float = 0.1,
+) -> float:
+    """Mean average precision of `weighted_knn`, in [0, 1]. bank_labels, query_labels: multi-hot."""
+    scores = weighted_knn(bank, bank_labels, queries, num_classes, k, temperature)
+    return mean_average_precision(scores, query_labels)
 
 
 def _nearest(

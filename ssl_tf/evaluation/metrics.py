@@ -41,6 +41,54 @@ def mean_per_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> floa
     return float(np.mean([np.mean(predictions[labels == c] == c) for c in np.unique(labels)]))
 
 
+def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
+    """Sum over the distinct scores, descending, of precision times the gain in recall.
+
+    At a score the examples of this score and above are retrieved, equal ones together; nothing is
+    interpolated (scikit-learn's `average_precision_score`).
+
+    Args:
+        scores: [N] real.
+        relevant: [N], 1 for the positives; one at least.
+    """
+    descending = np.argsort(-np.asarray(scores), kind="stable")
+    scores, relevant = np.asarray(scores)[descending], np.asarray(relevant)[descending] > 0
+    last_of_equals = np.append(scores[1:] != scores[:-1], True)
+    found = np.cumsum(relevant)[last_of_equals]
+    retrieved = np.flatnonzero(last_of_equals) + 1
+    return float(np.sum(np.diff(found, prepend=0) * found / retrieved) / found[-1])
+
+
+def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Mean of `average_precision` over the classes that have a positive, in [0, 1].
+
+    scores: [N, C] real. labels: [N, C], 1 where the class is present; NaN where no class is.
+    """
+    present = np.flatnonzero(np.any(labels, axis=0))
+    if not len(present):
+        return float("nan")
+    return float(np.mean([average_precision(scores[:, c], labels[:, c]) for c in present]))
+
+
+def batchwise_mean_average_precision(
+    scores: np.ndarray, labels: np.ndarray, batch_size: int
+) -> float:
+    """`mean_average_precision` of each batch of consecutive rows, averaged by its rows.
+
+    What the released code of Object-Aware Cropping reports. A class with few positives among few
+    rows ranks high by chance, so the figure grows as the batch shrinks: state the batch with it.
+    Batches without a positive are left out; the last one may be smaller.
+    """
+    starts = range(0, len(scores), batch_size)
+    means = [
+        mean_average_precision(scores[i : i + batch_size], labels[i : i + batch_size])
+        for i in starts
+    ]
+    rows = np.array([len(scores[i : i + batch_size]) for i in starts])
+    known = ~np.isnan(means)
+    return float(np.average(np.array(means)[known], weights=rows[known]))
+
+
 def embedding_std(z: np.ndarray) -> float:
     """Standard deviation over the batch of l2-normalized embeddings, averaged over dimensions.
 

@@ -11,10 +11,11 @@ from ssl_tf.data.pipeline import training_batches
 from ssl_tf.data.sources import Source
 from ssl_tf.evaluation import metrics
 from ssl_tf.evaluation.features import compute_features
-from ssl_tf.evaluation.knn import knn_accuracy
+from ssl_tf.evaluation.knn import knn_accuracy, knn_map
 from ssl_tf.methods.base import Method
 from ssl_tf.settings import MonitorSettings
-from ssl_tf.training.callbacks import Record, StepCallback
+from ssl_tf.training.callbacks import StepCallback
+from ssl_tf.training.record import Record
 from ssl_tf.views.recipe import Recipe
 
 _BATCH = 250
@@ -49,8 +50,8 @@ class RepresentationMonitor(StepCallback):
     """kNN accuracy, embedding spread, effective rank, alignment and uniformity.
 
     kNN: a labelled bank from the training images, queries from the held-out ones, features of the
-    online encoder. The others: two views of held-out images by the training recipe, always the same
-    ones, embedded in inference mode.
+    online encoder; of images with several labels the mean average precision. The others: two views
+    of held-out images by the training recipe, always the same ones, embedded in inference mode.
     """
 
     def __init__(
@@ -83,11 +84,16 @@ class RepresentationMonitor(StepCallback):
         self._last_step = last_step
         self._image_size = recipe.settings.image_size
         self._unreadable = unreadable
-        self._embed = tf.function(method.embed, reduce_retracing=True)
+
+        def embed(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), method.embed(images))
+
+        self._embed = tf.function(embed, reduce_retracing=True)
         looked_at = held_out or source
         queries = evenly(looked_at, settings.monitor_queries)
         labelled = held_out is not None and source.num_classes and held_out.num_classes
         self._num_classes = source.num_classes
+        self._multi_label = source.multi_label
         self._bank = evenly(source, settings.monitor_bank) if labelled else None
         self._queries = queries if labelled else None
         batch = min(_BATCH, queries.size)
@@ -99,6 +105,7 @@ class RepresentationMonitor(StepCallback):
             start_step=0,
             stop_step=queries.size // batch,
             unreadable=unreadable,
+            with_boxes=recipe.takes_boxes,
         )
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -107,7 +114,7 @@ class RepresentationMonitor(StepCallback):
             self._record.write(0, {})
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
-        if step % self._every == 0 or step == self._last_step:
+        if self.passed(self._every) or step == self._last_step:
             self._record.extra.update(self.look())
 
     def look(self) -> dict[str, float]:
@@ -132,13 +139,14 @@ class RepresentationMonitor(StepCallback):
                 file=sys.stderr,
             )
         if self._bank is not None:
-            found["knn_top1"] = self._knn()
+            found.update(self._knn())
         return {name: float(value) for name, value in found.items()}
 
-    def _knn(self) -> float:
+    def _knn(self) -> dict[str, float]:
         bank, bank_labels = self._features(self._bank)
         queries, labels = self._features(self._queries)
-        return knn_accuracy(
+        name, figure = ("knn_map", knn_map) if self._multi_label else ("knn_top1", knn_accuracy)
+        found = figure(
             bank,
             bank_labels,
             queries,
@@ -147,6 +155,7 @@ class RepresentationMonitor(StepCallback):
             k=self._settings.knn_k,
             temperature=self._settings.knn_temperature,
         )
+        return {name: found}
 
     def _features(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
         return compute_features(

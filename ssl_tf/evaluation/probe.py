@@ -12,10 +12,15 @@ from ssl_tf.data.pipeline import training_batches
 from ssl_tf.data.sources import Source
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.features import compute_features
-from ssl_tf.evaluation.metrics import top_k_accuracy
+from ssl_tf.evaluation.metrics import (
+    batchwise_mean_average_precision,
+    mean_average_precision,
+    top_k_accuracy,
+)
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import LinearSettings, ViewSettings
 from ssl_tf.training import schedules
+from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.optimizers import build_optimizer
 from ssl_tf.training.trainer import fit
 from ssl_tf.views.recipe import Recipe
@@ -25,19 +30,30 @@ _FEATURE_BATCH = 250
 
 @dataclasses.dataclass(frozen=True)
 class ProbeResult:
-    """Accuracies on the test images, in [0, 1]; top5 is None with five classes or fewer."""
+    """What the probe came to.
 
-    top1: float
-    top5: float | None
+    Attributes:
+        figures: on the test images, in [0, 1]: "top1" and, with more than five classes, "top5"; of
+            images with several labels "map", over all of them (the figure to compare), and
+            "map_batchwise", in batches of --batch_size as released code has it.
+        train_loss: of the last batch.
+    """
+
+    figures: dict[str, float]
     train_loss: float
 
 
-class Probe(tf.keras.Model):
-    """Classifier on features; where `encode` is given, on the features of images."""
+class Probe(TimedModel):
+    """Classifier on features; where `encode` is given, on the features of images.
+
+    One label an image: softmax cross-entropy. Several (`multi_label`): a logistic classifier for
+    each class, binary cross-entropy, mean over the classes.
+    """
 
     def __init__(
         self,
         num_classes: int,
+        multi_label: bool,
         standardize: bool,
         encode: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ):
@@ -53,6 +69,7 @@ class Probe(tf.keras.Model):
         self._classifier = tf.keras.layers.Dense(
             num_classes, kernel_initializer="zeros", name="classifier"
         )
+        self._multi_label = multi_label
         self._encode = encode
 
     def call(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -65,9 +82,12 @@ class Probe(tf.keras.Model):
         features = inputs if self._encode is None else tf.stop_gradient(self._encode(inputs))
         with tf.GradientTape() as tape:
             logits = self(features, training=True)
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+            cross_entropy = (
+                tf.nn.sigmoid_cross_entropy_with_logits
+                if self._multi_label
+                else tf.nn.sparse_softmax_cross_entropy_with_logits
             )
+            loss = tf.reduce_mean(cross_entropy(labels=labels, logits=logits))
         variables = self._classifier.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return {"loss": loss}
@@ -83,8 +103,8 @@ def probe_encoder(
 ) -> ProbeResult:
     """Trains a linear classifier on the frozen encoder and reports it on the test images.
 
-    SGD with Nesterov momentum 0.9, cosine decay to 0, no warm-up (BYOL C.1, SimCLR B.6). Without
-    augmentation the features are computed once.
+    By default SGD with Nesterov momentum 0.9, cosine decay to 0, no warm-up (BYOL C.1, SimCLR B.6).
+    Without augmentation the features are computed once.
 
     Args:
         encoder: normalized images to features; runs in inference mode.
@@ -96,17 +116,20 @@ def probe_encoder(
     """
     before = digest(encoder)
     encode = tf.function(lambda images: encoder(normalize_images(images), training=False))
-    classes = train.num_classes
     steps = max(1, schedules.total_steps(settings.epochs, train.size, settings.batch_size))
-    probe = Probe(classes, settings.standardize, encode if settings.augment else None)
+    probe = Probe(
+        train.num_classes,
+        train.multi_label,
+        settings.standardize,
+        encode if settings.augment else None,
+    )
     probe.build((None, encoder.output_shape[-1]))
-    rate = schedules.scaled_learning_rate(settings.base_learning_rate, settings.batch_size)
     probe.compile(
         optimizer=build_optimizer(
             "sgd",
-            schedules.WarmupCosine(rate, 0, steps),
+            _schedule(settings, train.size, steps),
             weight_decay=settings.weight_decay,
-            nesterov=True,
+            nesterov=settings.nesterov,
         )
     )
     if settings.augment:
@@ -120,11 +143,7 @@ def probe_encoder(
     logits = probe(features, training=False).numpy()
     if digest(encoder) != before:
         raise UserError("the encoder changed while it was probed; this is a defect, not a result")
-    return ProbeResult(
-        top1=top_k_accuracy(logits, labels, 1),
-        top5=top_k_accuracy(logits, labels, 5) if classes > 5 else None,
-        train_loss=losses.value,
-    )
+    return ProbeResult(_figures(logits, labels, settings.batch_size), losses.value)
 
 
 def digest(encoder: tf.keras.Model) -> str:
@@ -133,6 +152,29 @@ def digest(encoder: tf.keras.Model) -> str:
     for variable in encoder.variables:
         sha.update(variable.numpy().tobytes())
     return sha.hexdigest()
+
+
+def _figures(logits: np.ndarray, labels: np.ndarray, batch_size: int) -> dict[str, float]:
+    if labels.ndim == 2:
+        return {
+            "map": mean_average_precision(logits, labels),
+            "map_batchwise": batchwise_mean_average_precision(logits, labels, batch_size),
+        }
+    ks = (1, 5) if logits.shape[1] > 5 else (1,)
+    return {f"top{k}": top_k_accuracy(logits, labels, k) for k in ks}
+
+
+def _schedule(
+    settings: LinearSettings, examples: int, steps: int
+) -> tf.keras.optimizers.schedules.LearningRateSchedule:
+    rate = schedules.scaled_learning_rate(settings.base_learning_rate, settings.batch_size)
+    if settings.schedule == "cosine":
+        return schedules.WarmupCosine(rate, 0, steps)
+    drops = [
+        schedules.total_steps(epoch, examples, settings.batch_size)
+        for epoch in settings.drop_epochs
+    ]
+    return schedules.StepDecay(rate, drops)
 
 
 class _LastLoss(tf.keras.callbacks.Callback):

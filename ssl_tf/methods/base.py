@@ -9,28 +9,32 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from ssl_tf.training.accumulation import accumulated
+from ssl_tf.training.execution import TimedModel
+
 Batch = dict[str, tf.Tensor | tuple[tf.Tensor, ...]]
 Tensors = dict[str, tf.Tensor]
 
 
-class Method(tf.keras.Model):
+class Method(TimedModel):
     """Base of all methods.
 
     Subclasses set `encoder` (images to features, the network that is kept), `needs` (what they
-    take from the view recipe beside "views") and `chance_loss` (the loss of independent random
-    embeddings; None where there is none), and implement `forward`, `learned_variables`, `networks`
+    take from the view recipe beside "views"), `encoder_passes` (forward passes of the encoder that
+    a step keeps for the gradients) and `chance_loss` (the loss of independent random embeddings;
+    None where there is none), and implement `forward`, `learned_variables`, `networks`
     and, where something follows a step, `after_step`, and where something beside networks is to be
     kept in checkpoints, `state`.
     """
 
     chance_loss: float | None = None
     encoder: tf.keras.Model
+    encoder_passes: int
     needs: tuple[str, ...] = ()
 
     def __init__(self, name: str):
         super().__init__(name=name)
-        # What train_step returns is reduced already; Keras would sum it over replicas once more.
-        self.distribute_reduction_method = "first"
+        self.accumulate = 1
         # `augment(views, drawn)` gives the views of a batch that comes with "drawn".
         self.augment: Callable[[tuple, dict], tuple] | None = None
 
@@ -84,41 +88,54 @@ class Method(tf.keras.Model):
         return {}
 
     def train_step(self, batch: Batch) -> Tensors:
-        """One optimizer step on the global batch; returns its losses, means over replicas."""
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        """One optimizer step on the global batch; returns its losses, means over replicas.
+
+        With `accumulate` = K, K parts of the batch are passed one after the other and their
+        gradients summed. It is the step on the whole batch but for batch normalization, whose
+        statistics are those of a part; schedules, EMA and queue move once.
+        """
         batch = dict(batch)
         if "drawn" in batch:
             batch["views"] = self.augment(batch["views"], batch.pop("drawn"))
-        with tf.GradientTape() as tape:
-            losses, kept = self.forward(batch, training=True)
-            # Each replica holds an equal share of the batch, so the mean over the global batch is
-            # the sum over replicas of (local mean / replicas); the optimizer sums gradients.
-            shares = {name: tf.reduce_mean(value) / replicas for name, value in losses.items()}
-            total = tf.add_n(list(shares.values()))
-        variables = self.learned_variables
-        gradients = tape.gradient(total, variables)
+            if "original" in self.needs:
+                *views, batch["original"] = batch["views"]
+                batch["views"] = tuple(views)
+        gradients, shares, kept = accumulated(self._gradients, batch, self.accumulate)
+        if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
         step = tf.identity(self.optimizer.iterations)
-        self.optimizer.apply_gradients(zip(gradients, variables))
+        self.optimizer.apply_gradients(zip(gradients, self.learned_variables))
         self.after_step(step, kept)
         context = tf.distribute.get_replica_context()
+        total = tf.add_n(list(shares.values()))
         shares = context.all_reduce(tf.distribute.ReduceOp.SUM, {"loss": total, **shares})
         return {**shares, **self.step_logs(step)}
 
+    def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], Tensors, Tensors]:
+        """Gradients of this replica's share of the loss, the share by name, and what is kept.
+
+        Each replica holds an equal part of the batch and of each accumulated part, so the mean over
+        the global batch is the sum of (local mean / their number); the optimizer sums gradients.
+        """
+        parts = tf.distribute.get_strategy().num_replicas_in_sync * self.accumulate
+        with tf.GradientTape() as tape:
+            losses, kept = self.forward(batch, training=True)
+            shares = {name: tf.reduce_mean(value) / parts for name, value in losses.items()}
+            total = tf.add_n(list(shares.values()))
+            if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+                total = self.optimizer.get_scaled_loss(total)
+        return tape.gradient(total, self.learned_variables), shares, kept
+
 
 def move_towards(targets: list[tf.Variable], online: list[tf.Variable], tau: tf.Tensor) -> None:
-    """target <- tau * target + (1 - tau) * online, on every replica; called in replica context.
+    """target <- tau * target + (1 - tau) * online; called in replica context.
+
+    Every replica moves its own copies, which stay equal because all that they depend on is.
 
     Args:
         targets, online: variables in the same order.
         tau: float32 scalar, equal on all replicas.
     """
-
-    def assign(target: tf.Variable, source: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:
-        decay = tf.cast(decay, target.dtype)
-        return target.assign(decay * target + (1 - decay) * source)
-
-    def on_all_replicas(strategy: tf.distribute.Strategy, decay: tf.Tensor) -> None:
-        for target, source in zip(targets, online):
-            strategy.extended.update(target, assign, args=(source, decay), group=False)
-
-    tf.distribute.get_replica_context().merge_call(on_all_replicas, args=(tau,))
+    for target, source in zip(targets, online):
+        decay = tf.cast(tau, target.dtype)
+        target.assign(decay * target + (1 - decay) * source)

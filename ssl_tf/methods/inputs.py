@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.order import Share
 from ssl_tf.data.pipeline import training_batches
 from ssl_tf.methods.base import Method
 from ssl_tf.views.device import augment_batch, cropped_batches
@@ -27,6 +28,7 @@ def method_batches(
     start_step: int,
     stop_step: int,
     unreadable: UnreadableImages,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
     """The batches of the steps start_step..stop_step-1 as `method.train_step` takes them.
 
@@ -35,14 +37,17 @@ def method_batches(
         source: where the images come from.
         recipe: of the views.
         on_device: pixel operations in the training step; else in the input pipeline.
-        seed, batch_size, start_step, stop_step, unreadable: as in `training_batches`.
+        seed, batch_size, start_step, stop_step, unreadable, share: as in `training_batches`.
     """
     make = recipe.crop if on_device else recipe
-    needed = ("views", *method.needs, *(("uniform",) if on_device else ()))
+    needed = ("views", *method.needs)
+    if on_device:
+        # The original is the last of the views until the device has done their pixel operations.
+        needed = (*(name for name in needed if name != "original"), "uniform")
 
-    def make_needed(image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
+    def make_needed(*example: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
         # What is not returned is neither computed nor batched.
-        made = make(image, seed)
+        made = make(*example)
         return {name: made[name] for name in needed}
 
     batches = training_batches(
@@ -53,6 +58,8 @@ def method_batches(
         start_step=start_step,
         stop_step=stop_step,
         unreadable=unreadable,
+        share=share,
+        with_boxes=recipe.takes_boxes,
     )
     if on_device:
         method.augment = functools.partial(augment_batch, recipe)
@@ -73,6 +80,7 @@ def show_first_views(
         start_step=0,
         stop_step=1,
         unreadable=unreadable,
+        with_boxes=recipe.takes_boxes,
     )
     batch = next(batches.as_numpy_iterator())
     rows = []

@@ -17,9 +17,7 @@ def cosine_similarity(p: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
 
     A squared length below 1e-12 counts as 1e-12 (BYOL's code), so zero vectors give 0.
     """
-    p = tf.math.l2_normalize(_full_precision(p), axis=-1, epsilon=1e-12)
-    z = tf.math.l2_normalize(_full_precision(z), axis=-1, epsilon=1e-12)
-    return tf.reduce_sum(p * z, axis=-1)
+    return tf.reduce_sum(unit_rows(p) * unit_rows(z), axis=-1)
 
 
 def byol_loss(p: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
@@ -50,6 +48,63 @@ def ma_ssrl_pair_loss(p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor
     in the weights that it adapts; biases and normalization parameters do.
     """
     return 0.5 * ma_ssrl_loss(p1, z2) + 0.5 * ma_ssrl_loss(p2, z1)
+
+
+def info_nce(
+    queries: tf.Tensor, keys: tf.Tensor, queue: tf.Tensor, temperature: float
+) -> tf.Tensor:
+    """Cross-entropy of telling the key of a query from the queue: [...], at least 0.
+
+    -log(exp(q.k / T) / (exp(q.k / T) + sum_j exp(q.n_j / T))) (MoCo Eq. 1). For independent
+    directions about log(K + 1) + 1 / (2 D T^2).
+
+    Args:
+        queries, keys: [..., D], each query with its own key; their length does not matter.
+        queue: K negatives [K, D], rows of length 1.
+        temperature: T.
+    """
+    queries, keys = unit_rows(queries), tf.stop_gradient(unit_rows(keys))
+    queue = tf.stop_gradient(tf.cast(queue, queries.dtype))
+    positives = tf.reduce_sum(queries * keys, axis=-1) / temperature
+    negatives = tf.tensordot(queries, queue, [[-1], [-1]]) / temperature
+    # -log(e^p / (e^p + e^n)) = log(1 + e^(n - p)), with no copy of the long row
+    return tf.math.softplus(tf.reduce_logsumexp(negatives, axis=-1) - positives)
+
+
+def match_positions(query_map: tf.Tensor, key_map: tf.Tensor) -> tf.Tensor:
+    """For every position of one map the most similar one of the other: int32 [N, P], no gradient.
+
+    DenseCL's correspondence: the largest cosine between backbone features.
+
+    Args:
+        query_map, key_map: features [N, P, C] at P positions.
+    """
+    cosine = tf.matmul(unit_rows(query_map), unit_rows(key_map), transpose_b=True)
+    return tf.argmax(cosine, axis=-1, output_type=tf.int32)
+
+
+def dense_info_nce(
+    queries: tf.Tensor,
+    keys: tf.Tensor,
+    matches: tf.Tensor,
+    queue: tf.Tensor,
+    temperature: float,
+) -> tf.Tensor:
+    """InfoNCE at every position of a map, mean over positions: [N] (DenseCL).
+
+    Args:
+        queries, keys: dense embeddings [N, P, D].
+        matches: position of each query's key, int [N, P].
+        queue: K negatives [K, D], rows of length 1.
+        temperature: T.
+    """
+    keys = tf.gather(keys, matches, batch_dims=1)
+    return tf.reduce_mean(info_nce(queries, keys, queue, temperature), axis=-1)
+
+
+def unit_rows(x: tf.Tensor) -> tf.Tensor:
+    """[..., D] with every row at length 1, float32 at least; a row of zeros stays."""
+    return tf.math.l2_normalize(_full_precision(x), axis=-1, epsilon=1e-12)
 
 
 def _full_precision(x: tf.Tensor) -> tf.Tensor:

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ssl_tf.networks.batch_normalization import batch_normalization
 from ssl_tf.networks.initialization import layer_seed
 
 
@@ -48,8 +49,62 @@ def build_mlp(
     x = inputs
     for index in range(1, layers):
         x = dense(hidden, index, use_bias=True)(x)
-        x = tf.keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, synchronized=synchronized, name=f"bn{index}"
-        )(x)
+        x = batch_normalization(f"bn{index}", synchronized, maps=False)(x)
         x = tf.keras.layers.ReLU(name=f"relu{index}")(x)
     return tf.keras.Model(inputs, dense(output, layers, use_bias=False)(x), name=name)
+
+
+def build_plain_mlp(
+    input_dim: int, hidden: int, output: int, seed: int = 0, name: str = "projector"
+) -> tf.keras.Model:
+    """MoCo-v2's projector: [N, input_dim] -> [N, output], not normalized.
+
+    Dense, ReLU, Dense, both with bias, without batch normalization. Published: 2048 hidden, 128
+    outputs.
+
+    Args:
+        input_dim: length of the features.
+        hidden: width of the hidden layer.
+        output: length of the output.
+        seed: with `name`, all that the first weights depend on.
+        name: of the model.
+    """
+    inputs = tf.keras.Input((input_dim,), name="inputs")
+    x = tf.keras.layers.Dense(
+        hidden, "relu", kernel_initializer=_torch_uniform(seed, f"{name}/dense1"), name="dense1"
+    )(inputs)
+    x = tf.keras.layers.Dense(
+        output, kernel_initializer=_torch_uniform(seed, f"{name}/dense2"), name="dense2"
+    )(x)
+    return tf.keras.Model(inputs, x, name=name)
+
+
+def build_dense_head(
+    channels: int, hidden: int, output: int, seed: int = 0, name: str = "dense_projector"
+) -> tf.keras.Model:
+    """DenseCL's dense projector: [N, H, W, channels] -> [N, H, W, output], not normalized.
+
+    `build_plain_mlp` at every position: 1x1 convolution, ReLU, 1x1 convolution. Arguments as there.
+    """
+    inputs = tf.keras.Input((None, None, channels), name="inputs")
+    x = tf.keras.layers.Conv2D(
+        hidden,
+        1,
+        activation="relu",
+        kernel_initializer=_torch_uniform(seed, f"{name}/conv1"),
+        name="conv1",
+    )(inputs)
+    x = tf.keras.layers.Conv2D(
+        output, 1, kernel_initializer=_torch_uniform(seed, f"{name}/conv2"), name="conv2"
+    )(x)
+    return tf.keras.Model(inputs, x, name=name)
+
+
+def _torch_uniform(seed: int, name: str) -> tf.keras.initializers.Initializer:
+    """Uniform up to 1 / sqrt(fan-in): torch's default, and so what MoCo's heads start from.
+
+    Under SGD without layer-wise rates the size of the first weights matters.
+    """
+    return tf.keras.initializers.VarianceScaling(
+        1 / 3, "fan_in", "uniform", seed=layer_seed(seed, name)
+    )

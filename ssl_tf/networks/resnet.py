@@ -13,6 +13,7 @@ import math
 
 import tensorflow as tf
 
+from ssl_tf.networks.batch_normalization import BatchNormalization, batch_normalization
 from ssl_tf.networks.initialization import layer_seed
 
 # Blocks of each stage, and whether they are bottlenecks.
@@ -53,9 +54,8 @@ def build_resnet(
         stem: "imagenet" is 7x7 stride 2 and a 3x3 stride 2 max-pool; "small" is 3x3 stride 1 and no
             pool, for images of about 32 pixels (SimCLR B.9).
         zero_init_last_gamma: every block starts as its shortcut (Goyal et al. 2017).
-        synchronized: batch statistics over all replicas. On one replica False gives the same
-            outputs from the faster fused kernel, whose moving variance is the unbiased one of n
-            values, n / (n - 1) of the other (torch's convention).
+        synchronized: batch statistics over all replicas (`batch_normalization`). On one replica
+            False gives the same from a faster kernel.
         seed: with the layers' names, all that the first weights depend on.
         name: of the model; the weights do not depend on it.
 
@@ -128,6 +128,7 @@ def activation_floats(model: tf.keras.Model, image_size: int) -> int:
     freed = (
         tf.keras.layers.InputLayer,
         tf.keras.layers.BatchNormalization,
+        BatchNormalization,
         tf.keras.layers.Add,
     )
     outputs = [layer.output for layer in model.layers if not isinstance(layer, freed)]
@@ -172,13 +173,8 @@ class _Layers:
             ),
             name=conv_name,
         )(x)
-        return tf.keras.layers.BatchNormalization(
-            momentum=0.9,
-            epsilon=1e-5,
-            gamma_initializer="zeros" if is_last and self.zero_init_last_gamma else "ones",
-            synchronized=self.synchronized,
-            name=bn_name,
-        )(x)
+        gamma = "zeros" if is_last and self.zero_init_last_gamma else "ones"
+        return batch_normalization(bn_name, self.synchronized, gamma)(x)
 
     def shortcut(self, x: tf.Tensor, channels: int, stride: int, name: str) -> tf.Tensor:
         """The input itself, or its projection where the shape changes."""

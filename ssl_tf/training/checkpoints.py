@@ -1,22 +1,31 @@
-"""Checkpoints: the step is the name, a directory that is there is whole."""
+"""Checkpoints: the step is the name, a directory that is there is whole or told to be damaged."""
 
+import hashlib
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
 
+# In the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks a checkpoint by hand.
+# TensorFlow keeps a checksum of each tensor, but none that covers its index.
+SUMS = "SHA256SUMS"
+_STATE = "state"
 _NAME = re.compile(r"step_(\d{8,})")
+# Left behind by a process that was killed while it wrote or removed a checkpoint.
+_LEFTOVERS = ("*.writing", "*.removing")
 
 
 class Checkpoints:
     """Saves and restores the variables of a run under `directory`.
 
-    A checkpoint is written under a temporary name and renamed when it is complete. It holds
-    networks and optimizer (and with it the step), and nothing of `tf.data`: the position in the
-    data is a function of the step.
+    A checkpoint is written under a temporary name, brought to the disk and renamed when it is
+    complete. It holds networks and optimizer (and with it the step), and nothing of `tf.data`: the
+    position in the data is a function of the step.
     """
 
     def __init__(self, directory: Path, keep: int, **items: tf.Module):
@@ -28,6 +37,7 @@ class Checkpoints:
         """
         self._directory = directory
         self._keep = keep
+        self._items = items
         self._checkpoint = tf.train.Checkpoint(**items)
 
     def steps(self) -> list[int]:
@@ -46,57 +56,210 @@ class Checkpoints:
         Raises:
             UserError: it cannot be written (a full disk); earlier checkpoints are untouched.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
-        for unfinished in self._directory.glob("*.writing"):
-            shutil.rmtree(unfinished)
-        temporary = self._directory / f"{self.path(step).name}.writing"
+        path = self.path(step)
+        temporary = path.with_name(path.name + ".writing")
         try:
-            self._checkpoint.write(str(temporary / "state"))
-            if self.path(step).exists():
-                shutil.rmtree(self.path(step))
-            temporary.rename(self.path(step))
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._clean()
+            self._checkpoint.write(str(temporary / _STATE))
+            sums = "".join(
+                f"{_sha256(file)}  {file.name}\n" for file in sorted(temporary.iterdir())
+            )
+            (temporary / SUMS).write_text(sums)
+            for file in (*temporary.iterdir(), temporary):
+                _sync(file)
+            if path.exists():
+                _remove(path)
+            temporary.rename(path)
+            _sync(self._directory)
         except (tf.errors.OpError, OSError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            cause = str(error).splitlines()[0]
+            cause = " ".join(str(error).split())[:200]
             raise UserError(
                 f"checkpoint of step {step} not written to {self._directory} ({cause}); earlier "
                 "ones are untouched: make room and start the same command again"
             ) from None
         for old in self.steps()[: -self._keep]:
-            shutil.rmtree(self.path(old))
-        return self.path(step)
+            _remove(self.path(old))
+        return path
 
-    def restore_latest(self) -> int | None:
-        """Restores the newest checkpoint into the items; its step, or None where there is none.
+    def newest(self) -> int | None:
+        """Step of the newest checkpoint that is whole, None where there is none at all.
+
+        Each damaged one that is passed over is told on stderr.
 
         Raises:
-            UserError: the checkpoint is of another model or damaged.
+            UserError: there are checkpoints, and all of them are damaged.
         """
         steps = self.steps()
-        if not steps:
-            return None
-        self.restore(steps[-1])
-        return steps[-1]
+        for step in reversed(steps):
+            reason = damage(self.path(step))
+            if reason is None:
+                return step
+            print(f"warning: {self.path(step)} is damaged ({reason})", file=sys.stderr)
+        if steps:
+            raise UserError(
+                f"no checkpoint in {self._directory} is whole; remove that directory to start from "
+                "scratch, or put back a copy"
+            )
+        return None
 
-    def restore(self, step: int) -> None:
-        """Restores the checkpoint of a step; every variable must be matched.
+    def resume(self) -> int | None:
+        """Restores the newest whole checkpoint into the items, for the run that writes here.
+
+        Damaged ones that are newer are moved aside, to `step_XXXXXXXX.damaged`, and what a killed
+        process left unfinished is removed.
+
+        Returns:
+            The step restored, None where there is no checkpoint.
 
         Raises:
-            UserError: the checkpoint is of another model or damaged.
+            UserError: the checkpoint is of another model, or all of them are damaged.
         """
+        newest = self.newest()
+        if newest is not None:
+            self.restore(newest)
+            for step in self.steps():
+                if step > newest:
+                    self._set_aside(step, newest)
+        if self._directory.is_dir():
+            self._clean()
+        return newest
+
+    def restore(self, step: int, partial: bool = False) -> None:
+        """Restores the checkpoint of a step; every variable of the items must be found in it.
+
+        Args:
+            step: of the checkpoint.
+            partial: whether it may hold items beside these (an encoder is taken out of a run).
+
+        Raises:
+            UserError: the checkpoint is damaged, or of another model.
+        """
+        read_checkpoint(self.path(step), self._items, partial)
+
+    def _clean(self) -> None:
+        for pattern in _LEFTOVERS:
+            for leftover in self._directory.glob(pattern):
+                shutil.rmtree(leftover)
+
+    def _set_aside(self, step: int, used: int) -> None:
         path = self.path(step)
-        try:
-            status = self._checkpoint.read(str(path / "state"))
-            # All of the items must be found; that an encoder leaves the rest alone is no news.
-            status.assert_existing_objects_matched().expect_partial()
-        except (tf.errors.OpError, AssertionError, ValueError) as error:
-            cause = " ".join(str(error).split())[:300]
-            raise UserError(
-                f"{path} does not fit this model or is damaged ({cause}); remove it to use the one "
-                "before, or give another --run_dir"
-            ) from None
+        aside = path.with_name(path.name + ".damaged")
+        if aside.exists():
+            shutil.rmtree(aside)
+        path.rename(aside)
+        print(
+            f"going on from step {used}; the damaged checkpoint of step {step} is now {aside}, "
+            "which nothing reads: remove it when you like",
+            file=sys.stderr,
+        )
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a directory is one checkpoint, whole or not."""
+    return (path / SUMS).is_file() or (path / f"{_STATE}.index").is_file()
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with the files of a checkpoint, in a few words; None where all are whole."""
+    try:
+        recorded = (path / SUMS).read_text(errors="replace").splitlines()
+        sums = {name: digest for digest, _, name in (line.partition("  ") for line in recorded)}
+        for name in sorted({f"{_STATE}.index", *(file.name for file in path.glob(f"{_STATE}.*"))}):
+            if name not in sums:
+                return f"{name} is not in {SUMS}"
+        for name, digest in sums.items():
+            if _sha256(path / name) != digest:
+                return f"{name} is not what was written"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except OSError as error:
+        return f"{Path(error.filename or path).name}: {error.strerror}"
+    return None
+
+
+def read_checkpoint(path: Path, items: dict[str, tf.Module], partial: bool) -> None:
+    """Reads one checkpoint into `items`.
+
+    Args:
+        path: of the checkpoint.
+        items: by the names under which they were saved.
+        partial: whether the checkpoint may hold items beside these.
+
+    Raises:
+        UserError: the checkpoint is damaged, or variables are unmatched; the message names them.
+    """
+    reason = damage(path)
+    if reason:
+        raise UserError(f"{path} is damaged ({reason}); give another checkpoint")
+    prefix = str(path / _STATE)
+    try:
+        if partial:
+            _check_counts(prefix, items)
+        status = tf.train.Checkpoint(**items).read(prefix)
+        status.assert_existing_objects_matched()
+        if partial:
+            status.expect_partial()
+        else:
+            status.assert_consumed()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"{path} does not fit this model: {_unmatched(str(error))}; give the flags of the run "
+            "it comes from, or another checkpoint"
+        ) from None
+
+
+def item_names(path: Path) -> set[str]:
+    """Names of the items in a checkpoint that are networks or optimizers, not single variables."""
+    keys = (name.split("/") for name, _ in tf.train.list_variables(str(path / _STATE)))
+    return {key[0] for key in keys if len(key) > 1 and key[1] != ".ATTRIBUTES"}
 
 
 def checkpoint_bytes(variables: list[tf.Variable]) -> int:
     """Size of these variables on disk, in bytes."""
     return sum(variable.dtype.size * variable.shape.num_elements() for variable in variables)
+
+
+def _check_counts(prefix: str, items: dict[str, tf.Module]) -> None:
+    """TensorFlow says what it misses in a checkpoint, not what it left of an item; this does."""
+    names = [name for name, _ in tf.train.list_variables(prefix)]
+    for item, module in items.items():
+        there = sum(name.startswith(f"{item}/") for name in names)
+        if there > len(module.variables):
+            raise ValueError(f"{item} has {there} variables there, {len(module.variables)} here")
+
+
+def _unmatched(message: str) -> str:
+    """TensorFlow's message on one line: the names of the variables, without their values."""
+    names = re.findall(r"<tf\.Variable '([^']+)'", message)
+    if names:
+        count = re.search(r"Found (\d+) Python objects", message)
+        total = int(count[1]) if count else len(names)
+        more = f" and {total - len(names)} more" if total > len(names) else ""
+        return f"not in it: {', '.join(names)}{more}"
+    unresolved = re.search(r"Unresolved object in checkpoint \(root\)\.([^:\s]+)", message)
+    if unresolved:
+        return f"{unresolved[1]} in it has no place here"
+    return " ".join(message.split())[:300].rstrip(".")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Brings a file, or the names in a directory, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Removes a checkpoint so that no moment shows a part of it under its name."""
+    removing = path.with_name(path.name + ".removing")
+    path.rename(removing)
+    shutil.rmtree(removing)

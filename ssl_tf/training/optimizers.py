@@ -67,7 +67,7 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
     def _direction(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
         """What the momentum takes up: here the gradient of the loss with its L2 term."""
         if variable.shape.rank > 1 or self.decay_rank_one:
-            return gradient + self.coupled_weight_decay * variable
+            return _plus(gradient, self.coupled_weight_decay, variable)
         return gradient
 
     def _descend(
@@ -80,7 +80,7 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         """m = momentum m + inner_rate direction;  w -= outer_rate m."""
         buffer = self._momentums[self._index_dict[self._var_key(variable)]]
         taken = inner_rate * direction
-        momentum = self.momentum * buffer + taken
+        momentum = _plus(taken, self.momentum, buffer)
         buffer.assign(momentum)
         variable.assign_sub(
             outer_rate * (taken + self.momentum * momentum if self.nesterov else momentum)
@@ -189,6 +189,16 @@ def build_optimizer(
             optimizer.exclude_from_weight_decay([v for v in variables if v.shape.rank <= 1])
         return optimizer
     raise ValueError(f"optimizer {name!r}: lars, sgd or adamw")
+
+
+def _plus(first: tf.Tensor, factor: float, second: tf.Tensor | tf.Variable) -> tf.Tensor:
+    """first + factor second, always in this order, so that a run can be repeated bit for bit.
+
+    Written with a plus, TensorFlow would merge it with the sum over views that the gradient is into
+    one AddN of three terms. AddN starts with whichever term's memory it may reuse, which depends on
+    the threads' timing, and three terms round differently in another order.
+    """
+    return first - (-factor) * second
 
 
 def _norm(x: tf.Tensor | tf.Variable) -> tf.Tensor:

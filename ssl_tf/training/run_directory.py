@@ -1,28 +1,39 @@
 """The directory of a run: flags, versions, metrics. Nothing is written outside it."""
 
 import json
+import os
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from ssl_tf import flagfiles
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import PretrainSettings
+from ssl_tf.training import workers
 
 FLAGS = "flags.txt"
+ENVIRONMENT = "environment.json"
+# Figures of the machine, which differ between two runs that are equal in all others.
+MACHINE_FIGURES = (
+    "images_per_second", "input_wait", "train_seconds", "timed_steps", "host_memory_mib",
+)  # fmt: skip
+# All that a process killed while it made the directory can have left there.
+_FIRST_FILES = {ENVIRONMENT, f"{ENVIRONMENT}.writing", f"{FLAGS}.writing", workers.DIRECTORY}
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-datasets", "keras-cv", "numpy")
 
 
-def open_run(settings: PretrainSettings) -> Path:
-    """Makes the run directory, or takes up the one that these flags made.
+def check_run(settings: PretrainSettings) -> bool:
+    """Whether the run directory is there already; nothing is written.
 
     Raises:
         SettingsError: the directory belongs to a run with other flags, or to something else.
     """
     directory = Path(settings.run.run_dir)
-    flags = directory / FLAGS
-    if flags.exists():
+    if (directory / FLAGS).exists():
         differing = flagfiles.bound_differences(read_settings(directory), settings)
         if differing:
             told = ", ".join(
@@ -32,12 +43,33 @@ def open_run(settings: PretrainSettings) -> Path:
                 f"--run_dir={directory} belongs to a run with other flags ({told}); give another "
                 "--run_dir, or the flags of that run to resume it"
             )
-        return directory
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        return True
+    if directory.exists() and (not directory.is_dir() or _names(directory) - _FIRST_FILES):
         raise SettingsError(f"--run_dir={directory} exists and is not a run; give a new directory")
+    return False
+
+
+def open_run(settings: PretrainSettings, replicas: int) -> Path:
+    """Makes the run directory, or takes up the one that these flags made.
+
+    A run that goes on where numbers may round otherwise (another number of replicas, another
+    TensorFlow) is told so on stderr, now and at each later start.
+
+    Args:
+        settings: of the run.
+        replicas: over which this process trains.
+
+    Raises:
+        SettingsError: as `check_run`.
+    """
+    directory = Path(settings.run.run_dir)
+    if check_run(settings):
+        _note_environment(directory, replicas)
+        return directory
     directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / "environment.json", environment())
+    write_json(directory / ENVIRONMENT, [environment(replicas)])
     # Last, because it is what makes the directory a run.
+    flags = directory / FLAGS
     flagfiles.write_flagfile(
         settings, flags, comments=[f"python -m ssl_tf.pretrain --flagfile={flags}"]
     )
@@ -58,10 +90,42 @@ def read_settings(directory: Path) -> PretrainSettings:
     return flagfiles.read_flagfile(flags, PretrainSettings)
 
 
-def environment() -> dict[str, str]:
-    """Versions on which a result may depend."""
-    versions = {"python": platform.python_version(), "ssl_tf": metadata.version("ssl_tf")}
-    return versions | {name: metadata.version(name) for name in _PACKAGES}
+def environment(replicas: int) -> dict[str, str | int]:
+    """Versions and devices on which the last bits of a result may depend."""
+    gpus = tf.config.list_physical_devices("GPU")
+    details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
+    names = {str(detail.get("device_name", "GPU")) for detail in details}
+    return {
+        "python": platform.python_version(),
+        "ssl_tf": metadata.version("ssl_tf"),
+        **{name: metadata.version(name) for name in _PACKAGES},
+        "device": ", ".join(sorted(names)) or "CPU",
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "replicas": replicas,
+    }
+
+
+def _note_environment(directory: Path, replicas: int) -> None:
+    """Appends this environment where it is not the last one; tells when there was another."""
+    path, here = directory / ENVIRONMENT, environment(replicas)
+    seen = json.loads(path.read_text())
+    if seen[-1] != here:
+        seen.append(here)
+        write_json(path, seen)
+    values = {name: list(dict.fromkeys(str(one.get(name)) for one in seen)) for name in here}
+    changed = [f"{name} {', then '.join(v)}" for name, v in values.items() if len(v) > 1]
+    if changed:
+        print(
+            f"{directory} is trained in several environments ({'; '.join(changed)}): its result "
+            "equals that of an uninterrupted run to rounding only",
+            file=sys.stderr,
+        )
+
+
+def _names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -72,28 +136,48 @@ def write_json(path: Path, value: Any) -> None:
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one JSON object a line, each step at most once."""
+    """`metrics.jsonl`: one JSON object a line, each step at most once.
+
+    Attributes:
+        path: of the file.
+        last: the last line that is kept from before; empty where there is none.
+    """
 
     def __init__(self, path: Path, resumed_step: int):
-        """Opens the file; lines after `resumed_step` belong to work that is done again, and go."""
-        self._path = path
-        kept = (
-            [line for line in self.read(path) if line["step"] <= resumed_step]
-            if resumed_step
-            else []
-        )
+        """Opens the file; lines after `resumed_step` belong to work that is done again, and go.
+
+        A run that starts at step 0 writes the line of step 0 again, so it keeps nothing.
+        """
+        self.path = path
+        lines = self.read(path) if resumed_step else []
+        kept = [line for line in lines if line["step"] <= resumed_step]
+        self.last = kept[-1] if kept else {}
         temporary = path.with_name(path.name + ".writing")
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         temporary.replace(path)
 
     def append(self, values: dict[str, Any]) -> None:
-        with self._path.open("a") as file:
+        """Writes a line and brings it to the disk, so that it is there when its checkpoint is."""
+        with self.path.open("a") as file:
             file.write(json.dumps(values) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
-        """All whole lines; a last line cut short by a kill is left out."""
+        """All whole lines; a last line cut short by a kill is left out.
+
+        Raises:
+            UserError: another line is no JSON.
+        """
         if not path.exists():
             return []
-        lines = path.read_text().split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        found = []
+        for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], 1):
+            try:
+                found.append(json.loads(line))
+            except json.JSONDecodeError:
+                raise UserError(
+                    f"{path}: line {number} is damaged; remove the line and start again"
+                ) from None
+        return found

@@ -5,7 +5,7 @@ Either way the arithmetic is float64: as float32 a step is exact only up to 2^24
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -42,6 +42,21 @@ def warmup_cosine(
         rise = step / max(warmup_steps, 1)
         rest = module.maximum(total_steps - step, 0.0) / max(total_steps - warmup_steps, 1)
         return peak * module.where(step < warmup_steps, rise, _half_cosine(rest, module))
+
+    return _at_step(formula, step)
+
+
+def step_decay(step: int | tf.Tensor, peak: float, drops: Sequence[int]) -> float | tf.Tensor:
+    """Learning rate: `peak`, a tenth of it from the step drops[0] on, a hundredth from drops[1] on.
+
+    The linear evaluation of MoCo (main_lincls.py of its code: epochs 60 and 80 of 100).
+    """
+
+    def formula(step, module):
+        factor = 1.0
+        for drop in drops:
+            factor = factor * module.where(step < drop, 1.0, 0.1)
+        return peak * factor
 
     return _at_step(formula, step)
 
@@ -83,6 +98,21 @@ class WarmupCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
             "warmup_steps": self.warmup_steps,
             "total_steps": self.total_steps,
         }
+
+
+@tf.keras.utils.register_keras_serializable("ssl_tf")
+class StepDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """`step_decay` for a Keras optimizer."""
+
+    def __init__(self, peak: float, drops: Sequence[int]):
+        self.peak = peak
+        self.drops = list(drops)
+
+    def __call__(self, step: int | tf.Tensor) -> float | tf.Tensor:
+        return step_decay(step, self.peak, self.drops)
+
+    def get_config(self) -> dict:
+        return {"peak": self.peak, "drops": self.drops}
 
 
 def _half_cosine(rest, module):

@@ -1,38 +1,82 @@
 """The devices a run uses, as a `tf.distribute` strategy."""
 
+import os
+
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
+from ssl_tf.training.cluster import Cluster
 
 
-def make_strategy(logical_cpus: int, batch_size: int) -> tf.distribute.Strategy:
-    """MirroredStrategy over all GPUs, or over the CPU split into `logical_cpus` devices.
+def make_strategy(
+    logical_cpus: int, batch_size: int, accumulate: int = 1, cluster: Cluster = Cluster()
+) -> tf.distribute.Strategy:
+    """The replicas of this process and, in a cluster, of the others.
 
-    Must run before TensorFlow first touches a device.
+    One process: MirroredStrategy over all GPUs, or over the CPU split into `logical_cpus` devices.
+    Several: MultiWorkerMirroredStrategy over all their GPUs, or one CPU each. Must run before
+    TensorFlow first touches a device.
 
     Args:
         logical_cpus: CPU replicas; 0 uses the GPUs, or one CPU where there is none.
         batch_size: global batch, to be divided equally.
+        accumulate: parts in which a replica takes its share.
+        cluster: of the run.
 
     Raises:
         SettingsError: the batch does not divide.
     """
     gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
     if logical_cpus:
+        if cluster.workers > 1:
+            raise SettingsError(
+                f"--logical_cpus={logical_cpus}: a worker of several has one CPU replica, or all "
+                "its GPUs; leave the flag out"
+            )
         cpu = tf.config.list_physical_devices("CPU")[0]
         if len(tf.config.get_logical_device_configuration(cpu) or ()) < logical_cpus:
             split = [tf.config.LogicalDeviceConfiguration()] * logical_cpus
             tf.config.set_logical_device_configuration(cpu, split)
         devices = [f"CPU:{index}" for index in range(logical_cpus)]
-    elif gpus:
-        for gpu in gpus:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        devices = [f"GPU:{index}" for index in range(len(gpus))]
     else:
-        devices = ["CPU:0"]
-    if batch_size % len(devices):
+        devices = [f"GPU:{index}" for index in range(len(gpus))] or ["CPU:0"]
+    replicas = len(devices) * cluster.workers
+    if batch_size % (replicas * accumulate):
+        parts = f" and --accumulate={accumulate} parts" if accumulate > 1 else ""
         raise SettingsError(
-            f"--batch_size={batch_size}: does not divide over {len(devices)} replicas; give a "
-            f"multiple of {len(devices)}"
+            f"--batch_size={batch_size}: does not divide over {replicas} replicas{parts}; give a "
+            f"multiple of {replicas * accumulate}"
         )
-    return tf.distribute.MirroredStrategy(devices)
+    if cluster.workers == 1:
+        return tf.distribute.MirroredStrategy(devices)
+    os.environ.update(cluster.environment())
+    return tf.distribute.MultiWorkerMirroredStrategy(
+        tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    )
+
+
+def compiles(xla: str, strategy: tf.distribute.Strategy, on_device: bool) -> bool:
+    """Whether the training step runs as one XLA program.
+
+    Collectives (gradients, batch statistics, keys of several replicas) have no XLA kernel
+    (tensorflow#45940), and XLA's convolutions on a CPU run several times slower than without.
+
+    Args:
+        xla: auto, on or off.
+        strategy: of the run.
+        on_device: the step makes the pixel operations, some of which XLA does not know.
+
+    Raises:
+        SettingsError: it cannot, and is asked to.
+    """
+    reason = None
+    if strategy.num_replicas_in_sync > 1:
+        reason = "the collectives of several replicas cannot be compiled"
+    elif on_device:
+        reason = "the operations of --augment_on=device cannot be compiled"
+    if xla == "on" and reason:
+        raise SettingsError(f"--xla=on: {reason}; give --xla=auto, which knows")
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    return xla == "on" or (xla == "auto" and on_gpu and not reason)

@@ -5,10 +5,17 @@ import tensorflow as tf
 from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.errors import UserError
+from ssl_tf.training.execution import TimedModel
+
+_BROKEN_COLLECTIVES = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 def fit(
-    model: tf.keras.Model,
+    model: TimedModel,
     batches: tf.data.Dataset,
     *,
     source: Source,
@@ -28,9 +35,13 @@ def fit(
 
     Raises:
         UserError: the data cannot be read, or too many images are unreadable.
+        ConnectionError: another worker does not answer any more.
     """
+    executions = -(-steps // model.steps_at_once)
     try:
-        model.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=callbacks)
+        model.fit(batches, epochs=1, steps_per_epoch=executions, verbose=0, callbacks=callbacks)
+    except _BROKEN_COLLECTIVES as error:
+        raise ConnectionError(error.message.splitlines()[0]) from None
     except tf.errors.OpError as error:
         unreadable.check()
         # A graph error says little; the source can name the file and the record.

@@ -61,7 +61,8 @@ def chain(strategy: str, strength: float) -> Chain:
 
     byol_t, byol_t_prime: BYOL appendix B, table 6. simclr: SimCLR appendix A at colour strength
     `strength`, brightness multiplicative as in its second release. ma_ssrl_simclr: the SimCLR-like
-    branch in the code of the MA-SSRL authors, weaker in hue, blurred always.
+    branch in the code of the MA-SSRL authors, weaker in hue, blurred always. moco: that of
+    MoCo v2 and Object-Aware Cropping, the jitter multiplicative as torchvision's.
     """
     if strategy == "byol_t":
         return Chain(0.4, 0.4, 0.2, 0.1, additive_brightness=True, blur=1.0)
@@ -72,4 +73,6 @@ def chain(strategy: str, strength: float) -> Chain:
         return Chain(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, additive_brightness=False, blur=0.5)
     if strategy == "ma_ssrl_simclr":
         return Chain(0.32, 0.32, 0.16, 0.02, additive_brightness=True, blur=1.0)
+    if strategy == "moco":
+        return Chain(0.4, 0.4, 0.4, 0.1, additive_brightness=False, blur=0.5)
     raise ValueError(f"no colour chain for {strategy}")

@@ -1,12 +1,17 @@
 """Crop rectangles: pure geometry from the size of an image and uniform random numbers.
 
 A rectangle is int32 [4]: top, left, height, width in source pixels, inside the image, at least one
-pixel in each direction. Leading dimensions of the random numbers become those of the rectangles.
+pixel in each direction. Leading dimensions of the random numbers become those of the rectangles;
+height and width may have them, too, to draw inside another region each.
 """
 
 import math
 
 import tensorflow as tf
+
+RANDOM_RESIZED_TRIES = 10
+# Ten areas, ten aspects and the place.
+RANDOM_RESIZED_DRAWS = 2 * RANDOM_RESIZED_TRIES + 2
 
 
 def uniform_crop(
@@ -47,6 +52,38 @@ def byol_crop(
     )  # fmt: skip
 
 
+def random_resized_crop(
+    height: tf.Tensor, width: tf.Tensor, uniform: tf.Tensor, area: tuple
+) -> tf.Tensor:
+    """Area ~ U[area], aspect log-uniform in 3/4..4/3; the first of ten draws that fits.
+
+    The law of MoCo and of Object-Aware Cropping, torchvision's RandomResizedCrop. Where none of the
+    ten fits, the largest centred crop of an aspect in 3/4..4/3.
+
+    Args:
+        height, width: int32 scalars or [...], source pixels.
+        uniform: float32 [..., RANDOM_RESIZED_DRAWS] in [0, 1).
+        area: smallest and largest fraction of height * width; floats or float32 [...].
+    """
+    tries = RANDOM_RESIZED_TRIES
+    low, high = (tf.convert_to_tensor(bound)[..., tf.newaxis] for bound in area)
+    sides = tf.cast(tf.stack([height, width], axis=-1), tf.float32)[..., tf.newaxis, :]
+    target = (low + uniform[..., :tries] * (high - low)) * tf.reduce_prod(sides, axis=-1)
+    aspect = tf.exp((2 * uniform[..., tries : 2 * tries] - 1) * math.log(4 / 3))
+    drawn = tf.round(tf.stack([tf.sqrt(target / aspect), tf.sqrt(target * aspect)], axis=-1))
+    fits = tf.reduce_all((drawn >= 1) & (drawn <= sides), axis=-1)
+    first = tf.argmax(tf.cast(fits, tf.int32), axis=-1, output_type=tf.int32)
+    chosen = tf.gather(drawn, first, axis=-2, batch_dims=first.shape.rank)
+    # What is left of the image when its longer side is cut to the extreme aspect.
+    whole = tf.minimum(sides, tf.round(tf.reverse(sides, [-1]) * (4 / 3)))[..., 0, :]
+    found = tf.reduce_any(fits, axis=-1, keepdims=True)
+    size = tf.where(found, chosen, whole)
+    # Just below the half, so that an odd rest leaves the smaller part above and on the left.
+    centre = tf.constant([0.49999, 0.49999])
+    place = tf.where(found, uniform[..., 2 * tries :], centre)
+    return _place(size[..., 0], size[..., 1], height, width, place)
+
+
 def inception_crop(
     height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, area: tuple[float, float]
 ) -> tf.Tensor:
@@ -85,7 +122,7 @@ def _place(
     width: tf.Tensor,
     uniform: tf.Tensor,
 ) -> tf.Tensor:
-    limit = tf.stack([height, width])
+    limit = tf.stack([height, width], axis=-1)
     wanted = tf.cast(tf.stack([crop_height, crop_width], axis=-1), tf.int32)
     size = tf.clip_by_value(wanted, 1, limit)
     free = limit - size

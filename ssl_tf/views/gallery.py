@@ -60,26 +60,35 @@ def op_cells(
 
 
 def view_cells(
-    recipe: Recipe, examples: Sequence[tuple[int, tf.Tensor]], *, seed: int, draws: int
+    recipe: Recipe,
+    examples: Sequence[tuple[int, tf.Tensor]],
+    boxes: Sequence[tf.Tensor] | None = None,
+    *,
+    seed: int,
+    draws: int,
 ) -> list[list[Cell]]:
     """The first draws of a run: the source with its crops, then the views with their policies.
 
     Args:
         recipe: makes the views.
         examples: (index, uint8 [H, W, 3] image).
+        boxes: float32 [n, 4] of each image, where the recipe crops objects; the one that was drawn
+            is shown with the crops.
         seed: seed of the run.
         draws: epochs to show; side by side as far as a row of `_COLUMNS` cells allows.
     """
     make = tf.function(recipe, reduce_retracing=True)
     abreast = max(1, _COLUMNS // (1 + len(recipe.strategies)))
     rows = []
-    for index, image in examples:
+    for place, (index, image) in enumerate(examples):
+        of_image = (boxes[place],) if boxes else ()
         for epoch in range(draws):
-            made = make(image, example_seed(seed, epoch, index))
+            made = make(image, example_seed(seed, epoch, index), *of_image)
             made = tf.nest.map_structure(lambda tensor: tensor.numpy(), made)
             height, width = image.shape[:2]
             lines = [f"image {index}, epoch {epoch}", f"{width}x{height}"]
-            row = [(with_rectangles(image.numpy(), made["rectangles"]), lines)]
+            shown = with_rectangles(image.numpy(), made["rectangles"], made.get("proposal"))
+            row = [(shown, lines)]
             for v, view in enumerate(made["views"]):
                 drawn = recipe.describe(v, *(made[key][v] for key in ("policy", "op", "value")))
                 if made["flipped"][v]:

@@ -1,5 +1,8 @@
 """A recipe turns one image and one seed into views: crop, flip, then the view's strategy.
 
+With object crops it takes the boxes of the image, too: one is drawn; views 0, 2, ... are cropped in
+it, views 1, 3, ... in it or in the dilated box.
+
 All randomness of an image comes from its seed, by stateless operations, so the same image and seed
 give the same bits in any process and at any parallelism.
 """
@@ -17,6 +20,7 @@ from ssl_tf.views.policies import (
     fast_autoaugment,
     randaugment,
 )
+from ssl_tf.views.rectangles import fold_in, object_rectangles, scene_rectangles
 
 
 def policy_space(strategy: str, settings: ViewSettings) -> PolicySpace | None:
@@ -40,6 +44,9 @@ def policy_space(strategy: str, settings: ViewSettings) -> PolicySpace | None:
 # The space of strategies that have none: one slot, always the identity.
 _NOTHING = PolicySpace([Policy("none", (Row("Identity", 1.0),), slots=1, grouped=False)])
 
+# As in `rectangles`: streams of their own.
+_PRETEXT, _ORIGINAL = 3, 4
+
 
 class Recipe:
     """`recipe(image, seed)` -> the views of one image and what was drawn for them.
@@ -48,9 +55,30 @@ class Recipe:
     three), `draw` and `augment`.
     """
 
-    def __init__(self, settings: ViewSettings):
+    def __init__(
+        self,
+        settings: ViewSettings,
+        smallest_areas: tuple[float, float] | None = None,
+        with_original: bool = False,
+    ):
+        """Prepares the tables of the strategies.
+
+        Args:
+            settings: what to make.
+            smallest_areas: of random resized crops inside boxes and inside dilated boxes, as
+                `regions.smallest_areas` finds them; --smallest_area goes before them, and without
+                either they are those of scenes.
+            with_original: make "original", too, which goes through the parts as one view more.
+        """
         self.settings = settings
+        self.takes_boxes = settings.object_crops
+        self.with_original = with_original
+        self._views = len(settings.strategies)
         self.strategies = settings.strategies
+        if with_original:
+            self.strategies += (settings.strategies[1 % self._views],)
+        bounds = smallest_areas or (settings.area[0],) * 2
+        self._smallest = (settings.smallest_area,) * 2 if settings.smallest_area else bounds
         spaces = {s: policy_space(s, settings) for s in dict.fromkeys(self.strategies)}
         self.spaces = {strategy: space for strategy, space in spaces.items() if space}
         self.chains = {
@@ -60,40 +88,63 @@ class Recipe:
         }
         self._slots = max([space.slots for space in self.spaces.values()], default=1)
 
-    def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
+    def __call__(
+        self, image: tf.Tensor, seed: tf.Tensor, boxes: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor | tuple]:
         """Draws and makes all views.
 
         Args:
             image: uint8 [H, W, 3], any size.
             seed: int32 or int64 [2].
+            boxes: float32 [n, 4], the proposals, for object crops alone.
 
         Returns:
-            What `crop` and `draw` return, "views" with their pixel operations done.
+            What `crop` and `draw` return, "views" with their pixel operations done; with the
+            original, "original" uint8 [S, S, 3], the whole image squashed to the size of a view,
+            under the strategy of view 1 with draws of its own.
         """
-        made = self.crop(image, seed)
+        made = self.crop(image, seed, boxes)
         drawn = self.draw(made["uniform"])
-        return {**made, **drawn, "views": self.augment(made["views"], drawn)}
+        views = self.augment(made["views"], drawn)
+        original = {"original": views[-1]} if self.with_original else {}
+        return {**made, **drawn, "views": views[: self._views], **original}
 
-    def crop(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
+    def crop(
+        self, image: tf.Tensor, seed: tf.Tensor, boxes: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor | tuple]:
         """The views without pixel operations, and all random numbers.
 
         Args:
             image: uint8 [H, W, 3], any size.
             seed: int32 or int64 [2].
+            boxes: float32 [n, 4], the proposals, for object crops alone.
 
         Returns:
-            "views": tuple of V uint8 [S, S, 3], cropped, resized and flipped; "rectangles": float32
-            [V, 4], ymin, xmin, ymax, xmax of each crop as fractions of the image; "flipped": bool
-            [V]; "uniform": float32 [V, numbers], for `draw`.
+            "views": tuple of V uint8 [S, S, 3], cropped, resized and flipped, and the original
+            behind them; "rectangles": float32 [V, 4], ymin, xmin, ymax, xmax of each crop as
+            fractions of the image; "flipped": bool [V]; "uniform": float32 [V, numbers] (one row
+            more for the original), for `draw`.
+
+            For object crops "proposal": float32 [4], the box that was drawn, the whole image where
+            there is none. For pretext tasks "swapped": bool, a fair coin, whether views 0 and 1
+            change their parts of query and key; "rotation": int32, 0..3 with equal chances, quarter
+            turns; "original_flipped": bool.
         """
         height, width = tf.unstack(tf.shape(image)[:2])
-        views = len(self.strategies)
+        views = self._views
         # One call for all views: crop 4, flip 1, the strategy's numbers from there on.
         spaces = (*self.spaces.values(), _NOTHING)
         numbers = max(chains.DRAWS, *(space.draws for space in spaces))
         uniform = tf.random.stateless_uniform([views, 5 + numbers], seed)
         distinct = self.settings.distinct_crops or views
-        rectangles = self._rectangles(height, width, uniform[:distinct, :4], seed)
+        extra = _pretext(seed)
+        numbers_of_crops = uniform[:distinct, :4]
+        if self.takes_boxes:
+            rectangles, extra["proposal"] = object_rectangles(
+                self.settings, self._smallest, height, width, boxes, numbers_of_crops, seed
+            )
+        else:
+            rectangles = scene_rectangles(self.settings, height, width, numbers_of_crops, seed)
         # The Inception and BYOL crops are resized bicubically, the uniform crop bilinearly, as the
         # code of their authors does.
         method = "bicubic" if self.settings.crop_law in ("inception", "byol") else "bilinear"
@@ -103,12 +154,21 @@ class Recipe:
             for rectangle in tf.unstack(rectangles)
         ]
         flipped = uniform[:, 4] < self.settings.flip
-        boxes = crops.normalized(rectangles, height, width)
+        made = tuple(_flip(patches[v % distinct], flipped[v]) for v in range(views))
+        fractions = crops.normalized(rectangles, height, width)
+        if self.with_original:
+            own = tf.random.stateless_uniform([1, 5 + numbers], fold_in(seed, _ORIGINAL))
+            extra["original_flipped"] = own[0, 4] < self.settings.flip
+            whole = crops.crop_and_resize(image, crops.full_crop(height, width), size, method)
+            whole = tf.cast(tf.round(whole), tf.uint8)
+            made += (_flip(whole, extra["original_flipped"]),)
+            uniform = tf.concat([uniform, own], axis=0)
         return {
-            "views": tuple(_flip(patches[v % distinct], flipped[v]) for v in range(views)),
-            "rectangles": tf.gather(boxes, [v % distinct for v in range(views)]),
+            "views": made,
+            "rectangles": tf.gather(fractions, [v % distinct for v in range(views)]),
             "flipped": flipped,
             "uniform": uniform[:, 5:],
+            **extra,
         }
 
     def draw(self, uniform: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -182,25 +242,6 @@ class Recipe:
         paddings[axis] = [0, self._slots - values.shape[axis]]
         return tf.pad(values, paddings)
 
-    def _rectangles(
-        self, height: tf.Tensor, width: tf.Tensor, uniform: tf.Tensor, seed: tf.Tensor
-    ) -> tf.Tensor:
-        """int32 [C, 4] from float32 [C, 4]."""
-        law = self.settings.crop_law
-        if law == "uniform":
-            return crops.uniform_crop(height, width, uniform[:, :3], self.settings.crop_ratio)
-        if law == "byol":
-            return crops.byol_crop(height, width, uniform, self.settings.crop_area)
-        count = uniform.shape[0]
-        if law == "inception":
-            # The TF operation draws by itself, from a stream of its own a crop.
-            seeds = tf.random.experimental.stateless_split(seed, count)
-            area = self.settings.crop_area
-            return tf.stack(
-                [crops.inception_crop(height, width, seeds[c], area) for c in range(count)]
-            )
-        return tf.stack([crops.full_crop(height, width)] * count)
-
     def describe(self, view: int, policy: int, op, value) -> list[str]:
         """What was drawn for one view, a short line each: the strategy, then its operations.
 
@@ -221,3 +262,9 @@ def _flip(view: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(
         tf.cond(flipped, lambda: tf.reverse(view, [1]), lambda: view), view.shape
     )
+
+
+def _pretext(seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The draws of pretext tasks; a recipe of which they are not asked does not compute them."""
+    uniform = tf.random.stateless_uniform([2], fold_in(seed, _PRETEXT))
+    return {"swapped": uniform[0] < 0.5, "rotation": tf.cast(4 * uniform[1], tf.int32)}

@@ -15,6 +15,8 @@ COLOURS = (
 _HEIGHT = 160
 _LINE = 14
 _GAP = 8
+# Pixels from one dot of a dotted line to the next.
+_DOTS = 5
 
 
 def draw_sheet(cells: Sequence[Sequence[Cell | None]], path: Path) -> np.ndarray:
@@ -60,12 +62,15 @@ def draw_sheet(cells: Sequence[Sequence[Cell | None]], path: Path) -> np.ndarray
     return np.asarray(sheet)
 
 
-def with_rectangles(image: np.ndarray, rectangles: np.ndarray) -> np.ndarray:
+def with_rectangles(
+    image: np.ndarray, rectangles: np.ndarray, proposal: np.ndarray | None = None
+) -> np.ndarray:
     """The image, at the height it has in a sheet, with one coloured rectangle a view.
 
     Args:
         image: uint8 [H, W, 3].
         rectangles: float [V, 4], ymin, xmin, ymax, xmax as fractions of the image.
+        proposal: float [4], the box that they were drawn in, as a dotted line.
     """
     picture = _fitted(image)
     pen = ImageDraw.Draw(picture)
@@ -79,6 +84,14 @@ def with_rectangles(image: np.ndarray, rectangles: np.ndarray) -> np.ndarray:
             outline=COLOURS[v % len(COLOURS)],
             width=2,
         )
+    if proposal is not None:
+        top, left, bottom, right = proposal * [height, width, height, width] - [0, 0, 1, 1]
+        for y in np.arange(top, bottom, _DOTS):
+            pen.line([(left, y), (left, y + 2)], fill="white")
+            pen.line([(right, y), (right, y + 2)], fill="white")
+        for x in np.arange(left, right, _DOTS):
+            pen.line([(x, top), (x + 2, top)], fill="white")
+            pen.line([(x, bottom), (x + 2, bottom)], fill="white")
     return np.asarray(picture)
 
 

@@ -37,17 +37,17 @@ def test_objects_of_a_scene(size):
 
 def test_boxes_are_tight(monkeypatch):
     # A flat dark ground and flat light objects: the box is where the image is light.
-    monkeypatch.setattr(scenes._Canvas, "_mark", lambda canvas: None)
-    monkeypatch.setattr(scenes._Canvas, "_shade", lambda canvas, inside, corner: None)
-    monkeypatch.setattr(scenes._Canvas, "_contrasting", lambda canvas, color: np.ones(3))
+    monkeypatch.setattr(scenes._ShapeCanvas, "_mark", lambda canvas: None)
+    monkeypatch.setattr(scenes._ShapeCanvas, "_shade", lambda canvas, inside, corner: None)
+    monkeypatch.setattr(scenes._ShapeCanvas, "_contrasting", lambda canvas, color: np.ones(3))
     monkeypatch.setattr(
-        scenes._Canvas,
+        scenes._ShapeCanvas,
         "_textured",
         lambda canvas, y, x, color, strength, typical: np.full(
             (y * x).shape + (3,), float(strength < 1), np.float32
         ),
     )
-    monkeypatch.setattr(scenes._Canvas, "develop", lambda canvas: canvas._image)
+    monkeypatch.setattr(scenes._ShapeCanvas, "develop", lambda canvas: canvas._image)
     single = 0
     for index in range(40):
         scene = render_scene(0, index, 48)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tiny import png, without_images, write_folder
 
 from ssl_tf.data.folder import ImageFolder
+from ssl_tf.data.order import Share
 from ssl_tf.errors import SettingsError
 
 
@@ -50,6 +51,22 @@ def test_the_seed_alone_decides(source):
     stream = source.stream(5, 0, 46)
     assert without_images(stream) == without_images(stream) == first
     assert without_images(source.stream(6, 0, 46)) != first
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_share_every_batch_and_meet_each_example_once(source, workers):
+    batch, stop = 8, 69  # three epochs of 23 do not fill the ninth batch
+    whole = without_images(source.stream(5, 0, stop))
+    first = stop // batch * batch
+    parts = [
+        without_images(source.stream(5, 16, first, Share(batch, worker, workers)))
+        for worker in range(workers)
+    ]
+    size = batch // workers
+    for number, start in enumerate(range(16, first, batch)):
+        rows = [row for part in parts for row in part[number * size : (number + 1) * size]]
+        assert rows == whole[start : start + batch]
+    assert sum(map(len, parts)) == first - 16
 
 
 @pytest.mark.parametrize("count", [1, 5, 22])

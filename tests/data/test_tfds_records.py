@@ -1,86 +1,14 @@
-import json
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import picture, without_images
+from prepared import prepare
+from tiny import picture, without_images, write_records
 
+from ssl_tf.data import tfds_records
 from ssl_tf.data.sources import open_source
 from ssl_tf.errors import SettingsError, UserError
-
-
-def prepare(
-    root,
-    name="animals",
-    version="1.0.0",
-    file_format="tfrecord",
-    image=True,
-    counts=None,
-    config=None,
-):
-    """Writes a prepared TFDS data set: splits train (3 shards) and test."""
-    import tensorflow_datasets as tfds
-
-    features = {
-        "file_name": tfds.features.Text(),
-        "label": tfds.features.ClassLabel(names=["cat", "dog", "eel"]),
-        "objects": tfds.features.Sequence(
-            {"bbox": tfds.features.BBoxFeature(), "crowded": np.bool_}
-        ),
-        "other": tfds.features.Tensor(shape=(2,), dtype=np.float32),
-    }
-    if image:
-        features["picture"] = tfds.features.Image(shape=(None, None, 3), encoding_format="png")
-    features = tfds.features.FeaturesDict(features)
-    directory = root.joinpath(*filter(None, (name, config, version)))
-    directory.mkdir(parents=True)
-    shards = counts or {"train": [7, 2, 4], "test": [5]}
-    infos, number = [], 0
-    template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
-    for split, lengths in shards.items():
-        size = 0
-        for shard, length in enumerate(lengths):
-            path = directory / f"{name}-{split}.{file_format}-{shard:05}-of-{len(lengths):05}"
-            with tf.io.TFRecordWriter(str(path)) as writer:
-                for _ in range(length):
-                    example = {
-                        "file_name": f"{number}.png",
-                        "label": number % 3,
-                        "other": [1, 2],
-                        "objects": [
-                            {"bbox": tfds.features.BBox(0.0, 0.25, 0.5, 1.0), "crowded": True}
-                        ]
-                        * (number % 2),
-                    }
-                    if image:
-                        example["picture"] = picture(number)
-                    serialized = features.serialize_example(features.encode_example(example))
-                    writer.write(serialized)
-                    size += len(serialized)
-                    number += 1
-        infos.append(
-            {
-                "name": split,
-                "shardLengths": list(map(str, lengths)),
-                "numBytes": str(size),
-                "filepathTemplate": template,
-            }
-        )
-    (directory / "dataset_info.json").write_text(
-        json.dumps(
-            {
-                "name": name,
-                "version": version,
-                "fileFormat": file_format,
-                "moduleName": "gone",
-                "splits": infos,
-                **({"configName": config} if config else {}),
-            }
-        )
-    )
-    features.save_config(str(directory))
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +141,61 @@ def test_damage(tmp_path, prepared):
     with pytest.raises(UserError, match="TensorFlow Datasets cannot read") as caught:
         opened(root)
     assert "\n" not in str(caught.value)
+
+
+def places(**features):
+    import tensorflow_datasets as tfds
+
+    found = tfds.features.FeaturesDict(features)
+    boxes = tfds_records._find_boxes(found)
+    return boxes, tfds_records._find_labels(found, boxes)
+
+
+def test_labels_of_an_image_or_of_its_boxes():
+    import tensorflow_datasets as tfds
+
+    label = tfds.features.ClassLabel(num_classes=3)
+    labels = tfds.features.Sequence(label)
+    boxed = tfds.features.Sequence({"bbox": tfds.features.BBoxFeature(), "label": label})
+    named = tfds.features.Sequence({"label": label})
+    # COCO; VOC; OpenImages, whose `objects` are labels of the image with a confidence.
+    assert places(objects=boxed) == (("objects", "bbox"), ("objects", "label"))
+    assert places(objects=boxed, labels=labels, labels_no_difficult=labels) == (
+        ("objects", "bbox"),
+        ("labels", None),
+    )
+    assert places(bobjects=boxed, objects=named) == (("bobjects", "bbox"), ("bobjects", "label"))
+    assert places(objects=named) == (None, None)
+    assert places(labels=labels) == (None, ("labels", None))
+
+
+def test_a_sequence_of_labels_becomes_multi_hot(tmp_path):
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+            "labels": tfds.features.Sequence(tfds.features.ClassLabel(names=["cat", "dog", "eel"])),
+        }
+    )
+    directory = tmp_path / "several" / "1.0.0"
+    directory.mkdir(parents=True)
+    listed = [[0], [2, 1], [], [1, 1]]
+    examples = [
+        features.serialize_example(
+            features.encode_example({"image": picture(number), "labels": labels})
+        )
+        for number, labels in enumerate(listed)
+    ]
+    write_records(directory / "several-train.tfrecord-00000-of-00001", examples)
+    tfds.folder_dataset.write_metadata(
+        data_dir=str(directory),
+        features=features,
+        split_infos=[tfds.core.SplitInfo("train", [len(listed)], sum(map(len, examples)))],
+        filename_template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+    )
+    source = opened(tmp_path, dataset="several")
+    assert source.multi_label and source.class_names == ("cat", "dog", "eel")
+    labels = [record["label"] for record in source.sequence().as_numpy_iterator()]
+    np.testing.assert_array_equal(labels, [[1, 0, 0], [0, 1, 1], [0, 0, 0], [0, 1, 0]])
+    assert labels[0].dtype == np.float32

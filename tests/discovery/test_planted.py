@@ -14,9 +14,8 @@ def test_on_easy_collections_the_published_descriptors_find_nine_of_ten(tmp_path
 def test_on_hard_ones_centred_descriptors_do_and_the_published_beat_chance(tmp_path):
     planted = plant(images=40, regions=60, good=5, noise=0.1, seed=0)
     near = planted_neighbours(planted.kinds, 12, wrong=0.5, seed=0)
-    found = {
-        norm: corloc_of_rankers(planted, norm, near, tmp_path) for norm in ("max01", "center_l2")
-    }
+    norms = "max01", "center_l2"
+    found = {norm: corloc_of_rankers(planted, norm, near, tmp_path) for norm in norms}
     chance = found["max01"]["random proposal"]
     assert chance < 0.2
     assert found["center_l2"]["lod"] >= 0.9

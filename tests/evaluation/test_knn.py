@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from ssl_tf.evaluation.knn import knn_accuracy, weighted_knn
+from ssl_tf.evaluation.knn import knn_accuracy, knn_map, weighted_knn
 
 
 def problem(bank=83, queries=31, dim=6, classes=5):
@@ -22,15 +23,24 @@ def problem(bank=83, queries=31, dim=6, classes=5):
     return features(bank_labels), bank_labels, features(query_labels), query_labels
 
 
-def slow_scores(bank, labels, queries, classes, k, temperature):
-    scores = np.zeros((len(queries), classes))
-    for row, query in enumerate(queries.astype(np.float64)):
+def slow_neighbours(bank, queries, k):
+    """(bank row, cosine) of the k nearest of each query."""
+    found = []
+    for query in queries.astype(np.float64):
         similarities = [
             float(query @ other) / (math.sqrt(query @ query) * math.sqrt(other @ other))
             for other in bank.astype(np.float64)
         ]
-        for index in sorted(range(len(bank)), key=lambda i: -similarities[i])[:k]:
-            scores[row, labels[index]] += math.exp(similarities[index] / temperature)
+        nearest = sorted(range(len(bank)), key=lambda i: -similarities[i])[:k]
+        found.append([(index, similarities[index]) for index in nearest])
+    return found
+
+
+def slow_scores(bank, labels, queries, classes, k, temperature):
+    scores = np.zeros((len(queries), classes))
+    for row, neighbours in enumerate(slow_neighbours(bank, queries, k)):
+        for index, similarity in neighbours:
+            scores[row, labels[index]] += math.exp(similarity / temperature)
     return scores / scores.sum(axis=1, keepdims=True)
 
 
@@ -79,3 +89,29 @@ def test_the_earlier_of_equal_neighbours_wins(block):
 def test_classes_absent_from_the_bank_get_nothing():
     scores = weighted_knn(np.eye(3), np.array([0, 1, 1]), np.eye(3), 4, k=3)
     np.testing.assert_array_equal(scores[:, 2:], 0)
+
+
+@pytest.mark.parametrize("block", [8, 1024])
+def test_neighbours_with_several_labels_vote_for_each(block):
+    bank, labels, queries, query_labels = problem()
+    one_hot = np.eye(5)[labels]
+    np.testing.assert_allclose(
+        weighted_knn(bank, one_hot, queries, 5, 7, 0.1, block),
+        weighted_knn(bank, labels, queries, 5, 7, 0.1, block),
+        atol=1e-12,
+    )
+    other = np.random.default_rng(1).integers(0, 5, len(labels))
+    both = np.maximum(one_hot, np.eye(5)[other]).astype(np.float32)
+    expected = np.where(
+        (labels == other)[:, None], one_hot, one_hot + np.eye(5)[other]
+    )  # the votes of the two labels together
+    nearest = slow_neighbours(bank, queries, 7)
+    scores = weighted_knn(bank, both, queries, 5, 7, 0.1, block)
+    for row, neighbours in enumerate(nearest):
+        votes = np.array([math.exp(similarity / 0.1) for _, similarity in neighbours])
+        named = expected[[index for index, _ in neighbours]]
+        np.testing.assert_allclose(scores[row], votes @ named / votes.sum(), atol=2e-5)
+    targets = np.eye(5)[query_labels]
+    assert knn_map(bank, both, queries, targets, 5, 7) == pytest.approx(
+        average_precision_score(targets, scores, average="macro")
+    )

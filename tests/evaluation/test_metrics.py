@@ -4,11 +4,18 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    top_k_accuracy_score,
+)
 
 from ssl_tf.evaluation.metrics import (
     alignment,
+    average_precision,
+    batchwise_mean_average_precision,
     embedding_std,
+    mean_average_precision,
     mean_per_class_accuracy,
     rankme,
     top_k_accuracy,
@@ -52,6 +59,68 @@ def test_mean_per_class_accuracy():
     assert mean_per_class_accuracy(predictions, balanced) == pytest.approx(
         np.mean(predictions == balanced)
     )
+
+
+def slow_average_precision(scores, relevant):
+    """Precision and recall at each threshold, counted one by one."""
+    total, recall, area = sum(relevant), 0.0, 0.0
+    for threshold in sorted(set(scores), reverse=True):
+        retrieved = [r for s, r in zip(scores, relevant) if s >= threshold]
+        found = sum(retrieved)
+        area += (found / total - recall) * found / len(retrieved)
+        recall = found / total
+    return area
+
+
+@pytest.mark.parametrize("levels", [2, 7, 1000])
+@pytest.mark.parametrize("share", [0.02, 0.5, 1.0])
+def test_average_precision_equals_scikit_learn_and_a_slow_loop_ties_included(levels, share):
+    random = np.random.default_rng(levels)
+    for count in (1, 2, 60):
+        scores = random.integers(0, levels, count) - 3.0
+        relevant = random.random(count) < share
+        relevant[random.integers(count)] = True
+        found = average_precision(scores, relevant)
+        assert found == pytest.approx(average_precision_score(relevant, scores), rel=1e-12)
+        assert found == pytest.approx(slow_average_precision(scores, relevant), rel=1e-12)
+
+
+def test_average_precision_by_hand():
+    assert average_precision([4, 3, 2, 1], [1, 0, 1, 0]) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision([1, 2, 3, 4], [1, 0, 0, 0]) == 0.25
+    assert average_precision(np.zeros(8), [1, 0, 0, 0, 0, 0, 0, 1]) == 0.25
+
+
+def test_mean_average_precision_leaves_absent_classes_out():
+    scores, labels = normal(50, 6), normal(50, 6, seed=1) > 0.3
+    labels[:, 4] = False
+    present = [0, 1, 2, 3, 5]
+    expected = average_precision_score(labels[:, present], scores[:, present], average="macro")
+    assert mean_average_precision(scores, labels) == pytest.approx(expected)
+    assert mean_average_precision(scores, labels.astype(np.float32)) == pytest.approx(expected)
+    assert math.isnan(mean_average_precision(scores, np.zeros((50, 6))))
+
+
+def test_batchwise_mean_average_precision():
+    scores, labels = normal(50, 6), normal(50, 6, seed=2) > 1.2
+    labels[16:32] = False  # a batch without any positive
+    total, rows = 0.0, 0
+    for batch in (slice(0, 16), slice(32, 48), slice(48, 50)):
+        values = [
+            slow_average_precision(scores[batch, c], labels[batch, c])
+            for c in range(6)
+            if labels[batch, c].any()
+        ]
+        if values:
+            total += np.mean(values) * len(scores[batch])
+            rows += len(scores[batch])
+    found = batchwise_mean_average_precision(scores, labels, 16)
+    assert found == pytest.approx(total / rows)
+    whole = mean_average_precision(scores, labels)
+    assert batchwise_mean_average_precision(scores, labels, 50) == pytest.approx(whole)
+    assert batchwise_mean_average_precision(scores, labels, 999) == pytest.approx(whole)
+    # Chance: a lone positive among few rows ranks high.
+    assert batchwise_mean_average_precision(scores, labels, 4) > found > whole + 0.05
 
 
 @pytest.mark.parametrize("dim", [16, 512])

@@ -2,9 +2,16 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from shades import Shades
+from sklearn.metrics import average_precision_score
 
+from ssl_tf import flagfiles
+from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.evaluation.metrics import embedding_std, rankme
-from ssl_tf.evaluation.monitors import collapse_verdict, evenly
+from ssl_tf.evaluation.monitors import RepresentationMonitor, collapse_verdict, evenly
+from ssl_tf.settings import MonitorSettings, ViewSettings
+from ssl_tf.views.recipe import Recipe
 
 
 def verdict(z):
@@ -45,3 +52,42 @@ def test_evenly_takes_at_most_what_there_is():
     source = Ten()
     assert evenly(source, 4) == "4 held"
     assert evenly(source, 10) is source and evenly(source, 11) is source
+
+
+class MeanColor:
+    """A method whose encoder gives the mean colour, and whose embedding is the same."""
+
+    def embed(self, images):
+        color = tf.reduce_mean(tf.cast(images, tf.float32), axis=[1, 2]) - 100
+        return color, color
+
+
+def test_images_with_several_labels_get_a_mean_average_precision():
+    bank, queries = Shades(40, 0), Shades(30, 1)
+    monitor = RepresentationMonitor(
+        0,
+        method=MeanColor(),
+        recipe=Recipe(ViewSettings(image_size=16, crop="full", view_strategies=("plain",) * 2)),
+        settings=flagfiles.parse(["--knn_k=9", "--monitor_queries=30"], MonitorSettings),
+        record=None,
+        source=bank,
+        held_out=queries,
+        every=1,
+        last_step=1,
+        seed=0,
+        unreadable=UnreadableImages(0),
+    )
+    found = monitor.look()
+    assert "knn_top1" not in found
+
+    def unit(source):
+        colors = [tf.io.decode_png(image).numpy()[0, 0] - 100.0 for image in source._images]
+        return colors / np.linalg.norm(colors, axis=1, keepdims=True)
+
+    similarity = unit(queries) @ unit(bank).T
+    votes = np.exp(similarity / 0.1)
+    votes[similarity < np.sort(similarity)[:, [-9]]] = 0
+    scores = votes @ bank._labels / votes.sum(axis=1, keepdims=True)
+    expected = average_precision_score(queries._labels, scores, average="macro")
+    assert found["knn_map"] == pytest.approx(expected, abs=1e-3)
+    assert expected > 0.8

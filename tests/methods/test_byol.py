@@ -1,41 +1,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_methods import BATCH, make, object_batch, values, views
 
-from ssl_tf import flagfiles
 from ssl_tf.methods.base import move_towards
-from ssl_tf.methods.registry import build_method, compile_method
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings import PretrainSettings
-from ssl_tf.training.plan import make_plan
 from ssl_tf.training.schedules import ema_decay
-
-BATCH, SIZE = 8, 16
-
-
-def make(*flags, strategy=None, synchronized=True):
-    settings = flagfiles.parse(
-        [
-            "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--batch_size=8",
-            "--epochs=10", "--warmup_epochs=0", "--projector_hidden=16", "--projection=8",
-            f"--image_size={SIZE}", "--optimizer=sgd", *flags,
-        ],
-        PretrainSettings,
-    )  # fmt: skip
-    plan = make_plan(settings.optimization, 64)
-    with (strategy or tf.distribute.get_strategy()).scope():
-        method = build_method(settings, plan.total_steps, synchronized)
-        compile_method(method, settings.optimization, plan)
-    return method
-
-
-def views(count=2, seed=0):
-    random = np.random.default_rng(seed)
-    return tuple(random.integers(0, 256, [BATCH, SIZE, SIZE, 3], np.uint8) for _ in range(count))
-
-
-def values(variables):
-    return [v.numpy() for v in variables]
 
 
 def cosine(a, b):
@@ -53,8 +23,9 @@ def loss_of(method, batch, training):
 def slow_outputs(method, images):
     """Prediction and target of one view, network by network."""
     x = normalize_images(images)
-    online = method.projector(method.encoder(x, training=True), training=True)
-    target = method.target_projector(method.target_encoder(x, training=True), training=True)
+    parts = method.networks
+    online = parts["projector"](method.encoder(x, training=True), training=True)
+    target = parts["target_projector"](parts["target_encoder"](x, training=True), training=True)
     return method.predictor(online, training=True).numpy(), target.numpy()
 
 
@@ -95,18 +66,17 @@ def test_views_outside_the_pairs_cost_nothing():
 def test_one_step_moves_online_by_the_optimizer_and_target_by_the_ema():
     method = make("--tau=0.9")
     batch = {"views": views()}
-    old_online, old_target = values(method.learned_variables), values(method.target_encoder.weights)
-    trainable = values(method.target_encoder.trainable_variables)
-    for old, new in zip(
-        method.encoder.trainable_variables, method.target_encoder.trainable_variables
-    ):
+    target_encoder = method.target["encoder"]
+    old_online, old_target = values(method.learned_variables), values(target_encoder.weights)
+    trainable = values(target_encoder.trainable_variables)
+    for old, new in zip(method.encoder.trainable_variables, target_encoder.trainable_variables):
         np.testing.assert_array_equal(old, new)  # the target starts as a copy
     logs = tf.function(method.train_step)(batch)
     # Schedules take the step just made: warm-up 0, so the full rate at step 0, and tau as given.
     assert float(logs["tau"]) == pytest.approx(0.9)
     assert any((a != b.numpy()).any() for a, b in zip(old_online, method.learned_variables))
     for before, online, target in zip(
-        trainable, method.encoder.trainable_variables, method.target_encoder.trainable_variables
+        trainable, method.encoder.trainable_variables, target_encoder.trainable_variables
     ):
         np.testing.assert_allclose(
             target,
@@ -117,9 +87,7 @@ def test_one_step_moves_online_by_the_optimizer_and_target_by_the_ema():
     # The statistics of the target are its own, from its batches, not averages of the online ones.
     moved = [
         not np.array_equal(a, b)
-        for a, b, v in zip(
-            old_target, values(method.target_encoder.weights), method.target_encoder.weights
-        )
+        for a, b, v in zip(old_target, values(target_encoder.weights), target_encoder.weights)
         if "moving_mean" in v.name
     ]
     assert moved and all(moved)
@@ -136,12 +104,12 @@ def test_target_decay_follows_the_schedule_over_steps():
 
 def test_the_optimizer_never_sees_the_target():
     method = make()
-    target = {id(v) for v in method.target_encoder.variables + method.target_projector.variables}
+    target = {id(v) for network in method.target.values() for v in network.variables}
     assert not target & {id(v) for v in method.learned_variables}
-    assert all(v.trainable for v in method.target_encoder.trainable_variables)
+    assert all(v.trainable for v in method.target["encoder"].trainable_variables)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(loss_of(method, views(), training=True))
-    variables = method.target_encoder.trainable_variables
+    variables = method.target["encoder"].trainable_variables
     assert all(g is None for g in tape.gradient(loss, variables))
 
 
@@ -164,30 +132,6 @@ def test_embedding_for_the_monitors_updates_nothing():
         np.testing.assert_array_equal(a, b)
 
 
-def replica_run(replicas, steps=3):
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
-    method = make("--tau=0.9", "--base_learning_rate=0.5", strategy=strategy)
-    data = tf.data.Dataset.from_generator(
-        lambda: ({"views": views(seed=i)} for i in range(steps)),
-        output_signature={"views": (tf.TensorSpec([BATCH, SIZE, SIZE, 3], tf.uint8),) * 2},
-    )
-    losses = []
-
-    class Keep(tf.keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            losses.append(logs["loss"])
-
-    method.fit(data, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[Keep()])
-    return losses, values(method.variables)
-
-
-def test_two_replicas_learn_what_one_learns():
-    one, two = replica_run(1), replica_run(2)
-    np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
-    for a, b in zip(one[1], two[1]):
-        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
-
-
 def test_move_towards_under_a_strategy():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
@@ -196,3 +140,24 @@ def test_move_towards_under_a_strategy():
         strategy.run(lambda: move_towards([target], [online], tf.constant(0.5)))
     # the gap shrinks by tau a step: tau^n
     np.testing.assert_allclose(target.numpy(), [3 - 2 * 0.125, 6 - 4 * 0.125])
+
+
+def test_a_projector_for_each_kind_of_view_and_one_predictor():
+    method = make("--crops=object_dilated", "--projection_heads=per_view", "--tau=0.9")
+    parts, batch = method.networks, object_batch()
+    assert [name for name in parts if "predictor" in name] == ["predictor"]
+    predictions, targets = [], []
+    for view, name in zip(batch["views"], ("projector", "scene_projector")):
+        x = normalize_images(view)
+        online = parts[name](parts["encoder"](x, training=True), training=True)
+        predictions.append(parts["predictor"](online, training=True).numpy())
+        target = parts["target_encoder"](x, training=True)
+        targets.append(parts[f"target_{name}"](target, training=True).numpy())
+    one, two = cosine(predictions[0], targets[1]), cosine(predictions[1], targets[0])
+    losses, _ = method.forward(batch, training=True)
+    np.testing.assert_allclose(losses["similarity_loss"], -(one + two) / 2, rtol=2e-4, atol=2e-5)
+    scene = parts["target_scene_projector"].trainable_variables
+    before, online = values(scene), parts["scene_projector"].trainable_variables
+    method.train_step(batch)
+    for old, new, source in zip(before, scene, online):
+        np.testing.assert_allclose(new, 0.9 * old + 0.1 * source.numpy(), rtol=1e-5, atol=1e-6)

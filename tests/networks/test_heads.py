@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.networks.heads import build_mlp
+from ssl_tf.networks.heads import build_dense_head, build_mlp, build_plain_mlp
 
 
 def test_byol_head_has_the_published_layers():
     head = build_mlp(2048)
     shapes = [tuple(v.shape) for v in head.trainable_variables]
     assert shapes == [(2048, 4096), (4096,), (4096,), (4096,), (4096, 256)]
-    bn = head.get_layer("bn1")
-    assert (bn.momentum, bn.epsilon) == (0.9, 1e-5)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
@@ -59,3 +57,34 @@ def test_initial_scale_is_that_of_the_fan_in():
 def test_no_layers_are_refused():
     with pytest.raises(ValueError):
         build_mlp(8, layers=0)
+
+
+def test_mocos_head_has_the_published_layers():
+    head = build_plain_mlp(2048, 2048, 128)
+    shapes = [tuple(v.shape) for v in head.variables]
+    assert shapes == [(2048, 2048), (2048,), (2048, 128), (128,)]
+    # torch's default: uniform up to 1 / sqrt(fan-in)
+    kernel = head.get_layer("dense1").get_weights()[0]
+    assert np.abs(kernel).max() == pytest.approx(2048**-0.5, rel=1e-3)
+    assert kernel.std() == pytest.approx(2048**-0.5 / 3**0.5, rel=0.01)
+
+
+def test_mocos_head_by_hand():
+    rng = np.random.default_rng(0)
+    head = build_plain_mlp(6, 5, 4, seed=1)
+    weights = [rng.normal(size=v.shape) for v in head.variables]
+    head.set_weights(weights)
+    x = rng.normal(size=(3, 6))
+    expected = np.maximum(x @ weights[0] + weights[1], 0) @ weights[2] + weights[3]
+    np.testing.assert_allclose(head(x), expected, atol=1e-5)
+    assert not np.allclose(*(build_plain_mlp(6, 5, 4, name=n).get_weights()[0] for n in "ab"))
+
+
+def test_a_dense_head_is_an_mlp_at_every_position():
+    plain, dense = build_plain_mlp(6, 5, 4, seed=1), build_dense_head(6, 5, 4, seed=2)
+    plain.set_weights([w.reshape(w.shape[-2:]) if w.ndim > 1 else w for w in dense.get_weights()])
+    x = np.random.default_rng(0).normal(size=(2, 3, 3, 6)).astype(np.float32)
+    expected = plain(x.reshape(-1, 6)).numpy().reshape(2, 3, 3, 4)
+    np.testing.assert_allclose(dense(x), expected, atol=1e-5)
+    kernel = build_dense_head(1024, 64, 4).get_layer("conv1").get_weights()[0]
+    assert np.abs(kernel).max() == pytest.approx(1 / 32, rel=1e-3)

@@ -277,3 +277,24 @@ def test_keras_fit_with_lars_lowers_the_loss():
 def test_what_does_not_exist_is_refused(wrong):
     with pytest.raises(ValueError):
         build_optimizer(learning_rate=0.1, **wrong)
+
+
+@pytest.mark.parametrize("name", ["sgd", "lars"])
+def test_the_order_of_additions_does_not_depend_on_memory(name):
+    """The gradient of two views, the weight decay and the momentum are summed from the left.
+
+    An AddN over all of them would begin with the products, the only terms whose memory it may
+    reuse here, as their order in a run would hang on the timing of threads.
+    """
+    variable = tf.Variable(tf.fill([2, 2], -2.0))
+    optimizer = build_optimizer(name, 0.0, weight_decay=0.5)
+    optimizer.build([variable])
+
+    @tf.function
+    def step(first, second):
+        optimizer.apply_gradients([(tf.add_n([first, second]), variable)])
+
+    # (1e-8 + 1) - 1 is 0 in float32; (-1 + 1) + 1e-8 is not.
+    step(tf.fill([2, 2], 1e-8), tf.ones([2, 2]))
+    (momentum,) = [v for v in optimizer.variables if "momentum" in v.name]
+    assert not momentum.numpy().any()

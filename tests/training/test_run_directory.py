@@ -13,36 +13,84 @@ def settings(directory, *flags):
 
 
 def test_a_run_can_be_started_again_from_its_own_flags(tmp_path):
-    directory = open_run(settings(tmp_path / "run", "--seed=4"))
+    directory = open_run(settings(tmp_path / "run", "--seed=4"), 1)
     again = flagfiles.parse([f"--flagfile={directory / 'flags.txt'}"], PretrainSettings)
     assert again == settings(tmp_path / "run", "--seed=4") == read_settings(directory)
-    assert open_run(again) == directory
-    assert json.loads((directory / "environment.json").read_text())["tensorflow"].startswith("2.15")
+    assert open_run(again, 1) == directory
+    (environment,) = json.loads((directory / "environment.json").read_text())
+    assert environment["tensorflow"].startswith("2.15") and environment["replicas"] == 1
 
 
 def test_other_flags_are_refused_and_named(tmp_path):
-    open_run(settings(tmp_path / "run"))
+    open_run(settings(tmp_path / "run"), 1)
     with pytest.raises(SettingsError, match="--seed=0 there, 3 here"):
-        open_run(settings(tmp_path / "run", "--seed=3"))
-    open_run(settings(tmp_path / "run", "--logical_cpus=2", "--keep_checkpoints=5"))
+        open_run(settings(tmp_path / "run", "--seed=3"), 1)
+    open_run(settings(tmp_path / "run", "--logical_cpus=2", "--keep_checkpoints=5"), 1)
+
+
+def test_another_number_of_replicas_is_told_from_then_on(tmp_path, capsys):
+    flags = settings(tmp_path / "run")
+    for replicas in (2, 2):
+        open_run(flags, replicas)
+        assert capsys.readouterr().err == ""
+    for replicas in (4, 2, 2):
+        open_run(flags, replicas)
+        told = capsys.readouterr().err
+        assert "(replicas 2, then 4)" in told and "to rounding only" in told
+    seen = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert [one["replicas"] for one in seen] == [2, 4, 2]
+
+
+def test_a_kill_while_the_directory_is_made_leaves_one_that_can_be_taken_up(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("environment.json", "environment.json.writing", "flags.txt.writing"):
+        (run / name).write_text("half")
+        open_run(settings(run), 1)
+        assert read_settings(run) == settings(run)
+        (run / "flags.txt").unlink()
 
 
 def test_a_directory_that_is_no_run_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(SettingsError, match="is not a run"):
-        open_run(settings(tmp_path))
+        open_run(settings(tmp_path), 1)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     with pytest.raises(UserError, match="no run directory"):
         read_settings(tmp_path)
 
 
-def test_metrics_after_the_resumed_step_are_dropped(tmp_path):
+def steps(path):
+    return [line["step"] for line in MetricsFile.read(path)]
+
+
+@pytest.mark.parametrize("cut", ["", '{"step": 12, "lo', '{"step": 12}'])
+def test_metrics_after_the_resumed_step_are_dropped(tmp_path, cut):
     path = tmp_path / "metrics.jsonl"
     metrics = MetricsFile(path, 0)
     for step in (0, 5, 10):
         metrics.append({"step": step})
+    whole = path.read_text().splitlines()
     with path.open("a") as file:
-        file.write('{"step": 12, "lo')  # cut short by a kill
+        file.write(cut)  # by a kill, in the middle of a line
     resumed = MetricsFile(path, 5)
+    assert path.read_text().splitlines() == whole[:2]
     resumed.append({"step": 6})
-    assert [line["step"] for line in MetricsFile.read(path)] == [0, 5, 6]
+    assert steps(path) == [0, 5, 6]
+
+
+@pytest.mark.parametrize("left", ['{"step": 0}\n{"step": 1}\n{"st', '{"st', ""])
+def test_a_run_that_starts_again_from_scratch_writes_its_metrics_anew(tmp_path, left):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(left)
+    metrics = MetricsFile(path, 0)
+    assert path.read_text() == ""
+    metrics.append({"step": 0})
+    assert steps(path) == [0]
+
+
+def test_a_damaged_line_within_metrics_is_named(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 0}\n{"step": \n{"step": 2}\n')
+    with pytest.raises(UserError, match="line 2 is damaged"):
+        MetricsFile(path, 2)

@@ -7,9 +7,11 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.training.schedules import (
+    StepDecay,
     WarmupCosine,
     ema_decay,
     scaled_learning_rate,
+    step_decay,
     total_steps,
     warmup_cosine,
     warmup_steps,
@@ -105,3 +107,20 @@ def test_ema_decay_never_falls_and_stays_at_one():
     values = [ema_decay(step, 50, 0.97) for step in range(60)]
     assert values == sorted(values)
     assert values[50:] == [1.0] * 10
+
+
+def test_step_decay_of_the_moco_protocol():
+    # 100 epochs of 1,281,167 images at 256: 30, 3 from epoch 60 on, 0.3 from epoch 80 on.
+    drops = [total_steps(epoch, IMAGENET, 256) for epoch in (60, 80)]
+    assert drops == [300_273, 400_364]
+    schedule = StepDecay(30.0, drops)
+    again = StepDecay.from_config(schedule.get_config())
+    in_graph = tf.function(schedule)
+    for step, expected in (
+        (0, 30), (300_272, 30), (300_273, 3), (400_363, 3), (400_364, 0.3), (900_000, 0.3),
+    ):  # fmt: skip
+        assert step_decay(step, 30.0, drops) == pytest.approx(expected, rel=1e-12)
+        assert again(step) == schedule(step)
+        for found in (schedule(tf.constant(step)), in_graph(tf.Variable(step, dtype=tf.int64))):
+            assert found.dtype == tf.float32
+            assert found.numpy() == pytest.approx(expected, rel=3e-7)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 from ssl_tf.views import crops
 
@@ -95,3 +96,77 @@ def test_bicubic_overshoot_is_cut():
 def test_normalized_rectangle():
     box = crops.normalized(tf.constant([10, 20, 30, 40]), tf.constant(100), tf.constant(80))
     np.testing.assert_allclose(box, [0.1, 0.25, 0.4, 0.75])
+
+
+def slow_random_resized(rng, height, width, area):
+    """torchvision's RandomResizedCrop.get_params, as its documentation tells it."""
+    for _ in range(10):
+        target = height * width * rng.uniform(*area)
+        aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
+        w, h = round(np.sqrt(target * aspect)), round(np.sqrt(target / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return rng.integers(height - h + 1), rng.integers(width - w + 1), h, w
+    w, h = width, height
+    if width / height < 3 / 4:
+        h = round(w / (3 / 4))
+    elif width / height > 4 / 3:
+        w = round(h * (4 / 3))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+@pytest.mark.parametrize("size, area", [((375, 500), (0.2, 1.0)), ((60, 300), (0.15, 1.0))])
+def test_random_resized_crop_law(size, area):
+    boxes = rectangles(
+        lambda h, w, u: crops.random_resized_crop(h, w, u, area), *size, 6000,
+        crops.RANDOM_RESIZED_DRAWS,
+    )  # fmt: skip
+    assert inside(boxes, *size)
+    rng = np.random.default_rng(5)
+    slow = np.array([slow_random_resized(rng, *size, area) for _ in range(6000)])
+    for quantity in (
+        lambda b: b[:, 2] * b[:, 3],  # area
+        lambda b: b[:, 3] / b[:, 2],  # aspect
+        lambda b: b[:, 0],
+        lambda b: b[:, 1],
+    ):
+        assert stats.ks_2samp(quantity(boxes), quantity(slow)).pvalue > 1e-4
+    fallback = boxes[:, 2] * boxes[:, 3] == 60 * 80
+    assert fallback.any() == (size == (60, 300))
+    if fallback.any():
+        # In the wide image large crops never fit; then the largest of aspect 4/3, in the centre.
+        assert {tuple(box) for box in boxes[fallback]} >= {(0, 110, 60, 80)}
+
+
+@pytest.mark.parametrize(
+    "height, width, expected",
+    [
+        (60, 301, (0, 110, 60, 80)),  # 221 are free: the smaller part on the left
+        (300, 60, (110, 0, 80, 60)),
+        (1, 9, (0, 4, 1, 1)),
+    ],
+)
+def test_where_no_draw_fits_the_largest_crop_is_in_the_centre(height, width, expected):
+    uniform = tf.fill([crops.RANDOM_RESIZED_DRAWS], 0.999)  # the whole area, the widest aspect
+    made = crops.random_resized_crop(tf.constant(height), tf.constant(width), uniform, (0.9, 1.0))
+    assert tuple(made.numpy()) == expected
+
+
+def test_the_first_draw_that_fits_is_taken():
+    uniform = np.full(crops.RANDOM_RESIZED_DRAWS, 0.5, np.float32)
+    uniform[:10] = [1.0, 1.0, 0.2, 0.1, 0.9, 0.3, 0.3, 0.3, 0.3, 0.3]
+    uniform[10:13] = 0.0, 1.0, 0.5  # 3/4, 4/3, square
+    made = crops.random_resized_crop(
+        tf.constant(100), tf.constant(100), tf.constant(uniform), (0.0, 1.0)
+    )
+    side = round(np.sqrt(0.2) * 100)
+    assert made.numpy().tolist() == [28, 28, side, side]
+
+
+def test_regions_of_a_batch_have_their_own_bounds():
+    heights, widths = np.array([40, 200]), np.array([80, 100])
+    uniform = tf.random.stateless_uniform([500, 2, crops.RANDOM_RESIZED_DRAWS], [1, 2])
+    made = crops.random_resized_crop(heights, widths, uniform, (tf.constant([0.3, 0.6]), 1.0))
+    share = (made[..., 2] * made[..., 3]).numpy() / [40 * 80, 200 * 100]
+    assert 0.28 < share[:, 0].min() < 0.35 and 0.59 < share[:, 1].min() < 0.63
+    for region in (0, 1):
+        assert inside(made.numpy()[:, region], heights[region], widths[region])

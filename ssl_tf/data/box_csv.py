@@ -1,0 +1,150 @@
+"""The box annotations of OpenImages: a CSV of millions of rows, read in pieces."""
+
+import csv
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ssl_tf.errors import UserError
+
+_ROWS_AT_ONCE = 65536
+_SIDES = ("YMin", "XMin", "YMax", "XMax")
+_ID_DIGITS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxRows:
+    """Some rows.
+
+    Attributes:
+      images: uint64 [n], the ids, which are numbers of 16 hexadecimal digits.
+      kinds: int64 [n], numbers of the labels.
+      boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1].
+    """
+
+    images: np.ndarray
+    kinds: np.ndarray
+    boxes: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxFile:
+    """A box CSV of any version of OpenImages; columns are found by their names.
+
+    Attributes:
+      path: of the file.
+      flag: that named it, for messages.
+      sources: values of the column Source to keep; empty: all.
+      drop_group_of: leave out boxes around groups (IsGroupOf = 1).
+      drop_depiction: leave out drawings and the like (IsDepiction = 1).
+    """
+
+    path: Path
+    flag: str
+    sources: tuple[str, ...] = ()
+    drop_group_of: bool = False
+    drop_depiction: bool = False
+
+    def read(self, numbers: dict[str, int]) -> Iterator[BoxRows]:
+        """Yields the rows in the order of the file, at most 65,536 at a time.
+
+        Args:
+          numbers: label -> number; labels that are new get the next numbers.
+
+        Raises:
+          UserError: the file cannot be read, lacks a column, or has a damaged row; the message
+            names the line.
+        """
+        try:
+            with open(self.path, newline="", encoding="utf-8") as file:
+                reader = csv.reader(file)
+                columns = self._columns(next(reader, []))
+                line = 2
+                while rows := list(itertools.islice(reader, _ROWS_AT_ONCE)):
+                    yield self._parse(rows, line, columns, numbers)
+                    line += len(rows)
+        except OSError as error:
+            raise UserError(f"{self.flag}={self.path}: {error.strerror}") from None
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"{self.flag}={self.path} is no CSV file: {error}") from None
+
+    def _columns(self, header: list[str]) -> dict[str, int]:
+        needed = ["ImageID", "LabelName", *_SIDES]
+        needed += ["Source"] if self.sources else []
+        needed += ["IsGroupOf"] if self.drop_group_of else []
+        needed += ["IsDepiction"] if self.drop_depiction else []
+        missing = [name for name in needed if name not in header]
+        if missing:
+            raise UserError(
+                f"{self.flag}={self.path} has no column {', '.join(missing)}; its first line is "
+                f"{','.join(header)[:200]!r}"
+            )
+        return {name: header.index(name) for name in needed}
+
+    def _parse(
+        self, rows: list[list[str]], line: int, columns: dict[str, int], numbers: dict[str, int]
+    ) -> BoxRows:
+        try:
+            kept = self._kept(rows, columns)
+            images = _ids([row[columns["ImageID"]] for row in kept])
+            boxes = _boxes([[row[columns[side]] for side in _SIDES] for row in kept])
+            labels = [row[columns["LabelName"]] for row in kept]
+        except (ValueError, IndexError):
+            # Some row: the first that fails alone.
+            for number, row in enumerate(rows, line):
+                self._check(row, number, columns)
+            raise
+        kinds = [numbers.setdefault(label, len(numbers)) for label in labels]
+        return BoxRows(images, np.array(kinds, np.int64), boxes)
+
+    def _kept(self, rows: list[list[str]], columns: dict[str, int]) -> list[list[str]]:
+        if self.sources:
+            rows = [row for row in rows if row[columns["Source"]] in self.sources]
+        for name in ("IsGroupOf", "IsDepiction"):
+            if name in columns:
+                rows = [row for row in rows if row[columns[name]] != "1"]
+        return rows
+
+    def _check(self, row: list[str], line: int, columns: dict[str, int]) -> None:
+        try:
+            _ids([row[columns["ImageID"]]])
+            _boxes([[row[columns[side]] for side in _SIDES]])
+            self._kept([row], columns)
+            _ = row[columns["LabelName"]]
+        except (ValueError, IndexError):
+            raise UserError(
+                f"line {line} of {self.flag}={self.path} is damaged: {','.join(row)[:200]!r}; an "
+                f"id has {_ID_DIGITS} hexadecimal digits, a box 0 <= min <= max <= 1"
+            ) from None
+
+
+def _ids(texts: list[str]) -> np.ndarray:
+    joined = "".join(texts)
+    if any(len(text) != _ID_DIGITS for text in texts) or joined != joined.lower():
+        raise ValueError("not an id")
+    return np.frombuffer(bytes.fromhex(joined), ">u8").astype(np.uint64)
+
+
+def _boxes(texts: list[list[str]]) -> np.ndarray:
+    boxes = np.array(texts, np.float32).reshape(-1, 4)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    if not ((0 <= low) & (low <= high) & (high <= 1)).all():
+        raise ValueError("not a box")
+    return boxes
+
+
+def parse_id(text: str) -> int:
+    """Returns the number of an image id.
+
+    Raises:
+      ValueError: it is none.
+    """
+    return int(_ids([text])[0])
+
+
+def format_id(number: int) -> str:
+    """Returns the image id of a number: 16 hexadecimal digits."""
+    return f"{number:0{_ID_DIGITS}x}"

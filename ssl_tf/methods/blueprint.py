@@ -1,0 +1,55 @@
+"""What a method is built from: the settings of a run, its plan, and the networks they describe."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from ssl_tf.networks.heads import build_mlp
+from ssl_tf.networks.resnet import build_resnet, feature_dim
+from ssl_tf.settings import ModelSettings, PretrainSettings
+from ssl_tf.training.plan import Plan
+
+
+def build_encoder(model: ModelSettings, seed: int, synchronized: bool = False) -> tf.keras.Model:
+    """The encoder a run starts from: normalized images [N, H, W, 3] -> features [N, D]."""
+    return build_resnet(model.depth, model.width, model.stem, synchronized=synchronized, seed=seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Blueprint:
+    """Settings and plan of a run; each call of a building method gives a new, equal network.
+
+    synchronized: batch statistics over all replicas; False on one replica, where the result is the
+    same and the kernel faster.
+    """
+
+    settings: PretrainSettings
+    plan: Plan
+    synchronized: bool
+
+    @property
+    def model(self) -> ModelSettings:
+        return self.settings.model
+
+    @property
+    def seed(self) -> int:
+        return self.settings.run.seed
+
+    @property
+    def features(self) -> int:
+        """Length of the encoder's features."""
+        return feature_dim(self.model.depth, self.model.width)
+
+    def encoder(self) -> tf.keras.Model:
+        return build_encoder(self.model, self.seed, self.synchronized)
+
+    def byol_mlp(self, input_dim: int, name: str) -> tf.keras.Model:
+        """BYOL's projector or predictor."""
+        return build_mlp(
+            input_dim,
+            hidden=self.model.projector_hidden,
+            output=self.model.projection,
+            synchronized=self.synchronized,
+            seed=self.seed,
+            name=name,
+        )

@@ -1,0 +1,147 @@
+"""MoCo-v2 (He et al. 2020, Chen et al. 2020): tell the key of the same image from a queue of keys.
+
+Order of a step: queries and keys are encoded, compared with the queue as the step found it, the
+optimizer moves the online network, the target follows, and the keys enter the queue.
+"""
+
+import math
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from ssl_tf.methods import losses
+from ssl_tf.methods.base import Batch, Tensors
+from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.online_target import OnlineTarget
+from ssl_tf.methods.online_views import OnlineViews
+from ssl_tf.methods.queue import KeyQueue, check_queue
+from ssl_tf.methods.shuffling import shuffle, unshuffle
+from ssl_tf.networks.heads import build_plain_mlp
+from ssl_tf.networks.normalization import normalize_images
+
+
+class MoCo(OnlineTarget):
+    """Online network for queries, its EMA with constant decay for keys, and a queue of keys.
+
+    View 0 gives the query and view 1 the key; with object views a coin of the recipe swaps them,
+    example by example. `--symmetric` takes both directions, the mean of their losses, and queues
+    both keys when both losses are taken.
+
+    `--batch_norm=shuffled` is the batch normalization of MoCo's code: every replica has batch
+    statistics of its own, and the keys' images change replicas before they are encoded, so that
+    query and key do not betray each other by shared statistics. With one replica there is nothing
+    to shuffle, and the result is that of synchronized statistics.
+    """
+
+    def __init__(self, blueprint: Blueprint):
+        model = blueprint.model
+        directions = ((0, 1), (1, 0)) if model.symmetric else ((0, 1),)
+        keys = len(directions) * blueprint.settings.optimization.batch_size
+        check_queue(model.queue, blueprint.plan.images, keys)
+        super().__init__(blueprint, self.heads(blueprint), chance=math.log(model.queue + 1))
+        self.encoder_passes += len(directions)
+        self.swaps = blueprint.settings.views.object_crops and not model.symmetric
+        if self.swaps:
+            self.needs = ("swapped", *self.needs)
+        self.directions = directions
+        self.keys_a_step = keys
+        self.temperature = model.temperature
+        self.decay = model.tau
+        self.seed = blueprint.seed
+        self.shuffles = model.batch_norm == "shuffled"
+        self.query_encoder = self.online["encoder"]
+        self.key_encoder = self.target["encoder"]
+        self.queues = {"global": self.make_queue(blueprint, "queue")}
+
+    @staticmethod
+    def heads(blueprint: Blueprint) -> dict[str, Callable[[str], tf.keras.Model]]:
+        """The heads on the encoder, as `OnlineTarget` takes them."""
+        model = blueprint.model
+
+        def projector(name: str) -> tf.keras.Model:
+            size = blueprint.features, model.projector_hidden, model.projection
+            return build_plain_mlp(*size, seed=blueprint.seed, name=name)
+
+        return {"projector": projector}
+
+    @staticmethod
+    def make_queue(blueprint: Blueprint, name: str) -> KeyQueue:
+        model = blueprint.model
+        return KeyQueue(model.queue, model.projection, blueprint.seed, name)
+
+    @property
+    def state(self) -> dict[str, tf.Variable]:
+        return {queue.name: queue.keys for queue in self.queues.values()}
+
+    def encode(self, encoder: tf.keras.Model, images: tf.Tensor, training: bool) -> Tensors:
+        """What the heads take, of float images: "pooled" [N, D]."""
+        return {"pooled": encoder(images, training=training)}
+
+    def embeddings(
+        self,
+        branch: dict[str, tf.keras.Model],
+        encoded: Tensors,
+        scene: bool | tf.Tensor,
+        training: bool,
+    ) -> Tensors:
+        """What is compared, in rows of length 1: "global" [N, E], as queued under that name."""
+        projected = self.project(branch, "projector", encoded["pooled"], scene, training)
+        return {"global": losses.unit_rows(projected)}
+
+    def contrast(self, queries: Tensors, keys: Tensors) -> Tensors:
+        """The losses [N] of one direction, from `embeddings` of both."""
+        loss = losses.info_nce(
+            queries["global"], keys["global"], self.queues["global"].keys, self.temperature
+        )
+        return {"contrastive_loss": loss}
+
+    def compare(self, batch: Batch, online: OnlineViews, training: bool) -> tuple[Tensors, Tensors]:
+        """The mean over the directions, and the keys [N, directions, E] of each queue."""
+        del online  # a query mixes both views where they are swapped
+        terms, kept = [], []
+        for query_view, key_view in self.directions:
+            queries, keys = self._both(batch, query_view, key_view, training)
+            terms.append(self.contrast(queries, keys))
+            kept.append(keys)
+        means = {name: tf.add_n([term[name] for term in terms]) / len(terms) for name in terms[0]}
+        return means, {name: tf.stack([keys[name] for keys in kept], 1) for name in self.queues}
+
+    def tau(self, step: tf.Tensor) -> tf.Tensor:
+        return tf.constant(self.decay, tf.float32)
+
+    def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
+        super().after_step(step, kept)
+        for name, queue in self.queues.items():
+            queue.enqueue(step, kept[name])
+
+    def step_logs(self, step: tf.Tensor) -> Tensors:
+        length = self.queues["global"].keys.shape[0]
+        keys = (tf.cast(step, tf.float64) + 1) * self.keys_a_step
+        return {"queue_filled": tf.cast(tf.minimum(keys / length, 1.0), tf.float32)}
+
+    def _both(
+        self, batch: Batch, query_view: int, key_view: int, training: bool
+    ) -> tuple[Tensors, Tensors]:
+        """Embeddings of the queries and, without gradient, of the keys of one direction."""
+        query_images, key_images = batch["views"][query_view], batch["views"][key_view]
+        query_scene, key_scene = query_view == 1, key_view == 1
+        if self.swaps:
+            query_scene, key_scene = batch["swapped"], ~batch["swapped"]
+            mask = batch["swapped"][:, None, None, None]
+            query_images, key_images = (
+                tf.where(mask, key_images, query_images),
+                tf.where(mask, query_images, key_images),
+            )
+        encoded = self.encode(self.query_encoder, normalize_images(query_images), training)
+        queries = self.embeddings(self.online, encoded, query_scene, training)
+        encoded = self._encode_keys(normalize_images(key_images), training)
+        keys = self.embeddings(self.target, encoded, key_scene, training)
+        return queries, tf.nest.map_structure(tf.stop_gradient, keys)
+
+    def _encode_keys(self, images: tf.Tensor, training: bool) -> Tensors:
+        # The heads have no batch statistics: they follow where the examples are back in order.
+        if not (training and self.shuffles):
+            return self.encode(self.key_encoder, images, training)
+        seed = tf.stack([tf.constant(self.seed, tf.int64), self.optimizer.iterations])
+        encoded = self.encode(self.key_encoder, shuffle(images, seed), training)
+        return {name: unshuffle(value, seed) for name, value in encoded.items()}

@@ -1,0 +1,129 @@
+"""An online network and its moving average, the target: what BYOL, MoCo and their kin share."""
+
+from collections.abc import Callable, Collection
+
+import tensorflow as tf
+
+from ssl_tf.methods.base import Batch, Method, Tensors, move_towards
+from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.online_views import OnlineViews
+from ssl_tf.methods.pretext import build_tasks
+from ssl_tf.networks.normalization import normalize_images
+
+
+class OnlineTarget(Method):
+    """Base of methods whose targets or keys come from a moving average of the online network.
+
+    The target runs batch normalization on batch statistics and keeps moving statistics of its own,
+    as the code of BYOL and MoCo has it. It is kept from the optimizer by `learned_variables`, not
+    by `trainable = False`, which would switch its normalization to moving statistics.
+
+    MoCo's code moves the key network at the start of a step, ours at the end of the one before; as
+    both start as copies, every key is the same, and the target of the last checkpoint is one
+    update ahead.
+
+    With `--projection_heads=per_view` object views and views of their surroundings have a head
+    each, of one shape, online and target.
+
+    Subclasses implement `compare` and `tau` and set `chance_loss` through the constructor.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        make_heads: dict[str, Callable[[str], tf.keras.Model]],
+        chance: float,
+        shared_views: Collection[int] = (),
+    ):
+        """Builds the networks; the target starts as a copy of the online network.
+
+        Args:
+            blueprint: of the run.
+            make_heads: by name; each gives a new head on the encoder, its weights a function of the
+                name it is called with.
+            chance: what `compare` comes to for independent random embeddings.
+            shared_views: those whose features `compare` takes from `OnlineViews`.
+        """
+        super().__init__(name=type(self).__name__.lower())
+        per_view = blueprint.model.projection_heads == "per_view"
+        names = {name: (name, f"scene_{name}") if per_view else (name,) for name in make_heads}
+
+        def build() -> dict[str, tf.keras.Model]:
+            heads = {n: make_heads[kind](n) for kind, each in names.items() for n in each}
+            return {"encoder": blueprint.encoder(), **heads}
+
+        self.online = build()
+        self.target = build()
+        self.encoder = self.online["encoder"]
+        self.tasks = build_tasks(blueprint)
+        self.needs = tuple(dict.fromkeys(need for task in self.tasks for need in task.needs))
+        self.chance_loss = chance + sum(task.weight * task.chance for task in self.tasks)
+        self.encoder_passes = len({*shared_views, *(task.view for task in self.tasks)})
+        self.encoder_passes += len(self.tasks)
+
+    @property
+    def networks(self) -> dict[str, tf.keras.Model]:
+        return {
+            **self.online,
+            **{f"target_{name}": network for name, network in self.target.items()},
+            **{task.head.name: task.head for task in self.tasks},
+        }
+
+    @property
+    def learned_variables(self) -> list[tf.Variable]:
+        learned = (n for name, n in self.networks.items() if not name.startswith("target_"))
+        return [variable for network in learned for variable in network.trainable_variables]
+
+    def compare(self, batch: Batch, online: OnlineViews, training: bool) -> tuple[Tensors, Tensors]:
+        """The losses between views and what is kept of them, as `forward` returns them."""
+        raise NotImplementedError
+
+    def tau(self, step: tf.Tensor) -> tf.Tensor:
+        """EMA decay at a step, float32."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch, training: bool) -> tuple[Tensors, Tensors]:
+        """The losses of `compare`, and each pretext loss times its weight (OAC Eq. 2)."""
+        online = OnlineViews(self.encoder, batch["views"], training)
+        losses, kept = self.compare(batch, online, training)
+        pretext = {
+            f"{task.name}_loss": task.weight * task.loss(batch, online, training)
+            for task in self.tasks
+        }
+        return {**losses, **pretext}, kept
+
+    def project(
+        self,
+        branch: dict[str, tf.keras.Model],
+        kind: str,
+        features: tf.Tensor,
+        scene: bool | tf.Tensor,
+        training: bool,
+    ) -> tf.Tensor:
+        """Features [N, ...] through the head of their kind of view.
+
+        Args:
+            branch: `online` or `target`.
+            kind: name of the head in `make_heads`.
+            features: what the head takes.
+            scene: whether they are of surroundings, not of an object: of all, or bool [N].
+            training: as in `forward`.
+        """
+        if f"scene_{kind}" not in branch:
+            return branch[kind](features, training=training)
+        if isinstance(scene, bool):
+            return branch[f"scene_{kind}" if scene else kind](features, training=training)
+        of_object = branch[kind](features, training=training)
+        of_scene = branch[f"scene_{kind}"](features, training=training)
+        scene = tf.reshape(scene, [-1] + [1] * (of_object.shape.rank - 1))
+        return tf.where(scene, of_scene, of_object)
+
+    def embed(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = self.encoder(normalize_images(images), training=False)
+        return features, self.online["projector"](features, training=False)
+
+    def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
+        # Parameters only: the target's batch statistics are its own.
+        online = [v for network in self.online.values() for v in network.trainable_variables]
+        target = [v for network in self.target.values() for v in network.trainable_variables]
+        move_towards(target, online, self.tau(step))

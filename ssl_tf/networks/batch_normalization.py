@@ -1,0 +1,112 @@
+"""Batch normalization with the statistics of all replicas, equal to one device's.
+
+Keras's own `synchronized=True` takes the variance as E[x^2] - E[x]^2, which in float32 turns
+negative, and its root to NaN, on nearly constant channels; and it keeps the biased variance where
+its kernel for one device keeps the unbiased one, so that 1 and 2 replicas would export different
+encoders.
+"""
+
+import tensorflow as tf
+
+MOMENTUM, EPSILON = 0.9, 1e-5
+
+
+def batch_normalization(
+    name: str, synchronized: bool, gamma_initializer: str = "ones", maps: bool = True
+) -> tf.keras.layers.Layer:
+    """Batch normalization over all but the last axis, decay 0.9 and epsilon 1e-5.
+
+    Published for BYOL, SimCLR and (as torch's momentum 0.1) MoCo.
+
+    Args:
+        name: of the layer.
+        synchronized: statistics over all replicas; on one replica False gives the same, for maps
+            from a faster kernel. The variables have the same names either way.
+        gamma_initializer: of the scale.
+        maps: the inputs are [N, H, W, C]; else [N, C].
+    """
+    if maps and not synchronized:
+        return tf.keras.layers.BatchNormalization(
+            momentum=MOMENTUM, epsilon=EPSILON, gamma_initializer=gamma_initializer, name=name
+        )
+    return BatchNormalization(synchronized, gamma_initializer, name=name)
+
+
+@tf.keras.utils.register_keras_serializable("ssl_tf")
+class BatchNormalization(tf.keras.layers.Layer):
+    """Normalizes by mean and variance over the global batch; gradients flow through both.
+
+    The mean is taken first, then the variance around it: two small reductions, no cancellation.
+    The moving variance is that of n - 1. All in float32 also in half precision (float64 under a
+    float64 policy). Every replica must hold an equal share of the batch.
+    """
+
+    def __init__(self, synchronized: bool, gamma_initializer: str = "ones", **kwargs):
+        super().__init__(**kwargs)
+        self._synchronized = synchronized
+        self._gamma_initializer = gamma_initializer
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        shape = (int(input_shape[-1]),)
+
+        def statistic(name: str, initializer: str) -> tf.Variable:
+            # All replicas compute the same value: the first one's is read, without a collective.
+            return self.add_weight(
+                name=name,
+                shape=shape,
+                dtype=self.variable_dtype,
+                initializer=initializer,
+                trainable=False,
+                experimental_autocast=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+
+        def parameter(name: str, initializer: str) -> tf.Variable:
+            return self.add_weight(
+                name=name,
+                shape=shape,
+                dtype=self.variable_dtype,
+                initializer=initializer,
+                experimental_autocast=False,
+            )
+
+        self.gamma = parameter("gamma", self._gamma_initializer)
+        self.beta = parameter("beta", "zeros")
+        self.moving_mean = statistic("moving_mean", "zeros")
+        self.moving_variance = statistic("moving_variance", "ones")
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        x = tf.cast(inputs, self.variable_dtype)
+        if training:
+            mean, variance, count = self._moments(x)
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance * count / tf.maximum(count - 1, 1))
+        else:
+            mean, variance = self.moving_mean, self.moving_variance
+        scale = self.gamma * tf.math.rsqrt(variance + EPSILON)
+        return tf.cast((x - mean) * scale + self.beta, inputs.dtype)
+
+    def get_config(self) -> dict:
+        own = {"synchronized": self._synchronized, "gamma_initializer": self._gamma_initializer}
+        return {**super().get_config(), **own}
+
+    def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Mean and biased variance [C] over the batch, and the number of values."""
+        axes = list(range(x.shape.rank - 1))
+        context = tf.distribute.get_replica_context()
+        replicas = context.num_replicas_in_sync if self._synchronized else 1
+
+        def over_replicas(local: tf.Tensor) -> tf.Tensor:
+            if replicas == 1:
+                return local
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, local) / replicas
+
+        mean = over_replicas(tf.reduce_mean(x, axes))
+        variance = over_replicas(tf.reduce_mean(tf.math.squared_difference(x, mean), axes))
+        count = tf.size(x) // x.shape[-1] * replicas
+        return mean, variance, tf.cast(count, x.dtype)
+
+    def _move(self, statistic: tf.Variable, value: tf.Tensor) -> None:
+        statistic.assign_sub((1 - MOMENTUM) * (statistic - tf.stop_gradient(value)))

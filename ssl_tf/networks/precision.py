@@ -1,0 +1,21 @@
+"""The numbers that networks compute with."""
+
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def arithmetic(policy: str) -> Iterator[None]:
+    """Networks built inside compute by this Keras policy: float32, mixed_bfloat16, mixed_float16.
+
+    Their weights, batch statistics and pooled features stay float32, as do losses. A layer keeps
+    the policy it was built under, so nothing else of the process changes.
+    """
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)

@@ -1,0 +1,93 @@
+"""Proposals, boxes for object crops: `python -m ssl_tf.proposals import|inspect|verify`.
+
+`import --input=FILE --output=DIR` makes a store from JSON, COCO-style JSON, CSV, OpenImages CSV or
+a NumPy dictionary; `inspect --proposals=DIR` shows what one holds; `verify --proposals=DIR` reads
+it through and, given images (--dataset, --image_folder or --tfrecord), compares the ids.
+"""
+
+from ssl_tf import command
+from ssl_tf.settings import ImportProposalsSettings, StoreSettings
+
+# Shares of the boxes whose largest area is told.
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def import_boxes(settings: ImportProposalsSettings) -> None:
+    """Writes a store and says what is in it and what is not."""
+    import dataclasses
+
+    from ssl_tf.data.proposal_import import Importer
+    from ssl_tf.data.proposals import write_proposals
+
+    importer = Importer(
+        drop_bad=settings.bad_boxes == "drop",
+        template=settings.id_template,
+        image_folder=settings.image_folder,
+        allow_pickle=settings.allow_pickle,
+    )
+    manifest = write_proposals(
+        settings.output,
+        importer.images(settings.input),
+        generator="import",
+        settings=dataclasses.asdict(settings),
+        max_boxes=settings.max_boxes,
+    )
+    print(f"{settings.output}: {_summary(manifest)}")
+    for reason, count in importer.dropped.most_common():
+        print(f"{count} boxes left out: {reason}")
+
+
+def inspect(settings: StoreSettings) -> None:
+    """Prints the manifest, how boxes are distributed, and a few records."""
+    import itertools
+
+    import numpy as np
+
+    from ssl_tf.data.proposal_store import ProposalStore
+
+    store = ProposalStore(settings.data.proposals)
+    manifest = store.manifest
+    print(f"{store.path}: {_summary(manifest)}")
+    print(f"made by {manifest.generator}")
+    for name, value in manifest.settings.items():
+        print(f"  {name} = {value}")
+    _, splits, boxes = store.read()
+    counts = np.bincount(np.diff(splits))
+    print("boxes an image: " + ", ".join(f"{n}: {c}" for n, c in enumerate(counts) if c))
+    if len(boxes):
+        areas = np.quantile(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), _QUANTILES)
+        shares = (f"{share:.0%}: {area:.3f}" for share, area in zip(_QUANTILES, areas))
+        print(f"area of a box (share of the boxes up to it): {', '.join(shares)}")
+    for image in itertools.islice(store.images(), settings.records):
+        print(f"{image.image_id} ({image.width}x{image.height})")
+        for box, score in zip(image.boxes, image.scores):
+            print(f"  {score:.4g}: " + ", ".join(f"{side:.4f}" for side in box))
+
+
+def verify(settings: StoreSettings) -> None:
+    """Reads the store through; with images, compares its ids with theirs."""
+    from ssl_tf.data.opening import open_split, with_boxes
+    from ssl_tf.data.proposal_store import ProposalStore
+
+    data = settings.data
+    ProposalStore(data.proposals).verify()
+    print(f"{data.proposals}: whole")
+    if data.named:
+        with_boxes(open_split(data, data.split), data)
+
+
+def _summary(manifest) -> str:
+    return (
+        f"{manifest.images} images, {manifest.boxes} boxes of mean area {manifest.mean_area:.3f}, "
+        f"{manifest.images_without_boxes} images without a box"
+    )
+
+
+ACTIONS = {
+    "import": (import_boxes, ImportProposalsSettings),
+    "inspect": (inspect, StoreSettings),
+    "verify": (verify, StoreSettings),
+}
+
+if __name__ == "__main__":
+    command.run_action(ACTIONS)

@@ -1,0 +1,74 @@
+"""Where the time of a run goes."""
+
+import time
+
+from ssl_tf.training.callbacks import StepCallback
+from ssl_tf.training.execution import INPUT_SECONDS
+
+# Above this share of the step time spent waiting, faster compute would not shorten the run much.
+_INPUT_BOUND = 0.2
+
+
+class StepClock(StepCallback):
+    """Images a second of the training steps alone, and the share of their time without input.
+
+    Compilation (the first execution after a start), monitors and checkpoints are outside the
+    measured time. A resumed run goes on counting where its last line of metrics stopped.
+    """
+
+    def __init__(self, start_step: int, batch_size: int, before: dict[str, float] | None = None):
+        """
+        Args:
+            start_step: step from which this process goes on.
+            batch_size: global.
+            before: `figures` of the process before this one.
+        """
+        super().__init__(start_step)
+        self._batch_size = batch_size
+        before = before or {}
+        self._seconds = before.get("train_seconds", 0.0)
+        self._steps = before.get("timed_steps", 0)
+        self._waited = self._seconds * before.get("input_wait", 0.0)
+        self._began = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._began = time.perf_counter()
+
+    def on_step(self, step: int, logs: dict[str, float]) -> None:
+        if self.is_first:
+            return
+        self._seconds += time.perf_counter() - self._began
+        self._waited += logs[INPUT_SECONDS]
+        self._steps += step - self.previous
+
+    @property
+    def images_per_second(self) -> float:
+        return self._steps * self._batch_size / self._seconds if self._seconds else 0.0
+
+    @property
+    def input_wait(self) -> float:
+        """Share of the step time spent waiting for the next batch, in [0, 1]."""
+        return self._waited / self._seconds if self._seconds else 0.0
+
+    def figures(self) -> dict[str, float]:
+        """What metrics.jsonl keeps of the clock."""
+        return {
+            "images_per_second": round(self.images_per_second, 1),
+            "input_wait": round(self.input_wait, 4),
+            "train_seconds": round(self._seconds, 3),
+            "timed_steps": self._steps,
+        }
+
+    def seconds_left(self, steps: int) -> float:
+        return steps * self._seconds / self._steps if self._steps else 0.0
+
+    def verdict(self) -> str:
+        """One line on what bounds the run."""
+        line = f"{self.images_per_second:.1f} images/s over {self._steps} steps, "
+        line += f"{100 * self.input_wait:.1f} % of the step time spent waiting for input: "
+        if self.input_wait > _INPUT_BOUND:
+            return line + (
+                "input-bound (`python -m ssl_tf.benchmark input` says what it costs; more cores, "
+                "or --augment_on=device, would help)"
+            )
+        return line + "compute-bound"

@@ -1,0 +1,94 @@
+"""Which machines take part in a run, as TF_CONFIG or Slurm tell it."""
+
+import dataclasses
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+
+from ssl_tf.errors import SettingsError
+
+_SLURM_PORT = 23456
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """The processes of a run; one process alone is a cluster of one.
+
+    Attributes:
+        addresses: host:port of every worker.
+        index: which of them this process is; worker 0 is the chief, which alone writes.
+    """
+
+    addresses: tuple[str, ...] = ("",)
+    index: int = 0
+
+    @property
+    def workers(self) -> int:
+        return len(self.addresses)
+
+    @property
+    def is_chief(self) -> bool:
+        return self.index == 0
+
+    def name(self, index: int) -> str:
+        """How messages call a worker."""
+        return f"worker {index} ({self.addresses[index]})"
+
+    def environment(self) -> dict[str, str]:
+        """TF_CONFIG as TensorFlow reads it; empty for one process."""
+        if self.workers == 1:
+            return {}
+        task = {"type": "worker", "index": self.index}
+        return {"TF_CONFIG": json.dumps({"cluster": {"worker": self.addresses}, "task": task})}
+
+
+def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
+    """The cluster of TF_CONFIG; else of the Slurm step, one task a node; else of one process.
+
+    TF_CONFIG may call the first worker "chief". Slurm's tasks find each other by the node names of
+    the step and port 23456, or MASTER_PORT.
+
+    Raises:
+        SettingsError: TF_CONFIG cannot be understood, or Slurm runs several tasks on one node.
+    """
+    if environment.get("TF_CONFIG"):
+        return _from_tf_config(environment["TF_CONFIG"])
+    if int(environment.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in environment:
+        return _from_slurm(environment)
+    return Cluster()
+
+
+def _from_tf_config(text: str) -> Cluster:
+    try:
+        config = json.loads(text)
+        tasks = config["cluster"]
+        chiefs, workers = tasks.get("chief", []), tasks.get("worker", [])
+        addresses = tuple(chiefs + workers)
+        kind, number = config["task"]["type"], int(config["task"]["index"])
+        index = {"chief": 0, "worker": len(chiefs)}[kind] + number
+        if set(tasks) - {"chief", "worker"} or not 0 <= index < len(addresses):
+            raise ValueError("chief and worker tasks only")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingsError(
+            f"TF_CONFIG={text[:200]!r} cannot be understood ({error}); expected "
+            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+        ) from None
+    return Cluster(addresses, index)
+
+
+def _from_slurm(environment: Mapping[str, str]) -> Cluster:
+    tasks = int(environment["SLURM_NTASKS"])
+    nodes = environment.get("SLURM_STEP_NODELIST") or environment["SLURM_JOB_NODELIST"]
+    # Slurm abbreviates node lists, and ships the command that spells them out.
+    spelled = subprocess.run(
+        ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=False
+    )
+    hosts = spelled.stdout.split()
+    if spelled.returncode or len(hosts) != tasks:
+        raise SettingsError(
+            f"Slurm runs {tasks} tasks on {len(hosts)} nodes ({nodes}); start one task a node "
+            "(--ntasks-per-node=1), which takes all GPUs of its node, or set TF_CONFIG"
+        )
+    port = environment.get("MASTER_PORT", _SLURM_PORT)
+    return Cluster(tuple(f"{host}:{port}" for host in hosts), int(environment["SLURM_PROCID"]))

@@ -1,0 +1,68 @@
+"""How training steps are executed: compiled or not, several at a time, with the input timed."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+# In the logs of an execution: seconds it waited for its batches.
+INPUT_SECONDS = "input_seconds"
+
+
+class TimedModel(tf.keras.Model):
+    """A Keras model whose executions measure how long they wait for their input.
+
+    `train_step` must return what is reduced over replicas already; the first replica's is logged.
+
+    Attributes:
+        compile_step: the step runs as one XLA program; without collectives only.
+        steps_at_once: steps taken without returning to Python.
+        last_step: the last execution ends here, whatever `steps_at_once` is.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(name=name)
+        self.compile_step = False
+        self.steps_at_once = 1
+        self.last_step: int | None = None
+
+    def make_train_function(self, force: bool = False) -> Callable:
+        if self.train_function is not None and not force:
+            return self.train_function
+        strategy = self.distribute_strategy
+        train_step = self.train_step
+        if self.compile_step:
+            train_step = tf.function(train_step, jit_compile=True)
+
+        def step(iterator, waited: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+            with tf.control_dependencies([waited]):
+                began = tf.timestamp()
+            with tf.control_dependencies([began]):
+                batch = next(iterator)
+            with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+                waited += tf.timestamp() - began
+            outputs = strategy.run(train_step, (batch,))
+            first = tf.nest.map_structure(
+                lambda x: strategy.experimental_local_results(x)[0], outputs
+            )
+            # Ties the next step's clock to the end of this one.
+            with tf.control_dependencies(tf.nest.flatten(first)):
+                return tf.identity(waited), first
+
+        zero = tf.constant(0.0, tf.float64)
+        if self.steps_at_once == 1:
+
+            def execution(iterator):
+                waited, logs = step(iterator, zero)
+                return {**logs, INPUT_SECONDS: waited}
+
+        else:
+
+            def execution(iterator):
+                left = self.last_step - tf.cast(self.optimizer.iterations, tf.int32)
+                waited = zero
+                for _ in tf.range(tf.minimum(self.steps_at_once, left)):
+                    waited, logs = step(iterator, waited)
+                return {**logs, INPUT_SECONDS: waited}
+
+        self.train_function = tf.function(execution)
+        return self.train_function

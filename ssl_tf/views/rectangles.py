@@ -1,0 +1,106 @@
+"""Where the crops of an image lie: in the scene or in one object, by the law of the settings."""
+
+import tensorflow as tf
+
+from ssl_tf.settings import ViewSettings
+from ssl_tf.views import crops, regions
+
+# Streams of their own, folded into the image's seed, so that they change no other draw.
+_REGION, _LAW = 1, 2
+
+
+def scene_rectangles(
+    settings: ViewSettings,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    uniform: tf.Tensor,
+    seed: tf.Tensor,
+) -> tf.Tensor:
+    """The crops of one image, anywhere in it.
+
+    Args:
+        settings: give the law.
+        height, width: int32 scalars, of the image.
+        uniform: float32 [C, 4], the numbers of C crops.
+        seed: int32 or int64 [2], of the image, for laws that need more numbers.
+
+    Returns:
+        int32 [C, 4].
+    """
+    return _inside(settings, height, width, uniform, seed, settings.area)
+
+
+def object_rectangles(
+    settings: ViewSettings,
+    smallest_areas: tuple[float, float],
+    height: tf.Tensor,
+    width: tf.Tensor,
+    boxes: tf.Tensor,
+    uniform: tf.Tensor,
+    seed: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The crops of one image inside one of its boxes, in turn inside the box itself and around it.
+
+    Args:
+        settings: give the regions and the law.
+        smallest_areas: of random resized crops in boxes and in dilated boxes, as fractions of them.
+        height, width: int32 scalars, of the image.
+        boxes: float32 [n, 4]; where n is 0, the crops are those of a scene.
+        uniform: float32 [C, 4], the numbers of C crops.
+        seed: int32 or int64 [2], of the image.
+
+    Returns:
+        int32 [C, 4], and float32 [4], the box that was drawn.
+    """
+    count, dilated = uniform.shape[0], int(settings.crops == "object_dilated")
+    chance = tf.random.stateless_uniform([], fold_in(seed, _REGION))
+    proposal = regions.choose_box(boxes, chance)
+    around = regions.dilate(proposal, settings.dilation) if dilated else proposal
+    if settings.min_crop:
+        smallest = (settings.min_crop,) * 2
+    else:
+        smallest = tuple(tf.minimum(settings.image_size, side // 2) for side in (height, width))
+    pair = regions.to_region(tf.stack([proposal, around]), height, width, smallest)
+    kinds = [c % 2 for c in range(count)]
+    corner, size = tf.split(tf.gather(pair, kinds), 2, axis=-1)
+    area = settings.area
+    if settings.crop_law == "random_resized":
+        # An image without a proposal has scene crops.
+        bounds = tf.constant([smallest_areas[0], smallest_areas[dilated]])
+        bounds = tf.where(tf.shape(boxes)[0] > 0, bounds, settings.area[0])
+        area = (tf.gather(bounds, kinds), 1.0)
+    inside = _inside(settings, size[:, 0], size[:, 1], uniform, seed, area)
+    return inside + tf.pad(corner, [[0, 0], [0, 2]]), proposal
+
+
+def fold_in(seed: tf.Tensor, domain: int) -> tf.Tensor:
+    """The seed of a stream of an image's own, int64 [2]."""
+    return tf.random.experimental.stateless_fold_in(seed, domain)
+
+
+def _inside(
+    settings: ViewSettings,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    uniform: tf.Tensor,
+    seed: tf.Tensor,
+    area: tuple,
+) -> tf.Tensor:
+    """int32 [C, 4]: the law's rectangles in one region or, with heights and widths [C], in C."""
+    law, count = settings.crop_law, uniform.shape[0]
+    if law == "uniform":
+        return crops.uniform_crop(height, width, uniform[:, :3], settings.crop_ratio)
+    if law == "byol":
+        return crops.byol_crop(height, width, uniform, area)
+    if law == "random_resized":
+        numbers = [count, crops.RANDOM_RESIZED_DRAWS]
+        more = tf.random.stateless_uniform(numbers, fold_in(seed, _LAW))
+        return crops.random_resized_crop(height, width, more, area)
+    heights, widths = (tf.unstack(tf.broadcast_to(side, [count])) for side in (height, width))
+    if law == "inception":
+        # The TF operation draws by itself, from a stream of its own a crop.
+        seeds = tf.random.experimental.stateless_split(seed, count)
+        made = [crops.inception_crop(heights[c], widths[c], seeds[c], area) for c in range(count)]
+    else:
+        made = [crops.full_crop(heights[c], widths[c]) for c in range(count)]
+    return tf.stack(made)

@@ -1,0 +1,257 @@
+"""Other people's boxes: every kind of file, and every way in which one can be bad."""
+
+import json
+
+import numpy as np
+import pytest
+from tiny import png, write_folder
+
+from ssl_tf import command
+from ssl_tf.data.proposal_import import Importer
+from ssl_tf.data.proposal_store import ProposalStore
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.proposals import ACTIONS
+
+BOXES = {"a": [[0.1, 0.2, 0.5, 0.6], [0.0, 0.0, 1.0, 1.0]], "b": [[0.25, 0.5, 0.75, 1.0]], "c": []}
+
+
+def read(path, **options):
+    return {image.image_id: image for image in Importer(**options).images(str(path))}
+
+
+def boxes_of(images):
+    return {identity: image.boxes.tolist() for identity, image in images.items()}
+
+
+def write_json(path, content):
+    path.write_text(json.dumps(content))
+    return path
+
+
+def write_csv(path, *lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def coco(boxes, **changes):
+    """In pixels of 200x100 images."""
+    images = [dict(id=i, file_name=f"{n}.jpg", width=200, height=100) for i, n in enumerate(boxes)]
+    annotations = [
+        dict(image_id=i, bbox=[200 * x0, 100 * y0, 200 * (x1 - x0), 100 * (y1 - y0)])
+        for i, of_image in enumerate(boxes.values())
+        for y0, x0, y1, x1 in of_image
+    ]
+    return {"images": images, "annotations": annotations} | changes
+
+
+def test_json_of_ids(tmp_path):
+    assert boxes_of(read(write_json(tmp_path / "a.json", BOXES))) == BOXES
+    scored = {"a": [[*box, score] for box, score in zip(BOXES["a"], (0.3, 0.9))]}
+    images = read(write_json(tmp_path / "b.json", scored))
+    np.testing.assert_array_equal(images["a"].scores, np.float32([0.3, 0.9]))
+
+
+def test_json_of_objects(tmp_path):
+    content = [dict(id=i, boxes=b, height=10, width=20) for i, b in BOXES.items()]
+    content[1]["scores"] = [0.5]
+    images = read(write_json(tmp_path / "a.json", content))
+    assert boxes_of(images) == BOXES
+    assert images["b"].scores == 0.5 and (images["b"].height, images["b"].width) == (10, 20)
+
+
+def test_csv_columns_by_name(tmp_path):
+    path = write_csv(
+        tmp_path / "a.csv", "width,xmax,id,ymin,score,xmin,ymax,height",
+        "20,0.6,a,0.1,0.5,0.2,0.5,10", "20,1.0,a,0.0,0.25,0.0,1.0,10", "",
+        "40,1.0,b,.25,1,.5,.75,30",
+    )  # fmt: skip
+    images = read(path)
+    assert boxes_of(images) == {key: BOXES[key] for key in "ab"}
+    assert images["a"].scores.tolist() == [0.5, 0.25]
+    assert (images["b"].height, images["b"].width) == (30, 40)
+
+
+def test_openimages_csv(tmp_path):
+    path = write_csv(
+        tmp_path / "train.csv",
+        "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsGroupOf",
+        "a,xclick,/m/1,1,0.2,0.6,0.1,0.5,0,0",
+        "a,xclick,/m/2,1,0,1,0,1,0,1",
+        "b,xclick,/m/1,1,0.5,1,0.25,0.75,1,0",
+    )
+    assert boxes_of(read(path)) == {key: BOXES[key] for key in "ab"}
+    assert list(read(path, template="train/{id}.jpg")) == ["train/a.jpg", "train/b.jpg"]
+
+
+def test_coco_json(tmp_path):
+    path = write_json(tmp_path / "instances.json", coco(BOXES))
+    images = read(path)
+    assert list(images) == ["a.jpg", "b.jpg", "c.jpg"]
+    for (name, boxes), image in zip(BOXES.items(), images.values()):
+        np.testing.assert_allclose(image.boxes, np.reshape(boxes, [-1, 4]), atol=1e-12)
+        assert (image.height, image.width) == (100, 200)
+    assert list(read(path, template="{id}")) == ["0", "1", "2"]
+    assert list(read(path, template="x/{stem}")) == ["x/a", "x/b", "x/c"]
+    with pytest.raises(SettingsError, match="--id_template={other}: give text"):
+        read(path, template="{other}")
+
+
+def test_numpy_dictionary_of_coco(tmp_path):
+    folder = write_folder(tmp_path / "images", {"train/0007.png": png(0, height=20, width=40)})
+    content = {
+        "coco_crops_new/0007_1.jpg": [0, 0, 40, 20],
+        "coco_crops_new/0007_0.jpg": np.array([8, 2, 24, 10]),
+    }
+    np.save(tmp_path / "crops.npy", content)
+    options = dict(allow_pickle=True, image_folder=folder)
+    (image,) = read(tmp_path / "crops.npy", **options).values()
+    assert image.image_id == "train/0007.png" and (image.height, image.width) == (20, 40)
+    np.testing.assert_allclose(image.boxes, BOXES["a"])
+    assert list(read(tmp_path / "crops.npy", template="{id}", **options)) == ["7"]
+    with pytest.raises(UserError, match="no sizes of images: give --image_folder"):
+        read(tmp_path / "crops.npy", allow_pickle=True)
+    np.save(tmp_path / "crops.npy", {"coco_crops_new/0008_0.jpg": [0, 0, 40, 20]})
+    with pytest.raises(UserError, match="0008_0.jpg': --image_folder=.* has no image 0008"):
+        read(tmp_path / "crops.npy", **options)
+
+
+def test_numpy_dictionary_of_ohms(tmp_path):
+    rows = [
+        ["a", "xclick", "/m/1", "1", "0.2", "0.6", "0.1", "0.5", "0"],
+        ["a", "xclick", "/m/2", 1, 0, 1, 0, 1, 0],
+    ]
+    np.save(tmp_path / "ohms.npy", {"a": {"data": rows}})
+    assert boxes_of(read(tmp_path / "ohms.npy", allow_pickle=True)) == {"a": BOXES["a"]}
+    np.save(tmp_path / "ohms.npy", {"a": {"data": [rows[0][:6]]}})
+    with pytest.raises(UserError, match="image 'a', row 0: 6 columns"):
+        read(tmp_path / "ohms.npy", allow_pickle=True)
+
+
+class Trap:
+    """Unpickling it leaves a trace."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_pickle_is_not_loaded_unasked(tmp_path):
+    np.save(tmp_path / "a.npy", {"a": Trap(str(tmp_path / "trace"))})
+    with pytest.raises(UserError, match="is a pickle, which can run any program"):
+        read(tmp_path / "a.npy")
+    assert not (tmp_path / "trace").exists()
+
+
+BAD = {
+    "its corners are swapped": [0.5, 0.2, 0.1, 0.6],
+    "it lies outside of the image": [0.1, 0.2, 0.5, 1.02],
+    "it has no area": [0.1, 0.2, 0.5, 0.2],
+    "a side is no finite number": [0.1, float("nan"), 0.5, 0.6],
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+@pytest.mark.parametrize("kind", ["json", "csv", "openimages", "coco"])
+def test_bad_boxes_are_named_with_file_and_record(kind, message, tmp_path):
+    box = BAD[message]
+    good = BOXES["b"][0]
+    if kind == "json":
+        path, place = write_json(tmp_path / "f.json", {"a": [good, box]}), "image 'a', box 1"
+    elif kind == "csv":
+        rows = [",".join(map(str, ["a", *b])) for b in (good, box)]
+        path, place = write_csv(tmp_path / "f.csv", "id,ymin,xmin,ymax,xmax", *rows), "line 3"
+    elif kind == "openimages":
+        rows = [f"a,{b[1]},{b[3]},{b[0]},{b[2]}" for b in (good, box)]
+        path = write_csv(tmp_path / "f.csv", "ImageID,XMin,XMax,YMin,YMax", *rows)
+        place = "line 3"
+    else:
+        path, place = write_json(tmp_path / "f.json", coco({"a": [good, box]})), "annotation 1"
+    with pytest.raises(UserError, match=f"{path}, {place}, .*{message}.*--bad_boxes=drop") as error:
+        read(path)
+    assert "\n" not in str(error.value)
+    importer = Importer(drop_bad=True)
+    (image,) = importer.images(str(path))
+    np.testing.assert_allclose(image.boxes, [good], atol=1e-12)
+    assert importer.dropped == {message: 1}
+
+
+def test_the_rounding_of_pixels_is_cut_off(tmp_path):
+    path = write_json(tmp_path / "a.json", {"a": [[-0.004, 0.5, 0.5, 1.009]]})
+    assert boxes_of(read(path)) == {"a": [[0.0, 0.5, 0.5, 1.0]]}
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("f.csv", "id,ymin,xmin,ymax\n", "line 1: no column xmax; it has id, ymin"),
+        ("f.csv", "id,ymin,xmin,ymax,xmax\na,0,0,1\n", "line 2: 4 columns, where the header has 5"),
+        ("f.csv", "id,ymin,xmin,ymax,xmax\na,0,0,1,x\n", "line 2: expected numbers"),
+        (
+            "f.csv", "id,ymin,xmin,ymax,xmax\na,0,0,1,1\nb,0,0,1,1\na,0,0,1,1\n",
+            "line 4: image 'a' has had its boxes before",
+        ),
+        ("f.json", '{"a": [[0, 0, 1, 1]], "a": []}', "'a' comes twice"),
+        ("f.json", '[{"id": 1, "boxes": []}, {"id": 1, "boxes": []}]', "image 1: .* before"),
+        ("f.json", '{"a": [[0, 0, 1, 1]]', "is no JSON"),
+        ("f.json", '{"a": [[0, 0, 1]]}', "image 'a', box 0: expected 4 numbers"),
+        ("f.json", '{"a": 3}', "image 'a': expected a list of boxes"),
+        ("f.json", "3", "expected an object of id: boxes"),
+        ("f.json", '["a"]', "entry 0: expected an object"),
+        ("f.json", json.dumps(coco({"a": []}, images=[{"id": 1}])), "image 0: expected id, file_"),
+        (
+            "f.json", json.dumps(coco({"a": []}, annotations=[{"image_id": 7, "bbox": [0] * 4}])),
+            "annotation 0: its image_id",
+        ),
+        ("f.json", json.dumps(coco({"a": []}, annotations=[{"image_id": 0}])), "annotation 0: exp"),
+        ("f.npy", "", "is a pickle"),
+        ("f.txt", "", "give a .json, .csv or .npy file"),
+    ],
+)  # fmt: skip
+def test_bad_files(name, content, message, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        read(tmp_path / name)
+    assert name in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_command_imports_inspects_and_verifies(tmp_path, capsys):
+    path = write_json(tmp_path / "a.json", BOXES | {"d": [BAD["it has no area"]]})
+    output = tmp_path / "store"
+
+    def run(*arguments):
+        command.run_action(ACTIONS, arguments)
+        return capsys.readouterr()
+
+    with pytest.raises(SystemExit) as stopped:
+        run("import", f"--input={path}", f"--output={output}")
+    assert stopped.value.code == 1 and "image 'd'" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == [path]
+    told = run("import", f"--input={path}", f"--output={output}", "--bad_boxes=drop").out
+    assert "4 images, 3 boxes of mean area 0.470, 2 images without a box" in told
+    assert "1 boxes left out: it has no area" in told
+    assert ProposalStore(output).manifest.settings["input"] == str(path)
+    told = run("inspect", f"--proposals={output}", "--records=1").out
+    assert "boxes an image: 0: 2, 1: 1, 2: 1" in told and "input = " in told
+    assert "a (0x0)\n  1: 0.1000, 0.2000, 0.5000, 0.6000\n" in told and "\nb (" not in told
+    assert "store: whole" in run("verify", f"--proposals={output}").out
+    images = write_folder(tmp_path / "images", {f"{name}.png": png(0) for name in "abcde"})
+    with pytest.raises(SystemExit):
+        run("verify", f"--proposals={output}", f"--image_folder={images}")
+    assert "no id of " in capsys.readouterr().err
+    output = tmp_path / "named"
+    run(
+        "import", f"--input={path}", f"--output={output}", "--bad_boxes=drop",
+        "--id_template={id}.png",
+    )  # fmt: skip
+    told = run("verify", f"--proposals={output}", f"--image_folder={images}").err
+    assert "3 of 5 images have no proposal" in told
+
+
+@pytest.mark.parametrize("arguments", [[], ["make"], ["import"], ["inspect"], ["verify", "--x=1"]])
+def test_a_wrong_command_line_ends_with_its_code(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command.run_action(ACTIONS, arguments)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("error: ")

@@ -1,0 +1,161 @@
+"""Boxes found by id: in every order, after a restart, in subsets; and ids that do not meet."""
+
+import numpy as np
+import pytest
+from tiny import example, png, write_records
+
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.opening import open_training_source, with_boxes
+from ssl_tf.data.pipeline import training_batches
+from ssl_tf.data.proposal_join import Matches, WithProposals
+from ssl_tf.data.proposal_store import ProposalStore
+from ssl_tf.data.proposals import ImageProposals, write_proposals
+from ssl_tf.data.tfrecord import ExampleFiles
+from ssl_tf.errors import UserError
+from ssl_tf.settings import DataSettings
+
+
+def made_boxes(identity: bytes) -> np.ndarray:
+    """0 to 3 boxes that no other id has."""
+    rng = np.random.default_rng(list(identity))
+    return np.sort(rng.uniform(0, 1, [rng.integers(4), 2, 2]), axis=1).reshape(-1, 4)
+
+
+def make_store(path, ids):
+    images = (ImageProposals(i.decode(), made_boxes(i)) for i in ids)
+    write_proposals(path, images, generator="test", settings={}, shard_images=4)
+    return ProposalStore(path)
+
+
+def ids_of(source):
+    return [record["id"] for record in source.sequence().as_numpy_iterator()]
+
+
+@pytest.fixture
+def known(source):
+    """The ids of the source that the store has, in an order of its own."""
+    return sorted(ids_of(source), reverse=True)[:15]
+
+
+@pytest.fixture
+def joined(source, known, tmp_path):
+    return WithProposals(source, make_store(tmp_path / "store", known))
+
+
+def check(records, known):
+    found = 0
+    for record in records:
+        expected = made_boxes(record["id"]) if record["id"] in known else np.zeros([0, 4])
+        np.testing.assert_array_equal(record["boxes"], np.float32(expected))
+        found += len(expected)
+    return found
+
+
+def test_boxes_come_with_their_image_in_every_order(source, joined, known):
+    for plain, records in (
+        (source.sequence(), joined.sequence()),
+        (source.stream(3, 0, 60), joined.stream(3, 0, 60)),
+    ):
+        records = list(records.as_numpy_iterator())
+        assert check(records, known) > 5
+        for before, after in zip(plain.as_numpy_iterator(), records, strict=True):
+            assert after.keys() == before.keys() | {"boxes"}
+            assert all(after[key] == before[key] for key in before)
+
+
+@pytest.mark.parametrize("start", [1, 23, 37])
+def test_a_joined_stream_may_start_anywhere(joined, start):
+    whole = list(joined.stream(5, 0, 50).skip(start).as_numpy_iterator())
+    for first, second in zip(whole, joined.stream(5, start, 50).as_numpy_iterator(), strict=True):
+        assert first.keys() == second.keys()
+        for key in first:
+            np.testing.assert_array_equal(first[key], second[key])
+
+
+def test_parts_keep_their_boxes(joined, known):
+    rest, held = joined.hold_out(6)
+    assert (rest.size, held.size) == (17, 6)
+    for part in (rest, held):
+        records = list(part.sequence().as_numpy_iterator())
+        check(records, known)
+        assert [record["index"] for record in records] == list(range(part.size))
+    assert sorted(ids_of(rest) + ids_of(held)) == sorted(ids_of(joined))
+
+
+def test_all_boxes_at_once(joined, known):
+    (boxes,) = joined.boxes().as_numpy_iterator()
+    np.testing.assert_array_equal(
+        boxes, np.float32(np.concatenate([made_boxes(identity) for identity in known]))
+    )
+
+
+def test_ids_are_those_of_the_records(source, joined):
+    for every in (source, joined, source.hold_out(5)[0]):
+        assert sorted(every.ids().as_numpy_iterator()) == sorted(ids_of(every))
+
+
+def test_images_without_a_proposal_are_counted(joined, known):
+    without = 23 - sum(len(made_boxes(identity)) > 0 for identity in known)
+    assert 8 < without < 23
+    assert joined.match() == Matches(images=23, without_proposal=without, unmatched=0)
+
+
+def test_ids_that_match_nothing(source, known, tmp_path):
+    more = make_store(tmp_path / "more", [*known, b"stranger"])
+    message = "1 of the 16 ids of .*more are not in .*'stranger'.*--unmatched_proposals=ignore"
+    with pytest.raises(UserError, match=message):
+        WithProposals(source, more).match()
+    assert WithProposals(source, more).match(allow_unmatched=True).unmatched == 1
+    other = make_store(tmp_path / "other", [b"x", b"y"])
+    for allow in (False, True):
+        with pytest.raises(UserError, match="no id of .*other .*'[xy]'.* is in .*") as error:
+            WithProposals(source, other).match(allow_unmatched=allow)
+        assert ids_of(source)[0].decode() in str(error.value)
+
+
+def test_an_id_that_two_images_share(tmp_path):
+    records = [example(image__encoded=png(i), image__id=b"same") for i in range(2)]
+    source = ExampleFiles(write_records(tmp_path / "a", records), shuffle_mib=1)
+    with pytest.raises(UserError, match="has the id 'same' twice"):
+        WithProposals(source, make_store(tmp_path / "store", [b"same"])).match()
+
+
+def test_a_store_is_joined_before_images_are_held_out(tmp_path, capsys):
+    path = tmp_path / "store"
+    make_store(path, [f"scenes/train/{i}".encode() for i in range(12)])
+    data = DataSettings(dataset="scenes", scenes=12, scene_size=16, holdout=4, proposals=str(path))
+    for part in open_training_source(data, boxes=True):
+        records = part.sequence().as_numpy_iterator()
+        assert check(records, [f"scenes/train/{i}".encode() for i in range(12)]) > 2
+    assert "of 12 images have no proposal and keep scene crops" in capsys.readouterr().err
+    # Without object crops the records keep their own boxes.
+    plain, _ = open_training_source(data)
+    assert not isinstance(plain, WithProposals)
+
+
+def test_the_ground_truth_of_records_without_boxes_is_refused(source):
+    with pytest.raises(UserError, match="has no boxes of its own"):
+        with_boxes(source, DataSettings(tfrecord="x", proposals="ground_truth"))
+
+
+def test_a_recipe_gets_the_boxes_or_none(source, joined):
+    def batches(of, **options):
+        return training_batches(
+            of,
+            lambda image, seed, *boxes: {"count": sum(len(b) for b in boxes), "with": len(boxes)},
+            seed=3,
+            batch_size=23,
+            start_step=0,
+            stop_step=1,
+            unreadable=UnreadableImages(0),
+            **options,
+        ).get_single_element()
+
+    order = [record["id"] for record in joined.stream(3, 0, 23).as_numpy_iterator()]
+    expected = [len(r["boxes"]) for r in joined.stream(3, 0, 23).as_numpy_iterator()]
+    assert len(order) == 23 and sum(expected) > 5
+    assert batches(joined)["with"].numpy().tolist() == [0] * 23
+    made = batches(joined, with_boxes=True)
+    assert made["with"].numpy().tolist() == [1] * 23
+    made = batches(source, with_boxes=True)
+    assert made["count"].numpy().tolist() == [0] * 23

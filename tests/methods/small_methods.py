@@ -1,0 +1,73 @@
+"""Methods on tiny networks, and hand-made batches as the view recipe gives them."""
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf import flagfiles
+from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.plan import make_plan
+
+BATCH, SIZE, IMAGES = 8, 16, 64
+
+
+def small_settings(*flags):
+    return flagfiles.parse(
+        [
+            "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--batch_size=8",
+            "--epochs=10", "--warmup_epochs=0", "--projector_hidden=16", "--projection=8",
+            f"--image_size={SIZE}", "--optimizer=sgd", "--queue=16",
+            "--proposals=ground_truth", *flags,
+        ],
+        PretrainSettings,
+    )  # fmt: skip
+
+
+def make(*flags, strategy=None, synchronized=True, precision="float32"):
+    settings = small_settings(*flags)
+    plan = make_plan(settings.optimization, IMAGES)
+    with (strategy or tf.distribute.get_strategy()).scope():
+        method = build_method(settings, plan, synchronized)
+        compile_method(method, settings.optimization, plan, precision)
+    return method
+
+
+def views(count=2, seed=0):
+    random = np.random.default_rng(seed)
+    return tuple(random.integers(0, 256, [BATCH, SIZE, SIZE, 3], np.uint8) for _ in range(count))
+
+
+def object_batch(seed=0):
+    """A batch with all that a recipe of object crops draws."""
+    random = np.random.default_rng([seed, 1])
+    low = random.uniform(0, 0.5, [BATCH, 2, 2])
+    rectangles = np.concatenate([low, low + random.uniform(0.1, 0.5, low.shape)], axis=2)
+    return {
+        "views": views(seed=seed),
+        "swapped": random.random(BATCH) < 0.5,
+        "rotation": random.integers(0, 4, BATCH, np.int32),
+        "original": random.integers(0, 256, [BATCH, SIZE, SIZE, 3], np.uint8),
+        "original_flipped": random.random(BATCH) < 0.5,
+        "rectangles": rectangles.astype(np.float32),
+    }
+
+
+def values(variables):
+    return [v.numpy() for v in variables]
+
+
+def replica_run(replicas, *flags, make_batch, steps=3):
+    """Trains on this many logical CPUs: the losses of the steps, and the method."""
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    method = make(*flags, strategy=strategy)
+    batches = tf.data.Dataset.from_tensor_slices(
+        tf.nest.map_structure(lambda *each: np.stack(each), *(make_batch(i) for i in range(steps)))
+    )
+    losses = []
+
+    class Keep(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            losses.append(logs["loss"])
+
+    method.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[Keep()])
+    return losses, method

@@ -1,0 +1,115 @@
+"""How a step is executed changes nothing, or as little as its arithmetic says."""
+
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_methods import make, values, views
+
+from ssl_tf.networks import resnet
+from ssl_tf.networks.precision import arithmetic
+from ssl_tf.training.execution import INPUT_SECONDS
+
+STEPS = 7
+
+
+@pytest.fixture(autouse=True)
+def two_blocks(monkeypatch):
+    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
+
+
+def train(precision="float32", *flags, **attributes):
+    """Losses after each execution, the method, and the seconds without input."""
+    with arithmetic(precision):
+        method = make(
+            "--method=byol", "--tau=0.9", "--base_learning_rate=1", *flags, precision=precision
+        )
+    for name, value in attributes.items():
+        setattr(method, name, value)
+    batches = [views(seed=step) for step in range(STEPS)]
+    data = tf.data.Dataset.from_tensor_slices(
+        {"views": tuple(np.stack(view) for view in zip(*batches))}
+    )
+    losses, waited = [], []
+
+    class Keep(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            losses.append(logs["loss"])
+            waited.append(logs[INPUT_SECONDS])
+
+    executions = -(-STEPS // method.steps_at_once)
+    method.last_step = STEPS
+    method.fit(data, steps_per_epoch=executions, verbose=0, callbacks=[Keep()])
+    return np.array(losses), method, np.array(waited)
+
+
+def test_several_steps_at_once_are_the_same_steps():
+    losses, method, waited = train()
+    some, other, _ = train(steps_at_once=3)
+    np.testing.assert_array_equal(some, losses[[2, 5, 6]])
+    for a, b in zip(values(method.variables), values(other.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert other.optimizer.iterations.numpy() == STEPS
+    assert (waited > 0).all() and (waited < 1).all()
+
+
+def test_a_compiled_step_is_the_same_step():
+    losses, method, _ = train()
+    compiled_losses, compiled, _ = train(compile_step=True)
+    np.testing.assert_allclose(compiled_losses, losses, rtol=1e-4)
+    for a, b in zip(values(compiled.variables), values(method.variables), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_the_seconds_without_input_are_those_of_the_input():
+    method = make("--method=byol")
+
+    def delayed(step):
+        with tf.control_dependencies([tf.py_function(lambda: time.sleep(0.5), [], [])]):
+            return {"views": tuple(tf.identity(view) for view in views())}
+
+    waited = []
+
+    class Keep(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            waited.append(logs[INPUT_SECONDS])
+
+    batches = tf.data.Dataset.range(3).map(delayed)
+    method.fit(batches, steps_per_epoch=3, verbose=0, callbacks=[Keep()])
+    # The first batch is waited for in full; the others are made while a step runs.
+    assert waited[0] >= 0.5
+    assert all(seconds < 0.6 + waited[0] for seconds in waited)
+
+
+# bfloat16 keeps 8 bits of a product, float16 11: a loss of order 1 is off by about that much.
+@pytest.mark.parametrize("precision, bound", [("mixed_bfloat16", 0.02), ("mixed_float16", 0.005)])
+def test_half_precision_learns_what_full_precision_does(precision, bound):
+    losses, full, _ = train()
+    half_losses, half, _ = train(precision)
+    assert losses[-1] != pytest.approx(losses[0], rel=0.1)  # something is learned to compare
+    np.testing.assert_allclose(half_losses, losses, rtol=bound)
+    weights = [*half.learned_variables, *half.target["encoder"].variables]
+    assert {v.dtype for v in weights} == {tf.float32}
+    conv = half.encoder.get_layer("conv1")
+    assert conv.compute_dtype == precision.removeprefix("mixed_")
+    features, embedding = half.embed(views()[0])
+    assert features.dtype == tf.float32
+    scaled = isinstance(half.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+    assert scaled == (precision == "mixed_float16")
+
+
+def test_a_step_whose_gradients_overflow_is_left_out_and_counted():
+    with arithmetic("mixed_float16"):
+        method = make("--method=byol", "--tau=0.5")
+    optimizer = tf.keras.mixed_precision.LossScaleOptimizer(
+        tf.keras.optimizers.SGD(0.1), initial_scale=2.0**60
+    )
+    method.compile(optimizer=optimizer)
+    before = values(method.learned_variables)
+    logs = tf.function(method.train_step)({"views": views()})
+    assert np.isfinite(logs["loss"])
+    for old, variable in zip(before, method.learned_variables, strict=True):
+        np.testing.assert_array_equal(old, variable)
+    assert optimizer.iterations.numpy() == 1
+    assert float(optimizer.loss_scale) == 2.0**59

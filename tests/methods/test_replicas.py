@@ -1,0 +1,180 @@
+"""The same global batch on 1, 2 and 4 replicas, and in accumulated parts, is the same step."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf import flagfiles
+from ssl_tf.methods.base import Method, move_towards
+from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.networks import resnet
+from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.plan import make_plan
+
+BATCH, SIZE, STEPS = 8, 16, 3
+
+METHODS = {
+    "byol": ["--method=byol", "--tau=0.9"],
+    "ma_ssrl": ["--method=ma_ssrl", "--tau=0.9"],
+    "moco": ["--method=moco", "--tau=0.9", "--queue=16"],
+    "densecl": ["--method=densecl", "--tau=0.9", "--queue=16"],
+}
+
+
+def settings_of(name, *flags):
+    return flagfiles.parse(
+        [
+            "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--batch_size=8",
+            "--epochs=10", "--warmup_epochs=0", "--projector_hidden=16", "--projection=8",
+            f"--image_size={SIZE}", "--optimizer=sgd", "--base_learning_rate=0.5",
+            *METHODS[name], *flags,
+        ],
+        PretrainSettings,
+    )  # fmt: skip
+
+
+def batches():
+    random = np.random.default_rng(0)
+    for _ in range(STEPS):
+        views = random.integers(0, 256, [2, BATCH, SIZE, SIZE, 3], np.uint8)
+        yield {"views": (views[0], views[1])}
+
+
+def train(build, replicas):
+    """Losses of the steps, and all variables after them, by name."""
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    with strategy.scope():
+        method = build()
+    data = tf.data.Dataset.from_generator(
+        batches, output_signature={"views": (tf.TensorSpec([BATCH, SIZE, SIZE, 3], tf.uint8),) * 2}
+    )
+    losses = []
+
+    class Keep(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            losses.append(logs["loss"])
+
+    method.fit(data, epochs=1, steps_per_epoch=STEPS, verbose=0, callbacks=[Keep()])
+    variables = [*method.variables, *method.state.values()]
+    return np.array(losses), [v.numpy() for v in variables]
+
+
+def build(name, synchronized, *flags):
+    settings = settings_of(name, *flags)
+    plan = make_plan(settings.optimization, 64)
+    method = build_method(settings, plan, synchronized)
+    compile_method(method, settings.optimization, plan)
+    return method
+
+
+@pytest.fixture(autouse=True)
+def two_blocks(monkeypatch):
+    """A ResNet of two blocks: eight would only take eight times as long to trace."""
+    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
+
+
+@pytest.fixture
+def double_precision():
+    tf.keras.mixed_precision.set_global_policy("float64")
+    yield
+    tf.keras.mixed_precision.set_global_policy("float32")
+
+
+def furthest(ours, reference):
+    """Largest difference over all numbers, relative to those above 1."""
+    return max(
+        np.max(np.abs(a - b) / np.maximum(np.abs(b), 1))
+        for a, b in zip(ours, reference, strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_replicas_agree_to_rounding_in_double_precision(name, double_precision):
+    """What is left is rounding only: nothing is counted twice, averaged wrongly or left out."""
+    losses, variables = train(lambda: build(name, True), 1)
+    for replicas in (2, 4):
+        other_losses, others = train(lambda: build(name, True), replicas)
+        np.testing.assert_allclose(other_losses, losses, rtol=1e-12)
+        assert furthest(others, variables) < 1e-12
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_replicas_agree_in_single_precision(name):
+    losses, variables = train(lambda: build(name, False), 1)
+    other_losses, others = train(lambda: build(name, True), 2)
+    np.testing.assert_allclose(other_losses, losses, rtol=1e-5)
+    assert furthest(others, variables) < 1e-5
+
+
+class Linear(Method):
+    """Regresses nothing on nothing: a method without batch normalization, with an EMA."""
+
+    def __init__(self):
+        super().__init__("linear")
+        self.encoder = tf.keras.Sequential([tf.keras.layers.Dense(4, kernel_initializer="ones")])
+        self.encoder.build((None, 6))
+        self.mean = tf.Variable(tf.zeros([6, 4]))
+        self.seen = tf.Variable(tf.zeros([BATCH, 4]))
+
+    @property
+    def networks(self):
+        return {"encoder": self.encoder}
+
+    @property
+    def state(self):
+        return {"mean": self.mean, "seen": self.seen}
+
+    @property
+    def learned_variables(self):
+        return self.encoder.trainable_variables
+
+    def forward(self, batch, training):
+        features = self.encoder(tf.cast(batch["views"][0], tf.float32) / 255)
+        return {"square": tf.reduce_sum(features**2, axis=1)}, {"features": features}
+
+    def after_step(self, step, kept):
+        move_towards([self.mean], [self.encoder.trainable_variables[0]], tf.constant(0.5))
+        context = tf.distribute.get_replica_context()
+        self.seen.assign(context.all_gather(tf.stop_gradient(kept["features"]), axis=0))
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_accumulated_parts_are_the_step_on_the_whole_batch(replicas):
+    """Without batch normalization: gradients, losses, EMA, step count and what is kept."""
+    random = np.random.default_rng(1)
+    rows = random.integers(0, 256, [STEPS, BATCH, 6], np.uint8)
+
+    def run(accumulate):
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+        with strategy.scope():
+            method = Linear()
+            method.accumulate = accumulate
+            method.compile(optimizer=tf.keras.optimizers.SGD(0.01, momentum=0.9))
+        data = tf.data.Dataset.from_tensor_slices({"views": (rows,)})
+        logs = method.fit(data, steps_per_epoch=STEPS, verbose=0).history["loss"]
+        assert method.optimizer.iterations.numpy() == STEPS
+        return logs, [v.numpy() for v in [*method.learned_variables, *method.state.values()]]
+
+    whole_loss, whole = run(1)
+    for accumulate in (2, 4):
+        loss, variables = run(accumulate)
+        np.testing.assert_allclose(loss, whole_loss, rtol=1e-6)
+        for a, b in zip(variables, whole, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_accumulation_with_batch_normalization_takes_the_statistics_of_a_part(double_precision):
+    """K parts on one replica are K independent batches: mean gradient, K statistics updates."""
+    method = build("byol", True, "--accumulate=2")
+    other = build("byol", True)
+    batch = next(batches())
+    halves = [{"views": tuple(v[i : i + 4] for v in batch["views"])} for i in (0, 4)]
+    with tf.GradientTape() as tape:
+        losses = [tf.reduce_mean(other.forward(h, True)[0]["similarity_loss"]) for h in halves]
+        loss = tf.add_n(losses) / 2
+    expected = tape.gradient(loss, other.learned_variables)
+    other.optimizer.apply_gradients(zip(expected, other.learned_variables))
+    logs = tf.function(method.train_step)(tf.nest.map_structure(tf.constant, batch))
+    np.testing.assert_allclose(logs["loss"], loss, rtol=1e-6)
+    ours, theirs = method.encoder.get_weights(), other.encoder.get_weights()
+    assert furthest(ours, theirs) < 1e-6

@@ -1,0 +1,121 @@
+"""Which checkpoint a run starts from, and that weights alone are never taken for a run."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from ssl_tf import flagfiles
+from ssl_tf.errors import UserError
+from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.methods.restoring import load_encoder, run_checkpoints, take_up
+from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.plan import make_plan
+from ssl_tf.training.run_directory import open_run
+
+TINY = (
+    "--dataset=scenes --image_size=16 --depth=18 --width=0.0625 --projector_hidden=16 "
+    "--projection=8 --batch_size=16 --epochs=3 --warmup_epochs=1"
+).split()
+
+
+def tiny(run_dir, *flags):
+    """Settings and a new method; weights differ with --seed."""
+    settings = flagfiles.parse([*TINY, f"--run_dir={run_dir}", *flags], PretrainSettings)
+    method = build_method(settings, 9, synchronized=False)
+    compile_method(method, settings.optimization, make_plan(settings.optimization, 48))
+    return settings, method
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run with checkpoints of steps 3 and 6; in that of step 6 each variable is 0.5."""
+    directory = tmp_path_factory.mktemp("runs") / "one"
+    settings, method = tiny(directory, "--seed=5")
+    open_run(settings, 1)
+    checkpoints = run_checkpoints(directory, method, 2)
+    checkpoints.save(3)
+    for network in method.networks.values():
+        for variable in network.variables:
+            variable.assign(variable * 0 + 0.5)
+    method.optimizer.iterations.assign(6)
+    checkpoints.save(6)
+    return directory
+
+
+def weights(method):
+    return {
+        f"{name}/{i}": variable.numpy()
+        for name, network in method.networks.items()
+        for i, variable in enumerate(network.variables)
+    }
+
+
+def test_a_new_run_starts_from_scratch(tmp_path):
+    settings, method = tiny(tmp_path / "new")
+    before = weights(method)
+    _, step, origin = take_up(settings.run, method)
+    assert (step, origin) == (0, "from scratch")
+    assert all(np.array_equal(value, before[name]) for name, value in weights(method).items())
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("place", ["", "checkpoints/step_00000006"])
+def test_init_from_takes_all_networks_and_nothing_else(run, tmp_path, place):
+    settings, method = tiny(tmp_path / "new", f"--init_from={run / place}")
+    _, step, origin = take_up(settings.run, method)
+    assert step == 0 and int(method.optimizer.iterations) == 0
+    assert origin.startswith(f"weights initialized from {run / 'checkpoints' / 'step_00000006'}")
+    assert all((value == 0.5).all() for value in weights(method).values())
+    slots = [v.numpy() for v in method.optimizer.variables if "momentum" in v.name]
+    assert len(slots) == len(method.learned_variables) and not any(slot.any() for slot in slots)
+
+
+def test_a_run_that_has_a_checkpoint_resumes_whatever_init_from_says(run, tmp_path):
+    settings, method = tiny(run, f"--init_from={tmp_path / 'gone'}")
+    _, step, origin = take_up(settings.run, method)
+    assert (step, origin) == (6, "resumed from its step 6")
+    assert int(method.optimizer.iterations) == 6
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (["--width=0.125"], r"incompatible tensor with shape .* name \S+"),
+        (["--depth=34"], r"incompatible tensor .* name layer1_2_conv1/kernel:0"),
+        (["--projection=16"], r"incompatible tensor .* name dense\d/kernel:0"),
+    ],
+)
+def test_weights_of_another_model_are_an_error_that_names_a_variable(run, tmp_path, flags, told):
+    settings, method = tiny(tmp_path / "new", f"--init_from={run}", *flags)
+    with pytest.raises(UserError, match=told) as raised:
+        take_up(settings.run, method)
+    assert "step_00000006 does not fit" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_networks_that_the_method_lacks_are_named(run, tmp_path):
+    settings, method = tiny(tmp_path / "new", f"--init_from={run}")
+    left_out = {n: net for n, net in method.networks.items() if n != "predictor"}
+
+    class Fewer:
+        networks, state, optimizer = left_out, {}, method.optimizer
+
+    with pytest.raises(UserError, match=r"networks that this method lacks \(predictor\)"):
+        take_up(settings.run, Fewer())
+
+
+def test_nothing_to_initialize_from_is_one_line(tmp_path):
+    settings, method = tiny(tmp_path / "new", f"--init_from={tmp_path}")
+    with pytest.raises(UserError, match="--init_from=.*: no checkpoint there"):
+        take_up(settings.run, method)
+
+
+def test_an_encoder_is_read_from_the_newest_whole_checkpoint(run, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    encoder, settings, step = load_encoder(copy)
+    assert step == 6 and settings.run.seed == 5
+    assert all((v.numpy() == 0.5).all() for v in encoder.variables)
+    (copy / "checkpoints/step_00000006/state.index").unlink()
+    encoder, _, step = load_encoder(copy)
+    assert step == 3 and "step_00000006 is damaged" in capsys.readouterr().err
