@@ -106,7 +106,7 @@ class RecordSource(Source):
             cycle_length=min(len(self._shards), _FILES_AT_A_TIME),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        return self._chosen(rows).map(
+        return self._chosen(rows, self.size).map(
             lambda row, serialized: self._parse(serialized, row)["id"],
             num_parallel_calls=tf.data.AUTOTUNE,
         )
