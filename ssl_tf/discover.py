@@ -4,6 +4,7 @@
 --output=DIR`
 """
 
+import logging
 import sys
 
 from ssl_tf import command
@@ -12,6 +13,8 @@ from ssl_tf.settings import DiscoverSettings
 
 def main(settings: DiscoverSettings) -> None:
     """Runs discovery, or goes on with it, and says where the proposals are."""
+    # Beam's import warns about cloud services that are not installed.
+    logging.getLogger().setLevel(logging.ERROR)
     from ssl_tf.discovery.discovery import discover
 
     proposals = discover(settings)
