@@ -19,6 +19,10 @@ setup(
         "absl-py",
         "numpy<2",
         "pillow",
+        # Object discovery: sparse matrices and connected components; shards over processes or
+        # clusters.
+        "scipy>=1.11",
+        "apache-beam~=2.77.0",
     ],
-    extras_require={"test": ["pytest", "scikit-learn", "scipy"]},
+    extras_require={"test": ["pytest", "scikit-learn"]},
 )

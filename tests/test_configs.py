@@ -7,13 +7,14 @@ import pytest
 
 from ssl_tf import flagfiles
 from ssl_tf.dry_run import describe
-from ssl_tf.settings import LinearSettings, PretrainSettings
+from ssl_tf.settings import DiscoverSettings, LinearSettings, PretrainSettings
 from ssl_tf.training.plan import make_plan
 from ssl_tf.views.recipe import Recipe
 
 CONFIGS = sorted(Path(__file__).parents[1].joinpath("configs").glob("*.flags"))
-PRETRAIN = [path for path in CONFIGS if not path.name.startswith("linear")]
 LINEAR = [path for path in CONFIGS if path.name.startswith("linear")]
+LOD = [path for path in CONFIGS if path.name.startswith("lod")]
+PRETRAIN = [path for path in CONFIGS if path not in LINEAR + LOD]
 
 
 def name(path):
@@ -23,9 +24,11 @@ def name(path):
 @pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_first_lines_give_the_command_and_the_result(path):
     comments = [line for line in path.read_text().splitlines()[:6] if line.startswith("#")]
-    module = "ssl_tf.linear" if path in LINEAR else "ssl_tf.pretrain"
-    assert any(f"python -m {module} --flagfile=configs/{path.name}" in line for line in comments)
-    assert any("top-1" in line or "mAP" in line for line in comments)
+    stage = {"linear": "linear", "lod": "discover"}.get(path.stem.split("_")[0], "pretrain")
+    command = f"python -m ssl_tf.{stage} --flagfile=configs/{path.name}"
+    assert any(command in line for line in comments)
+    results = ("CorLoc",) if path in LOD else ("top-1", "mAP")
+    assert any(result in line for line in comments for result in results)
 
 
 @pytest.mark.parametrize("path", PRETRAIN, ids=name)
@@ -40,6 +43,18 @@ def test_pretraining_flagfiles_compose(path):
 def test_linear_flagfiles_compose(path):
     settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], LinearSettings)
     assert settings.epochs > 0
+
+
+@pytest.mark.parametrize("path", LOD, ids=name)
+def test_discovery_flagfiles_compose_and_the_published_one_holds_the_defaults(path):
+    needed = ["--dataset=scenes", "--output=DIR", "--encoder=vgg16"]
+    settings = flagfiles.parse([f"--flagfile={path}", *needed], DiscoverSettings)
+    differing = flagfiles.bound_differences(flagfiles.parse(needed, DiscoverSettings), settings)
+    if path.stem == "lod":
+        # fewer images of that size a shard; all else as published
+        assert set(differing) == {"shard_images"}
+    else:
+        assert {"max_regions", "neighbours", "pair_top_k", "descriptor_projection"} < set(differing)
 
 
 def test_the_paper_recipe_counts_its_steps_without_the_data(tmp_path):

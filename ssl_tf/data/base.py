@@ -41,8 +41,11 @@ class Source(abc.ABC):
         self.multi_label = multi_label
 
     @abc.abstractmethod
-    def sequence(self) -> tf.data.Dataset:
-        """Returns every example once, in canonical order: records with "index"."""
+    def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
+        """Returns each of the examples start..stop-1 once, in canonical order: with "index".
+
+        By default all of them.
+        """
 
     @abc.abstractmethod
     def stream(
@@ -126,8 +129,8 @@ class IndexedSource(Source):
             rows = tf.data.Dataset.from_tensor_slices(self._rows)
         return rows.map(self._id)
 
-    def sequence(self) -> tf.data.Dataset:
-        return tf.data.Dataset.range(self.size).map(
+    def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
+        return tf.data.Dataset.range(start, self.size if stop is None else stop).map(
             self._example(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 

@@ -66,8 +66,8 @@ class WithProposals(Source):
         self._spans = tf.constant(np.stack([splits[:-1], splits[1:]], axis=1)[order])
         self._boxes = tf.constant(boxes)
 
-    def sequence(self) -> tf.data.Dataset:
-        return self._joined(self._source.sequence())
+    def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
+        return self._joined(self._source.sequence(start, stop))
 
     def stream(
         self, seed: int, start: int, stop: int, share: Share | None = None

@@ -87,11 +87,18 @@ class RecordSource(Source):
         """Number of undecoded records in the shuffle buffer."""
         return max(1, min(self.size, int(self._buffer_bytes / self._record_bytes)))
 
-    def sequence(self) -> tf.data.Dataset:
-        shards = tf.data.Dataset.from_tensor_slices(self._table)
-        return self._chosen(shards.flat_map(_read)).map(
-            self._record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
+    def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
+        table, before = self._table, 0
+        if start and self._index_of_row is None:
+            # The files before the one that holds `start` need not be read.
+            first = np.searchsorted(table["first_row"], start, side="right") - 1
+            before = int(table["first_row"][first])
+            table = {key: column[first:] for key, column in table.items()}
+        shards = tf.data.Dataset.from_tensor_slices(table)
+        rows = self._chosen(shards.flat_map(_read), self.size - before)
+        if start or stop is not None:
+            rows = rows.skip(start - before).take((self.size if stop is None else stop) - start)
+        return rows.map(self._record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def ids(self) -> tf.data.Dataset:
         rows = tf.data.Dataset.from_tensor_slices(self._table).interleave(
@@ -99,7 +106,7 @@ class RecordSource(Source):
             cycle_length=min(len(self._shards), _FILES_AT_A_TIME),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        return self._chosen(rows).map(
+        return self._chosen(rows, self.size).map(
             lambda row, serialized: self._parse(serialized, row)["id"],
             num_parallel_calls=tf.data.AUTOTUNE,
         )
@@ -149,16 +156,16 @@ class RecordSource(Source):
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return self._chosen(rows).shuffle(
+        return self._chosen(rows, self.size).shuffle(
             self.shuffle_buffer, seed=seeds[0], reshuffle_each_iteration=False
         )
 
-    def _chosen(self, rows: tf.data.Dataset) -> tf.data.Dataset:
-        """Drops the rows that a subset leaves out."""
+    def _chosen(self, rows: tf.data.Dataset, expected: int) -> tf.data.Dataset:
+        """Drops the rows that a subset leaves out, so that `expected` are left."""
         if self._index_of_row is not None:
             rows = rows.filter(lambda row, serialized: self._index_of_row[row] >= 0)
         # A file that lost records at its end would silently shift every later epoch.
-        return rows.apply(tf.data.experimental.assert_cardinality(self.size))
+        return rows.apply(tf.data.experimental.assert_cardinality(expected))
 
     def _record(self, row: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         index = row if self._index_of_row is None else self._index_of_row[row]

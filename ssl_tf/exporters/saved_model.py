@@ -8,26 +8,33 @@ import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks.normalization import MEAN, STD, normalize_images
+from ssl_tf.networks.resnet import stage_outputs
 from ssl_tf.training.run_directory import write_json
 from ssl_tf.views.evaluation import evaluation_crop
 
 
 class ExportedEncoder(tf.Module):
-    """The two ways into an encoder.
+    """The ways into an encoder.
 
     `images`: float32 [N, H, W, 3], normalized by MEAN and STD, any size -> {"features": [N, D]}.
     `encoded`: string [N], JPEG, PNG, BMP or GIF bytes -> the same, after the decoding, resizing,
     centre crop and normalization of the evaluation.
+    `maps`: float32 [N, H, W, 3] as `images` -> the map after each stage, {"C2": [N, h, w, C], ...}.
     """
 
     def __init__(self, encoder: tf.keras.Model, image_size: int):
         super().__init__(name="encoder")
         self.encoder = encoder
         self._image_size = image_size
+        self._stages = tf.keras.Model(encoder.input, stage_outputs(encoder))
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
     def images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"features": self.encoder(images, training=False)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
+    def maps(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._stages(images, training=False)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -71,6 +78,7 @@ def export_encoder(
             "serving_default": module.images,
             "images": module.images,
             "encoded": module.encoded,
+            "maps": module.maps,
         },
     )
     write_json(
@@ -84,6 +92,7 @@ def export_encoder(
             "signatures": {
                 "images": "float32 [N, H, W, 3], (pixel / 255 - mean) / std",
                 "encoded": "string [N], encoded images",
+                "maps": "as images; gives the map after each stage",
             },
         },
     )

@@ -95,6 +95,19 @@ def build_resnet(
     return tf.keras.Model(images, pooled, name=name)
 
 
+def stage_outputs(model: tf.keras.Model) -> dict[str, tf.Tensor]:
+    """The rectified map after each stage of a `build_resnet`: C2, C3, C4 and C5 (Lin et al. 2017).
+
+    Their strides are 4, 8, 16 and 32, with the small stem 1, 2, 4 and 8.
+    """
+    last = {}
+    for layer in model.layers:
+        if layer.name.startswith("layer") and layer.name.endswith("_relu"):
+            last[f"C{int(layer.name[5]) + 1}"] = layer.output
+    last[f"C{len(STAGE_WIDTHS) + 1}"] = model.get_layer(SPATIAL_FEATURES).output
+    return last
+
+
 def feature_dim(depth: int, width: float = 1.0) -> int:
     """Length of the pooled features: 512 (depth 18, 34) or 2048, times the width."""
     _check(depth, width)

@@ -1,0 +1,108 @@
+"""The work that turns one shard's ranked regions into boxes, and boxes into measures."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ssl_tf.data.proposals import ImageProposals
+from ssl_tf.discovery import baselines, shards
+from ssl_tf.discovery.description import REGIONS
+from ssl_tf.discovery.selection import select_regions
+
+BOXES = "boxes"
+
+
+def choose_shard(
+    number: int, worth: dict[str, np.ndarray], limit: int, max_iou: float, output: Path
+) -> None:
+    """Writes `boxes/NUMBER.npz`: for every ranker the chosen boxes of the shard's images.
+
+    Per ranker: NAME_count int32 [n], NAME_boxes int32 [K, 4], NAME_worth float64 [K].
+
+    Args:
+        number: of the shard.
+        worth: ranker -> float [R], of the shard's regions.
+        limit: boxes of an image.
+        max_iou: their largest overlap.
+        output: directory.
+    """
+    regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
+    ends = np.cumsum(regions["count"])
+    made: dict[str, np.ndarray] = {}
+    for name, values in worth.items():
+        chosen = []
+        for start, end in zip(ends - regions["count"], ends):
+            part = slice(start, end)
+            index = select_regions(
+                regions["boxes"][part], regions["groups"][part], values[part], limit, max_iou
+            )
+            chosen.append(start + index)
+        index = np.concatenate(chosen).astype(int)
+        made[f"{name}_count"] = np.array([len(one) for one in chosen], np.int32)
+        made[f"{name}_boxes"] = regions["boxes"][index]
+        made[f"{name}_worth"] = values[index]
+    shards.write_arrays(shards.shard_path(output / BOXES, number), **made)
+
+
+def read_proposals(output: Path, shard_count: int, ranker: str):
+    """The chosen boxes of every image in the source's order, as `ImageProposals`."""
+    for number in range(shard_count):
+        regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
+        chosen = shards.read_arrays(shards.shard_path(output / BOXES, number))
+        end = 0
+        for row, identity in enumerate(regions["id"]):
+            start, end = end, end + chosen[f"{ranker}_count"][row]
+            height, width = int(regions["height"][row]), int(regions["width"][row])
+            yield ImageProposals(
+                identity.decode("utf-8", "backslashreplace"),
+                to_fractions(chosen[f"{ranker}_boxes"][start:end], height, width),
+                chosen[f"{ranker}_worth"][start:end],
+                height,
+                width,
+            )
+
+
+def to_fractions(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Pixels (x1, y1, x2, y2), from 1, ends included -> ymin, xmin, ymax, xmax in [0, 1]."""
+    x1, y1, x2, y2 = np.asarray(boxes, float).reshape(-1, 4).T
+    sides = [(y1 - 1) / height, (x1 - 1) / width, y2 / height, x2 / width]
+    return np.stack(sides, axis=1) if height else np.zeros([0, 4])
+
+
+def found_boxes(
+    output: Path, shard_count: int, rankers: tuple[str, ...], limit: int, seed: int
+) -> tuple[dict[str, list[np.ndarray]], list[np.ndarray]]:
+    """Boxes by every ranker and baseline of the images with objects, and the objects.
+
+    Returns:
+        ({method: a [K, 4] array an image}, an [n, 4] array an image).
+    """
+    found: dict[str, list[np.ndarray]] = {name: [] for name in rankers}
+    objects = []
+    for number in range(shard_count):
+        regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
+        chosen = shards.read_arrays(shards.shard_path(output / BOXES, number))
+        parts = {name: _split(chosen[f"{name}_boxes"], chosen[f"{name}_count"]) for name in rankers}
+        proposals = _split(regions["boxes"], regions["count"])
+        truth = _split(regions["objects"], np.maximum(regions["object_count"], 0))
+        for row in np.flatnonzero(regions["object_count"] > 0):
+            size = int(regions["height"][row]), int(regions["width"][row])
+            random = np.random.default_rng([seed, number, int(row)])
+            objects.append(truth[row])
+            for name in rankers:
+                found[name].append(parts[name][row])
+            alternatives = {
+                "most salient box": regions["salient_box"][row : row + 1],
+                "random proposals": baselines.random_proposals(proposals[row], limit, random),
+                "centre box, half the sides": baselines.centre_box(*size, 0.5),
+                "centre box, half the area": baselines.centre_box(*size, 0.5**0.5),
+                "full image": baselines.full_image(*size),
+                "all proposals": proposals[row],
+            }
+            for name, boxes in alternatives.items():
+                found.setdefault(name, []).append(boxes)
+    return found, objects
+
+
+def _split(values: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    return np.split(values, np.cumsum(counts)[:-1])

@@ -1,0 +1,82 @@
+"""The work on the pairs that one shard of images owns."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ssl_tf.discovery import shards
+from ssl_tf.discovery.collection import Collection
+from ssl_tf.discovery.graph import make_block, write_block
+from ssl_tf.discovery.matching import match_pair
+from ssl_tf.discovery.neighbours import nearest_images, owners, unordered_pairs
+from ssl_tf.settings import RankingSettings
+
+GRAPH = "graph"
+PAIRS = "pairs.npz"
+
+
+def write_pairs(path: Path, descriptors: np.ndarray, neighbours: int, shard_images: int) -> None:
+    """Writes the pairs to compare by the shard that owns them.
+
+    `pairs` int32 [P, 2], (owner, other), sorted by owner; `first` int64 [S + 1], where the pairs of
+    each shard begin.
+    """
+    pairs = unordered_pairs(nearest_images(descriptors, neighbours))
+    owner = owners(pairs)
+    pairs = np.stack([owner, pairs.sum(axis=1) - owner], axis=1)
+    pairs = pairs[np.lexsort([pairs[:, 1], pairs[:, 0]])]
+    limits = np.arange(0, len(descriptors) + shard_images, shard_images)
+    shards.write_arrays(
+        path, pairs=pairs.astype(np.int32), first=np.searchsorted(pairs[:, 0], limits)
+    )
+
+
+def match_shard(
+    number: int,
+    pairs: np.ndarray,
+    collection: Collection,
+    shard_images: int,
+    settings: RankingSettings,
+    output: Path,
+) -> None:
+    """Writes `graph/NUMBER.npz`, the block of these pairs' matches (see `graph.write_block`).
+
+    Args:
+        number: of the shard.
+        pairs: int [P, 2], (an image of the shard, any image).
+        collection: the images.
+        shard_images: images of a shard.
+        settings: pair_top_k, standout and hough_anchor.
+        output: directory.
+    """
+    begun = time.process_time()
+    images = slice(number * shard_images, (number + 1) * shard_images)
+    rows, columns, scores = [], [], []
+    for one, other in pairs.tolist():
+        if not (collection.counts[one] and collection.counts[other]):
+            continue
+        similarity = collection.descriptors(one) @ collection.descriptors(other).T
+        i, j, found = match_pair(
+            similarity,
+            collection.boxes(one),
+            collection.boxes(other),
+            tuple(collection.sizes[one].tolist()),
+            tuple(collection.sizes[other].tolist()),
+            settings.pair_top_k,
+            settings.standout,
+            settings.hough_anchor,
+        )
+        rows.append(collection.starts[one] + i)
+        columns.append(collection.starts[other] + j)
+        scores.append(found)
+    nothing = [np.zeros(0, np.int64)]
+    block = make_block(
+        int(collection.starts[images][0]),
+        int(collection.counts[images].sum()),
+        np.concatenate(rows or nothing),
+        np.concatenate(columns or nothing),
+        np.concatenate(scores or nothing),
+    )
+    path = shards.shard_path(output / GRAPH, number)
+    write_block(path, block, seconds=time.process_time() - begun)

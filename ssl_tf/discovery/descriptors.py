@@ -1,0 +1,63 @@
+"""One vector a region: its part of a feature map on a 7x7 grid."""
+
+import numpy as np
+import tensorflow as tf
+
+# Twice the grid is sampled and the largest of 2x2 kept, for LOD's region max-pooling.
+_GRID = 7
+_SAMPLED = 2 * _GRID
+_AT_ONCE = 256
+
+
+def describe_regions(
+    features: tf.Tensor, boxes: np.ndarray, height: int, width: int, projection: np.ndarray | None
+) -> np.ndarray:
+    """Descriptors of an image's regions, float16 [R, 7 * 7 * C], the largest one before the
+    projection being 1.
+
+    Args:
+        features: float32 [h, w, D], not below zero.
+        boxes: int [R, 4] in pixels.
+        height, width: of the image in pixels.
+        projection: float32 [D, C] by which every cell is multiplied; None keeps all channels.
+    """
+    if not len(boxes):
+        channels = features.shape[-1] if projection is None else projection.shape[1]
+        return np.zeros([0, _GRID * _GRID * channels], np.float16)
+    x1, y1, x2, y2 = np.asarray(boxes, np.float32).T
+    sides = np.stack([(y1 - 1) / height, (x1 - 1) / width, y2 / height, x2 / width], axis=1)
+    parts = [
+        _pooled(features, tf.constant(sides[start : start + _AT_ONCE]))
+        for start in range(0, len(boxes), _AT_ONCE)
+    ]
+    pooled = tf.concat(parts, axis=0)
+    pooled /= tf.maximum(tf.reduce_max(pooled), 1e-12)
+    if projection is not None:
+        pooled = tf.tensordot(pooled, projection, axes=1)
+    return tf.reshape(pooled, [len(boxes), -1]).numpy().astype(np.float16)
+
+
+def make_projection(channels: int, kept: int, seed: int) -> np.ndarray | None:
+    """A Gaussian [channels, kept] that keeps inner products in the mean; None for kept = 0."""
+    if not kept:
+        return None
+    random = np.random.default_rng([seed, channels, kept])
+    return (random.standard_normal([channels, kept]) / np.sqrt(kept)).astype(np.float32)
+
+
+def _pooled(features: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    """float32 [R, 7, 7, D] of boxes (ymin, xmin, ymax, xmax) in fractions of the map."""
+    cells = tf.cast(tf.shape(features)[:2], tf.float32)
+    first, last = sides[:, :2], sides[:, 2:]
+    # Sample points are the middles of 14x14 equal parts; a map's values stand at the middles of its
+    # cells, and `crop_and_resize` counts in steps between the first and the last of them.
+    half = (last - first) / (2 * _SAMPLED)
+    steps = tf.maximum(cells - 1, 1)
+    places = [(edge * cells - 0.5) / steps for edge in (first + half, last - half)]
+    sampled = tf.image.crop_and_resize(
+        features[None],
+        tf.clip_by_value(tf.concat(places, axis=1), 0.0, 1.0),
+        tf.zeros([tf.shape(sides)[0]], tf.int32),
+        [_SAMPLED, _SAMPLED],
+    )
+    return tf.nn.max_pool2d(sampled, 2, 2, "VALID")

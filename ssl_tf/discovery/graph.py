@@ -1,0 +1,118 @@
+"""The matrix of all matches, in shards that are read through once for a product."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from ssl_tf.discovery import shards
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Matches that one shard of images owns: half of the symmetric matrix's entries there.
+
+    Attributes:
+        start: number of the shard's first region.
+        columns: int32 [C], sorted, the regions that are matched to the shard's.
+        matches: float32 CSR [regions of the shard, C].
+    """
+
+    start: int
+    columns: np.ndarray
+    matches: sparse.csr_matrix
+
+    @property
+    def bytes(self) -> int:
+        """Of memory, the float64 copy that a product makes of the values included."""
+        return 16 * self.matches.nnz + 4 * len(self.columns) + 8 * len(self.matches.indptr)
+
+
+def make_block(
+    start: int, count: int, rows: np.ndarray, columns: np.ndarray, scores: np.ndarray
+) -> Block:
+    """A block of single entries, each pair of regions once.
+
+    Args:
+        start, count: the shard's regions are start .. start + count - 1.
+        rows: int [E], regions of the shard.
+        columns: int [E], any regions.
+        scores: float32 [E].
+    """
+    unique, local = np.unique(columns, return_inverse=True)
+    shape = (count, len(unique))
+    matches = sparse.csr_matrix((scores, (rows - start, local)), shape=shape, dtype=np.float32)
+    return Block(start, unique.astype(np.int32), matches)
+
+
+def write_block(path: Path, block: Block, seconds: float = 0.0) -> None:
+    """Writes start, columns, and indptr, indices, data of the CSR matrix; complete or absent.
+
+    Args:
+        path: of the npz.
+        block: to write.
+        seconds: of CPU that it took, written beside it.
+    """
+    shards.write_arrays(
+        path,
+        start=np.int64(block.start),
+        columns=block.columns,
+        indptr=block.matches.indptr.astype(np.int64),
+        indices=block.matches.indices.astype(np.int32),
+        data=block.matches.data,
+        seconds=seconds,
+    )
+
+
+def read_block(path: Path) -> Block:
+    arrays = shards.read_arrays(path)
+    shape = (len(arrays["indptr"]) - 1, len(arrays["columns"]))
+    matches = sparse.csr_matrix(
+        (arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape, copy=False
+    )
+    return Block(int(arrays["start"]), arrays["columns"], matches)
+
+
+class Graph:
+    """W, as far as memory allows kept, the rest read again for every product."""
+
+    def __init__(self, paths: list[Path], regions: int, memory_mib: int):
+        """Args:
+
+        paths: of the blocks, in a fixed order.
+        regions: R.
+        memory_mib: for blocks; one block at a time may exceed it.
+        """
+        self.regions = regions
+        self._paths = paths
+        self._left = memory_mib * 2**20
+        self._kept: dict[Path, Block] = {}
+        self.entries = 0
+        self.degree = self.product(np.ones(regions))
+
+    @property
+    def kept(self) -> int:
+        """Number of blocks in memory."""
+        return len(self._kept)
+
+    def product(self, vector: np.ndarray) -> np.ndarray:
+        """W v of a float64 [R], from one pass over the blocks."""
+        result = np.zeros(self.regions)
+        self.entries = 0
+        for block in self._blocks():
+            rows = slice(block.start, block.start + block.matches.shape[0])
+            result[rows] += block.matches @ vector[block.columns]
+            # The other half; a block names each column once.
+            result[block.columns] += block.matches.T @ vector[rows]
+            self.entries += 2 * block.matches.nnz
+        return result
+
+    def _blocks(self) -> Iterator[Block]:
+        for path in self._paths:
+            block = self._kept.get(path) or read_block(path)
+            if path not in self._kept and block.bytes <= self._left:
+                self._kept[path] = block
+                self._left -= block.bytes
+            yield block

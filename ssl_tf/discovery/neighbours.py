@@ -1,0 +1,46 @@
+"""Nearest images by the cosine of their descriptors, exact."""
+
+import numpy as np
+import tensorflow as tf
+
+_BLOCK_FLOATS = 2**26
+
+
+def nearest_images(descriptors: np.ndarray, count: int) -> np.ndarray:
+    """The nearest other images of each, int64 [N, min(count, N - 1)].
+
+    Args:
+        descriptors: float32 [N, D]; a row of zeros is like nothing.
+        count: neighbours wanted.
+    """
+    size = len(descriptors)
+    count = min(count, size - 1)
+    if count < 1:
+        return np.zeros([size, 0], np.int64)
+    unit = tf.math.l2_normalize(tf.constant(descriptors, tf.float32), axis=1)
+    rows = max(1, _BLOCK_FLOATS // size)
+    found = []
+    for start in range(0, size, rows):
+        block = tf.matmul(unit[start : start + rows], unit, transpose_b=True)
+        # No image is its own neighbour.
+        block = tf.linalg.set_diag(block, tf.fill([len(block)], -2.0), k=start)
+        found.append(tf.math.top_k(block, count).indices.numpy())
+    return np.concatenate(found).astype(np.int64)
+
+
+def unordered_pairs(neighbours: np.ndarray) -> np.ndarray:
+    """Every pair of which one is a neighbour of the other, once: int64 [P, 2], i < j, sorted."""
+    size, count = neighbours.shape
+    first = np.repeat(np.arange(size), count)
+    second = neighbours.ravel()
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    return np.stack(np.divmod(np.unique(low * size + high), max(1, size)), axis=1)
+
+
+def owners(pairs: np.ndarray) -> np.ndarray:
+    """The image of each pair in whose shard it is matched, int64 [P].
+
+    By the parity of the sum, so that the images at the front do not own most of the pairs.
+    """
+    even = (pairs.sum(axis=1) % 2) == 0
+    return np.where(even, pairs[:, 0], pairs[:, 1])

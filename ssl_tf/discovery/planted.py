@@ -1,0 +1,161 @@
+"""Collections whose objects are known, to see what the comparison of images finds.
+
+Descriptors are made without an encoder: a region sees its object's template in the cells that lie
+on the object, and a background that no other image shares elsewhere.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from ssl_tf.discovery.baselines import centre_box
+from ssl_tf.discovery.graph import Graph, make_block, write_block
+from ssl_tf.discovery.matching import match_pair
+from ssl_tf.discovery.metrics import measure, overlaps
+from ssl_tf.discovery.neighbours import unordered_pairs
+from ssl_tf.discovery.ranking import rank_regions
+from ssl_tf.settings import RANKERS, RankingSettings
+
+HEIGHT, WIDTH = 240, 320
+CLASSES = 4
+_GRID, _CHANNELS = 7, 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Planted:
+    """Images with one object each.
+
+    Attributes:
+        boxes: int [N, R, 4]; the first is the full image.
+        descriptors: float32 [N, R, 7 * 7 * 16], not below zero.
+        objects: int [N, 4].
+        kinds: int [N], the object's class.
+    """
+
+    boxes: np.ndarray
+    descriptors: np.ndarray
+    objects: np.ndarray
+    kinds: np.ndarray
+
+
+def plant(images: int, regions: int, good: int, noise: float, seed: int) -> Planted:
+    """A planted collection.
+
+    Args:
+        images: N.
+        regions: R.
+        good: of each image's regions overlap the object by 0.5 or more.
+        noise: standard deviation added to descriptors; a template's entries have 0.6.
+        seed: of everything.
+    """
+    random = np.random.default_rng(seed)
+    shape = (CLASSES, _GRID, _GRID, _CHANNELS)
+    templates = np.maximum(random.standard_normal(shape), 0)
+    kinds = np.arange(images) % CLASSES
+    boxes, descriptors, objects = [], [], []
+    for kind in kinds:
+        item = _draw(random, 0.05, 0.25)
+        found = [np.array([1, 1, WIDTH, HEIGHT])]
+        while len(found) < regions:
+            near = len(found) <= good
+            box = _jittered(random, item) if near else _draw(random, 0.02, 0.6)
+            if (overlaps(box[None], item[None])[0, 0] >= 0.5) == near:
+                found.append(box)
+        # Half as strong as the objects: features are where an encoder sees something.
+        ground = np.maximum(random.standard_normal((24, 32, _CHANNELS)), 0) / 2
+        seen = np.stack([_see(box, item, templates[kind], ground) for box in found])
+        seen += noise * random.standard_normal(seen.shape)
+        boxes.append(np.stack(found))
+        descriptors.append(np.maximum(seen, 0).reshape(regions, -1))
+        objects.append(item)
+    vectors = np.stack(descriptors).astype(np.float32)
+    return Planted(np.stack(boxes), vectors, np.stack(objects), kinds)
+
+
+def normalized(descriptors: np.ndarray, norm: str) -> np.ndarray:
+    """As `Collection` does with --descriptor_norm."""
+    if norm == "max01":
+        return descriptors / descriptors.max(axis=(1, 2), keepdims=True)
+    centred = descriptors - descriptors.mean(axis=(0, 1))
+    return centred / np.linalg.norm(centred, axis=2, keepdims=True)
+
+
+def planted_neighbours(kinds: np.ndarray, count: int, wrong: float, seed: int) -> np.ndarray:
+    """Images of the same class, but for a share of wrong ones; int [N, count]."""
+    random = np.random.default_rng([seed, 1])
+    bad = round(wrong * count)
+    rows = []
+    for image, kind in enumerate(kinds):
+        same = np.flatnonzero((kinds == kind) & (np.arange(len(kinds)) != image))
+        others = np.flatnonzero(kinds != kind)
+        rows.append([*random.permutation(same)[: count - bad], *random.permutation(others)[:bad]])
+    return np.array(rows)
+
+
+def corloc_of_rankers(
+    planted: Planted, norm: str, neighbours: np.ndarray, directory: Path
+) -> dict[str, float]:
+    """CorLoc of every ranker and of baselines; the graph is written into the directory."""
+    images, regions = planted.boxes.shape[:2]
+    vectors = normalized(planted.descriptors, norm)
+    size = (HEIGHT, WIDTH)
+    rows, columns, scores = [], [], []
+    for one, other in unordered_pairs(neighbours).tolist():
+        i, j, found = match_pair(
+            vectors[one] @ vectors[other].T, planted.boxes[one], planted.boxes[other], size, size,
+            top_k=200,
+        )  # fmt: skip
+        rows.append(one * regions + i)
+        columns.append(other * regions + j)
+        scores.append(found)
+    total = images * regions
+    path = directory / f"{norm}.npz"
+    write_block(path, make_block(0, total, *map(np.concatenate, (rows, columns, scores))))
+    graph = Graph([path], total, memory_mib=64)
+    counts, settings = np.full(images, regions), RankingSettings()
+    truth = [item[None] for item in planted.objects]
+    boxes = {}
+    for name in RANKERS:
+        worth = rank_regions(name, graph.product, graph.degree, counts, settings)
+        best = worth.reshape(images, regions).argmax(axis=1)
+        boxes[name] = planted.boxes[np.arange(images), best]
+    random = np.random.default_rng([len(boxes), images])
+    drawn = random.integers(regions, size=images)
+    boxes["random proposal"] = planted.boxes[np.arange(images), drawn]
+    boxes["centre box"] = np.repeat(centre_box(HEIGHT, WIDTH, 0.5), images, axis=0)
+    boxes["full image"] = planted.boxes[:, 0]
+    return {name: measure(list(one[:, None]), truth).corloc for name, one in boxes.items()}
+
+
+def _draw(random: np.random.Generator, least: float, most: float) -> np.ndarray:
+    """A box of that share of the image's area, at any place and of any aspect up to 2."""
+    while True:
+        area = random.uniform(least, most) * HEIGHT * WIDTH
+        stretch = 2 ** random.uniform(-0.5, 0.5)
+        width, height = round(np.sqrt(area) * stretch), round(np.sqrt(area) / stretch)
+        if width < WIDTH and height < HEIGHT:
+            left = random.integers(1, WIDTH - width + 1)
+            top = random.integers(1, HEIGHT - height + 1)
+            return np.array([left, top, left + width - 1, top + height - 1])
+
+
+def _jittered(random: np.random.Generator, box: np.ndarray) -> np.ndarray:
+    sides = np.tile(box[2:] - box[:2], 2)
+    moved = np.round(box + sides * random.uniform(-0.2, 0.2, 4)).astype(int)
+    return np.clip(moved, 1, [WIDTH, HEIGHT, WIDTH, HEIGHT])
+
+
+def _see(box: np.ndarray, item: np.ndarray, template: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """float [7, 7, C]: what the middles of the box's cells show."""
+    steps = (np.arange(_GRID) + 0.5) / _GRID
+    x = box[0] + steps * (box[2] - box[0])
+    y = box[1] + steps * (box[3] - box[1])
+    rows, columns = (y * 24 // (HEIGHT + 1)).astype(int), (x * 32 // (WIDTH + 1)).astype(int)
+    seen = ground[rows][:, columns].copy()
+    u = (x - item[0]) / (item[2] - item[0]) * _GRID
+    v = (y - item[1]) / (item[3] - item[1]) * _GRID
+    across, down = (u >= 0) & (u < _GRID), (v >= 0) & (v < _GRID)
+    part = template[v[down].astype(int)][:, u[across].astype(int)]
+    seen[np.ix_(down, across)] = part
+    return seen

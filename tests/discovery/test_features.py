@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf import flagfiles
+from ssl_tf.discovery import descriptors
+from ssl_tf.discovery.features import open_encoder
+from ssl_tf.errors import UserError
+from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.settings import FeatureSettings, PretrainSettings
+from ssl_tf.training.checkpoints import Checkpoints
+
+IMAGES = np.random.default_rng(0).integers(0, 256, [2, 64, 96, 3], np.uint8)
+
+
+def test_an_export_and_a_run_give_the_maps_of_the_stages(exported, tiny_encoder, tmp_path):
+    encoder = open_encoder(FeatureSettings(encoder=str(exported)))
+    assert encoder.layers == ("C3", "C4")
+    maps = [layer.numpy() for layer in encoder.maps(IMAGES)]
+    # strides 8 and 16, a quarter and half of 512 channels times the width
+    assert [layer.shape for layer in maps] == [(2, 8, 12, 16), (2, 4, 6, 32)]
+    names = [layer.name for layer in tiny_encoder.layers]
+    inner = tiny_encoder.layers[names.index("layer2_1_relu")].output
+    expected = tf.keras.Model(tiny_encoder.input, inner)(normalize_images(IMAGES), training=False)
+    np.testing.assert_allclose(maps[0], expected, atol=1e-5)
+    assert min(layer.min() for layer in maps) >= 0
+    squares = IMAGES[:, :64, :64]
+    described = encoder.describe(squares).numpy()
+    np.testing.assert_allclose(
+        described, tiny_encoder(normalize_images(squares), training=False), atol=1e-5
+    )
+
+    flags = "--dataset=scenes --depth=18 --width=0.125".split()
+    settings = flagfiles.parse(flags, PretrainSettings)
+    flagfiles.write_flagfile(settings, tmp_path / "flags.txt")
+    Checkpoints(tmp_path / "checkpoints", 1, encoder=tiny_encoder).save(5)
+    run = open_encoder(FeatureSettings(encoder=str(tmp_path), layers=("C4", "layer2_1_relu")))
+    again = [layer.numpy() for layer in run.maps(IMAGES)]
+    np.testing.assert_allclose(again[0], maps[1], atol=1e-5)
+    np.testing.assert_allclose(again[1], maps[0], atol=1e-5)
+    np.testing.assert_allclose(run.describe(squares), described, atol=1e-5)
+    for name, message in (("layer9", "the encoder has C2"), ("pooled_features", "no spatial map")):
+        with pytest.raises(UserError, match=message):
+            open_encoder(FeatureSettings(encoder=str(tmp_path), layers=(name,)))
+
+
+def test_keras_weights_give_vgg_maps_of_strides_8_and_16(tmp_path):
+    with pytest.raises(UserError, match="--encoder_weights"):
+        open_encoder(FeatureSettings(encoder="vgg16"))
+    tf.keras.utils.set_random_seed(0)
+    model = tf.keras.applications.VGG16(include_top=False, weights=None)
+    model.save_weights(tmp_path / "vgg.weights.h5")
+    settings = FeatureSettings(encoder="vgg16", encoder_weights=str(tmp_path / "vgg.weights.h5"))
+    encoder = open_encoder(settings)
+    maps = encoder.maps(IMAGES[:1])
+    assert [tuple(layer.shape) for layer in maps] == [(1, 8, 12, 512), (1, 4, 6, 512)]
+    block = tf.keras.Model(model.input, model.get_layer("block5_conv3").output)
+    prepared = tf.keras.applications.vgg16.preprocess_input(IMAGES[:1].astype(np.float32))
+    expected = block(prepared)
+    np.testing.assert_allclose(maps[1], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        encoder.describe(IMAGES[:1]), tf.reduce_mean(expected, [1, 2]), rtol=1e-4, atol=1e-6
+    )
+    (tmp_path / "bad.h5").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="are no vgg16 weights"):
+        open_encoder(FeatureSettings(encoder="vgg16", encoder_weights=str(tmp_path / "bad.h5")))
+
+
+def test_an_encoder_without_a_map_is_refused_in_one_line(tmp_path):
+    class Pooled(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+        def __call__(self, images):
+            return {"features": tf.reduce_mean(images, [1, 2])}
+
+    module = Pooled()
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures=module.__call__)
+    with pytest.raises(UserError, match="has no spatial map .*features.*") as caught:
+        open_encoder(FeatureSettings(encoder=str(tmp_path / "m")))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="no run directory"):
+        open_encoder(FeatureSettings(encoder=str(tmp_path)))
+
+
+def test_a_descriptor_samples_the_map_inside_its_box():
+    # a map that tells its own place: the sample at (y, x) in cells has the values y and x
+    y, x = np.meshgrid(np.arange(20.0), np.arange(30.0), indexing="ij")
+    features = tf.constant(np.stack([y, x], axis=-1), tf.float32)
+    # rows 4..10 and columns 6..20 of a 200x300 image whose cells have 10 pixels
+    boxes = np.array([[61, 41, 200, 100], [1, 1, 300, 200]])
+    found = descriptors.describe_regions(features, boxes, 200, 300, None)
+    assert found.dtype == np.float16 and found.shape == (2, 98)
+    found = found.astype(float).reshape(2, 7, 7, 2)
+    # the second of the two samples of every cell is the larger one, its place is
+    # first + (2 i + 1.5) / 14 of the side, less half a cell
+    rows = 4 + 6 * (2 * np.arange(7) + 1.5) / 14 - 0.5
+    columns = 6 + 14 * (2 * np.arange(7) + 1.5) / 14 - 0.5
+    largest = found.max()
+    assert largest == 1.0
+    scale = columns[-1] / found[0, 0, -1, 1]
+    np.testing.assert_allclose(found[0, :, 0, 0] * scale, rows, rtol=2e-3)
+    np.testing.assert_allclose(found[0, 3, :, 1] * scale, columns, rtol=2e-3)
+    # the last column that the full image shows
+    assert scale == pytest.approx(30 * 13.5 / 14 - 0.5, rel=2e-3)
+
+
+def test_a_projection_keeps_inner_products_in_the_mean():
+    random = np.random.default_rng(1)
+    features = tf.constant(random.random((12, 12, 256)), tf.float32)
+    boxes = np.array([[1, 1, 60, 60], [30, 30, 120, 120], [1, 1, 120, 120]])
+    full = descriptors.describe_regions(features, boxes, 120, 120, None).astype(np.float32)
+    projection = descriptors.make_projection(256, 64, seed=0)
+    short = descriptors.describe_regions(features, boxes, 120, 120, projection)
+    cells = full.reshape(3, 49, 256)
+    np.testing.assert_allclose(short.reshape(3, 49, 64), cells @ projection, atol=5e-3)
+    mean = np.zeros([3, 3])
+    for seed in range(200):
+        one = (cells @ descriptors.make_projection(256, 64, seed)).reshape(3, -1)
+        mean += one @ one.T / 200
+    np.testing.assert_allclose(mean, full @ full.T, rtol=0.05)
+    np.testing.assert_array_equal(projection, descriptors.make_projection(256, 64, seed=0))
+    assert descriptors.make_projection(256, 0, seed=0) is None
+    nothing = descriptors.describe_regions(features, boxes[:0], 120, 120, projection)
+    assert nothing.shape == (0, 49 * 64)

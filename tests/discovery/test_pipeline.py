@@ -1,0 +1,157 @@
+"""Discovery as a user runs it: once, again after a kill, and on images with something wrong."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from ssl_tf import command, discover
+from ssl_tf.data.proposals import ProposalStore
+from ssl_tf.settings import DiscoverSettings
+
+SMALL = (
+    "--workers=1 --shard_images=4 --neighbours=3 --max_regions=40 --pair_top_k=50 "
+    "--descriptor_projection=4 --square_side=32 --layers=C2,C3 --seed=1"
+).split()
+
+
+def start(exported, output, *flags):
+    command.run(
+        discover.main,
+        DiscoverSettings,
+        [*SMALL, f"--encoder={exported}", f"--output={output}", *flags],
+    )
+
+
+SCENES = "--dataset=scenes --scenes=10 --scene_size=64 --boxes=ground_truth".split()
+
+
+@pytest.fixture(scope="module")
+def done(exported, tmp_path_factory):
+    output = tmp_path_factory.mktemp("discovery") / "scenes"
+    start(exported, output, *SCENES)
+    return output
+
+
+def test_every_image_gets_boxes_and_all_methods_are_measured(done):
+    ids, splits, boxes = ProposalStore(done / "proposals").read()
+    assert ids.tolist() == [f"scenes/train/{n}".encode() for n in range(10)]
+    assert (np.diff(splits) >= 1).all() and (np.diff(splits) <= 10).all()
+    assert (boxes >= 0).all() and (boxes <= 1).all()
+    measured = json.loads((done / "metrics.json").read_text())
+    assert measured.pop("images") == 10
+    assert set(measured) == {
+        "lod", "q", "pagerank", "degree", "most salient box", "random proposals", "full image",
+        "centre box, half the sides", "centre box, half the area", "all proposals",
+    }  # fmt: skip
+    bound = measured["all proposals"]["detection_rate"]
+    assert all(
+        measured[name]["detection_rate"] <= bound for name in ("lod", "q", "random proposals")
+    )
+    costs = json.loads((done / "costs.json").read_text())
+    # 3 neighbours each way of 10 images
+    assert 15 <= costs["pairs"] <= 30 and costs["pairs_per_second_per_core"] > 0
+    assert (done / "boxes.png").stat().st_size > 10_000
+
+
+def test_the_files_are_as_documented(done):
+    regions = [np.load(done / "regions" / f"{n:06d}.npz") for n in range(3)]
+    assert [len(one["count"]) for one in regions] == [4, 4, 2]
+    total = sum(int(one["count"].sum()) for one in regions)
+    graph = [np.load(done / "graph" / f"{n:06d}.npz") for n in range(3)]
+    starts = np.cumsum([0, *(int(one["count"].sum()) for one in regions)])
+    image = np.repeat(np.arange(10), np.concatenate([one["count"] for one in regions]))
+    matrix = np.zeros([total, total])
+    for number, one in enumerate(graph):
+        assert one["start"] == starts[number]
+        assert len(one["indptr"]) == starts[number + 1] - starts[number] + 1
+        rows = starts[number] + np.repeat(np.arange(len(one["indptr"]) - 1), np.diff(one["indptr"]))
+        columns = one["columns"][one["indices"]]
+        assert (matrix[rows, columns] == 0).all() and (matrix[columns, rows] == 0).all()
+        matrix[rows, columns] += one["data"]
+    assert (matrix[image[:, None] == image] == 0).all()
+    np.testing.assert_allclose(
+        np.load(done / "ranking" / "degree.npy"), (matrix + matrix.T).sum(axis=1), rtol=1e-6
+    )
+    table = np.load(done / "descriptors" / "000001.npy")
+    assert table.shape == (regions[1]["count"].sum(), 49 * 4) and table.dtype == np.float16
+
+
+def test_what_a_kill_left_undone_is_made_and_the_boxes_are_the_same(done, exported, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(done, again)
+    shutil.rmtree(again / "proposals")
+    shutil.rmtree(again / "boxes")
+    shutil.rmtree(again / "ranking")
+    for name in ("regions/000001.npz", "descriptors/000001.npy", "graph/000000.npz"):
+        (again / name).unlink()
+    (again / "regions" / "000001.npz.77.writing").write_bytes(b"half")
+    kept = (again / "regions" / "000002.npz").stat().st_mtime_ns
+    flags = (again / "flags.txt").read_text().replace(str(done), str(again))
+    (again / "flags.txt").write_text(flags)
+    start(exported, again, *SCENES, "--memory_mib=1")
+    assert (again / "regions" / "000002.npz").stat().st_mtime_ns == kept
+    for name in ("regions/000001.npz", "graph/000000.npz"):
+        one, two = np.load(done / name), np.load(again / name)
+        for key in set(one.files) - {"seconds"}:
+            np.testing.assert_array_equal(one[key], two[key], err_msg=f"{name} {key}")
+    file = "proposals/proposals-00000.tfrecord"
+    assert (done / file).read_bytes() == (again / file).read_bytes()
+
+
+def test_other_flags_do_not_mix_with_what_is_there(done, exported, capsys):
+    with pytest.raises(SystemExit) as caught:
+        start(exported, done, *SCENES, "--peaks=3")
+    assert caught.value.code == 2
+    assert "--peaks=20 there, 3 here" in capsys.readouterr().err
+
+
+def test_odd_images_are_named_and_the_rest_goes_on(photographs, exported, tmp_path, capsys):
+    (photographs / "broken.png").write_bytes(b"no image")
+    import tensorflow as tf
+
+    tf.io.write_file(str(photographs / "dot.png"), tf.io.encode_png(np.zeros([3, 3, 3], np.uint8)))
+    output = tmp_path / "out"
+    start(exported, output, f"--image_folder={photographs}")
+    told = capsys.readouterr().err
+    assert "1 unreadable images get no boxes: broken.png" in told
+    assert "1 images have features without a peak and get no boxes: dot.png" in told
+    ids, splits, _ = ProposalStore(output / "proposals").read()
+    counts = dict(zip(ids.tolist(), np.diff(splits).tolist()))
+    assert counts.pop(b"broken.png") == counts.pop(b"dot.png") == 0
+    assert len(counts) == 6 and min(counts.values()) >= 1
+    with pytest.raises(SystemExit) as caught:
+        start(exported, tmp_path / "strict", f"--image_folder={photographs}", "--max_bad_images=0")
+    assert caught.value.code == 1
+    assert "mend them or raise --max_bad_images" in capsys.readouterr().err
+
+
+def test_one_image_and_equal_images_are_told_and_get_boxes(photographs, exported, tmp_path, capsys):
+    one = tmp_path / "one"
+    one.mkdir()
+    shutil.copy(photographs / "0.png", one / "a.png")
+    start(exported, tmp_path / "out1", f"--image_folder={one}")
+    assert "there is one image, nothing to compare it to" in capsys.readouterr().err
+    for name in "bcd":
+        shutil.copy(photographs / "0.png", one / f"{name}.png")
+    start(exported, tmp_path / "out4", f"--image_folder={one}")
+    assert "all images look the same" in capsys.readouterr().err
+    for output, count in (("out1", 1), ("out4", 4)):
+        splits = ProposalStore(tmp_path / output / "proposals").read()[1]
+        assert len(splits) == count + 1 and (np.diff(splits) >= 1).all()
+
+
+def test_without_annotations_there_is_nothing_to_measure(photographs, exported, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        start(
+            exported,
+            tmp_path / "out",
+            f"--image_folder={photographs}",
+            "--boxes=ground_truth",
+        )
+    assert caught.value.code == 2
+    assert "has no boxes to measure on" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        start("", tmp_path / "out2", f"--image_folder={photographs}")
+    assert "--encoder: give a run directory" in capsys.readouterr().err
