@@ -1,0 +1,54 @@
+"""The pixels of one image or of a batch, laid out so that arithmetic on them runs in vectors.
+
+Images are [..., H, W, 3]: [H, W, 3] alone, [N, H, W, 3] in a batch, which brings one number an
+image for every parameter, [N], where an image alone brings a scalar.
+"""
+
+import tensorflow as tf
+
+
+def lines(image: tf.Tensor) -> tf.Tensor:
+    """[..., H, W * 3]: with the channels in the lines, a vector of W * 3 broadcasts fast."""
+    shape = tf.shape(image)
+    return tf.reshape(image, tf.concat([shape[:-2], 3 * shape[-2:-1]], axis=0))
+
+
+def planes(image: tf.Tensor) -> tf.Tensor:
+    """[..., 3, H, W]: channels apart are taken in vectors, within pixels one by one."""
+    n = len(image.shape) - 3
+    return tf.transpose(image, [*range(n), n + 2, n, n + 1])
+
+
+def pixels(planes: tf.Tensor) -> tf.Tensor:
+    """[..., H, W, 3], what `planes` was made of."""
+    n = len(planes.shape) - 3
+    return tf.transpose(planes, [*range(n), n + 1, n + 2, n])
+
+
+def shaped(values: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+    """`values` in the shape of `image`, known statically as far as that of `image` is."""
+    made = tf.reshape(values, tf.shape(image))
+    made.set_shape(image.shape)
+    return made
+
+
+def per_image(number: tf.Tensor, rank: int = 3) -> tf.Tensor:
+    """The parameter of each image against its `rank` dimensions: a scalar, or [N, 1, ...]."""
+    number = tf.convert_to_tensor(number)
+    return tf.reshape(number, [-1] + [1] * rank) if number.shape.rank else number
+
+
+def index_type(image: tf.Tensor) -> tf.DType:
+    """Of whole numbers, one a pixel: int32, twice as fast as int64 on a processor.
+
+    Batches are made for GPUs, on which TensorFlow takes int32 for shapes: it adds and multiplies
+    them in the memory of the host.
+    """
+    return tf.int32 if len(image.shape) == 3 else tf.int64
+
+
+def gather_bytes(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """`tf.gather` of uint8; by way of float16, which holds them, where GPUs have none for bytes."""
+    if index.dtype == tf.int32:
+        return tf.gather(values, index)
+    return tf.cast(tf.gather(tf.cast(values, tf.float16), index), tf.uint8)
