@@ -54,7 +54,7 @@ def _rows(values: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
 
 
 def compiled(function: Callable) -> Callable:
-    """`function(image, ...)`, compiled by XLA for one image, [H, W, 3] or [3, H, W], of known size.
+    """`function(image, ...)`, compiled by XLA for one image of known size, of rank 3.
 
     One pass over the image instead of one a node. Graphs for any size, and batches of any number,
     which would be compiled anew for each, run it as it stands; so do graphs for a GPU, where nodes

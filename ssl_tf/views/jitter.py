@@ -1,6 +1,6 @@
 """The colour jitter of BYOL, SimCLR and MoCo: four steps in random order, compiled as one.
 
-Each step takes float32 [3, H, W] in [0, 1], the planes of red, green and blue, and an amount; or a
+Each step takes float32 [3, 1, P] in [0, 1], the planes of red, green and blue, and an amount; or a
 batch, [N, 3, H, W] and [N, 1, 1, 1].
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.views.compilation import choose, compiled
-from ssl_tf.views.layout import per_image, pixels, planes, shaped
+from ssl_tf.views.layout import per_image, pixels, planes
 from ssl_tf.views.photometric import to_float
 
 _ORDERS = np.array(list(itertools.permutations(range(4))), np.int32)
@@ -61,7 +61,7 @@ def jitter(
     # float32 draws below 1 stay below 24 after the product, so the last order is not exceeded.
     order = tf.gather(_ORDERS, tf.cast(uniform[..., 4] * len(_ORDERS), tf.int32))
     steps = _jitter_additive if additive else _jitter_multiplicative
-    return shaped(pixels(steps(planes(image), amount, order)), image)
+    return pixels(steps(planes(image), amount, order), image)
 
 
 def add_brightness(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
@@ -119,7 +119,7 @@ def _clip(planes: tf.Tensor) -> tf.Tensor:
 
 
 def _value_and_chroma(planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The largest of the channels and its distance from the smallest, [..., 1, H, W] each."""
+    """The largest of the channels and its distance from the smallest, one plane each."""
     red, green, blue = tf.split(planes, 3, axis=-3)
     value = tf.maximum(tf.maximum(red, green), blue)
     return value, value - tf.minimum(tf.minimum(red, green), blue)

@@ -14,15 +14,16 @@ def lines(image: tf.Tensor) -> tf.Tensor:
 
 
 def planes(image: tf.Tensor) -> tf.Tensor:
-    """[..., 3, H, W]: channels apart are taken in vectors, within pixels one by one."""
-    n = len(image.shape) - 3
-    return tf.transpose(image, [*range(n), n + 2, n, n + 1])
+    """[3, 1, H * W] or [N, 3, H, W]: channels apart are taken in vectors, within pixels singly."""
+    if len(image.shape) == 4:
+        return tf.transpose(image, [0, 3, 1, 2])
+    return tf.transpose(tf.reshape(image, [1, -1, 3]), [2, 0, 1])
 
 
-def pixels(planes: tf.Tensor) -> tf.Tensor:
-    """[..., H, W, 3], what `planes` was made of."""
-    n = len(planes.shape) - 3
-    return tf.transpose(planes, [*range(n), n + 1, n + 2, n])
+def pixels(planes: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+    """The inverse of `planes`, in the shape of `image`."""
+    order = [0, 2, 3, 1] if len(image.shape) == 4 else [1, 2, 0]
+    return shaped(tf.transpose(planes, order), image)
 
 
 def shaped(values: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

@@ -52,17 +52,16 @@ def equalize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
 
     Source: `PIL.ImageOps.equalize`. scikit-image equalizes otherwise.
     """
+    alone = len(image.shape) == 3
     height, width = tf.unstack(tf.shape(image)[-3:-1])
     channels = tf.tile(tf.constant([0, 256, 512], index_type(image)), [width])
     index = tf.cast(lines(image), channels.dtype) + channels
-    size = tf.constant(3 * 256, index.dtype)
     histogram = tf.raw_ops.DenseBincount(
-        input=tf.reshape(index, [-1, height * width * 3]),
-        size=size,
+        input=tf.reshape(index, [-1] if alone else [-1, height * width * 3]),
+        size=tf.constant(3 * 256, index.dtype),
         weights=tf.zeros([0], tf.int32),
         binary_output=False,
     )
-    alone = len(image.shape) == 3
     histogram = tf.reshape(tf.cast(histogram, tf.int64), [3, 256] if alone else [-1, 3, 256])
     before = tf.cumsum(histogram, axis=-1, exclusive=True)
     # The highest occupied grey level does not count: below it lie max(before) pixels.
@@ -128,9 +127,9 @@ def contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Contrast`: the mean of the grey image,
     rounded to a whole level. The TF reference takes the number of pixels / 256 for the mean.
     """
-    total = tf.reduce_sum(tf.cast(tf.reduce_sum(_grey(image), axis=-1), tf.float64), axis=-1)
-    size = tf.reduce_prod(tf.shape(image)[-3:-1])
-    mean = tf.cast(tf.floor(total / tf.cast(size, tf.float64) + 0.5), tf.float32)[..., tf.newaxis]
+    total = tf.reduce_sum(tf.cast(tf.reduce_sum(_grey(image), axis=-1), tf.int64), axis=-1)
+    height, width = tf.unstack(tf.shape(image, tf.int64)[-3:-1])
+    mean = tf.cast(tf.floor(total / (height * width) + 0.5), tf.float32)[..., tf.newaxis]
     levels = tf.range(256, dtype=tf.float32)
     table = tf.clip_by_value(mean + value[..., tf.newaxis] * (levels - mean), 0.0, 255.0)
     return _look_up(image, tf.cast(tf.stack([table] * 3, axis=-2), tf.uint8))
@@ -306,21 +305,24 @@ def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
 
 @compiled
 def _grey(image: tf.Tensor) -> tf.Tensor:
-    """Pillow's "L", float32 [..., H, W]. All sums are whole and below 2**24, so they are exact."""
-    levels = tf.cast(image, tf.float32)
-    red, green, blue = levels[..., 0], levels[..., 1], levels[..., 2]
-    total = 19595.0 * red + 38470.0 * green + 7471.0 * blue + 32768.0
-    return tf.floor(total * (1.0 / 65536.0))
+    """Pillow's "L", `index_type` [..., H, W]."""
+    levels = tf.cast(image, index_type(image))
+    total = 19595 * levels[..., 0] + 38470 * levels[..., 1] + 7471 * levels[..., 2] + 32768
+    return tf.bitwise.right_shift(total, 16)
 
 
 @compiled
 def _grey_image(image: tf.Tensor) -> tf.Tensor:
-    return _cut(tf.broadcast_to(_grey(image)[..., tf.newaxis], tf.shape(image)))
+    # In a batch the bytes would be copied threefold on the host.
+    grey = _grey(image)[..., tf.newaxis]
+    grey = tf.cast(grey, tf.uint8) if len(image.shape) == 3 else grey
+    return tf.cast(tf.broadcast_to(grey, tf.shape(image)), tf.uint8)
 
 
 @compiled
 def _color(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    return _blend(_grey(image)[..., tf.newaxis], tf.cast(image, tf.float32), factor)
+    grey = _grey(image)[..., tf.newaxis]
+    return _blend(grey, tf.cast(image, grey.dtype), factor)
 
 
 @compiled
@@ -336,7 +338,7 @@ def _sharpen(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 @compiled
 def _saturate(levels: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """uint8 [..., 3, H, W] in and out."""
+    """uint8 `planes` in and out."""
     return _cut(
         photometric.to_levels(jitter.adjust_saturation(photometric.to_float(levels), factor))
     )
@@ -344,23 +346,23 @@ def _saturate(levels: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 @compiled
 def _turn_hue(levels: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
-    """uint8 [..., 3, H, W] in and out."""
+    """uint8 `planes` in and out."""
     return _cut(photometric.to_levels(jitter.adjust_hue(photometric.to_float(levels), delta)))
 
 
 def _on_planes(step: Callable, image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    return shaped(pixels(step(planes(image), per_image(value))), image)
+    return pixels(step(planes(image), per_image(value)), image)
 
 
 def _blend(degenerate: tf.Tensor, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """degenerate + factor * (image - degenerate), clipped and cut to a whole level, uint8.
 
-    Both float32 of whole levels. In float32 and in the order of `PIL.Image.blend`: cutting makes
+    Both of whole levels. In float32 and in the order of `PIL.Image.blend`: cutting makes
     the last bit visible. The product of whole levels and the factor, a float32 given as float64, is
     exact there; the cast is its one rounding, which no compiler can leave out.
     """
     product = tf.cast(factor * tf.cast(image - degenerate, tf.float64), tf.float32)
-    return _cut(tf.clip_by_value(degenerate + product, 0.0, 255.0))
+    return _cut(tf.clip_by_value(tf.cast(degenerate, tf.float32) + product, 0.0, 255.0))
 
 
 def _cut(levels: tf.Tensor) -> tf.Tensor:

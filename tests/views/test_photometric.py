@@ -56,7 +56,12 @@ def _hue(image, delta):
 
 def on_planes(step):
     """A step of the jitter, which takes the channels apart, on an image."""
-    return lambda image, amount: pixels(step(planes(tf.convert_to_tensor(image)), amount))
+
+    def on_image(image, amount):
+        image = tf.convert_to_tensor(image)
+        return pixels(step(planes(image), amount), image)
+
+    return on_image
 
 
 REFERENCES = [
