@@ -48,9 +48,7 @@ def choose(
 
 
 def _rows(values: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
-    if values.dtype == tf.uint8:
-        return gather_bytes(values, tf.cast(group, tf.int64))
-    return tf.gather(values, group)
+    return (gather_bytes if values.dtype == tf.uint8 else tf.gather)(values, group)
 
 
 def compiled(function: Callable) -> Callable:

@@ -164,7 +164,8 @@ def _transform(image: tf.Tensor, fill: tf.Tensor, *coefficients: tf.Tensor) -> t
     rows = tf.bitwise.right_shift(d * x + e * y + f, 16)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     place = tf.clip_by_value(rows, 0, height - 1) * width + tf.clip_by_value(columns, 0, width - 1)
+    gather, flat = tf.gather, tf.reshape(image, [-1, 3])
     if len(image.shape) == 4:
+        gather = gather_bytes
         place += height * width * per_image(tf.range(tf.shape(image, whole)[0]), 2)
-    found = gather_bytes(tf.reshape(image, [-1, 3]), place)
-    return tf.where(inside[..., tf.newaxis], found, fill)
+    return tf.where(inside[..., tf.newaxis], gather(flat, place), fill)

@@ -49,7 +49,5 @@ def index_type(image: tf.Tensor) -> tf.DType:
 
 
 def gather_bytes(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """`tf.gather` of uint8; by way of float16, which holds them, where GPUs have none for bytes."""
-    if index.dtype == tf.int32:
-        return tf.gather(values, index)
+    """`tf.gather` of uint8, by way of float16, which holds them: GPUs gather no bytes."""
     return tf.cast(tf.gather(tf.cast(values, tf.float16), index), tf.uint8)

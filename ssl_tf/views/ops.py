@@ -234,8 +234,7 @@ def apply_op(
     Returns:
       uint8, the static shape of `image`.
     """
-    alone = len(image.shape) == 3
-    branches = _BRANCHES if alone else [op.apply for op in OPS]
+    branches = _BRANCHES if len(image.shape) == 3 else _BATCH_BRANCHES
     result = choose(op_index, branches, image, value, fill, center)
     result.set_shape(image.shape)
     return result
@@ -283,6 +282,9 @@ OP_INDEX: dict[str, int] = {op.name: index for index, op in enumerate(OPS)}
 
 _BRANCHES = tuple(branch(op.apply) for op in OPS)
 
+# Traced once for all views and slots; in the graph of a step they stand node by node.
+_BATCH_BRANCHES = tuple(tf.function(op.apply, autograph=False) for op in OPS)
+
 
 def _extremes(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Lowest and highest level of each channel, float32 [..., 3] each."""
@@ -298,8 +300,9 @@ def _extremes(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
     """Each level replaced by the entry of its channel in a table, uint8 [..., 3, 256]."""
     index = tf.cast(image, index_type(image)) + tf.constant([0, 256, 512], index_type(image))
-    if len(image.shape) == 4:
-        index += 768 * per_image(tf.range(tf.shape(image, index.dtype)[0]))
+    if len(image.shape) == 3:
+        return tf.gather(tf.reshape(table, [-1]), index)
+    index += 768 * per_image(tf.range(tf.shape(image, index.dtype)[0]))
     return gather_bytes(tf.reshape(table, [-1]), index)
 
 
