@@ -36,7 +36,6 @@ class Chain:
         strengths = (self.brightness, self.contrast, self.saturation, self.hue)
         kind = "additive" if self.additive_brightness else "multiplicative"
         steps = (
-            # The first step is either of two, since both make floats of the bytes.
             (
                 self.jitter,
                 lambda x, u: photometric.to_float(x),
@@ -52,7 +51,8 @@ class Chain:
         )
         x = image
         for index, (probability, otherwise, step) in enumerate(steps):
-            if probability:
+            # The first step is never left out: both its branches make floats of bytes.
+            if probability or index == 0:
                 happens = tf.cast(uniform[..., index] < probability, tf.int32)
                 x = choose(happens, [otherwise, step], x, uniform)
         return photometric.to_uint8(tf.ensure_shape(x, image.shape))
