@@ -34,7 +34,7 @@ def main(settings: LinearSettings) -> None:
             "give splits of one data set"
         )
     unreadable = UnreadableImages(settings.data.max_bad_images)
-    size = trained.views.image_size
+    size = settings.image_size or trained.views.image_size
     encoders = {"trained": encoder}
     if settings.random_baseline:
         encoders["random"] = build_encoder(trained.model, trained.run.seed)

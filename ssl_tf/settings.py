@@ -442,6 +442,9 @@ class LinearSettings:
     test_split: str = setting(
         "", "Split to report on; empty: test or validation, where there is one."
     )
+    image_size: int = setting(
+        0, "Side of the images that are probed, in pixels; 0: that of the run's views.", low=0
+    )
     augment: bool = setting(
         False, "Random crop and flip while training; off: features are computed once and kept."
     )
