@@ -1,6 +1,7 @@
 """From pixels to boxes: textured objects of four kinds, and a bank of fixed filters as encoder."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -91,10 +92,10 @@ def test_comparing_images_finds_what_saliency_and_chance_do_not(tmp_path, monkey
     monkeypatch.setattr("ssl_tf.data.opening.open_training_source", lambda data: (source, None))
     monkeypatch.setattr("ssl_tf.discovery.features.open_encoder", lambda features: encoder)
     flags = (
+        f"--flagfile={Path(__file__).parents[2] / 'configs' / 'lod_scaled.flags'} "
         "--dataset=scenes --encoder=bank --workers=1 --boxes=ground_truth --sheet_images=0 "
-        "--flagfile=configs/lod_scaled.flags --long_side=0 --descriptor_projection=8 "
-        "--square_side=128 --max_regions=60 --neighbours=8 --descriptor_norm=center_l2 "
-        "--least_side=0.15"
+        "--long_side=0 --descriptor_projection=8 "
+        "--square_side=128 --max_regions=60 --neighbours=8 --descriptor_norm=center_l2"
     )
     settings = flagfiles.parse([*flags.split(), f"--output={tmp_path / 'out'}"], DiscoverSettings)
     discovery.discover(settings)
