@@ -17,8 +17,8 @@ def run(
 ) -> None:
     """Parses the command line, calls `main(settings)` and exits.
 
-    Exit codes stand in `errors`. Flags are checked before TensorFlow is imported, so a slip in a
-    flag costs no waiting.
+    Exit codes stand in `errors.EXIT_CODES`. Flags are checked before TensorFlow is imported, so a
+    slip in a flag costs no waiting.
     """
     # TensorFlow's own start-up notes would bury the one line a user has to read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

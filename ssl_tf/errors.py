@@ -1,9 +1,4 @@
-"""What a user can mend: told in one line, without a traceback; and how a process may end.
-
-Exit codes of every command: 0 done, 1 a failure told in one line, 2 wrong flags, 3 another worker
-of the run is lost, and 128 plus the number of the signal for a run that was asked to stop and has
-saved (130 SIGINT, 138 SIGUSR1, 143 SIGTERM): the same command goes on from there.
-"""
+"""What a user can mend: told in one line, without a traceback; and how a process may end."""
 
 import signal
 
@@ -11,6 +6,12 @@ EXIT_FAILURE = 1
 EXIT_FLAGS = 2
 EXIT_LOST_WORKER = 3
 EXIT_SIGNAL = 128
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a failure told in one line; 2 wrong flags; 3 another worker of the "
+    "run is lost; 128 plus the number of the signal that stopped it (130 SIGINT, 138 SIGUSR1, 143 "
+    "SIGTERM): pretrain has then finished its step and saved. After 3 and after a signal the same "
+    "command goes on from the last checkpoint."
+)
 
 
 class UserError(Exception):

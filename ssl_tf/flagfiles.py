@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from absl import flags
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import EXIT_CODES, SettingsError
 
 Settings = TypeVar("Settings")
 
@@ -131,7 +131,7 @@ def parse(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
     except (flags.Error, OSError) as error:
         raise SettingsError(" ".join(str(error).split())) from None
     if values.help:
-        print(values.get_help())
+        print(values.get_help(), EXIT_CODES, sep="\n\n")
         raise SystemExit(0)
     if left_over:
         raise SettingsError(

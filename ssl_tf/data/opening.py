@@ -2,6 +2,8 @@
 
 import sys
 
+import tensorflow as tf
+
 from ssl_tf.data.proposal_join import WithProposals
 from ssl_tf.data.proposal_store import ProposalStore
 from ssl_tf.data.sources import Source, open_source
@@ -35,7 +37,12 @@ def with_boxes(source: Source, data: DataSettings) -> Source:
         UserError: there are none, or those of a store are of other images.
     """
     if data.proposals == GROUND_TRUTH:
-        source.boxes()
+        empty = source.boxes().map(lambda boxes: tf.cast(tf.shape(boxes)[0] == 0, tf.int64))
+        without = empty.reduce(tf.constant(0, tf.int64), tf.add).numpy()
+        print(
+            f"{source.name}: {without} of {source.size} images have no box and keep scene crops",
+            file=sys.stderr,
+        )
         return source
     joined = WithProposals(source, ProposalStore(data.proposals))
     found = joined.match(allow_unmatched=data.unmatched_proposals == "ignore")

@@ -2,8 +2,8 @@
 
 The ids of a store are kept as sorted 63-bit fingerprints, so that the pipeline finds a record's
 boxes by bisection, in graph mode, wherever the record comes from: order, restart and subsets are
-those of the source itself. Memory: 24 bytes an image and 16 a box, 350 MB for 1.9 million images
-of ten boxes.
+those of the source itself. It holds 24 bytes an image and 16 a box, 350 MB for 1.9 million images
+of ten boxes; opening needs about twice as much for a moment, and an iterator over it once more.
 """
 
 import copy

@@ -8,9 +8,10 @@ image/object/bbox/{ymin,xmin,ymax,xmax} (fractions of the image), the best box f
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 SIDES = ("ymin", "xmin", "ymax", "xmax")
 _SHARD_IMAGES = 100_000
+# Below it, two sides may be one number in single precision; no pixel is as small.
+_SHORTEST = 1e-6
 # What dividing pixels by sides may add to 1.
 _ROUNDING = 1e-6
 
@@ -122,23 +125,22 @@ def write_proposals(
     return manifest
 
 
-def problem(box: np.ndarray, tolerance: float = 0.0) -> str | None:
+def problem(box: Sequence[float], tolerance: float = 0.0) -> str | None:
     """What keeps ymin, xmin, ymax, xmax from being a box inside an image; None where nothing does.
 
     Args:
       box: [4], fractions of the image.
       tolerance: how far outside of the image it may lie, as a fraction.
     """
-    ymin, xmin, ymax, xmax = (float(side) for side in box)
-    if not all(np.isfinite((ymin, xmin, ymax, xmax))):
+    sides = ymin, xmin, ymax, xmax = [float(side) for side in box]
+    if not all(map(math.isfinite, sides)):
         return "a side is no finite number"
     if ymin > ymax or xmin > xmax:
         return "its corners are swapped"
     if min(ymin, xmin) < -tolerance or max(ymax, xmax) > 1 + tolerance:
         return "it lies outside of the image"
-    # As it would be stored: cut to the image, in single precision.
-    top, left, bottom, right = np.clip(np.float32(box), 0.0, 1.0)
-    if top >= bottom or left >= right:
+    # As it would be stored, cut to the image and in single precision.
+    if min(ymax, 1.0) - max(ymin, 0.0) < _SHORTEST or min(xmax, 1.0) - max(xmin, 0.0) < _SHORTEST:
         return "it has no area"
     return None
 
@@ -208,12 +210,11 @@ def _ranked(image: ImageProposals, max_boxes: int) -> tuple[np.ndarray, np.ndarr
             f"image {image.image_id!r} has {len(boxes)} boxes and the scores {scores.tolist()}: "
             "a finite number each"
         )
-    for number, box in enumerate(boxes):
+    for number, box in enumerate(boxes.tolist()):
         wrong = problem(box, _ROUNDING)
         if wrong:
             raise UserError(
-                f"image {image.image_id!r}, box {number} (ymin, xmin, ymax, xmax = "
-                f"{box.tolist()}): {wrong}"
+                f"image {image.image_id!r}, box {number} (ymin, xmin, ymax, xmax = {box}): {wrong}"
             )
     order = np.argsort(-scores, kind="stable")[:max_boxes]
     return np.clip(boxes[order], 0.0, 1.0).astype(np.float32), scores[order]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from ssl_tf.methods.losses import summed
 from ssl_tf.training.accumulation import accumulated
 from ssl_tf.training.execution import TimedModel
 
@@ -107,7 +108,7 @@ class Method(TimedModel):
         self.optimizer.apply_gradients(zip(gradients, self.learned_variables))
         self.after_step(step, kept)
         context = tf.distribute.get_replica_context()
-        total = tf.add_n(list(shares.values()))
+        total = summed(shares.values())
         shares = context.all_reduce(tf.distribute.ReduceOp.SUM, {"loss": total, **shares})
         return {**shares, **self.step_logs(step)}
 
@@ -121,7 +122,7 @@ class Method(TimedModel):
         with tf.GradientTape() as tape:
             losses, kept = self.forward(batch, training=True)
             shares = {name: tf.reduce_mean(value) / parts for name, value in losses.items()}
-            total = tf.add_n(list(shares.values()))
+            total = summed(shares.values())
             if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
                 total = self.optimizer.get_scaled_loss(total)
         return tape.gradient(total, self.learned_variables), shares, kept

@@ -24,7 +24,7 @@ class BYOL(OnlineTarget):
     def __init__(self, blueprint: Blueprint):
         pairs = blueprint.settings.views.pairs
         used = sorted({view for pair in pairs for view in pair})
-        make_projector = functools.partial(blueprint.byol_mlp, blueprint.features)
+        make_projector = functools.partial(blueprint.byol_mlp, blueprint.features, "projector")
         super().__init__(
             blueprint, {"projector": make_projector}, self.pair_chance, shared_views=used
         )
@@ -57,7 +57,7 @@ class BYOL(OnlineTarget):
             self.pair_loss(predictions[a], predictions[b], targets[a], targets[b])
             for a, b in self.pairs
         ]
-        return {"similarity_loss": tf.add_n(terms) / len(terms)}, {}
+        return {"similarity_loss": losses.summed(terms) / len(terms)}, {}
 
     def tau(self, step: tf.Tensor) -> tf.Tensor:
         return ema_decay(step, self.total_steps, self.base_tau)

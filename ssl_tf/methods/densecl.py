@@ -1,5 +1,6 @@
 """DenseCL (Wang et al. 2021): MoCo on whole images and, with a queue of its own, on positions."""
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -37,14 +38,10 @@ class DenseCL(MoCo):
         self.window = side // grid if grid else 1
 
     @staticmethod
-    def heads(blueprint: Blueprint) -> dict[str, Callable[[str], tf.keras.Model]]:
-        model = blueprint.model
-
-        def dense_projector(name: str) -> tf.keras.Model:
-            size = blueprint.features, model.projector_hidden, model.projection
-            return build_dense_head(*size, seed=blueprint.seed, name=name)
-
-        return {**MoCo.heads(blueprint), "dense_projector": dense_projector}
+    def heads(blueprint: Blueprint) -> dict[str, Callable[[], tf.keras.Model]]:
+        size = blueprint.features, blueprint.model.projector_hidden, blueprint.model.projection
+        dense = functools.partial(build_dense_head, *size, seed=blueprint.seed)
+        return {**MoCo.heads(blueprint), "dense_projector": dense}
 
     def encode(self, encoder: tf.keras.Model, images: tf.Tensor, training: bool) -> Tensors:
         """Beside "pooled" "map", [N, P, P, D]."""

@@ -4,6 +4,8 @@ Half precision inputs are raised to float32 first; nothing is averaged, so that 
 strategy can divide by the global batch. Targets receive no gradient.
 """
 
+from collections.abc import Iterable
+
 import tensorflow as tf
 
 # The total of a pair of views when predictions and targets point in independent directions,
@@ -105,6 +107,16 @@ def dense_info_nce(
 def unit_rows(x: tf.Tensor) -> tf.Tensor:
     """[..., D] with every row at length 1, float32 at least; a row of zeros stays."""
     return tf.math.l2_normalize(_full_precision(x), axis=-1, epsilon=1e-12)
+
+
+def summed(terms: Iterable[tf.Tensor]) -> tf.Tensor:
+    """Sum of tensors of one shape, always in the same order, so that a run repeats bit for bit.
+
+    `tf.add_n` starts with whichever tensor's memory it may reuse, which depends on the timing of
+    threads, and three terms round differently in another order. TensorFlow makes it of a chain of
+    plus signs, too.
+    """
+    return tf.reduce_sum(tf.stack(list(terms)), axis=0)
 
 
 def _full_precision(x: tf.Tensor) -> tf.Tensor:

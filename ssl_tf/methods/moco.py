@@ -4,6 +4,7 @@ Order of a step: queries and keys are encoded, compared with the queue as the st
 optimizer moves the online network, the target follows, and the keys enter the queue.
 """
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -54,15 +55,10 @@ class MoCo(OnlineTarget):
         self.queues = {"global": self.make_queue(blueprint, "queue")}
 
     @staticmethod
-    def heads(blueprint: Blueprint) -> dict[str, Callable[[str], tf.keras.Model]]:
+    def heads(blueprint: Blueprint) -> dict[str, Callable[[], tf.keras.Model]]:
         """The heads on the encoder, as `OnlineTarget` takes them."""
-        model = blueprint.model
-
-        def projector(name: str) -> tf.keras.Model:
-            size = blueprint.features, model.projector_hidden, model.projection
-            return build_plain_mlp(*size, seed=blueprint.seed, name=name)
-
-        return {"projector": projector}
+        size = blueprint.features, blueprint.model.projector_hidden, blueprint.model.projection
+        return {"projector": functools.partial(build_plain_mlp, *size, seed=blueprint.seed)}
 
     @staticmethod
     def make_queue(blueprint: Blueprint, name: str) -> KeyQueue:
@@ -103,7 +99,9 @@ class MoCo(OnlineTarget):
             queries, keys = self._both(batch, query_view, key_view, training)
             terms.append(self.contrast(queries, keys))
             kept.append(keys)
-        means = {name: tf.add_n([term[name] for term in terms]) / len(terms) for name in terms[0]}
+        means = {
+            name: losses.summed(term[name] for term in terms) / len(terms) for name in terms[0]
+        }
         return means, {name: tf.stack([keys[name] for keys in kept], 1) for name in self.queues}
 
     def tau(self, step: tf.Tensor) -> tf.Tensor:

@@ -23,7 +23,8 @@ class OnlineTarget(Method):
     update ahead.
 
     With `--projection_heads=per_view` object views and views of their surroundings have a head
-    each, of one shape, online and target.
+    each, online and target, which start as copies: heads that point in directions of their own
+    would tell the kind of a view before anything else is learned.
 
     Subclasses implement `compare` and `tau` and set `chance_loss` through the constructor.
     """
@@ -31,7 +32,7 @@ class OnlineTarget(Method):
     def __init__(
         self,
         blueprint: Blueprint,
-        make_heads: dict[str, Callable[[str], tf.keras.Model]],
+        make_heads: dict[str, Callable[[], tf.keras.Model]],
         chance: float,
         shared_views: Collection[int] = (),
     ):
@@ -39,8 +40,7 @@ class OnlineTarget(Method):
 
         Args:
             blueprint: of the run.
-            make_heads: by name; each gives a new head on the encoder, its weights a function of the
-                name it is called with.
+            make_heads: by name; each gives a new, equal head on the encoder.
             chance: what `compare` comes to for independent random embeddings.
             shared_views: those whose features `compare` takes from `OnlineViews`.
         """
@@ -49,7 +49,7 @@ class OnlineTarget(Method):
         names = {name: (name, f"scene_{name}") if per_view else (name,) for name in make_heads}
 
         def build() -> dict[str, tf.keras.Model]:
-            heads = {n: make_heads[kind](n) for kind, each in names.items() for n in each}
+            heads = {n: make_heads[kind]() for kind, each in names.items() for n in each}
             return {"encoder": blueprint.encoder(), **heads}
 
         self.online = build()

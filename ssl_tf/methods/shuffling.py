@@ -29,7 +29,9 @@ def _gather(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     context = tf.distribute.get_replica_context()
     count = tf.shape(x)[0]
     first = tf.cast(context.replica_id_in_sync_group, tf.int32) * count
-    return context.all_gather(x, axis=0), first + tf.range(count)
+    # TensorFlow's collective gather does not know bfloat16.
+    carried = tf.cast(x, tf.float32) if x.dtype == tf.bfloat16 else x
+    return tf.cast(context.all_gather(carried, axis=0), x.dtype), first + tf.range(count)
 
 
 def _permutation(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -5,6 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from ssl_tf.views import photometric
+from ssl_tf.views.compilation import choose
 from ssl_tf.views.jitter import jitter
 
 # Random numbers of one application: whether jitter, grey, blur and solarize happen, the blur's
@@ -29,26 +30,36 @@ class Chain:
     def __call__(self, image: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
         """uint8 [S, S, 3] -> uint8 [S, S, 3]; float32 in between, rounded once at the end.
 
-        uniform: float32 [DRAWS] in [0, 1).
+        uniform: float32 [DRAWS] in [0, 1). A batch has a leading dimension N, and so have they.
         """
-        chance, sigma = uniform[:4], 0.1 + 1.9 * uniform[4]
-        taps = blur_taps(image.shape[0])
-
-        def jittered() -> tf.Tensor:
-            strengths = (self.brightness, self.contrast, self.saturation, self.hue)
-            kind = "additive" if self.additive_brightness else "multiplicative"
-            return jitter(image, uniform[5:], strengths, kind)
-
-        x = tf.cond(chance[0] < self.jitter, jittered, lambda: photometric.to_float(image))
+        taps = blur_taps(image.shape[-2])
+        strengths = (self.brightness, self.contrast, self.saturation, self.hue)
+        kind = "additive" if self.additive_brightness else "multiplicative"
         steps = (
-            (self.grey, photometric.grayscale),
-            (self.blur, lambda x: photometric.gaussian_blur(x, sigma, taps)),
-            (self.solarize, photometric.solarize),
+            (
+                self.jitter,
+                lambda x, u: photometric.to_float(x),
+                lambda x, u: jitter(x, u[..., 5:], strengths, kind),
+            ),
+            (self.grey, _kept, lambda x, u: photometric.grayscale(x)),
+            (
+                self.blur,
+                _kept,
+                lambda x, u: photometric.gaussian_blur(x, 0.1 + 1.9 * u[..., 4], taps),
+            ),
+            (self.solarize, _kept, lambda x, u: photometric.solarize(x)),
         )
-        for index, (probability, step) in enumerate(steps, start=1):
-            if probability:
-                x = tf.cond(chance[index] < probability, lambda: step(x), lambda: x)
+        x = image
+        for index, (probability, otherwise, step) in enumerate(steps):
+            # The first step is never left out: both its branches make floats of bytes.
+            if probability or index == 0:
+                happens = tf.cast(uniform[..., index] < probability, tf.int32)
+                x = choose(happens, [otherwise, step], x, uniform)
         return photometric.to_uint8(tf.ensure_shape(x, image.shape))
+
+
+def _kept(x: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    return tf.identity(x)
 
 
 def blur_taps(size: int) -> int:

@@ -24,8 +24,22 @@ def cropped_batches(batches: tf.data.Dataset, recipe: Recipe) -> tf.data.Dataset
 def augment_batch(
     recipe: Recipe, views: tuple[tf.Tensor, ...], drawn: dict[str, tf.Tensor]
 ) -> tuple[tf.Tensor, ...]:
-    """`recipe.augment` over a batch: V uint8 [N, S, S, 3] in and out."""
-    signature = tuple(tf.TensorSpec(view.shape[1:], view.dtype) for view in views)
-    return tf.map_fn(
-        lambda one: recipe.augment(*one), (views, drawn), fn_output_signature=signature
+    """`recipe.augment` on a batch: each operation at once on all images that drew it.
+
+    Args:
+        views: V uint8 [N, S, S, 3].
+        drawn: what `recipe.draw` returned, each with a leading dimension N.
+
+    Returns:
+        V uint8 [N, S, S, 3].
+    """
+    behind = {"chain": 1}  # views; for the others views and slots
+    return recipe.augment(
+        views, {name: _images_behind(values, behind.get(name, 2)) for name, values in drawn.items()}
     )
+
+
+def _images_behind(values: tf.Tensor, axes: int) -> tf.Tensor:
+    """[N, a, b, ...] -> [a, N, b, ...] or [a, b, N, ...]."""
+    order = list(range(values.shape.rank))
+    return tf.transpose(values, [*order[1 : axes + 1], 0, *order[axes + 1 :]])

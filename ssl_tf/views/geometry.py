@@ -1,6 +1,7 @@
 """Shear, translation, rotation and cutout on uint8 images, equal to Pillow's nearest sampling.
 
-Every op takes and returns uint8 `[H, W, 3]` and keeps the static shape. An output pixel reads one
+Every op takes and returns uint8 `[H, W, 3]`, or a batch `[N, H, W, 3]` with parameters `[N]`, and
+keeps the static shape. An output pixel reads one
 input pixel; what lies outside the image becomes `fill`, one grey level for the three channels
 (Pillow's `fillcolor`; the published choices are 128, black and the image mean).
 
@@ -15,11 +16,9 @@ import math
 import tensorflow as tf
 
 from ssl_tf.views.compilation import compiled
+from ssl_tf.views.layout import gather_bytes, index_type, per_image
 
 CUTOUT_FILL = (125, 123, 114)
-
-# 1 in the fixed point of the coefficients.
-_ONE = 65536
 
 
 def shear_x(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
@@ -29,15 +28,13 @@ def shear_x(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
     codes agree on the range; torchvision shears about the centre unless told otherwise.
     """
     factor = tf.cast(value, tf.float64)
-    columns = [_ONE, _fixed(factor), _fixed(0.5 + factor * 0.5)]
-    return _shaped(_transform(image, tf.stack([*columns, 0, _ONE, 0]), fill), image)
+    return _transformed(image, fill, [1, factor, 0.5 + factor * 0.5], [0, 1, 0])
 
 
 def shear_y(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
     """Column x reads from y + value * (x + 0.5), rounded; otherwise as `shear_x`."""
     factor = tf.cast(value, tf.float64)
-    rows = [_fixed(factor), _ONE, _fixed(0.5 + factor * 0.5)]
-    return _shaped(_transform(image, tf.stack([_ONE, 0, 0, *rows]), fill), image)
+    return _transformed(image, fill, [1, 0, 0], [factor, 1, 0.5 + factor * 0.5])
 
 
 def translate_x(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
@@ -62,7 +59,7 @@ def rotate(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
     transposes at multiples of 90 degrees (90 and 270 only for square images); the fixed-point
     arithmetic gives the same pixels there, so they are not special here.
     """
-    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    height, width = tf.unstack(tf.shape(image)[-3:-1])
     centre_x = 0.5 * tf.cast(width, tf.float64)
     centre_y = 0.5 * tf.cast(height, tf.float64)
     degrees = tf.math.floormod(tf.cast(value, tf.float64), tf.constant(360.0, tf.float64))
@@ -74,7 +71,7 @@ def rotate(image: tf.Tensor, value: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
     origin_y = -sine * -centre_x + cosine * -centre_y + centre_y
     columns = [cosine, sine, origin_x + cosine * 0.5 + sine * 0.5]
     rows = [-sine, cosine, origin_y - sine * 0.5 + cosine * 0.5]
-    return _shaped(_transform(image, _fixed(tf.stack([*columns, *rows])), fill), image)
+    return _transformed(image, fill, columns, rows)
 
 
 def cutout(image: tf.Tensor, value: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
@@ -88,10 +85,14 @@ def cutout(image: tf.Tensor, value: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
     keeps its size at the left and upper border. The AutoAugment code paints int(20 L / 10) pixels
     in (125, 122, 113), the TF reference twice int(40 L / 10) or int(100 L / 10) in 128.
     """
-    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    height, width = tf.unstack(tf.shape(image)[-3:-1])
     side = tf.cast(value, tf.float64) * tf.cast(width, tf.float64)
-    left, right = _covered(center[0], side, width)
-    top, bottom = _covered(center[1], side, height)
+    left, right = _covered(center[..., 0], side, width)
+    top, bottom = _covered(center[..., 1], side, height)
+    if len(image.shape) == 4:
+        rows = _between(top, bottom, height)[:, :, tf.newaxis, tf.newaxis]
+        columns = _between(left, right, width)[:, tf.newaxis, :, tf.newaxis]
+        return tf.where(rows & columns, tf.constant(CUTOUT_FILL, tf.uint8), image)
     square = tf.broadcast_to(tf.constant(CUTOUT_FILL, tf.uint8), [bottom - top, right - left, 3])
     middle = image[top:bottom]
     middle = tf.concat([middle[:, :left], square, middle[:, right:]], axis=1)
@@ -101,7 +102,10 @@ def cutout(image: tf.Tensor, value: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
 
 
 def _covered(middle: tf.Tensor, side: tf.Tensor, length: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """First pixel of the cutout along an axis of `length` pixels, and the one after its last."""
+    """First pixel of the cutout along an axis of `length` pixels, and the one after its last.
+
+    int32 scalars or [N], as `middle` and `side` are.
+    """
     limit = tf.cast(length, tf.float64)
     start = tf.floor(tf.maximum(tf.cast(middle, tf.float64) * limit - side / 2.0, 0.0))
     last = tf.floor(tf.minimum(start + side, limit))
@@ -109,17 +113,23 @@ def _covered(middle: tf.Tensor, side: tf.Tensor, length: tf.Tensor) -> tuple[tf.
     return tf.cast(start, tf.int32), tf.cast(stop, tf.int32)
 
 
-def _fixed(number: tf.Tensor) -> tf.Tensor:
-    """float64 to 16.16 fixed point, as int32."""
-    return tf.cast(tf.floor(number * 65536.0 + 0.5), tf.int32)
+def _between(start: tf.Tensor, stop: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """bool [N, length]: the places from `start` to `stop`, exclusive, int32 [N] each."""
+    place = tf.range(length)
+    return (place >= start[:, tf.newaxis]) & (place < stop[:, tf.newaxis])
 
 
 def _shift(image: tf.Tensor, value: tf.Tensor, axis: int, fill: tf.Tensor) -> tf.Tensor:
-    """Translation along one axis, by slicing and padding."""
-    length = tf.shape(image)[axis]
+    """Translation along one axis of H and W: alone by slicing and padding, in a batch by reading
+    each pixel from its place."""
+    length = tf.shape(image)[-3:][axis]
     limit = tf.cast(length, tf.float64)
     pixels = tf.floor(tf.cast(value, tf.float64) * limit + 0.5)
-    shift = tf.cast(tf.clip_by_value(pixels, -limit, limit), tf.int32)
+    pixels = tf.clip_by_value(pixels, -limit, limit)
+    if len(image.shape) == 4:
+        across, down = (0, pixels) if axis == 0 else (pixels, 0)
+        return _transformed(image, fill, [1, 0, across], [0, 1, down])
+    shift = tf.cast(pixels, tf.int32)
     before, after = tf.maximum(-shift, 0), tf.maximum(shift, 0)
     if axis == 0:
         kept = image[after : length - before]
@@ -132,23 +142,30 @@ def _shift(image: tf.Tensor, value: tf.Tensor, axis: int, fill: tf.Tensor) -> tf
     return shifted
 
 
-@compiled
-def _transform(image: tf.Tensor, coefficients: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
+def _transformed(image: tf.Tensor, fill: tf.Tensor, columns: list, rows: list) -> tf.Tensor:
     """Pixel (x, y) of the result is pixel (ax + by + c, dx + ey + f) of the image, or `fill`.
 
-    coefficients: int32 [6], a to f in 16.16 fixed point; the sums are rounded down.
+    columns, rows: a, b, c and d, e, f: numbers, or float64 scalars or [N].
     """
-    height, width = tf.shape(image)[0], tf.shape(image)[1]
-    a, b, c, d, e, f = tf.unstack(coefficients)
+    coefficients = [per_image(tf.cast(number, tf.float64), 2) for number in (*columns, *rows)]
+    made = _transform(image, per_image(tf.cast(fill, tf.uint8)), *coefficients)
+    made.set_shape(image.shape)
+    return made
+
+
+@compiled
+def _transform(image: tf.Tensor, fill: tf.Tensor, *coefficients: tf.Tensor) -> tf.Tensor:
+    whole = index_type(image)
+    height, width = tf.unstack(tf.shape(image, whole)[-3:-1])
+    # Coefficients in 16.16 fixed point; the sums are rounded down.
+    a, b, c, d, e, f = (tf.cast(tf.floor(65536.0 * n + 0.5), whole) for n in coefficients)
     y, x = tf.range(height)[:, tf.newaxis], tf.range(width)[tf.newaxis, :]
     columns = tf.bitwise.right_shift(a * x + b * y + c, 16)
     rows = tf.bitwise.right_shift(d * x + e * y + f, 16)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     place = tf.clip_by_value(rows, 0, height - 1) * width + tf.clip_by_value(columns, 0, width - 1)
-    pixels = tf.gather(tf.reshape(image, [-1, 3]), place)
-    return tf.where(inside[..., tf.newaxis], pixels, tf.cast(fill, tf.uint8))
-
-
-def _shaped(pixels: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
-    pixels.set_shape(image.shape)
-    return pixels
+    gather, flat = tf.gather, tf.reshape(image, [-1, 3])
+    if len(image.shape) == 4:
+        gather = gather_bytes
+        place += height * width * per_image(tf.range(tf.shape(image, whole)[0]), 2)
+    return tf.where(inside[..., tf.newaxis], gather(flat, place), fill)

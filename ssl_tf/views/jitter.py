@@ -1,6 +1,7 @@
 """The colour jitter of BYOL, SimCLR and MoCo: four steps in random order, compiled as one.
 
-Each step takes float32 [3, P] in [0, 1], the planes of red, green and blue, and an amount.
+Each step takes float32 [3, 1, P] in [0, 1], the planes of red, green and blue, and an amount; or a
+batch, [N, 3, H, W] and [N, 1, 1, 1].
 """
 
 import itertools
@@ -8,7 +9,8 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.views.compilation import compiled
+from ssl_tf.views.compilation import choose, compiled
+from ssl_tf.views.layout import per_image, pixels, planes
 from ssl_tf.views.photometric import to_float
 
 _ORDERS = np.array(list(itertools.permutations(range(4))), np.int32)
@@ -26,8 +28,8 @@ def jitter(
     another hue later on.
 
     Args:
-      image: float32 [H, W, 3] in [0, 1], or uint8 [H, W, 3].
-      uniform: float32 [5] in [0, 1): the four amounts, then the order.
+      image: float32 [H, W, 3] in [0, 1], or uint8 [H, W, 3]; or a batch [N, H, W, 3].
+      uniform: float32 [5] in [0, 1): the four amounts, then the order; of a batch [N, 5].
       strengths: brightness b, contrast c, saturation s, hue h. Brightness is added from
         U(-b, b) or multiplied from U(max(0, 1-b), 1+b); contrast and saturation factors come from
         U(max(0, 1-c), 1+c); the hue turns by U(-h, h) of the circle, h <= 0.5.
@@ -55,15 +57,11 @@ def jitter(
     high = np.float32(
         [brightness if additive else 1.0 + brightness, 1.0 + contrast, 1.0 + saturation, hue]
     )
-    amount = low + uniform[:4] * (high - low)
+    amount = low + uniform[..., :4] * (high - low)
     # float32 draws below 1 stay below 24 after the product, so the last order is not exceeded.
-    order = tf.gather(_ORDERS, tf.cast(uniform[4] * len(_ORDERS), tf.int32))
-    # The channels apart: as planes they are taken in vectors, as pixels one by one.
-    planes = tf.transpose(tf.reshape(image, [-1, 3]))
-    jittered = (_jitter_additive if additive else _jitter_multiplicative)(planes, amount, order)
-    jittered = tf.reshape(tf.transpose(jittered), tf.shape(image))
-    jittered.set_shape(image.shape)
-    return jittered
+    order = tf.gather(_ORDERS, tf.cast(uniform[..., 4] * len(_ORDERS), tf.int32))
+    steps = _jitter_additive if additive else _jitter_multiplicative
+    return pixels(steps(planes(image), amount, order), image)
 
 
 def add_brightness(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
@@ -78,7 +76,7 @@ def scale_brightness(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 def adjust_contrast(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Distance from each channel's mean times `factor` (`tf.image.adjust_contrast`)."""
-    mean = tf.reduce_mean(planes, axis=1, keepdims=True)
+    mean = tf.reduce_mean(planes, axis=[-2, -1], keepdims=True)
     return _clip(mean + factor * (planes - mean))
 
 
@@ -92,7 +90,7 @@ def adjust_saturation(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 def adjust_hue(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
     """HSV hue turned by `delta`, a fraction of the circle; grey stays (`tf.image.adjust_hue`)."""
-    red, green, blue = tf.unstack(planes)
+    red, green, blue = tf.split(planes, 3, axis=-3)
     value, chroma = _value_and_chroma(planes)
     scale = 1.0 / tf.maximum(chroma, _TINY)
     sextant = tf.where(
@@ -109,7 +107,7 @@ def adjust_hue(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
         angle -= 6.0 * tf.floor(angle * (1.0 / 6.0))
         return value - chroma * _clip(tf.minimum(angle, 4.0 - angle))
 
-    return _clip(tf.stack([channel(5.0), channel(3.0), channel(1.0)]))
+    return _clip(tf.concat([channel(5.0), channel(3.0), channel(1.0)], axis=-3))
 
 
 # Below any difference of two levels, and its inverse is still a number.
@@ -121,8 +119,8 @@ def _clip(planes: tf.Tensor) -> tf.Tensor:
 
 
 def _value_and_chroma(planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The largest of the three channels and its distance from the smallest, float32 [P] each."""
-    red, green, blue = tf.unstack(planes)
+    """The largest of the channels and its distance from the smallest, one plane each."""
+    red, green, blue = tf.split(planes, 3, axis=-3)
     value = tf.maximum(tf.maximum(red, green), blue)
     return value, value - tf.minimum(tf.minimum(red, green), blue)
 
@@ -133,12 +131,14 @@ def _in_order(brightness):
         if planes.dtype == tf.uint8:
             planes = to_float(planes)
         functions = (brightness, adjust_contrast, adjust_saturation, adjust_hue)
+        branches = [
+            lambda planes, amount, step=step, index=index: step(
+                planes, per_image(amount[..., index])
+            )
+            for index, step in enumerate(functions)
+        ]
         for slot in range(4):
-            branches = [
-                lambda step=step, index=index, planes=planes: step(planes, amount[index])
-                for index, step in enumerate(functions)
-            ]
-            planes = tf.switch_case(order[slot], branches)
+            planes = choose(order[..., slot], branches, planes, amount)
         return planes
 
     return steps

@@ -2,8 +2,9 @@
 
 An op is a pure function: uint8 `[H, W, 3]` in and out, any H and W >= 1, static shape kept, no
 randomness. `value` is a float32 scalar in the op's own unit; how a level 0..10 or 0..30 becomes a
-value, and whether its sign is drawn, is the policy's business. `OPS` lists them in the order of
-`apply_op`'s index, `OP_INDEX` finds the index of a name.
+value, and whether its sign is drawn, is the policy's business. Every op takes a batch as well,
+`[N, H, W, 3]` with values `[N]`, and does to each image what it does to it alone. `OPS` lists them
+in the order of `apply_op`'s index, `OP_INDEX` finds the index of a name.
 
 Ops without a note on differences are the same in all published implementations.
 """
@@ -13,8 +14,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ssl_tf.views import geometry, photometric
-from ssl_tf.views.compilation import branch, compiled
+from ssl_tf.views import geometry, jitter, photometric
+from ssl_tf.views.compilation import branch, choose, compiled
+from ssl_tf.views.layout import gather_bytes, index_type, lines, per_image, pixels, planes, shaped
 
 
 class Op(NamedTuple):
@@ -39,7 +41,8 @@ def auto_contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     # In double precision and in Pillow's order of operations: int() cuts, so an ulp shows.
     scale = tf.where(high > low, 255.0 / tf.maximum(high - low, 1.0), 1.0)
     offset = tf.where(high > low, -low * scale, 0.0)
-    table = scale[:, tf.newaxis] * tf.range(256, dtype=tf.float64) + offset[:, tf.newaxis]
+    levels = tf.range(256, dtype=tf.float64)
+    table = scale[..., tf.newaxis] * levels + offset[..., tf.newaxis]
     # Levels that do not occur may lie outside.
     return _look_up(image, tf.cast(tf.clip_by_value(table, 0.0, 255.0), tf.uint8))
 
@@ -49,18 +52,22 @@ def equalize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
 
     Source: `PIL.ImageOps.equalize`. scikit-image equalizes otherwise.
     """
-    width = tf.shape(image)[1]
-    index = tf.cast(_lines(image), tf.int32) + tf.tile(tf.constant([0, 256, 512]), [width])
-    index = tf.reshape(index, [-1])
+    alone = len(image.shape) == 3
+    height, width = tf.unstack(tf.shape(image)[-3:-1])
+    channels = tf.tile(tf.constant([0, 256, 512], index_type(image)), [width])
+    index = tf.cast(lines(image), channels.dtype) + channels
     histogram = tf.raw_ops.DenseBincount(
-        input=index, size=3 * 256, weights=tf.zeros([0], tf.int32), binary_output=False
+        input=tf.reshape(index, [-1] if alone else [-1, height * width * 3]),
+        size=tf.constant(3 * 256, index.dtype),
+        weights=tf.zeros([0], tf.int32),
+        binary_output=False,
     )
-    histogram = tf.reshape(histogram, [3, 256])
-    before = tf.cumsum(histogram, axis=1, exclusive=True)
+    histogram = tf.reshape(tf.cast(histogram, tf.int64), [3, 256] if alone else [-1, 3, 256])
+    before = tf.cumsum(histogram, axis=-1, exclusive=True)
     # The highest occupied grey level does not count: below it lie max(before) pixels.
-    step = tf.reduce_max(tf.where(histogram > 0, before, 0), axis=1, keepdims=True) // 255
+    step = tf.reduce_max(tf.where(histogram > 0, before, 0), axis=-1, keepdims=True) // 255
     even = (before + step // 2) // tf.maximum(step, 1)
-    table = tf.where(step > 0, tf.minimum(even, 255), tf.range(256)[tf.newaxis, :])
+    table = tf.where(step > 0, tf.minimum(even, 255), tf.range(256, dtype=tf.int64))
     return _look_up(image, tf.cast(table, tf.uint8))
 
 
@@ -76,9 +83,9 @@ def posterize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     has 4..8 bits, its TF reference int(4 L / 10), its Pillow code 4 - int(4 L / 10), Fast
     AutoAugment int(4 + 4 m). TensorFlow's shift is held at 7 bits, which leaves two levels at 0.
     """
-    bits = tf.clip_by_value(tf.cast(value, tf.int32), 0, 8)
-    mask = 256 - tf.bitwise.left_shift(1, 8 - bits)
-    return tf.bitwise.bitwise_and(image, tf.cast(mask, tf.uint8))
+    bits = tf.cast(tf.clip_by_value(value, 0.0, 8.0), tf.int32)
+    mask = tf.gather([256.0 - 2.0 ** (8 - kept) for kept in range(9)], bits)
+    return tf.bitwise.bitwise_and(image, per_image(tf.cast(mask, tf.uint8)))
 
 
 def solarize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -89,8 +96,8 @@ def solarize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     the Pillow code of AutoAugment takes 256 - int(256 L / 10); Fast AutoAugment 256 m.
     """
     # On uint8 throughout, much faster than tf.where; 256, which does not fit, inverts nothing.
-    threshold = tf.math.ceil(tf.clip_by_value(value, 0.0, 256.0))
-    flip = tf.cast(tf.where(threshold < 256.0, 255, 0), tf.uint8)
+    threshold = per_image(tf.math.ceil(tf.clip_by_value(value, 0.0, 256.0)))
+    flip = tf.cast(tf.where(threshold < 256.0, 255.0, 0.0), tf.uint8)
     above = tf.cast(image >= tf.cast(tf.minimum(threshold, 255.0), tf.uint8), tf.uint8)
     return tf.bitwise.bitwise_xor(image, above * flip)
 
@@ -101,7 +108,7 @@ def solarize_add(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     value: grey levels added, 0..110; a negative value adds nothing. Source: EfficientNet's
     AutoAugment code; not in the paper, nor in Pillow, torchvision or Fast AutoAugment.
     """
-    amount = tf.cast(tf.clip_by_value(value, 0.0, 255.0), tf.uint8)
+    amount = per_image(tf.cast(tf.clip_by_value(value, 0.0, 255.0), tf.uint8))
     room = tf.bitwise.invert(image)
     return image + tf.cast(image < 128, tf.uint8) * tf.minimum(amount, room)
 
@@ -111,7 +118,7 @@ def color(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
 
     value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Color`. torchvision's range is 1 +- 0.9.
     """
-    return _color(image, tf.cast(value, tf.float64))
+    return _color(image, per_image(tf.cast(value, tf.float64)))
 
 
 def contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -120,12 +127,12 @@ def contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Contrast`: the mean of the grey image,
     rounded to a whole level. The TF reference takes the number of pixels / 256 for the mean.
     """
-    total = tf.reduce_sum(tf.cast(tf.reduce_sum(_grey(image), axis=1), tf.int64))
-    pixels = tf.size(image, out_type=tf.int64) // 3
-    mean = tf.cast(tf.floor(total / pixels + 0.5), tf.float32)
+    total = tf.reduce_sum(tf.cast(tf.reduce_sum(_grey(image), axis=-1), tf.int64), axis=-1)
+    height, width = tf.unstack(tf.shape(image, tf.int64)[-3:-1])
+    mean = tf.cast(tf.floor(total / (height * width) + 0.5), tf.float32)[..., tf.newaxis]
     levels = tf.range(256, dtype=tf.float32)
-    table = tf.cast(tf.clip_by_value(mean + value * (levels - mean), 0.0, 255.0), tf.uint8)
-    return _look_up(image, tf.tile(table[tf.newaxis], [3, 1]))
+    table = tf.clip_by_value(mean + value[..., tf.newaxis] * (levels - mean), 0.0, 255.0)
+    return _look_up(image, tf.cast(tf.stack([table] * 3, axis=-2), tf.uint8))
 
 
 def brightness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -133,7 +140,7 @@ def brightness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
 
     value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Brightness`.
     """
-    brighter = tf.minimum(tf.cast(image, tf.float32) * value, 255.0)
+    brighter = tf.minimum(tf.cast(image, tf.float32) * per_image(value), 255.0)
     return tf.cast(brighter, tf.uint8)
 
 
@@ -143,12 +150,13 @@ def sharpness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     value: factor, 0.1..1.9. Source: `PIL.ImageEnhance.Sharpness`: ones about a centre of 5, over
     13, rounded; the outermost rows and columns are not smoothed.
     """
-    lines = _lines(image)
-    inner = _sharpen(lines, tf.cast(value, tf.float64))
-    middle = lines[1:-1]
+    inner = _sharpen(image, per_image(tf.cast(value, tf.float64), 2))
+    whole = lines(image)
+    middle = whole[..., 1:-1, :]
     # [1:][-1:] is the last line if there is a second one: sides of 1 and 2 pixels come out whole.
-    middle = tf.concat([middle[:, :3], inner, middle[:, 3:][:, -3:]], axis=1)
-    return _shaped(tf.concat([lines[:1], middle, lines[1:][-1:]], axis=0), image)
+    middle = tf.concat([middle[..., :3], inner, middle[..., 3:][..., -3:]], axis=-1)
+    top, bottom = whole[..., :1, :], whole[..., 1:, :][..., -1:, :]
+    return shaped(tf.concat([top, middle, bottom], axis=-2), image)
 
 
 def rand_brightness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -157,7 +165,8 @@ def rand_brightness(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     value: added brightness in [0, 1] units, -0.8..0.8, drawn by the caller from U(-0.08 L, 0.08 L).
     Source: extended RandAugment of MA-SSRL; `tf.image.random_brightness`.
     """
-    return photometric.to_uint8(photometric.add_brightness(photometric.to_float(image), value))
+    image = photometric.to_float(image)
+    return photometric.to_uint8(photometric.add_brightness(image, value))
 
 
 def rand_contrast(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -175,7 +184,7 @@ def rand_saturation(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     value: factor >= 0, drawn from U(1 - 0.08 L, 1 + 0.08 L). Source: extended RandAugment of
     MA-SSRL; `tf.image.adjust_saturation`.
     """
-    return photometric.to_uint8(photometric.adjust_saturation(photometric.to_float(image), value))
+    return _on_planes(_saturate, image, value)
 
 
 def rand_hue(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -183,7 +192,7 @@ def rand_hue(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
 
     value: -0.5..0.5. Source: extended RandAugment of MA-SSRL; `tf.image.adjust_hue`.
     """
-    return photometric.to_uint8(photometric.adjust_hue(photometric.to_float(image), value))
+    return _on_planes(_turn_hue, image, value)
 
 
 def rand_blur(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -193,7 +202,7 @@ def rand_blur(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     pads with zeros and cuts the result to whole levels; here the border is renormalised
     (`photometric.gaussian_blur`) and the result rounded.
     """
-    taps = 2 * (tf.shape(image)[1] // 20) + 1
+    taps = 2 * (tf.shape(image)[-2] // 20) + 1
     return photometric.to_uint8(photometric.gaussian_blur(photometric.to_float(image), value, taps))
 
 
@@ -216,17 +225,17 @@ def apply_op(
     """One op of `OPS`, chosen at run time; only the chosen one is computed.
 
     Args:
-      image: uint8 [H, W, 3].
+      image: uint8 [H, W, 3]; or [N, H, W, 3], with a leading dimension N to all below.
       op_index: int32 scalar, 0..len(OPS) - 1.
       value: float32 scalar in the op's own unit.
       fill: scalar grey level 0..255 of the pixels that shear, translation and rotation leave empty.
       center: float32 [2] in [0, 1), the cutout's centre as fractions of width and height.
 
     Returns:
-      uint8 [H, W, 3], the static shape of `image`.
+      uint8, the static shape of `image`.
     """
-    branches = [lambda branch=branch: branch(image, value, fill, center) for branch in _BRANCHES]
-    result = tf.switch_case(op_index, branches)
+    branches = _BRANCHES if len(image.shape) == 3 else _BATCH_BRANCHES
+    result = choose(op_index, branches, image, value, fill, center)
     result.set_shape(image.shape)
     return result
 
@@ -273,75 +282,92 @@ OP_INDEX: dict[str, int] = {op.name: index for index, op in enumerate(OPS)}
 
 _BRANCHES = tuple(branch(op.apply) for op in OPS)
 
-
-def _shaped(pixels: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
-    """`pixels` in the shape of `image`, known statically as far as that of `image` is."""
-    shaped = tf.reshape(pixels, tf.shape(image))
-    shaped.set_shape(image.shape)
-    return shaped
-
-
-def _lines(image: tf.Tensor) -> tf.Tensor:
-    """[H, W * 3]: with the channels in the lines, a vector of W * 3 broadcasts fast."""
-    shape = tf.shape(image)
-    return tf.reshape(image, [shape[0], shape[1] * 3])
+# Traced once for all views and slots; in the graph of a step they stand node by node.
+_BATCH_BRANCHES = tuple(tf.function(op.apply, autograph=False) for op in OPS)
 
 
 def _extremes(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Lowest and highest level of each channel, float32 [3] each."""
+    """Lowest and highest level of each channel, float32 [..., 3] each."""
     # In float32, whose reductions run in vectors; those of bytes go one by one.
-    lines = tf.cast(_lines(image), tf.float32)
-    low = tf.reshape(tf.reduce_min(lines, axis=0), [-1, 3])
-    high = tf.reshape(tf.reduce_max(lines, axis=0), [-1, 3])
-    return tf.reduce_min(low, axis=0), tf.reduce_max(high, axis=0)
+    whole = tf.cast(lines(image), tf.float32)
+    shape = tf.concat([tf.shape(image)[:-3], [-1, 3]], axis=0)
+    low = tf.reshape(tf.reduce_min(whole, axis=-2), shape)
+    high = tf.reshape(tf.reduce_max(whole, axis=-2), shape)
+    return tf.reduce_min(low, axis=-2), tf.reduce_max(high, axis=-2)
 
 
 @compiled
 def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-    """Each level replaced by the entry of its channel in a table, uint8 [3, 256]."""
-    index = tf.cast(image, tf.int32) + tf.constant([0, 256, 512])
-    return tf.gather(tf.reshape(table, [-1]), index)
+    """Each level replaced by the entry of its channel in a table, uint8 [..., 3, 256]."""
+    index = tf.cast(image, index_type(image)) + tf.constant([0, 256, 512], index_type(image))
+    if len(image.shape) == 3:
+        return tf.gather(tf.reshape(table, [-1]), index)
+    index += 768 * per_image(tf.range(tf.shape(image, index.dtype)[0]))
+    return gather_bytes(tf.reshape(table, [-1]), index)
 
 
 @compiled
 def _grey(image: tf.Tensor) -> tf.Tensor:
-    """Pillow's "L", int32 [H, W]."""
-    levels = tf.cast(image, tf.int32)
+    """Pillow's "L", `index_type` [..., H, W]."""
+    levels = tf.cast(image, index_type(image))
     total = 19595 * levels[..., 0] + 38470 * levels[..., 1] + 7471 * levels[..., 2] + 32768
     return tf.bitwise.right_shift(total, 16)
 
 
 @compiled
 def _grey_image(image: tf.Tensor) -> tf.Tensor:
-    grey = tf.cast(_grey(image), tf.uint8)[..., tf.newaxis]
-    return tf.broadcast_to(grey, tf.shape(image))
+    # In a batch the bytes would be copied threefold on the host.
+    grey = _grey(image)[..., tf.newaxis]
+    grey = tf.cast(grey, tf.uint8) if len(image.shape) == 3 else grey
+    return tf.cast(tf.broadcast_to(grey, tf.shape(image)), tf.uint8)
 
 
 @compiled
 def _color(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     grey = _grey(image)[..., tf.newaxis]
-    return _blend(grey, tf.cast(image, tf.int32), factor)
+    return _blend(grey, tf.cast(image, grey.dtype), factor)
 
 
 @compiled
-def _sharpen(lines: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """uint8 [H - 2, (W - 2) * 3], the pixels that have eight neighbours, from uint8 [H, W * 3]."""
-    levels = tf.cast(lines, tf.float32)
-    columns = levels[:-2] + levels[1:-1] + levels[2:]
-    centre = levels[1:-1, 3:-3]
-    total = columns[:, :-6] + columns[:, 3:-3] + columns[:, 6:] + 4.0 * centre
+def _sharpen(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """uint8 [..., H - 2, (W - 2) * 3], of the pixels that have eight neighbours."""
+    levels = tf.cast(lines(image), tf.float32)
+    columns = levels[..., :-2, :] + levels[..., 1:-1, :] + levels[..., 2:, :]
+    centre = levels[..., 1:-1, 3:-3]
+    total = columns[..., :-6] + columns[..., 3:-3] + columns[..., 6:] + 4.0 * centre
     # total / 13 is never nearer to a half than 1/26, so float32 rounds as exact arithmetic does.
     return _blend(tf.floor(total * (1.0 / 13.0) + 0.5), centre, factor)
+
+
+@compiled
+def _saturate(levels: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """uint8 `planes` in and out."""
+    return _cut(
+        photometric.to_levels(jitter.adjust_saturation(photometric.to_float(levels), factor))
+    )
+
+
+@compiled
+def _turn_hue(levels: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
+    """uint8 `planes` in and out."""
+    return _cut(photometric.to_levels(jitter.adjust_hue(photometric.to_float(levels), delta)))
+
+
+def _on_planes(step: Callable, image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    return pixels(step(planes(image), per_image(value)), image)
 
 
 def _blend(degenerate: tf.Tensor, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """degenerate + factor * (image - degenerate), clipped and cut to a whole level, uint8.
 
-    In float32 and in the order of `PIL.Image.blend`: cutting makes the last bit visible. The
-    product of whole levels and the factor, a float32 given as float64, is exact there; the cast is
-    its one rounding, which no compiler can leave out.
+    Both of whole levels. In float32 and in the order of `PIL.Image.blend`: cutting makes
+    the last bit visible. The product of whole levels and the factor, a float32 given as float64, is
+    exact there; the cast is its one rounding, which no compiler can leave out.
     """
     product = tf.cast(factor * tf.cast(image - degenerate, tf.float64), tf.float32)
-    mixed = tf.clip_by_value(tf.cast(degenerate, tf.float32) + product, 0.0, 255.0)
-    # By way of int32, which XLA converts to in vectors.
-    return tf.cast(tf.cast(mixed, tf.int32), tf.uint8)
+    return _cut(tf.clip_by_value(tf.cast(degenerate, tf.float32) + product, 0.0, 255.0))
+
+
+def _cut(levels: tf.Tensor) -> tf.Tensor:
+    """float32 as uint8, towards 0; by way of int32, which XLA converts to in vectors."""
+    return tf.cast(tf.cast(levels, tf.int32), tf.uint8)

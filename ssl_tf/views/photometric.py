@@ -1,6 +1,7 @@
 """Colour and blur of the BYOL, SimCLR and MoCo recipes, on float32 images in [0, 1].
 
-Every function takes and returns float32 `[H, W, 3]` (any H and W >= 1) and keeps the static shape.
+Every function takes and returns float32 `[H, W, 3]` (any H and W >= 1), or a batch `[N, H, W, 3]`
+with amounts `[N]`, and keeps the static shape.
 Nothing here draws: random numbers come from the caller.
 
 Contrast is stretched about the mean of each channel and saturation is scaled in HSV, as TensorFlow
@@ -10,6 +11,11 @@ and with the grey image instead. The ranges of the factors are the same.
 
 import numpy as np
 import tensorflow as tf
+
+from ssl_tf.views.layout import lines, per_image, shaped
+
+# A little more, so that what is a half but for the last bits goes up whatever the order of sums.
+_HALF = 0.5 + 2.0**-12
 
 GREY_WEIGHTS = (0.2989, 0.5870, 0.1140)
 
@@ -24,7 +30,12 @@ def to_uint8(image: tf.Tensor) -> tf.Tensor:
 
     Values outside [0, 1] must be clipped before.
     """
-    return tf.cast(image * 255.0 + 0.5, tf.uint8)
+    return tf.cast(to_levels(image), tf.uint8)
+
+
+def to_levels(image: tf.Tensor) -> tf.Tensor:
+    """float32 in [0, 1] as float32 whose whole part is the nearest grey level."""
+    return image * 255.0 + _HALF
 
 
 def clip(image: tf.Tensor) -> tf.Tensor:
@@ -34,34 +45,26 @@ def clip(image: tf.Tensor) -> tf.Tensor:
 
 def add_brightness(image: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
     """`image + delta`, clipped: BYOL, SimCLR v1 (`tf.image.random_brightness`)."""
-    return clip(image + delta)
+    return clip(image + per_image(delta))
 
 
 def adjust_contrast(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Distance from each channel's mean times `factor`, clipped (`tf.image.adjust_contrast`)."""
-    shape = tf.shape(image)
-    # With the channels in the lines a vector of W * 3 broadcasts much faster than one of 3.
-    lines = tf.reshape(image, [shape[0], shape[1] * 3])
-    mean = tf.reduce_mean(tf.reshape(tf.reduce_mean(lines, axis=0), [-1, 3]), axis=0)
-    lines = lines * factor + tf.tile(mean * (1.0 - factor), [shape[1]])
-    return _shaped(clip(lines), image)
-
-
-def adjust_saturation(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """HSV saturation times `factor` (at most 1 afterwards); grey pixels stay as they are."""
-    return clip(tf.image.adjust_saturation(image, factor))
-
-
-def adjust_hue(image: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
-    """HSV hue turned by `delta` in [-1, 1], a fraction of the full circle."""
-    return clip(tf.image.adjust_hue(image, delta))
+    levels = lines(image)
+    columns = tf.reduce_mean(levels, axis=-2)
+    channels = tf.concat([tf.shape(columns)[:-1], [-1, 3]], axis=0)
+    mean = tf.reduce_mean(tf.reshape(columns, channels), axis=-2)
+    offset = mean * (1.0 - per_image(factor, 1))
+    offset = tf.tile(offset, [1] * (len(image.shape) - 3) + [tf.shape(image)[-2]])
+    levels = levels * per_image(factor, 2) + offset[..., tf.newaxis, :]
+    return shaped(clip(levels), image)
 
 
 def grayscale(image: tf.Tensor) -> tf.Tensor:
     """0.2989 R + 0.5870 G + 0.1140 B on all three channels (BYOL, SimCLR)."""
     # A 3x3 product writes all three channels at once; a [H, W, 1] grey would have to be tiled.
     weights = tf.constant(np.repeat(np.float32(GREY_WEIGHTS)[:, None], 3, axis=1))
-    return _shaped(tf.matmul(tf.reshape(image, [-1, 3]), weights), image)
+    return shaped(tf.matmul(tf.reshape(image, [-1, 3]), weights), image)
 
 
 def gaussian_blur(image: tf.Tensor, sigma: tf.Tensor, taps: tf.Tensor | int) -> tf.Tensor:
@@ -72,17 +75,37 @@ def gaussian_blur(image: tf.Tensor, sigma: tf.Tensor, taps: tf.Tensor | int) -> 
     Taps beyond 4 sigma, each below 0.0004 of the centre, are left out.
 
     Args:
-      image: float32 [H, W, 3].
-      sigma: scalar > 0, in pixels.
+      image: float32 [H, W, 3] or [N, H, W, 3].
+      sigma: scalar or [N], > 0, in pixels.
       taps: odd kernel length >= 1, a number or a scalar int32; 23 at 224 pixels in BYOL.
     """
     sigma = tf.cast(sigma, tf.float32)
     reach = tf.cast(tf.math.ceil(4.0 * sigma), tf.int32)
     radius = tf.minimum(tf.cast(taps, tf.int32) // 2, reach)
-    offsets = tf.cast(tf.range(-radius, radius + 1), tf.float32)
-    kernel = tf.exp(-0.5 * tf.square(offsets / sigma))
+    if len(image.shape) == 4:
+        rows, columns = (_blur_matrices(tf.shape(image)[a], sigma, radius) for a in (1, 2))
+        blurred = tf.einsum("nij,njwc->niwc", rows, image)
+        return shaped(tf.einsum("nij,nhjc->nhic", columns, blurred), image)
+    kernel = _gaussian(tf.range(-radius, radius + 1), sigma)
     # Each pass blurs along the first axis and exchanges the two.
-    return _shaped(_blur_columns(_blur_columns(image, kernel), kernel), image)
+    return shaped(_blur_columns(_blur_columns(image, kernel), kernel), image)
+
+
+def _gaussian(offsets: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    return tf.exp(-0.5 * tf.square(tf.cast(offsets, tf.float32) / sigma))
+
+
+def _blur_matrices(length: tf.Tensor, sigma: tf.Tensor, radius: tf.Tensor) -> tf.Tensor:
+    """float32 [N, length, length], rows that sum to one, from a sigma and a radius [N] an image.
+
+    Most of each is 0, but a GPU multiplies a batch of matrices sooner than it convolves every image
+    with a kernel of its own. (Where it rounds factors to TF32, levels move by less than one.)
+    """
+    places = tf.range(tf.cast(length, tf.float32))
+    distance = tf.abs(places[:, tf.newaxis] - places)
+    near = distance <= per_image(tf.cast(radius, tf.float32), 2)
+    weights = tf.where(near, _gaussian(distance, per_image(sigma, 2)), 0.0)
+    return weights / tf.reduce_sum(weights, axis=-1, keepdims=True)
 
 
 def _blur_columns(image: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -101,10 +124,3 @@ def solarize(image: tf.Tensor, threshold: float = 0.5) -> tf.Tensor:
     """`1 - image` where a value is at or above `threshold` (BYOL's second view)."""
     above = tf.cast(image >= threshold, tf.float32)
     return image + above * (1.0 - 2.0 * image)
-
-
-def _shaped(pixels: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
-    """`pixels` in the shape of `image`, known statically as far as that of `image` is."""
-    shaped = tf.reshape(pixels, tf.shape(image))
-    shaped.set_shape(image.shape)
-    return shaped

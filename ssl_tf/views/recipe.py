@@ -207,19 +207,19 @@ class Recipe:
     def augment(
         self, views: tuple[tf.Tensor, ...], drawn: dict[str, tf.Tensor]
     ) -> tuple[tf.Tensor, ...]:
-        """The pixel operations of the views of one image.
+        """The pixel operations of the views of one image, or of a batch of N.
 
         Args:
-            views: V uint8 [S, S, 3].
-            drawn: what `draw` returned for the image.
+            views: V uint8 [S, S, 3], or V [N, S, S, 3].
+            drawn: what `draw` returned for the image; of a batch with a dimension N behind those of
+                views and slots.
 
         Returns:
-            V uint8 [S, S, 3].
+            V uint8 of the same shape.
         """
-        # Views and slots as one dimension: a node that cuts one tensor costs as much as one that
-        # cuts them all.
+        # Cut in one node a dimension: one that cuts one slice costs as much as one that cuts all.
         steps = {
-            name: tf.unstack(tf.reshape(drawn[name], [-1, *drawn[name].shape[2:]]))
+            name: [tf.unstack(view) for view in tf.unstack(drawn[name])]
             for name in ("op", "value", "fill", "center")
         }
         made = []
@@ -228,7 +228,7 @@ class Recipe:
                 view = self.chains[strategy](view, drawn["chain"][v])
             if strategy in self.spaces:
                 for slot in range(self.spaces[strategy].slots):
-                    step = (values[v * self._slots + slot] for values in steps.values())
+                    step = (values[v][slot] for values in steps.values())
                     view = apply_op(view, *step)
             made.append(view)
         return tuple(made)

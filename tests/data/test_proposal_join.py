@@ -138,6 +138,18 @@ def test_the_ground_truth_of_records_without_boxes_is_refused(source):
         with_boxes(source, DataSettings(tfrecord="x", proposals="ground_truth"))
 
 
+def test_records_without_a_box_of_their_own_are_counted(tmp_path, capsys):
+    box = {f"image__object__bbox__{side}": 0.5 for side in ("ymin", "xmin")}
+    box |= {f"image__object__bbox__{side}": 0.75 for side in ("ymax", "xmax")}
+    records = [example(image__encoded=png(i), **(box if i < 2 else {})) for i in range(5)]
+    path = write_records(tmp_path / "a", records)
+    data = DataSettings(tfrecord=path, proposals="ground_truth")
+    source = with_boxes(ExampleFiles(path, shuffle_mib=1), data)
+    assert "3 of 5 images have no box and keep scene crops" in capsys.readouterr().err
+    lengths = [len(record["boxes"]) for record in source.sequence().as_numpy_iterator()]
+    assert lengths == [1, 1, 0, 0, 0]
+
+
 def test_a_recipe_gets_the_boxes_or_none(source, joined):
     def batches(of, **options):
         return training_batches(

@@ -88,7 +88,7 @@ def test_checkpoints_hold_both_queues_and_the_dense_heads(tmp_path):
     method, fresh = make("--method=densecl"), make("--method=densecl")
     method.train_step({"views": views()})
     run_checkpoints(tmp_path, method, keep=1).save(1)
-    assert run_checkpoints(tmp_path, fresh, keep=1).restore_latest() == 1
+    assert run_checkpoints(tmp_path, fresh, keep=1).resume() == 1
     for name, keys in method.state.items():
         np.testing.assert_array_equal(fresh.state[name], keys)
     for name in ("dense_projector", "target_dense_projector"):

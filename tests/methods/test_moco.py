@@ -40,7 +40,16 @@ def moco():
 
 @pytest.fixture(scope="module")
 def routed():
-    return make(*OBJECTS, "--tau=0.9")
+    method = make(*OBJECTS, "--tau=0.9")
+    for branch in (method.online, method.target):
+        heads = (branch[name].get_weights() for name in ("projector", "scene_projector"))
+        for one, two in zip(*heads):
+            np.testing.assert_array_equal(one, two)  # they start as copies
+    for seed, name in enumerate(("projector", "scene_projector", "target_scene_projector")):
+        random = np.random.default_rng(seed)
+        for variable in method.networks[name].variables:
+            variable.assign(random.normal(size=variable.shape))
+    return method
 
 
 def drawn(batch, method):
@@ -188,7 +197,7 @@ def test_checkpoints_hold_queue_and_both_heads(tmp_path, routed):
     assert {"scene_projector", "target_scene_projector"} <= set(saved)
     queue = routed.state["queue"].numpy()
     assert not np.array_equal(fresh.state["queue"], queue)
-    assert run_checkpoints(tmp_path, fresh, keep=1).restore_latest() == 1
+    assert run_checkpoints(tmp_path, fresh, keep=1).resume() == 1
     np.testing.assert_array_equal(fresh.state["queue"], queue)
     for name, network in fresh.networks.items():
         for old, new in zip(saved[name], values(network.variables)):

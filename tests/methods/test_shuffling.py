@@ -29,6 +29,17 @@ def test_unshuffle_undoes_shuffle(replicas):
     np.testing.assert_array_equal(found, np.arange(GLOBAL))
 
 
+def test_half_precision_travels_too():
+    seed = tf.constant([3, 5], tf.int64)
+
+    def there_and_back(x):
+        back = unshuffle(shuffle(tf.cast(x, tf.bfloat16), seed), seed)
+        assert back.dtype == tf.bfloat16
+        return tf.cast(back, tf.float32)
+
+    np.testing.assert_array_equal(run(2, there_and_back), np.arange(GLOBAL))
+
+
 def test_the_permutation_depends_on_the_seed_alone():
     def order(replicas, step):
         return run(replicas, lambda x: shuffle(x, tf.constant([0, step], tf.int64)))

@@ -163,7 +163,7 @@ def test_the_first_draw_that_fits_is_taken():
 
 
 def test_regions_of_a_batch_have_their_own_bounds():
-    heights, widths = np.array([40, 200]), np.array([80, 100])
+    heights, widths = np.int32([40, 200]), np.int32([80, 100])
     uniform = tf.random.stateless_uniform([500, 2, crops.RANDOM_RESIZED_DRAWS], [1, 2])
     made = crops.random_resized_crop(heights, widths, uniform, (tf.constant([0.3, 0.6]), 1.0))
     share = (made[..., 2] * made[..., 3]).numpy() / [40 * 80, 200 * 100]

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.views import photometric
-from ssl_tf.views.jitter import jitter
+from ssl_tf.views.jitter import adjust_hue, adjust_saturation, jitter
+from ssl_tf.views.layout import pixels, planes
 
 STRENGTHS = (0.4, 0.4, 0.2, 0.1)
 
@@ -53,11 +54,21 @@ def _hue(image, delta):
     return _hsv(image, lambda h, s, v: ((h + delta) % 1.0, s, v))
 
 
+def on_planes(step):
+    """A step of the jitter, which takes the channels apart, on an image."""
+
+    def on_image(image, amount):
+        image = tf.convert_to_tensor(image)
+        return pixels(step(planes(image), amount), image)
+
+    return on_image
+
+
 REFERENCES = [
     (photometric.add_brightness, _add_brightness, [-0.4, -0.1, 0.0, 0.3, 0.8]),
     (photometric.adjust_contrast, _contrast, [0.0, 0.2, 1.0, 1.4, 1.8]),
-    (photometric.adjust_saturation, _saturation, [0.0, 0.2, 0.8, 1.0, 1.2, 1.8]),
-    (photometric.adjust_hue, _hue, [-0.5, -0.1, 0.0, 0.1, 0.2, 0.5]),
+    (on_planes(adjust_saturation), _saturation, [0.0, 0.2, 0.8, 1.0, 1.2, 1.8]),
+    (on_planes(adjust_hue), _hue, [-0.5, -0.1, 0.0, 0.1, 0.2, 0.5]),
 ]
 
 

@@ -1,0 +1,50 @@
+"""A profile of the steps that were asked for, counted over the whole run."""
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.training.execution import TimedModel
+from ssl_tf.training.profiler import Profile
+
+
+class Small(TimedModel):
+    def __init__(self):
+        super().__init__("small")
+        self.weight = tf.Variable(1.0)
+
+    def train_step(self, batch):
+        self.weight.assign_add(tf.reduce_sum(batch))
+        return {"loss": self.weight.read_value()}
+
+
+def profiles(directory):
+    return list(directory.glob("plugins/profile/*/*.xplane.pb"))
+
+
+def run(directory, start_step, first, last):
+    model = Small()
+    model.compile()
+    seen = []
+
+    class Seen(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(len(profiles(directory)))
+
+    data = tf.data.Dataset.from_tensor_slices(np.ones([6, 2], np.float32))
+    callbacks = [Profile(start_step, directory, first, last), Seen()]
+    model.fit(data, steps_per_epoch=6, verbose=0, callbacks=callbacks)
+    return seen
+
+
+def test_the_profile_is_written_after_its_last_step(tmp_path):
+    assert run(tmp_path, 100, 102, 104) == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_run_that_ends_before_its_last_step_has_a_profile_all_the_same(tmp_path):
+    assert run(tmp_path, 0, 5, 99) == [0] * 6
+    assert len(profiles(tmp_path)) == 1
+
+
+def test_steps_of_another_process_are_not_profiled(tmp_path):
+    assert run(tmp_path, 100, 10, 20) == [0] * 6
+    assert profiles(tmp_path) == []
