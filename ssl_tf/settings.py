@@ -658,6 +658,13 @@ class RegionSettings:
         choices=("components", "pixels"),
     )
     max_regions: int = setting(2000, "Regions of an image.", low=1)
+    least_side: float = setting(
+        0.0,
+        "Smallest side of a region, as a share of the image's; 0 as published, where regions of a "
+        "cell or two, which look alike everywhere, can outscore objects.",
+        low=0,
+        high=1,
+    )
     region_sample: str = setting(
         "uniform",
         "How regions beyond that are left out: any, or the same from each group.",
