@@ -19,15 +19,16 @@ shift || true
 mkdir -p "$directory"
 
 run() {
-  local name="$1" seed="$2"
-  shift 2
+  local name="$1" seed="$2" flagfile="$3"
+  shift 3
   local run="$directory/$name-$seed"
-  python -m ssl_tf.pretrain --data_dir="$data" --seed="$seed" --run_dir="$run" "$@"
+  python -m ssl_tf.pretrain --flagfile="$flagfile" --data_dir="$data" --seed="$seed" \
+    --run_dir="$run" "$@"
   [ -f "$run/linear.json" ] || python -m ssl_tf.linear --flagfile=configs/linear_scenes.flags \
     --data_dir="$data" --checkpoint="$run" --seed="$seed"
 }
 
-scene=--flagfile=configs/scenes_moco_scene.flags object=--flagfile=configs/scenes_moco_object.flags
+scene=configs/scenes_moco_scene.flags object=configs/scenes_moco_object.flags
 for ((seed = 0; seed < seeds; seed++)); do
   run scene_scene "$seed" "$scene" "$@"
   run object_object "$seed" "$object" --crops=object_object "$@"
