@@ -809,3 +809,17 @@ class KnnSettings:
 
     subject: SubjectSettings
     neighbours: NeighbourSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareSettings:
+    """`python -m ssl_tf.compare`."""
+
+    runs: tuple[str, ...] = setting((), "Run directories; the plain arguments of the command.")
+    output: str = setting("", "Directory for table.md, table.csv and curves.png.")
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise SettingsError("give the run directories to compare, and --output=DIR")
+        if not self.output:
+            raise SettingsError("--output: give the directory for the table and the curves")
