@@ -194,7 +194,6 @@ def read_checkpoint(path: Path, items: dict[str, tf.Module], partial: bool) -> N
     if reason:
         raise UserError(f"{path} is damaged ({reason}); give another checkpoint")
     prefix = str(path / _STATE)
-    status = None
     try:
         if partial:
             _check_counts(prefix, items)
@@ -205,9 +204,6 @@ def read_checkpoint(path: Path, items: dict[str, tf.Module], partial: bool) -> N
         else:
             status.assert_consumed()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
-        if status is not None:
-            # Or TensorFlow would tell, behind our line, of each variable that was left over.
-            status.expect_partial()
         raise UserError(
             f"{path} does not fit this model: {_unmatched(str(error))}; give the flags of the run "
             "it comes from, or another checkpoint"
