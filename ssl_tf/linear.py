@@ -37,7 +37,8 @@ def main(settings: LinearSettings) -> None:
         for rate, figures in result.validation.items():
             mark = " <- chosen" if rate == result.base_learning_rate else ""
             print(f"{name:<8} base rate {rate:g}: validation {told(figures)}{mark}")
-        print(f"{name:<8} encoder: {told(result.figures)}", flush=True)
+        line = told(result.figures, batch_size=settings.batch_size)
+        print(f"{name:<8} encoder: {line}", flush=True)
     subject.report(found)
 
 

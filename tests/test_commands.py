@@ -158,7 +158,7 @@ def test_what_an_evaluation_cannot_use_is_one_clear_line(
         written = (other / "flags.txt").read_text()
         (other / "flags.txt").write_text(written.replace(*change.split()))
     output = tmp_path / "result.json"
-    common = ["--dataset=scenes", f"--checkpoint={other}", f"--output={output}"]
+    common = ["--dataset=scenes", "--scenes=9", f"--checkpoint={other}", f"--output={output}"]
     with pytest.raises(SystemExit):
         start(module, settings_class, *common, *flags)
     error = capsys.readouterr().err.strip().splitlines()

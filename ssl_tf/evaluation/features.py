@@ -38,7 +38,7 @@ def feature_blocks(
     """
     for batch in evaluation_batches(source, image_size, batch_size, unreadable=unreadable):
         labels = batch["label"].numpy() if "label" in batch else None
-        if labels is not None:
+        if labels is not None and source.num_classes:
             _check_labels(labels, batch["index"].numpy(), source)
         yield encode(batch["image"]).numpy(), labels
 

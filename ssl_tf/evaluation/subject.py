@@ -20,7 +20,7 @@ TITLES = {
     "top5": "top-5",
     "mean_per_class": "mean per class",
     "map": "mAP",
-    "map_batchwise": "mAP within batches",
+    "map_batchwise": "mAP within batches of {batch_size}",
 }
 
 
@@ -105,6 +105,8 @@ def open_labelled(data: DataSettings, test_split: str) -> tuple[Source, Source]:
     return train, test
 
 
-def told(figures: dict[str, float]) -> str:
-    """Figures in percent, on one line."""
-    return "  ".join(f"{TITLES[name]} {100 * value:.2f}" for name, value in figures.items())
+def told(figures: dict[str, float], **counts: int) -> str:
+    """Figures in percent, on one line; `counts` stand in the titles."""
+    return "  ".join(
+        f"{TITLES[name].format(**counts)} {100 * value:.2f}" for name, value in figures.items()
+    )
