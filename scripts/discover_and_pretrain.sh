@@ -10,7 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 directory="${1:-runs/discover}"
 shift || true
 mkdir -p "$directory"
-scenes=(--dataset=scenes --scenes=1000 --scene_size=96)
+scenes=(--dataset=scenes --scenes=400 --scene_size=96)
 short=(--flagfile=configs/quickstart.flags --epochs=6 --warmup_epochs=1 "${scenes[@]}" "$@")
 
 python -m ssl_tf.pretrain "${short[@]}" --run_dir="$directory/scene_crops"

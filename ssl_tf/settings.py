@@ -449,6 +449,9 @@ class SubjectSettings:
     test_split: str = setting(
         "", "Split to report on; empty: test or validation, where there is one."
     )
+    image_size: int = setting(
+        0, "Side of the images that are looked at, in pixels; 0: that of the run's views.", low=0
+    )
     random_baseline: bool = setting(True, "Evaluate the encoder the run started from beside it.")
 
     def __post_init__(self) -> None:
@@ -692,6 +695,13 @@ class RegionSettings:
         choices=("components", "pixels"),
     )
     max_regions: int = setting(2000, "Regions of an image.", low=1)
+    least_side: float = setting(
+        0.0,
+        "Smallest side of a region, as a share of the image's; 0 as published, where regions of a "
+        "cell or two, which look alike everywhere, can outscore objects.",
+        low=0,
+        high=1,
+    )
     region_sample: str = setting(
         "uniform",
         "How regions beyond that are left out: any, or the same from each group.",

@@ -69,7 +69,8 @@ def propose_regions(
         return Regions(np.zeros([0, 4], np.int32), np.zeros([0], np.int32))
     boxes, first = np.unique(np.array(rows, np.int32), axis=0, return_index=True)
     # A box that is one pixel wide has no extent to measure a change of scale by.
-    real = (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+    least = np.maximum(2, settings.least_side * np.array([width, height]))
+    real = (boxes[:, 2:] - boxes[:, :2] + 1 >= least).all(axis=1)
     kept = np.sort(first[real])
     boxes, groups = np.array(rows, np.int32)[kept], np.array(groups, np.int32)[kept]
     chosen = _sample(groups, settings, random)

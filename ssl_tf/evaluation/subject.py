@@ -30,7 +30,7 @@ class Subject:
 
     Attributes:
         encoders: "trained" and, where asked for, "random": normalized images to features.
-        image_size: side of the images that the run learned from.
+        image_size: side of the images; where nothing else is asked for, of those of the run.
         train, test: labelled, with the same classes.
         unreadable: counts images that cannot be decoded.
         facts: of all this, for the report.
@@ -70,7 +70,7 @@ def open_subject(settings: SubjectSettings, stage: str) -> Subject:
         encoders["random"] = build_encoder(trained.model, trained.run.seed)
     return Subject(
         encoders,
-        trained.views.image_size,
+        settings.image_size or trained.views.image_size,
         train,
         test,
         UnreadableImages(settings.data.max_bad_images),

@@ -20,6 +20,15 @@ def test_sequence_is_canonical(source):
     assert without_images(source.sequence()) == records
 
 
+def test_a_part_of_the_sequence_is_that_part(source):
+    whole = without_images(source.sequence())
+    for start, stop in ((0, 5), (7, 8), (11, 23), (22, 23), (9, 9)):
+        assert without_images(source.sequence(start, stop)) == whole[start:stop]
+    rest = source.hold_out(7)[0]
+    part = without_images(rest.sequence(3, 11))
+    assert part == without_images(rest.sequence())[3:11]
+
+
 def test_each_epoch_visits_each_example_once(source):
     records = without_images(source.stream(5, 0, 3 * 23))
     assert [record["counter"] for record in records] == list(range(3 * 23))

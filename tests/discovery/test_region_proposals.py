@@ -170,3 +170,17 @@ def test_flat_and_broken_features_have_no_region():
         found = regions.propose_regions([features], 64, 64, DEFAULT, np.random.default_rng(0))
         assert found.boxes.shape == (0, 4) and found.groups.shape == (0,)
     assert regions.salient_box(np.zeros([4, 4]), 30, 40) == (1, 1, 40, 30)
+
+
+def test_regions_below_the_least_side_are_left_out_and_the_full_image_stays():
+    found = {
+        share: regions.propose_regions(
+            [planted_map()], 120, 160, RegionSettings(least_side=share), np.random.default_rng(0)
+        ).boxes
+        for share in (0.0, 0.25)
+    }
+    width, height = (found[0.0][:, 2:] - found[0.0][:, :2] + 1).T
+    expected = found[0.0][(width >= 40) & (height >= 30)]
+    assert 1 < len(expected) < len(found[0.0])
+    np.testing.assert_array_equal(found[0.25], expected)
+    assert found[0.25][0].tolist() == [1, 1, 160, 120]
