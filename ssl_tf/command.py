@@ -1,12 +1,13 @@
 """How every entry point starts and how it fails: one line, no traceback, a documented exit code."""
 
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from absl import logging
+from absl import logging as absl_logging
 
 from ssl_tf import flagfiles
 from ssl_tf.errors import EXIT_FAILURE, EXIT_FLAGS, EXIT_SIGNAL, Stopped, UserError
@@ -22,7 +23,9 @@ def run(
     """
     # TensorFlow's own start-up notes would bury the one line a user has to read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.set_verbosity(logging.ERROR)
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    # And so would its line for each variable of a checkpoint that does not fit.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         settings = flagfiles.parse(sys.argv[1:] if arguments is None else arguments, settings_class)
         main(settings)

@@ -323,7 +323,16 @@ class OptimizationSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class NeighbourSettings:
+    """Weighted kNN, of the monitor and of `python -m ssl_tf.knn`."""
+
+    knn_k: int = setting(200, "Neighbours that vote in weighted kNN.", low=1)
+    knn_temperature: float = setting(0.1, "Temperature of the kNN weights.", above=0)
+
+
+@dataclasses.dataclass(frozen=True)
 class MonitorSettings:
+    neighbours: NeighbourSettings
     monitor_split: str = setting(
         "",
         "TFDS or scenes split for the monitors; empty: test or validation, where there is one.",
@@ -332,8 +341,6 @@ class MonitorSettings:
     monitor_every: float = setting(1.0, "Epochs between two looks at the representation.", above=0)
     monitor_bank: int = setting(5000, "Labelled training images in the kNN bank.", low=1)
     monitor_queries: int = setting(1000, "Held-out images the monitors look at.", low=8)
-    knn_k: int = setting(200, "Neighbours of the kNN monitor.", low=1)
-    knn_temperature: float = setting(0.1, "Temperature of the kNN weights.", above=0)
     log_every: int = setting(50, "Steps between two lines of metrics.jsonl.", low=1)
 
 
@@ -432,19 +439,33 @@ class PretrainSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearSettings:
-    """`python -m ssl_tf.linear`."""
+class SubjectSettings:
+    """What an evaluation looks at: the encoder of a run, and labelled images."""
 
     data: DataSettings
-    checkpoint: str = setting("", "Run directory whose encoder is probed.")
-    step: int = setting(0, "Step of the checkpoint to probe; 0: the newest.", low=0)
-    output: str = setting("", "JSON file for the result; empty: RUN/linear.json.")
+    checkpoint: str = setting("", "Run directory whose encoder is evaluated.")
+    step: int = setting(0, "Step of the checkpoint to evaluate; 0: the newest.", low=0)
+    output: str = setting("", "JSON file for the result; empty: STAGE.json in the run directory.")
     test_split: str = setting(
         "", "Split to report on; empty: test or validation, where there is one."
     )
     image_size: int = setting(
-        0, "Side of the images that are probed, in pixels; 0: that of the run's views.", low=0
+        0, "Side of the images that are looked at, in pixels; 0: that of the run's views.", low=0
     )
+    random_baseline: bool = setting(True, "Evaluate the encoder the run started from beside it.")
+
+    def __post_init__(self) -> None:
+        if not self.checkpoint:
+            raise SettingsError(
+                "--checkpoint: give the run directory whose encoder is to be evaluated"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearSettings:
+    """`python -m ssl_tf.linear`."""
+
+    subject: SubjectSettings
     augment: bool = setting(
         False, "Random crop and flip while training; off: features are computed once and kept."
     )
@@ -456,6 +477,15 @@ class LinearSettings:
     base_learning_rate: float = setting(
         0.1, "Learning rate for a batch of 256, scaled linearly.", above=0
     )
+    base_learning_rates: tuple[float, ...] = setting(
+        (),
+        "Several such rates in place of one: a classifier each, trained side by side; the best on "
+        "the --validation images is reported.",
+        above=0,
+    )
+    validation: int = setting(
+        0, "Training images kept out of training to choose the rate by.", low=0
+    )
     schedule: str = setting(
         "cosine",
         "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
@@ -464,14 +494,21 @@ class LinearSettings:
     drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
     nesterov: bool = setting(True, "Nesterov momentum, or plain.")
     weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
-    random_baseline: bool = setting(True, "Probe the encoder the run started from beside it.")
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
 
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """One base learning rate a classifier."""
+        return self.base_learning_rates or (self.base_learning_rate,)
+
     def __post_init__(self) -> None:
-        if not self.checkpoint:
+        if len(self.rates) > 1 and not self.validation:
             raise SettingsError(
-                "--checkpoint: give the run directory whose encoder is to be probed"
+                f"--base_learning_rates={','.join(map(str, self.rates))}: the best is chosen on "
+                "images held out of training, never on the test; give --validation=N"
             )
+        if len(set(self.rates)) < len(self.rates):
+            raise SettingsError("--base_learning_rates: give each rate once")
         if (self.schedule == "step") != bool(self.drop_epochs):
             raise SettingsError(
                 f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
@@ -774,3 +811,25 @@ class DiscoverSettings:
             raise SettingsError(
                 "--encoder: give a run directory, a SavedModel, or vgg16 with --encoder_weights"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class KnnSettings:
+    """`python -m ssl_tf.knn`."""
+
+    subject: SubjectSettings
+    neighbours: NeighbourSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareSettings:
+    """`python -m ssl_tf.compare`."""
+
+    runs: tuple[str, ...] = setting((), "Run directories; the plain arguments of the command.")
+    output: str = setting("", "Directory for table.md, table.csv and curves.png.")
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise SettingsError("give the run directories to compare, and --output=DIR")
+        if not self.output:
+            raise SettingsError("--output: give the directory for the table and the curves")

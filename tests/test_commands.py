@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import command, export, flagfiles, linear, pretrain
+from ssl_tf import command, export, flagfiles, knn, linear, pretrain
 from ssl_tf.data import openimages
 from ssl_tf.settings import (
     ExportSettings,
+    KnnSettings,
     LinearSettings,
     OpenImagesSettings,
     PretrainSettings,
@@ -112,6 +113,57 @@ def test_linear_reports_the_trained_and_the_random_encoder(run, tmp_path, capsys
     assert report["step"] == 9 and 0 <= report["trained"]["top1"] <= report["trained"]["top5"] <= 1
     assert report["trained"]["encoder_sha256"] != report["random"]["encoder_sha256"]
     assert "trained  encoder: top-1" in capsys.readouterr().out
+
+
+def test_linear_sweeps_rates_on_validation_images(run, tmp_path, capsys):
+    output = tmp_path / "linear.json"
+    flags = ["--dataset=scenes", "--scenes=48", "--scene_size=16", "--epochs=2", "--batch_size=16"]
+    sweep = ["--base_learning_rates=0.4,0.1", "--validation=12", "--norandom_baseline"]
+    start(linear, LinearSettings, *flags, *sweep, f"--checkpoint={run}", f"--output={output}")
+    trained = json.loads(output.read_text())["trained"]
+    assert set(trained["validation"]) == {"0.4", "0.1"}
+    best = max(figures["top1"] for figures in trained["validation"].values())
+    assert trained["validation"][str(trained["base_learning_rate"])]["top1"] == best
+    assert "<- chosen" in capsys.readouterr().out
+
+
+def test_knn_reports_in_the_run_directory(run, capsys):
+    flags = ["--dataset=scenes", "--scenes=48", "--scene_size=16", "--knn_k=9"]
+    start(knn, KnnSettings, *flags, f"--checkpoint={run}")
+    report = json.loads((run / "knn.json").read_text())
+    assert (report["knn_k"], report["knn_temperature"], report["step"]) == (9, 0.1, 9)
+    assert report["trained"]["encoder_sha256"] != report["random"]["encoder_sha256"]
+    told = capsys.readouterr()
+    assert f"kNN (k 9, T 0.1) top-1 {100 * report['trained']['top1']:.2f}" in told.out
+    assert "those of the 48 train images are not held" in told.err
+    # The same code, features and held-out images as the last look of the monitor, which has 12 of
+    # them and 32 of the bank.
+    assert abs(report["trained"]["top1"] - lines(run)[-1]["knn_top1"]) <= 0.5
+
+
+@pytest.mark.parametrize("module, settings_class", [(linear, LinearSettings), (knn, KnnSettings)])
+@pytest.mark.parametrize(
+    "change, flags, told",
+    [
+        ("--depth=18 --depth=34", [], "does not fit this model"),
+        ("", ["--test_split=dev"], "train, test"),
+    ],
+)
+def test_what_an_evaluation_cannot_use_is_one_clear_line(
+    module, settings_class, change, flags, told, run, tmp_path, capsys
+):
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    if change:
+        written = (other / "flags.txt").read_text()
+        (other / "flags.txt").write_text(written.replace(*change.split()))
+    output = tmp_path / "result.json"
+    common = ["--dataset=scenes", "--scenes=9", f"--checkpoint={other}", f"--output={output}"]
+    with pytest.raises(SystemExit):
+        start(module, settings_class, *common, *flags)
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and error[0].startswith("error: ") and told in error[0]
+    assert not output.exists()
 
 
 def test_images_with_several_labels_from_the_box_csv_to_the_mean_average_precision(
@@ -239,10 +291,11 @@ def test_a_run_with_other_flags_is_refused(run, capsys):
 
 
 @pytest.mark.parametrize(
-    "module, settings_class", [(linear, LinearSettings), (export, ExportSettings)]
+    "module, settings_class",
+    [(linear, LinearSettings), (knn, KnnSettings), (export, ExportSettings)],
 )
 def test_a_checkpoint_that_is_none_is_one_line(module, settings_class, tmp_path, capsys):
-    data = ["--dataset=scenes"] if module is linear else []
+    data = [] if module is export else ["--dataset=scenes"]
     with pytest.raises(SystemExit) as stopped:
         start(module, settings_class, *data, f"--checkpoint={tmp_path}")
     assert stopped.value.code == 1

@@ -1,6 +1,7 @@
 """Features of a source under a frozen encoder."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -8,16 +9,19 @@ import tensorflow as tf
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.pipeline import evaluation_batches
 from ssl_tf.data.sources import Source
+from ssl_tf.errors import UserError
+
+Encode = Callable[[tf.Tensor], tf.Tensor]
 
 
-def compute_features(
-    encode: Callable[[tf.Tensor], tf.Tensor],
+def feature_blocks(
+    encode: Encode,
     source: Source,
     image_size: int,
     batch_size: int,
     unreadable: UnreadableImages,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Every readable image of the source, centre-cropped, in the source's order.
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Every readable image of the source, centre-cropped, in the source's order, by batches.
 
     Args:
         encode: uint8 [B, S, S, 3] -> float [B, D].
@@ -26,12 +30,68 @@ def compute_features(
         batch_size: B; the last batch is smaller.
         unreadable: told of images that cannot be decoded; they are left out.
 
+    Yields:
+        float32 [B, D], and the labels: int64 [B], float32 [B, C] of a multi-label source, or None.
+
+    Raises:
+        UserError: a label is outside of the source's classes.
+    """
+    for batch in evaluation_batches(source, image_size, batch_size, unreadable=unreadable):
+        labels = batch["label"].numpy() if "label" in batch else None
+        if labels is not None and source.num_classes:
+            _check_labels(labels, batch["index"].numpy(), source)
+        yield encode(batch["image"]).numpy(), labels
+
+
+def compute_features(
+    encode: Encode,
+    source: Source,
+    image_size: int,
+    batch_size: int,
+    unreadable: UnreadableImages,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """All of `feature_blocks` at once.
+
     Returns:
         float32 [N, D], and the labels: int64 [N], float32 [N, C] of a multi-label source, or None.
     """
-    features, labels = [], []
-    for batch in evaluation_batches(source, image_size, batch_size, unreadable=unreadable):
-        features.append(encode(batch["image"]).numpy())
-        if "label" in batch:
-            labels.append(batch["label"].numpy())
-    return np.concatenate(features), np.concatenate(labels) if labels else None
+    features, labels = zip(*feature_blocks(encode, source, image_size, batch_size, unreadable))
+    return np.concatenate(features), None if labels[0] is None else np.concatenate(labels)
+
+
+def warn_of_absent_classes(
+    train: Source, train_labels: np.ndarray, test_labels: np.ndarray
+) -> None:
+    """Tells of classes that are to be found in the test images and are in no train image.
+
+    Args:
+        train: whose classes they are.
+        train_labels, test_labels: [N] integer, or [N, C] of 0 and 1.
+    """
+
+    def present(labels: np.ndarray) -> set[int]:
+        return set(np.flatnonzero(labels.any(axis=0)) if labels.ndim == 2 else np.unique(labels))
+
+    absent = sorted(present(test_labels) - present(train_labels))
+    if absent:
+        names = [str(train.class_names[c] if train.class_names else c) for c in absent[:5]]
+        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+        print(
+            f"warning: no image of {train.name} is of class {', '.join(names)}{more}, which the "
+            "test images show: it counts as missed",
+            file=sys.stderr,
+        )
+
+
+def _check_labels(labels: np.ndarray, indices: np.ndarray, source: Source) -> None:
+    several = labels.ndim == 2
+    wrong = np.any((labels != 0) & (labels != 1), axis=1) if several else None
+    if not several:
+        wrong = (labels < 0) | (labels >= source.num_classes)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        told = "labels other than 0 and 1" if several else f"the label {labels[row]}"
+        raise UserError(
+            f"{source.name}: image {indices[row]} has {told}, but there are "
+            f"{source.num_classes} classes, counted from 0; correct the data"
+        )

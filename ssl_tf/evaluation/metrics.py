@@ -89,6 +89,23 @@ def batchwise_mean_average_precision(
     return float(np.average(np.array(means)[known], weights=rows[known]))
 
 
+def score_figures(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The figures that fit the labels, in [0, 1].
+
+    Args:
+        scores: [N, C] real.
+        labels: [N] integer: "top1", "top5" where there are more than five classes, and
+            "mean_per_class" of the largest scores; or [N, C] of 0 and 1: "map".
+    """
+    if labels.ndim == 2:
+        return {"map": mean_average_precision(scores, labels)}
+    ks = (1, 5) if scores.shape[1] > 5 else (1,)
+    return {
+        **{f"top{k}": top_k_accuracy(scores, labels, k) for k in ks},
+        "mean_per_class": mean_per_class_accuracy(np.argmax(scores, axis=1), labels),
+    }
+
+
 def embedding_std(z: np.ndarray) -> float:
     """Standard deviation over the batch of l2-normalized embeddings, averaged over dimensions.
 

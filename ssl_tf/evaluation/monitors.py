@@ -152,8 +152,8 @@ class RepresentationMonitor(StepCallback):
             queries,
             labels,
             self._num_classes,
-            k=self._settings.knn_k,
-            temperature=self._settings.knn_temperature,
+            k=self._settings.neighbours.knn_k,
+            temperature=self._settings.neighbours.knn_temperature,
         )
         return {name: found}
 

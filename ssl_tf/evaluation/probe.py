@@ -1,8 +1,6 @@
 """A linear classifier on a frozen encoder."""
 
 import dataclasses
-import hashlib
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -10,14 +8,10 @@ import tensorflow as tf
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.pipeline import training_batches
 from ssl_tf.data.sources import Source
-from ssl_tf.errors import UserError
-from ssl_tf.evaluation.features import compute_features
-from ssl_tf.evaluation.metrics import (
-    batchwise_mean_average_precision,
-    mean_average_precision,
-    top_k_accuracy,
-)
-from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.evaluation.features import Encode, compute_features, warn_of_absent_classes
+from ssl_tf.evaluation.freezing import frozen
+from ssl_tf.evaluation.metrics import batchwise_mean_average_precision, score_figures
 from ssl_tf.settings import LinearSettings, ViewSettings
 from ssl_tf.training import schedules
 from ssl_tf.training.execution import TimedModel
@@ -33,21 +27,27 @@ class ProbeResult:
     """What the probe came to.
 
     Attributes:
-        figures: on the test images, in [0, 1]: "top1" and, with more than five classes, "top5"; of
-            images with several labels "map", over all of them (the figure to compare), and
-            "map_batchwise", in batches of --batch_size as released code has it.
-        train_loss: of the last batch.
+        figures: of the chosen classifier on the test images, in [0, 1]: `score_figures`; of images
+            with several labels also "map_batchwise", in batches of --batch_size as released code
+            has it ("map" is the figure to compare).
+        train_loss: of the chosen classifier, of the last batch.
+        base_learning_rate: of the chosen classifier.
+        validation: base learning rate -> the figures of its classifier on the validation images;
+            empty without such images.
     """
 
     figures: dict[str, float]
     train_loss: float
+    base_learning_rate: float
+    validation: dict[float, dict[str, float]]
 
 
 class Probe(TimedModel):
-    """Classifier on features; where `encode` is given, on the features of images.
+    """Classifiers side by side on the same features; with `encode`, on the features of images.
 
     One label an image: softmax cross-entropy. Several (`multi_label`): a logistic classifier for
-    each class, binary cross-entropy, mean over the classes.
+    each class, binary cross-entropy, mean over the classes. The loss is the sum over classifiers,
+    of which none touches another.
     """
 
     def __init__(
@@ -55,7 +55,8 @@ class Probe(TimedModel):
         num_classes: int,
         multi_label: bool,
         standardize: bool,
-        encode: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        encode: Encode | None = None,
+        count: int = 1,
     ):
         super().__init__(name="probe")
         # Without offset and scale it folds into the linear layer: the classifier stays linear.
@@ -66,31 +67,36 @@ class Probe(TimedModel):
             if standardize
             else None
         )
-        self._classifier = tf.keras.layers.Dense(
-            num_classes, kernel_initializer="zeros", name="classifier"
-        )
+        self.classifiers = [
+            tf.keras.layers.Dense(num_classes, kernel_initializer="zeros", name=f"classifier_{i}")
+            for i in range(count)
+        ]
         self._multi_label = multi_label
         self._encode = encode
 
-    def call(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, features: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
+        """Logits of each classifier, [N, C]."""
         if self._standardize is not None:
             features = self._standardize(features, training=training)
-        return self._classifier(features)
+        return [classifier(features) for classifier in self.classifiers]
 
     def train_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs, labels = batch
         features = inputs if self._encode is None else tf.stop_gradient(self._encode(inputs))
+        cross_entropy = (
+            tf.nn.sigmoid_cross_entropy_with_logits
+            if self._multi_label
+            else tf.nn.sparse_softmax_cross_entropy_with_logits
+        )
         with tf.GradientTape() as tape:
-            logits = self(features, training=True)
-            cross_entropy = (
-                tf.nn.sigmoid_cross_entropy_with_logits
-                if self._multi_label
-                else tf.nn.sparse_softmax_cross_entropy_with_logits
-            )
-            loss = tf.reduce_mean(cross_entropy(labels=labels, logits=logits))
-        variables = self._classifier.trainable_variables
+            losses = [
+                tf.reduce_mean(cross_entropy(labels=labels, logits=logits))
+                for logits in self(features, training=True)
+            ]
+            loss = tf.add_n(losses)
+        variables = [v for layer in self.classifiers for v in layer.trainable_variables]
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
-        return {"loss": loss}
+        return {"loss": loss, **{f"loss_{i}": each for i, each in enumerate(losses)}}
 
 
 def probe_encoder(
@@ -101,10 +107,12 @@ def probe_encoder(
     settings: LinearSettings,
     unreadable: UnreadableImages,
 ) -> ProbeResult:
-    """Trains a linear classifier on the frozen encoder and reports it on the test images.
+    """Trains linear classifiers on the frozen encoder and reports one on the test images.
 
     By default SGD with Nesterov momentum 0.9, cosine decay to 0, no warm-up (BYOL C.1, SimCLR B.6).
-    Without augmentation the features are computed once.
+    Without augmentation the features are computed once. Of several learning rates the best on
+    validation images is reported, which are held out of the train images; the test images are
+    looked at after the choice.
 
     Args:
         encoder: normalized images to features; runs in inference mode.
@@ -112,62 +120,93 @@ def probe_encoder(
         image_size: side of the images.
 
     Raises:
-        UserError: the encoder changed, which would make the result worthless.
+        UserError: the encoder changed, which would make the result worthless; or no classifier has
+            finite scores.
     """
-    before = digest(encoder)
-    encode = tf.function(lambda images: encoder(normalize_images(images), training=False))
+    validation = None
+    if settings.validation >= train.size:
+        raise SettingsError(
+            f"--validation={settings.validation}: {train.name} has {train.size} images; hold out "
+            "fewer"
+        )
+    if settings.validation:
+        train, validation = train.hold_out(settings.validation)
     steps = max(1, schedules.total_steps(settings.epochs, train.size, settings.batch_size))
+    with frozen(encoder) as encode:
+
+        def features_of(source: Source) -> tuple[np.ndarray, np.ndarray]:
+            return compute_features(encode, source, image_size, _FEATURE_BATCH, unreadable)
+
+        probe = _build_probe(train, encoder.output_shape[-1], encode, settings, steps)
+        train_labels = None
+        if settings.augment:
+            batches = _augmented_batches(train, image_size, settings, steps, unreadable)
+        else:
+            features, train_labels = features_of(train)
+            batches = _feature_batches(features, train_labels, settings, steps)
+        losses = _LastLosses()
+        fit(probe, batches, source=train, steps=steps, callbacks=[losses], unreadable=unreadable)
+        chosen, by_rate = 0, {}
+        if validation is not None:
+            features, labels = features_of(validation)
+            scores = [logits.numpy() for logits in probe(features, training=False)]
+            by_rate = {
+                rate: score_figures(each, labels) for rate, each in zip(settings.rates, scores)
+            }
+            chosen = _best(scores, list(by_rate.values()))
+        features, labels = features_of(test)
+        if train_labels is not None:
+            warn_of_absent_classes(train, train_labels, labels)
+        scores = probe(features, training=False)[chosen].numpy()
+    figures = score_figures(scores, labels)
+    if train.multi_label:
+        figures["map_batchwise"] = batchwise_mean_average_precision(
+            scores, labels, settings.batch_size
+        )
+    return ProbeResult(figures, losses.values[f"loss_{chosen}"], settings.rates[chosen], by_rate)
+
+
+def _build_probe(
+    train: Source, features: int, encode: Encode, settings: LinearSettings, steps: int
+) -> Probe:
+    """One classifier a learning rate, with the optimizer."""
     probe = Probe(
         train.num_classes,
         train.multi_label,
         settings.standardize,
         encode if settings.augment else None,
+        len(settings.rates),
     )
-    probe.build((None, encoder.output_shape[-1]))
-    probe.compile(
-        optimizer=build_optimizer(
-            "sgd",
-            _schedule(settings, train.size, steps),
-            weight_decay=settings.weight_decay,
-            nesterov=settings.nesterov,
-        )
+    probe.build((None, features))
+    optimizer = build_optimizer(
+        "sgd",
+        _schedule(settings, train.size, steps),
+        weight_decay=settings.weight_decay,
+        nesterov=settings.nesterov,
     )
-    if settings.augment:
-        batches = _augmented_batches(train, image_size, settings, steps, unreadable)
-    else:
-        features, labels = compute_features(encode, train, image_size, _FEATURE_BATCH, unreadable)
-        batches = _feature_batches(features, labels, settings, steps)
-    losses = _LastLoss()
-    fit(probe, batches, source=train, steps=steps, callbacks=[losses], unreadable=unreadable)
-    features, labels = compute_features(encode, test, image_size, _FEATURE_BATCH, unreadable)
-    logits = probe(features, training=False).numpy()
-    if digest(encoder) != before:
-        raise UserError("the encoder changed while it was probed; this is a defect, not a result")
-    return ProbeResult(_figures(logits, labels, settings.batch_size), losses.value)
+    for classifier, rate in zip(probe.classifiers, settings.rates):
+        optimizer.scale_rate(classifier.trainable_variables, rate / max(settings.rates))
+    probe.compile(optimizer=optimizer)
+    return probe
 
 
-def digest(encoder: tf.keras.Model) -> str:
-    """SHA-256 over the bytes of all variables, batch statistics included."""
-    sha = hashlib.sha256()
-    for variable in encoder.variables:
-        sha.update(variable.numpy().tobytes())
-    return sha.hexdigest()
+def _best(scores: list[np.ndarray], figures: list[dict[str, float]]) -> int:
+    """The classifier with the highest top-1 or mAP, the first of equal ones.
 
-
-def _figures(logits: np.ndarray, labels: np.ndarray, batch_size: int) -> dict[str, float]:
-    if labels.ndim == 2:
-        return {
-            "map": mean_average_precision(logits, labels),
-            "map_batchwise": batchwise_mean_average_precision(logits, labels, batch_size),
-        }
-    ks = (1, 5) if logits.shape[1] > 5 else (1,)
-    return {f"top{k}": top_k_accuracy(logits, labels, k) for k in ks}
+    Raises:
+        UserError: all have diverged.
+    """
+    finite = [i for i, each in enumerate(scores) if np.isfinite(each).all()]
+    if not finite:
+        raise UserError("no classifier has finite scores: lower --base_learning_rates")
+    return max(finite, key=lambda i: figures[i].get("top1", figures[i].get("map")))
 
 
 def _schedule(
     settings: LinearSettings, examples: int, steps: int
 ) -> tf.keras.optimizers.schedules.LearningRateSchedule:
-    rate = schedules.scaled_learning_rate(settings.base_learning_rate, settings.batch_size)
+    """Of the largest of the rates."""
+    rate = schedules.scaled_learning_rate(max(settings.rates), settings.batch_size)
     if settings.schedule == "cosine":
         return schedules.WarmupCosine(rate, 0, steps)
     drops = [
@@ -177,11 +216,13 @@ def _schedule(
     return schedules.StepDecay(rate, drops)
 
 
-class _LastLoss(tf.keras.callbacks.Callback):
-    value = float("nan")
+class _LastLosses(tf.keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.values: dict[str, float] = {}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self.value = float(logs["loss"])
+        self.values = {name: float(value) for name, value in logs.items()}
 
 
 def _feature_batches(

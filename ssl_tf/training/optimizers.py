@@ -42,6 +42,12 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         self.coupled_weight_decay = weight_decay
         self.nesterov = nesterov
         self.decay_rank_one = decay_rank_one
+        self._rate_factors: dict[str, float] = {}
+
+    def scale_rate(self, variables: Sequence[tf.Variable], factor: float) -> None:
+        """Moves these variables by `factor` times the learning rate."""
+        for variable in variables:
+            self._rate_factors[self._var_key(variable)] = factor
 
     def build(self, var_list: Sequence[tf.Variable]) -> None:
         super().build(var_list)
@@ -51,8 +57,7 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         self._built = True
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        rate = tf.cast(self.learning_rate, variable.dtype)
-        self._descend(self._direction(gradient, variable), variable, 1.0, rate)
+        self._descend(self._direction(gradient, variable), variable, 1.0, self._rate_of(variable))
 
     def get_config(self) -> dict:
         return {
@@ -63,6 +68,10 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
             "nesterov": self.nesterov,
             "decay_rank_one": self.decay_rank_one,
         }
+
+    def _rate_of(self, variable: tf.Variable) -> tf.Tensor:
+        rate = tf.cast(self.learning_rate, variable.dtype)
+        return rate * self._rate_factors.get(self._var_key(variable), 1.0)
 
     def _direction(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
         """What the momentum takes up: here the gradient of the loss with its L2 term."""
@@ -126,7 +135,7 @@ class LARS(MomentumSGD):
         self.variant = variant
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        rate = tf.cast(self.learning_rate, variable.dtype)
+        rate = self._rate_of(variable)
         inner_rate, outer_rate = (1.0, rate) if self.variant == "byol" else (rate, 1.0)
         self._descend(self._direction(gradient, variable), variable, inner_rate, outer_rate)
 

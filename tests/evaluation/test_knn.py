@@ -1,13 +1,28 @@
 """Weighted nearest neighbours against scikit-learn and a slow loop."""
 
 import math
+import weakref
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from shades import Shades
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from ssl_tf.evaluation.knn import knn_accuracy, knn_map, weighted_knn
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.errors import UserError
+from ssl_tf.evaluation import knn
+from ssl_tf.evaluation.knn import (
+    NeighbourSearch,
+    evaluate_knn,
+    knn_accuracy,
+    knn_map,
+    search_bytes,
+    weighted_knn,
+)
+from ssl_tf.evaluation.metrics import score_figures
+from ssl_tf.settings import NeighbourSettings
 
 
 def problem(bank=83, queries=31, dim=6, classes=5):
@@ -115,3 +130,74 @@ def test_neighbours_with_several_labels_vote_for_each(block):
     assert knn_map(bank, both, queries, targets, 5, 7) == pytest.approx(
         average_precision_score(targets, scores, average="macro")
     )
+
+
+@pytest.mark.parametrize("piece", [1, 7, 40])
+def test_a_bank_in_pieces_gives_what_it_gives_at_once_and_is_not_held(piece):
+    bank, labels, queries, _ = problem()
+    search = NeighbourSearch(queries, 9, block=8)
+    passed = []
+    for start in range(0, len(bank), piece):
+        rows = bank[start : start + piece].copy()
+        passed.append(weakref.ref(rows))
+        search.add(rows)
+        del rows
+        assert sum(1 for reference in passed if reference() is not None) < 8
+    similarities, neighbours = search.neighbours()
+    for row, expected in enumerate(slow_neighbours(bank, queries, 9)):
+        np.testing.assert_array_equal(neighbours[row], [index for index, _ in expected])
+        np.testing.assert_allclose(similarities[row], [value for _, value in expected], atol=1e-6)
+
+
+def test_imagenet_fits_the_plan():
+    # 50,000 queries of 2,048 features, k 200, 1,000 classes: what is held does not know the bank.
+    assert search_bytes(50_000, 2048, 200, 1000) < 2 * 2**30 < 1_281_167 * 2048 * 4 / 4
+
+
+class Repeated(Shades):
+    """One label an image."""
+
+    def __init__(self, size, seed, shift=0):
+        super().__init__(size, seed)
+        self.multi_label = False
+        self._shift = shift
+
+    def _record(self, row):
+        record = super()._record(row)
+        return {**record, "label": tf.cast(record["label"][0], tf.int64) + self._shift}
+
+
+def mean_colour(images):
+    return tf.reduce_mean(tf.cast(images, tf.float32), [1, 2])
+
+
+@pytest.mark.parametrize("kind", [Shades, Repeated])
+def test_evaluation_equals_knn_in_memory(kind, monkeypatch):
+    monkeypatch.setattr(knn, "_FEATURE_BATCH", 7)
+    train, test = kind(40, 0), kind(24, 1)
+
+    def arrays(source):
+        records = list(source.sequence())
+        images = tf.stack([tf.io.decode_png(record["image"]) for record in records])
+        return mean_colour(images).numpy(), np.array([record["label"] for record in records])
+
+    bank, bank_labels = arrays(train)
+    queries, labels = arrays(test)
+    found = evaluate_knn(
+        mean_colour, train, test, 16, NeighbourSettings(5, 0.07), UnreadableImages(0)
+    )
+    scores = weighted_knn(bank, bank_labels, queries, 3, 5, 0.07)
+    assert found == pytest.approx(score_figures(scores, labels))
+    assert found["map" if kind is Shades else "top1"] > 0.6
+
+
+def test_labels_outside_of_the_classes_are_one_clear_line():
+    settings, unreadable = NeighbourSettings(), UnreadableImages(0)
+    with pytest.raises(UserError, match="image 0 has the label .*, but there are 3 classes"):
+        evaluate_knn(mean_colour, Repeated(9, 0, shift=3), Repeated(9, 1), 16, settings, unreadable)
+
+
+def test_a_class_without_train_images_is_told(capsys):
+    train, test = Repeated(9, 0, shift=1), Repeated(20, 1)
+    evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(), UnreadableImages(0))
+    assert "is of class red, which the test images show" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from ssl_tf.evaluation.metrics import (
     mean_average_precision,
     mean_per_class_accuracy,
     rankme,
+    score_figures,
     top_k_accuracy,
     uniformity,
 )
@@ -181,3 +182,20 @@ def test_alignment_and_uniformity_equal_slow_loops():
     pairs = [(i, j) for i in range(15) for j in range(i)]
     potentials = [math.exp(-2 * math.dist(unit_x[i], unit_x[j]) ** 2) for i, j in pairs]
     assert uniformity(x) == pytest.approx(math.log(sum(potentials) / len(pairs)))
+
+
+def test_figures_fit_the_labels():
+    scores = normal(90, 7)
+    labels = np.random.default_rng(1).integers(0, 7, 90)
+    assert score_figures(scores, labels) == pytest.approx(
+        {
+            "top1": top_k_accuracy_score(labels, scores, k=1),
+            "top5": top_k_accuracy_score(labels, scores, k=5),
+            "mean_per_class": balanced_accuracy_score(labels, scores.argmax(axis=1)),
+        }
+    )
+    assert set(score_figures(scores[:, :5], labels % 5)) == {"top1", "mean_per_class"}
+    several = normal(90, 7, seed=2) > 0
+    assert score_figures(scores, several) == {
+        "map": pytest.approx(average_precision_score(several, scores, average="macro"))
+    }

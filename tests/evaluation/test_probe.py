@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,7 +53,7 @@ def test_separable_classes_are_separated(coloured, flags):
     result = probe.probe_encoder(
         colour_encoder(), train, test, 16, settings(*flags), UnreadableImages(0)
     )
-    assert result.figures == {"top1": 1.0}
+    assert result.figures == {"top1": 1.0, "mean_per_class": 1.0}
     assert result.train_loss < np.log(3) / 2
 
 
@@ -115,7 +117,7 @@ def test_the_loss_of_several_labels_is_the_binary_cross_entropy_mean_over_classe
     model = probe.Probe(4, multi_label=True, standardize=False)
     model.build((None, 6))
     random = np.random.default_rng(0)
-    kernel, bias = model._classifier.variables
+    kernel, bias = model.classifiers[0].variables
     kernel.assign(random.normal(size=(6, 4)))
     bias.assign(random.normal(size=4))
     features = random.normal(size=(5, 6)).astype(np.float32)
@@ -126,7 +128,7 @@ def test_the_loss_of_several_labels_is_the_binary_cross_entropy_mean_over_classe
         for c in range(4):
             total -= np.log(chance[row, c] if labels[row, c] else 1 - chance[row, c])
     model.compile(optimizer=tf.keras.optimizers.SGD(0.0))
-    loss = model.train_on_batch(features, labels)
+    loss = model.train_on_batch(features, labels, return_dict=True)["loss"]
     assert loss == pytest.approx(total / 20, rel=1e-5)
 
 
@@ -135,3 +137,77 @@ def test_a_step_schedule_needs_its_epochs():
         settings("--schedule=step")
     with pytest.raises(SettingsError, match="only with it"):
         settings("--drop_epochs=3")
+
+
+def probe_colours(train, test, *flags):
+    return probe.probe_encoder(
+        colour_encoder(), train, test, 16, settings(*flags), UnreadableImages(0)
+    )
+
+
+@pytest.mark.parametrize(
+    "flags", [(), ("--weight_decay=0.01", "--schedule=step", "--drop_epochs=9")]
+)
+def test_a_classifier_of_a_sweep_is_the_one_that_its_rate_gives_alone(coloured, flags):
+    train, test = coloured
+    rates = (0.3, 0.004, 0.03)
+    common = ("--validation=9", "--epochs=8", "--nostandardize", *flags)
+    swept = probe_colours(train, test, "--base_learning_rates=0.3,0.004,0.03", *common)
+    for rate in rates:
+        alone = probe_colours(train, test, f"--base_learning_rate={rate}", *common)
+        assert alone.base_learning_rate == rate
+        assert swept.validation[rate] == pytest.approx(alone.validation[rate], abs=1e-6)
+        if rate == swept.base_learning_rate:
+            assert swept.train_loss == pytest.approx(alone.train_loss, rel=1e-5)
+            assert swept.figures == pytest.approx(alone.figures)
+
+
+def test_the_rate_is_chosen_on_validation_whatever_the_test_images_prefer(coloured, monkeypatch):
+    train, _ = coloured
+    red = copy.copy(train)
+    red._labels = tf.zeros_like(train._labels)
+    seen = []
+    compute = probe.compute_features
+
+    def spy(encode, source, *arguments):
+        seen.append(set(source.ids().as_numpy_iterator()) if source is not red else "test")
+        return compute(encode, source, *arguments)
+
+    monkeypatch.setattr(probe, "compute_features", spy)
+    # A classifier that learns nothing says class 0 to everything, which is all of the test: a
+    # choice that looks at the test takes it and reports 1.
+    result = probe_colours(train, red, "--base_learning_rates=1e-60,0.1", "--validation=12")
+    assert result.base_learning_rate == 0.1
+    assert result.validation[0.1]["top1"] == 1.0 > result.validation[1e-60]["top1"]
+    assert result.figures["top1"] == pytest.approx(1 / 3)
+    trained, validated, tested = seen
+    assert (len(trained), len(validated), tested) == (33, 12, "test")
+    assert not trained & validated
+
+
+def test_several_rates_need_validation_images(coloured):
+    with pytest.raises(SettingsError, match="never on the test; give --validation=N"):
+        settings("--base_learning_rates=0.1,0.2")
+    with pytest.raises(SettingsError, match="each rate once"):
+        settings("--base_learning_rates=0.1,0.1", "--validation=3")
+    with pytest.raises(SettingsError, match="--validation=45: .* has 45 images"):
+        probe_colours(*coloured, "--validation=45")
+
+
+def test_a_classifier_that_diverged_is_not_chosen_and_the_first_of_equal_ones_is():
+    def best(*scores_and_figures):
+        scores, figures = zip(*scores_and_figures)
+        return probe._best([np.array([[score, 0.0]]) for score in scores], list(figures))
+
+    lost, poor, good = (np.nan, {"top1": 0.9}), (1.0, {"top1": 0.2}), (2.0, {"top1": 0.8})
+    assert best(lost, poor, good, good) == 2
+    assert best((np.inf, {"map": 1.0}), (0.5, {"map": 0.5})) == 1
+    with pytest.raises(UserError, match="lower --base_learning_rates"):
+        best(lost, lost)
+
+
+def test_a_sweep_of_several_labels_is_chosen_by_mean_average_precision():
+    rates = ("--base_learning_rates=1e-60,1", "--validation=20")
+    result = probe_colours(Shades(60, 0), Shades(48, 1), *rates)
+    assert result.base_learning_rate == 1
+    assert result.validation[1.0]["map"] > result.validation[1e-60]["map"]

@@ -298,3 +298,17 @@ def test_the_order_of_additions_does_not_depend_on_memory(name):
     step(tf.fill([2, 2], 1e-8), tf.ones([2, 2]))
     (momentum,) = [v for v in optimizer.variables if "momentum" in v.name]
     assert not momentum.numpy().any()
+
+
+@pytest.mark.parametrize("name", ["sgd", "lars"])
+def test_scaled_variables_move_as_at_their_own_rate(name):
+    def moved(rate, factor):
+        variable = tf.Variable([[1.0, -2.0], [0.5, 3.0]])
+        optimizer = build_optimizer(name, rate, weight_decay=0.1)
+        optimizer.scale_rate([variable], factor)
+        for step in range(4):
+            optimizer.apply_gradients([(variable * 0.3 + step, variable)])
+        return variable.numpy()
+
+    np.testing.assert_allclose(moved(0.5, 0.1), moved(0.05, 1.0), rtol=1e-6)
+    np.testing.assert_array_equal(moved(0.5, 0.0), [[1.0, -2.0], [0.5, 3.0]])

@@ -1,0 +1,52 @@
+"""Runs side by side: `python -m ssl_tf.compare RUN RUN ... --output=DIR`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssl_tf import command
+from ssl_tf.errors import SettingsError
+from ssl_tf.settings import CompareSettings
+
+
+def main(settings: CompareSettings) -> None:
+    """Writes table.md, table.csv and curves.png, and prints the table."""
+    from ssl_tf.evaluation.comparison import as_csv, as_markdown, panels, read_runs, table
+    from ssl_tf.evaluation.curves import draw_curves
+
+    runs = read_runs([Path(run) for run in settings.runs])
+    output = Path(settings.output)
+    if output.exists() and not output.is_dir():
+        raise SettingsError(f"--output={output} is a file; give a directory")
+    for run in runs:
+        last = run.lines[-1]["step"] if run.lines else 0
+        for name, report in (("linear", run.probes[-1] if run.probes else None), ("knn", run.knn)):
+            if report and report["step"] != last:
+                print(
+                    f"{run.name}: its {name} figures are of step {report['step']}, its last step "
+                    f"is {last}",
+                    file=sys.stderr,
+                )
+    output.mkdir(parents=True, exist_ok=True)
+    rows = table(runs)
+    for name, text in (("table.md", as_markdown(rows)), ("table.csv", as_csv(rows))):
+        temporary = output / f"{name}.writing"
+        temporary.write_text(text)
+        temporary.replace(output / name)
+    print(as_markdown(rows), end="")
+    shown = panels(runs)
+    if shown:
+        draw_curves(shown, output / "curves.png")
+    else:
+        print("no figures over epochs yet, so no curves.png", file=sys.stderr)
+
+
+def flags_of(arguments: Sequence[str]) -> list[str]:
+    """The command line with its plain arguments, which are runs, as the flag --runs."""
+    runs = [argument for argument in arguments if not argument.startswith("-")]
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    return [*flags, f"--runs={','.join(runs)}"] if runs else flags
+
+
+if __name__ == "__main__":
+    command.run(main, CompareSettings, flags_of(sys.argv[1:]))

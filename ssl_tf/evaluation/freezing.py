@@ -1,0 +1,32 @@
+"""An encoder that is looked at and must stay as it is."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from ssl_tf.errors import UserError
+from ssl_tf.evaluation.features import Encode
+from ssl_tf.networks.normalization import normalize_images
+
+
+@contextlib.contextmanager
+def frozen(encoder: tf.keras.Model) -> Iterator[Encode]:
+    """The encoder in inference mode: uint8 [N, S, S, 3] -> float32 [N, D].
+
+    Raises:
+        UserError: on leaving, the encoder changed, which would make any result worthless.
+    """
+    before = digest(encoder)
+    yield tf.function(lambda images: encoder(normalize_images(images), training=False))
+    if digest(encoder) != before:
+        raise UserError("the encoder changed while it was probed; this is a defect, not a result")
+
+
+def digest(encoder: tf.keras.Model) -> str:
+    """SHA-256 over the bytes of all variables, batch statistics included."""
+    sha = hashlib.sha256()
+    for variable in encoder.variables:
+        sha.update(variable.numpy().tobytes())
+    return sha.hexdigest()
