@@ -22,8 +22,9 @@ TINY = (
 def tiny(run_dir, *flags):
     """Settings and a new method; weights differ with --seed."""
     settings = flagfiles.parse([*TINY, f"--run_dir={run_dir}", *flags], PretrainSettings)
-    method = build_method(settings, 9, synchronized=False)
-    compile_method(method, settings.optimization, make_plan(settings.optimization, 48))
+    plan = make_plan(settings.optimization, 48)
+    method = build_method(settings, plan, synchronized=False)
+    compile_method(method, settings.optimization, plan)
     return settings, method
 
 
