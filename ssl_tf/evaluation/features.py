@@ -14,49 +14,53 @@ from ssl_tf.errors import UserError
 Encode = Callable[[tf.Tensor], tf.Tensor]
 
 
-def feature_blocks(
-    encode: Encode,
-    source: Source,
-    image_size: int,
-    batch_size: int,
-    unreadable: UnreadableImages,
-) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Every readable image of the source, centre-cropped, in the source's order, by batches.
+class FeatureReader:
+    """The features of a source's readable images, centre-cropped, in the source's order.
 
-    Args:
-        encode: uint8 [B, S, S, 3] -> float [B, D].
-        source: labelled or not.
-        image_size: S.
-        batch_size: B; the last batch is smaller.
-        unreadable: told of images that cannot be decoded; they are left out.
-
-    Yields:
-        float32 [B, D], and the labels: int64 [B], float32 [B, C] of a multi-label source, or None.
-
-    Raises:
-        UserError: a label is outside of the source's classes.
+    Its input pipeline is built once and read as often as wanted: TensorFlow keeps something of
+    every pipeline that it has ever built, which a monitor of many looks would notice.
     """
-    for batch in evaluation_batches(source, image_size, batch_size, unreadable=unreadable):
-        labels = batch["label"].numpy() if "label" in batch else None
-        if labels is not None and source.num_classes:
-            _check_labels(labels, batch["index"].numpy(), source)
-        yield encode(batch["image"]).numpy(), labels
 
+    def __init__(
+        self,
+        encode: Encode,
+        source: Source,
+        image_size: int,
+        batch_size: int,
+        unreadable: UnreadableImages,
+    ):
+        """
+        Args:
+            encode: uint8 [B, S, S, 3] -> float [B, D].
+            source: labelled or not.
+            image_size: S.
+            batch_size: B; the last batch is smaller.
+            unreadable: told of images that cannot be decoded; they are left out.
+        """
+        self._encode = encode
+        self._source = source
+        self._batches = evaluation_batches(source, image_size, batch_size, unreadable=unreadable)
 
-def compute_features(
-    encode: Encode,
-    source: Source,
-    image_size: int,
-    batch_size: int,
-    unreadable: UnreadableImages,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """All of `feature_blocks` at once.
+    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Batch by batch.
 
-    Returns:
-        float32 [N, D], and the labels: int64 [N], float32 [N, C] of a multi-label source, or None.
-    """
-    features, labels = zip(*feature_blocks(encode, source, image_size, batch_size, unreadable))
-    return np.concatenate(features), None if labels[0] is None else np.concatenate(labels)
+        Yields:
+            float32 [B, D], and the labels: int64 [B], float32 [B, C] of a multi-label source, or
+            None.
+
+        Raises:
+            UserError: a label is outside of the source's classes.
+        """
+        for batch in self._batches:
+            labels = batch["label"].numpy() if "label" in batch else None
+            if labels is not None and self._source.num_classes:
+                _check_labels(labels, batch["index"].numpy(), self._source)
+            yield self._encode(batch["image"]).numpy(), labels
+
+    def read(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """All `blocks` at once: float32 [N, D], and the labels [N], [N, C] or None."""
+        features, labels = zip(*self.blocks())
+        return np.concatenate(features), None if labels[0] is None else np.concatenate(labels)
 
 
 def warn_of_absent_classes(

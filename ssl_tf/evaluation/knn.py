@@ -10,8 +10,7 @@ from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.sources import Source
 from ssl_tf.evaluation.features import (
     Encode,
-    compute_features,
-    feature_blocks,
+    FeatureReader,
     warn_of_absent_classes,
 )
 from ssl_tf.evaluation.metrics import (
@@ -188,11 +187,12 @@ def evaluate_knn(
     Raises:
         UserError: a label is outside of the classes.
     """
-    queries, labels = compute_features(encode, test, image_size, _FEATURE_BATCH, unreadable)
+    how = image_size, _FEATURE_BATCH, unreadable
+    queries, labels = FeatureReader(encode, test, *how).read()
     search = NeighbourSearch(queries, settings.knn_k)
     del queries  # the search has its own, at unit length
     kept = []
-    for features, bank in feature_blocks(encode, train, image_size, _FEATURE_BATCH, unreadable):
+    for features, bank in FeatureReader(encode, train, *how).blocks():
         search.add(features)
         kept.append(bank.astype(bool) if train.multi_label else bank)
     bank_labels = np.concatenate(kept)

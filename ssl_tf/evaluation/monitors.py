@@ -10,7 +10,7 @@ from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.pipeline import training_batches
 from ssl_tf.data.sources import Source
 from ssl_tf.evaluation import metrics
-from ssl_tf.evaluation.features import compute_features
+from ssl_tf.evaluation.features import FeatureReader
 from ssl_tf.evaluation.knn import knn_accuracy, knn_map
 from ssl_tf.methods.base import Method
 from ssl_tf.settings import MonitorSettings
@@ -82,8 +82,6 @@ class RepresentationMonitor(StepCallback):
         self._record = record
         self._every = every
         self._last_step = last_step
-        self._image_size = recipe.settings.image_size
-        self._unreadable = unreadable
 
         def embed(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), method.embed(images))
@@ -94,8 +92,18 @@ class RepresentationMonitor(StepCallback):
         labelled = held_out is not None and source.num_classes and held_out.num_classes
         self._num_classes = source.num_classes
         self._multi_label = source.multi_label
-        self._bank = evenly(source, settings.monitor_bank) if labelled else None
-        self._queries = queries if labelled else None
+        self._bank = self._queries = None
+        if labelled:
+            self._bank, self._queries = (
+                FeatureReader(
+                    lambda images: self._embed(images)[0],
+                    each,
+                    recipe.settings.image_size,
+                    _BATCH,
+                    unreadable,
+                )
+                for each in (evenly(source, settings.monitor_bank), queries)
+            )
         batch = min(_BATCH, queries.size)
         self._views = training_batches(
             queries,
@@ -143,8 +151,8 @@ class RepresentationMonitor(StepCallback):
         return {name: float(value) for name, value in found.items()}
 
     def _knn(self) -> dict[str, float]:
-        bank, bank_labels = self._features(self._bank)
-        queries, labels = self._features(self._queries)
+        bank, bank_labels = self._bank.read()
+        queries, labels = self._queries.read()
         name, figure = ("knn_map", knn_map) if self._multi_label else ("knn_top1", knn_accuracy)
         found = figure(
             bank,
@@ -156,15 +164,6 @@ class RepresentationMonitor(StepCallback):
             temperature=self._settings.neighbours.knn_temperature,
         )
         return {name: found}
-
-    def _features(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
-        return compute_features(
-            lambda images: self._embed(images)[0],
-            source,
-            self._image_size,
-            _BATCH,
-            self._unreadable,
-        )
 
 
 def evenly(source: Source, count: int) -> Source:

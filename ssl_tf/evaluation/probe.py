@@ -9,7 +9,7 @@ from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.pipeline import training_batches
 from ssl_tf.data.sources import Source
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.evaluation.features import Encode, compute_features, warn_of_absent_classes
+from ssl_tf.evaluation.features import Encode, FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.freezing import frozen
 from ssl_tf.evaluation.metrics import batchwise_mean_average_precision, score_figures
 from ssl_tf.settings import LinearSettings, ViewSettings
@@ -135,7 +135,8 @@ def probe_encoder(
     with frozen(encoder) as encode:
 
         def features_of(source: Source) -> tuple[np.ndarray, np.ndarray]:
-            return compute_features(encode, source, image_size, _FEATURE_BATCH, unreadable)
+            how = image_size, _FEATURE_BATCH, unreadable
+            return FeatureReader(encode, source, *how).read()
 
         probe = _build_probe(train, encoder.output_shape[-1], encode, settings, steps)
         train_labels = None

@@ -167,13 +167,13 @@ def test_the_rate_is_chosen_on_validation_whatever_the_test_images_prefer(colour
     red = copy.copy(train)
     red._labels = tf.zeros_like(train._labels)
     seen = []
-    compute = probe.compute_features
+    reader = probe.FeatureReader
 
     def spy(encode, source, *arguments):
         seen.append(set(source.ids().as_numpy_iterator()) if source is not red else "test")
-        return compute(encode, source, *arguments)
+        return reader(encode, source, *arguments)
 
-    monkeypatch.setattr(probe, "compute_features", spy)
+    monkeypatch.setattr(probe, "FeatureReader", spy)
     # A classifier that learns nothing says class 0 to everything, which is all of the test: a
     # choice that looks at the test takes it and reports 1.
     result = probe_colours(train, red, "--base_learning_rates=1e-60,0.1", "--validation=12")
