@@ -10,6 +10,7 @@ from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.opening import open_held_out, open_training_source
 from ssl_tf.data.order import Share
+from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.monitors import RepresentationMonitor
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.inputs import method_batches, show_first_views
@@ -62,6 +63,11 @@ class _Parts:
 def _train(settings: PretrainSettings, directory: Path, cluster: Cluster, workers: Workers) -> None:
     run, optimization, views = settings.run, settings.optimization, settings.views
     batch_size = optimization.batch_size
+    if cluster.workers > 1 and settings.model.batch_norm == "shuffled":
+        # Every replica then has statistics of its own, which the chief cannot save alone.
+        raise SettingsError(
+            "--batch_norm=shuffled: works on one machine only; give --batch_norm=synchronized"
+        )
     strategy = make_strategy(run.logical_cpus, batch_size, optimization.accumulate, cluster)
     replicas = strategy.num_replicas_in_sync
     on_device = views.augment_on == "device"

@@ -1,0 +1,67 @@
+"""Every flag of every stage, once, with its bounds; frozen after reading.
+
+The groups are shared between stages: a flag means the same wherever it stands.
+"""
+
+from ssl_tf.settings.boxes import ImportProposalsSettings, OpenImagesSettings, StoreSettings
+from ssl_tf.settings.data import GROUND_TRUTH, DataSettings, OptionalDataSettings
+from ssl_tf.settings.discovery import (
+    RANKERS,
+    DiscoverSettings,
+    FeatureSettings,
+    RankingSettings,
+    RegionSettings,
+)
+from ssl_tf.settings.evaluation import (
+    CompareSettings,
+    ExportSettings,
+    KnnSettings,
+    LinearSettings,
+    SubjectSettings,
+)
+from ssl_tf.settings.model import METHODS, PRETEXT, ModelSettings
+from ssl_tf.settings.optimization import OptimizationSettings
+from ssl_tf.settings.pretraining import (
+    RIVALS,
+    BenchmarkSettings,
+    PretrainSettings,
+    ViewsReportSettings,
+)
+from ssl_tf.settings.run import PRECISIONS, MonitorSettings, NeighbourSettings, RunSettings
+from ssl_tf.settings.views import CROPS, RECIPES, REGIONS, STRATEGIES, ViewSettings
+
+__all__ = [
+    "BenchmarkSettings",
+    "CROPS",
+    "CompareSettings",
+    "DataSettings",
+    "DiscoverSettings",
+    "ExportSettings",
+    "FeatureSettings",
+    "GROUND_TRUTH",
+    "ImportProposalsSettings",
+    "KnnSettings",
+    "LinearSettings",
+    "METHODS",
+    "ModelSettings",
+    "MonitorSettings",
+    "NeighbourSettings",
+    "OpenImagesSettings",
+    "OptimizationSettings",
+    "OptionalDataSettings",
+    "PRECISIONS",
+    "PRETEXT",
+    "PretrainSettings",
+    "RANKERS",
+    "RECIPES",
+    "REGIONS",
+    "RIVALS",
+    "RankingSettings",
+    "RegionSettings",
+    "RunSettings",
+    "STRATEGIES",
+    "StoreSettings",
+    "SubjectSettings",
+    "ViewSettings",
+    "ViewsReportSettings",
+]

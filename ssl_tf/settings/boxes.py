@@ -1,0 +1,98 @@
+"""Box files: OpenImages and proposals."""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.flagfiles import setting
+from ssl_tf.settings.data import GROUND_TRUTH, OptionalDataSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenImagesSettings:
+    """`python -m ssl_tf.data.openimages`."""
+
+    boxes: str = setting("", "Box CSV of OpenImages, train.")
+    images: str = setting(
+        "", "Folder of the train images, ID.jpg; empty: only count, and list the images to get."
+    )
+    test_boxes: str = setting("", "Box CSV of validation or test; empty: no test split.")
+    test_images: str = setting("", "Folder of their images.")
+    ids: str = setting(
+        "", "List of train images (text, JSON, .npy) to take in place of the filters."
+    )
+    test_ids: str = setting("", "List of test images; empty: all that show a kept class.")
+    allow_pickle: bool = setting(
+        False, "Unpickle .npy lists, which runs any code that stands in them."
+    )
+    output: str = setting("", "Where prepared data sets lie; the later --data_dir.")
+    name: str = setting("ohms", "Name of the data set; the later --dataset.")
+    sources: tuple[str, ...] = setting((), "Values of the column Source to keep; empty: all.")
+    drop_group_of: bool = setting(False, "Leave out boxes around groups.")
+    drop_depiction: bool = setting(False, "Leave out boxes around depictions.")
+    min_classes: int = setting(2, "Distinct classes an image needs.", low=1)
+    min_images: int = setting(900, "Images a class needs, among those images.", low=1)
+    min_classes_after: int = setting(
+        1, "Distinct classes an image needs when rare classes are gone.", low=1
+    )
+    to_fixed_point: bool = setting(False, "Repeat the last two filters until nothing changes.")
+    max_images: int = setting(0, "Train images to draw of what is left; 0: all.", low=0)
+    random_control: bool = setting(
+        False, "Also a split `random`: as many train images, drawn of all that have boxes."
+    )
+    max_missing: float = setting(
+        0.02, "Share of the images of a split whose file may be missing.", low=0, high=1
+    )
+    seed: int = setting(0, "Seed of what is drawn.", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        if not self.boxes:
+            raise SettingsError("--boxes: give the box CSV of the train images")
+        if not self.output:
+            raise SettingsError("--output: give the directory where prepared data sets lie")
+        if not self.name.isidentifier():
+            raise SettingsError(f"--name={self.name}: letters, digits and _, such as ohms")
+        if bool(self.images and self.test_boxes) != bool(self.test_images):
+            raise SettingsError(
+                "--test_images: give it with --images and --test_boxes, and only with them"
+            )
+        if self.test_ids and not self.test_boxes:
+            raise SettingsError(f"--test_ids={self.test_ids}: give --test_boxes too")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportProposalsSettings:
+    """`python -m ssl_tf.proposals import`."""
+
+    input: str = setting(
+        "", "File of boxes: .json (COCO-style, too), .csv (OpenImages', too), .npy."
+    )
+    output: str = setting("", "New directory for the store.")
+    id_template: str = setting(
+        "",
+        "Ids as the images' source has them, such as {id}.jpg; of {id}, {stem} and {file_name}.",
+    )
+    max_boxes: int = setting(10, "Boxes kept of an image, the best by score.", low=1)
+    bad_boxes: str = setting(
+        "error",
+        "Boxes outside of the image, without area, with swapped corners or no number.",
+        choices=("error", "drop"),
+    )
+    image_folder: str = setting("", "Images whose sizes turn pixels into fractions (.npy of COCO).")
+    allow_pickle: bool = setting(False, "Load a .npy file, which may run any program; trust it.")
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output"):
+            if not getattr(self, name):
+                raise SettingsError(f"--{name}: give the file of boxes and the store to make")
+
+
+@dataclasses.dataclass(frozen=True)
+class StoreSettings:
+    """`python -m ssl_tf.proposals inspect` and `verify`."""
+
+    data: OptionalDataSettings
+    records: int = setting(5, "Records to print.", low=0)
+
+    def __post_init__(self) -> None:
+        if not self.data.proposals or self.data.proposals == GROUND_TRUTH:
+            raise SettingsError("--proposals: give the directory of the store")

@@ -1,0 +1,70 @@
+"""What images are learned from."""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.flagfiles import setting
+
+GROUND_TRUTH = "ground_truth"
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    dataset: str = setting(
+        "", "A prepared TFDS data set (`cifar10`), or `scenes`, the built-in one."
+    )
+    data_dir: str = setting(
+        "", "Where TFDS data sets lie; empty: TFDS_DATA_DIR or its default.", free=True
+    )
+    split: str = setting("train", "TFDS split to learn from; slices such as train[:90%] work.")
+    image_folder: str = setting(
+        "", "A folder of images: flat and unlabelled, or one folder a class."
+    )
+    tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")
+    num_images: int = setting(0, "Expected number of images; 0: whatever there is.", low=0)
+    scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
+    scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16)
+    scene_objects: str = setting(
+        "", "A prepared TFDS data set whose images stand in the scenes; empty: built-in shapes."
+    )
+    holdout: int = setting(
+        0, "Images kept out of training for the monitors, where there is no other split.", low=0
+    )
+    proposals: str = setting(
+        "", "A proposal store, for object crops; ground_truth: the boxes of the records themselves."
+    )
+    unmatched_proposals: str = setting(
+        "error",
+        "Proposals of images that are not in the source: error, or ignore where more were made.",
+        choices=("error", "ignore"),
+        free=True,
+    )
+    shuffle_mib: int = setting(1024, "Memory for shuffling encoded records, in MiB.", low=1)
+    max_bad_images: int = setting(
+        10, "Unreadable images to skip and report before the run stops.", low=0, free=True
+    )
+
+    def __post_init__(self) -> None:
+        if len(self.named) > 1:
+            raise SettingsError(f"{' and '.join(self.named)}: give one of them")
+        if not self.named:
+            raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+        if self.scene_objects and self.dataset != "scenes":
+            raise SettingsError(
+                f"--scene_objects={self.scene_objects}: only scenes have objects; give "
+                "--dataset=scenes"
+            )
+
+    @property
+    def named(self) -> list[str]:
+        """The flags that name images."""
+        return [f"--{n}" for n in ("dataset", "image_folder", "tfrecord") if getattr(self, n)]
+
+
+@dataclasses.dataclass(frozen=True)
+class OptionalDataSettings(DataSettings):
+    """Images, or none."""
+
+    def __post_init__(self) -> None:
+        if self.named:
+            super().__post_init__()

@@ -1,0 +1,154 @@
+"""Object discovery."""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.flagfiles import setting
+from ssl_tf.settings.data import DataSettings
+
+RANKERS = ("lod", "q", "pagerank", "degree")
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureSettings:
+    """Where the maps and the descriptors come from."""
+
+    encoder: str = setting(
+        "",
+        "A run directory, a SavedModel, or vgg16, vgg19 or resnet50 of Keras with "
+        "--encoder_weights.",
+    )
+    encoder_weights: str = setting("", "Keras weights file of vgg16, vgg19 or resnet50.")
+    step: int = setting(0, "Step of the run's checkpoint; 0: the newest.", low=0)
+    layers: tuple[str, ...] = setting(
+        (),
+        "Layers of the maps, the one for the descriptors last; C2 to C5 name a ResNet's stages. "
+        "Empty: C3,C4 of a ResNet, relu4_3,relu5_3 of a VGG.",
+    )
+    long_side: int = setting(
+        0, "Longer side of the images under the encoder, in pixels; 0: as they are.", low=0
+    )
+    square_side: int = setting(
+        224, "Side to which images are squashed for the descriptor that finds neighbours.", low=8
+    )
+    feature_batch: int = setting(16, "Images of one size under the encoder at a time.", low=1)
+    descriptor_projection: int = setting(
+        0, "Channels to which descriptors are projected at random; 0: all there are.", low=0
+    )
+    descriptor_norm: str = setting(
+        "max01",
+        "Region descriptors: over the image's largest value (published), or centred on the "
+        "collection's mean and of unit length.",
+        choices=("max01", "center_l2"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RegionSettings:
+    """Boxes out of feature maps; the defaults are LOD's for VGG16."""
+
+    peaks: int = setting(20, "Peaks of a feature map.", low=1)
+    peak_threshold: float = setting(
+        0.3, "A peak's least saliency, as a share of the map's largest.", low=0, high=1
+    )
+    peak_window: int = setting(3, "Side of the window that a peak keeps for itself.", low=1)
+    peak_margin: str = setting(
+        "cell",
+        "No peak there: one cell at the border, or a fifteenth of the sides.",
+        choices=("cell", "wide"),
+    )
+    local_neighbours: int = setting(
+        7, "Neighbours a peak is compared by: 7 as published, by a slip, or all 8.", low=7, high=8
+    )
+    mask_threshold: float = setting(0.5, "A box's cells: above this times mean saliency.", low=0)
+    local_threshold: float = setting(1.0, "And above this times mean similarity.", low=0)
+    root_threshold: float = setting(1.0, "Similarity a component reaches somewhere.", low=0)
+    levels: int = setting(50, "Nested level sets of a peak.", low=1)
+    level_floor: str = setting(
+        "components",
+        "Smallest level: as many cells as strong components (published) or as strong pixels.",
+        choices=("components", "pixels"),
+    )
+    max_regions: int = setting(2000, "Regions of an image.", low=1)
+    least_side: float = setting(
+        0.0,
+        "Smallest side of a region, as a share of the image's; 0 as published, where regions of a "
+        "cell or two, which look alike everywhere, can outscore objects.",
+        low=0,
+        high=1,
+    )
+    region_sample: str = setting(
+        "uniform",
+        "How regions beyond that are left out: any, or the same from each group.",
+        choices=("uniform", "groups"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RankingSettings:
+    """The graph, the ranking on it and the choice of boxes."""
+
+    neighbours: int = setting(100, "Nearest images to which an image is compared.", low=1)
+    pair_top_k: int = setting(1000, "Scores kept of a pair of images.", low=1)
+    standout: bool = setting(
+        False, "Less each score the best of the regions around it (Cho et al. 2015)."
+    )
+    hough_anchor: str = setting(
+        "corner",
+        "Point whose place two regions vote for: the lower right corner (published), which favours "
+        "boxes near it, or the centre.",
+        choices=("corner", "centre"),
+    )
+    ranker: str = setting("lod", "What orders the regions.", choices=RANKERS)
+    damping: float = setting(1e-4, "Share of the uniform graph.", low=0, high=1)
+    teleport: float = setting(1e-4, "Share of the restart in a PageRank step.", low=0, high=1)
+    iterations: int = setting(100, "Most power iterations.", low=1)
+    stop_change: float = setting(1e-6, "Change of the vector that ends the iteration.", low=0)
+    stop_measure: str = setting(
+        "absolute",
+        "That change as it is (published), or as a share of the vector, which does not depend on "
+        "the number of regions.",
+        choices=("absolute", "relative"),
+    )
+    seed_share: float = setting(
+        0.1, "Share of the images whose best region starts LOD's walk.", above=0, high=1
+    )
+    boxes_per_image: int = setting(10, "Boxes an image may get.", low=1)
+    max_iou: float = setting(0.3, "Largest overlap of two boxes of an image.", low=0, high=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscoverSettings:
+    """`python -m ssl_tf.discover`."""
+
+    data: DataSettings
+    features: FeatureSettings
+    regions: RegionSettings
+    ranking: RankingSettings
+    output: str = setting("", "Everything found goes here; started again, the work goes on.")
+    boxes: str = setting(
+        "",
+        "ground_truth: measure the found boxes on those of the images, beside baselines.",
+        choices=("", "ground_truth"),
+        free=True,
+    )
+    seed: int = setting(0, "Seed of all draws.", low=0, high=2**31 - 1)
+    shard_images: int = setting(
+        64, "Images of a shard, the work that a killed run repeats at most.", low=1
+    )
+    workers: int = setting(0, "Processes of the local runner; 0: one a core.", low=0, free=True)
+    beam_options: tuple[str, ...] = setting(
+        (), "Options of Apache Beam, such as --runner=FlinkRunner; empty: this machine.", free=True
+    )
+    memory_mib: int = setting(
+        2048, "Memory for the matrix, and for a worker's descriptors, in MiB.", low=1, free=True
+    )
+    sheet_images: int = setting(24, "Images on the contact sheet.", low=0, free=True)
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise SettingsError("--output: give the directory for the boxes")
+        if not self.features.encoder:
+            raise SettingsError(
+                "--encoder: give a run directory, a SavedModel, or vgg16 with --encoder_weights"
+            )

@@ -1,0 +1,123 @@
+"""What is done with the encoder of a run."""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.flagfiles import setting
+from ssl_tf.settings.data import DataSettings
+from ssl_tf.settings.run import NeighbourSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class SubjectSettings:
+    """What an evaluation looks at: the encoder of a run, and labelled images."""
+
+    data: DataSettings
+    checkpoint: str = setting("", "Run directory whose encoder is evaluated.")
+    step: int = setting(0, "Step of the checkpoint to evaluate; 0: the newest.", low=0)
+    output: str = setting("", "JSON file for the result; empty: STAGE.json in the run directory.")
+    test_split: str = setting(
+        "", "Split to report on; empty: test or validation, where there is one."
+    )
+    image_size: int = setting(
+        0, "Side of the images that are looked at, in pixels; 0: that of the run's views.", low=0
+    )
+    random_baseline: bool = setting(True, "Evaluate the encoder the run started from beside it.")
+
+    def __post_init__(self) -> None:
+        if not self.checkpoint:
+            raise SettingsError(
+                "--checkpoint: give the run directory whose encoder is to be evaluated"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearSettings:
+    """`python -m ssl_tf.linear`."""
+
+    subject: SubjectSettings
+    augment: bool = setting(
+        False, "Random crop and flip while training; off: features are computed once and kept."
+    )
+    standardize: bool = setting(
+        True, "Features to zero mean and unit variance before the classifier, by its batches."
+    )
+    epochs: float = setting(50.0, "Epochs of the classifier.", above=0)
+    batch_size: int = setting(256, "Batch of the classifier.", low=2)
+    base_learning_rate: float = setting(
+        0.1, "Learning rate for a batch of 256, scaled linearly.", above=0
+    )
+    base_learning_rates: tuple[float, ...] = setting(
+        (),
+        "Several such rates in place of one: a classifier each, trained side by side; the best on "
+        "the --validation images is reported.",
+        above=0,
+    )
+    validation: int = setting(
+        0, "Training images kept out of training to choose the rate by.", low=0
+    )
+    schedule: str = setting(
+        "cosine",
+        "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
+        choices=("cosine", "step"),
+    )
+    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
+    nesterov: bool = setting(True, "Nesterov momentum, or plain.")
+    weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
+    seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """One base learning rate a classifier."""
+        return self.base_learning_rates or (self.base_learning_rate,)
+
+    def __post_init__(self) -> None:
+        if len(self.rates) > 1 and not self.validation:
+            raise SettingsError(
+                f"--base_learning_rates={','.join(map(str, self.rates))}: the best is chosen on "
+                "images held out of training, never on the test; give --validation=N"
+            )
+        if len(set(self.rates)) < len(self.rates):
+            raise SettingsError("--base_learning_rates: give each rate once")
+        if (self.schedule == "step") != bool(self.drop_epochs):
+            raise SettingsError(
+                f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
+                "with --schedule=step, and only with it"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class KnnSettings:
+    """`python -m ssl_tf.knn`."""
+
+    subject: SubjectSettings
+    neighbours: NeighbourSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportSettings:
+    """`python -m ssl_tf.export`."""
+
+    checkpoint: str = setting("", "Run directory whose encoder is exported.")
+    step: int = setting(0, "Step of the checkpoint to export; 0: the newest.", low=0)
+    output: str = setting("", "New directory for the SavedModel; empty: RUN/export.")
+
+    def __post_init__(self) -> None:
+        if not self.checkpoint:
+            raise SettingsError(
+                "--checkpoint: give the run directory whose encoder is to be exported"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareSettings:
+    """`python -m ssl_tf.compare`."""
+
+    runs: tuple[str, ...] = setting((), "Run directories; the plain arguments of the command.")
+    output: str = setting("", "Directory for table.md, table.csv and curves.png.")
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise SettingsError("give the run directories to compare, and --output=DIR")
+        if not self.output:
+            raise SettingsError("--output: give the directory for the table and the curves")

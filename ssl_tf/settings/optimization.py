@@ -1,0 +1,47 @@
+"""Batch, length and optimizer of a training."""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.flagfiles import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizationSettings:
+    optimizer: str = setting("lars", "Optimizer.", choices=("lars", "sgd", "adamw"))
+    lars_variant: str = setting(
+        "byol", "Where the learning rate meets the momentum.", choices=("byol", "simclr")
+    )
+    base_learning_rate: float = setting(
+        0.3, "Learning rate for a batch of 256, scaled linearly.", above=0
+    )
+    batch_size: int = setting(2048, "Global batch, over all replicas.", low=2)
+    accumulate: int = setting(
+        1,
+        "Parts in which a replica takes its share of the batch, where memory is short; the batch "
+        "statistics are then those of a part.",
+        low=1,
+    )
+    epochs: float = setting(300.0, "Passes over the images.", above=0)
+    warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0)
+    weight_decay: float = setting(1.5e-6, "Weight decay; biases and normalization excluded.", low=0)
+    decay_rank_one: bool = setting(
+        False, "Weight decay of biases and normalization too, as MoCo has it; not with lars."
+    )
+    momentum: float = setting(0.9, "Momentum.", low=0, high=1)
+    trust_coefficient: float = setting(1e-3, "LARS trust coefficient.", above=0)
+
+    def __post_init__(self) -> None:
+        if self.warmup_epochs > self.epochs:
+            raise SettingsError(
+                f"--warmup_epochs={self.warmup_epochs}: longer than the run, --epochs={self.epochs}"
+            )
+        if self.optimizer == "adamw" and self.base_learning_rate > 0.01:
+            raise SettingsError(
+                f"--base_learning_rate={self.base_learning_rate}: a LARS or SGD rate destroys an "
+                "AdamW run; give at most 0.01 with --optimizer=adamw"
+            )
+        if self.decay_rank_one and self.optimizer == "lars":
+            raise SettingsError(
+                "--decay_rank_one: lars excludes biases and normalization; give --optimizer=sgd"
+            )

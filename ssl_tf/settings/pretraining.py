@@ -1,0 +1,85 @@
+"""Pre-training, and what takes the flagfile of one."""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.flagfiles import setting
+from ssl_tf.settings.data import GROUND_TRUTH, DataSettings
+from ssl_tf.settings.model import ModelSettings
+from ssl_tf.settings.optimization import OptimizationSettings
+from ssl_tf.settings.run import MonitorSettings, RunSettings
+from ssl_tf.settings.views import ViewSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainSettings:
+    """`python -m ssl_tf.pretrain`."""
+
+    data: DataSettings
+    views: ViewSettings
+    model: ModelSettings
+    optimization: OptimizationSettings
+    monitor: MonitorSettings
+    run: RunSettings
+
+    def __post_init__(self) -> None:
+        if not self.views.pairs:
+            raise SettingsError("--view_strategies: views are compared in pairs, give two or more")
+        if self.views.object_crops and not self.data.proposals:
+            raise SettingsError(
+                f"--crops={self.views.crops}: give the boxes with --proposals=STORE, or "
+                f"--proposals={GROUND_TRUTH} where the data has its own"
+            )
+        model = self.model
+        if model.method in ("moco", "densecl") and self.views.pairs != ((0, 1),):
+            raise SettingsError(
+                f"--method={model.method}: compares two views; give two --view_strategies"
+            )
+        for name in model.pretext:
+            if not self.views.object_crops:
+                raise SettingsError(
+                    f"--pretext={name}: needs an object and its surroundings; give "
+                    "--crops=object_dilated"
+                )
+        if model.projection_heads == "per_view" and self.views.crops != "object_dilated":
+            raise SettingsError(
+                f"--projection_heads=per_view: the views of --crops={self.views.crops} are of one "
+                "kind; give --crops=object_dilated or --projection_heads=shared"
+            )
+
+
+RIVALS = ("torchvision", "keras_cv", "tf_models")
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkSettings:
+    """`python -m ssl_tf.benchmark`; takes the flagfile of any pre-training."""
+
+    pretrain: PretrainSettings
+    seconds: float = setting(10.0, "Time for each pipeline, in seconds.", above=0)
+    repetitions: int = setting(5, "Turns that the pipelines take, sharing that time.", low=1)
+    cores: int = setting(0, "Cores of the machine to measure on; 0: all.", low=0)
+    sample: int = setting(256, "Images to measure on, kept in memory.", low=1)
+    against: tuple[str, ...] = setting(
+        (), "Other libraries to measure beside it, where installed.", choices=RIVALS
+    )
+    gpus: int = setting(8, "GPUs to keep busy.", low=1)
+    gpu_images_per_second: float = setting(750.0, "Images one GPU takes in a second.", above=0)
+    output: str = setting("", "JSON file for the result; empty: none.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewsReportSettings:
+    """`python -m ssl_tf.views_report`; takes the flagfile of any pre-training."""
+
+    pretrain: PretrainSettings
+    output: str = setting("", "Directory for the sheets.")
+    images: int = setting(4, "Images to show.", low=1)
+    draws: int = setting(3, "Draws of the recipe to show of each image.", low=1)
+    levels: tuple[float, ...] = setting(
+        (), "Levels to show of each operation; empty: four, up to --level_scale.", low=0
+    )
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise SettingsError("--output: give the directory for the sheets")

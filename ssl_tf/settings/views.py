@@ -1,0 +1,171 @@
+"""How views are cut and changed."""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.flagfiles import setting
+
+RECIPES = ("ma_ssrl", "byol", "simclr", "moco")
+
+
+CROPS = ("uniform", "inception", "byol", "random_resized", "full")
+
+
+REGIONS = ("scene_scene", "object_object", "object_dilated")
+
+
+STRATEGIES = (
+    "integrated",
+    "autoaugment",
+    "fast_autoaugment",
+    "randaugment",
+    "byol_t",
+    "byol_t_prime",
+    "simclr",
+    "ma_ssrl_simclr",
+    "moco",
+    "plain",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewSettings:
+    recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=RECIPES)
+    image_size: int = setting(224, "Side of a view, in pixels.", low=8)
+    crop: str = setting(
+        "",
+        "Crop law inside the region; empty: the recipe's own, random_resized inside objects.",
+        choices=("", *CROPS),
+    )
+    crops: str = setting(
+        "scene_scene",
+        "Regions that the views are cropped in, in turn: the image, an object, the object dilated.",
+        choices=REGIONS,
+    )
+    dilation: float = setting(
+        0.1, "How much a dilated box is longer, as a fraction of the image.", low=0, high=1
+    )
+    min_crop: int = setting(
+        0,
+        "Smallest side of an object's region in source pixels; 0: that of a view, at most half of "
+        "the image's.",
+        low=0,
+    )
+    smallest_area: float = setting(
+        0.0,
+        "Random resized crop inside objects: smallest area as a fraction of the box; 0: 0.2 / the "
+        "mean area of the boxes.",
+        low=0,
+        high=1,
+    )
+    crop_ratio: tuple[float, ...] = setting(
+        (0.5, 1.0), "Uniform crop: smallest and largest ratio of the sides.", above=0, high=1
+    )
+    crop_area: tuple[float, ...] = setting(
+        (),
+        "Inception, BYOL and random resized crop of scenes: smallest and largest area; empty: "
+        "0.08,1, random resized 0.2,1.",
+        above=0,
+        high=1,
+    )
+    flip: float = setting(0.5, "Probability of a horizontal flip.", low=0, high=1)
+    view_strategies: tuple[str, ...] = setting(
+        (), "One strategy a view; empty: the recipe's own two.", choices=STRATEGIES
+    )
+    distinct_crops: int = setting(
+        0, "Crops an image: view v uses crop v mod this; 0: every view its own.", low=0
+    )
+    compared_pairs: str = setting("all", "Pairs of views compared: all, or a list such as 0:1,2:3.")
+    policy_set: str = setting(
+        "imagenet",
+        "Data on which the AutoAugment and Fast AutoAugment lists were searched.",
+        choices=("imagenet", "cifar10", "svhn"),
+    )
+    randaugment_ops: int = setting(2, "RandAugment N, operations a view.", low=1, high=3)
+    randaugment_magnitude: float = setting(9.0, "RandAugment M, on the level scale.", low=0)
+    level_scale: int = setting(10, "Level at which an operation is at full range: 10 or 30.")
+    posterize_solarize: str = setting(
+        "tf",
+        "Meaning of their levels: tf, weaker with the level; pil, stronger.",
+        choices=("tf", "pil"),
+    )
+    jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0)
+    augment_on: str = setting(
+        "host",
+        "Where pixel operations run: host, in the input pipeline; device, in the training step.",
+        choices=("host", "device"),
+        free=True,
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("crop_ratio", "crop_area"):
+            pair = getattr(self, name)
+            if name == "crop_area" and not pair:
+                continue
+            if len(pair) != 2 or pair[0] > pair[1]:
+                raise SettingsError(f"--{name}={pair}: give two numbers, the smaller one first")
+        if self.level_scale not in (10, 30):
+            raise SettingsError(f"--level_scale={self.level_scale}: choose 10 or 30")
+        if self.randaugment_magnitude > 30:
+            raise SettingsError(f"--randaugment_magnitude={self.randaugment_magnitude}: at most 30")
+        if self.distinct_crops > len(self.strategies):
+            raise SettingsError(
+                f"--distinct_crops={self.distinct_crops}: more crops than the "
+                f"{len(self.strategies)} views"
+            )
+        if self.crops == "object_dilated" and self.distinct_crops % 2:
+            raise SettingsError(
+                f"--distinct_crops={self.distinct_crops}: --crops=object_dilated takes crops in "
+                "pairs, give an even number"
+            )
+        _ = self.pairs  # a list that does not parse must fail here, not at the first step
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """One strategy a view, the recipe's own where the flag is empty."""
+        own = {
+            "ma_ssrl": ("integrated", "integrated"),
+            "byol": ("byol_t", "byol_t_prime"),
+            "simclr": ("simclr", "simclr"),
+            "moco": ("moco", "moco"),
+        }
+        return self.view_strategies or own[self.recipe]
+
+    @property
+    def crop_law(self) -> str:
+        if self.crop:
+            return self.crop
+        own = {
+            "ma_ssrl": "uniform",
+            "byol": "byol",
+            "simclr": "inception",
+            "moco": "random_resized",
+        }
+        return "random_resized" if self.object_crops else own[self.recipe]
+
+    @property
+    def area(self) -> tuple[float, float]:
+        """Smallest and largest area of a crop in a scene."""
+        return self.crop_area or ((0.2, 1.0) if self.crop_law == "random_resized" else (0.08, 1.0))
+
+    @property
+    def object_crops(self) -> bool:
+        return self.crops != "scene_scene"
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Unordered pairs of view indices whose loss is taken, in both directions each."""
+        views = len(self.strategies)
+        if self.compared_pairs == "all":
+            return tuple((a, b) for a in range(views) for b in range(a + 1, views))
+        try:
+            pairs = [tuple(int(v) for v in p.split(":")) for p in self.compared_pairs.split(",")]
+        except ValueError:
+            pairs = [()]
+        for pair in pairs:
+            if len(pair) != 2 or pair[0] == pair[1] or not all(0 <= v < views for v in pair):
+                raise SettingsError(
+                    f"--compared_pairs={self.compared_pairs}: expected `all` or pairs of two "
+                    f"different views 0 to {views - 1}, such as 0:1"
+                )
+        return tuple(pairs)
