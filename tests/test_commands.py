@@ -98,6 +98,27 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(place, run, tmp_pat
         np.testing.assert_array_equal(one[name], two[name], err_msg=name)
 
 
+def test_queues_and_heads_of_both_kinds_resume_to_the_bit(tmp_path):
+    """DenseCL on object crops: two queues, two kinds of heads, a query that mixes both views."""
+    flags = [
+        *TINY, "--method=densecl", "--recipe=moco", "--view_strategies=moco,moco", "--queue=32",
+        "--crops=object_dilated", "--proposals=ground_truth", "--projection_heads=per_view",
+        "--tau=0.9", "--epochs=2",
+    ]  # fmt: skip
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    start(pretrain, PretrainSettings, *flags, f"--run_dir={whole}")
+    shutil.copytree(whole, resumed)
+    for step in (4, 6):
+        shutil.rmtree(resumed / "checkpoints" / f"step_{step:08d}")
+    start(pretrain, PretrainSettings, *flags, f"--run_dir={resumed}")
+    one, two = read_checkpoint(whole, 6), read_checkpoint(resumed, 6)
+    assert one.keys() == two.keys()
+    for name in ("queue", "dense_queue", "scene_projector"):
+        assert any(name in key for key in one), name
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
 def test_a_complete_run_is_left_alone(run, capsys):
     before = (run / "metrics.jsonl").read_bytes()
     start(pretrain, PretrainSettings, f"--flagfile={run / 'flags.txt'}")
