@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 setup(
     name="ssl_tf",
     version="0.1.0",
-    description="Self-supervised pre-training in TensorFlow: MA-SSRL, BYOL and their evaluation",
+    description="Self-supervised pre-training in TensorFlow: MA-SSRL, object-aware cropping, discovery",
     packages=find_packages(include=["ssl_tf", "ssl_tf.*"]),
     package_data={"ssl_tf.views": ["tables/*.json"]},
     python_requires=">=3.11,<3.12",
