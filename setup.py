@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 setup(
     name="ssl_tf",
     version="0.1.0",
-    description="Self-supervised pre-training in TensorFlow: MA-SSRL, object-aware cropping, discovery",
+    description="Self-supervised pre-training in TensorFlow: MA-SSRL and object-aware cropping",
     packages=find_packages(include=["ssl_tf", "ssl_tf.*"]),
     package_data={"ssl_tf.views": ["tables/*.json"]},
     python_requires=">=3.11,<3.12",
@@ -15,6 +15,8 @@ setup(
         "tensorflow~=2.15.0",
         "tensorflow-addons~=0.23.0",
         "tensorflow-datasets~=4.9.4",
+        # TFDS needs it to prepare a data set, and does not say so.
+        "importlib_resources",
         "keras-cv~=0.9.0",
         "absl-py",
         "numpy<2",

@@ -162,8 +162,9 @@ def _find(dataset: str, root: str) -> str:
             else ", which does not exist"
         )
         raise UserError(
-            f"{flag} is not prepared in {root}{have}; prepare it with `tfds build "
-            f"{name} --data_dir={root}` or correct --data_dir"
+            f"{flag} is not prepared in {root}{have}; prepare it in Python with "
+            f"tfds.builder({name!r}, data_dir={root!r}).download_and_prepare(), or correct "
+            "--data_dir"
         )
     configs = dict.fromkeys(path.rpartition("/")[0] for path in found)
     if len(configs) > 1:

@@ -88,12 +88,12 @@ def test_unknown_data_set(prepared, tmp_path):
     with pytest.raises(
         UserError,
         match="--dataset=cats is not prepared in .*; prepared there: "
-        "animals; prepare it with `tfds build cats ",
+        "animals; prepare it in Python with tfds.builder..cats., ",
     ):
         opened(prepared, dataset="cats")
-    with pytest.raises(UserError, match="where no data set is prepared; prepare it with"):
+    with pytest.raises(UserError, match="where no data set is prepared; prepare it in Python"):
         opened(tmp_path)
-    with pytest.raises(UserError, match="nowhere, which does not exist; prepare it with"):
+    with pytest.raises(UserError, match="nowhere, which does not exist; prepare it in Python"):
         opened(tmp_path / "nowhere")
 
 
