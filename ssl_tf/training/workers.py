@@ -72,7 +72,8 @@ class Workers:
 
     def note(self, **facts: Any) -> None:
         """Goes out with the next beat: the others see it within seconds."""
-        self._facts.update(facts)
+        # A new dict: the thread may be writing the old one.
+        self._facts = {**self._facts, **facts}
 
     def agree(self, name: str, value: Any) -> None:
         """Waits until all workers have told their value and checks that it is the same.
@@ -120,7 +121,6 @@ class Workers:
     def _await(self, what: str, is_there) -> None:
         if not self._others:
             return
-        deadline = time.monotonic() + self._timeout
         while True:
             self._beat()
             self._look()
@@ -130,8 +130,10 @@ class Workers:
                 raise LostWorker(f"{self._cluster.name(failed.index)} has left: {failed.reason}")
             if not missing:
                 return
-            if time.monotonic() > deadline:
-                names = ", ".join(self._cluster.name(other.index) for other in missing)
+            # A worker that beats is at work, however long that takes it.
+            silent = [o for o in missing if time.monotonic() - o.heard > self._timeout]
+            if silent:
+                names = ", ".join(self._cluster.name(other.index) for other in silent)
                 raise LostWorker(
                     f"{names} did not {what} within {self._timeout:g} s: start all workers with "
                     "the same command and a --run_dir that they share, or raise --worker_timeout"
@@ -140,7 +142,10 @@ class Workers:
 
     def _watch(self) -> None:
         while not self._finished.wait(_BEAT_SECONDS):
-            self._beat()
+            try:
+                self._beat()
+            except OSError:
+                pass  # a full disk or a slow mount: the next beat may go through again
             self._look()
             lost = self.lost()
             if lost and not self._finished.is_set():
