@@ -21,9 +21,10 @@ def check_queue(length: int, images: int, keys: int) -> None:
     """
     if length > images:
         most = images // keys * keys
+        way_out = f"give at most {most}" if most else "lower --batch_size and --queue"
         raise SettingsError(
             f"--queue={length}: {length / images:.3g} times the {images} images, so every query "
-            f"would meet its own image among the negatives; give at most {most}"
+            f"would meet its own image among the negatives; {way_out}"
         )
     if length % keys:
         nearest = max(round(length / keys), 1) * keys
