@@ -16,7 +16,7 @@ _GIB = 2**30
 def describe(settings: PretrainSettings) -> str:
     """The plan of a run as text, one fact a line.
 
-    Where the data is not on this machine, --num_images stands in for it.
+    Where the data is not on this machine, --num_images and --num_classes stand in for it.
 
     Raises:
         UserError: neither the data nor --num_images is there.
@@ -30,13 +30,15 @@ def describe(settings: PretrainSettings) -> str:
     try:
         source, _ = open_training_source(settings.data)
         name, images = source.name, source.size
+        labels = source.num_classes, source.multi_label
     except UserError as error:
         if not settings.data.num_images:
             raise
         name, images = f"not opened ({error}); --num_images", settings.data.num_images
         images -= settings.data.holdout
+        labels = settings.data.num_classes or None, False
     plan = make_plan(optimization, images)
-    method = build_method(settings, plan, synchronized=replicas > 1)
+    method = build_method(settings, plan, replicas > 1, *labels)
     compile_method(method, optimization, plan)
     saved = [v for network in method.networks.values() for v in network.variables]
     saved += method.state.values()

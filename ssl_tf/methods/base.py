@@ -50,6 +50,11 @@ class Method(TimedModel):
         raise NotImplementedError
 
     @property
+    def constant_rate_variables(self) -> list[tf.Variable]:
+        """Learned variables whose rate stays at the peak; those of no method but SimSiam."""
+        return []
+
+    @property
     def state(self) -> dict[str, tf.Variable]:
         """What a checkpoint holds beside networks and optimizer: queues and their positions."""
         return {}

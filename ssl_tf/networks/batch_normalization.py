@@ -12,7 +12,12 @@ MOMENTUM, EPSILON = 0.9, 1e-5
 
 
 def batch_normalization(
-    name: str, synchronized: bool, gamma_initializer: str = "ones", maps: bool = True
+    name: str,
+    synchronized: bool,
+    gamma_initializer: str = "ones",
+    maps: bool = True,
+    scale: bool = True,
+    offset: bool = True,
 ) -> tf.keras.layers.Layer:
     """Batch normalization over all but the last axis, decay 0.9 and epsilon 1e-5.
 
@@ -24,12 +29,18 @@ def batch_normalization(
             from a faster kernel. The variables have the same names either way.
         gamma_initializer: of the scale.
         maps: the inputs are [N, H, W, C]; else [N, C].
+        scale, offset: learned, gamma and beta; without them 1 and 0.
     """
     if maps and not synchronized:
         return tf.keras.layers.BatchNormalization(
-            momentum=MOMENTUM, epsilon=EPSILON, gamma_initializer=gamma_initializer, name=name
+            momentum=MOMENTUM,
+            epsilon=EPSILON,
+            center=offset,
+            scale=scale,
+            gamma_initializer=gamma_initializer,
+            name=name,
         )
-    return BatchNormalization(synchronized, gamma_initializer, name=name)
+    return BatchNormalization(synchronized, gamma_initializer, scale, offset, name=name)
 
 
 @tf.keras.utils.register_keras_serializable("ssl_tf")
@@ -41,10 +52,19 @@ class BatchNormalization(tf.keras.layers.Layer):
     float64 policy). Every replica must hold an equal share of the batch.
     """
 
-    def __init__(self, synchronized: bool, gamma_initializer: str = "ones", **kwargs):
+    def __init__(
+        self,
+        synchronized: bool,
+        gamma_initializer: str = "ones",
+        scale: bool = True,
+        offset: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self._synchronized = synchronized
         self._gamma_initializer = gamma_initializer
+        self._scale = scale
+        self._offset = offset
 
     def build(self, input_shape: tf.TensorShape) -> None:
         shape = (int(input_shape[-1]),)
@@ -71,8 +91,8 @@ class BatchNormalization(tf.keras.layers.Layer):
                 experimental_autocast=False,
             )
 
-        self.gamma = parameter("gamma", self._gamma_initializer)
-        self.beta = parameter("beta", "zeros")
+        self.gamma = parameter("gamma", self._gamma_initializer) if self._scale else 1.0
+        self.beta = parameter("beta", "zeros") if self._offset else 0.0
         self.moving_mean = statistic("moving_mean", "zeros")
         self.moving_variance = statistic("moving_variance", "ones")
         super().build(input_shape)
@@ -89,8 +109,13 @@ class BatchNormalization(tf.keras.layers.Layer):
         return tf.cast((x - mean) * scale + self.beta, inputs.dtype)
 
     def get_config(self) -> dict:
-        own = {"synchronized": self._synchronized, "gamma_initializer": self._gamma_initializer}
-        return {**super().get_config(), **own}
+        return {
+            **super().get_config(),
+            "synchronized": self._synchronized,
+            "gamma_initializer": self._gamma_initializer,
+            "scale": self._scale,
+            "offset": self._offset,
+        }
 
     def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Mean and biased variance [C] over the batch, and the number of values."""

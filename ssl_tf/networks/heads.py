@@ -79,6 +79,104 @@ def build_plain_mlp(
     return tf.keras.Model(inputs, x, name=name)
 
 
+def build_normalized_mlp(
+    input_dim: int,
+    hidden: int,
+    output: int,
+    layers: int,
+    last_scale: bool,
+    synchronized: bool,
+    seed: int = 0,
+    name: str = "projector",
+) -> tf.keras.Model:
+    """SimCLR's and SimSiam's projector: [N, input_dim] -> [N, output], normalized over the batch.
+
+    `layers` times Dense without bias and batch normalization, with a ReLU between two of them. The
+    last normalization has no offset. Published: SimCLR's code (tf2/model.py) with `last_scale`,
+    hidden as wide as the features, 128 outputs, 2 layers in the paper and 3 in version 2; SimSiam's
+    code (simsiam/builder.py) without, 2048 hidden and outputs, 3 layers, on CIFAR-10 2 (App. D).
+
+    Args:
+        input_dim: length of the features.
+        hidden: width of the hidden layers.
+        output: length of the output.
+        layers: number of Dense layers, at least 1.
+        last_scale: the last normalization has a learned scale.
+        synchronized: batch statistics over all replicas.
+        seed: with `name`, all that the first weights depend on.
+        name: of the model.
+    """
+    inputs = tf.keras.Input((input_dim,), name="inputs")
+    x = inputs
+    for index in range(1, layers + 1):
+        last = index == layers
+        x = tf.keras.layers.Dense(
+            output if last else hidden,
+            use_bias=False,
+            kernel_initializer=_torch_uniform(seed, f"{name}/dense{index}"),
+            name=f"dense{index}",
+        )(x)
+        x = batch_normalization(
+            f"bn{index}",
+            synchronized,
+            maps=False,
+            scale=last_scale or not last,
+            offset=not last,
+        )(x)
+        if not last:
+            x = tf.keras.layers.ReLU(name=f"relu{index}")(x)
+    return tf.keras.Model(inputs, x, name=name)
+
+
+def build_bottleneck(
+    dim: int, hidden: int, synchronized: bool, seed: int = 0, name: str = "predictor"
+) -> tf.keras.Model:
+    """SimSiam's predictor: [N, dim] -> [N, dim], not normalized.
+
+    Dense without bias, batch normalization, ReLU, Dense with bias (simsiam/builder.py of its code).
+    Published: 2048 in and out, 512 hidden.
+
+    Args:
+        dim: length of the projection.
+        hidden: width of the hidden layer.
+        synchronized: batch statistics over all replicas.
+        seed: with `name`, all that the first weights depend on.
+        name: of the model.
+    """
+    inputs = tf.keras.Input((dim,), name="inputs")
+    x = tf.keras.layers.Dense(
+        hidden,
+        use_bias=False,
+        kernel_initializer=_torch_uniform(seed, f"{name}/dense1"),
+        name="dense1",
+    )(inputs)
+    x = batch_normalization("bn1", synchronized, maps=False)(x)
+    x = tf.keras.layers.ReLU(name="relu1")(x)
+    x = tf.keras.layers.Dense(
+        dim, kernel_initializer=_torch_uniform(seed, f"{name}/dense2"), name="dense2"
+    )(x)
+    return tf.keras.Model(inputs, x, name=name)
+
+
+def build_classifier(
+    input_dim: int, classes: int, seed: int = 0, name: str = "classifier"
+) -> tf.keras.Model:
+    """Linear scores: [N, input_dim] -> [N, classes].
+
+    With bias; the first weights are normal with standard deviation 0.01 (Goyal et al. 2017, 5.1).
+
+    Args:
+        input_dim: length of the features.
+        classes: number of scores.
+        seed: with `name`, all that the first weights depend on.
+        name: of the model.
+    """
+    kernel = tf.keras.initializers.RandomNormal(stddev=0.01, seed=layer_seed(seed, f"{name}/dense"))
+    inputs = tf.keras.Input((input_dim,), name="inputs")
+    scores = tf.keras.layers.Dense(classes, kernel_initializer=kernel, name="dense")(inputs)
+    return tf.keras.Model(inputs, scores, name=name)
+
+
 def build_dense_head(
     channels: int, hidden: int, output: int, seed: int = 0, name: str = "dense_projector"
 ) -> tf.keras.Model:

@@ -5,7 +5,7 @@ import dataclasses
 from ssl_tf.errors import SettingsError
 from ssl_tf.flagfiles import setting
 
-METHODS = ("ma_ssrl", "byol", "moco", "densecl")
+METHODS = ("ma_ssrl", "byol", "moco", "densecl", "simclr", "simsiam", "supervised")
 
 
 PRETEXT = ("rotation", "localization")
@@ -26,10 +26,21 @@ class ModelSettings:
         choices=("synchronized", "shuffled"),
     )
     projector_hidden: int = setting(
-        4096, "Hidden units of projector and predictor; MoCo's and DenseCL's is 2048.", low=1
+        4096,
+        "Hidden units of projector and predictor; MoCo's, DenseCL's and SimSiam's are 2048 (its "
+        "predictor has a quarter of --projection), SimCLR's as many as features.",
+        low=1,
     )
     projection: int = setting(
-        256, "Outputs of projector and predictor; MoCo's and DenseCL's are 128.", low=2
+        256,
+        "Outputs of projector and predictor; MoCo's, DenseCL's and SimCLR's are 128, SimSiam's "
+        "2048.",
+        low=2,
+    )
+    projector_layers: int = setting(
+        2,
+        "Dense layers of the projector of simclr and simsiam; SimSiam's on ImageNet are 3.",
+        low=1,
     )
     projection_heads: str = setting(
         "shared",
@@ -44,11 +55,16 @@ class ModelSettings:
         high=1,
     )
     queue: int = setting(65536, "Keys in the queue of moco and densecl.", low=1)
-    temperature: float = setting(0.2, "Softmax temperature of moco and densecl.", above=0)
+    temperature: float = setting(
+        0.2, "Softmax temperature of moco, densecl and simclr; SimCLR's is 0.1.", above=0
+    )
     symmetric: bool = setting(False, "moco and densecl: each view is a query, and each a key.")
     dense_weight: float = setting(0.5, "Share of densecl's dense loss, lambda.", low=0, high=1)
     dense_grid: int = setting(
         0, "Cells a side that densecl averages the last map to; 0: the map as it is.", low=0
+    )
+    label_smoothing: float = setting(
+        0.0, "supervised: share of the target that goes to all classes alike.", low=0, high=1
     )
     pretext: tuple[str, ...] = setting(
         (), "Tasks learned beside the method, which need object crops.", choices=PRETEXT

@@ -23,7 +23,7 @@ class PretrainSettings:
     run: RunSettings
 
     def __post_init__(self) -> None:
-        if not self.views.pairs:
+        if not self.views.pairs and self.model.method != "supervised":
             raise SettingsError("--view_strategies: views are compared in pairs, give two or more")
         if self.views.object_crops and not self.data.proposals:
             raise SettingsError(

@@ -90,6 +90,9 @@ class ViewSettings:
         choices=("tf", "pil"),
     )
     jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0)
+    blur: bool = setting(
+        True, "Blur in the colour chains; published recipes for images of 32 pixels have none."
+    )
     augment_on: str = setting(
         "host",
         "Where pixel operations run: host, in the input pipeline; device, in the training step.",

@@ -82,7 +82,7 @@ class Recipe:
         spaces = {s: policy_space(s, settings) for s in dict.fromkeys(self.strategies)}
         self.spaces = {strategy: space for strategy, space in spaces.items() if space}
         self.chains = {
-            s: chains.chain(s, settings.jitter_strength)
+            s: chains.chain(s, settings.jitter_strength, settings.blur)
             for s in spaces
             if s not in self.spaces and s != "plain"
         }
