@@ -7,11 +7,12 @@ from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.byol import BYOL, MaSsrl
 from ssl_tf.methods.densecl import DenseCL
 from ssl_tf.methods.moco import MoCo
+from ssl_tf.methods.swav import SwAV
 from ssl_tf.settings import OptimizationSettings, PretrainSettings
 from ssl_tf.training.optimizers import build_optimizer
 from ssl_tf.training.plan import Plan
 
-METHODS = {"ma_ssrl": MaSsrl, "byol": BYOL, "moco": MoCo, "densecl": DenseCL}
+METHODS = {"ma_ssrl": MaSsrl, "byol": BYOL, "moco": MoCo, "densecl": DenseCL, "swav": SwAV}
 
 
 def build_method(settings: PretrainSettings, plan: Plan, synchronized: bool) -> Method:
