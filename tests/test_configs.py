@@ -36,7 +36,8 @@ def test_pretraining_flagfiles_compose(path):
     settings = flagfiles.parse([f"--flagfile={path}"], PretrainSettings)
     plan = make_plan(settings.optimization, settings.data.num_images or settings.data.scenes)
     assert 0 <= plan.warmup_steps < plan.total_steps
-    assert len(Recipe(settings.views).strategies) == 2
+    assert len(settings.views.strategies) == 2
+    assert len(Recipe(settings.views).strategies) == 2 + settings.views.small_views
 
 
 @pytest.mark.parametrize("path", LINEAR, ids=name)

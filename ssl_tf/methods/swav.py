@@ -35,6 +35,10 @@ class SwAV(Method):
     With `--accumulate` the codes are balanced over a part of the batch, with the queue.
     """
 
+    against_collapse = (
+        "Lower --sinkhorn_epsilon or --base_learning_rate, or lengthen --warmup_epochs"
+    )
+
     def __init__(self, blueprint: Blueprint):
         """Raises: SettingsError, the feature queue does not fit the batch or the data."""
         super().__init__("swav")
@@ -83,8 +87,12 @@ class SwAV(Method):
         return {queue.name: queue.keys for queue in self.queues}
 
     def train_step(self, batch: Batch) -> Tensors:
-        self.kernel.assign(tf.math.l2_normalize(self.kernel, axis=0))
+        self.normalize_prototypes()
         return super().train_step(batch)
+
+    def normalize_prototypes(self) -> None:
+        """Brings the prototypes to length 1; called in replica context."""
+        self.kernel.assign(tf.math.l2_normalize(self.kernel, axis=0))
 
     def forward(self, batch: Batch, training: bool) -> tuple[Tensors, Tensors]:
         """The mean over both codes of the mean over the views that predict it."""
@@ -143,21 +151,16 @@ class SwAV(Method):
         share = keys.shape[0] // context.num_replicas_in_sync
         begin = tf.cast(context.replica_id_in_sync_group, tf.int32) * share
         earlier = tf.matmul(keys[begin : begin + share], self.kernel)
-        # A mask and not a branch: collectives stand in no branch, and shapes stay static for XLA.
+        # A weight and not a branch: collectives stand in no branch, and shapes stay static for XLA.
         is_full = self._queue_is_full(self.optimizer.iterations)
-        minus_infinity = tf.constant(-math.inf, scores.dtype)
-        log_weights = tf.concat(
-            [
-                tf.fill([share, 1], tf.where(is_full, tf.zeros_like(minus_infinity), minus_infinity)),
-                tf.zeros_like(scores[:, :1]),
-            ],
-            axis=0,
-        )
+        nothing, everything = (tf.constant(x, scores.dtype) for x in (-math.inf, 0.0))
+        of_queue = tf.fill([share, 1], tf.where(is_full, everything, nothing))
+        log_weights = tf.concat([of_queue, tf.zeros_like(scores[:, :1])], axis=0)
         codes = balanced_codes(tf.concat([earlier, scores], axis=0), *how, log_weights)
         return codes[share:]
 
     def _queue_is_full(self, step: tf.Tensor) -> tf.Tensor:
-        """Whether the queue that a step finds holds only what it was filled with since its start."""
+        """Whether all that this step finds in the queue came in since its start."""
         return step >= self.full_queue_step
 
 

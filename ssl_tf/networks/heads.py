@@ -19,9 +19,10 @@ def build_mlp(
     """BYOL's projector and predictor: [N, input_dim] -> [N, output], not normalized.
 
     (Dense with bias, batch normalization, ReLU) `layers - 1` times, then Dense without bias and
-    without normalization; SwAV's projector is one with that bias. Published: BYOL 3.3 and its code, 2 layers, 4096 hidden, 256 outputs
+    without normalization. Published: BYOL 3.3 and its code, 2 layers, 4096 hidden, 256 outputs
     for both heads; MA-SSRL the same (section 3); the 73.8 of MA-SSRL's model list has 512
-    outputs, and its longer run 3 layers in both heads.
+    outputs, and its longer run 3 layers in both heads. SwAV's code: a projector of 2 layers, 2048
+    hidden, 128 outputs, with a bias in the last.
 
     Args:
         input_dim: length of the features, or of the projection where this is the predictor.

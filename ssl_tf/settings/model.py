@@ -44,7 +44,9 @@ class ModelSettings:
         high=1,
     )
     queue: int = setting(65536, "Keys in the queue of moco and densecl.", low=1)
-    temperature: float = setting(0.2, "Softmax temperature of moco and densecl; swav's is 0.1.", above=0)
+    temperature: float = setting(
+        0.2, "Softmax temperature of moco and densecl, and of swav, whose is 0.1.", above=0
+    )
     symmetric: bool = setting(False, "moco and densecl: each view is a query, and each a key.")
     dense_weight: float = setting(0.5, "Share of densecl's dense loss, lambda.", low=0, high=1)
     dense_grid: int = setting(

@@ -53,9 +53,7 @@ def train(name, synchronized, replicas):
     with strategy.scope():
         method = build(name, synchronized)
     specs = tuple(tf.TensorSpec([BATCH, side, side, 3], tf.uint8) for side in sides)
-    data = tf.data.Dataset.from_generator(
-        lambda: batches(sides), output_signature={"views": specs}
-    )
+    data = tf.data.Dataset.from_generator(lambda: batches(sides), output_signature={"views": specs})
     losses = []
 
     class Keep(tf.keras.callbacks.Callback):
