@@ -45,10 +45,11 @@ def describe(settings: PretrainSettings) -> str:
     saved += method.optimizer.variables
     learned = sum(v.shape.num_elements() for v in method.learned_variables)
     encoder = sum(v.shape.num_elements() for v in method.encoder.trainable_variables)
+    small = f"; {views.small_views} of {views.small_image_size} px" if views.small_views else ""
     lines = [
         f"images            {images} ({name})",
         f"views             {len(views.strategies)} of {views.image_size} px: "
-        f"{', '.join(views.strategies)}; crop {views.crop_law}; pairs {len(views.pairs)}",
+        f"{', '.join(views.strategies)}; crop {views.crop_law}; pairs {len(views.pairs)}{small}",
         f"steps             {plan.total_steps} of batch {plan.batch_size} "
         f"({optimization.epochs:g} epochs)",
         f"warm-up           {plan.warmup_steps} steps",
@@ -74,5 +75,8 @@ def describe(settings: PretrainSettings) -> str:
 def _activation_bytes(method: Method, settings: PretrainSettings) -> float:
     """Float32 bytes one image holds at the peak of a step: every pass kept for the gradients of the
     online encoder, one view of the target in passing."""
-    floats = activation_floats(method.encoder, settings.views.image_size)
-    return 4.0 * floats * method.encoder_passes
+    views = settings.views
+    floats = activation_floats(method.encoder, views.image_size) * method.encoder_passes
+    if views.small_views:
+        floats += activation_floats(method.encoder, views.small_image_size) * views.small_views
+    return 4.0 * floats

@@ -36,8 +36,11 @@ def test_pretraining_flagfiles_compose(path):
     settings = flagfiles.parse([f"--flagfile={path}"], PretrainSettings)
     plan = make_plan(settings.optimization, settings.data.num_images or settings.data.scenes)
     assert 0 <= plan.warmup_steps < plan.total_steps
-    views = 1 if settings.model.method == "supervised" else 2
-    assert len(Recipe(settings.views).strategies) == views
+    supervised = settings.model.method == "supervised"
+    assert len(settings.views.strategies) == (1 if supervised else 2)
+    assert len(Recipe(settings.views).strategies) == (
+        len(settings.views.strategies) + settings.views.small_views
+    )
 
 
 @pytest.mark.parametrize("path", LINEAR, ids=name)

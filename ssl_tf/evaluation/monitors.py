@@ -145,8 +145,8 @@ class RepresentationMonitor(StepCallback):
         found["collapsed"] = float(reason is not None)
         if reason:
             print(
-                f"warning: COLLAPSE: {reason}; a low loss means nothing now. Lower "
-                "--base_learning_rate, raise --tau or lengthen --warmup_epochs.",
+                f"warning: COLLAPSE: {reason}; a low loss means nothing now. "
+                f"{self._method.against_collapse}.",
                 file=sys.stderr,
             )
         if self._bank is not None:

@@ -152,6 +152,20 @@ def classification_loss(scores: tf.Tensor, labels: tf.Tensor, smoothing: float =
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(target, scores), axis=-1)
 
 
+def code_cross_entropy(scores: tf.Tensor, codes: tf.Tensor, temperature: float) -> tf.Tensor:
+    """Cross-entropy of predicting a code by a softmax over prototypes: [N], at least 0.
+
+    -sum_k q_k log(exp(s_k / T) / sum_j exp(s_j / T)) (SwAV Eq. 2). Equal scores give ln K.
+
+    Args:
+        scores: inner products with K prototypes [N, K].
+        codes: q [N, K], rows that sum to 1.
+        temperature: T.
+    """
+    predictions = tf.nn.log_softmax(_full_precision(scores) / temperature)
+    return -tf.reduce_sum(tf.stop_gradient(codes) * predictions, axis=-1)
+
+
 def unit_rows(x: tf.Tensor) -> tf.Tensor:
     """[..., D] with every row at length 1, float32 at least; a row of zeros stays."""
     return tf.math.l2_normalize(_full_precision(x), axis=-1, epsilon=1e-12)

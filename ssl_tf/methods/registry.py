@@ -11,6 +11,7 @@ from ssl_tf.methods.moco import MoCo
 from ssl_tf.methods.simclr import SimCLR
 from ssl_tf.methods.simsiam import SimSiam
 from ssl_tf.methods.supervised import Supervised
+from ssl_tf.methods.swav import SwAV
 from ssl_tf.settings import OptimizationSettings, PretrainSettings
 from ssl_tf.training.optimizers import build_optimizer
 from ssl_tf.training.plan import Plan
@@ -22,6 +23,7 @@ METHODS = {
     "densecl": DenseCL,
     "simclr": SimCLR,
     "simsiam": SimSiam,
+    "swav": SwAV,
     "supervised": Supervised,
 }
 

@@ -5,7 +5,7 @@ import dataclasses
 from ssl_tf.errors import SettingsError
 from ssl_tf.flagfiles import setting
 
-METHODS = ("ma_ssrl", "byol", "moco", "densecl", "simclr", "simsiam", "supervised")
+METHODS = ("ma_ssrl", "byol", "moco", "densecl", "simclr", "simsiam", "swav", "supervised")
 
 
 PRETEXT = ("rotation", "localization")
@@ -27,14 +27,14 @@ class ModelSettings:
     )
     projector_hidden: int = setting(
         4096,
-        "Hidden units of projector and predictor; MoCo's, DenseCL's and SimSiam's are 2048 (its "
-        "predictor has a quarter of --projection), SimCLR's as many as features.",
+        "Hidden units of projector and predictor; 2048 in MoCo, DenseCL, SwAV and SimSiam (whose "
+        "predictor has a quarter of --projection), as many as features in SimCLR.",
         low=1,
     )
     projection: int = setting(
         256,
-        "Outputs of projector and predictor; MoCo's, DenseCL's and SimCLR's are 128, SimSiam's "
-        "2048.",
+        "Outputs of projector and predictor; 128 in MoCo, DenseCL, SimCLR and SwAV, 2048 in "
+        "SimSiam.",
         low=2,
     )
     projector_layers: int = setting(
@@ -56,7 +56,9 @@ class ModelSettings:
     )
     queue: int = setting(65536, "Keys in the queue of moco and densecl.", low=1)
     temperature: float = setting(
-        0.2, "Softmax temperature of moco, densecl and simclr; SimCLR's is 0.1.", above=0
+        0.2,
+        "Softmax temperature of moco, densecl, simclr and swav; 0.1 in SimCLR and SwAV.",
+        above=0,
     )
     symmetric: bool = setting(False, "moco and densecl: each view is a query, and each a key.")
     dense_weight: float = setting(0.5, "Share of densecl's dense loss, lambda.", low=0, high=1)
@@ -65,6 +67,23 @@ class ModelSettings:
     )
     label_smoothing: float = setting(
         0.0, "supervised: share of the target that goes to all classes alike.", low=0, high=1
+    )
+    prototypes: int = setting(3000, "Prototypes of swav, K.", low=2)
+    freeze_prototypes: float = setting(
+        1.0, "Epochs in which swav's prototypes keep their first directions.", low=0
+    )
+    sinkhorn_epsilon: float = setting(
+        0.05, "Smoothness of swav's codes; lower it where the loss stays at ln K.", above=0
+    )
+    sinkhorn_iterations: int = setting(3, "Iterations that balance swav's codes.", low=1)
+    feature_queue: int = setting(
+        0,
+        "Earlier features of each view that balance swav's codes beside a batch that is small "
+        "against the prototypes; 0: none.",
+        low=0,
+    )
+    feature_queue_start: float = setting(
+        15.0, "Epoch from which the feature queue is filled, to be used once it is full.", low=0
     )
     pretext: tuple[str, ...] = setting(
         (), "Tasks learned beside the method, which need object crops.", choices=PRETEXT
