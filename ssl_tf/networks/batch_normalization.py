@@ -43,6 +43,13 @@ def batch_normalization(
     return BatchNormalization(synchronized, gamma_initializer, scale, offset, name=name)
 
 
+def set_momentum(network: tf.keras.Model, momentum: float) -> None:
+    """Sets the decay of all moving statistics of a network that has not been called yet."""
+    for layer in network.layers:
+        if isinstance(layer, (tf.keras.layers.BatchNormalization, BatchNormalization)):
+            layer.momentum = momentum
+
+
 @tf.keras.utils.register_keras_serializable("ssl_tf")
 class BatchNormalization(tf.keras.layers.Layer):
     """Normalizes by mean and variance over the global batch; gradients flow through both.
@@ -58,6 +65,7 @@ class BatchNormalization(tf.keras.layers.Layer):
         gamma_initializer: str = "ones",
         scale: bool = True,
         offset: bool = True,
+        momentum: float = MOMENTUM,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -65,6 +73,7 @@ class BatchNormalization(tf.keras.layers.Layer):
         self._gamma_initializer = gamma_initializer
         self._scale = scale
         self._offset = offset
+        self.momentum = momentum
 
     def build(self, input_shape: tf.TensorShape) -> None:
         shape = (int(input_shape[-1]),)
@@ -115,6 +124,7 @@ class BatchNormalization(tf.keras.layers.Layer):
             "gamma_initializer": self._gamma_initializer,
             "scale": self._scale,
             "offset": self._offset,
+            "momentum": self.momentum,
         }
 
     def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -134,4 +144,4 @@ class BatchNormalization(tf.keras.layers.Layer):
         return mean, variance, tf.cast(count, x.dtype)
 
     def _move(self, statistic: tf.Variable, value: tf.Tensor) -> None:
-        statistic.assign_sub((1 - MOMENTUM) * (statistic - tf.stop_gradient(value)))
+        statistic.assign_sub((1 - self.momentum) * (statistic - tf.stop_gradient(value)))
