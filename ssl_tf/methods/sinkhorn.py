@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from ssl_tf.methods.gathering import gather
+
 
 def balanced_codes(
     scores: tf.Tensor, epsilon: float, iterations: int, log_weights: tf.Tensor | float = 0.0
@@ -32,10 +34,8 @@ def balanced_codes(
 
 def _log_sums(logs: tf.Tensor) -> tf.Tensor:
     """Logarithm of the sum of exp(logs) over the examples of all replicas, [K]."""
-    local = tf.reduce_logsumexp(logs, axis=0)
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
-        return local
-    # Sums themselves would need one largest element of all replicas, for which there is no
+    local = tf.reduce_logsumexp(logs, axis=0, keepdims=True)
+    # Sums themselves would need the largest element of all replicas, for which there is no
     # collective.
-    return tf.reduce_logsumexp(context.all_gather(local[tf.newaxis], axis=0), axis=0)
+    of_replicas, _ = gather(local)
+    return tf.reduce_logsumexp(of_replicas, axis=0)
