@@ -26,9 +26,9 @@ def accumulated(
     """
     if parts == 1:
         return part_of(batch)
-    split = tf.nest.map_structure(
-        lambda x: tf.reshape(x, [parts, x.shape[0] // parts, *x.shape[1:]]), batch
-    )
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        return _unrolled(part_of, batch, parts)
+    split = _split(batch, parts)
 
     def part(index: int | tf.Tensor) -> tuple[Structure, Structure, Structure]:
         return part_of(tf.nest.map_structure(lambda x: x[index], split))
@@ -56,3 +56,30 @@ def accumulated(
         parallel_iterations=1,
     )
     return gradients, scalars, tf.nest.map_structure(lambda array: array.concat(), arrays)
+
+
+def _unrolled(
+    part_of: Callable[[Structure], tuple[Structure, Structure, Structure]],
+    batch: Structure,
+    parts: int,
+) -> tuple[Structure, Structure, Structure]:
+    """The same where replicas exchange batch statistics or embeddings: no collective of a
+    MirroredStrategy can stand in a loop of the graph. A part waits for the gradients of the one
+    before, which frees its activations."""
+    split = _split(batch, parts)
+    gradients, scalars, rows = part_of(tf.nest.map_structure(lambda x: x[0], split))
+    everything = [rows]
+    for index in range(1, parts):
+        with tf.control_dependencies(tf.nest.flatten(gradients)):
+            piece = tf.nest.map_structure(lambda x: tf.identity(x[index]), split)
+        more_gradients, more_scalars, rows = part_of(piece)
+        gradients = tf.nest.map_structure(tf.add, gradients, more_gradients)
+        scalars = tf.nest.map_structure(tf.add, scalars, more_scalars)
+        everything.append(rows)
+    return gradients, scalars, tf.nest.map_structure(lambda *x: tf.concat(x, 0), *everything)
+
+
+def _split(batch: Structure, parts: int) -> Structure:
+    return tf.nest.map_structure(
+        lambda x: tf.reshape(x, [parts, x.shape[0] // parts, *x.shape[1:]]), batch
+    )

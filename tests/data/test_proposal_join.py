@@ -171,3 +171,8 @@ def test_a_recipe_gets_the_boxes_or_none(source, joined):
     assert made["with"].numpy().tolist() == [1] * 23
     made = batches(source, with_boxes=True)
     assert made["count"].numpy().tolist() == [0] * 23
+
+
+def test_that_images_have_several_labels_is_not_lost(source, tmp_path):
+    source.multi_label = True
+    assert WithProposals(source, make_store(tmp_path / "several", ids_of(source))).multi_label

@@ -1,4 +1,4 @@
-"""InfoNCE and its dense form against closed forms, slow loops and their invariances."""
+"""InfoNCE, its dense form and NT-Xent against closed forms, slow loops and their invariances."""
 
 import math
 
@@ -155,3 +155,65 @@ def test_a_map_of_one_position_is_an_image():
         losses.info_nce(q[:, 0], k[:, 0], queue, 0.2),
         rtol=1e-6,
     )
+
+
+def nt_xent(one, two, temperature):
+    """Both directions, as SimCLR takes them: [N] each."""
+    candidates, rows_of_one = tf.concat([one, two], axis=0), tf.range(len(one))
+    return [
+        losses.nt_xent(a, b, candidates, own, temperature).numpy()
+        for a, b, own in ((one, two, rows_of_one), (two, one, len(one) + rows_of_one))
+    ]
+
+
+def slow_nt_xent(one, two, temperature):
+    both = [*unit(np.float64(one)), *unit(np.float64(two))]
+    found = []
+    for i, query in enumerate(both):
+        terms = [
+            math.exp(sum(a * b for a, b in zip(query, other)) / temperature) if k != i else 0.0
+            for k, other in enumerate(both)
+        ]
+        found.append(-math.log(terms[(i + len(one)) % len(both)] / sum(terms)))
+    return found[: len(one)], found[len(one) :]
+
+
+@pytest.mark.parametrize("batch, dim", [(2, 3), (5, 8)])
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_nt_xent_equals_a_slow_loop(batch, dim, temperature):
+    one, two = rows(0, batch, dim), rows(1, batch, dim)
+    expected = slow_nt_xent(one, two, temperature)
+    np.testing.assert_allclose(nt_xent(one, two, temperature), expected, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "one, two, temperature, expected",
+    [
+        # ln(1 + 2 e^-2)
+        (np.eye(2), np.eye(2), 0.5, (0.2395448, 0.2395448)),
+        (np.eye(2), np.eye(2)[::-1], 0.5, (2.2395448, 2.2395448)),
+        # equal embeddings: ln(2 N - 1)
+        (np.ones([4, 3]), np.ones([4, 3]), 0.1, (1.9459101, 1.9459101)),
+        ([[1, 0], [0, 1], [1, 1]], [[1, 0.5], [-0.5, 1], [0.2, 1]], 0.1, (0.990689, 1.050348)),
+        ([[1, 0], [0, 1], [1, 1]], [[1, 0.5], [-0.5, 1], [0.2, 1]], 0.5, (1.147780, 1.157972)),
+    ],
+)
+def test_nt_xent_vectors(one, two, temperature, expected):
+    found = nt_xent(np.float32(one), np.float32(two), temperature)
+    np.testing.assert_allclose(np.mean(found, axis=1), expected, atol=1e-6)
+
+
+def test_nt_xent_of_random_directions_is_near_chance():
+    count, dim, temperature = 256, 128, 0.5
+    found = np.mean(nt_xent(rows(0, count, dim), rows(1, count, dim), temperature))
+    expected = math.log(2 * count - 1) + 1 / (2 * dim * temperature**2)
+    assert found == pytest.approx(expected, abs=3 / (temperature * math.sqrt(dim * count)))
+
+
+def test_nt_xent_moves_negatives_too():
+    one, two = tf.Variable(rows(0, 3, 4)), tf.Variable(rows(1, 3, 4))
+    with tf.GradientTape() as tape:
+        candidates = tf.concat([one, two], axis=0)
+        loss = losses.nt_xent(one[:1], two[:1], candidates, tf.constant([0]), 0.5)[0]
+    for gradient in tape.gradient(loss, [one, two]):
+        assert (np.abs(gradient).max(axis=1) > 1e-3).all()

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.networks.heads import build_dense_head, build_mlp, build_plain_mlp, build_prototypes
+from ssl_tf.networks.heads import (
+    build_bottleneck,
+    build_classifier,
+    build_dense_head,
+    build_mlp,
+    build_normalized_mlp,
+    build_plain_mlp,
+    build_prototypes,
+)
 
 
 def test_byol_head_has_the_published_layers():
@@ -100,3 +108,46 @@ def test_a_dense_head_is_an_mlp_at_every_position():
     np.testing.assert_allclose(dense(x), expected, atol=1e-5)
     kernel = build_dense_head(1024, 64, 4).get_layer("conv1").get_weights()[0]
     assert np.abs(kernel).max() == pytest.approx(1 / 32, rel=1e-3)
+
+
+def normalized(x, gamma=1.0, beta=0.0):
+    return (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5) * gamma + beta
+
+
+@pytest.mark.parametrize("last_scale", [True, False])
+@pytest.mark.parametrize("layers", [2, 3])
+def test_simclrs_and_simsiams_projector_by_hand(layers, last_scale):
+    rng = np.random.default_rng(0)
+    head = build_normalized_mlp(12, 10, 6, layers, last_scale, synchronized=False)
+    # Per layer kernel, scale and offset; the last has no offset, SimSiam's no scale either.
+    assert len(head.trainable_variables) == 3 * layers - (1 if last_scale else 2)
+    for variable in head.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    x = rng.normal(size=(16, 12))
+    parameters = [v.numpy() for v in head.trainable_variables]
+    expected = x
+    for _ in range(layers - 1):
+        kernel, gamma, beta = parameters[:3]
+        parameters = parameters[3:]
+        expected = np.maximum(normalized(expected @ kernel, gamma, beta), 0)
+    expected = normalized(expected @ parameters[0], *parameters[1:])
+    np.testing.assert_allclose(head(np.float32(x), training=True), expected, atol=1e-4)
+
+
+def test_simsiams_predictor_by_hand():
+    rng = np.random.default_rng(0)
+    head = build_bottleneck(8, 2, synchronized=False)
+    shapes = [tuple(v.shape) for v in head.trainable_variables]
+    assert shapes == [(8, 2), (2,), (2,), (2, 8), (8,)]
+    for variable in head.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    one, gamma, beta, two, bias = (v.numpy() for v in head.trainable_variables)
+    x = rng.normal(size=(16, 8))
+    expected = np.maximum(normalized(x @ one, gamma, beta), 0) @ two + bias
+    np.testing.assert_allclose(head(np.float32(x), training=True), expected, atol=1e-4)
+
+
+def test_a_classifier_starts_near_zero():
+    kernel, bias = build_classifier(512, 100).get_weights()
+    assert kernel.shape == (512, 100) and kernel.std() == pytest.approx(0.01, rel=0.02)
+    np.testing.assert_array_equal(bias, np.zeros(100))

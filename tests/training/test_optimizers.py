@@ -312,3 +312,17 @@ def test_scaled_variables_move_as_at_their_own_rate(name):
 
     np.testing.assert_allclose(moved(0.5, 0.1), moved(0.05, 1.0), rtol=1e-6)
     np.testing.assert_array_equal(moved(0.5, 0.0), [[1.0, -2.0], [0.5, 3.0]])
+
+
+@pytest.mark.parametrize("options", [{"name": "sgd"}, {"name": "lars", "lars_variant": "simclr"}])
+def test_a_kept_rate_is_that_of_a_run_without_schedule(options):
+    def moved(rate, kept):
+        variable = tf.Variable([[1.0, -2.0], [0.5, 3.0]])
+        optimizer = build_optimizer(learning_rate=rate, weight_decay=0.1, **options)
+        if kept:
+            optimizer.keep_rate([variable], kept)
+        for step in range(4):
+            optimizer.apply_gradients([(variable * 0.3 + step, variable)])
+        return variable.numpy()
+
+    np.testing.assert_array_equal(moved(WarmupCosine(0.5, 1, 4), 0.05), moved(0.05, None))

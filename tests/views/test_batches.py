@@ -102,6 +102,21 @@ def test_a_chain_does_to_each_image_of_a_batch_what_it_does_to_it_alone(strategy
     assert np.mean(made != batch) > 0.5
 
 
+@pytest.mark.parametrize("strategy", ["byol_t", "simclr", "moco"])
+def test_a_chain_without_blur_is_the_chain_whose_coin_never_blurs(strategy, images):
+    image, uniform = images["photograph"][:32, :32], np.full(chains.DRAWS, 0.3, np.float32)
+    uniform[2] = 1.0  # the coin of the blur, above any probability
+    expected = chains.chain(strategy)(tf.constant(image), tf.constant(uniform))
+    uniform[2] = 0.0
+    bare, blurred = (
+        chains.chain(strategy, blur=blur)(tf.constant(image), tf.constant(uniform))
+        for blur in (False, True)
+    )
+    if strategy != "byol_t":  # whose blur always happens
+        np.testing.assert_array_equal(bare, expected)
+    assert np.any(bare != blurred)
+
+
 # Types for which TensorFlow has no such node on a GPU, or has it work in the host's memory.
 ON_THE_HOST = {
     "uint8": {"GatherV2", "DynamicStitch", "DynamicPartition", "Tile", "BroadcastTo", "Pack"},
