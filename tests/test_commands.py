@@ -2,15 +2,19 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import command, export, flagfiles, knn, linear, pretrain
+from ssl_tf import command, export, finetune, flagfiles, knn, linear, pretrain
 from ssl_tf.data import openimages
 from ssl_tf.settings import (
     ExportSettings,
+    FineTuneSettings,
     KnnSettings,
     LinearSettings,
     OpenImagesSettings,
@@ -162,11 +166,65 @@ def test_knn_reports_in_the_run_directory(run, capsys):
     assert abs(report["trained"]["top1"] - lines(run)[-1]["knn_top1"]) <= 0.5
 
 
-@pytest.mark.parametrize("module, settings_class", [(linear, LinearSettings), (knn, KnnSettings)])
+# The process that runs this dies when step 3 is through and not yet saved.
+DYING = """
+import os, signal, sys
+from ssl_tf import command, finetune
+from ssl_tf.settings import FineTuneSettings
+from ssl_tf.training import callbacks
+
+def die(self, step, logs):
+    if step == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    on_step(self, step, logs)
+
+on_step, callbacks.SaveCheckpoint.on_step = callbacks.SaveCheckpoint.on_step, die
+command.run(finetune.main, FineTuneSettings, sys.argv[1:])
+"""
+
+
+def test_a_fine_tuning_that_was_killed_reports_what_an_undisturbed_one_does(run, tmp_path, capsys):
+    before = read_checkpoint(run, 9)
+    flags = [
+        "--dataset=scenes", "--scenes=48", "--scene_size=16", "--label_fraction=0.5", "--epochs=3",
+        "--batch_size=12", "--norandom_baseline", f"--checkpoint={run}",
+    ]  # fmt: skip
+    killed, whole = tmp_path / "killed.json", tmp_path / "whole.json"
+    command_line = [sys.executable, "-c", DYING, *flags, f"--output={killed}"]
+    assert subprocess.run(command_line, capture_output=True).returncode == -signal.SIGKILL
+    assert not killed.exists()
+    start(finetune, FineTuneSettings, *flags, f"--output={killed}")
+    assert "resumed from its step 2" in capsys.readouterr().err
+    start(finetune, FineTuneSettings, *flags, f"--output={whole}")
+    report = json.loads(whole.read_text())
+    assert json.loads(killed.read_text()) == report
+    sums = [
+        max(tmp_path.glob(f"{name}/trained/*/checkpoints/step_*/SHA256SUMS")).read_text()
+        for name in ("killed", "whole")
+    ]
+    assert sums[0] == sums[1]
+    # 48 scenes of ten classes: half of each, rounded.
+    assert report["share"] == "50pct" and report["step"] == 9 and "random" not in report
+    assert report["train"].startswith("scenes:train, 50 % of each class, seed 0, ")
+    assert 0 <= report["trained"]["top1"] <= report["trained"]["top5"] <= 1
+    listed = (tmp_path / "whole" / "labels.txt").read_text().splitlines()
+    assert (
+        f"{len(listed) - 1} images" in report["train"] and len(listed[1:]) == len(set(listed)) - 1
+    )
+    assert "trained  encoder, fine-tuned: top-1" in capsys.readouterr().out
+    for name, value in read_checkpoint(run, 9).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    "module, settings_class",
+    [(linear, LinearSettings), (knn, KnnSettings), (finetune, FineTuneSettings)],
+)
 @pytest.mark.parametrize(
     "change, flags, told",
     [
         ("--depth=18 --depth=34", [], "does not fit this model"),
+        ("--width=0.0625 --width=0.125", [], "does not fit this model"),
         ("", ["--test_split=dev"], "train, test"),
     ],
 )
@@ -313,7 +371,12 @@ def test_a_run_with_other_flags_is_refused(run, capsys):
 
 @pytest.mark.parametrize(
     "module, settings_class",
-    [(linear, LinearSettings), (knn, KnnSettings), (export, ExportSettings)],
+    [
+        (linear, LinearSettings),
+        (knn, KnnSettings),
+        (finetune, FineTuneSettings),
+        (export, ExportSettings),
+    ],
 )
 def test_a_checkpoint_that_is_none_is_one_line(module, settings_class, tmp_path, capsys):
     data = [] if module is export else ["--dataset=scenes"]

@@ -1,6 +1,7 @@
 """A training inside an evaluation: its directory, and how it goes on after a kill."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def fit_to_end(
         directory / CHECKPOINTS, _KEPT, optimizer=model.optimizer, logs=last.variable, **items
     )
     start = checkpoints.resume() or 0
+    if start:
+        print(f"{directory}: resumed from its step {start} of {steps}", file=sys.stderr)
     if start < steps:
         callbacks = [
             *observers(start),

@@ -4,33 +4,17 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from kills import Killed, killed_after
 from shades import Shades
 
 from ssl_tf import flagfiles
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.sources import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation import probe
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import LinearSettings
 from ssl_tf.training.callbacks import SaveCheckpoint
-
-
-@pytest.fixture(scope="module")
-def coloured(tmp_path_factory):
-    """Three classes that differ in colour: a folder any colour feature tells apart."""
-    folder = tmp_path_factory.mktemp("coloured")
-    random = np.random.default_rng(0)
-    for c, name in enumerate(("red", "green", "blue")):
-        (folder / name).mkdir()
-        for i in range(20):
-            pixels = random.integers(0, 90, [16, 16, 3])
-            pixels[..., c] += 150
-            tf.io.write_file(
-                str(folder / name / f"{i:02d}.png"), tf.io.encode_png(np.uint8(pixels))
-            )
-    return open_source(image_folder=str(folder)).hold_out(15)
 
 
 def settings(*flags):
@@ -202,22 +186,6 @@ def test_a_classifier_that_diverged_is_not_chosen_and_the_first_of_equal_ones_is
     assert probe.best([None, {"map": 0.5}]) == 1
     with pytest.raises(UserError, match="lower --base_learning_rates"):
         probe.best([None, None])
-
-
-class Killed(BaseException):
-    """What no code of the package catches."""
-
-
-def killed_after(step):
-    """A `SaveCheckpoint.on_step` in whose place the process dies at a step."""
-    save = SaveCheckpoint.on_step
-
-    def on_step(self, at, logs):
-        if at == step:
-            raise Killed
-        save(self, at, logs)
-
-    return on_step
 
 
 @pytest.mark.parametrize("flags", [(), ("--augment", "--checkpoint_every=0.8")])

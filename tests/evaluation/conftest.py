@@ -1,0 +1,23 @@
+"""Images that any feature of their colour tells apart."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf.data.sources import open_source
+
+
+@pytest.fixture(scope="session")
+def coloured(tmp_path_factory):
+    """Three classes that differ in colour: a folder any colour feature tells apart."""
+    folder = tmp_path_factory.mktemp("coloured")
+    random = np.random.default_rng(0)
+    for c, name in enumerate(("red", "green", "blue")):
+        (folder / name).mkdir()
+        for i in range(20):
+            pixels = random.integers(0, 90, [16, 16, 3])
+            pixels[..., c] += 150
+            tf.io.write_file(
+                str(folder / name / f"{i:02d}.png"), tf.io.encode_png(np.uint8(pixels))
+            )
+    return open_source(image_folder=str(folder)).hold_out(15)
