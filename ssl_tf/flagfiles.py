@@ -174,12 +174,13 @@ def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
     return parse([f"--flagfile={path}"], settings_class)
 
 
+def bound(settings: Any) -> dict[str, str]:
+    """The flags on which a result depends, as text."""
+    free = {f.name for f, _ in flag_fields(type(settings)) if f.metadata["free"]}
+    return {name: text for name, text in as_dict(settings).items() if name not in free}
+
+
 def bound_differences(first: Any, second: Any) -> dict[str, tuple[str, str]]:
     """The flags that differ and on which the result of a run depends: name -> (first, second)."""
-    free = {f.name for f, _ in flag_fields(type(first)) if f.metadata["free"]}
-    ours, theirs = as_dict(first), as_dict(second)
-    return {
-        name: (ours[name], theirs[name])
-        for name in ours
-        if name not in free and ours[name] != theirs[name]
-    }
+    ours, theirs = bound(first), bound(second)
+    return {n: (ours[n], theirs[n]) for n in ours if ours[n] != theirs[n]}

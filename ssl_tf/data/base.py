@@ -63,6 +63,13 @@ class Source(abc.ABC):
         """Returns the id of every example once, string scalars in any order."""
         return self.sequence().map(lambda record: record["id"])
 
+    def annotations(self) -> tf.data.Dataset:
+        """Returns "id" and, where there are labels, "label" of every example, in canonical order.
+
+        No image is decoded.
+        """
+        return self.sequence().map(_without_image)
+
     def boxes(self) -> tf.data.Dataset:
         """Returns all boxes that the records carry, in pieces of float32 [n, 4].
 
@@ -89,10 +96,16 @@ class Source(abc.ABC):
                 f"hold out between 1 and {self.size - 1}"
             )
         held = (np.arange(self.size, dtype=np.int64) * count) % self.size < count
-        rest_part, held_part = self._subset(~held), self._subset(held)
-        rest_part.name = f"{self.name} without {count} held out"
-        held_part.name = f"{self.name}, {count} held out"
-        return rest_part, held_part
+        return (
+            self.part(~held, f"{self.name} without {count} held out"),
+            self.part(held, f"{self.name}, {count} held out"),
+        )
+
+    def part(self, keep: np.ndarray, name: str) -> "Source":
+        """Returns the examples whose index is True in a bool [size] array, numbered anew."""
+        part = self._subset(keep)
+        part.name = name
+        return part
 
     def verify(self) -> None:
         """Reads the stored data through and raises UserError where it is damaged.
@@ -109,8 +122,8 @@ class Source(abc.ABC):
 class IndexedSource(Source):
     """A source whose examples can be read one by one, in any order.
 
-    Subclasses give `_record(row)`, and `_id(row)` where a record costs more than its id; a subset
-    is a table of rows.
+    Subclasses give `_record(row)`, and `_id(row)` and `_annotation(row)` where a record costs more
+    than its id; a subset is a table of rows.
     """
 
     _rows: np.ndarray | None = None
@@ -123,11 +136,15 @@ class IndexedSource(Source):
         """Returns the id of an int64 scalar row, in graph mode."""
         return self._record(row)["id"]
 
+    def _annotation(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the record of an int64 scalar row without its image, in graph mode."""
+        return _without_image(self._record(row))
+
     def ids(self) -> tf.data.Dataset:
-        rows = tf.data.Dataset.range(self.size)
-        if self._rows is not None:
-            rows = tf.data.Dataset.from_tensor_slices(self._rows)
-        return rows.map(self._id)
+        return self._all_rows().map(self._id)
+
+    def annotations(self) -> tf.data.Dataset:
+        return self._all_rows().map(self._annotation)
 
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         return tf.data.Dataset.range(start, self.size if stop is None else stop).map(
@@ -149,6 +166,11 @@ class IndexedSource(Source):
         counters = share.counters(start, stop) if share else tf.data.Dataset.range(start, stop)
         return counters.map(at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
+    def _all_rows(self) -> tf.data.Dataset:
+        if self._rows is None:
+            return tf.data.Dataset.range(self.size)
+        return tf.data.Dataset.from_tensor_slices(self._rows)
+
     def _example(self):
         if self._rows is None:
             return lambda index: {**self._record(index), "index": index}
@@ -161,3 +183,7 @@ class IndexedSource(Source):
         part._rows = rows[keep]
         part.size = len(part._rows)
         return part
+
+
+def _without_image(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    return {key: record[key] for key in ("id", "label") if key in record}

@@ -61,12 +61,15 @@ class ImageFolder(IndexedSource):
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._paths, row)
 
-    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        path = self._id(row)
-        record = {"id": path, "image": decoding.read_file(tf.strings.join([self._folder, path]))}
+    def _annotation(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        annotation = {"id": self._id(row)}
         if self._labels is not None:
-            record["label"] = tf.gather(self._labels, row)
-        return record
+            annotation["label"] = tf.gather(self._labels, row)
+        return annotation
+
+    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        path = tf.strings.join([self._folder, self._id(row)])
+        return {**self._annotation(row), "image": decoding.read_file(path)}
 
 
 def _entries(folder: bytes) -> list[os.DirEntry]:

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.labels import check_labels
 from ssl_tf.data.pipeline import evaluation_batches
 from ssl_tf.data.sources import Source
-from ssl_tf.errors import UserError
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
 
@@ -54,7 +54,7 @@ class FeatureReader:
         for batch in self._batches:
             labels = batch["label"].numpy() if "label" in batch else None
             if labels is not None and self._source.num_classes:
-                _check_labels(labels, batch["index"].numpy(), self._source)
+                check_labels(labels, batch["index"].numpy(), self._source)
             yield self._encode(batch["image"]).numpy(), labels
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
@@ -84,18 +84,4 @@ def warn_of_absent_classes(
             f"warning: no image of {train.name} is of class {', '.join(names)}{more}, which the "
             "test images show: it counts as missed",
             file=sys.stderr,
-        )
-
-
-def _check_labels(labels: np.ndarray, indices: np.ndarray, source: Source) -> None:
-    several = labels.ndim == 2
-    wrong = np.any((labels != 0) & (labels != 1), axis=1) if several else None
-    if not several:
-        wrong = (labels < 0) | (labels >= source.num_classes)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        told = "labels other than 0 and 1" if several else f"the label {labels[row]}"
-        raise UserError(
-            f"{source.name}: image {indices[row]} has {told}, but there are "
-            f"{source.num_classes} classes, counted from 0; correct the data"
         )

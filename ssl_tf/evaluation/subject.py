@@ -1,6 +1,7 @@
 """What an evaluation looks at, the encoders of a run and labelled images, and what it reports."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -11,7 +12,7 @@ from ssl_tf.data.sources import Source
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.blueprint import build_encoder
 from ssl_tf.methods.restoring import load_encoder
-from ssl_tf.settings import DataSettings, SubjectSettings
+from ssl_tf.settings import DataSettings, ModelSettings, SubjectSettings
 from ssl_tf.training.run_directory import read_settings, write_json
 
 # How figures are called in what is printed.
@@ -30,6 +31,7 @@ class Subject:
 
     Attributes:
         encoders: "trained" and, where asked for, "random": normalized images to features.
+        model: what they are built from.
         image_size: side of the images; where nothing else is asked for, of those of the run.
         train, test: labelled, with the same classes.
         unreadable: counts images that cannot be decoded.
@@ -38,6 +40,7 @@ class Subject:
     """
 
     encoders: dict[str, tf.keras.Model]
+    model: ModelSettings
     image_size: int
     train: Source
     test: Source
@@ -45,10 +48,24 @@ class Subject:
     facts: dict[str, str | int]
     output: Path
 
-    def report(self, found: dict[str, object]) -> None:
+    def start(self, name: str) -> Callable[[bool], tf.keras.Model]:
+        """What gives new encoders with the weights of one of these, for training.
+
+        Its argument is whether their batch statistics are those of all replicas.
+        """
+        weights = self.encoders[name].get_weights()
+
+        def new_encoder(synchronized: bool) -> tf.keras.Model:
+            encoder = build_encoder(self.model, 0, synchronized)
+            encoder.set_weights(weights)
+            return encoder
+
+        return new_encoder
+
+    def report(self, found: dict[str, object], remark: str = "the encoder is unchanged") -> None:
         """Writes the facts and what was found, and tells where."""
         write_json(self.output, {**self.facts, **found})
-        print(f"the encoder is unchanged; result in {self.output}{self.unreadable.summary()}")
+        print(f"{remark}; result in {self.output}{self.unreadable.summary()}")
 
 
 def open_subject(settings: SubjectSettings, stage: str) -> Subject:
@@ -70,6 +87,7 @@ def open_subject(settings: SubjectSettings, stage: str) -> Subject:
         encoders["random"] = build_encoder(trained.model, trained.run.seed)
     return Subject(
         encoders,
+        trained.model,
         settings.image_size or trained.views.image_size,
         train,
         test,

@@ -32,6 +32,13 @@ def batch_normalization(
     return BatchNormalization(synchronized, gamma_initializer, name=name)
 
 
+def set_momentum(network: tf.keras.Model, momentum: float) -> None:
+    """Sets the decay of all moving statistics of a network that has not been called yet."""
+    for layer in network.layers:
+        if isinstance(layer, (tf.keras.layers.BatchNormalization, BatchNormalization)):
+            layer.momentum = momentum
+
+
 @tf.keras.utils.register_keras_serializable("ssl_tf")
 class BatchNormalization(tf.keras.layers.Layer):
     """Normalizes by mean and variance over the global batch; gradients flow through both.
@@ -41,10 +48,17 @@ class BatchNormalization(tf.keras.layers.Layer):
     float64 policy). Every replica must hold an equal share of the batch.
     """
 
-    def __init__(self, synchronized: bool, gamma_initializer: str = "ones", **kwargs):
+    def __init__(
+        self,
+        synchronized: bool,
+        gamma_initializer: str = "ones",
+        momentum: float = MOMENTUM,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self._synchronized = synchronized
         self._gamma_initializer = gamma_initializer
+        self.momentum = momentum
 
     def build(self, input_shape: tf.TensorShape) -> None:
         shape = (int(input_shape[-1]),)
@@ -89,7 +103,11 @@ class BatchNormalization(tf.keras.layers.Layer):
         return tf.cast((x - mean) * scale + self.beta, inputs.dtype)
 
     def get_config(self) -> dict:
-        own = {"synchronized": self._synchronized, "gamma_initializer": self._gamma_initializer}
+        own = {
+            "synchronized": self._synchronized,
+            "gamma_initializer": self._gamma_initializer,
+            "momentum": self.momentum,
+        }
         return {**super().get_config(), **own}
 
     def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -109,4 +127,4 @@ class BatchNormalization(tf.keras.layers.Layer):
         return mean, variance, tf.cast(count, x.dtype)
 
     def _move(self, statistic: tf.Variable, value: tf.Tensor) -> None:
-        statistic.assign_sub((1 - MOMENTUM) * (statistic - tf.stop_gradient(value)))
+        statistic.assign_sub((1 - self.momentum) * (statistic - tf.stop_gradient(value)))

@@ -108,6 +108,22 @@ def stage_outputs(model: tf.keras.Model) -> dict[str, tf.Tensor]:
     return last
 
 
+def split_after_stage(model: tf.keras.Model, stages: int) -> tuple[tf.keras.Model, tf.keras.Model]:
+    """A `build_resnet` in two: images to the map after a stage, and that map to features.
+
+    Both share the layers of the model.
+
+    Args:
+        model: to split.
+        stages: of the first part, beside the stem: 1 to 4.
+    """
+    between = stage_outputs(model)[f"C{stages + 1}"]
+    return (
+        tf.keras.Model(model.inputs, between, name=f"{model.name}_below"),
+        tf.keras.Model(between, model.outputs[0], name=f"{model.name}_above"),
+    )
+
+
 def feature_dim(depth: int, width: float = 1.0) -> int:
     """Length of the pooled features: 512 (depth 18, 34) or 2048, times the width."""
     _check(depth, width)

@@ -19,6 +19,7 @@ from ssl_tf.settings.evaluation import (
     LinearSettings,
     SubjectSettings,
 )
+from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
 from ssl_tf.settings.model import METHODS, PRETEXT, ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
 from ssl_tf.settings.pretraining import (
@@ -38,9 +39,11 @@ __all__ = [
     "DiscoverSettings",
     "ExportSettings",
     "FeatureSettings",
+    "FineTuneSettings",
     "GROUND_TRUTH",
     "ImportProposalsSettings",
     "KnnSettings",
+    "LabelSettings",
     "LinearSettings",
     "METHODS",
     "ModelSettings",
@@ -62,6 +65,7 @@ __all__ = [
     "STRATEGIES",
     "StoreSettings",
     "SubjectSettings",
+    "TuningSettings",
     "ViewSettings",
     "ViewsReportSettings",
 ]

@@ -50,15 +50,27 @@ class StepCallback(tf.keras.callbacks.Callback):
         return self.step // every > self.previous // every
 
 
+class Diverged(UserError):
+    """The loss is no number any more.
+
+    Attributes:
+        cause: that, and the step, without the way out.
+    """
+
+    def __init__(self, loss: float, step: int):
+        self.cause = f"the loss is {loss} at step {step}"
+        super().__init__(
+            f"{self.cause}: lower --base_learning_rate or lengthen --warmup_epochs; the last "
+            "checkpoint is from before that step"
+        )
+
+
 class StopOnNaN(StepCallback):
     """A loss that is no number ends the run before it can reach a checkpoint."""
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         if not math.isfinite(logs["loss"]):
-            raise UserError(
-                f"the loss is {logs['loss']} at step {step}: lower --base_learning_rate or "
-                "lengthen --warmup_epochs; the last checkpoint is from before that step"
-            )
+            raise Diverged(logs["loss"], step)
 
 
 class SaveCheckpoint(StepCallback):

@@ -1,0 +1,102 @@
+"""What a linear classifier and a fine-tuned network have in common: loss, rate, images, choice."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from ssl_tf.data.base import Source
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.order import Share
+from ssl_tf.data.pipeline import training_batches
+from ssl_tf.errors import UserError
+from ssl_tf.settings import ViewSettings
+from ssl_tf.training import schedules
+from ssl_tf.views.recipe import Recipe
+
+Schedule = tf.keras.optimizers.schedules.LearningRateSchedule
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Loss of a batch, scalar.
+
+    Labels [N]: softmax cross-entropy. Labels [N, C] of 0 and 1: binary cross-entropy of a logistic
+    classifier for each class, mean over the classes. logits: [N, C].
+    """
+    if labels.shape.rank == 2:
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+    else:
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    return tf.reduce_mean(losses)
+
+
+def rate_schedule(
+    base_rate: float,
+    *,
+    schedule: str,
+    drop_epochs: Sequence[float],
+    batch_size: int,
+    examples: int,
+    steps: int,
+) -> Schedule:
+    """The learning rate over the steps, without warm-up: half a cosine to 0, or drops to a tenth.
+
+    Args:
+        base_rate: for a batch of 256.
+        schedule: cosine or step.
+        drop_epochs: of the step schedule.
+        batch_size: global.
+        examples: of an epoch.
+        steps: of the training.
+    """
+    rate = schedules.scaled_learning_rate(base_rate, batch_size)
+    if schedule == "cosine":
+        return schedules.WarmupCosine(rate, 0, steps)
+    drops = [schedules.total_steps(epoch, examples, batch_size) for epoch in drop_epochs]
+    return schedules.StepDecay(rate, drops)
+
+
+def cropped_batches(
+    source: Source,
+    image_size: int,
+    *,
+    seed: int,
+    batch_size: int,
+    start_step: int,
+    stop_step: int,
+    unreadable: UnreadableImages,
+    share: Share | None = None,
+) -> tf.data.Dataset:
+    """Random resized crop and flip, nothing else: (uint8 [B, S, S, 3], labels) of each step.
+
+    Args:
+        source: labelled.
+        image_size: S.
+        seed, batch_size, start_step, stop_step, unreadable, share: as in `training_batches`.
+    """
+    views = ViewSettings(image_size=image_size, crop="byol", view_strategies=("plain",))
+    batches = training_batches(
+        source,
+        Recipe(views),
+        seed=seed,
+        batch_size=batch_size,
+        start_step=start_step,
+        stop_step=stop_step,
+        unreadable=unreadable,
+        share=share,
+    )
+    return batches.map(lambda batch: (batch["views"][0], batch["label"]))
+
+
+def best(figures: Sequence[dict[str, float] | None]) -> int:
+    """The classifier with the highest top-1 or mAP, the first of equal ones.
+
+    Args:
+        figures: `score_figures` of each; None where one has diverged.
+
+    Raises:
+        UserError: all have diverged.
+    """
+    sound = [i for i, each in enumerate(figures) if each is not None]
+    if not sound:
+        raise UserError("no classifier has finite scores: lower --base_learning_rates")
+    return max(sound, key=lambda i: figures[i].get("top1", figures[i].get("map")))

@@ -1,0 +1,52 @@
+"""Which of the train images may show their labels, and what they are for."""
+
+from pathlib import Path
+
+from ssl_tf.data.base import Source
+from ssl_tf.data.labels import draw_share, read_annotations, read_list, write_list
+from ssl_tf.data.memory import held
+from ssl_tf.errors import SettingsError
+from ssl_tf.evaluation.finetuning import LabelledImages
+from ssl_tf.settings import LabelSettings
+
+
+def choose_labelled(
+    train: Source, test: Source, settings: LabelSettings, path: Path
+) -> LabelledImages:
+    """Takes the labelled share of the train images, and the validation images.
+
+    Args:
+        train: all train images, labelled.
+        test: passed on.
+        settings: which.
+        path: gets the ids of the share, where it is one.
+
+    Raises:
+        UserError: a class is empty, the list is of other images, or the images do not suffice.
+    """
+    labelled, rest = train, None
+    if settings.labels_from or settings.label_fraction < 1:
+        ids, labels = read_annotations(train)
+        if settings.labels_from:
+            how = f"those of {Path(settings.labels_from).name}"
+            keep = read_list(Path(settings.labels_from), ids, train, "--labels_from")
+        else:
+            how = f"{100 * settings.label_fraction:g} % of each class, seed {settings.label_seed}"
+            keep = draw_share(labels, train, settings.label_fraction, settings.label_seed)
+        write_list(
+            path, ids[keep], [f"{keep.sum()} of the {train.size} images of {train.name}: {how}"]
+        )
+        labelled = held(train.part(keep, f"{train.name}, {how}"))
+        rest = train.part(~keep, f"{train.name}, unlabelled")
+    count = settings.validation
+    if not count:
+        return LabelledImages(labelled, test)
+    pool = rest if settings.validation_of == "rest" else labelled
+    if count >= pool.size:
+        raise SettingsError(
+            f"--validation={count}: {pool.name} has {pool.size} images; hold out fewer"
+        )
+    remaining, validation = pool.hold_out(count)
+    if pool is rest:
+        return LabelledImages(labelled, test, validation)
+    return LabelledImages(remaining, test, validation, labelled if settings.refit else None)

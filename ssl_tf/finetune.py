@@ -1,0 +1,64 @@
+"""Fine-tuning of a run's encoder, on all labels or a share of them.
+
+`python -m ssl_tf.finetune --flagfile=configs/finetune_cifar10_1pct.flags --checkpoint=RUN`
+"""
+
+import dataclasses
+
+from ssl_tf import command
+from ssl_tf.settings import FineTuneSettings
+
+
+def main(settings: FineTuneSettings) -> None:
+    """Fine-tunes the encoder of a run, and the random encoder that the run started from."""
+    from ssl_tf.evaluation.finetuning import fine_tune
+    from ssl_tf.evaluation.labelled import choose_labelled
+    from ssl_tf.evaluation.subject import open_subject, told
+    from ssl_tf.training.strategy import make_strategy
+
+    tuning, labels = settings.tuning, settings.labels
+    # First, because a CPU can be split only as long as nothing runs on it.
+    strategy = make_strategy(tuning.logical_cpus, tuning.batch_size)
+    share = settings.share
+    subject = open_subject(settings.subject, f"finetune_{share}" if share else "finetune")
+    directory = subject.output.with_suffix("")
+    images = choose_labelled(subject.train, subject.test, labels, directory / "labels.txt")
+    learned = images.whole or images.train
+    found = {
+        "train": f"{learned.name}, {learned.size} images",
+        "share": share,
+        "batch_size": tuning.batch_size,
+        "epochs": tuning.epochs,
+        "frozen_blocks": tuning.frozen_blocks,
+        "trunk_rate_multiplier": tuning.trunk_rate_multiplier,
+    }
+    if images.validation is not None:
+        refit = ", then trained on" if labels.refit else ""
+        found["validation"] = f"{images.validation.name}, {images.validation.size} images{refit}"
+    for name in subject.encoders:
+        result = fine_tune(
+            subject.start(name),
+            images,
+            subject.image_size,
+            tuning,
+            directory / name,
+            subject.unreadable,
+            strategy,
+        )
+        found[name] = {**result.figures, **dataclasses.asdict(result)}
+        del found[name]["figures"]
+        chosen = (result.base_learning_rate, result.weight_decay)
+        for trial in result.trials:
+            pair = (trial["base_learning_rate"], trial["weight_decay"])
+            figures = trial["validation"]
+            print(
+                f"{name:<8} base rate {pair[0]:g}, decay {pair[1]:g}: validation "
+                + (told(figures) if figures else "diverged")
+                + (" <- chosen" if pair == chosen else "")
+            )
+        print(f"{name:<8} encoder, fine-tuned: {told(result.figures)}", flush=True)
+    subject.report(found, remark=f"checkpoints and curves in {directory}")
+
+
+if __name__ == "__main__":
+    command.run(main, FineTuneSettings)

@@ -1,0 +1,162 @@
+"""Training the whole network on labels."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.flagfiles import setting
+from ssl_tf.settings.evaluation import SubjectSettings
+from ssl_tf.settings.run import PRECISIONS
+
+
+@dataclasses.dataclass(frozen=True)
+class TuningSettings:
+    """How a network is fine-tuned; every pair of a rate and a decay is one trial."""
+
+    epochs: float = setting(30.0, "Epochs over the images that train.", above=0)
+    batch_size: int = setting(256, "Global batch, over all replicas.", low=2)
+    base_learning_rate: float = setting(
+        0.05, "Learning rate of the classifier for a batch of 256, scaled linearly.", above=0
+    )
+    base_learning_rates: tuple[float, ...] = setting(
+        (),
+        "Several such rates in place of one, tried one after the other; the best on the "
+        "--validation images is reported.",
+        above=0,
+    )
+    weight_decay: float = setting(0.0, "Weight decay; biases and normalization excluded.", low=0)
+    weight_decays: tuple[float, ...] = setting(
+        (), "Several such decays in place of one, each tried with each rate.", low=0
+    )
+    decay_over_rate: bool = setting(
+        False, "Divide weight decays by the scaled learning rate, as Kornblith et al. do."
+    )
+    schedule: str = setting(
+        "cosine",
+        "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
+        choices=("cosine", "step"),
+    )
+    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
+    nesterov: bool = setting(True, "Nesterov momentum, or plain.")
+    frozen_blocks: int = setting(
+        0,
+        "0: all layers learn; K: the stem and the first K of the four stages stay as they are, "
+        "their batch normalization in inference mode.",
+        low=0,
+        high=4,
+    )
+    trunk_rate_multiplier: float = setting(
+        1.0, "The encoder's learning rate, as a multiple of the classifier's.", above=0
+    )
+    bn_momentum_rule: str = setting(
+        "fixed",
+        "Decay of the moving batch statistics: fixed, 0.9; kornblith, max(1 - 10 / s, 0.9) with s "
+        "steps an epoch.",
+        choices=("fixed", "kornblith"),
+    )
+    precision: str = setting(
+        "float32",
+        "Type of the networks' arithmetic; weights, losses and batch statistics stay float32.",
+        choices=PRECISIONS,
+    )
+    seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
+    logical_cpus: int = setting(
+        0, "Split the CPU into this many replicas; 0: all GPUs, or one CPU.", low=0, free=True
+    )
+    checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
+    log_every: int = setting(50, "Steps between two lines of metrics.jsonl.", low=1, free=True)
+
+    @property
+    def trials(self) -> tuple[tuple[float, float], ...]:
+        """(base learning rate, weight decay) of each trial."""
+        rates = self.base_learning_rates or (self.base_learning_rate,)
+        decays = self.weight_decays or (self.weight_decay,)
+        return tuple((rate, decay) for rate in rates for decay in decays)
+
+    def __post_init__(self) -> None:
+        if len(set(self.trials)) < len(self.trials):
+            raise SettingsError(
+                "--base_learning_rates, --weight_decays: give each rate and each decay once"
+            )
+        if (self.schedule == "step") != bool(self.drop_epochs):
+            raise SettingsError(
+                f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
+                "with --schedule=step, and only with it"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelSettings:
+    """Which labels may be seen."""
+
+    label_fraction: float = setting(
+        1.0,
+        "Share of the train images of each class that have a label; the others are left out.",
+        above=0,
+        high=1,
+    )
+    label_seed: int = setting(
+        0, "Seed of that share; smaller shares lie within larger ones.", low=0
+    )
+    labels_from: str = setting(
+        "",
+        "Text file with the ids of the labelled images, one a line: labels.txt of another "
+        "fine-tuning, or a published list such as SimCLR's 1percent.txt for ImageNet.",
+    )
+    validation: int = setting(
+        0, "Images kept out of training to choose rate and decay by; never test images.", low=0
+    )
+    validation_of: str = setting(
+        "labelled",
+        "Where those come from: the labelled images; or the rest of the train images, whose labels "
+        "then serve the choice alone (BYOL C.1).",
+        choices=("labelled", "rest"),
+    )
+    refit: bool = setting(
+        False,
+        "Train once more with the chosen pair, on the validation images too, and report that.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.labels_from and self.label_fraction < 1:
+            raise SettingsError("--label_fraction, --labels_from: give one of them")
+        if self.validation_of == "rest" and not (self.labels_from or self.label_fraction < 1):
+            raise SettingsError(
+                "--validation_of=rest: all train images are labelled, nothing is left; give "
+                "--label_fraction, --labels_from or --validation_of=labelled"
+            )
+        if self.validation_of == "rest" and self.refit:
+            raise SettingsError(
+                "--refit: would train on more labels than the share has; give "
+                "--validation_of=labelled"
+            )
+        if self.refit and not self.validation:
+            raise SettingsError("--refit: there is nothing to add; give --validation=N")
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuneSettings:
+    """`python -m ssl_tf.finetune`."""
+
+    subject: SubjectSettings
+    labels: LabelSettings
+    tuning: TuningSettings
+
+    @property
+    def share(self) -> str:
+        """Name of the labelled share, such as 1pct; empty where all labels may be seen."""
+        if self.labels.labels_from:
+            return Path(self.labels.labels_from).stem
+        if self.labels.label_fraction < 1:
+            return f"{100 * self.labels.label_fraction:g}pct"
+        # The published lists for ImageNet are prepared as imagenet2012_subset/1pct and /10pct.
+        return re.sub(r"[^\w.-]", "_", self.subject.data.dataset.partition("/")[2])
+
+    def __post_init__(self) -> None:
+        if len(self.tuning.trials) > 1 and not self.labels.validation:
+            raise SettingsError(
+                f"{len(self.tuning.trials)} pairs of --base_learning_rates and --weight_decays: "
+                "the best is chosen on images held out of training, never on the test; give "
+                "--validation=N"
+            )

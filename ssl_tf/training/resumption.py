@@ -1,0 +1,123 @@
+"""A training inside an evaluation: its directory, and how it goes on after a kill."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from ssl_tf.data.base import Source
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.errors import SettingsError
+from ssl_tf.training.callbacks import SaveCheckpoint, StepCallback
+from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.execution import TimedModel
+from ssl_tf.training.run_directory import write_json
+from ssl_tf.training.stop_signals import StopSignals
+from ssl_tf.training.trainer import fit
+
+CHECKPOINTS = "checkpoints"
+_IDENTITY = "identity.json"
+_KEPT = 2
+
+
+def claim(directory: Path, identity: dict[str, str]) -> None:
+    """Makes a directory for one training, or takes up the one that it has made.
+
+    Args:
+        directory: of the training.
+        identity: all that its result depends on, by name.
+
+    Raises:
+        SettingsError: the directory belongs to another training, or to something else.
+    """
+    path = directory / _IDENTITY
+    if path.exists():
+        there = json.loads(path.read_text())
+        differing = [
+            f"{name}={there.get(name)} there, {identity.get(name)} here"
+            for name in {**there, **identity}
+            if there.get(name) != identity.get(name)
+        ]
+        if differing:
+            raise SettingsError(
+                f"{directory} is of other settings ({', '.join(differing)}); give those, another "
+                "--output, or remove that directory"
+            )
+        return
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise SettingsError(
+            f"{directory} exists and is no training of this stage; give another --output"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(path, identity)
+
+
+def fit_to_end(
+    model: TimedModel,
+    batches: Callable[[int], tf.data.Dataset],
+    *,
+    directory: Path,
+    items: dict[str, tf.Module],
+    logged: Sequence[str],
+    source: Source,
+    steps: int,
+    save_every: int,
+    signals: StopSignals,
+    observers: Callable[[int], list[tf.keras.callbacks.Callback]],
+    unreadable: UnreadableImages,
+) -> dict[str, float]:
+    """Trains up to a step, from the newest checkpoint where there is one.
+
+    Args:
+        model: compiled, with all slots of its optimizer built.
+        batches: first step -> the batches from there on.
+        directory: the checkpoints lie in it.
+        items: what they hold beside the optimizer.
+        logged: names of logs to keep.
+        source: where the batches come from.
+        steps: all of the training, those of earlier processes too.
+        save_every: steps between two checkpoints.
+        signals: that ask to stop.
+        observers: first step -> further callbacks, which stand before the checkpoint.
+        unreadable: of the batches.
+
+    Returns:
+        What was logged at the last step, whichever process took it.
+
+    Raises:
+        UserError: as `fit`, and where the checkpoints do not fit or are damaged.
+        Stopped: a signal asked to stop.
+    """
+    last = tf.Variable(tf.zeros([len(logged)]), trainable=False)
+    checkpoints = Checkpoints(
+        directory / CHECKPOINTS, _KEPT, optimizer=model.optimizer, logs=last, **items
+    )
+    start = checkpoints.resume() or 0
+    if start < steps:
+        callbacks = [
+            *observers(start),
+            _Keep(start, last, logged),
+            SaveCheckpoint(start, checkpoints, save_every, steps, signals),
+        ]
+        fit(
+            model,
+            batches(start),
+            source=source,
+            steps=steps - start,
+            callbacks=callbacks,
+            unreadable=unreadable,
+        )
+    return dict(zip(logged, map(float, last.numpy())))
+
+
+class _Keep(StepCallback):
+    """Puts logs of the last step where a checkpoint keeps them."""
+
+    def __init__(self, start_step: int, kept: tf.Variable, names: Sequence[str]):
+        super().__init__(start_step)
+        self._kept = kept
+        self._names = names
+
+    def on_step(self, step: int, logs: dict[str, float]) -> None:
+        self._kept.assign([float(logs[name]) for name in self._names])
