@@ -28,6 +28,7 @@ class FeatureReader:
         image_size: int,
         batch_size: int,
         unreadable: UnreadableImages,
+        whole: bool = False,
     ):
         """
         Args:
@@ -36,10 +37,13 @@ class FeatureReader:
             image_size: S.
             batch_size: B; the last batch is smaller.
             unreadable: told of images that cannot be decoded; they are left out.
+            whole: all of the centre square, as in `evaluation_crop`.
         """
         self._encode = encode
         self._source = source
-        self._batches = evaluation_batches(source, image_size, batch_size, unreadable=unreadable)
+        self._batches = evaluation_batches(
+            source, image_size, batch_size, unreadable=unreadable, whole=whole
+        )
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Batch by batch.
