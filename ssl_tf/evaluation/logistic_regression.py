@@ -194,8 +194,8 @@ def choose_classifier(
     figure: Callable[[np.ndarray, np.ndarray], float],
     *,
     name: str,
-    penalties: Sequence[float] = PENALTIES,
-    max_iterations: int = 1000,
+    penalties: Sequence[float],
+    max_iterations: int,
 ) -> Choice:
     """Fits every lambda, chooses by validation examples, and fits the choice to all examples.
 

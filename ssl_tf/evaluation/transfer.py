@@ -16,7 +16,12 @@ from ssl_tf.errors import NotPrepared, UserError
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
 from ssl_tf.evaluation.freezing import digest, frozen
-from ssl_tf.evaluation.logistic_regression import Examples, check_finite, choose_classifier
+from ssl_tf.evaluation.logistic_regression import (
+    PENALTIES,
+    Examples,
+    check_finite,
+    choose_classifier,
+)
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
 from ssl_tf.evaluation.subject import Encoders, told
@@ -184,6 +189,7 @@ class _Turn:
                 classes,
                 self._figure,
                 name=f"{self.protocol.title}, {name} encoder",
+                penalties=PENALTIES,
                 max_iterations=self.settings.max_iterations,
             )
             features, labels = read(images.test)

@@ -118,8 +118,8 @@ def test_separable_examples_of_a_tiny_penalty_stay_finite(kind):
 
 
 def choose(train, validation, **changes):
-    arguments = dict(name="animals", penalties=(1e5, 10.0, 1e-3), **changes)
-    return choose_classifier(train, validation, CLASSES, top_k_accuracy, **arguments)
+    arguments = dict(name="animals", penalties=(1e5, 10.0, 1e-3), max_iterations=1000)
+    return choose_classifier(train, validation, CLASSES, top_k_accuracy, **(arguments | changes))
 
 
 def test_the_penalty_is_chosen_on_validation_and_refitted_on_both():
@@ -149,7 +149,13 @@ def test_validation_examples_decide_and_the_larger_of_equal_penalties_wins():
     assert choose(train, examples(500, seed=2)).classifier.penalty < 1e5
     separable = examples(300, noise=0.0)
     choice = choose_classifier(
-        separable, separable, CLASSES, lambda *_: 0.5, name="x", penalties=(1.0, 100.0)
+        separable,
+        separable,
+        CLASSES,
+        lambda *_: 0.5,
+        name="x",
+        penalties=(1.0, 100.0),
+        max_iterations=99,
     )
     assert choice.classifier.penalty == 100.0
 
