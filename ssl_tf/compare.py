@@ -20,8 +20,8 @@ def main(settings: CompareSettings) -> None:
         raise SettingsError(f"--output={output} is a file; give a directory")
     for run in runs:
         last = run.lines[-1]["step"] if run.lines else 0
-        for name, report in (("linear", run.probes[-1] if run.probes else None), ("knn", run.knn)):
-            if report and report["step"] != last:
+        for name, report in run.reports.items():
+            if report["step"] != last:
                 print(
                     f"{run.name}: its {name} figures are of step {report['step']}, its last step "
                     f"is {last}",

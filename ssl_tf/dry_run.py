@@ -16,7 +16,7 @@ _GIB = 2**30
 def describe(settings: PretrainSettings) -> str:
     """The plan of a run as text, one fact a line.
 
-    Where the data is not on this machine, --num_images stands in for it.
+    Where the data is not on this machine, --num_images and --num_classes stand in for it.
 
     Raises:
         UserError: neither the data nor --num_images is there.
@@ -30,23 +30,26 @@ def describe(settings: PretrainSettings) -> str:
     try:
         source, _ = open_training_source(settings.data)
         name, images = source.name, source.size
+        labels = source.num_classes, source.multi_label
     except UserError as error:
         if not settings.data.num_images:
             raise
         name, images = f"not opened ({error}); --num_images", settings.data.num_images
         images -= settings.data.holdout
+        labels = settings.data.num_classes or None, False
     plan = make_plan(optimization, images)
-    method = build_method(settings, plan, synchronized=replicas > 1)
+    method = build_method(settings, plan, replicas > 1, *labels)
     compile_method(method, optimization, plan)
     saved = [v for network in method.networks.values() for v in network.variables]
     saved += method.state.values()
     saved += method.optimizer.variables
     learned = sum(v.shape.num_elements() for v in method.learned_variables)
     encoder = sum(v.shape.num_elements() for v in method.encoder.trainable_variables)
+    small = f"; {views.small_views} of {views.small_image_size} px" if views.small_views else ""
     lines = [
         f"images            {images} ({name})",
         f"views             {len(views.strategies)} of {views.image_size} px: "
-        f"{', '.join(views.strategies)}; crop {views.crop_law}; pairs {len(views.pairs)}",
+        f"{', '.join(views.strategies)}; crop {views.crop_law}; pairs {len(views.pairs)}{small}",
         f"steps             {plan.total_steps} of batch {plan.batch_size} "
         f"({optimization.epochs:g} epochs)",
         f"warm-up           {plan.warmup_steps} steps",
@@ -72,5 +75,8 @@ def describe(settings: PretrainSettings) -> str:
 def _activation_bytes(method: Method, settings: PretrainSettings) -> float:
     """Float32 bytes one image holds at the peak of a step: every pass kept for the gradients of the
     online encoder, one view of the target in passing."""
-    floats = activation_floats(method.encoder, settings.views.image_size)
-    return 4.0 * floats * method.encoder_passes
+    views = settings.views
+    floats = activation_floats(method.encoder, views.image_size) * method.encoder_passes
+    if views.small_views:
+        floats += activation_floats(method.encoder, views.small_image_size) * views.small_views
+    return 4.0 * floats

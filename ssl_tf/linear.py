@@ -3,6 +3,8 @@
 `python -m ssl_tf.linear --flagfile=configs/linear_cifar10.flags --checkpoint=RUN`
 """
 
+import shutil
+
 from ssl_tf import command
 from ssl_tf.settings import LinearSettings
 
@@ -14,6 +16,8 @@ def main(settings: LinearSettings) -> None:
     from ssl_tf.evaluation.subject import open_subject, told
 
     subject = open_subject(settings.subject, "linear")
+    # What a probe that was killed goes on from; nobody needs it after the report.
+    unfinished = subject.output.with_name(f"{subject.output.name}.unfinished")
     found = {"batch_size": settings.batch_size}
     if settings.validation:
         found["validation"] = f"{settings.validation} of the train images"
@@ -25,6 +29,7 @@ def main(settings: LinearSettings) -> None:
             subject.image_size,
             settings,
             subject.unreadable,
+            unfinished / name,
         )
         found[name] = {
             **result.figures,
@@ -40,6 +45,7 @@ def main(settings: LinearSettings) -> None:
         line = told(result.figures, batch_size=settings.batch_size)
         print(f"{name:<8} encoder: {line}", flush=True)
     subject.report(found)
+    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 if __name__ == "__main__":

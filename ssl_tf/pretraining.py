@@ -78,7 +78,7 @@ def _train(settings: PretrainSettings, directory: Path, cluster: Cluster, worker
     if cluster.is_chief:
         check_run(settings)
     with strategy.scope(), arithmetic(run.precision):
-        method = build_method(settings, plan, replicas > 1)
+        method = build_method(settings, plan, replicas > 1, source.num_classes, source.multi_label)
         compile_method(method, optimization, plan, run.precision)
         method.compile_step = compiles(run.xla, strategy, on_device)
         method.steps_at_once = run.steps_per_execution

@@ -71,6 +71,9 @@ def test_the_floor_decodes_cuts_and_resizes():
     settings = ViewSettings(image_size=16)
     views = floor_views(tf.constant(png()), tf.constant(3, tf.int64), settings)
     assert [(view.shape.as_list(), view.dtype) for view in views] == [([16, 16, 3], tf.uint8)] * 2
+    small = ViewSettings(image_size=16, crop="byol", small_views=1, small_image_size=8)
+    views = floor_views(tf.constant(png()), tf.constant(3, tf.int64), small)
+    assert [view.shape[0] for view in views] == [16, 16, 8]
     whole = ViewSettings(image_size=20, crop_ratio=(1.0, 1.0))
     square = np.random.default_rng(1).integers(0, 256, [20, 20, 3], np.uint8)
     encoded = tf.constant(tf.io.encode_png(square).numpy())
@@ -109,6 +112,11 @@ def test_tables_answer_how_many_cores_feed_the_gpus():
                  "400      800        1.60         90%      0.80            10",
                  "wanted: 2000 images/s, for 4 GPUs of 500"):  # fmt: skip
         assert part in text
+    flags += ["--method=swav", "--crop=byol", "--small_views=2", "--small_image_size=8"]
+    settings = flagfiles.parse(flags, BenchmarkSettings)
+    text = tables.tables(tables.summarize(settings, one_core, several, cores=2))
+    assert "2 views of 16 px: plain, plain; 2 of 8 px" in text
+    assert "4.00     2.00  (1.90-2.10)       250     1000" in text  # four views an image
 
 
 def test_rivals_that_are_not_installed_are_named(monkeypatch):

@@ -7,14 +7,15 @@ import pytest
 
 from ssl_tf import flagfiles
 from ssl_tf.dry_run import describe
-from ssl_tf.settings import DiscoverSettings, LinearSettings, PretrainSettings
+from ssl_tf.settings import DiscoverSettings, FineTuneSettings, LinearSettings, PretrainSettings
 from ssl_tf.training.plan import make_plan
 from ssl_tf.views.recipe import Recipe
 
 CONFIGS = sorted(Path(__file__).parents[1].joinpath("configs").glob("*.flags"))
 LINEAR = [path for path in CONFIGS if path.name.startswith("linear")]
+FINETUNE = [path for path in CONFIGS if path.name.startswith("finetune")]
 LOD = [path for path in CONFIGS if path.name.startswith("lod")]
-PRETRAIN = [path for path in CONFIGS if path not in LINEAR + LOD]
+PRETRAIN = [path for path in CONFIGS if path not in LINEAR + FINETUNE + LOD]
 
 
 def name(path):
@@ -24,7 +25,8 @@ def name(path):
 @pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_first_lines_give_the_command_and_the_result(path):
     comments = [line for line in path.read_text().splitlines()[:6] if line.startswith("#")]
-    stage = {"linear": "linear", "lod": "discover"}.get(path.stem.split("_")[0], "pretrain")
+    kind = path.stem.split("_")[0]
+    stage = {"linear": "linear", "finetune": "finetune", "lod": "discover"}.get(kind, "pretrain")
     command = f"python -m ssl_tf.{stage} --flagfile=configs/{path.name}"
     assert any(command in line for line in comments)
     results = ("CorLoc",) if path in LOD else ("top-1", "mAP")
@@ -36,13 +38,24 @@ def test_pretraining_flagfiles_compose(path):
     settings = flagfiles.parse([f"--flagfile={path}"], PretrainSettings)
     plan = make_plan(settings.optimization, settings.data.num_images or settings.data.scenes)
     assert 0 <= plan.warmup_steps < plan.total_steps
-    assert len(Recipe(settings.views).strategies) == 2
+    supervised = settings.model.method == "supervised"
+    assert len(settings.views.strategies) == (1 if supervised else 2)
+    assert len(Recipe(settings.views).strategies) == (
+        len(settings.views.strategies) + settings.views.small_views
+    )
 
 
 @pytest.mark.parametrize("path", LINEAR, ids=name)
 def test_linear_flagfiles_compose(path):
     settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], LinearSettings)
     assert settings.epochs > 0
+
+
+@pytest.mark.parametrize("path", FINETUNE, ids=name)
+def test_fine_tuning_flagfiles_compose_and_their_reports_stand_beside_each_other(path):
+    settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], FineTuneSettings)
+    assert settings.share == path.stem.rsplit("_")[-1]
+    assert settings.tuning.trials
 
 
 @pytest.mark.parametrize("path", LOD, ids=name)

@@ -1,5 +1,6 @@
 """The least that any pipeline of views has to do, and data sets as contenders."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
@@ -22,20 +23,24 @@ def decoded(encoded: tf.Tensor) -> tf.Tensor:
 def floor_views(
     encoded: tf.Tensor, counter: tf.Tensor, settings: ViewSettings
 ) -> tuple[tf.Tensor, ...]:
-    """Decodes once, cuts and resizes each view: a uint8 [S, S, 3] a view.
+    """Decodes once, cuts and resizes each view, small ones last: a uint8 [S, S, 3] a view.
 
     Args:
         encoded: string scalar.
         counter: int64 scalar, for the place of the crops.
-        settings: gives the number and side of the views and the ratio of the crops.
+        settings: gives the number and side of the views and the ratio of the crops, of small ones
+            by their area.
     """
     image = decoded(encoded)
     height, width = tf.unstack(tf.shape(image)[:2])
-    count, side = len(settings.strategies), settings.image_size
-    uniform = tf.random.stateless_uniform([count, 3], tf.stack([counter, counter]))
+    large, small = len(settings.strategies), settings.small_views
+    uniform = tf.random.stateless_uniform([large + small, 3], tf.stack([counter, counter]))
+    small_ratio = tuple(math.sqrt(area) for area in settings.small_area)
+    kinds = [(settings.image_size, settings.crop_ratio)] * large
+    kinds += [(settings.small_image_size, small_ratio)] * small
     made = []
-    for v in range(count):
-        rectangle = crops.uniform_crop(height, width, uniform[v], settings.crop_ratio)
+    for v, (side, ratio) in enumerate(kinds):
+        rectangle = crops.uniform_crop(height, width, uniform[v], ratio)
         top, left, h, w = tf.unstack(rectangle)
         resized = tf.image.resize(image[top : top + h, left : left + w], (side, side))
         made.append(tf.cast(resized, tf.uint8))

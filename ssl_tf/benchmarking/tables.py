@@ -31,6 +31,7 @@ def summarize(
         "processor": _processor(),
         "sample": one_core["sample"],
         "views": [views.image_size, *views.strategies],
+        "small_views": [views.small_image_size, *views.small_strategies],
         "one_core": [row | {"images_per_second": 1e3 / row["cpu_ms"]} for row in one_core["rows"]],
         "machine": {
             name: {
@@ -54,10 +55,13 @@ def summarize(
 def tables(result: dict) -> str:
     """The results as text: pipelines, machine, operations, GPUs."""
     sample, (size, *strategies) = result["sample"], result["views"]
+    small_size, *small_strategies = result["small_views"]
+    views = len(strategies) + len(small_strategies)
+    small = f"; {len(small_strategies)} of {small_size} px" if small_strategies else ""
     lines = [
         f"{sample['images']} images of {sample['name']}, {sample['width']}x{sample['height']}, "
         f"{sample['bytes'] / 1024:.0f} KiB (medians), from memory",
-        f"{len(strategies)} views of {size} px: {', '.join(strategies)}",
+        f"{len(strategies)} views of {size} px: {', '.join(strategies)}{small}",
         result["processor"],
         "",
         f"{'one core':<34}{'ms/image':>9}{'x floor':>9}{'(range)':>13}"
@@ -67,7 +71,7 @@ def tables(result: dict) -> str:
         spread = f"({row['ratio_low']:.2f}-{row['ratio_high']:.2f})"
         lines.append(
             f"{row['name']:<34}{row['cpu_ms']:9.2f}{row['ratio']:9.2f}{spread:>13}"
-            f"{row['images_per_second']:10.0f}{row['images_per_second'] * len(strategies):9.0f}"
+            f"{row['images_per_second']:10.0f}{row['images_per_second'] * views:9.0f}"
         )
     for name, reason in result["not_installed"].items():
         lines.append(f"{name:<34}not installed ({reason})")
@@ -81,7 +85,7 @@ def tables(result: dict) -> str:
     for name, row in result["machine"].items():
         rate = row["images_per_second"]
         lines.append(
-            f"{name:<34}{rate:9.0f}{rate * len(strategies):9.0f}{row['speedup']:12.2f}"
+            f"{name:<34}{rate:9.0f}{rate * views:9.0f}{row['speedup']:12.2f}"
             f"{row['used']:12.0%}{row['gpus_busy']:10.2f}{row['cores_needed']:14d}"
         )
     lines += [

@@ -65,11 +65,20 @@ class UnreadableImages:
                 f"{self._first(3)}): check the data and --max_bad_images"
             )
 
+    def refuse(self, message: str) -> None:
+        """Ends the run for another reason that lies in the images.
+
+        Raises:
+          UserError: always, with the message.
+        """
+        with self._lock:
+            self._fail(message)
+
     def check(self) -> None:
         """Raises the UserError that ended a pipeline; TensorFlow reports it as an error of its own.
 
         Raises:
-          UserError: `add` or `refuse_batch` has ended the run.
+          UserError: `add`, `refuse_batch` or `refuse` has ended the run.
         """
         if self._error is not None:
             raise self._error

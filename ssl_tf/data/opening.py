@@ -63,13 +63,19 @@ def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Sourc
         boxes: with the boxes of --proposals, for object crops.
 
     Raises:
-        UserError: there is no such source, or it has not as many images as expected.
+        UserError: there is no such source, or it has not as many images or classes as expected.
     """
     source = open_split(data, data.split)
     if data.num_images and source.size != data.num_images:
         raise UserError(
             f"{source.name} has {source.size} images, not the --num_images={data.num_images} of "
             "this recipe; correct the flag or complete the data"
+        )
+    if data.num_classes and source.num_classes != data.num_classes:
+        raise UserError(
+            f"{source.name} has {source.num_classes or 'no'} classes, not the "
+            f"--num_classes={data.num_classes} of this recipe; correct the flag or complete the "
+            "data"
         )
     if boxes:
         source = with_boxes(source, data)

@@ -48,7 +48,9 @@ class WithProposals(Source):
         Raises:
           UserError: a shard is damaged, or two ids cannot be told apart.
         """
-        super().__init__(source.name, source.size, source.num_classes, source.class_names)
+        super().__init__(
+            source.name, source.size, source.num_classes, source.class_names, source.multi_label
+        )
         self._source = source
         self._store = store
         ids, splits, boxes = store.read()

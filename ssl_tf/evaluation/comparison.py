@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,12 @@ from ssl_tf.training.run_directory import ENVIRONMENT, MetricsFile, read_setting
 Row = dict[str, Any]
 
 _FIGURES = {"top1": "top-1", "top5": "top-5", "mean_per_class": "mean per class", "map": "mAP"}
+# Stage -> heading of the shares of labels that the table shows; "finetune" is on all of them.
+_SHARES = {
+    "finetune_1pct": "1 % labels",
+    "finetune_10pct": "10 % labels",
+    "finetune": "fine-tune",
+}
 # Column -> heading, in the order of the table; columns without heading stand in the CSV only.
 COLUMNS = {
     "run": "run",
@@ -36,6 +42,16 @@ COLUMNS = {
     "linear_step": None,
     "linear_base_learning_rate": None,
     **{f"linear_{name}": f"linear {title}" for name, title in _FIGURES.items()},
+    **{
+        column: heading
+        for stage, share in _SHARES.items()
+        for column, heading in {
+            f"{stage}_step": None,
+            f"{stage}_base_learning_rate": None,
+            f"{stage}_weight_decay": None,
+            **{f"{stage}_{name}": f"{share} {title}" for name, title in _FIGURES.items()},
+        }.items()
+    },
 }
 _PERCENT = tuple(f"_{name}" for name in _FIGURES)
 
@@ -50,7 +66,8 @@ class Run:
         lines: of metrics.jsonl, by step.
         environment: the last one that the run was trained in.
         probes: reports of `linear`, by step; of one step the one with the later name.
-        knn: report of `knn`, where there is one.
+        reports: the newest report of each stage: "knn", "linear", and "finetune" or, of a share of
+            the labels, "finetune_1pct" and "finetune_10pct".
     """
 
     name: str
@@ -58,7 +75,7 @@ class Run:
     lines: list[Row]
     environment: Row
     probes: list[Row]
-    knn: Row | None
+    reports: dict[str, Row]
 
     def epoch(self, step: int) -> float:
         """The epoch at a step; steps of a run are equally long."""
@@ -83,8 +100,8 @@ def table(runs: Sequence[Run]) -> list[Row]:
     """One row a run, then one for each distinct random encoder that stands in their reports."""
     random = {}
     for run in runs:
-        for stage, report in (("knn", run.knn), ("linear", run.probes[-1] if run.probes else None)):
-            if report and "random" in report:
+        for stage, report in run.reports.items():
+            if "random" in report:
                 digest = report["random"]["encoder_sha256"]
                 row = random.setdefault(
                     digest, {"run": "random", "encoder": _encoder(run), "seed": _seed(run)}
@@ -139,16 +156,25 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def _read_run(directory: Path, name: str) -> Run:
     settings = read_settings(directory)
-    reports = [_read_report(path) for path in sorted(directory.glob("linear*.json"))]
-    by_step = {report["step"]: report for report in reports}
-    knn, environment = directory / "knn.json", directory / ENVIRONMENT
+    probes = _by_step(_read_report(path) for path in sorted(directory.glob("linear*.json")))
+    tuned = [
+        _read_report(path, "share", "epochs") for path in sorted(directory.glob("finetune*.json"))
+    ]
+    reports = {"linear": probes[-1]} if probes else {}
+    if (directory / "knn.json").exists():
+        reports["knn"] = _read_report(directory / "knn.json", "knn_k", "knn_temperature")
+    for report in _by_step(tuned):
+        stage = f"finetune_{report['share']}" if report["share"] else "finetune"
+        if stage in _SHARES:
+            reports[stage] = report
+    environment = directory / ENVIRONMENT
     return Run(
         name,
         settings,
         MetricsFile.read(directory / "metrics.jsonl"),
         _read_json(environment)[-1] if environment.exists() else {},
-        [by_step[step] for step in sorted(by_step)],
-        _read_report(knn) if knn.exists() else None,
+        probes,
+        reports,
     )
 
 
@@ -159,13 +185,27 @@ def _read_json(path: Path) -> Any:
         raise UserError(f"{path} is damaged; make it anew, or remove it") from None
 
 
-def _read_report(path: Path) -> Row:
+def _read_report(path: Path, *needed: str) -> Row:
+    """A report that holds what is needed beside its step and figures of the trained encoder."""
     report = _read_json(path)
-    if not isinstance(report, dict) or not {"step", "trained"} <= report.keys():
+    needed = ("step", "trained", *needed)
+    lacks = [name for name in needed if not isinstance(report, dict) or name not in report]
+    lacks += [
+        f"figures of the {name} encoder"
+        for name in ("trained", "random")
+        if not lacks and name in report and not _FIGURES.keys() & report[name].keys()
+    ]
+    if lacks:
         raise UserError(
-            f"{path} is no report of an evaluation: it lacks step or trained; remove it"
+            f"{path} is no report of such an evaluation: it lacks {', '.join(lacks)}; remove it"
         )
     return report
+
+
+def _by_step(reports: Iterable[Row]) -> list[Row]:
+    """One report a step and share of labels, the last of those given; by step."""
+    found = {(report["step"], report.get("share")): report for report in reports}
+    return sorted(found.values(), key=lambda report: report["step"])
 
 
 def _row(run: Run) -> Row:
@@ -190,10 +230,8 @@ def _row(run: Run) -> Row:
                 row[f"monitor_{name}"] = line[name]
         if "images_per_second" in line:
             row["images_per_second"] = line["images_per_second"]
-    if run.knn:
-        row |= _reported("knn", run.knn, "trained")
-    if run.probes:
-        row |= _reported("linear", run.probes[-1], "trained")
+    for stage, report in run.reports.items():
+        row |= _reported(stage, report, "trained")
     return row
 
 
@@ -202,10 +240,8 @@ def _reported(stage: str, report: Row, encoder: str) -> Row:
     row = {f"{stage}_step": report["step"]} if encoder == "trained" else {}
     if stage == "knn":
         row["knn"] = f"{report['knn_k']}, {report['knn_temperature']:g}"
-    names = (*_FIGURES, "base_learning_rate") if stage == "linear" else _FIGURES
-    return row | {
-        f"{stage}_{name}": report[encoder][name] for name in names if name in report[encoder]
-    }
+    names = (name for name in report[encoder] if f"{stage}_{name}" in COLUMNS)
+    return row | {f"{stage}_{name}": report[encoder][name] for name in names}
 
 
 def _encoder(run: Run) -> str:

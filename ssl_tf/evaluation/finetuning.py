@@ -225,14 +225,14 @@ class _Stage:
             )
         replicas = self.strategy.num_replicas_in_sync
 
-        def batches(first: int) -> tf.data.Dataset:
+        def batches(start_step: int) -> tf.data.Dataset:
             def made(context: tf.distribute.InputContext) -> tf.data.Dataset:
                 batches = cropped_batches(
                     source,
                     self.image_size,
                     seed=settings.seed,
                     batch_size=batch_size,
-                    start_step=first,
+                    start_step=start_step,
                     stop_step=steps,
                     unreadable=self.unreadable,
                 )

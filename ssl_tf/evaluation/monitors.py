@@ -51,7 +51,8 @@ class RepresentationMonitor(StepCallback):
 
     kNN: a labelled bank from the training images, queries from the held-out ones, features of the
     online encoder; of images with several labels the mean average precision. The others: two views
-    of held-out images by the training recipe, always the same ones, embedded in inference mode.
+    of held-out images by the training recipe, always the same ones, embedded in inference mode;
+    a recipe of one view has no alignment.
     """
 
     def __init__(
@@ -130,20 +131,22 @@ class RepresentationMonitor(StepCallback):
         first, second = [], []
         for batch in self._views:
             first.append(self._embed(batch["views"][0])[1].numpy())
-            second.append(self._embed(batch["views"][1])[1].numpy())
-        one, two = np.concatenate(first), np.concatenate(second)
+            if len(batch["views"]) > 1:
+                second.append(self._embed(batch["views"][1])[1].numpy())
+        one = np.concatenate(first)
         found = {
             "embedding_std": metrics.embedding_std(one),
             "rankme": metrics.rankme(one),
-            "alignment": metrics.alignment(one, two),
             "uniformity": metrics.uniformity(one),
         }
+        if second:
+            found["alignment"] = metrics.alignment(one, np.concatenate(second))
         reason = collapse_verdict(found["embedding_std"], found["rankme"], one.shape[1])
         found["collapsed"] = float(reason is not None)
         if reason:
             print(
-                f"warning: COLLAPSE: {reason}; a low loss means nothing now. Lower "
-                "--base_learning_rate, raise --tau or lengthen --warmup_epochs.",
+                f"warning: COLLAPSE: {reason}; a low loss means nothing now. "
+                f"{self._method.against_collapse}.",
                 file=sys.stderr,
             )
         if self._bank is not None:

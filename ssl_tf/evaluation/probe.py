@@ -1,23 +1,28 @@
 """A linear classifier on a frozen encoder."""
 
 import dataclasses
+import functools
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf import flagfiles
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.pipeline import training_batches
+from ssl_tf.data.labels import read_annotations
 from ssl_tf.data.sources import Source
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError
+from ssl_tf.evaluation.classification import best, cropped_batches, cross_entropy, rate_schedule
 from ssl_tf.evaluation.features import Encode, FeatureReader, warn_of_absent_classes
-from ssl_tf.evaluation.freezing import frozen
+from ssl_tf.evaluation.freezing import digest, frozen
 from ssl_tf.evaluation.metrics import batchwise_mean_average_precision, score_figures
-from ssl_tf.settings import LinearSettings, ViewSettings
+from ssl_tf.settings import LinearSettings
 from ssl_tf.training import schedules
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.optimizers import build_optimizer
+from ssl_tf.training.resumption import LastLogs, claim, fit_to_end
+from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.trainer import fit
-from ssl_tf.views.recipe import Recipe
 
 _FEATURE_BATCH = 250
 
@@ -45,15 +50,12 @@ class ProbeResult:
 class Probe(TimedModel):
     """Classifiers side by side on the same features; with `encode`, on the features of images.
 
-    One label an image: softmax cross-entropy. Several (`multi_label`): a logistic classifier for
-    each class, binary cross-entropy, mean over the classes. The loss is the sum over classifiers,
-    of which none touches another.
+    The loss is the sum of the classifiers' `cross_entropy`; none touches another.
     """
 
     def __init__(
         self,
         num_classes: int,
-        multi_label: bool,
         standardize: bool,
         encode: Encode | None = None,
         count: int = 1,
@@ -71,7 +73,6 @@ class Probe(TimedModel):
             tf.keras.layers.Dense(num_classes, kernel_initializer="zeros", name=f"classifier_{i}")
             for i in range(count)
         ]
-        self._multi_label = multi_label
         self._encode = encode
 
     def call(self, features: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
@@ -83,16 +84,8 @@ class Probe(TimedModel):
     def train_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs, labels = batch
         features = inputs if self._encode is None else tf.stop_gradient(self._encode(inputs))
-        cross_entropy = (
-            tf.nn.sigmoid_cross_entropy_with_logits
-            if self._multi_label
-            else tf.nn.sparse_softmax_cross_entropy_with_logits
-        )
         with tf.GradientTape() as tape:
-            losses = [
-                tf.reduce_mean(cross_entropy(labels=labels, logits=logits))
-                for logits in self(features, training=True)
-            ]
+            losses = [cross_entropy(labels, logits) for logits in self(features, training=True)]
             loss = tf.add_n(losses)
         variables = [v for layer in self.classifiers for v in layer.trainable_variables]
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
@@ -106,6 +99,7 @@ def probe_encoder(
     image_size: int,
     settings: LinearSettings,
     unreadable: UnreadableImages,
+    directory: Path | None = None,
 ) -> ProbeResult:
     """Trains linear classifiers on the frozen encoder and reports one on the test images.
 
@@ -118,10 +112,17 @@ def probe_encoder(
         encoder: normalized images to features; runs in inference mode.
         train, test: labelled, with the same classes.
         image_size: side of the images.
+        settings: of the classifiers.
+        unreadable: counts images that cannot be decoded.
+        directory: for the checkpoints of a probe with augmentation, from which it goes on after a
+            kill; None: it is not saved. Without augmentation everything is computed anew, from the
+            same features in the same order.
 
     Raises:
-        UserError: the encoder changed, which would make the result worthless; or no classifier has
-            finite scores.
+        UserError: the encoder changed, which would make the result worthless; a label is outside of
+            the classes; no classifier has finite scores; or the directory is that of other
+            settings.
+        Stopped: a signal asked to stop, and all is saved.
     """
     validation = None
     if settings.validation >= train.size:
@@ -139,32 +140,70 @@ def probe_encoder(
             return FeatureReader(encode, source, *how).read()
 
         probe = _build_probe(train, encoder.output_shape[-1], encode, settings, steps)
-        train_labels = None
+        logged = [f"loss_{i}" for i in range(len(settings.rates))]
         if settings.augment:
-            batches = _augmented_batches(train, image_size, settings, steps, unreadable)
+            train_labels = read_annotations(train)[1]
+            batches = functools.partial(
+                cropped_batches,
+                train,
+                image_size,
+                seed=settings.seed,
+                batch_size=settings.batch_size,
+                stop_step=steps,
+                unreadable=unreadable,
+            )
         else:
             features, train_labels = features_of(train)
-            batches = _feature_batches(features, train_labels, settings, steps)
-        losses = _LastLosses()
-        fit(probe, batches, source=train, steps=steps, callbacks=[losses], unreadable=unreadable)
+            batches = functools.partial(
+                _feature_batches, features, train_labels, settings, stop_step=steps
+            )
+        how = {"source": train, "steps": steps, "unreadable": unreadable}
+        if settings.augment and directory is not None:
+            claim(directory, _identity(settings, train, image_size, digest(encoder)))
+            with StopSignals() as signals:
+                losses = fit_to_end(
+                    probe,
+                    batches,
+                    directory=directory,
+                    items={"probe": probe},
+                    logged=logged,
+                    save_every=max(
+                        1, round(settings.checkpoint_every * train.size / settings.batch_size)
+                    ),
+                    signals=signals,
+                    **how,
+                )
+        else:
+            last = LastLogs(logged)
+            fit(probe, batches(start_step=0), callbacks=[last], **how)
+            losses = last.values()
         chosen, by_rate = 0, {}
         if validation is not None:
             features, labels = features_of(validation)
             scores = [logits.numpy() for logits in probe(features, training=False)]
-            by_rate = {
-                rate: score_figures(each, labels) for rate, each in zip(settings.rates, scores)
-            }
-            chosen = _best(scores, list(by_rate.values()))
+            found = [score_figures(each, labels) for each in scores]
+            by_rate = dict(zip(settings.rates, found))
+            sound = [np.isfinite(each).all() for each in scores]
+            chosen = best([each if is_sound else None for each, is_sound in zip(found, sound)])
         features, labels = features_of(test)
-        if train_labels is not None:
-            warn_of_absent_classes(train, train_labels, labels)
+        warn_of_absent_classes(train, train_labels, labels)
         scores = probe(features, training=False)[chosen].numpy()
     figures = score_figures(scores, labels)
     if train.multi_label:
         figures["map_batchwise"] = batchwise_mean_average_precision(
             scores, labels, settings.batch_size
         )
-    return ProbeResult(figures, losses.values[f"loss_{chosen}"], settings.rates[chosen], by_rate)
+    return ProbeResult(figures, losses[f"loss_{chosen}"], settings.rates[chosen], by_rate)
+
+
+def _identity(
+    settings: LinearSettings, train: Source, image_size: int, encoder: str
+) -> dict[str, str]:
+    """All that the trained classifiers depend on."""
+    others = flagfiles.bound(settings.subject)
+    flags = {f"--{n}": x for n, x in flagfiles.bound(settings).items() if n not in others}
+    images = f"{train.name}, {train.size} images"
+    return {**flags, "train": images, "image_size": str(image_size), "encoder": encoder}
 
 
 def _build_probe(
@@ -173,91 +212,48 @@ def _build_probe(
     """One classifier a learning rate, with the optimizer."""
     probe = Probe(
         train.num_classes,
-        train.multi_label,
         settings.standardize,
         encode if settings.augment else None,
         len(settings.rates),
     )
     probe.build((None, features))
+    probe.last_step = steps
     optimizer = build_optimizer(
         "sgd",
-        _schedule(settings, train.size, steps),
+        rate_schedule(
+            max(settings.rates),
+            schedule=settings.schedule,
+            drop_epochs=settings.drop_epochs,
+            batch_size=settings.batch_size,
+            examples=train.size,
+            steps=steps,
+        ),
         weight_decay=settings.weight_decay,
         nesterov=settings.nesterov,
     )
     for classifier, rate in zip(probe.classifiers, settings.rates):
         optimizer.scale_rate(classifier.trainable_variables, rate / max(settings.rates))
+    optimizer.build([v for layer in probe.classifiers for v in layer.trainable_variables])
     probe.compile(optimizer=optimizer)
     return probe
 
 
-def _best(scores: list[np.ndarray], figures: list[dict[str, float]]) -> int:
-    """The classifier with the highest top-1 or mAP, the first of equal ones.
-
-    Raises:
-        UserError: all have diverged.
-    """
-    finite = [i for i, each in enumerate(scores) if np.isfinite(each).all()]
-    if not finite:
-        raise UserError("no classifier has finite scores: lower --base_learning_rates")
-    return max(finite, key=lambda i: figures[i].get("top1", figures[i].get("map")))
-
-
-def _schedule(
-    settings: LinearSettings, examples: int, steps: int
-) -> tf.keras.optimizers.schedules.LearningRateSchedule:
-    """Of the largest of the rates."""
-    rate = schedules.scaled_learning_rate(max(settings.rates), settings.batch_size)
-    if settings.schedule == "cosine":
-        return schedules.WarmupCosine(rate, 0, steps)
-    drops = [
-        schedules.total_steps(epoch, examples, settings.batch_size)
-        for epoch in settings.drop_epochs
-    ]
-    return schedules.StepDecay(rate, drops)
-
-
-class _LastLosses(tf.keras.callbacks.Callback):
-    def __init__(self):
-        super().__init__()
-        self.values: dict[str, float] = {}
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self.values = {name: float(value) for name, value in logs.items()}
-
-
 def _feature_batches(
-    features: np.ndarray, labels: np.ndarray, settings: LinearSettings, steps: int
+    features: np.ndarray,
+    labels: np.ndarray,
+    settings: LinearSettings,
+    *,
+    start_step: int,
+    stop_step: int,
 ) -> tf.data.Dataset:
-    """Steps of features, each epoch in an order of its own from the seed."""
+    """The features of these steps, each epoch in an order of its own from the seed."""
     size, batch = len(labels), min(settings.batch_size, len(labels))
-    epochs = -(-steps * batch // size)
+    epochs = -(-stop_step * batch // size)
     order = np.concatenate(
         [np.random.default_rng([settings.seed, epoch]).permutation(size) for epoch in range(epochs)]
-    )[: steps * batch]
+    )[start_step * batch : stop_step * batch]
     held_features, held_labels = tf.constant(features), tf.constant(labels)
-    rows = tf.data.Dataset.from_tensor_slices(order.reshape(steps, batch))
+    rows = tf.data.Dataset.from_tensor_slices(order.reshape(-1, batch))
     return rows.map(
         lambda row: (tf.gather(held_features, row), tf.gather(held_labels, row))
     ).prefetch(2)
-
-
-def _augmented_batches(
-    source: Source,
-    image_size: int,
-    settings: LinearSettings,
-    steps: int,
-    unreadable: UnreadableImages,
-) -> tf.data.Dataset:
-    """Random resized crop and flip, nothing else."""
-    views = ViewSettings(image_size=image_size, crop="byol", view_strategies=("plain",))
-    batches = training_batches(
-        source,
-        Recipe(views),
-        seed=settings.seed,
-        batch_size=settings.batch_size,
-        start_step=0,
-        stop_step=steps,
-        unreadable=unreadable,
-    )
-    return batches.map(lambda batch: (batch["views"][0], batch["label"]))

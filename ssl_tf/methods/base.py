@@ -22,12 +22,14 @@ class Method(TimedModel):
 
     Subclasses set `encoder` (images to features, the network that is kept), `needs` (what they
     take from the view recipe beside "views"), `encoder_passes` (forward passes of the encoder that
-    a step keeps for the gradients) and `chance_loss` (the loss of independent random embeddings;
-    None where there is none), and implement `forward`, `learned_variables`, `networks`
+    a step keeps for the gradients), `chance_loss` (the loss of independent random embeddings;
+    None where there is none) and, where other things help, `against_collapse` (what to do about
+    it, as the monitors say), and implement `forward`, `learned_variables`, `networks`
     and, where something follows a step, `after_step`, and where something beside networks is to be
     kept in checkpoints, `state`.
     """
 
+    against_collapse = "Lower --base_learning_rate, raise --tau or lengthen --warmup_epochs"
     chance_loss: float | None = None
     encoder: tf.keras.Model
     encoder_passes: int
@@ -50,6 +52,11 @@ class Method(TimedModel):
         raise NotImplementedError
 
     @property
+    def constant_rate_variables(self) -> list[tf.Variable]:
+        """Learned variables whose rate stays at the peak; those of no method but SimSiam."""
+        return []
+
+    @property
     def state(self) -> dict[str, tf.Variable]:
         """What a checkpoint holds beside networks and optimizer: queues and their positions."""
         return {}
@@ -58,8 +65,8 @@ class Method(TimedModel):
         """Losses of this replica's share of a batch.
 
         Args:
-            batch: "views", V uint8 [N, S, S, 3], and what else `needs` names, each with a leading
-                dimension N.
+            batch: "views", V uint8 [N, S, S, 3], small ones last, and what else `needs` names,
+                each with a leading dimension N.
             training: whether batch statistics are used and updated.
 
         Returns:

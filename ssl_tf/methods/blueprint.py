@@ -21,11 +21,15 @@ class Blueprint:
 
     synchronized: batch statistics over all replicas; False on one replica, where the result is the
     same and the kernel faster.
+    num_classes: of the labels of the images; None without labels.
+    multi_label: an image may show several classes.
     """
 
     settings: PretrainSettings
     plan: Plan
     synchronized: bool
+    num_classes: int | None = None
+    multi_label: bool = False
 
     @property
     def model(self) -> ModelSettings:

@@ -46,9 +46,9 @@ def method_batches(
         needed = (*(name for name in needed if name != "original"), "uniform")
 
     def make_needed(*example: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
-        # What is not returned is neither computed nor batched.
+        # What is not returned is neither computed nor batched. The label is the record's.
         made = make(*example)
-        return {name: made[name] for name in needed}
+        return {name: made[name] for name in needed if name != "label"}
 
     batches = training_batches(
         source,
@@ -61,10 +61,39 @@ def method_batches(
         share=share,
         with_boxes=recipe.takes_boxes,
     )
+    if "label" in needed:
+        batches = batches.map(functools.partial(_label_checked, source, unreadable))
     if on_device:
         method.augment = functools.partial(augment_batch, recipe)
         return cropped_batches(batches, recipe)
     return batches.map(lambda batch: {name: batch[name] for name in needed})
+
+
+def _label_checked(
+    source: Source, unreadable: UnreadableImages, batch: dict[str, tf.Tensor | tuple]
+) -> dict[str, tf.Tensor | tuple]:
+    """The batch; ends the run where a label is none of the source's classes.
+
+    A GPU would make NaN of such a label, and a CPU an error that names no data.
+    """
+    labels = batch["label"]
+    if source.multi_label:
+        wrong = tf.reduce_any((labels != 0) & (labels != 1), axis=1)
+    else:
+        wrong = (labels < 0) | (labels >= source.num_classes)
+
+    def refuse() -> tf.Tensor:
+        def raising(label) -> bool:
+            unreadable.refuse(
+                f"{source.name}: an image has the label {label}, but there are "
+                f"{source.num_classes} classes, counted from 0; correct the data"
+            )
+
+        return tf.numpy_function(raising, [tf.boolean_mask(labels, wrong)[0]], tf.bool)
+
+    refused = tf.cond(tf.reduce_any(wrong), refuse, lambda: False)
+    with tf.control_dependencies([refused]):
+        return {**batch, "label": tf.identity(labels)}
 
 
 def show_first_views(

@@ -73,6 +73,33 @@ def info_nce(
     return tf.math.softplus(tf.reduce_logsumexp(negatives, axis=-1) - positives)
 
 
+def nt_xent(
+    queries: tf.Tensor,
+    positives: tf.Tensor,
+    candidates: tf.Tensor,
+    own: tf.Tensor,
+    temperature: float,
+) -> tf.Tensor:
+    """Cross-entropy of telling the positive of a query from all other candidates: [N], at least 0.
+
+    -log(exp(q.p / T) / sum_{k != own} exp(q.c_k / T)) (SimCLR Eq. 1, NT-Xent), with gradients to
+    all three. Where all are equal log(M - 1); for independent directions 1 / (2 D T^2) more.
+
+    Args:
+        queries, positives: [N, D], each query with its own positive; lengths do not matter here
+            nor below.
+        candidates: [M, D], among them all queries and positives.
+        own: int [N], the row of each query among the candidates, which is left out.
+        temperature: T.
+    """
+    queries, positives, candidates = map(unit_rows, (queries, positives, candidates))
+    positive = tf.reduce_sum(queries * positives, axis=-1) / temperature
+    logits = tf.matmul(queries, candidates, transpose_b=True) / temperature
+    itself = tf.range(tf.shape(candidates)[0]) == own[:, None]
+    logits = tf.where(itself, logits.dtype.min, logits)
+    return tf.reduce_logsumexp(logits, axis=-1) - positive
+
+
 def match_positions(query_map: tf.Tensor, key_map: tf.Tensor) -> tf.Tensor:
     """For every position of one map the most similar one of the other: int32 [N, P], no gradient.
 
@@ -102,6 +129,41 @@ def dense_info_nce(
     """
     keys = tf.gather(keys, matches, batch_dims=1)
     return tf.reduce_mean(info_nce(queries, keys, queue, temperature), axis=-1)
+
+
+def classification_loss(scores: tf.Tensor, labels: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
+    """Cross-entropy of scores and labels: [N], at least 0.
+
+    One label an image: softmax, -sum_c t_c log p_c with t = (1 - smoothing) onehot + smoothing / C
+    (Szegedy et al. 2016, section 7). Several: sigmoid, mean over classes of the binary
+    cross-entropy, with t = (1 - smoothing) label + smoothing / 2.
+
+    Args:
+        scores: logits [N, C].
+        labels: int [N] in [0, C), or float [N, C] of 0 and 1.
+        smoothing: in [0, 1].
+    """
+    scores = _full_precision(scores)
+    classes = scores.shape[-1]
+    if labels.shape.rank == 1:
+        target = tf.one_hot(labels, classes, 1 - smoothing, 0.0, dtype=scores.dtype)
+        return tf.nn.softmax_cross_entropy_with_logits(target + smoothing / classes, scores)
+    target = (1 - smoothing) * tf.cast(labels, scores.dtype) + smoothing / 2
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(target, scores), axis=-1)
+
+
+def code_cross_entropy(scores: tf.Tensor, codes: tf.Tensor, temperature: float) -> tf.Tensor:
+    """Cross-entropy of predicting a code by a softmax over prototypes: [N], at least 0.
+
+    -sum_k q_k log(exp(s_k / T) / sum_j exp(s_j / T)) (SwAV Eq. 2). Equal scores give ln K.
+
+    Args:
+        scores: inner products with K prototypes [N, K].
+        codes: q [N, K], rows that sum to 1.
+        temperature: T.
+    """
+    predictions = tf.nn.log_softmax(_full_precision(scores) / temperature)
+    return -tf.reduce_sum(tf.stop_gradient(codes) * predictions, axis=-1)
 
 
 def unit_rows(x: tf.Tensor) -> tf.Tensor:

@@ -4,29 +4,24 @@ from collections.abc import Callable, Collection
 
 import tensorflow as tf
 
-from ssl_tf.methods.base import Batch, Method, Tensors, move_towards
+from ssl_tf.methods.base import Tensors, move_towards
 from ssl_tf.methods.blueprint import Blueprint
-from ssl_tf.methods.online_views import OnlineViews
-from ssl_tf.methods.pretext import build_tasks
-from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.methods.online_network import OnlineNetwork, build_branch
 
 
-class OnlineTarget(Method):
+class OnlineTarget(OnlineNetwork):
     """Base of methods whose targets or keys come from a moving average of the online network.
 
-    The target runs batch normalization on batch statistics and keeps moving statistics of its own,
-    as the code of BYOL and MoCo has it. It is kept from the optimizer by `learned_variables`, not
-    by `trainable = False`, which would switch its normalization to moving statistics.
+    The target starts as a copy of it. It runs batch normalization on batch statistics and keeps
+    moving statistics of its own, as the code of BYOL and MoCo has it. It is kept from the optimizer
+    by `learned_variables`, not by `trainable = False`, which would switch its normalization to
+    moving statistics.
 
     MoCo's code moves the key network at the start of a step, ours at the end of the one before; as
     both start as copies, every key is the same, and the target of the last checkpoint is one
     update ahead.
 
-    With `--projection_heads=per_view` object views and views of their surroundings have a head
-    each, online and target, which start as copies: heads that point in directions of their own
-    would tell the kind of a view before anything else is learned.
-
-    Subclasses implement `compare` and `tau` and set `chance_loss` through the constructor.
+    Subclasses implement `tau` beside `compare`.
     """
 
     def __init__(
@@ -36,91 +31,18 @@ class OnlineTarget(Method):
         chance: float,
         shared_views: Collection[int] = (),
     ):
-        """Builds the networks; the target starts as a copy of the online network.
-
-        Args:
-            blueprint: of the run.
-            make_heads: by name; each gives a new, equal head on the encoder.
-            chance: what `compare` comes to for independent random embeddings.
-            shared_views: those whose features `compare` takes from `OnlineViews`.
-        """
-        super().__init__(name=type(self).__name__.lower())
-        per_view = blueprint.model.projection_heads == "per_view"
-        names = {name: (name, f"scene_{name}") if per_view else (name,) for name in make_heads}
-
-        def build() -> dict[str, tf.keras.Model]:
-            heads = {n: make_heads[kind]() for kind, each in names.items() for n in each}
-            return {"encoder": blueprint.encoder(), **heads}
-
-        self.online = build()
-        self.target = build()
-        self.encoder = self.online["encoder"]
-        self.tasks = build_tasks(blueprint)
-        self.needs = tuple(dict.fromkeys(need for task in self.tasks for need in task.needs))
-        self.chance_loss = chance + sum(task.weight * task.chance for task in self.tasks)
-        self.encoder_passes = len({*shared_views, *(task.view for task in self.tasks)})
-        self.encoder_passes += len(self.tasks)
+        """Builds the networks; arguments as in `OnlineNetwork`."""
+        super().__init__(blueprint, make_heads, chance, shared_views)
+        self.target = build_branch(blueprint, make_heads)
 
     @property
     def networks(self) -> dict[str, tf.keras.Model]:
-        return {
-            **self.online,
-            **{f"target_{name}": network for name, network in self.target.items()},
-            **{task.head.name: task.head for task in self.tasks},
-        }
-
-    @property
-    def learned_variables(self) -> list[tf.Variable]:
-        learned = (n for name, n in self.networks.items() if not name.startswith("target_"))
-        return [variable for network in learned for variable in network.trainable_variables]
-
-    def compare(self, batch: Batch, online: OnlineViews, training: bool) -> tuple[Tensors, Tensors]:
-        """The losses between views and what is kept of them, as `forward` returns them."""
-        raise NotImplementedError
+        target = {f"target_{name}": network for name, network in self.target.items()}
+        return {**super().networks, **target}
 
     def tau(self, step: tf.Tensor) -> tf.Tensor:
         """EMA decay at a step, float32."""
         raise NotImplementedError
-
-    def forward(self, batch: Batch, training: bool) -> tuple[Tensors, Tensors]:
-        """The losses of `compare`, and each pretext loss times its weight (OAC Eq. 2)."""
-        online = OnlineViews(self.encoder, batch["views"], training)
-        losses, kept = self.compare(batch, online, training)
-        pretext = {
-            f"{task.name}_loss": task.weight * task.loss(batch, online, training)
-            for task in self.tasks
-        }
-        return {**losses, **pretext}, kept
-
-    def project(
-        self,
-        branch: dict[str, tf.keras.Model],
-        kind: str,
-        features: tf.Tensor,
-        scene: bool | tf.Tensor,
-        training: bool,
-    ) -> tf.Tensor:
-        """Features [N, ...] through the head of their kind of view.
-
-        Args:
-            branch: `online` or `target`.
-            kind: name of the head in `make_heads`.
-            features: what the head takes.
-            scene: whether they are of surroundings, not of an object: of all, or bool [N].
-            training: as in `forward`.
-        """
-        if f"scene_{kind}" not in branch:
-            return branch[kind](features, training=training)
-        if isinstance(scene, bool):
-            return branch[f"scene_{kind}" if scene else kind](features, training=training)
-        of_object = branch[kind](features, training=training)
-        of_scene = branch[f"scene_{kind}"](features, training=training)
-        scene = tf.reshape(scene, [-1] + [1] * (of_object.shape.rank - 1))
-        return tf.where(scene, of_scene, of_object)
-
-    def embed(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        features = self.encoder(normalize_images(images), training=False)
-        return features, self.online["projector"](features, training=False)
 
     def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
         # Parameters only: the target's batch statistics are its own.

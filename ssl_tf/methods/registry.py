@@ -2,19 +2,39 @@
 
 import tensorflow as tf
 
+from ssl_tf.errors import SettingsError
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.byol import BYOL, MaSsrl
 from ssl_tf.methods.densecl import DenseCL
 from ssl_tf.methods.moco import MoCo
+from ssl_tf.methods.simclr import SimCLR
+from ssl_tf.methods.simsiam import SimSiam
+from ssl_tf.methods.supervised import Supervised
+from ssl_tf.methods.swav import SwAV
 from ssl_tf.settings import OptimizationSettings, PretrainSettings
 from ssl_tf.training.optimizers import build_optimizer
 from ssl_tf.training.plan import Plan
 
-METHODS = {"ma_ssrl": MaSsrl, "byol": BYOL, "moco": MoCo, "densecl": DenseCL}
+METHODS = {
+    "ma_ssrl": MaSsrl,
+    "byol": BYOL,
+    "moco": MoCo,
+    "densecl": DenseCL,
+    "simclr": SimCLR,
+    "simsiam": SimSiam,
+    "swav": SwAV,
+    "supervised": Supervised,
+}
 
 
-def build_method(settings: PretrainSettings, plan: Plan, synchronized: bool) -> Method:
+def build_method(
+    settings: PretrainSettings,
+    plan: Plan,
+    synchronized: bool,
+    num_classes: int | None = None,
+    multi_label: bool = False,
+) -> Method:
     """The method of the settings, with its networks built.
 
     Args:
@@ -22,18 +42,24 @@ def build_method(settings: PretrainSettings, plan: Plan, synchronized: bool) -> 
         plan: of the run, for schedules and checks inside the method.
         synchronized: batch statistics over all replicas, unless the settings want those of each;
             False on one replica, where the result is the same and the kernel faster.
+        num_classes, multi_label: of the labels of the images; None without labels.
 
     Raises:
         SettingsError: the method cannot work on these images or this batch.
     """
     synchronized = synchronized and settings.model.batch_norm == "synchronized"
-    return METHODS[settings.model.method](Blueprint(settings, plan, synchronized))
+    blueprint = Blueprint(settings, plan, synchronized, num_classes, multi_label)
+    return METHODS[settings.model.method](blueprint)
 
 
 def compile_method(
     method: Method, optimization: OptimizationSettings, plan: Plan, precision: str = "float32"
 ) -> None:
-    """Gives the method its optimizer, with all slots built, so that a checkpoint finds them."""
+    """Gives the method its optimizer, with all slots built, so that a checkpoint finds them.
+
+    Raises:
+        SettingsError: the optimizer cannot keep the rate of a part that the method wants constant.
+    """
     optimizer = build_optimizer(
         optimization.optimizer,
         plan.learning_rate_schedule(),
@@ -44,6 +70,13 @@ def compile_method(
         decay_rank_one=optimization.decay_rank_one,
         variables=method.learned_variables,
     )
+    if method.constant_rate_variables:
+        if optimization.optimizer == "adamw":
+            raise SettingsError(
+                "--optimizer=adamw: has one rate for all variables, and that of this method's "
+                "predictor stays constant; give --optimizer=sgd or lars"
+            )
+        optimizer.keep_rate(method.constant_rate_variables, plan.learning_rate)
     if precision == "mixed_float16":
         # Gradients below 6e-8 are zero in half precision: losses are scaled up, and a step whose
         # gradients overflow is left out (and counted all the same).

@@ -6,6 +6,8 @@ to be kept for the way back. Called in replica context.
 
 import tensorflow as tf
 
+from ssl_tf.methods.gathering import gather
+
 
 def shuffle(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """This replica's share of the permuted global batch.
@@ -14,24 +16,14 @@ def shuffle(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         x: float [n, ...], this replica's share in order; all shares are equally long.
         seed: int [2], equal on all replicas.
     """
-    everything, own = _gather(x)
+    everything, own = gather(x)
     return tf.gather(everything, tf.gather(_permutation(everything, seed), own))
 
 
 def unshuffle(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """The inverse of `shuffle` of the same seed."""
-    everything, own = _gather(x)
+    everything, own = gather(x)
     return tf.gather(everything, tf.gather(tf.argsort(_permutation(everything, seed)), own))
-
-
-def _gather(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The global batch, and the rows of it that are this replica's."""
-    context = tf.distribute.get_replica_context()
-    count = tf.shape(x)[0]
-    first = tf.cast(context.replica_id_in_sync_group, tf.int32) * count
-    # TensorFlow's collective gather does not know bfloat16.
-    carried = tf.cast(x, tf.float32) if x.dtype == tf.bfloat16 else x
-    return tf.cast(context.all_gather(carried, axis=0), x.dtype), first + tf.range(count)
 
 
 def _permutation(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

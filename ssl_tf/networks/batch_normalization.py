@@ -12,7 +12,12 @@ MOMENTUM, EPSILON = 0.9, 1e-5
 
 
 def batch_normalization(
-    name: str, synchronized: bool, gamma_initializer: str = "ones", maps: bool = True
+    name: str,
+    synchronized: bool,
+    gamma_initializer: str = "ones",
+    maps: bool = True,
+    scale: bool = True,
+    offset: bool = True,
 ) -> tf.keras.layers.Layer:
     """Batch normalization over all but the last axis, decay 0.9 and epsilon 1e-5.
 
@@ -24,12 +29,18 @@ def batch_normalization(
             from a faster kernel. The variables have the same names either way.
         gamma_initializer: of the scale.
         maps: the inputs are [N, H, W, C]; else [N, C].
+        scale, offset: learned, gamma and beta; without them 1 and 0.
     """
     if maps and not synchronized:
         return tf.keras.layers.BatchNormalization(
-            momentum=MOMENTUM, epsilon=EPSILON, gamma_initializer=gamma_initializer, name=name
+            momentum=MOMENTUM,
+            epsilon=EPSILON,
+            center=offset,
+            scale=scale,
+            gamma_initializer=gamma_initializer,
+            name=name,
         )
-    return BatchNormalization(synchronized, gamma_initializer, name=name)
+    return BatchNormalization(synchronized, gamma_initializer, scale, offset, name=name)
 
 
 def set_momentum(network: tf.keras.Model, momentum: float) -> None:
@@ -52,12 +63,16 @@ class BatchNormalization(tf.keras.layers.Layer):
         self,
         synchronized: bool,
         gamma_initializer: str = "ones",
+        scale: bool = True,
+        offset: bool = True,
         momentum: float = MOMENTUM,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self._synchronized = synchronized
         self._gamma_initializer = gamma_initializer
+        self._scale = scale
+        self._offset = offset
         self.momentum = momentum
 
     def build(self, input_shape: tf.TensorShape) -> None:
@@ -85,8 +100,8 @@ class BatchNormalization(tf.keras.layers.Layer):
                 experimental_autocast=False,
             )
 
-        self.gamma = parameter("gamma", self._gamma_initializer)
-        self.beta = parameter("beta", "zeros")
+        self.gamma = parameter("gamma", self._gamma_initializer) if self._scale else 1.0
+        self.beta = parameter("beta", "zeros") if self._offset else 0.0
         self.moving_mean = statistic("moving_mean", "zeros")
         self.moving_variance = statistic("moving_variance", "ones")
         super().build(input_shape)
@@ -103,12 +118,14 @@ class BatchNormalization(tf.keras.layers.Layer):
         return tf.cast((x - mean) * scale + self.beta, inputs.dtype)
 
     def get_config(self) -> dict:
-        own = {
+        return {
+            **super().get_config(),
             "synchronized": self._synchronized,
             "gamma_initializer": self._gamma_initializer,
+            "scale": self._scale,
+            "offset": self._offset,
             "momentum": self.momentum,
         }
-        return {**super().get_config(), **own}
 
     def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Mean and biased variance [C] over the batch, and the number of values."""

@@ -11,6 +11,7 @@ def build_mlp(
     hidden: int = 4096,
     output: int = 256,
     layers: int = 2,
+    output_bias: bool = False,
     synchronized: bool = True,
     seed: int = 0,
     name: str = "projector",
@@ -20,13 +21,15 @@ def build_mlp(
     (Dense with bias, batch normalization, ReLU) `layers - 1` times, then Dense without bias and
     without normalization. Published: BYOL 3.3 and its code, 2 layers, 4096 hidden, 256 outputs
     for both heads; MA-SSRL the same (section 3); the 73.8 of MA-SSRL's model list has 512
-    outputs, and its longer run 3 layers in both heads.
+    outputs, and its longer run 3 layers in both heads. SwAV's code: a projector of 2 layers, 2048
+    hidden, 128 outputs, with a bias in the last.
 
     Args:
         input_dim: length of the features, or of the projection where this is the predictor.
         hidden: width of the hidden layers.
         output: length of the output.
         layers: number of Dense layers, at least 1.
+        output_bias: whether the last one has a bias.
         synchronized: batch statistics over all replicas.
         seed: with `name`, all that the first weights depend on: projector and predictor of one
             seed differ by their names, online and target projector need two seeds.
@@ -51,7 +54,7 @@ def build_mlp(
         x = dense(hidden, index, use_bias=True)(x)
         x = batch_normalization(f"bn{index}", synchronized, maps=False)(x)
         x = tf.keras.layers.ReLU(name=f"relu{index}")(x)
-    return tf.keras.Model(inputs, dense(output, layers, use_bias=False)(x), name=name)
+    return tf.keras.Model(inputs, dense(output, layers, output_bias)(x), name=name)
 
 
 def build_plain_mlp(
@@ -79,6 +82,104 @@ def build_plain_mlp(
     return tf.keras.Model(inputs, x, name=name)
 
 
+def build_normalized_mlp(
+    input_dim: int,
+    hidden: int,
+    output: int,
+    layers: int,
+    last_scale: bool,
+    synchronized: bool,
+    seed: int = 0,
+    name: str = "projector",
+) -> tf.keras.Model:
+    """SimCLR's and SimSiam's projector: [N, input_dim] -> [N, output], normalized over the batch.
+
+    `layers` times Dense without bias and batch normalization, with a ReLU between two of them. The
+    last normalization has no offset. Published: SimCLR's code (tf2/model.py) with `last_scale`,
+    hidden as wide as the features, 128 outputs, 2 layers in the paper and 3 in version 2; SimSiam's
+    code (simsiam/builder.py) without, 2048 hidden and outputs, 3 layers, on CIFAR-10 2 (App. D).
+
+    Args:
+        input_dim: length of the features.
+        hidden: width of the hidden layers.
+        output: length of the output.
+        layers: number of Dense layers, at least 1.
+        last_scale: the last normalization has a learned scale.
+        synchronized: batch statistics over all replicas.
+        seed: with `name`, all that the first weights depend on.
+        name: of the model.
+    """
+    inputs = tf.keras.Input((input_dim,), name="inputs")
+    x = inputs
+    for index in range(1, layers + 1):
+        last = index == layers
+        x = tf.keras.layers.Dense(
+            output if last else hidden,
+            use_bias=False,
+            kernel_initializer=_torch_uniform(seed, f"{name}/dense{index}"),
+            name=f"dense{index}",
+        )(x)
+        x = batch_normalization(
+            f"bn{index}",
+            synchronized,
+            maps=False,
+            scale=last_scale or not last,
+            offset=not last,
+        )(x)
+        if not last:
+            x = tf.keras.layers.ReLU(name=f"relu{index}")(x)
+    return tf.keras.Model(inputs, x, name=name)
+
+
+def build_bottleneck(
+    dim: int, hidden: int, synchronized: bool, seed: int = 0, name: str = "predictor"
+) -> tf.keras.Model:
+    """SimSiam's predictor: [N, dim] -> [N, dim], not normalized.
+
+    Dense without bias, batch normalization, ReLU, Dense with bias (simsiam/builder.py of its code).
+    Published: 2048 in and out, 512 hidden.
+
+    Args:
+        dim: length of the projection.
+        hidden: width of the hidden layer.
+        synchronized: batch statistics over all replicas.
+        seed: with `name`, all that the first weights depend on.
+        name: of the model.
+    """
+    inputs = tf.keras.Input((dim,), name="inputs")
+    x = tf.keras.layers.Dense(
+        hidden,
+        use_bias=False,
+        kernel_initializer=_torch_uniform(seed, f"{name}/dense1"),
+        name="dense1",
+    )(inputs)
+    x = batch_normalization("bn1", synchronized, maps=False)(x)
+    x = tf.keras.layers.ReLU(name="relu1")(x)
+    x = tf.keras.layers.Dense(
+        dim, kernel_initializer=_torch_uniform(seed, f"{name}/dense2"), name="dense2"
+    )(x)
+    return tf.keras.Model(inputs, x, name=name)
+
+
+def build_classifier(
+    input_dim: int, classes: int, seed: int = 0, name: str = "classifier"
+) -> tf.keras.Model:
+    """Linear scores: [N, input_dim] -> [N, classes].
+
+    With bias; the first weights are normal with standard deviation 0.01 (Goyal et al. 2017, 5.1).
+
+    Args:
+        input_dim: length of the features.
+        classes: number of scores.
+        seed: with `name`, all that the first weights depend on.
+        name: of the model.
+    """
+    kernel = tf.keras.initializers.RandomNormal(stddev=0.01, seed=layer_seed(seed, f"{name}/dense"))
+    inputs = tf.keras.Input((input_dim,), name="inputs")
+    scores = tf.keras.layers.Dense(classes, kernel_initializer=kernel, name="dense")(inputs)
+    return tf.keras.Model(inputs, scores, name=name)
+
+
 def build_dense_head(
     channels: int, hidden: int, output: int, seed: int = 0, name: str = "dense_projector"
 ) -> tf.keras.Model:
@@ -98,6 +199,28 @@ def build_dense_head(
         output, 1, kernel_initializer=_torch_uniform(seed, f"{name}/conv2"), name="conv2"
     )(x)
     return tf.keras.Model(inputs, x, name=name)
+
+
+def build_prototypes(dim: int, count: int, seed: int = 0) -> tf.keras.Model:
+    """SwAV's prototypes: embeddings [N, dim] -> scores [N, count], inner products.
+
+    The prototypes are the columns of the one kernel [dim, count], here of any length. Scores are
+    float32 also under a mixed precision policy (float64 under a float64 one).
+
+    Args:
+        dim: length of the embeddings.
+        count: number of prototypes.
+        seed: all that the first weights depend on.
+    """
+    inputs = tf.keras.Input((dim,), name="embeddings")
+    scores = tf.keras.layers.Dense(
+        count,
+        use_bias=False,
+        kernel_initializer=_torch_uniform(seed, "prototypes"),
+        dtype=tf.keras.mixed_precision.global_policy().variable_dtype,
+        name="prototypes",
+    )
+    return tf.keras.Model(inputs, scores(inputs), name="prototypes")
 
 
 def _torch_uniform(seed: int, name: str) -> tf.keras.initializers.Initializer:

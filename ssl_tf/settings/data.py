@@ -32,6 +32,7 @@ class DataSettings(ReadingSettings):
     )
     tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")
     num_images: int = setting(0, "Expected number of images; 0: whatever there is.", low=0)
+    num_classes: int = setting(0, "Expected number of classes; 0: whatever there is.", low=0)
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
     scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16)
     scene_objects: str = setting(

@@ -71,6 +71,9 @@ class LinearSettings:
     nesterov: bool = setting(True, "Nesterov momentum, or plain.")
     weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
+    checkpoint_every: float = setting(
+        1.0, "Epochs between two checkpoints of a probe with --augment.", above=0, free=True
+    )
 
     @property
     def rates(self) -> tuple[float, ...]:

@@ -23,7 +23,7 @@ class PretrainSettings:
     run: RunSettings
 
     def __post_init__(self) -> None:
-        if not self.views.pairs:
+        if not self.views.pairs and self.model.method != "supervised":
             raise SettingsError("--view_strategies: views are compared in pairs, give two or more")
         if self.views.object_crops and not self.data.proposals:
             raise SettingsError(
@@ -31,9 +31,19 @@ class PretrainSettings:
                 f"--proposals={GROUND_TRUTH} where the data has its own"
             )
         model = self.model
-        if model.method in ("moco", "densecl") and self.views.pairs != ((0, 1),):
+        if model.method in ("moco", "densecl", "swav") and self.views.pairs != ((0, 1),):
             raise SettingsError(
                 f"--method={model.method}: compares two views; give two --view_strategies"
+            )
+        if self.views.small_views and model.method != "swav":
+            raise SettingsError(
+                f"--small_views={self.views.small_views}: --method={model.method} compares views "
+                "of one size; give --method=swav or --small_views=0"
+            )
+        if model.method == "swav" and (model.pretext or model.projection_heads == "per_view"):
+            raise SettingsError(
+                "--method=swav: has one projector and no task beside it; give --pretext= and "
+                "--projection_heads=shared"
             )
         for name in model.pretext:
             if not self.views.object_crops:

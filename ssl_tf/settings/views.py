@@ -32,6 +32,16 @@ STRATEGIES = (
 class ViewSettings:
     recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=RECIPES)
     image_size: int = setting(224, "Side of a view, in pixels.", low=8)
+    small_views: int = setting(
+        0,
+        "Small views an image beside the others (SwAV's multi-crop), crops of a law with an area, "
+        "under the others' strategies in turn.",
+        low=0,
+    )
+    small_image_size: int = setting(96, "Side of a small view, in pixels.", low=8)
+    small_area: tuple[float, ...] = setting(
+        (0.05, 0.14), "Small views: smallest and largest area of a crop.", above=0, high=1
+    )
     crop: str = setting(
         "",
         "Crop law inside the region; empty: the recipe's own, random_resized inside objects.",
@@ -90,6 +100,9 @@ class ViewSettings:
         choices=("tf", "pil"),
     )
     jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0)
+    blur: bool = setting(
+        True, "Blur in the colour chains; published recipes for images of 32 pixels have none."
+    )
     augment_on: str = setting(
         "host",
         "Where pixel operations run: host, in the input pipeline; device, in the training step.",
@@ -98,7 +111,7 @@ class ViewSettings:
     )
 
     def __post_init__(self) -> None:
-        for name in ("crop_ratio", "crop_area"):
+        for name in ("crop_ratio", "crop_area", "small_area"):
             pair = getattr(self, name)
             if name == "crop_area" and not pair:
                 continue
@@ -118,11 +131,13 @@ class ViewSettings:
                 f"--distinct_crops={self.distinct_crops}: --crops=object_dilated takes crops in "
                 "pairs, give an even number"
             )
+        if self.small_views:
+            self._check_small_views()
         _ = self.pairs  # a list that does not parse must fail here, not at the first step
 
     @property
     def strategies(self) -> tuple[str, ...]:
-        """One strategy a view, the recipe's own where the flag is empty."""
+        """One strategy a view of --image_size, the recipe's own where the flag is empty."""
         own = {
             "ma_ssrl": ("integrated", "integrated"),
             "byol": ("byol_t", "byol_t_prime"),
@@ -130,6 +145,29 @@ class ViewSettings:
             "moco": ("moco", "moco"),
         }
         return self.view_strategies or own[self.recipe]
+
+    def _check_small_views(self) -> None:
+        # The operation behind `inception` never goes below a tenth of the image.
+        if self.crop_law not in ("byol", "random_resized"):
+            raise SettingsError(
+                f"--small_views={self.small_views}: the {self.crop_law} crop has no --small_area; "
+                "give --crop=random_resized or --crop=byol"
+            )
+        if self.object_crops:
+            raise SettingsError(
+                f"--small_views={self.small_views}: are cropped in the scene; give "
+                "--crops=scene_scene"
+            )
+        if self.small_image_size > self.image_size:
+            raise SettingsError(
+                f"--small_image_size={self.small_image_size}: more than --image_size="
+                f"{self.image_size}; lower it"
+            )
+
+    @property
+    def small_strategies(self) -> tuple[str, ...]:
+        """One strategy a small view, those of the other views in turn."""
+        return tuple(self.strategies[v % len(self.strategies)] for v in range(self.small_views))
 
     @property
     def crop_law(self) -> str:
@@ -154,7 +192,10 @@ class ViewSettings:
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
-        """Unordered pairs of view indices whose loss is taken, in both directions each."""
+        """Unordered pairs of view indices whose loss is taken, in both directions each.
+
+        Of views of --image_size.
+        """
         views = len(self.strategies)
         if self.compared_pairs == "all":
             return tuple((a, b) for a in range(views) for b in range(a + 1, views))

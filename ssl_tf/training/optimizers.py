@@ -43,11 +43,17 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         self.nesterov = nesterov
         self.decay_rank_one = decay_rank_one
         self._rate_factors: dict[str, float] = {}
+        self._kept_rates: dict[str, float] = {}
 
     def scale_rate(self, variables: Sequence[tf.Variable], factor: float) -> None:
         """Moves these variables by `factor` times the learning rate."""
         for variable in variables:
             self._rate_factors[self._var_key(variable)] = factor
+
+    def keep_rate(self, variables: Sequence[tf.Variable], rate: float) -> None:
+        """Moves these variables by a rate of their own, the same at every step."""
+        for variable in variables:
+            self._kept_rates[self._var_key(variable)] = rate
 
     def build(self, var_list: Sequence[tf.Variable]) -> None:
         super().build(var_list)
@@ -70,8 +76,11 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         }
 
     def _rate_of(self, variable: tf.Variable) -> tf.Tensor:
+        key = self._var_key(variable)
+        if key in self._kept_rates:
+            return tf.constant(self._kept_rates[key], variable.dtype)
         rate = tf.cast(self.learning_rate, variable.dtype)
-        return rate * self._rate_factors.get(self._var_key(variable), 1.0)
+        return rate * self._rate_factors.get(key, 1.0)
 
     def _direction(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
         """What the momentum takes up: here the gradient of the loss with its L2 term."""

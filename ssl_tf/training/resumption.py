@@ -9,7 +9,7 @@ import tensorflow as tf
 from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.errors import SettingsError
-from ssl_tf.training.callbacks import SaveCheckpoint, StepCallback
+from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.run_directory import write_json
@@ -55,7 +55,7 @@ def claim(directory: Path, identity: dict[str, str]) -> None:
 
 def fit_to_end(
     model: TimedModel,
-    batches: Callable[[int], tf.data.Dataset],
+    batches: Callable[..., tf.data.Dataset],
     *,
     directory: Path,
     items: dict[str, tf.Module],
@@ -64,14 +64,14 @@ def fit_to_end(
     steps: int,
     save_every: int,
     signals: StopSignals,
-    observers: Callable[[int], list[tf.keras.callbacks.Callback]],
     unreadable: UnreadableImages,
+    observers: Callable[[int], list[tf.keras.callbacks.Callback]] = lambda start_step: [],
 ) -> dict[str, float]:
     """Trains up to a step, from the newest checkpoint where there is one.
 
     Args:
         model: compiled, with all slots of its optimizer built.
-        batches: first step -> the batches from there on.
+        batches: of `start_step`, the first of the remaining steps, gives their batches.
         directory: the checkpoints lie in it.
         items: what they hold beside the optimizer.
         logged: names of logs to keep.
@@ -79,8 +79,8 @@ def fit_to_end(
         steps: all of the training, those of earlier processes too.
         save_every: steps between two checkpoints.
         signals: that ask to stop.
-        observers: first step -> further callbacks, which stand before the checkpoint.
         unreadable: of the batches.
+        observers: first step -> further callbacks, which stand before the checkpoint.
 
     Returns:
         What was logged at the last step, whichever process took it.
@@ -89,35 +89,38 @@ def fit_to_end(
         UserError: as `fit`, and where the checkpoints do not fit or are damaged.
         Stopped: a signal asked to stop.
     """
-    last = tf.Variable(tf.zeros([len(logged)]), trainable=False)
+    last = LastLogs(logged)
     checkpoints = Checkpoints(
-        directory / CHECKPOINTS, _KEPT, optimizer=model.optimizer, logs=last, **items
+        directory / CHECKPOINTS, _KEPT, optimizer=model.optimizer, logs=last.variable, **items
     )
     start = checkpoints.resume() or 0
     if start < steps:
         callbacks = [
             *observers(start),
-            _Keep(start, last, logged),
+            last,
             SaveCheckpoint(start, checkpoints, save_every, steps, signals),
         ]
         fit(
             model,
-            batches(start),
+            batches(start_step=start),
             source=source,
             steps=steps - start,
             callbacks=callbacks,
             unreadable=unreadable,
         )
-    return dict(zip(logged, map(float, last.numpy())))
+    return last.values()
 
 
-class _Keep(StepCallback):
-    """Puts logs of the last step where a checkpoint keeps them."""
+class LastLogs(tf.keras.callbacks.Callback):
+    """Keeps what was logged at the last step, in a variable that a checkpoint can hold."""
 
-    def __init__(self, start_step: int, kept: tf.Variable, names: Sequence[str]):
-        super().__init__(start_step)
-        self._kept = kept
+    def __init__(self, names: Sequence[str]):
+        super().__init__()
         self._names = names
+        self.variable = tf.Variable(tf.zeros([len(names)]), trainable=False)
 
-    def on_step(self, step: int, logs: dict[str, float]) -> None:
-        self._kept.assign([float(logs[name]) for name in self._names])
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.variable.assign([float(logs[name]) for name in self._names])
+
+    def values(self) -> dict[str, float]:
+        return dict(zip(self._names, map(float, self.variable.numpy())))

@@ -67,14 +67,19 @@ def blur_taps(size: int) -> int:
     return 2 * (size // 20) + 1
 
 
-def chain(strategy: str, strength: float) -> Chain:
-    """The chain of a strategy.
+def chain(strategy: str, strength: float = 1.0, blur: bool = True) -> Chain:
+    """The chain of a strategy, with its blur or without.
 
     byol_t, byol_t_prime: BYOL appendix B, table 6. simclr: SimCLR appendix A at colour strength
     `strength`, brightness multiplicative as in its second release. ma_ssrl_simclr: the SimCLR-like
     branch in the code of the MA-SSRL authors, weaker in hue, blurred always. moco: that of
     MoCo v2 and Object-Aware Cropping, the jitter multiplicative as torchvision's.
     """
+    found = _published(strategy, strength)
+    return found if blur else dataclasses.replace(found, blur=0.0)
+
+
+def _published(strategy: str, strength: float) -> Chain:
     if strategy == "byol_t":
         return Chain(0.4, 0.4, 0.2, 0.1, additive_brightness=True, blur=1.0)
     if strategy == "byol_t_prime":

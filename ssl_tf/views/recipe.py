@@ -3,6 +3,9 @@
 With object crops it takes the boxes of the image, too: one is drawn; views 0, 2, ... are cropped in
 it, views 1, 3, ... in it or in the dilated box.
 
+Small views (SwAV's multi-crop) stand behind the others, from a random stream of their own: the
+others are the same with and without them.
+
 All randomness of an image comes from its seed, by stateless operations, so the same image and seed
 give the same bits in any process and at any parallelism.
 """
@@ -45,7 +48,7 @@ def policy_space(strategy: str, settings: ViewSettings) -> PolicySpace | None:
 _NOTHING = PolicySpace([Policy("none", (Row("Identity", 1.0),), slots=1, grouped=False)])
 
 # As in `rectangles`: streams of their own.
-_PRETEXT, _ORIGINAL = 3, 4
+_PRETEXT, _ORIGINAL, _SMALL = 3, 4, 5
 
 
 class Recipe:
@@ -73,16 +76,17 @@ class Recipe:
         self.settings = settings
         self.takes_boxes = settings.object_crops
         self.with_original = with_original
-        self._views = len(settings.strategies)
-        self.strategies = settings.strategies
+        self._large = len(settings.strategies)
+        self.strategies = (*settings.strategies, *settings.small_strategies)
+        self._views = len(self.strategies)
         if with_original:
-            self.strategies += (settings.strategies[1 % self._views],)
+            self.strategies += (settings.strategies[1 % self._large],)
         bounds = smallest_areas or (settings.area[0],) * 2
         self._smallest = (settings.smallest_area,) * 2 if settings.smallest_area else bounds
         spaces = {s: policy_space(s, settings) for s in dict.fromkeys(self.strategies)}
         self.spaces = {strategy: space for strategy, space in spaces.items() if space}
         self.chains = {
-            s: chains.chain(s, settings.jitter_strength)
+            s: chains.chain(s, settings.jitter_strength, settings.blur)
             for s in spaces
             if s not in self.spaces and s != "plain"
         }
@@ -120,10 +124,11 @@ class Recipe:
             boxes: float32 [n, 4], the proposals, for object crops alone.
 
         Returns:
-            "views": tuple of V uint8 [S, S, 3], cropped, resized and flipped, and the original
-            behind them; "rectangles": float32 [V, 4], ymin, xmin, ymax, xmax of each crop as
-            fractions of the image; "flipped": bool [V]; "uniform": float32 [V, numbers] (one row
-            more for the original), for `draw`.
+            "views": tuple of V uint8 [S, S, 3], cropped, resized and flipped, the small ones, of a
+            side of their own, behind the others, and the original behind them; "rectangles":
+            float32 [V, 4], ymin, xmin, ymax, xmax of each crop as fractions of the image;
+            "flipped": bool [V]; "uniform": float32 [V, numbers] (one row more for the original),
+            for `draw`.
 
             For object crops "proposal": float32 [4], the box that was drawn, the whole image where
             there is none. For pretext tasks "swapped": bool, a fair coin, whether views 0 and 1
@@ -131,12 +136,14 @@ class Recipe:
             turns; "original_flipped": bool.
         """
         height, width = tf.unstack(tf.shape(image)[:2])
-        views = self._views
+        views = self._large
         # One call for all views: crop 4, flip 1, the strategy's numbers from there on.
         spaces = (*self.spaces.values(), _NOTHING)
         numbers = max(chains.DRAWS, *(space.draws for space in spaces))
         uniform = tf.random.stateless_uniform([views, 5 + numbers], seed)
-        distinct = self.settings.distinct_crops or views
+        distinct, small = self.settings.distinct_crops or views, self.settings.small_views
+        crop_of = [*(v % distinct for v in range(views)), *range(distinct, distinct + small)]
+        sizes = [self.settings.image_size] * distinct + [self.settings.small_image_size] * small
         extra = _pretext(seed)
         numbers_of_crops = uniform[:distinct, :4]
         if self.takes_boxes:
@@ -144,28 +151,39 @@ class Recipe:
                 self.settings, self._smallest, height, width, boxes, numbers_of_crops, seed
             )
         else:
-            rectangles = scene_rectangles(self.settings, height, width, numbers_of_crops, seed)
+            rectangles = scene_rectangles(
+                self.settings, height, width, numbers_of_crops, seed, self.settings.area
+            )
+        if small:
+            own_seed = fold_in(seed, _SMALL)
+            own = tf.random.stateless_uniform([small, 5 + numbers], own_seed)
+            smaller = scene_rectangles(
+                self.settings, height, width, own[:, :4], own_seed, self.settings.small_area
+            )
+            rectangles = tf.concat([rectangles, smaller], axis=0)
+            uniform = tf.concat([uniform, own], axis=0)
         # The Inception and BYOL crops are resized bicubically, the uniform crop bilinearly, as the
         # code of their authors does.
         method = "bicubic" if self.settings.crop_law in ("inception", "byol") else "bilinear"
-        size = self.settings.image_size
         patches = [
             tf.cast(tf.round(crops.crop_and_resize(image, rectangle, size, method)), tf.uint8)
-            for rectangle in tf.unstack(rectangles)
+            for rectangle, size in zip(tf.unstack(rectangles), sizes)
         ]
         flipped = uniform[:, 4] < self.settings.flip
-        made = tuple(_flip(patches[v % distinct], flipped[v]) for v in range(views))
+        made = tuple(_flip(patches[crop], flipped[v]) for v, crop in enumerate(crop_of))
         fractions = crops.normalized(rectangles, height, width)
         if self.with_original:
             own = tf.random.stateless_uniform([1, 5 + numbers], fold_in(seed, _ORIGINAL))
             extra["original_flipped"] = own[0, 4] < self.settings.flip
-            whole = crops.crop_and_resize(image, crops.full_crop(height, width), size, method)
+            whole = crops.crop_and_resize(
+                image, crops.full_crop(height, width), self.settings.image_size, method
+            )
             whole = tf.cast(tf.round(whole), tf.uint8)
             made += (_flip(whole, extra["original_flipped"]),)
             uniform = tf.concat([uniform, own], axis=0)
         return {
             "views": made,
-            "rectangles": tf.gather(fractions, [v % distinct for v in range(views)]),
+            "rectangles": tf.gather(fractions, crop_of),
             "flipped": flipped,
             "uniform": uniform[:, 5:],
             **extra,
@@ -210,7 +228,7 @@ class Recipe:
         """The pixel operations of the views of one image, or of a batch of N.
 
         Args:
-            views: V uint8 [S, S, 3], or V [N, S, S, 3].
+            views: V uint8 [S, S, 3], or V [N, S, S, 3], each of its own side.
             drawn: what `draw` returned for the image; of a batch with a dimension N behind those of
                 views and slots.
 
@@ -245,12 +263,16 @@ class Recipe:
     def describe(self, view: int, policy: int, op, value) -> list[str]:
         """What was drawn for one view, a short line each: the strategy, then its operations.
 
+        A small view's strategy is followed by its side.
+
         Args:
             view: index of the view.
             policy, op, value: that view's entries of what the recipe returned, as numpy.
         """
         space = self.spaces.get(self.strategies[view])
         lines = [space.policies[policy].name if space else self.strategies[view]]
+        if self._large <= view < self._views:
+            lines[0] += f", {self.settings.small_image_size} px"
         for index, number in zip(op, value):
             if index:
                 lines.append(f"{OPS[index].name} {number:.3g}" if number else OPS[index].name)

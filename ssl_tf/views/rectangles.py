@@ -15,6 +15,7 @@ def scene_rectangles(
     width: tf.Tensor,
     uniform: tf.Tensor,
     seed: tf.Tensor,
+    area: tuple[float, float],
 ) -> tf.Tensor:
     """The crops of one image, anywhere in it.
 
@@ -23,11 +24,12 @@ def scene_rectangles(
         height, width: int32 scalars, of the image.
         uniform: float32 [C, 4], the numbers of C crops.
         seed: int32 or int64 [2], of the image, for laws that need more numbers.
+        area: smallest and largest fraction of the image, for laws that have them.
 
     Returns:
         int32 [C, 4].
     """
-    return _inside(settings, height, width, uniform, seed, settings.area)
+    return _inside(settings, height, width, uniform, seed, area)
 
 
 def object_rectangles(

@@ -70,6 +70,54 @@ def test_the_table_has_each_run_and_each_random_encoder_once(runs):
     assert random["encoder"] == "ResNet-18 x0.5"
 
 
+def write_fine_tuned(path, step, share, **figures):
+    random = {"top1": 0.11, "encoder_sha256": "r"}
+    trained = {**figures, "base_learning_rate": 0.1, "weight_decay": 1e-4}
+    report = {"step": step, "epochs": 30.0, "share": share, "trained": trained, "random": random}
+    path.write_text(json.dumps(report))
+
+
+def test_shares_of_the_labels_stand_side_by_side(runs):
+    one, two, several = runs
+    write_fine_tuned(one / "finetune_1pct.json", 20, "1pct", top1=0.31, top5=0.8)
+    write_fine_tuned(one / "finetune_10pct.json", 10, "10pct", top1=0.41)
+    # Of one share that of the last step counts, whatever it is called.
+    write_fine_tuned(one / "finetune_10pct_late.json", 20, "10pct", top1=0.42)
+    write_fine_tuned(one / "finetune_5pct.json", 20, "5pct", top1=0.99)
+    write_fine_tuned(two / "finetune.json", 20, "", top1=0.51)
+    write_fine_tuned(several / "finetune_1pct.json", 20, "1pct", map=0.61)
+    rows = table(read_runs(runs))
+    assert (rows[0]["finetune_1pct_top1"], rows[0]["finetune_10pct_top1"]) == (0.31, 0.42)
+    assert (rows[0]["finetune_1pct_step"], rows[0]["finetune_10pct_step"]) == (20, 20)
+    assert rows[0]["finetune_10pct_weight_decay"] == 1e-4 and "finetune_top1" not in rows[0]
+    assert rows[1]["finetune_top1"] == 0.51 and rows[2]["finetune_1pct_map"] == 0.61
+    assert rows[3]["run"] == "random" and rows[3]["linear_top1"] == 0.125
+    for stage in ("finetune_1pct", "finetune_10pct", "finetune"):
+        assert rows[3][f"{stage}_top1"] == 0.11
+    heading, _, first, *_ = as_markdown(rows).splitlines()
+    cells = dict(zip(heading.split(" | "), first.split(" | ")))
+    assert cells["1 % labels top-1"] == "31.00" and cells["10 % labels top-1"] == "42.00"
+    assert cells["1 % labels top-5"] == "80.00" and "fine-tune top-1" in heading
+    assert "1 % labels mAP" in heading and "10 % labels mAP" not in heading
+
+
+@pytest.mark.parametrize(
+    "name, text, told",
+    [
+        ("finetune_1pct", '{"step": 3, "trained": {"top1": 0.5}}', "lacks share, epochs"),
+        ("finetune_1pct", '{"step": 3, "share": "1pct", "epochs": 1, "trained": {}}', "figures of"),
+        ("finetune", '{"step": 3, "sh', "is damaged"),
+        ("knn", '{"step": 3, "trained": {"top1": 0.5}}', "lacks knn_k, knn_temperature"),
+        ("linear", '{"step": 3, "trained": {"loss": 1}}', "figures of the trained encoder"),
+    ],
+)
+def test_a_report_of_another_kind_is_one_line_that_names_it(runs, name, text, told):
+    (runs[0] / f"{name}.json").write_text(text)
+    with pytest.raises(UserError, match=told) as raised:
+        read_runs(runs)
+    assert f"{name}.json" in str(raised.value)
+
+
 def test_markdown_shows_percent_and_leaves_empty_columns_out(runs):
     lines = as_markdown(table(read_runs(runs))).splitlines()
     heading, rule, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]

@@ -57,16 +57,25 @@ def test_evenly_takes_at_most_what_there_is():
 class MeanColor:
     """A method whose encoder gives the mean colour, and whose embedding is the same."""
 
+    against_collapse = "Show it more colours"
+
     def embed(self, images):
         color = tf.reduce_mean(tf.cast(images, tf.float32), axis=[1, 2]) - 100
         return color, color
 
 
-def test_images_with_several_labels_get_a_mean_average_precision():
-    bank, queries = Shades(40, 0), Shades(30, 1)
-    monitor = RepresentationMonitor(
+class OnePoint(MeanColor):
+    """Whatever it is shown, it sees the same."""
+
+    def embed(self, images):
+        color, _ = super().embed(images)
+        return color, tf.ones_like(color)
+
+
+def monitor_of(method, bank, queries):
+    return RepresentationMonitor(
         0,
-        method=MeanColor(),
+        method=method,
         recipe=Recipe(ViewSettings(image_size=16, crop="full", view_strategies=("plain",) * 2)),
         settings=flagfiles.parse(["--knn_k=9", "--monitor_queries=30"], MonitorSettings),
         record=None,
@@ -77,7 +86,17 @@ def test_images_with_several_labels_get_a_mean_average_precision():
         seed=0,
         unreadable=UnreadableImages(0),
     )
-    found = monitor.look()
+
+
+def test_a_collapse_is_told_with_what_helps_this_method(capsys):
+    assert monitor_of(OnePoint(), Shades(10, 0), Shades(8, 1)).look()["collapsed"] == 1.0
+    told = capsys.readouterr().err
+    assert "COLLAPSE" in told and "means nothing now. Show it more colours.\n" in told
+
+
+def test_images_with_several_labels_get_a_mean_average_precision():
+    bank, queries = Shades(40, 0), Shades(30, 1)
+    found = monitor_of(MeanColor(), bank, queries).look()
     assert "knn_top1" not in found
 
     def unit(source):

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ssl_tf.evaluation import probe
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import LinearSettings
+from ssl_tf.training.callbacks import SaveCheckpoint
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_several_labels_are_told_one_by_one(flags):
 
 
 def test_the_loss_of_several_labels_is_the_binary_cross_entropy_mean_over_classes():
-    model = probe.Probe(4, multi_label=True, standardize=False)
+    model = probe.Probe(4, standardize=False)
     model.build((None, 6))
     random = np.random.default_rng(0)
     kernel, bias = model.classifiers[0].variables
@@ -195,15 +197,71 @@ def test_several_rates_need_validation_images(coloured):
 
 
 def test_a_classifier_that_diverged_is_not_chosen_and_the_first_of_equal_ones_is():
-    def best(*scores_and_figures):
-        scores, figures = zip(*scores_and_figures)
-        return probe._best([np.array([[score, 0.0]]) for score in scores], list(figures))
-
-    lost, poor, good = (np.nan, {"top1": 0.9}), (1.0, {"top1": 0.2}), (2.0, {"top1": 0.8})
-    assert best(lost, poor, good, good) == 2
-    assert best((np.inf, {"map": 1.0}), (0.5, {"map": 0.5})) == 1
+    poor, good = {"top1": 0.2}, {"top1": 0.8}
+    assert probe.best([None, poor, good, good]) == 2
+    assert probe.best([None, {"map": 0.5}]) == 1
     with pytest.raises(UserError, match="lower --base_learning_rates"):
-        best(lost, lost)
+        probe.best([None, None])
+
+
+class Killed(BaseException):
+    """What no code of the package catches."""
+
+
+def killed_after(step):
+    """A `SaveCheckpoint.on_step` in whose place the process dies at a step."""
+    save = SaveCheckpoint.on_step
+
+    def on_step(self, at, logs):
+        if at == step:
+            raise Killed
+        save(self, at, logs)
+
+    return on_step
+
+
+@pytest.mark.parametrize("flags", [(), ("--augment", "--checkpoint_every=0.8")])
+def test_a_probe_that_was_killed_ends_with_the_same_numbers(flags, coloured, tmp_path, monkeypatch):
+    train, test = coloured
+    given = settings("--epochs=3", "--base_learning_rates=0.3,0.05", "--validation=9", *flags)
+
+    def probed(directory):
+        return probe.probe_encoder(
+            colour_encoder(), train, test, 16, given, UnreadableImages(0), tmp_path / directory
+        )
+
+    whole = probed("whole")
+    if not flags:
+        assert not (tmp_path / "whole").exists() and probed("again") == whole
+        return
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(SaveCheckpoint, "on_step", killed_after(5))
+        probed("killed")
+    names = {path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()}
+    assert names == {"step_00000002", "step_00000004"}
+    seen = []
+    crop = probe.cropped_batches
+
+    def spy(*arguments, **keywords):
+        seen.append(keywords["start_step"])
+        return crop(*arguments, **keywords)
+
+    monkeypatch.setattr(probe, "cropped_batches", spy)
+    assert probed("killed") == whole
+    # Killed before its report, it has nothing left to train.
+    assert probed("killed") == whole
+    assert seen == [4]
+    with pytest.raises(SettingsError, match="other settings .--seed=0 there, 1 here"):
+        given = dataclasses.replace(given, seed=1)
+        probed("killed")
+
+
+def test_a_label_outside_of_the_classes_is_told_before_the_crops_are_made(coloured):
+    train, test = coloured
+    wrong = copy.copy(train)
+    wrong._labels = train._labels + 1
+    with pytest.raises(UserError, match="image .* has the label 3, but there are 3 classes"):
+        probe_colours(wrong, test, "--augment")
 
 
 def test_a_sweep_of_several_labels_is_chosen_by_mean_average_precision():

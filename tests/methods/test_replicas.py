@@ -18,7 +18,13 @@ METHODS = {
     "ma_ssrl": ["--method=ma_ssrl", "--tau=0.9"],
     "moco": ["--method=moco", "--tau=0.9", "--queue=16"],
     "densecl": ["--method=densecl", "--tau=0.9", "--queue=16"],
-}
+    # Step 0 with frozen prototypes, step 2 with the queue.
+    "swav": [
+        "--method=swav", "--temperature=0.1", "--prototypes=12", "--freeze_prototypes=0.125",
+        "--feature_queue=16", "--feature_queue_start=0",
+    ],
+}  # fmt: skip
+SIDES = {"swav": (SIZE, SIZE, SIZE // 2, SIZE // 2)}
 
 
 def settings_of(name, *flags):
@@ -33,21 +39,21 @@ def settings_of(name, *flags):
     )  # fmt: skip
 
 
-def batches():
+def batches(sides=(SIZE, SIZE)):
     random = np.random.default_rng(0)
     for _ in range(STEPS):
-        views = random.integers(0, 256, [2, BATCH, SIZE, SIZE, 3], np.uint8)
-        yield {"views": (views[0], views[1])}
+        shapes = [[BATCH, side, side, 3] for side in sides]
+        yield {"views": tuple(random.integers(0, 256, shape, np.uint8) for shape in shapes)}
 
 
-def train(build, replicas):
+def train(name, synchronized, replicas):
     """Losses of the steps, and all variables after them, by name."""
+    sides = SIDES.get(name, (SIZE, SIZE))
     strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
     with strategy.scope():
-        method = build()
-    data = tf.data.Dataset.from_generator(
-        batches, output_signature={"views": (tf.TensorSpec([BATCH, SIZE, SIZE, 3], tf.uint8),) * 2}
-    )
+        method = build(name, synchronized)
+    specs = tuple(tf.TensorSpec([BATCH, side, side, 3], tf.uint8) for side in sides)
+    data = tf.data.Dataset.from_generator(lambda: batches(sides), output_signature={"views": specs})
     losses = []
 
     class Keep(tf.keras.callbacks.Callback):
@@ -91,17 +97,17 @@ def furthest(ours, reference):
 @pytest.mark.parametrize("name", METHODS)
 def test_replicas_agree_to_rounding_in_double_precision(name, double_precision):
     """What is left is rounding only: nothing is counted twice, averaged wrongly or left out."""
-    losses, variables = train(lambda: build(name, True), 1)
+    losses, variables = train(name, True, 1)
     for replicas in (2, 4):
-        other_losses, others = train(lambda: build(name, True), replicas)
+        other_losses, others = train(name, True, replicas)
         np.testing.assert_allclose(other_losses, losses, rtol=1e-12)
         assert furthest(others, variables) < 1e-12
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_replicas_agree_in_single_precision(name):
-    losses, variables = train(lambda: build(name, False), 1)
-    other_losses, others = train(lambda: build(name, True), 2)
+    losses, variables = train(name, False, 1)
+    other_losses, others = train(name, True, 2)
     np.testing.assert_allclose(other_losses, losses, rtol=1e-5)
     assert furthest(others, variables) < 1e-5
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.networks.heads import build_dense_head, build_mlp, build_plain_mlp
+from ssl_tf.networks.heads import build_dense_head, build_mlp, build_plain_mlp, build_prototypes
 
 
 def test_byol_head_has_the_published_layers():
@@ -30,6 +30,18 @@ def test_forward_pass_by_hand(layers):
         expected = np.maximum(expected, 0)
     (kernel,) = head.get_layer(f"dense{layers}").get_weights()
     np.testing.assert_allclose(head(x, training=True), expected @ kernel, atol=1e-5)
+
+
+def test_swav_projects_with_a_bias_and_compares_with_the_columns_of_a_kernel():
+    head = build_mlp(12, hidden=10, output=6, output_bias=True)
+    assert [tuple(v.shape) for v in head.trainable_variables[-2:]] == [(10, 6), (6,)]
+    prototypes = build_prototypes(6, 40, seed=1)
+    (kernel,) = prototypes.get_weights()
+    x = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    np.testing.assert_allclose(prototypes(x), x @ kernel, atol=1e-6)
+    assert kernel.shape == (6, 40) and np.abs(kernel).max() <= 1 / np.sqrt(6)
+    # uniform up to 1 / sqrt(6): standard deviation 1 / sqrt(18)
+    assert abs(kernel.std() - 1 / np.sqrt(18)) < 0.03
 
 
 def test_weights_depend_on_seed_and_name():

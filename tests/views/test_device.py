@@ -15,8 +15,11 @@ STRATEGIES = {
     "ma_ssrl": {},
     "three operations": {"view_strategies": ("randaugment",) * 2, "randaugment_ops": 3},
     "byol": {"recipe": "byol"},
+    "small views": {
+        "recipe": "byol", "image_size": 40, "small_views": 3, "small_image_size": 24,
+    },
     "mixed": {"view_strategies": ("simclr", "fast_autoaugment", "plain", "randaugment")},
-}
+}  # fmt: skip
 
 
 def batches(recipe: Recipe, make) -> tf.data.Dataset:
@@ -28,7 +31,7 @@ def batches(recipe: Recipe, make) -> tf.data.Dataset:
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_device_makes_the_views_of_the_host(name):
-    recipe = Recipe(ViewSettings(image_size=24, **STRATEGIES[name]))
+    recipe = Recipe(ViewSettings(**{"image_size": 24, **STRATEGIES[name]}))
     augment = tf.function(functools.partial(augment_batch, recipe))
     cropped = cropped_batches(batches(recipe, recipe.crop), recipe)
     changed = 0
@@ -37,7 +40,7 @@ def test_the_device_makes_the_views_of_the_host(name):
             np.testing.assert_array_equal(batch["drawn"][key], expected[key])
         views = augment(batch["views"], batch["drawn"])
         for view, crop, wanted in zip(views, batch["views"], expected["views"], strict=True):
-            assert view.shape == (4, 24, 24, 3) and view.dtype == tf.uint8
+            assert view.shape == crop.shape == wanted.shape and view.dtype == tf.uint8
             # Sums of floats come in another order: now and then a pixel is one grey level apart.
             difference = np.abs(view.numpy().astype(int) - wanted)
             assert difference.max() <= 1 and np.mean(difference) < 1e-3

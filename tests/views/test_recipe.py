@@ -90,6 +90,66 @@ def test_rectangles_say_where_the_view_comes_from():
         np.testing.assert_array_equal(view, tf.cast(tf.round(window), tf.uint8))
 
 
+def test_small_views_stand_behind_the_others_and_change_nothing_of_them():
+    large = {"image_size": 24, "recipe": "simclr", "crop": "random_resized"}
+    plain = Recipe(ViewSettings(**large))
+    recipe = Recipe(ViewSettings(**large, small_views=2, small_image_size=12))
+    assert recipe.strategies == ("simclr",) * 4
+    data = tf.data.Dataset.from_tensors(image(11)).repeat(2).enumerate()
+
+    def views(make):
+        mapped = data.map(lambda i, x: make(x, tf.stack([i, i + 1])), num_parallel_calls=2)
+        return list(mapped.as_numpy_iterator())
+
+    for i, (made, alone) in enumerate(zip(views(recipe), views(plain))):
+        assert [view.shape for view in made["views"]] == [(24, 24, 3)] * 2 + [(12, 12, 3)] * 2
+        tf.nest.map_structure(np.testing.assert_array_equal, made["views"][:2], alone["views"])
+        for name in ("rectangles", "flipped", "uniform", "chain"):
+            assert len(made[name]) == 4
+            np.testing.assert_array_equal(made[name][:2], alone[name])
+        assert len({tuple(numbers) for numbers in made["uniform"]}) == 4
+        again = recipe(tf.constant(image(11)), tf.constant([i, i + 1], tf.int64))
+        tf.nest.map_structure(np.testing.assert_array_equal, again, made)
+
+
+def test_small_crops_have_their_areas():
+    recipe = Recipe(
+        ViewSettings(
+            image_size=16, crop="random_resized", crop_area=(0.14, 1.0),
+            view_strategies=("plain", "plain"), small_views=6, small_image_size=8,
+        )
+    )  # fmt: skip
+    source = tf.zeros([200, 200, 3], tf.uint8)
+    data = tf.data.Dataset.range(200).map(lambda i: recipe(source, tf.stack([i, i])))
+    made = list(data.as_numpy_iterator())
+    boxes = np.stack([one["rectangles"] for one in made])
+    sides = boxes[..., 2:] - boxes[..., :2]
+    area, aspect = sides.prod(axis=-1), np.log(sides[..., 1] / sides[..., 0])
+    # sides of 45 pixels are rounded to half a pixel
+    small = area[:, 2:].ravel()
+    assert small.min() > 0.05 - 0.002 and small.max() < 0.14 + 0.003
+    # U[0.05, 0.14], 1,200 draws: five standard errors
+    assert abs(small.mean() - 0.095) < 5 * 0.09 / np.sqrt(12 * 1200)
+    assert np.abs(np.quantile(small, [0.25, 0.75]) - [0.0725, 0.1175]).max() < 0.005
+    assert np.abs(aspect[:, 2:]).max() < np.log(4 / 3) + 0.05
+    assert area[:, :2].min() > 0.13 and area[:, :2].mean() > 0.4
+    # The place is uniform in what the size leaves free, and each has a place of its own.
+    place = boxes[:, 2:, 0] / (1 - sides[:, 2:, 0])
+    assert abs(place.mean() - 0.5) < 5 * 0.29 / np.sqrt(1200)
+    assert np.abs(np.corrcoef(place.T)[np.triu_indices(6, 1)]).max() < 5 / np.sqrt(200)
+
+
+def test_small_views_take_the_strategies_in_turn():
+    settings = ViewSettings(image_size=16, recipe="byol", small_views=3, small_image_size=8)
+    recipe = Recipe(settings)
+    assert settings.small_strategies == ("byol_t", "byol_t_prime", "byol_t")
+    assert settings.pairs == ((0, 1),)
+    shown = [recipe.describe(v, 0, [], []) for v in range(5)]
+    assert shown == [
+        ["byol_t"], ["byol_t_prime"], ["byol_t, 8 px"], ["byol_t_prime, 8 px"], ["byol_t, 8 px"],
+    ]  # fmt: skip
+
+
 def test_two_views_of_an_image_are_drawn_independently():
     recipe = Recipe(
         ViewSettings(image_size=8, randaugment_ops=1, view_strategies=("randaugment",) * 2)

@@ -87,6 +87,22 @@ def test_the_draws_are_those_of_the_run():
     assert rows[1][0][1] == ["image 5, epoch 3", "60x40"]
 
 
+def test_small_views_are_shown_behind_the_others():
+    recipe = Recipe(
+        ViewSettings(
+            image_size=160, crop="byol", view_strategies=("plain", "plain"), flip=0.0,
+            small_views=2, small_image_size=40,
+        )
+    )  # fmt: skip
+    (row,) = view_cells(recipe, [(5, tf.constant(picture(40, 60)))], seed=2, draws=1)
+    assert [lines for _, lines in row[1:]] == [["plain"]] * 2 + [["plain, 40 px"]] * 2
+    made = recipe(tf.constant(picture(40, 60)), example_seed(2, 0, 5))
+    # A small view fills its cell, four screen pixels a side for each of its own.
+    inside = np.s_[4:-4, 4:-4]
+    enlarged = made["views"][3].numpy().repeat(4, axis=0).repeat(4, axis=1)
+    np.testing.assert_array_equal(row[4][0][inside], enlarged[inside])
+
+
 def test_the_report_writes_its_sheets(tmp_path, capsys):
     output = tmp_path / "report"
     flags = ["--dataset=scenes", "--scenes=6", "--scene_size=16", "--image_size=16"]

@@ -1,0 +1,25 @@
+"""One tensor from the shares of all replicas. Called in replica context."""
+
+import tensorflow as tf
+
+
+def gather(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The global batch, and the rows of it that are this replica's.
+
+    Gradients flow back: to this replica's share comes the sum of what all replicas' losses ask of
+    it.
+
+    Args:
+        x: float [n, ...], this replica's share in order; all shares are equally long.
+
+    Returns:
+        [replicas n, ...], and int32 [n].
+    """
+    context = tf.distribute.get_replica_context()
+    count = tf.shape(x)[0]
+    if context.num_replicas_in_sync == 1:
+        return x, tf.range(count)
+    first = tf.cast(context.replica_id_in_sync_group, tf.int32) * count
+    # TensorFlow's collective gather does not know bfloat16.
+    carried = tf.cast(x, tf.float32) if x.dtype == tf.bfloat16 else x
+    return tf.cast(context.all_gather(carried, axis=0), x.dtype), first + tf.range(count)

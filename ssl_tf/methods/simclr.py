@@ -1,0 +1,73 @@
+"""SimCLR (Chen et al. 2020): tell the other view of the same image from all views of the batch."""
+
+import functools
+import math
+
+import tensorflow as tf
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.methods import losses
+from ssl_tf.methods.base import Batch, Tensors
+from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.gathering import gather
+from ssl_tf.methods.online_network import OnlineNetwork
+from ssl_tf.methods.online_views import OnlineViews
+from ssl_tf.networks.heads import build_normalized_mlp
+
+
+class SimCLR(OnlineNetwork):
+    """One network; NT-Xent (Eq. 1) between two views, with the global batch as negatives.
+
+    The embeddings of all replicas are gathered, so that each view has one positive and 2 N - 2
+    negatives, N the global batch; with `--accumulate` N is that of a part over all replicas. More
+    than two views are compared pair by pair, each pair by itself, and the losses averaged.
+
+    The loss of an example is the mean over both directions, so that the mean over examples is the
+    1 / (2 N) of Algorithm 1. SimCLR's code (tf2/objective.py) takes their sum, twice as much; LARS
+    does not see that in the weights that it adapts. There batch statistics are those of both views
+    together, here of each view, as in BYOL.
+    """
+
+    def __init__(self, blueprint: Blueprint):
+        model, optimization = blueprint.model, blueprint.settings.optimization
+        part = optimization.batch_size // optimization.accumulate
+        if part < 2:
+            raise SettingsError(
+                f"--accumulate={optimization.accumulate}: one image has no negatives; give parts "
+                "of two and more"
+            )
+        pairs = blueprint.settings.views.pairs
+        used = sorted({view for pair in pairs for view in pair})
+        make_projector = functools.partial(
+            build_normalized_mlp,
+            blueprint.features,
+            model.projector_hidden,
+            model.projection,
+            model.projector_layers,
+            last_scale=True,
+            synchronized=blueprint.synchronized,
+            seed=blueprint.seed,
+        )
+        # What equal embeddings cost; independent directions cost a little more (`losses.nt_xent`).
+        chance = math.log(2 * part - 1)
+        super().__init__(blueprint, {"projector": make_projector}, chance, shared_views=used)
+        self.pairs = pairs
+        self.used_views = used
+        self.temperature = model.temperature
+
+    def compare(self, batch: Batch, online: OnlineViews, training: bool) -> tuple[Tensors, Tensors]:
+        """The pair loss, averaged over the compared pairs."""
+        embeddings, gathered = {}, {}
+        for view in self.used_views:
+            projected = self.project(
+                self.online, "projector", online[view], view % 2 == 1, training
+            )
+            embeddings[view] = losses.unit_rows(projected)
+            gathered[view], own = gather(embeddings[view])
+        terms = []
+        for a, b in self.pairs:
+            candidates = tf.concat([gathered[a], gathered[b]], axis=0)
+            one, two, count = embeddings[a], embeddings[b], tf.shape(gathered[a])[0]
+            terms.append(losses.nt_xent(one, two, candidates, own, self.temperature))
+            terms.append(losses.nt_xent(two, one, candidates, count + own, self.temperature))
+        return {"contrastive_loss": losses.summed(terms) / len(terms)}, {}
