@@ -126,18 +126,26 @@ def test_a_suite_skips_what_is_not_prepared_and_goes_on_where_it_was(
     assert "L-BFGS was stopped before it converged: MNIST." in table
 
 
-def test_the_choice_does_not_see_the_test_images(run, data, monkeypatch):
-    """Test images that would have another penalty chosen: all of the class that is in front."""
+def test_the_classifier_is_there_before_a_test_image_is_read(run, data, monkeypatch):
+    """Fits and choice get the features of train and validation images and nothing else."""
     encoder = build_encoder(flagfiles.parse(MODEL, PretrainSettings).model, 5)
-    seen = []
-    original = stage.choose_classifier
+    events, seen = [], []
+    choose, reader = stage.choose_classifier, stage.FeatureReader
 
-    def spy(train, validation, *arguments, **keywords):
+    def choosing(train, validation, *arguments, **keywords):
         seen.extend([train, validation])
-        return original(train, validation, *arguments, **keywords)
+        choice = choose(train, validation, *arguments, **keywords)
+        events.append("chosen")
+        return choice
 
-    monkeypatch.setattr(stage, "choose_classifier", spy)
+    def reading(encode, source, *arguments, **keywords):
+        events.append(source.name)
+        return reader(encode, source, *arguments, **keywords)
+
+    monkeypatch.setattr(stage, "choose_classifier", choosing)
+    monkeypatch.setattr(stage, "FeatureReader", reading)
     start(run, data, "--only=dtd", "--norandom_baseline")
+    assert events == ["dtd:train", "dtd:validation", "chosen", "dtd:test"]
     with frozen(encoder) as encode:
         for (features, labels), split in zip(seen, ("train", "validation"), strict=True):
             source = open_source(dataset="dtd", data_dir=str(data), split=split)
@@ -149,20 +157,20 @@ def test_the_choice_does_not_see_the_test_images(run, data, monkeypatch):
 
 def test_fine_tuning_on_a_data_set_of_the_suite(run, data, capsys):
     flags = (
-        "--only=dtd", "--protocol=finetune", "--norandom_baseline", "--steps=4", "--batch_size=8",
-        "--base_learning_rates=0.1,0.001", "--weight_decays=0.001,0", "--decay_over_rate",
+        "--only=dtd", "--protocol=finetune", "--norandom_baseline", "--steps=2", "--batch_size=8",
+        "--base_learning_rates=0.1,0.001", "--weight_decay=0.001", "--decay_over_rate",
         "--bn_momentum_rule=kornblith",
     )  # fmt: skip
     start(run, data, *flags)
     found = report(run, "dtd", "finetune")["trained"]
-    assert len(found["trials"]) == 4 and found["base_learning_rate"] in (0.1, 0.001)
+    assert len(found["trials"]) == 2 and found["base_learning_rate"] in (0.1, 0.001)
     directory = run / "transfer" / "dtd_finetune" / "trained"
     steps = [
         json.loads(path.read_text().splitlines()[-1])["step"]
         for path in directory.glob("*/metrics.jsonl")
     ]
-    # Four trials on 15 images, one refit on 30, each of as many steps.
-    assert steps == [4] * 5
+    # Two trials on 15 images, one refit on 30, each of as many steps.
+    assert steps == [2] * 3
     table = (run / "transfer" / "table.md").read_text()
     assert "### Fine-tuned" in table and "### Logistic" not in table
     assert f"| {100 * found['top1']:.1f} |" in table
