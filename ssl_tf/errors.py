@@ -29,6 +29,10 @@ class SettingsError(UserError):
     exit_code = EXIT_FLAGS
 
 
+class NotPrepared(UserError):
+    """A data set is not there, which others may be."""
+
+
 class LostWorker(UserError):
     """Another worker of the run has left, is silent, or never came."""
 

@@ -3,11 +3,18 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ssl_tf import flagfiles
 from ssl_tf.dry_run import describe
-from ssl_tf.settings import DiscoverSettings, FineTuneSettings, LinearSettings, PretrainSettings
+from ssl_tf.settings import (
+    DiscoverSettings,
+    FineTuneSettings,
+    LinearSettings,
+    PretrainSettings,
+    TransferSettings,
+)
 from ssl_tf.training.plan import make_plan
 from ssl_tf.views.recipe import Recipe
 
@@ -15,7 +22,8 @@ CONFIGS = sorted(Path(__file__).parents[1].joinpath("configs").glob("*.flags"))
 LINEAR = [path for path in CONFIGS if path.name.startswith("linear")]
 FINETUNE = [path for path in CONFIGS if path.name.startswith("finetune")]
 LOD = [path for path in CONFIGS if path.name.startswith("lod")]
-PRETRAIN = [path for path in CONFIGS if path not in LINEAR + FINETUNE + LOD]
+TRANSFER = [path for path in CONFIGS if path.name.startswith("transfer")]
+PRETRAIN = [path for path in CONFIGS if path not in LINEAR + FINETUNE + TRANSFER + LOD]
 
 
 def name(path):
@@ -26,7 +34,8 @@ def name(path):
 def test_first_lines_give_the_command_and_the_result(path):
     comments = [line for line in path.read_text().splitlines()[:6] if line.startswith("#")]
     kind = path.stem.split("_")[0]
-    stage = {"linear": "linear", "finetune": "finetune", "lod": "discover"}.get(kind, "pretrain")
+    same = {stage: stage for stage in ("linear", "finetune", "transfer")}
+    stage = {**same, "lod": "discover"}.get(kind, "pretrain")
     command = f"python -m ssl_tf.{stage} --flagfile=configs/{path.name}"
     assert any(command in line for line in comments)
     results = ("CorLoc",) if path in LOD else ("top-1", "mAP")
@@ -56,6 +65,19 @@ def test_fine_tuning_flagfiles_compose_and_their_reports_stand_beside_each_other
     settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], FineTuneSettings)
     assert settings.share == path.stem.rsplit("_")[-1]
     assert settings.tuning.trials
+
+
+@pytest.mark.parametrize("path", TRANSFER, ids=name)
+def test_transfer_flagfiles_compose_and_the_published_one_holds_the_published_grid(path):
+    settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], TransferSettings)
+    assert settings.suite == path.stem.partition("_")[2]
+    tuning = settings.tuning
+    assert tuning.decay_over_rate and tuning.bn_momentum_rule == "kornblith"
+    if settings.suite == "ma_ssrl":
+        assert (tuning.steps, tuning.batch_size, len(tuning.trials)) == (20_000, 256, 56)
+        np.testing.assert_allclose(tuning.base_learning_rates, np.logspace(-4, -1, 7), rtol=1e-5)
+        np.testing.assert_allclose(tuning.weight_decays[1:], np.logspace(-6, -3, 7), rtol=1e-5)
+        assert tuning.weight_decays[0] == 0
 
 
 @pytest.mark.parametrize("path", LOD, ids=name)

@@ -73,7 +73,12 @@ def training_batches(
 
 
 def evaluation_batches(
-    source: Source, image_size: int, batch_size: int, *, unreadable: UnreadableImages
+    source: Source,
+    image_size: int,
+    batch_size: int,
+    *,
+    unreadable: UnreadableImages,
+    whole: bool = False,
 ) -> tf.data.Dataset:
     """Returns every readable example once, in canonical order.
 
@@ -82,6 +87,7 @@ def evaluation_batches(
       image_size: side of the images, in pixels.
       batch_size: examples in a batch; the last one may be smaller.
       unreadable: is told of every image that cannot be decoded; such images are left out.
+      whole: all of the centre square, as in `evaluation_crop`.
 
     Returns:
       A data set of dicts: "image" uint8 [B, image_size, image_size, 3] (`evaluation_crop`),
@@ -91,7 +97,7 @@ def evaluation_batches(
     def view(record: Tensors) -> Tensors:
         record = decoding.decode(record, unreadable)
         kept = {key: record[key] for key in ("index", "label", "readable") if key in record}
-        return {"image": evaluation_crop(record["image"], image_size), **kept}
+        return {"image": evaluation_crop(record["image"], image_size, whole), **kept}
 
     def without_mark(example: Tensors) -> Tensors:
         return {key: value for key, value in example.items() if key != "readable"}

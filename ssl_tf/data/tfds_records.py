@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from ssl_tf.data.records import FRAME_BYTES, RecordSource, Shard
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import NotPrepared, SettingsError, UserError
 
 _ID_FEATURES = ("id", "image/id", "image_id", "image/filename", "file_name", "filename")
 _INFO = "dataset_info.json"
@@ -145,7 +145,8 @@ def _find(dataset: str, root: str) -> str:
     """Returns the directory of the newest prepared version of a data set.
 
     Raises:
-      UserError: there is none; the message lists what is prepared.
+      NotPrepared: there is none; the message lists what is prepared.
+      UserError: there are several configurations, or not this version.
     """
 
     name, _, version = dataset.partition(":")
@@ -161,7 +162,7 @@ def _find(dataset: str, root: str) -> str:
             if os.path.isdir(root)
             else ", which does not exist"
         )
-        raise UserError(
+        raise NotPrepared(
             f"{flag} is not prepared in {root}{have}; prepare it in Python with "
             f"tfds.builder({name!r}, data_dir={root!r}).download_and_prepare(), or correct "
             "--data_dir"

@@ -28,6 +28,7 @@ class FeatureReader:
         image_size: int,
         batch_size: int,
         unreadable: UnreadableImages,
+        whole: bool = False,
     ):
         """
         Args:
@@ -36,10 +37,14 @@ class FeatureReader:
             image_size: S.
             batch_size: B; the last batch is smaller.
             unreadable: told of images that cannot be decoded; they are left out.
+            whole: all of the centre square, as in `evaluation_crop`.
         """
         self._encode = encode
         self._source = source
-        self._batches = evaluation_batches(source, image_size, batch_size, unreadable=unreadable)
+        self._unreadable = unreadable
+        self._batches = evaluation_batches(
+            source, image_size, batch_size, unreadable=unreadable, whole=whole
+        )
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Batch by batch.
@@ -49,13 +54,20 @@ class FeatureReader:
             None.
 
         Raises:
-            UserError: a label is outside of the source's classes.
+            UserError: a label is outside of the source's classes, too many images are unreadable,
+                or the stored data is damaged.
         """
-        for batch in self._batches:
-            labels = batch["label"].numpy() if "label" in batch else None
-            if labels is not None and self._source.num_classes:
-                check_labels(labels, batch["index"].numpy(), self._source)
-            yield self._encode(batch["image"]).numpy(), labels
+        try:
+            for batch in self._batches:
+                labels = batch["label"].numpy() if "label" in batch else None
+                if labels is not None and self._source.num_classes:
+                    check_labels(labels, batch["index"].numpy(), self._source)
+                yield self._encode(batch["image"]).numpy(), labels
+        except tf.errors.OpError:
+            self._unreadable.check()
+            # A graph error says little; the source can name the file and the record.
+            self._source.verify()
+            raise
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """All `blocks` at once: float32 [N, D], and the labels [N], [N, C] or None."""

@@ -206,7 +206,9 @@ class _Stage:
         """
         settings, (rate, decay) = self.settings, trial
         batch_size = settings.batch_size
-        steps = max(1, schedules.total_steps(settings.epochs, source.size, batch_size))
+        steps = settings.steps or max(
+            1, schedules.total_steps(settings.epochs, source.size, batch_size)
+        )
         schedule = rate_schedule(
             rate,
             schedule=settings.schedule,

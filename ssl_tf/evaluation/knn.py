@@ -1,8 +1,5 @@
 """Weighted nearest neighbours: what the features know without any training."""
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
 import tensorflow as tf
 
@@ -19,6 +16,7 @@ from ssl_tf.evaluation.metrics import (
     score_figures,
     top_k_accuracy,
 )
+from ssl_tf.networks.precision import full_float32
 from ssl_tf.settings import NeighbourSettings
 
 BLOCK = 1024
@@ -75,7 +73,7 @@ class NeighbourSearch:
         indices = tf.range(self._seen, self._seen + len(bank))
         self._seen += len(bank)
         for part, queries in enumerate(self._queries):
-            with _full_float32():
+            with full_float32():
                 similarity = tf.matmul(queries, bank, transpose_b=True)
             best, best_rows = self._best[part]
             # The running best stand first: top_k prefers the earlier of equal values.
@@ -213,14 +211,3 @@ def search_bytes(queries: int, features: int, k: int, classes: int) -> int:
 
 def _unit(rows: np.ndarray) -> tf.Tensor:
     return tf.constant(l2_normalized(rows).astype(np.float32))
-
-
-@contextlib.contextmanager
-def _full_float32() -> Iterator[None]:
-    """All of float32: GPUs otherwise round the factors of a product to 10 bits (TF32)."""
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)

@@ -12,7 +12,7 @@ from ssl_tf.data.sources import Source
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.blueprint import build_encoder
 from ssl_tf.methods.restoring import load_encoder
-from ssl_tf.settings import DataSettings, ModelSettings, SubjectSettings
+from ssl_tf.settings import DataSettings, EncoderSettings, ModelSettings, SubjectSettings
 from ssl_tf.training.run_directory import read_settings, write_json
 
 # How figures are called in what is printed.
@@ -26,27 +26,20 @@ TITLES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """Encoders of one run, and the images by which they are judged.
+class Encoders:
+    """Encoders of one run.
 
     Attributes:
         encoders: "trained" and, where asked for, "random": normalized images to features.
         model: what they are built from.
         image_size: side of the images; where nothing else is asked for, of those of the run.
-        train, test: labelled, with the same classes.
-        unreadable: counts images that cannot be decoded.
-        facts: of all this, for the report.
-        output: JSON file for the report.
+        step: of the checkpoint.
     """
 
     encoders: dict[str, tf.keras.Model]
     model: ModelSettings
     image_size: int
-    train: Source
-    test: Source
-    unreadable: UnreadableImages
-    facts: dict[str, str | int]
-    output: Path
+    step: int
 
     def start(self, name: str) -> Callable[[bool], tf.keras.Model]:
         """What gives new encoders with the weights of one of these, for training.
@@ -62,10 +55,42 @@ class Subject:
 
         return new_encoder
 
+
+@dataclasses.dataclass(frozen=True)
+class Subject(Encoders):
+    """Encoders of one run, and the images by which they are judged.
+
+    Attributes:
+        train, test: labelled, with the same classes.
+        unreadable: counts images that cannot be decoded.
+        facts: of all this, for the report.
+        output: JSON file for the report.
+    """
+
+    train: Source
+    test: Source
+    unreadable: UnreadableImages
+    facts: dict[str, str | int]
+    output: Path
+
     def report(self, found: dict[str, object], remark: str = "the encoder is unchanged") -> None:
         """Writes the facts and what was found, and tells where."""
         write_json(self.output, {**self.facts, **found})
         print(f"{remark}; result in {self.output}{self.unreadable.summary()}")
+
+
+def open_encoders(settings: EncoderSettings) -> Encoders:
+    """Loads the encoders.
+
+    Raises:
+        UserError: there is no such run or checkpoint.
+    """
+    encoder, trained, step = load_encoder(Path(settings.checkpoint), settings.step)
+    encoders = {"trained": encoder}
+    if settings.random_baseline:
+        encoders["random"] = build_encoder(trained.model, trained.run.seed)
+    image_size = settings.image_size or trained.views.image_size
+    return Encoders(encoders, trained.model, image_size, step)
 
 
 def open_subject(settings: SubjectSettings, stage: str) -> Subject:
@@ -81,24 +106,19 @@ def open_subject(settings: SubjectSettings, stage: str) -> Subject:
     run = Path(settings.checkpoint)
     read_settings(run)  # a slip in a path is told before data sets are opened
     train, test = open_labelled(settings.data, settings.test_split)
-    encoder, trained, step = load_encoder(run, settings.step)
-    encoders = {"trained": encoder}
-    if settings.random_baseline:
-        encoders["random"] = build_encoder(trained.model, trained.run.seed)
+    opened = open_encoders(settings)
     return Subject(
-        encoders,
-        trained.model,
-        settings.image_size or trained.views.image_size,
-        train,
-        test,
-        UnreadableImages(settings.data.max_bad_images),
-        {
+        **vars(opened),
+        train=train,
+        test=test,
+        unreadable=UnreadableImages(settings.data.max_bad_images),
+        facts={
             "checkpoint": str(run),
-            "step": step,
+            "step": opened.step,
             "train": f"{train.name}, {train.size} images",
             "test": f"{test.name}, {test.size} images",
         },
-        Path(settings.output) if settings.output else run / f"{stage}.json",
+        output=Path(settings.output) if settings.output else run / f"{stage}.json",
     )
 
 

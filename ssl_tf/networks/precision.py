@@ -19,3 +19,14 @@ def arithmetic(policy: str) -> Iterator[None]:
         yield
     finally:
         tf.keras.mixed_precision.set_global_policy(before)
+
+
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """All of float32: GPUs otherwise round the factors of a product to 10 bits (TF32)."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)

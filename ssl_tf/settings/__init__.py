@@ -4,7 +4,12 @@ The groups are shared between stages: a flag means the same wherever it stands.
 """
 
 from ssl_tf.settings.boxes import ImportProposalsSettings, OpenImagesSettings, StoreSettings
-from ssl_tf.settings.data import GROUND_TRUTH, DataSettings, OptionalDataSettings
+from ssl_tf.settings.data import (
+    GROUND_TRUTH,
+    DataSettings,
+    OptionalDataSettings,
+    ReadingSettings,
+)
 from ssl_tf.settings.discovery import (
     RANKERS,
     DiscoverSettings,
@@ -14,6 +19,7 @@ from ssl_tf.settings.discovery import (
 )
 from ssl_tf.settings.evaluation import (
     CompareSettings,
+    EncoderSettings,
     ExportSettings,
     KnnSettings,
     LinearSettings,
@@ -29,6 +35,7 @@ from ssl_tf.settings.pretraining import (
     ViewsReportSettings,
 )
 from ssl_tf.settings.run import PRECISIONS, MonitorSettings, NeighbourSettings, RunSettings
+from ssl_tf.settings.transfer import SUITES, TransferSettings
 from ssl_tf.settings.views import CROPS, RECIPES, REGIONS, STRATEGIES, ViewSettings
 
 __all__ = [
@@ -37,6 +44,7 @@ __all__ = [
     "CompareSettings",
     "DataSettings",
     "DiscoverSettings",
+    "EncoderSettings",
     "ExportSettings",
     "FeatureSettings",
     "FineTuneSettings",
@@ -60,11 +68,14 @@ __all__ = [
     "REGIONS",
     "RIVALS",
     "RankingSettings",
+    "ReadingSettings",
     "RegionSettings",
     "RunSettings",
     "STRATEGIES",
+    "SUITES",
     "StoreSettings",
     "SubjectSettings",
+    "TransferSettings",
     "TuningSettings",
     "ViewSettings",
     "ViewsReportSettings",

@@ -9,12 +9,22 @@ GROUND_TRUTH = "ground_truth"
 
 
 @dataclasses.dataclass(frozen=True)
-class DataSettings:
-    dataset: str = setting(
-        "", "A prepared TFDS data set (`cifar10`), or `scenes`, the built-in one."
-    )
+class ReadingSettings:
+    """How prepared data is found and read, whichever it is."""
+
     data_dir: str = setting(
         "", "Where TFDS data sets lie; empty: TFDS_DATA_DIR or its default.", free=True
+    )
+    shuffle_mib: int = setting(1024, "Memory for shuffling encoded records, in MiB.", low=1)
+    max_bad_images: int = setting(
+        10, "Unreadable images to skip and report before the run stops.", low=0, free=True
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings(ReadingSettings):
+    dataset: str = setting(
+        "", "A prepared TFDS data set (`cifar10`), or `scenes`, the built-in one."
     )
     split: str = setting("train", "TFDS split to learn from; slices such as train[:90%] work.")
     image_folder: str = setting(
@@ -39,10 +49,6 @@ class DataSettings:
         "Proposals of images that are not in the source: error, or ignore where more were made.",
         choices=("error", "ignore"),
         free=True,
-    )
-    shuffle_mib: int = setting(1024, "Memory for shuffling encoded records, in MiB.", low=1)
-    max_bad_images: int = setting(
-        10, "Unreadable images to skip and report before the run stops.", low=0, free=True
     )
 
     def __post_init__(self) -> None:

@@ -9,16 +9,11 @@ from ssl_tf.settings.run import NeighbourSettings
 
 
 @dataclasses.dataclass(frozen=True)
-class SubjectSettings:
-    """What an evaluation looks at: the encoder of a run, and labelled images."""
+class EncoderSettings:
+    """The encoder of a run, and how it looks at images."""
 
-    data: DataSettings
     checkpoint: str = setting("", "Run directory whose encoder is evaluated.")
     step: int = setting(0, "Step of the checkpoint to evaluate; 0: the newest.", low=0)
-    output: str = setting("", "JSON file for the result; empty: STAGE.json in the run directory.")
-    test_split: str = setting(
-        "", "Split to report on; empty: test or validation, where there is one."
-    )
     image_size: int = setting(
         0, "Side of the images that are looked at, in pixels; 0: that of the run's views.", low=0
     )
@@ -29,6 +24,17 @@ class SubjectSettings:
             raise SettingsError(
                 "--checkpoint: give the run directory whose encoder is to be evaluated"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class SubjectSettings(EncoderSettings):
+    """What an evaluation looks at: the encoder of a run, and labelled images."""
+
+    data: DataSettings = dataclasses.field(kw_only=True)
+    output: str = setting("", "JSON file for the result; empty: STAGE.json in the run directory.")
+    test_split: str = setting(
+        "", "Split to report on; empty: test or validation, where there is one."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

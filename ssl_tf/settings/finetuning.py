@@ -15,6 +15,7 @@ class TuningSettings:
     """How a network is fine-tuned; every pair of a rate and a decay is one trial."""
 
     epochs: float = setting(30.0, "Epochs over the images that train.", above=0)
+    steps: int = setting(0, "Steps in place of --epochs; 0: as many as the epochs make.", low=0)
     batch_size: int = setting(256, "Global batch, over all replicas.", low=2)
     base_learning_rate: float = setting(
         0.05, "Learning rate of the classifier for a batch of 256, scaled linearly.", above=0

@@ -7,16 +7,17 @@ import tensorflow as tf
 _SMALL = 64
 
 
-def evaluation_crop(image: tf.Tensor, size: int) -> tf.Tensor:
+def evaluation_crop(image: tf.Tensor, size: int, whole: bool = False) -> tf.Tensor:
     """uint8 [H, W, 3] -> uint8 [size, size, 3].
 
     Above 64 pixels: the short side to size * 256 / 224, then the centre square, in one step. Up to
-    64: the whole centre square. Bicubic; an image that has the size already is left alone.
+    64, and where the `whole` centre square is asked for: the short side to size, then the centre
+    square. Bicubic; an image that has the size already is left alone.
     """
     height, width = tf.unstack(tf.shape(image)[:2])
     short = tf.minimum(height, width)
     # The source square that the centre crop of the resized image stands for.
-    side = short if size <= _SMALL else tf.cast(tf.round(short * 224 / 256), tf.int32)
+    side = short if whole or size <= _SMALL else tf.cast(tf.round(short * 224 / 256), tf.int32)
     side = tf.maximum(side, 1)
     top, left = (height - side) // 2, (width - side) // 2
     square = image[top : top + side, left : left + side]

@@ -200,3 +200,7 @@ def test_evaluation_crop():
     # Above 64 pixels 7/8 of the short side are kept: 112 of 128, here without any resizing.
     large = image(10, 128, 160)
     np.testing.assert_array_equal(evaluation_crop(tf.constant(large), 112), large[8:120, 24:136])
+    # Or all of it: the short side to the size.
+    np.testing.assert_array_equal(
+        evaluation_crop(tf.constant(large), 128, whole=True), large[:, 16:144]
+    )

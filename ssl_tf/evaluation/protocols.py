@@ -1,0 +1,139 @@
+"""The data sets of transfer, each with its splits, its metric and the traps of its records."""
+
+import dataclasses
+
+import numpy as np
+
+from ssl_tf.data.labels import read_annotations
+from ssl_tf.data.sources import Source, open_source
+from ssl_tf.errors import UserError
+from ssl_tf.evaluation.finetuning import LabelledImages
+from ssl_tf.settings import ReadingSettings
+
+# Of the images held out, which are the same in every run: part of the protocol, so no flag.
+_SPLIT_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """One data set; splits, sizes and metric as in BYOL's Table 10, where it has them.
+
+    Images, for logistic regression (SimCLR B.8): the short side to the encoder's image size,
+    bicubic, then the centre square, nothing random. For fine-tuning (BYOL D.3): random crop and
+    flip while training; tested on the centre square of a short side of 256 / 224 of the size. The
+    size is 224 as published; an encoder of small images keeps the size of its own views. Grey
+    images are repeated to three channels.
+
+    Attributes:
+        title: heading in tables.
+        dataset: `name` or `name/config` of TFDS.
+        sizes: images to train on, to choose by and to test on, as published.
+        validation: the split to choose by; empty: images held out of train.
+        held_out: how many of them, drawn without regard to their class; 0 with the following.
+        held_out_per_class: how many of each class.
+        test: the split to report on.
+        metric: one of `score_figures`, for the choice and the report.
+    """
+
+    title: str
+    dataset: str
+    sizes: tuple[int, int, int]
+    validation: str = ""
+    held_out: int = 0
+    held_out_per_class: int = 0
+    test: str = "test"
+    metric: str = "top1"
+
+    def open(self, reading: ReadingSettings) -> LabelledImages:
+        """The images: train, validation, both of them, and test.
+
+        Raises:
+            NotPrepared: the data set is not there.
+            UserError: it is damaged, has no labels, or too few images to hold some out.
+        """
+        splits = {"train": "train", "test": self.test}
+        if self.validation:
+            splits |= {"validation": self.validation, "whole": f"train+{self.validation}"}
+        sources = {part: self._split(split, reading) for part, split in splits.items()}
+        if not self.validation:
+            whole = sources["whole"] = sources["train"]
+            held = self.draw_held_out(read_annotations(whole)[1], whole)
+            sources["train"] = whole.part(~held, f"{whole.name} without {held.sum()} held out")
+            sources["validation"] = whole.part(held, f"{whole.name}, {held.sum()} held out")
+        return LabelledImages(**sources)
+
+    def draw_held_out(self, labels: np.ndarray, source: Source) -> np.ndarray:
+        """Which train images choose and do not train: bool [N], the same at every call.
+
+        Args:
+            labels: of all of them, [N] integer.
+            source: whose they are.
+
+        Raises:
+            UserError: none of a class would be left.
+        """
+        held = np.zeros(len(labels), bool)
+        if self.held_out:
+            pools = {None: (np.arange(len(labels)), self.held_out, [_SPLIT_SEED])}
+        else:
+            pools = {
+                kind: (np.flatnonzero(labels == kind), self.held_out_per_class, [_SPLIT_SEED, kind])
+                for kind in range(source.num_classes)
+            }
+        for kind, (members, count, seed) in pools.items():
+            if count >= len(members):
+                of_class = "" if kind is None else f" of class {kind}"
+                raise UserError(
+                    f"{source.name} has {len(members)} images{of_class}, of which the protocol "
+                    f"holds out {count}; complete the data"
+                )
+            held[np.random.default_rng(seed).permutation(members)[:count]] = True
+        return held
+
+    def _split(self, split: str, reading: ReadingSettings) -> Source:
+        source = open_source(
+            dataset=self.dataset,
+            data_dir=reading.data_dir,
+            split=split,
+            shuffle_mib=reading.shuffle_mib,
+        )
+        if not source.num_classes or source.multi_label:
+            raise UserError(f"{source.name} has not one label for each image; prepare it anew")
+        return source
+
+
+PROTOCOLS = {
+    # The split called validation is the official test set, cleaned by hand; train is noisy.
+    "food101": Protocol(
+        "Food-101", "food101", (68_175, 7_575, 25_250), held_out=7_575, test="validation"
+    ),
+    # The 100 fine classes (`label`); `coarse_label` has 20.
+    "cifar100": Protocol("CIFAR-100", "cifar100", (44_933, 5_067, 10_000), held_out=5_067),
+    "cifar10": Protocol("CIFAR-10", "cifar10", (45_000, 5_000, 10_000), held_out=5_000),
+    # The first official partition, 50 + 50 images a class. The default configuration, `tfds`, is a
+    # random 70/10/20 split of all images and no protocol. Two undecodable images are left out by
+    # TFDS, so that a split may lack one.
+    "sun397": Protocol(
+        "SUN397",
+        "sun397/standard-part1-120k",
+        (15_880, 3_970, 19_850),
+        held_out_per_class=10,
+    ),
+    # Its hosts have been gone at times: prepare it from the archives by hand, in manual_dir.
+    "cars196": Protocol("Cars", "cars196", (6_494, 1_650, 8_041), held_out=1_650),
+    # TFDS holds the first of ten folds, which is the published one.
+    "dtd": Protocol("DTD", "dtd", (1_880, 1_880, 1_880), validation="validation"),
+    # The 37 breeds (`label`); `species` has 2. The records hold a second image, the mask.
+    "oxford_iiit_pet": Protocol(
+        "Pets",
+        "oxford_iiit_pet",
+        (2_940, 740, 3_669),
+        held_out_per_class=20,
+        metric="mean_per_class",
+    ),
+    # Neither paper has these two; as many are held out as of CIFAR-10.
+    "mnist": Protocol("MNIST", "mnist", (55_000, 5_000, 10_000), held_out=5_000),
+    "fashion_mnist": Protocol(
+        "Fashion-MNIST", "fashion_mnist", (55_000, 5_000, 10_000), held_out=5_000
+    ),
+}

@@ -1,0 +1,236 @@
+"""A suite of data sets, one after the other, each with a report as soon as it is through."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf import flagfiles
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.sources import Source
+from ssl_tf.errors import NotPrepared, UserError
+from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
+from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
+from ssl_tf.evaluation.freezing import digest, frozen
+from ssl_tf.evaluation.logistic_regression import (
+    PENALTIES,
+    Examples,
+    check_finite,
+    choose_classifier,
+)
+from ssl_tf.evaluation.metrics import score_figures
+from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
+from ssl_tf.evaluation.subject import Encoders, told
+from ssl_tf.settings import TransferSettings, TuningSettings
+from ssl_tf.training.run_directory import write_json
+
+# Under a run's directory.
+DIRECTORY = "transfer"
+_FEATURE_BATCH = 250
+_STEPS_BETWEEN_CHECKPOINTS = 500
+
+Report = dict[str, Any]
+
+
+def report_path(directory: Path, name: str, protocol: str) -> Path:
+    """Where the report of a data set lies; directory: that of all reports."""
+    return directory / f"{name}_{protocol}.json"
+
+
+def read_report(path: Path) -> Report | None:
+    """The report, None where there is none.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        report = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        report = None
+    if not isinstance(report, dict):
+        raise UserError(f"{path} is damaged; remove it, and it is made anew")
+    return report
+
+
+def run_suite(
+    settings: TransferSettings,
+    opened: Encoders,
+    directory: Path,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    """Brings the reports of a suite up to date.
+
+    Reports of the same encoder, step and settings are kept, which is told. A data set that is not
+    prepared is told and skipped; one that fails does not keep the others from their turn.
+
+    Args:
+        settings: of the suite.
+        opened: the encoders; no report of another stays.
+        directory: of the reports, in that of the run; made where missing.
+        strategy: for fine-tuning.
+
+    Raises:
+        UserError: no data set is prepared and none has a report, or one has failed.
+        Stopped: a signal asked a fine-tuning to stop.
+    """
+    digests = {name: digest(encoder) for name, encoder in opened.encoders.items()}
+    there, failed = 0, []
+    for name in settings.datasets:
+        turn = _Turn(name, PROTOCOLS[name], settings, opened, digests, directory, strategy)
+        try:
+            turn.complete()
+            there += 1
+        except NotPrepared as error:
+            print(f"{turn.protocol.title}: skipped: {error}", file=sys.stderr, flush=True)
+        except UserError as error:
+            print(f"{turn.protocol.title}: failed: {error}", file=sys.stderr, flush=True)
+            failed.append(name)
+    if failed:
+        raise UserError(f"{', '.join(failed)} failed, as told above; the others are through")
+    if not there:
+        raise UserError(
+            f"no data set of --suite={settings.suite} is prepared; the lines above say how to "
+            "prepare one"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Turn:
+    """One data set of a suite."""
+
+    name: str
+    protocol: Protocol
+    settings: TransferSettings
+    opened: Encoders
+    digests: dict[str, str]
+    directory: Path
+    strategy: tf.distribute.Strategy
+
+    def complete(self) -> None:
+        """Evaluates the encoders that the report lacks.
+
+        Raises:
+            UserError: as `Protocol.open`, or of the evaluation.
+        """
+        title, path = (
+            self.protocol.title,
+            report_path(self.directory, self.name, self.settings.protocol),
+        )
+        report, identity = read_report(path), self._identity()
+        if report is not None and any(report.get(key) != value for key, value in identity.items()):
+            print(f"{title}: {path} is of other settings or another step; it is made anew")
+            report = None
+        report = {**(report or {}), **identity}
+        missing = [
+            encoder
+            for encoder, sha in self.digests.items()
+            if report.get(encoder, {}).get("encoder_sha256") != sha
+        ]
+        if not missing:
+            print(f"{title}: there already, in {path}", flush=True)
+            return
+        images = self.protocol.open(self.settings.reading)
+        report |= self._sizes(images)
+        unreadable = UnreadableImages(self.settings.reading.max_bad_images)
+        evaluate = {"linear": self._linear, "finetune": self._fine_tuned}[self.settings.protocol]
+        for encoder in missing:
+            report[encoder] = evaluate(encoder, images, unreadable)
+            path.parent.mkdir(exist_ok=True)
+            write_json(path, report)
+            figure = {self.protocol.metric: report[encoder][self.protocol.metric]}
+            print(f"{title}: {encoder:<8} encoder: {told(figure)}", flush=True)
+        if unreadable.count:
+            print(f"{title}{unreadable.summary()}", file=sys.stderr)
+
+    def _identity(self) -> Report:
+        """All that the figures depend on beside encoder and images."""
+        settings = self.settings
+        how = {"max_iterations": settings.max_iterations}
+        if settings.protocol == "finetune":
+            how = flagfiles.bound(settings.tuning)
+        return {
+            "dataset": self.protocol.dataset,
+            "protocol": settings.protocol,
+            "metric": self.protocol.metric,
+            "step": self.opened.step,
+            "image_size": self.opened.image_size,
+            "settings": how,
+        }
+
+    def _sizes(self, images: LabelledImages) -> Report:
+        sizes = [images.train.size, images.validation.size, images.test.size]
+        published = list(self.protocol.sizes)
+        if sizes != published:
+            print(
+                f"warning: {self.protocol.title} has {_listed(sizes)} images to train, choose and "
+                f"test on, the protocol {_listed(published)}: the figure is of other images",
+                file=sys.stderr,
+            )
+        return {"sizes": sizes, "published_sizes": published}
+
+    def _linear(self, name: str, images: LabelledImages, unreadable: UnreadableImages) -> Report:
+        classes = images.train.num_classes
+        with frozen(self.opened.encoders[name]) as encode:
+
+            def read(source: Source) -> Examples:
+                how = self.opened.image_size, _FEATURE_BATCH, unreadable
+                return FeatureReader(encode, source, *how, whole=True).read()
+
+            train, validation = read(images.train), read(images.validation)
+            choice = choose_classifier(
+                train,
+                validation,
+                classes,
+                self._figure,
+                name=f"{self.protocol.title}, {name} encoder",
+                penalties=PENALTIES,
+                max_iterations=self.settings.max_iterations,
+            )
+            features, labels = read(images.test)
+            check_finite(features, images.test.name)
+        learned = np.concatenate([train[1], validation[1]])
+        warn_of_absent_classes(images.train, learned, labels)
+        return {
+            **score_figures(choice.classifier.scores(features), labels),
+            "penalty": choice.classifier.penalty,
+            "validation": {
+                f"{penalty:.4g}": figure for penalty, figure in choice.validation.items()
+            },
+            "stopped_at_max_iterations": list(choice.stopped),
+            "encoder_sha256": self.digests[name],
+        }
+
+    def _fine_tuned(
+        self, name: str, images: LabelledImages, unreadable: UnreadableImages
+    ) -> Report:
+        result = fine_tune(
+            self.opened.start(name),
+            images,
+            self.opened.image_size,
+            self._tuning(images.train.size),
+            self.directory / f"{self.name}_finetune" / name,
+            unreadable,
+            self.strategy,
+        )
+        report = {**result.figures, **dataclasses.asdict(result)}
+        del report["figures"]
+        return report
+
+    def _tuning(self, examples: int) -> TuningSettings:
+        """Without a checkpoint at each of the short epochs of a small data set."""
+        tuning = self.settings.tuning
+        least = _STEPS_BETWEEN_CHECKPOINTS * tuning.batch_size / examples
+        return dataclasses.replace(tuning, checkpoint_every=max(tuning.checkpoint_every, least))
+
+    def _figure(self, scores: np.ndarray, labels: np.ndarray) -> float:
+        return score_figures(scores, labels)[self.protocol.metric]
+
+
+def _listed(sizes: list[int]) -> str:
+    return " + ".join(f"{size:,}" for size in sizes)

@@ -1,0 +1,53 @@
+"""Transfer of an encoder to a suite of data sets."""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.flagfiles import setting
+from ssl_tf.settings.data import ReadingSettings
+from ssl_tf.settings.evaluation import EncoderSettings
+from ssl_tf.settings.finetuning import TuningSettings
+
+# Names of `evaluation.protocols.PROTOCOLS`, in the order of the table's columns. The first six of
+# ma_ssrl are those of its paper; BYOL reports CIFAR-10 beside them.
+SUITES = {
+    "ma_ssrl": ("food101", "cifar100", "cars196", "dtd", "sun397", "oxford_iiit_pet", "cifar10"),
+    "small": ("cifar10", "cifar100", "mnist", "fashion_mnist"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferSettings:
+    """`python -m ssl_tf.transfer`."""
+
+    encoder: EncoderSettings
+    reading: ReadingSettings
+    tuning: TuningSettings
+    suite: str = setting("ma_ssrl", "Data sets to go over.", choices=tuple(SUITES))
+    only: tuple[str, ...] = setting(
+        (),
+        "Some data sets of the suite in place of all.",
+        choices=tuple(dict.fromkeys(name for names in SUITES.values() for name in names)),
+    )
+    protocol: str = setting(
+        "linear",
+        "linear: logistic regression on features of the frozen encoder; finetune: the whole "
+        "network, by the flags of fine-tuning.",
+        choices=("linear", "finetune"),
+    )
+    max_iterations: int = setting(
+        1000, "Limit of L-BFGS at each of the 45 penalties; a fit that it ends is told.", low=1
+    )
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the data sets, in the order of the suite."""
+        return tuple(n for n in SUITES[self.suite] if not self.only or n in self.only)
+
+    def __post_init__(self) -> None:
+        absent = [name for name in self.only if name not in SUITES[self.suite]]
+        if absent:
+            raise SettingsError(
+                f"--only={','.join(absent)}: not in --suite={self.suite}, which has "
+                f"{', '.join(SUITES[self.suite])}"
+            )

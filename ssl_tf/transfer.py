@@ -1,0 +1,36 @@
+"""Transfer of a run's encoder to other data sets.
+
+`python -m ssl_tf.transfer --flagfile=configs/transfer_ma_ssrl.flags --checkpoint=RUN`
+"""
+
+from pathlib import Path
+
+from ssl_tf import command
+from ssl_tf.settings import SUITES, TransferSettings
+
+
+def main(settings: TransferSettings) -> None:
+    """Goes over the suite and writes RUN/transfer/table.md, the published rows beside ours."""
+    from ssl_tf.evaluation.subject import open_encoders
+    from ssl_tf.evaluation.transfer import DIRECTORY, run_suite
+    from ssl_tf.evaluation.transfer_table import tables
+    from ssl_tf.training.strategy import make_strategy
+
+    # First, because a CPU can be split only as long as nothing runs on it.
+    strategy = make_strategy(settings.tuning.logical_cpus, settings.tuning.batch_size)
+    opened = open_encoders(settings.encoder)
+    run = Path(settings.encoder.checkpoint)
+    directory = run / DIRECTORY
+    try:
+        run_suite(settings, opened, directory, strategy)
+    finally:
+        text = tables(directory, SUITES[settings.suite], run.resolve().name)
+        if text:
+            temporary = directory / "table.md.writing"
+            temporary.write_text(text)
+            temporary.replace(directory / "table.md")
+            print(text, end="")
+
+
+if __name__ == "__main__":
+    command.run(main, TransferSettings)

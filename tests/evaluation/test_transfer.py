@@ -1,0 +1,240 @@
+"""A suite as a user runs it, on tiny data sets and an encoder that starts at random."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import suite
+
+from ssl_tf import command, flagfiles, transfer
+from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.sources import open_source
+from ssl_tf.evaluation import transfer as stage
+from ssl_tf.evaluation import transfer_table
+from ssl_tf.evaluation.features import FeatureReader
+from ssl_tf.evaluation.freezing import frozen
+from ssl_tf.evaluation.logistic_regression import PENALTIES
+from ssl_tf.evaluation.protocols import PROTOCOLS
+from ssl_tf.methods.blueprint import build_encoder
+from ssl_tf.methods.restoring import CHECKPOINTS
+from ssl_tf.settings import PretrainSettings, TransferSettings
+from ssl_tf.training.checkpoints import Checkpoints
+
+MODEL = (
+    "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", f"--image_size={suite.SIDE}"
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """A run whose encoder at step 7 is that of another seed than its start."""
+    run = tmp_path_factory.mktemp("runs") / "one"
+    settings = flagfiles.parse(MODEL, PretrainSettings)
+    run.mkdir()
+    flagfiles.write_flagfile(settings, run / "flags.txt")
+    Checkpoints(run / CHECKPOINTS, keep=1, encoder=build_encoder(settings.model, 5)).save(7)
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tfds")
+    suite.prepare(root, "cifar10", {"train": [10, 10, 10], "test": [4, 4, 4]})
+    suite.prepare(root, "mnist", {"train": [10, 10, 10], "test": [4, 4, 4]})
+    suite.prepare(root, "dtd", {s: [5, 5, 5] for s in ("train", "validation", "test")})
+    return root
+
+
+@pytest.fixture
+def run(pretrained, tmp_path, monkeypatch):
+    for name in ("cifar10", "mnist"):
+        suite.shrink(monkeypatch, name, (21, 9, 12), held_out=9)
+    suite.shrink(monkeypatch, "dtd", (15, 15, 15))
+    # Of the 45 values a few, for time; test_logistic_regression.py has them all.
+    monkeypatch.setattr(stage, "PENALTIES", (1e-2, 1.0, 1e4))
+    return shutil.copytree(pretrained, tmp_path / "one")
+
+
+def start(run, data, *flags):
+    command.run(
+        transfer.main, TransferSettings, [f"--checkpoint={run}", f"--data_dir={data}", *flags]
+    )
+
+
+def report(run, name, protocol="linear"):
+    return json.loads((run / "transfer" / f"{name}_{protocol}.json").read_text())
+
+
+def test_a_suite_skips_what_is_not_prepared_and_goes_on_where_it_was(
+    run, data, tmp_path, capsys, monkeypatch
+):
+    part = shutil.copytree(data, tmp_path / "data")
+    (part / "mnist").rename(part / "elsewhere")
+    start(run, part, "--suite=small", "--norandom_baseline")
+    told = capsys.readouterr()
+    skipped = [line for line in told.err.splitlines() if "skipped" in line]
+    assert [line.partition(":")[0] for line in skipped] == ["CIFAR-100", "MNIST", "Fashion-MNIST"]
+    assert f"tfds.builder('mnist', data_dir='{part}').download_and_prepare()" in skipped[1]
+    first = report(run, "cifar10")
+    assert (first["step"], first["image_size"], first["metric"]) == (7, 16, "top1")
+    assert first["sizes"] == first["published_sizes"] == [21, 9, 12]
+    # Brightness tells the classes: any encoder that is not blind separates them.
+    assert first["trained"]["top1"] > 0.9 and "random" not in first
+    assert f"CIFAR-10: trained  encoder: top-1 {100 * first['trained']['top1']:.2f}" in told.out
+
+    # Prepared since: only that is done, and the random encoder, which was not asked for.
+    (part / "elsewhere").rename(part / "mnist")
+    read = []
+    original = stage.FeatureReader
+
+    def spy(encode, source, *arguments, **keywords):
+        read.append(source.name.partition(":")[0])
+        return original(encode, source, *arguments, **keywords)
+
+    monkeypatch.setattr(stage, "FeatureReader", spy)
+    start(run, part, "--suite=small")
+    assert read == ["cifar10"] * 3 + ["mnist"] * 6
+    second = report(run, "cifar10")
+    assert second["trained"] == first["trained"]
+    assert second["random"]["encoder_sha256"] != first["trained"]["encoder_sha256"]
+    before = (run / "transfer" / "cifar10_linear.json").read_bytes()
+    capsys.readouterr()
+    start(run, part, "--suite=small", "--only=mnist,cifar10")
+    assert len(read) == 9
+    told = capsys.readouterr()
+    assert "CIFAR-10: there already" in told.out and "MNIST: there already" in told.out
+    assert (run / "transfer" / "cifar10_linear.json").read_bytes() == before
+
+    # Other settings make it anew.
+    start(run, part, "--suite=small", "--only=mnist", "--norandom_baseline", "--max_iterations=3")
+    told = capsys.readouterr()
+    assert "of other settings or another step; it is made anew" in told.out
+    assert "MNIST, trained encoder: L-BFGS was stopped at --max_iterations=3" in told.err
+    assert read[9:] == ["mnist"] * 3 and "random" not in report(run, "mnist")
+
+    table = (run / "transfer" / "table.md").read_text()
+    assert table in told.out
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("|")]
+    assert rows[0][:5] == ["| method", "CIFAR-10", "CIFAR-100", "MNIST", "Fashion-MNIST"]
+    (byol,) = [row for row in rows if row[0] == "| BYOL"]
+    assert byol[1:5] == ["91.3", "78.4", "-", "-"]
+    (ours,) = [row for row in rows if row[0] == "| one"]
+    figures = [100 * report(run, name)["trained"]["top1"] for name in ("cifar10", "mnist")]
+    assert ours[1:5] == [f"{figures[0]:.1f}", "-", f"{figures[1]:.1f}", "-"]
+    assert "step 7, 16 pixels" in ours[5]
+    assert "L-BFGS was stopped before it converged: MNIST." in table
+
+
+def test_the_classifier_is_there_before_a_test_image_is_read(run, data, monkeypatch):
+    """Fits and choice get the features of train and validation images and nothing else."""
+    encoder = build_encoder(flagfiles.parse(MODEL, PretrainSettings).model, 5)
+    events, seen = [], []
+    choose, reader = stage.choose_classifier, stage.FeatureReader
+
+    def choosing(train, validation, *arguments, **keywords):
+        seen.extend([train, validation])
+        choice = choose(train, validation, *arguments, **keywords)
+        events.append("chosen")
+        return choice
+
+    def reading(encode, source, *arguments, **keywords):
+        events.append(source.name)
+        return reader(encode, source, *arguments, **keywords)
+
+    monkeypatch.setattr(stage, "choose_classifier", choosing)
+    monkeypatch.setattr(stage, "FeatureReader", reading)
+    start(run, data, "--only=dtd", "--norandom_baseline")
+    assert events == ["dtd:train", "dtd:validation", "chosen", "dtd:test"]
+    with frozen(encoder) as encode:
+        for (features, labels), split in zip(seen, ("train", "validation"), strict=True):
+            source = open_source(dataset="dtd", data_dir=str(data), split=split)
+            how = suite.SIDE, 250, UnreadableImages(0)
+            expected, expected_labels = FeatureReader(encode, source, *how).read()
+            np.testing.assert_allclose(features, expected, atol=1e-5)
+            np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_fine_tuning_on_a_data_set_of_the_suite(run, data, capsys):
+    flags = (
+        "--only=dtd", "--protocol=finetune", "--norandom_baseline", "--steps=2", "--batch_size=8",
+        "--base_learning_rate=0.1", "--weight_decay=0.001", "--decay_over_rate",
+        "--frozen_blocks=4",
+    )  # fmt: skip
+    start(run, data, *flags)
+    found = report(run, "dtd", "finetune")["trained"]
+    assert [trial["base_learning_rate"] for trial in found["trials"]] == [0.1]
+    directory = run / "transfer" / "dtd_finetune" / "trained"
+    steps = [
+        json.loads(path.read_text().splitlines()[-1])["step"]
+        for path in directory.glob("*/metrics.jsonl")
+    ]
+    # A trial on 15 images and the refit on 30, of as many steps.
+    assert steps == [2, 2]
+    table = (run / "transfer" / "table.md").read_text()
+    assert "### Fine-tuned" in table and "### Logistic" not in table
+    assert f"| {100 * found['top1']:.1f} |" in table
+    capsys.readouterr()
+    start(run, data, *flags)
+    assert "DTD: there already" in capsys.readouterr().out
+
+
+def test_nothing_prepared_is_one_line_and_a_failure(run, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        start(run, tmp_path, "--suite=small")
+    assert stopped.value.code == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 5 and all("skipped" in line for line in lines[:4])
+    assert lines[4].startswith("error: no data set of --suite=small is prepared")
+    assert not (run / "transfer").exists()
+
+
+def test_a_data_set_that_fails_does_not_keep_the_others_from_their_turn(
+    run, data, tmp_path, capsys, monkeypatch
+):
+    part = shutil.copytree(data, tmp_path / "data")
+    (shard,) = (part / "cifar10").glob("1.0.0/cifar10-train*")
+    shard.write_bytes(shard.read_bytes()[:-7])
+    monkeypatch.setitem(
+        PROTOCOLS, "mnist", stage.dataclasses.replace(PROTOCOLS["mnist"], sizes=(55_000, 9, 12))
+    )
+    with pytest.raises(SystemExit) as stopped:
+        start(run, part, "--suite=small", "--norandom_baseline")
+    assert stopped.value.code == 1
+    told = capsys.readouterr()
+    assert f"CIFAR-10: failed: {shard} is damaged" in told.err
+    assert "error: cifar10 failed, as told above" in told.err
+    assert "MNIST has 21 + 9 + 12 images to train, choose and test on" in told.err
+    assert report(run, "mnist")["trained"]["top1"] > 0.9
+    table = (run / "transfer" / "table.md").read_text()
+    assert "Not of the published images: MNIST." in table
+
+
+def test_a_damaged_report_is_told(run, data, capsys):
+    (run / "transfer").mkdir()
+    (run / "transfer" / "dtd_linear.json").write_text('{"step": 7')
+    with pytest.raises(SystemExit):
+        start(run, data, "--only=dtd")
+    assert "dtd_linear.json is damaged; remove it" in capsys.readouterr().err
+
+
+def test_a_data_set_of_another_suite_is_a_wrong_flag(run, data, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        start(run, data, "--suite=small", "--only=dtd,mnist")
+    assert stopped.value.code == 2
+    assert "--only=dtd: not in --suite=small, which has cifar10" in capsys.readouterr().err
+
+
+def test_published_rows_stand_in_their_own_columns():
+    """The corners of the two papers' tables."""
+    rows = {
+        (protocol, row.name): row.figures
+        for protocol, rows in transfer_table.PUBLISHED.items()
+        for row in rows
+    }
+    assert rows["linear", "MA-SSRL"]["cars196"] == 57.7
+    assert rows["linear", "MA-SSRL"]["oxford_iiit_pet"] == 84.3
+    assert rows["linear", "BYOL"]["cars196"] == 67.8 and rows["linear", "BYOL"]["cifar10"] == 91.3
+    assert rows["finetune", "BYOL, rerun"]["dtd"] == 71.3
+    assert rows["finetune", "random"]["sun397"] == 53.6
+    assert len(PENALTIES) == 45
