@@ -1,5 +1,6 @@
 """The input benchmark: its clock, its tables, and the command on tiny images."""
 
+import itertools
 import json
 import os
 import signal
@@ -29,34 +30,45 @@ def png(side=20, seed=0):
     return tf.io.encode_png(pixels).numpy()
 
 
-def test_a_burst_measures_a_batch_at_least_after_the_first(monkeypatch):
+def test_a_burst_measures_a_batch_at_least_after_what_was_ready(monkeypatch):
     clock = iter(range(100))  # each look at the wall clock takes a second
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(time, "process_time", lambda: 0.0)
     asked = []
 
-    def start():
+    def batches():
         while True:
             asked.append("batch")
             yield 5
 
-    assert burst(Contender("instant", start), 0.0) == (0.0, 2 / 5)
-    assert len(asked) == 2
+    assert burst(batches(), 0.0) == (0.0, 2 / 5)
+    assert len(asked) == 4 + 1
 
 
-def test_contenders_take_turns():
+def test_a_burst_ends_when_what_is_made_ahead_is_made(monkeypatch):
+    # Each look at the processor's time while the pipeline fills its buffers finds 10 ms more.
+    times = iter([0.0, 0.02, 0.03, 0.04, 0.05, 0.05, 7.0])
+    monkeypatch.setattr(time, "process_time", lambda: next(times))
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    assert burst(itertools.repeat(2), 0.0).cpu == 0.02 / 2
+    assert next(times) == 7.0
+
+
+def test_contenders_take_turns_and_are_started_once():
     turns = []
 
     def named(name):
         def start():
-            turns.append(name)
+            turns.append(name.upper())
             while True:
+                turns.append(name)
                 yield 1
 
         return Contender(name, start)
 
-    costs = alternate([named("a"), named("b")], seconds=0.004, repetitions=2)
-    assert turns == list("ababab")  # once to warm up, twice to measure
+    costs = alternate([named("a"), named("b")], seconds=0.0, repetitions=2)
+    # Once to warm up, twice to measure.
+    assert [name for name, _ in itertools.groupby(turns)] == list("AaBbabab")
     assert [len(costs[name]) for name in "ab"] == [2, 2]
 
 

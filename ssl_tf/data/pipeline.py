@@ -62,9 +62,9 @@ def training_batches(
         return _filled(views, readable, unreadable)
 
     share = share or Share(batch_size)
-    records = source.stream(seed, start_step * batch_size, stop_step * batch_size, share)
+    first, stop = start_step * batch_size, stop_step * batch_size
     batches = (
-        records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        source.stream(seed, first, stop, share, view)
         .batch(share.size, drop_remainder=True)
         .map(fill)
         .prefetch(_BATCHES_AHEAD)

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.base import Source
+from ssl_tf.data.base import Make, Source, unchanged
 from ssl_tf.data.order import Share
 from ssl_tf.data.proposal_store import ProposalStore
 from ssl_tf.errors import UserError
@@ -69,12 +69,21 @@ class WithProposals(Source):
         self._boxes = tf.constant(boxes)
 
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
-        return self._joined(self._source.sequence(start, stop))
+        return self._source.sequence(start, stop).map(
+            self._joined, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
 
     def stream(
-        self, seed: int, start: int, stop: int, share: Share | None = None
+        self,
+        seed: int,
+        start: int,
+        stop: int,
+        share: Share | None = None,
+        make: Make = unchanged,
     ) -> tf.data.Dataset:
-        return self._joined(self._source.stream(seed, start, stop, share))
+        return self._source.stream(
+            seed, start, stop, share, lambda record: make(self._joined(record))
+        )
 
     def ids(self) -> tf.data.Dataset:
         return self._source.ids()
@@ -126,17 +135,12 @@ class WithProposals(Source):
             )
         return Matches(self.size, without, len(unmatched))
 
-    def _joined(self, records: tf.data.Dataset) -> tf.data.Dataset:
-        last = len(self._keys) - 1
-
-        def join(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            key = tf.strings.to_hash_bucket_fast(record["id"], _FINGERPRINTS)
-            row = tf.searchsorted(self._keys, key[tf.newaxis], out_type=tf.int64)[0]
-            row = tf.minimum(row, last)
-            span = tf.where(self._keys[row] == key, self._spans[row], 0)
-            return {**record, "boxes": self._boxes[span[0] : span[1]]}
-
-        return records.map(join, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    def _joined(self, record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        key = tf.strings.to_hash_bucket_fast(record["id"], _FINGERPRINTS)
+        row = tf.searchsorted(self._keys, key[tf.newaxis], out_type=tf.int64)[0]
+        row = tf.minimum(row, len(self._keys) - 1)
+        span = tf.where(self._keys[row] == key, self._spans[row], 0)
+        return {**record, "boxes": self._boxes[span[0] : span[1]]}
 
     def _subset(self, keep: np.ndarray) -> "WithProposals":
         part = copy.copy(self)

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data import order
-from ssl_tf.data.base import Source
+from ssl_tf.data.base import Make, Source, unchanged
 from ssl_tf.errors import UserError
 
 # Length, its checksum and the checksum of the data around each record of a file. The reader takes a
@@ -112,7 +112,12 @@ class RecordSource(Source):
         )
 
     def stream(
-        self, seed: int, start: int, stop: int, share: order.Share | None = None
+        self,
+        seed: int,
+        start: int,
+        stop: int,
+        share: order.Share | None = None,
+        make: Make = unchanged,
     ) -> tf.data.Dataset:
         first_epoch = start // self.size
         epochs = tf.data.Dataset.range(first_epoch, -(-stop // self.size))
@@ -121,14 +126,14 @@ class RecordSource(Source):
             skipped = tf.where(epoch == first_epoch, tf.constant(start % self.size, tf.int64), 0)
             return self._epoch(seed, epoch).skip(skipped)
 
-        def counted(counter: tf.Tensor, row: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {**self._record(*row), "counter": counter, "epoch": counter // self.size}
+        def made(counter: tf.Tensor, row: tuple[tf.Tensor, tf.Tensor]):
+            return make({**self._record(*row), "counter": counter, "epoch": counter // self.size})
 
         rows = epochs.flat_map(rows_of).take(stop - start).enumerate(start)
         if share and share.workers > 1:
             # Records are read in turn by every worker, and parsed by one.
             rows = rows.filter(lambda counter, row: share.holds(counter))
-        return rows.map(counted, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return rows.map(made, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def verify(self) -> None:
         for file in dict.fromkeys(shard.file for shard in self._shards):

@@ -32,7 +32,7 @@ class Chain:
 
         uniform: float32 [DRAWS] in [0, 1). A batch has a leading dimension N, and so have they.
         """
-        taps = blur_taps(image.shape[-2])
+        taps = photometric.blur_taps(image.shape[-2])
         strengths = (self.brightness, self.contrast, self.saturation, self.hue)
         kind = "additive" if self.additive_brightness else "multiplicative"
         steps = (
@@ -62,12 +62,7 @@ def _kept(x: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     return tf.identity(x)
 
 
-def blur_taps(size: int) -> int:
-    """Taps of the blur kernel: a tenth of the side, made odd; 23 at 224 pixels."""
-    return 2 * (size // 20) + 1
-
-
-def chain(strategy: str, strength: float = 1.0, blur: bool = True) -> Chain:
+def chain(strategy: str, strength: float, blur: bool = True) -> Chain:
     """The chain of a strategy, with its blur or without.
 
     byol_t, byol_t_prime: BYOL appendix B, table 6. simclr: SimCLR appendix A at colour strength

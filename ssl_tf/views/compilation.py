@@ -52,7 +52,7 @@ def _rows(values: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
 
 
 def compiled(function: Callable) -> Callable:
-    """`function(image, ...)`, compiled by XLA for one image of known size, of rank 3.
+    """`function(image, ...)`, compiled by XLA for one image of known size, not of rank 4.
 
     One pass over the image instead of one a node. Graphs for any size, and batches of any number,
     which would be compiled anew for each, run it as it stands; so do graphs for a GPU, where nodes
@@ -65,7 +65,7 @@ def compiled(function: Callable) -> Callable:
 
     def call(image: tf.Tensor, *numbers: tf.Tensor) -> tf.Tensor:
         image = tf.identity(image)
-        known = len(image.shape) == 3 and image.shape.is_fully_defined()
+        known = len(image.shape) < 4 and image.shape.is_fully_defined()
         known = known and "GPU" not in image.device
         return (fast if known else function)(image, *numbers)
 

@@ -202,7 +202,7 @@ def rand_blur(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     pads with zeros and cuts the result to whole levels; here the border is renormalised
     (`photometric.gaussian_blur`) and the result rounded.
     """
-    taps = 2 * (tf.shape(image)[-2] // 20) + 1
+    taps = photometric.blur_taps(image.shape[-2] or tf.shape(image)[-2])
     return photometric.to_uint8(photometric.gaussian_blur(photometric.to_float(image), value, taps))
 
 

@@ -9,9 +9,12 @@ Contrast is stretched about the mean of each channel and saturation is scaled in
 and with the grey image instead. The ranges of the factors are the same.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.views.compilation import compiled
 from ssl_tf.views.layout import lines, per_image, shaped
 
 # A little more, so that what is a half but for the last bits goes up whatever the order of sums.
@@ -67,16 +70,26 @@ def grayscale(image: tf.Tensor) -> tf.Tensor:
     return shaped(tf.matmul(tf.reshape(image, [-1, 3]), weights), image)
 
 
+# The recipes draw sigma from 0.1..2 pixels. Taps beyond 4 sigma, each below 0.0004 of the centre,
+# are left out, so none lies further out than this.
+_REACH = 8
+
+
+def blur_taps(size: int) -> int:
+    """Taps of the blur kernel: a tenth of the side, made odd; 23 at 224 pixels."""
+    return 2 * (size // 20) + 1
+
+
 def gaussian_blur(image: tf.Tensor, sigma: tf.Tensor, taps: tf.Tensor | int) -> tf.Tensor:
     """Separable Gaussian blur.
 
     At the border the weights that fall outside the image are dropped and the others scaled up to
     sum to one. (The BYOL, SimCLR and MA-SSRL code pads with zeros, which darkens the border.)
-    Taps beyond 4 sigma, each below 0.0004 of the centre, are left out.
+    Taps beyond 4 sigma are left out.
 
     Args:
       image: float32 [H, W, 3] or [N, H, W, 3].
-      sigma: scalar or [N], > 0, in pixels.
+      sigma: scalar or [N], in pixels, above 0 and at most 2.
       taps: odd kernel length >= 1, a number or a scalar int32; 23 at 224 pixels in BYOL.
     """
     sigma = tf.cast(sigma, tf.float32)
@@ -86,9 +99,21 @@ def gaussian_blur(image: tf.Tensor, sigma: tf.Tensor, taps: tf.Tensor | int) -> 
         rows, columns = (_blur_matrices(tf.shape(image)[a], sigma, radius) for a in (1, 2))
         blurred = tf.einsum("nij,njwc->niwc", rows, image)
         return shaped(tf.einsum("nij,nhjc->nhic", columns, blurred), image)
-    kernel = _gaussian(tf.range(-radius, radius + 1), sigma)
-    # Each pass blurs along the first axis and exchanges the two.
-    return shaped(_blur_columns(_blur_columns(image, kernel), kernel), image)
+    margin = min(taps // 2, _REACH) if isinstance(taps, int) else _REACH
+    offsets = tf.range(-margin, margin + 1)
+    kernel = tf.where(tf.abs(offsets) <= radius, _gaussian(offsets, sigma), 0.0)
+    # Padded outside of the compiled passes: inside, every tap would look whether it hits padding.
+    down, across = (_inverse_sums(kernel, offsets, tf.shape(image)[axis]) for axis in (0, 1))
+    blurred = _blur_down(tf.pad(lines(image), [[margin, margin], [0, 0]]), kernel, down)
+    blurred = tf.pad(blurred, [[0, 0], [3 * margin, 3 * margin]])
+    return shaped(_blur_across(blurred, kernel, tf.repeat(across, 3)), image)
+
+
+def _inverse_sums(kernel: tf.Tensor, offsets: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """float32 [length]: 1 / the sum of those weights that fall inside, at each place of a line."""
+    places = tf.range(length)[:, tf.newaxis] + offsets
+    inside = tf.cast((places >= 0) & (places < length), tf.float32)
+    return 1.0 / tf.linalg.matvec(inside, kernel)
 
 
 def _gaussian(offsets: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
@@ -108,16 +133,27 @@ def _blur_matrices(length: tf.Tensor, sigma: tf.Tensor, radius: tf.Tensor) -> tf
     return weights / tf.reduce_sum(weights, axis=-1, keepdims=True)
 
 
-def _blur_columns(image: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """[H, W, 3] blurred along H, as [W, H, 3]."""
-    shape = tf.shape(image)
-    # A whole line taken for the channels of one tall column lets the convolution work in vectors.
-    column = tf.reshape(image, [1, shape[0], 1, shape[1] * 3])
-    weights = tf.tile(kernel[:, None, None, None], [1, 1, shape[1] * 3, 1])
-    blurred = tf.nn.depthwise_conv2d(column, weights, [1, 1, 1, 1], "SAME")
-    inside = tf.nn.conv1d(tf.ones([1, shape[0], 1]), kernel[:, None, None], 1, "SAME")
-    blurred = tf.reshape(blurred, [shape[0], -1]) / inside[0]
-    return tf.transpose(tf.reshape(blurred, shape), [1, 0, 2])
+@compiled
+def _blur_down(padded: tf.Tensor, kernel: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """`lines` [H + taps - 1, W * 3] blurred along H, times `scale` [H]."""
+    height = tf.size(scale)
+    return _weighted(lambda tap: padded[tap : tap + height], kernel) * scale[:, tf.newaxis]
+
+
+@compiled
+def _blur_across(padded: tf.Tensor, kernel: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """`lines` [H, (W + taps - 1) * 3] blurred along W, times `scale` [W * 3]."""
+    width = tf.size(scale)
+    return _weighted(lambda tap: padded[:, 3 * tap : 3 * tap + width], kernel) * scale
+
+
+def _weighted(shifted: Callable[[int], tf.Tensor], kernel: tf.Tensor) -> tf.Tensor:
+    """The sum over taps of a symmetric kernel, of known length, times the image shifted to each."""
+    last = kernel.shape[0] - 1
+    total = kernel[last // 2] * shifted(last // 2)
+    for tap in range(last // 2):
+        total += kernel[tap] * (shifted(tap) + shifted(last - tap))
+    return total
 
 
 def solarize(image: tf.Tensor, threshold: float = 0.5) -> tf.Tensor:

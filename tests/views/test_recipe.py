@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.settings import ViewSettings
-from ssl_tf.views import chains
+from ssl_tf.views import chains, photometric
 from ssl_tf.views.evaluation import evaluation_crop
 from ssl_tf.views.recipe import Recipe
 
@@ -189,7 +189,7 @@ def test_chain_without_steps_changes_nothing():
 
 @pytest.mark.parametrize("size, taps", [(224, 23), (96, 9), (32, 3), (16, 1)])
 def test_blur_taps(size, taps):
-    assert chains.blur_taps(size) == taps
+    assert photometric.blur_taps(size) == taps
 
 
 def test_evaluation_crop():
