@@ -62,7 +62,7 @@ def _kept(x: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     return tf.identity(x)
 
 
-def chain(strategy: str, strength: float, blur: bool = True) -> Chain:
+def chain(strategy: str, strength: float = 1.0, blur: bool = True) -> Chain:
     """The chain of a strategy, with its blur or without.
 
     byol_t, byol_t_prime: BYOL appendix B, table 6. simclr: SimCLR appendix A at colour strength
