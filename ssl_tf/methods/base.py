@@ -29,7 +29,7 @@ class Method(TimedModel):
     kept in checkpoints, `state`.
     """
 
-    against_collapse = "Lower --base_learning_rate, raise --tau or lengthen --warmup_epochs"
+    against_collapse = "Lower --base_learning_rate or lengthen --warmup_epochs"
     chance_loss: float | None = None
     encoder: tf.keras.Model
     encoder_passes: int

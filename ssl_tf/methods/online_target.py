@@ -24,6 +24,8 @@ class OnlineTarget(OnlineNetwork):
     Subclasses implement `tau` beside `compare`.
     """
 
+    against_collapse = "Lower --base_learning_rate, raise --tau or lengthen --warmup_epochs"
+
     def __init__(
         self,
         blueprint: Blueprint,
