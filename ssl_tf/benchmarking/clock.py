@@ -9,7 +9,7 @@ from typing import NamedTuple
 _AHEAD = 4
 # Seconds between looks at whether a process still works, and how much of them it may work: its
 # threads take a little even when there is nothing to do. A machine of many programs lets it wait.
-_PAUSE, _IDLE, _PATIENCE = 0.05, 0.005, 2.0
+_PAUSE, _IDLE, _PATIENCE = 0.01, 0.001, 1.0
 
 
 class Contender(NamedTuple):
