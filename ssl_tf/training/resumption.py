@@ -42,13 +42,13 @@ def claim(directory: Path, identity: dict[str, str]) -> None:
         ]
         if differing:
             raise SettingsError(
-                f"{directory} is of other settings ({', '.join(differing)}); give those, another "
-                "--output, or remove that directory"
+                f"{directory} is of other settings ({', '.join(differing)}); give those, or "
+                "remove that directory"
             )
         return
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise SettingsError(
-            f"{directory} exists and is no training of this stage; give another --output"
+            f"{directory} exists and is no training of this stage; move it out of the way"
         )
     directory.mkdir(parents=True, exist_ok=True)
     write_json(path, identity)
