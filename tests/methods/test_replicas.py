@@ -28,7 +28,7 @@ METHODS = {
     "supervised": ["--method=supervised", "--label_smoothing=0.1"],
 }  # fmt: skip
 # Nothing in these that the others do not have.
-TWO_ARE_ENOUGH = ("simsiam", "supervised")
+TWO_ARE_ENOUGH = ("ma_ssrl", "simsiam", "supervised")
 SIDES = {"swav": (SIZE, SIZE, SIZE // 2, SIZE // 2)}
 
 
@@ -114,11 +114,8 @@ def test_replicas_agree_to_rounding_in_double_precision(name, double_precision):
         assert furthest(others, variables) < 1e-12
 
 
-# Codes of so small a batch amplify the rounding of floats: after three steps by 1e4.
-SINGLE = [name for name in METHODS if name not in ("swav", *TWO_ARE_ENOUGH)]
-
-
-@pytest.mark.parametrize("name", SINGLE)
+# SwAV is not among them: codes of so small a batch amplify rounding, after three steps by 1e4.
+@pytest.mark.parametrize("name", ["byol", "moco", "densecl"])
 def test_replicas_agree_in_single_precision(name):
     losses, variables = train(name, False, 1)
     other_losses, others = train(name, True, 2)

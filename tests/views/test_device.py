@@ -50,7 +50,8 @@ def test_the_device_makes_the_views_of_the_host(name):
 
 def test_replicas_augment_their_share():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    recipe = Recipe(ViewSettings(image_size=16))
+    settings = ViewSettings(image_size=16, view_strategies=("randaugment",), randaugment_ops=1)
+    recipe = Recipe(settings)
     cropped = cropped_batches(batches(recipe, recipe.crop), recipe)
     step = tf.function(
         lambda batch: strategy.run(
