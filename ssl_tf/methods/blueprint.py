@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from ssl_tf.networks.heads import build_mlp
+from ssl_tf.networks.heads import build_mlp, build_normalized_mlp
 from ssl_tf.networks.resnet import build_resnet, feature_dim
 from ssl_tf.settings import ModelSettings, PretrainSettings
 from ssl_tf.training.plan import Plan
@@ -56,4 +56,16 @@ class Blueprint:
             synchronized=self.synchronized,
             seed=self.seed,
             name=name,
+        )
+
+    def normalized_mlp(self, last_scale: bool) -> tf.keras.Model:
+        """SimCLR's projector, or without `last_scale` SimSiam's."""
+        return build_normalized_mlp(
+            self.features,
+            self.model.projector_hidden,
+            self.model.projection,
+            self.model.projector_layers,
+            last_scale=last_scale,
+            synchronized=self.synchronized,
+            seed=self.seed,
         )

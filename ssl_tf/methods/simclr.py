@@ -12,7 +12,6 @@ from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.gathering import gather
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
-from ssl_tf.networks.heads import build_normalized_mlp
 
 
 class SimCLR(OnlineNetwork):
@@ -38,16 +37,7 @@ class SimCLR(OnlineNetwork):
             )
         pairs = blueprint.settings.views.pairs
         used = sorted({view for pair in pairs for view in pair})
-        make_projector = functools.partial(
-            build_normalized_mlp,
-            blueprint.features,
-            model.projector_hidden,
-            model.projection,
-            model.projector_layers,
-            last_scale=True,
-            synchronized=blueprint.synchronized,
-            seed=blueprint.seed,
-        )
+        make_projector = functools.partial(blueprint.normalized_mlp, last_scale=True)
         # What equal embeddings cost; independent directions cost a little more (`losses.nt_xent`).
         chance = math.log(2 * part - 1)
         super().__init__(blueprint, {"projector": make_projector}, chance, shared_views=used)

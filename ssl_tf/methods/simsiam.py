@@ -9,7 +9,7 @@ from ssl_tf.methods.base import Batch, Tensors
 from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
-from ssl_tf.networks.heads import build_bottleneck, build_normalized_mlp
+from ssl_tf.networks.heads import build_bottleneck
 
 
 class SimSiam(OnlineNetwork):
@@ -27,16 +27,7 @@ class SimSiam(OnlineNetwork):
         model = blueprint.model
         pairs = blueprint.settings.views.pairs
         used = sorted({view for pair in pairs for view in pair})
-        make_projector = functools.partial(
-            build_normalized_mlp,
-            blueprint.features,
-            model.projector_hidden,
-            model.projection,
-            model.projector_layers,
-            last_scale=False,
-            synchronized=blueprint.synchronized,
-            seed=blueprint.seed,
-        )
+        make_projector = functools.partial(blueprint.normalized_mlp, last_scale=False)
         super().__init__(blueprint, {"projector": make_projector}, chance=0.0, shared_views=used)
         self.predictor = build_bottleneck(
             model.projection,

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import BATCH, make, object_batch, values, views
+from small_methods import BATCH, make, object_batch, replica_run, values, views
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.restoring import run_checkpoints
@@ -146,6 +146,19 @@ def test_symmetric_takes_the_mean_and_queues_both_keys_once():
     method.after_step(tf.constant(0, tf.int64), kept)
     expected = np.stack(keys, axis=1).reshape(16, 8)
     np.testing.assert_allclose(method.state["queue"], expected, atol=1e-5)
+
+
+def test_two_replicas_learn_what_one_learns_and_hold_its_queue():
+    (losses, one), (again, two) = (
+        replica_run(
+            count, *OBJECTS, "--tau=0.9", "--base_learning_rate=0.5", make_batch=object_batch
+        )
+        for count in (1, 2)
+    )
+    np.testing.assert_allclose(losses, again, rtol=1e-5)
+    np.testing.assert_allclose(one.state["queue"].numpy(), two.state["queue"].numpy(), atol=1e-5)
+    for a, b in zip(values(one.variables), values(two.variables)):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
 def test_shuffled_statistics_are_those_of_the_replicas_of_the_shuffled_batch():
