@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from ssl_tf import command
+from ssl_tf.cores import available_cores
 from ssl_tf.errors import EXIT_FLAGS, UserError
 from ssl_tf.settings import BenchmarkSettings
 
@@ -35,13 +36,6 @@ def main(settings: BenchmarkSettings) -> None:
         from ssl_tf.training.run_directory import write_json
 
         write_json(Path(settings.output), result)
-
-
-def available_cores() -> list[int]:
-    """The numbers of the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def alone(measure: Callable, settings: BenchmarkSettings, cores: Sequence[int]):

@@ -94,7 +94,7 @@ def test_the_floor_decodes_cuts_and_resizes():
     inverted = floor_batches([encoded.numpy()], whole, tf.bitwise.invert)
     batch = next(iter(inverted))[0]
     np.testing.assert_array_equal(batch, np.stack([255 - square] * BATCH))
-    assert next(contender("floor", inverted, cores=1).start()) == BATCH
+    assert next(contender("floor", inverted).start()) == BATCH
 
 
 def test_tables_answer_how_many_cores_feed_the_gpus():

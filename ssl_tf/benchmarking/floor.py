@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import tensorflow as tf
 
 from ssl_tf.benchmarking.clock import Contender
+from ssl_tf.data.pipeline import on_own_threads
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops
 
@@ -65,11 +66,9 @@ def floor_batches(
     )
 
 
-def contender(name: str, batches: tf.data.Dataset, cores: int) -> Contender:
-    """A data set of batches of `BATCH` on a thread pool of its own."""
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = cores
-    batches = batches.with_options(options)
+def contender(name: str, batches: tf.data.Dataset) -> Contender:
+    """A data set of batches of `BATCH`, on the threads that training would give it."""
+    batches = on_own_threads(batches)
 
     def start() -> Iterator[int]:
         return (BATCH for _ in batches)

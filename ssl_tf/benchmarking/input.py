@@ -27,10 +27,16 @@ _OP_LEVEL = 9
 _CUTOUT = 0.2
 # An operation takes a small part of an image's time, so this share of the seconds will do.
 _OP_SHARE = 0.1
+# As many examples as a large set has: TensorFlow's shuffle looks through 2**16 places at least, so
+# the order of a few images takes more time than that of a million.
+_EXAMPLES = 2**20
 
 
 class Sample(IndexedSource):
-    """Up to `count` readable images of a source, in the order of its first epoch, in memory."""
+    """Up to `count` readable images of a source, in the order of its first epoch, in memory.
+
+    Repeated to the number of examples of a large set.
+    """
 
     def __init__(self, source: Source, count: int, seed: int):
         """Reads them.
@@ -51,13 +57,17 @@ class Sample(IndexedSource):
             boxes.append(record.get("boxes", np.zeros([0, 4], np.float32)))
         if not self.encoded:
             raise UserError(f"{source.name}: none of its first {count} images can be decoded")
-        super().__init__(source.name, len(self.encoded))
+        super().__init__(source.name, _EXAMPLES)
         self._encoded = tf.constant(self.encoded)
         self._boxes = tf.RaggedTensor.from_row_lengths(
             np.concatenate(boxes), [len(of_image) for of_image in boxes]
         )
 
+    def boxes(self) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors(self._boxes.values)
+
     def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        row %= len(self.encoded)
         return {
             "id": tf.strings.as_string(row),
             "image": tf.gather(self._encoded, row),
@@ -68,7 +78,8 @@ class Sample(IndexedSource):
         """Name, number, median sides in pixels and median bytes of the images."""
         height, width = (int(statistics.median(sides)) for sides in zip(*self.sizes))
         size = int(statistics.median(map(len, self.encoded)))
-        return dict(name=self.name, images=self.size, height=height, width=width, bytes=size)
+        count = len(self.encoded)
+        return dict(name=self.name, images=count, height=height, width=width, bytes=size)
 
 
 def measure_one_core(settings: BenchmarkSettings) -> dict:
@@ -80,7 +91,7 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
       rival could not be measured.
     """
     views, sample = settings.pretrain.views, _sample(settings)
-    contenders = _own(settings, sample, cores=1)
+    contenders = _own(settings, sample)
     found, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
     costs = alternate([*contenders, *found], settings.seconds, settings.repetitions)
     return {
@@ -98,7 +109,7 @@ def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str
       name -> "images_per_second", and "used": the share of the cores' time that went into it, less
       than 1 where the pipeline waits or other programs run.
     """
-    contenders = _own(settings, _sample(settings), cores)
+    contenders = _own(settings, _sample(settings))
     costs = alternate(contenders, settings.seconds, settings.repetitions)
     medians = {name: median_cost(measured) for name, measured in costs.items()}
     return {
@@ -115,7 +126,7 @@ def _sample(settings: BenchmarkSettings) -> Sample:
     return Sample(source, settings.sample, pretrain.run.seed)
 
 
-def _own(settings: BenchmarkSettings, sample: Sample, cores: int) -> list[Contender]:
+def _own(settings: BenchmarkSettings, sample: Sample) -> list[Contender]:
     views = settings.pretrain.views
     recipe = Recipe(views, smallest_areas(views, sample))
     pipelines = {FLOOR: floor_batches(sample.encoded, views)}
@@ -130,7 +141,7 @@ def _own(settings: BenchmarkSettings, sample: Sample, cores: int) -> list[Conten
             unreadable=UnreadableImages(0),
             with_boxes=recipe.takes_boxes,
         )
-    return [contender(name, batches, cores) for name, batches in pipelines.items()]
+    return [contender(name, batches) for name, batches in pipelines.items()]
 
 
 def _row(name: str, costs: list[Cost], floor_costs: list[Cost]) -> dict:
@@ -167,7 +178,7 @@ def _op_contender(index: int, patches: tf.Tensor) -> Contender:
         return made[0, 0, 0]
 
     views = tf.data.Dataset.range(ENDLESS).map(apply, num_parallel_calls=1).batch(BATCH)
-    return contender(op.name, views, cores=1)
+    return contender(op.name, views)
 
 
 def _typical_value(op: str) -> float:

@@ -97,4 +97,4 @@ def _on_the_floor(name: str, distort: Callable, encoded: Sequence[bytes], size: 
     """`distort`, which takes one uint8 image, on each of the two views of the floor."""
     from ssl_tf.benchmarking.floor import contender, floor_batches
 
-    return contender(name, floor_batches(encoded, ViewSettings(image_size=size), distort), cores=1)
+    return contender(name, floor_batches(encoded, ViewSettings(image_size=size), distort))

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from ssl_tf import flagfiles
+from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.training import workers
@@ -100,9 +101,7 @@ def environment(replicas: int) -> dict[str, str | int]:
         "ssl_tf": metadata.version("ssl_tf"),
         **{name: metadata.version(name) for name in _PACKAGES},
         "device": ", ".join(sorted(names)) or "CPU",
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": len(available_cores()),
         "replicas": replicas,
     }
 
