@@ -143,24 +143,20 @@ def crop_and_resize(
         method: "bilinear" or "bicubic".
 
     Returns:
-        float32 [size, size, 3] in [0, 255]; bicubic overshoot is cut off.
+        uint8 [size, size, 3], rounded, halves up; bicubic overshoot is cut off.
     """
     begin, extent = (
         tf.pad(rectangle[:2], [[0, 1]]),
         tf.pad(rectangle[2:], [[0, 1]], constant_values=3),
     )
-    window = tf.slice(image, begin, extent)[tf.newaxis]
-    if method == "bicubic":
-        resized = tf.raw_ops.ResizeBicubic(
-            images=window, size=(size, size), half_pixel_centers=True
-        )
-        resized = tf.clip_by_value(resized, 0.0, 255.0)
-    else:
-        # Of floats it takes four fifths of the time that it takes of bytes, their cast included.
-        resized = tf.raw_ops.ResizeBilinear(
-            images=tf.cast(window, tf.float32), size=(size, size), half_pixel_centers=True
-        )
-    return tf.ensure_shape(resized[0], (size, size, 3))
+    # Both kernels convert every pixel that they read from bytes, bicubic sixteen for each it makes;
+    # of floats they take four fifths and six tenths of the time, this cast included.
+    window = tf.cast(tf.slice(image, begin, extent), tf.float32)[tf.newaxis]
+    resize = tf.raw_ops.ResizeBicubic if method == "bicubic" else tf.raw_ops.ResizeBilinear
+    resized = resize(images=window, size=(size, size), half_pixel_centers=True)[0]
+    # Cut, rounded and cast in one pass.
+    levels = tf.quantization.quantize(resized, 0.0, 255.0, tf.quint8, mode="MIN_COMBINED").output
+    return tf.ensure_shape(tf.bitcast(levels, tf.uint8), (size, size, 3))
 
 
 def normalized(rectangle: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:

@@ -166,7 +166,7 @@ class Recipe:
         # code of their authors does.
         method = "bicubic" if self.settings.crop_law in ("inception", "byol") else "bilinear"
         patches = [
-            tf.cast(tf.round(crops.crop_and_resize(image, rectangle, size, method)), tf.uint8)
+            crops.crop_and_resize(image, rectangle, size, method)
             for rectangle, size in zip(tf.unstack(rectangles), sizes)
         ]
         flipped = uniform[:, 4] < self.settings.flip
@@ -178,7 +178,6 @@ class Recipe:
             whole = crops.crop_and_resize(
                 image, crops.full_crop(height, width), self.settings.image_size, method
             )
-            whole = tf.cast(tf.round(whole), tf.uint8)
             made += (_flip(whole, extra["original_flipped"]),)
             uniform = tf.concat([uniform, own], axis=0)
         return {

@@ -81,7 +81,23 @@ def test_crop_and_resize_reads_the_rectangle():
     np.testing.assert_array_equal(patch, image[1:5, 2:6])  # same size: the pixels themselves
     half = crops.crop_and_resize(image, tf.constant([0, 0, 4, 4]), 2)
     window = tf.cast(image[:4, :4], tf.float32).numpy()
-    np.testing.assert_allclose(half, window.reshape(2, 2, 2, 2, 3).mean(axis=(1, 3)))
+    means = window.reshape(2, 2, 2, 2, 3).mean(axis=(1, 3))
+    assert (means % 1 == 0.5).all()
+    np.testing.assert_array_equal(half, means + 0.5)  # halves go up
+
+
+def test_resizing_equals_the_kernel_of_bytes_rounded():
+    rng = np.random.default_rng(2)
+    image = tf.constant(rng.integers(0, 256, [40, 50, 3], np.uint8))
+    kernels = {"bilinear": tf.raw_ops.ResizeBilinear, "bicubic": tf.raw_ops.ResizeBicubic}
+    for rectangle in ([0, 0, 40, 50], [3, 7, 11, 29], [39, 0, 1, 50]):
+        top, left, height, width = rectangle
+        window = image[tf.newaxis, top : top + height, left : left + width]
+        for method, kernel in kernels.items():
+            expected = kernel(images=window, size=(23, 23), half_pixel_centers=True)[0].numpy()
+            expected = np.floor(np.clip(expected, 0, 255) + 0.5)
+            made = crops.crop_and_resize(image, tf.constant(rectangle), 23, method)
+            np.testing.assert_array_equal(made, expected)
 
 
 def test_bicubic_overshoot_is_cut():
@@ -90,7 +106,7 @@ def test_bicubic_overshoot_is_cut():
     patch = crops.crop_and_resize(
         tf.constant(edge), tf.constant([0, 0, 8, 8]), 32, "bicubic"
     ).numpy()
-    assert patch.min() == 0.0 and patch.max() == 255.0
+    assert patch.min() == 0 and patch.max() == 255
 
 
 def test_normalized_rectangle():
