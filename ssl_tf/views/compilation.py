@@ -5,7 +5,7 @@ of images, what counts is that every node takes many of them.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, wraps
 
 import tensorflow as tf
 
@@ -63,6 +63,7 @@ def compiled(function: Callable) -> Callable:
     """
     fast = tf.function(function, jit_compile=True, autograph=False)
 
+    @wraps(function)
     def call(image: tf.Tensor, *numbers: tf.Tensor) -> tf.Tensor:
         image = tf.identity(image)
         known = len(image.shape) < 4 and image.shape.is_fully_defined()
