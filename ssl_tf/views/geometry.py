@@ -16,7 +16,7 @@ import math
 import tensorflow as tf
 
 from ssl_tf.views.compilation import compiled
-from ssl_tf.views.layout import gather_bytes, index_type, per_image
+from ssl_tf.views.layout import gather_bytes, index_type, lines, per_image, shaped
 
 CUTOUT_FILL = (125, 123, 114)
 
@@ -129,17 +129,15 @@ def _shift(image: tf.Tensor, value: tf.Tensor, axis: int, fill: tf.Tensor) -> tf
     if len(image.shape) == 4:
         across, down = (0, pixels) if axis == 0 else (pixels, 0)
         return _transformed(image, fill, [1, 0, across], [0, 1, down])
-    shift = tf.cast(pixels, tf.int32)
+    # Of whole lines: they are copied as they lie, and a column is three of their places.
+    shift = tf.cast(pixels, tf.int32) * (1, 3)[axis]
     before, after = tf.maximum(-shift, 0), tf.maximum(shift, 0)
-    if axis == 0:
-        kept = image[after : length - before]
-        paddings = [[before, after], [0, 0], [0, 0]]
-    else:
-        kept = image[:, after : length - before]
-        paddings = [[0, 0], [before, after], [0, 0]]
-    shifted = tf.pad(kept, paddings, constant_values=tf.cast(fill, tf.uint8))
-    shifted.set_shape(image.shape)
-    return shifted
+    whole, nothing = lines(image), tf.constant([0, 0])
+    end = tf.shape(whole)[axis] - before
+    kept = whole[after:end] if axis == 0 else whole[:, after:end]
+    around = tf.stack([before, after])
+    paddings = tf.stack([around, nothing] if axis == 0 else [nothing, around])
+    return shaped(tf.pad(kept, paddings, constant_values=tf.cast(fill, tf.uint8)), image)
 
 
 def _transformed(image: tf.Tensor, fill: tf.Tensor, columns: list, rows: list) -> tf.Tensor:
