@@ -51,8 +51,10 @@ class Chain:
         )
         x = image
         for index, (probability, otherwise, step) in enumerate(steps):
+            if probability == 1.0:
+                x = step(x, uniform)
             # The first step is never left out: both its branches make floats of bytes.
-            if probability or index == 0:
+            elif probability or index == 0:
                 happens = tf.cast(uniform[..., index] < probability, tf.int32)
                 x = choose(happens, [otherwise, step], x, uniform)
         return photometric.to_uint8(tf.ensure_shape(x, image.shape))

@@ -100,13 +100,19 @@ def gaussian_blur(image: tf.Tensor, sigma: tf.Tensor, taps: tf.Tensor | int) -> 
         blurred = tf.einsum("nij,njwc->niwc", rows, image)
         return shaped(tf.einsum("nij,nhjc->nhic", columns, blurred), image)
     margin = min(taps // 2, _REACH) if isinstance(taps, int) else _REACH
-    offsets = tf.range(-margin, margin + 1)
-    kernel = tf.where(tf.abs(offsets) <= radius, _gaussian(offsets, sigma), 0.0)
-    # Padded outside of the compiled passes: inside, every tap would look whether it hits padding.
-    down, across = (_inverse_sums(kernel, offsets, tf.shape(image)[axis]) for axis in (0, 1))
-    blurred = _blur_down(tf.pad(lines(image), [[margin, margin], [0, 0]]), kernel, down)
-    blurred = tf.pad(blurred, [[0, 0], [3 * margin, 3 * margin]])
-    return shaped(_blur_across(blurred, kernel, tf.repeat(across, 3)), image)
+
+    def blur(margin: int) -> tf.Tensor:
+        offsets = tf.range(-margin, margin + 1)
+        kernel = tf.where(tf.abs(offsets) <= radius, _gaussian(offsets, sigma), 0.0)
+        down, across = (_inverse_sums(kernel, offsets, tf.shape(image)[axis]) for axis in (0, 1))
+        # Padded outside of the compiled passes, where every tap would look whether it hits padding.
+        padded = tf.pad(lines(image), [[margin, margin], [3 * margin, 3 * margin]])
+        blurred = _blur_across(_blur_down(padded, kernel, down), kernel, tf.repeat(across, 3))
+        return shaped(blurred, image)
+
+    # Half of all sigmas reach half as far.
+    near = margin // 2
+    return tf.cond(radius <= near, lambda: blur(near), lambda: blur(margin))
 
 
 def _inverse_sums(kernel: tf.Tensor, offsets: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
