@@ -78,6 +78,9 @@ def test_two_workers_are_two_replicas_also_when_one_is_killed_between(tmp_path, 
         time.sleep(0.05)
     workers[1].kill()
     killed = time.monotonic()
+    # The other takes its time to notice; meanwhile the same run on one worker.
+    one = tmp_path / "one"
+    command.run(pretrain.main, PretrainSettings, [*FLAGS, "--logical_cpus=2", f"--run_dir={one}"])
     told = workers[0].communicate()[1]
     # The time-out of 20 s and a few beats; a busy machine adds to it.
     assert time.monotonic() - killed < 60
@@ -91,8 +94,6 @@ def test_two_workers_are_two_replicas_also_when_one_is_killed_between(tmp_path, 
     assert [worker.returncode for worker in workers] == [0, 0], told
     assert all(re.search(r"on 2 replica\(s\), resumed from its step \d+", text) for text in told)
 
-    one = tmp_path / "one"
-    command.run(pretrain.main, PretrainSettings, [*FLAGS, "--logical_cpus=2", f"--run_dir={one}"])
     expected, found = metrics(one), metrics(two)
     assert [line["step"] for line in found] == [line["step"] for line in expected]
     for line, other in zip(expected, found):

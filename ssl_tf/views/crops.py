@@ -155,7 +155,9 @@ def crop_and_resize(
     resize = tf.raw_ops.ResizeBicubic if method == "bicubic" else tf.raw_ops.ResizeBilinear
     resized = resize(images=window, size=(size, size), half_pixel_centers=True)[0]
     # Cut, rounded and cast in one pass.
-    levels = tf.quantization.quantize(resized, 0.0, 255.0, tf.quint8, mode="MIN_COMBINED").output
+    levels = tf.raw_ops.QuantizeV2(
+        input=resized, min_range=0.0, max_range=255.0, T=tf.quint8, mode="MIN_COMBINED"
+    ).output
     return tf.ensure_shape(tf.bitcast(levels, tf.uint8), (size, size, 3))
 
 
