@@ -33,12 +33,7 @@ def to_uint8(image: tf.Tensor) -> tf.Tensor:
 
     Values outside [0, 1] must be clipped before.
     """
-    return tf.cast(to_levels(image), tf.uint8)
-
-
-def to_levels(image: tf.Tensor) -> tf.Tensor:
-    """float32 in [0, 1] as float32 whose whole part is the nearest grey level."""
-    return image * 255.0 + _HALF
+    return tf.cast(image * 255.0 + _HALF, tf.uint8)
 
 
 def clip(image: tf.Tensor) -> tf.Tensor:
