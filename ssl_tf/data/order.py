@@ -84,8 +84,6 @@ class Share:
 
     def counters(self, start: int, stop: int) -> tf.data.Dataset:
         """Returns the positions start..stop-1 that are in this part; both whole batches."""
-        if self.workers == 1:
-            return tf.data.Dataset.range(start, stop)
         size, first = self.size, start + self.worker * self.size
 
         def counter(i: tf.Tensor) -> tf.Tensor:

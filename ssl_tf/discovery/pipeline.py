@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from ssl_tf.cores import available_cores
 from ssl_tf.discovery import shards
 from ssl_tf.discovery.choice import BOXES, choose_shard
 from ssl_tf.discovery.collection import Collection
@@ -130,7 +131,7 @@ def _run(
 def _pipeline(settings: DiscoverSettings, shard_count: int) -> beam.Pipeline:
     if settings.beam_options:
         return beam.Pipeline(options=PipelineOptions(list(settings.beam_options)))
-    workers = min(settings.workers or os.cpu_count() or 1, shard_count)
+    workers = min(settings.workers or len(available_cores()), shard_count)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     # Not DirectRunner, which may hand the work to another runner that it downloads.
     if workers == 1:
