@@ -54,7 +54,8 @@ def equalize(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """
     alone = len(image.shape) == 3
     height, width = tf.unstack(tf.shape(image)[-3:-1])
-    index = _entries(image)
+    channels = tf.tile(tf.constant([0, 256, 512], index_type(image)), [width])
+    index = tf.cast(lines(image), channels.dtype) + channels
     histogram = tf.raw_ops.DenseBincount(
         input=tf.reshape(index, [-1] if alone else [-1, height * width * 3]),
         size=tf.constant(3 * 256, index.dtype),
@@ -297,19 +298,10 @@ def _extremes(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.reduce_min(low, axis=-2), tf.reduce_max(high, axis=-2)
 
 
-def _entry_of(image: tf.Tensor) -> tf.Tensor:
-    """Where each level stands in the joined tables of the channels, `index_type` [..., H, W, 3]."""
-    kind = index_type(image)
-    return tf.cast(image, kind) + tf.constant([0, 256, 512], kind)
-
-
-_entries = compiled(_entry_of)
-
-
 @compiled
 def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
     """Each level replaced by the entry of its channel in a table, uint8 [..., 3, 256]."""
-    index = _entry_of(image)
+    index = tf.cast(image, index_type(image)) + tf.constant([0, 256, 512], index_type(image))
     if len(image.shape) == 3:
         return tf.gather(tf.reshape(table, [-1]), index)
     index += 768 * per_image(tf.range(tf.shape(image, index.dtype)[0]))
