@@ -12,7 +12,7 @@ from ssl_tf.benchmarking import FLOOR, HOST, RECIPE, rivals
 from ssl_tf.benchmarking.clock import Contender, Cost, alternate, median_cost, median_ratio
 from ssl_tf.benchmarking.floor import BATCH, ENDLESS, contender, decoded, floor_batches
 from ssl_tf.data.base import IndexedSource, Source
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.decoding import KnownImages, UnreadableImages
 from ssl_tf.data.opening import open_split, with_boxes
 from ssl_tf.data.pipeline import training_batches
 from ssl_tf.errors import UserError
@@ -140,6 +140,7 @@ def _own(settings: BenchmarkSettings, sample: Sample) -> list[Contender]:
             stop_step=ENDLESS,
             unreadable=UnreadableImages(0),
             with_boxes=recipe.takes_boxes,
+            known=KnownImages(all_of_them=True),
         )
     return [contender(name, batches) for name, batches in pipelines.items()]
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from ssl_tf.cores import available_cores
 from ssl_tf.data import decoding
 from ssl_tf.data.base import Source
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.decoding import KnownImages, UnreadableImages
 from ssl_tf.data.order import Share, example_seed
 from ssl_tf.views.evaluation import evaluation_crop
 
@@ -28,6 +28,7 @@ def training_batches(
     unreadable: UnreadableImages,
     share: Share | None = None,
     with_boxes: bool = False,
+    known: KnownImages | None = None,
 ) -> tf.data.Dataset:
     """Returns the batches of the steps start_step..stop_step-1, a pure function of (seed, step).
 
@@ -44,14 +45,17 @@ def training_batches(
       share: this worker's part of every batch, where there are several workers.
       with_boxes: call `recipe(image, seed, boxes)` with the float32 [n, 4] boxes of the record,
         none where it has none.
+      known: the images that have been decoded before; by default none at first.
 
     Returns:
       A data set of what the recipe returns and, where the source has labels, "label" int64, all
       with a leading dimension batch_size, or the size of the share.
     """
 
+    known = known or KnownImages()
+
     def view(record: Tensors) -> tuple[Tensors, tf.Tensor]:
-        record = decoding.decode(record, unreadable)
+        record = decoding.decode_again(record, unreadable, known)
         seeds = example_seed(seed, record["epoch"], record["index"])
         boxes = (record.get("boxes", tf.zeros([0, 4])),) if with_boxes else ()
         made = recipe(record["image"], seeds, *boxes)

@@ -46,6 +46,12 @@ def fit(
         unreadable.check()
         # A graph error says little; the source can name the file and the record.
         source.verify()
+        if isinstance(error, tf.errors.InvalidArgumentError) and "DecodeImage" in error.message:
+            # Only images that have been decoded before are decoded without a guard.
+            raise UserError(
+                f"{source.name}: an image was damaged while the run went on; the same command goes "
+                "on from the newest checkpoint, and names it"
+            ) from None
         if isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError)):
             cause = error.message.splitlines()[0]
             raise UserError(f"{source.name} cannot be read any more: {cause}") from None

@@ -3,12 +3,14 @@ import pytest
 import tensorflow as tf
 from tiny import example, picture, png, write_folder, write_records
 
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data import decoding
+from ssl_tf.data.decoding import KnownImages, UnreadableImages, decode
 from ssl_tf.data.folder import ImageFolder
 from ssl_tf.data.order import example_seed
 from ssl_tf.data.pipeline import evaluation_batches, training_batches
 from ssl_tf.data.tfrecord import ExampleFiles
 from ssl_tf.errors import UserError
+from ssl_tf.training.trainer import fit
 from ssl_tf.views.evaluation import evaluation_crop
 
 each_kind = pytest.mark.parametrize(
@@ -133,6 +135,88 @@ def test_unreadable_images_leave_no_hole(holed, capsys):
                 batch["views"][0][place, 0], means[indices[taken]], rtol=1e-5
             )
     assert_equal(batches(holed, 5, 16, limit=4)[0], made[5:])
+
+
+def running(source, unreadable):
+    """An iterator that has been through an epoch of a folder of 8, more than it reads ahead."""
+    made = iter(
+        training_batches(
+            source, recipe, seed=0, batch_size=4, start_step=0, stop_step=99, unreadable=unreadable
+        )
+    )
+    for _ in range(4):
+        next(made)
+    return made
+
+
+def test_an_image_that_vanishes_during_the_run_is_unreadable(tmp_path):
+    source = ImageFolder(write_folder(tmp_path, {f"{i}.png": png(i) for i in range(8)}))
+    unreadable = UnreadableImages(1)
+    made = running(source, unreadable)
+    (tmp_path / "3.png").unlink()
+    assert len(list(made)) == 95
+    assert unreadable.summary() == "; 1 unreadable images: 3.png"
+
+
+def test_an_image_that_is_damaged_during_the_run_ends_it_in_one_line(tmp_path):
+    source = ImageFolder(write_folder(tmp_path, {f"{i}.png": png(i) for i in range(8)}))
+    unreadable = UnreadableImages(8)
+    made = running(source, unreadable)
+
+    class Reader:
+        steps_at_once = 1
+
+        def fit(self, batches, **settings):
+            (tmp_path / "3.png").write_bytes(b"no image any more")
+            list(batches)
+
+    with pytest.raises(UserError, match="damaged while the run went on; the same command goes on"):
+        fit(Reader(), made, source=source, steps=95, callbacks=[], unreadable=unreadable)
+    assert unreadable.count == 0
+    # Another process, which knows no image yet, skips it.
+    assert len(list(running(source, unreadable))) == 95
+    assert unreadable.summary() == "; 1 unreadable images: 3.png"
+
+
+def test_known_images_are_those_added_or_all():
+    known = KnownImages()
+    known.add(tf.constant(2**40))
+    found = [bool(known.contains(tf.constant(i, tf.int64))) for i in (2**40, 0)]
+    assert found == [True, False]
+    assert KnownImages(all_of_them=True).contains(tf.constant(7, tf.int64))
+
+
+def test_an_image_is_guarded_until_it_has_been_decoded(tmp_path, monkeypatch):
+    source = ImageFolder(write_folder(tmp_path, {"good.png": png(0), "bad.png": b"text"}))
+    tried = []
+    monkeypatch.setattr(
+        decoding, "decode", lambda record, unreadable: tried_decode(tried, record, unreadable)
+    )
+    made = training_batches(
+        source,
+        recipe,
+        seed=0,
+        batch_size=2,
+        start_step=0,
+        stop_step=50,
+        unreadable=UnreadableImages(1),
+    )
+    assert len(list(made)) == 50
+    assert tried.count("bad.png") == 50
+    # Several of these are under way before the first is done.
+    assert 1 <= tried.count("good.png") <= 16
+
+
+def tried_decode(tried, record, unreadable):
+    """`decode`, noting in a list whose image it is."""
+
+    def note(identity):
+        tried.append(identity.decode())
+        return True
+
+    with tf.control_dependencies([tf.numpy_function(note, [record["id"]], tf.bool)]):
+        record = tf.nest.map_structure(tf.identity, record)
+    return decode(record, unreadable)
 
 
 def test_too_many_unreadable_images_end_the_run(holed):
