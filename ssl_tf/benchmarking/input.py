@@ -8,7 +8,7 @@ import statistics
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.benchmarking import FLOOR, HOST, RECIPE, rivals
+from ssl_tf.benchmarking import FIRST, FLOOR, HOST, RECIPE, rivals
 from ssl_tf.benchmarking.clock import Contender, Cost, alternate, median_cost, median_ratio
 from ssl_tf.benchmarking.floor import BATCH, ENDLESS, contender, decoded, floor_batches
 from ssl_tf.data.base import IndexedSource, Source
@@ -83,7 +83,7 @@ class Sample(IndexedSource):
 
 
 def measure_one_core(settings: BenchmarkSettings) -> dict:
-    """Floor, recipe, its host part, rivals and operations; for a process that has one core.
+    """Floor, recipe, its parts, rivals and operations; for a process that has one core.
 
     Returns:
       "sample": what was measured on; "rows": a list of name, CPU milliseconds an image, ratio to
@@ -103,7 +103,7 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
 
 
 def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str, float]]:
-    """Floor, recipe and its host part, for a process that has `cores` cores.
+    """Floor, recipe and its parts, for a process that has `cores` cores.
 
     Returns:
       name -> "images_per_second", and "used": the share of the cores' time that went into it, less
@@ -130,7 +130,7 @@ def _own(settings: BenchmarkSettings, sample: Sample) -> list[Contender]:
     views = settings.pretrain.views
     recipe = Recipe(views, smallest_areas(views, sample))
     pipelines = {FLOOR: floor_batches(sample.encoded, views)}
-    for name, make in ((RECIPE, recipe), (HOST, recipe.crop)):
+    for name, make in ((RECIPE, recipe), (FIRST, recipe), (HOST, recipe.crop)):
         pipelines[name] = training_batches(
             sample,
             make,
@@ -140,7 +140,7 @@ def _own(settings: BenchmarkSettings, sample: Sample) -> list[Contender]:
             stop_step=ENDLESS,
             unreadable=UnreadableImages(0),
             with_boxes=recipe.takes_boxes,
-            known=KnownImages(all_of_them=True),
+            known=KnownImages(all_of_them=name != FIRST),
         )
     return [contender(name, batches) for name, batches in pipelines.items()]
 
