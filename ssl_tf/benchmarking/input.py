@@ -83,7 +83,7 @@ class Sample(IndexedSource):
 
 
 def measure_one_core(settings: BenchmarkSettings) -> dict:
-    """Floor, recipe, its parts, rivals and operations; for a process that has one core.
+    """Floor, recipe and its host part, rivals, operations; for a process that has one core.
 
     Returns:
       "sample": what was measured on; "rows": a list of name, CPU milliseconds an image, ratio to
@@ -103,7 +103,7 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
 
 
 def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str, float]]:
-    """Floor, recipe and its parts, for a process that has `cores` cores.
+    """Floor, recipe and its host part, for a process that has `cores` cores.
 
     Returns:
       name -> "images_per_second", and "used": the share of the cores' time that went into it, less

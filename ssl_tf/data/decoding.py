@@ -108,9 +108,9 @@ class UnreadableImages:
 class KnownImages:
     """The images of a source that have been decoded once, by their index.
 
-    They need no guard (`attempt`) any more: it costs a tenth of a photograph's time, and two
-    changes of thread. A table, because a worker of several meets an image in any epoch; it takes
-    44 bytes an image.
+    They need no guard (`attempt`) any more, whose cost is that of a tenth of decoding and cropping
+    a photograph: it changes threads. A table, because a worker of several meets an image in any
+    epoch; it takes 44 bytes an image.
     """
 
     def __init__(self, all_of_them: bool = False):
@@ -137,7 +137,7 @@ def decode_again(
 ) -> dict[str, tf.Tensor]:
     """What `decode` returns, sooner for an image that has been decoded before.
 
-    An image whose file cannot be read any more is unreadable; one whose bytes have become another's
+    One whose file cannot be read any more is unreadable; one whose bytes are damaged since then
     ends the pipeline.
 
     Args:
