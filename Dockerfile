@@ -18,7 +18,7 @@ RUN python -m venv /home/ssl/venv
 # that a change of the sources does not fetch it again.
 COPY --chown=ssl constraints.txt ./
 RUN pip install --no-cache-dir -c constraints.txt "tensorflow[and-cuda]==2.15.1"
-COPY --chown=ssl setup.py ./
+COPY --chown=ssl setup.py pyproject.toml ./
 COPY --chown=ssl ssl_tf ssl_tf
 RUN pip install --no-cache-dir -c constraints.txt -e .
 COPY --chown=ssl configs configs

@@ -1,13 +1,22 @@
 """Installs ssl_tf: `pip install -c constraints.txt -e .`"""
 
+import re
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+# Read, not imported: the package's requirements are not installed yet.
+init = Path(__file__).with_name("ssl_tf").joinpath("__init__.py").read_text()
+version = re.search(r'^__version__ = "(.+)"$', init, re.MULTILINE)[1]
 
 setup(
     name="ssl_tf",
-    version="0.1.0",
+    version=version,
     description="Self-supervised pre-training in TensorFlow: MA-SSRL and object-aware cropping",
+    license="Apache-2.0",
     packages=find_packages(include=["ssl_tf", "ssl_tf.*"]),
-    package_data={"ssl_tf.views": ["tables/*.json"]},
+    package_data={"ssl_tf": ["py.typed"], "ssl_tf.views": ["tables/*.json"]},
+    entry_points={"console_scripts": ["ssl_tf=ssl_tf.__main__:main"]},
     python_requires=">=3.11,<3.12",
     # TensorFlow 2.15 is the newest on which addons and keras-cv work beside it; the exact set that
     # was tested stands in constraints.txt.
@@ -21,10 +30,14 @@ setup(
         "absl-py",
         "numpy<2",
         "pillow",
+        "matplotlib",
         # Object discovery: sparse matrices and connected components; shards over processes or
         # clusters.
         "scipy>=1.11",
         "apache-beam~=2.77.0",
     ],
-    extras_require={"test": ["pytest", "scikit-learn"]},
+    extras_require={
+        "test": ["pytest", "pytest-xdist", "ruff", "scikit-learn"],
+        "docs": ["mkdocs", "mkdocstrings[python]"],
+    },
 )

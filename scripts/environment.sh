@@ -21,7 +21,7 @@ wanted="$(cat setup.py constraints.txt | sha256sum)"
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   echo "installing into $root/.venv (about a minute, more on a slow line)" >&2
   "$python" -m venv --clear .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,docs]'
   echo "$wanted" > "$stamp"
 fi
 export PATH="$root/.venv/bin:$PATH"

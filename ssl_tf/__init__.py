@@ -1,1 +1,133 @@
-"""Self-supervised pre-training in TensorFlow: MA-SSRL, BYOL and what they stand on."""
+"""Self-supervised pre-training of image encoders in TensorFlow/Keras.
+
+Importing the package is cheap: TensorFlow is imported by what first needs it. The commands are
+listed by `python -m ssl_tf`; from Python there is:
+
+- `pretrain_settings`: the flags of a pre-training, from a flagfile and keyword arguments
+- `pretrain`: trains an encoder by such settings
+- `load_encoder`: the encoder of a run, as a Keras model
+- `open_source`: images to learn from, as records of encoded images
+"""
+
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from pathlib import Path
+
+    import tensorflow as tf
+
+    from ssl_tf.data.base import Source
+    from ssl_tf.pretrain import main as pretrain
+    from ssl_tf.settings import PretrainSettings
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "load_encoder", "open_source", "pretrain", "pretrain_settings"]
+
+
+def pretrain_settings(flagfile: "str | Path | None" = None, **flags: object) -> "PretrainSettings":
+    """Returns the settings of a pre-training.
+
+    Args:
+        flagfile: a recipe such as `configs/byol.flags`, or the `flags.txt` of a run.
+        **flags: flags of `python -m ssl_tf.pretrain` by name, which override the flagfile. A flag
+            that is a list takes a sequence.
+
+    Returns:
+        Frozen settings, checked as on the command line.
+
+    Raises:
+        ssl_tf.errors.SettingsError: a flag is unknown, or its value cannot work.
+
+    Examples:
+        >>> import ssl_tf
+        >>> settings = ssl_tf.pretrain_settings(
+        ...     "configs/quickstart.flags", epochs=2, view_strategies=["byol_t", "byol_t_prime"]
+        ... )
+        >>> settings.optimization.epochs, settings.views.strategies
+        (2.0, ('byol_t', 'byol_t_prime'))
+    """
+    from ssl_tf import flagfiles
+    from ssl_tf.settings import PretrainSettings
+
+    return flagfiles.from_keywords(PretrainSettings, flagfile, **flags)
+
+
+def load_encoder(run: "str | Path", step: int | None = None) -> "tf.keras.Model":
+    """Returns the encoder of a run.
+
+    The model maps float32 [N, H, W, 3] to features, float32 [N, D]. Pixels in [0, 1] are
+    normalized by the mean and standard deviation of ImageNet, as
+    `ssl_tf.networks.normalization.normalize_images` does with uint8 images.
+
+    Args:
+        run: the run directory.
+        step: of the checkpoint; None loads the newest one that is whole.
+
+    Returns:
+        A `tf.keras.Model` with the weights of the checkpoint. It is trainable: set
+        `encoder.trainable = False` to train a head on frozen features.
+
+    Raises:
+        ssl_tf.errors.UserError: the directory holds no run, no checkpoint, or not the one asked
+            for.
+
+    Examples:
+        >>> import numpy as np, ssl_tf
+        >>> from ssl_tf.networks.normalization import normalize_images
+        >>> encoder = ssl_tf.load_encoder("runs/mine")
+        >>> images = np.zeros([2, 48, 48, 3], np.uint8)
+        >>> encoder(normalize_images(images)).shape
+        TensorShape([2, 128])
+    """
+    from pathlib import Path
+
+    from ssl_tf.methods.restoring import load_encoder
+
+    encoder, _, _ = load_encoder(Path(run), step or 0)
+    return encoder
+
+
+def open_source(**flags: object) -> "Source":
+    """Opens images to learn from or to judge by.
+
+    Args:
+        **flags: the data flags of `python -m ssl_tf.pretrain` by name, such as `image_folder`,
+            `dataset`, `data_dir`, `split` or `tfrecord`. One source must be named.
+
+    Returns:
+        The source: `size`, `num_classes` and `class_names`; `sequence()` gives each record once,
+        in canonical order, `stream(seed, start, stop)` a reproducible shuffle. Both are
+        `tf.data.Dataset`.
+
+    Raises:
+        ssl_tf.errors.UserError: a flag cannot work, or there are no such images.
+
+    Examples:
+        >>> import ssl_tf
+        >>> source = ssl_tf.open_source(dataset="scenes", split="test", scenes=40)
+        >>> source.size, source.class_names[:2]
+        (10, ('disc', 'square'))
+        >>> record = next(source.sequence().as_numpy_iterator())
+        >>> sorted(record)
+        ['boxes', 'id', 'image', 'index', 'label']
+    """
+    from ssl_tf import flagfiles
+    from ssl_tf.data.opening import open_split
+    from ssl_tf.settings import DataSettings
+
+    data = flagfiles.from_keywords(DataSettings, **flags)
+    return open_split(data, data.split)
+
+
+def __getattr__(name: str) -> object:
+    # The module of the command, which can be called: a function of this name would be replaced by
+    # the module as soon as somebody imports that.
+    if name == "pretrain":
+        return importlib.import_module("ssl_tf.pretrain")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,6 @@
-"""Measures the input: `python -m ssl_tf.benchmark input --flagfile=configs/ma_ssrl.flags`.
+"""Measures the speed of the input, beside that of other libraries.
+
+`python -m ssl_tf.benchmark input --flagfile=configs/ma_ssrl.flags`
 
 Floor and recipe take turns in one process that has one core, then in one that has all; other
 libraries (`--against`) and single operations on the one core.
@@ -82,13 +84,13 @@ def _confine(cores: Sequence[int]) -> None:
 
 def run(arguments: Sequence[str]) -> None:
     """The command line behind `python -m ssl_tf.benchmark`; its first word says what to measure."""
-    if arguments[:1] != ["input"]:
+    if arguments[:1] not in (["input"], ["--help"], ["--version"]):
         print(
             "error: say what to measure: python -m ssl_tf.benchmark input --flagfile=...",
             file=sys.stderr,
         )
         sys.exit(EXIT_FLAGS)
-    command.run(main, BenchmarkSettings, arguments[1:])
+    command.run_action({"input": (main, BenchmarkSettings)}, arguments)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,17 @@ from typing import Any
 
 from absl import logging as absl_logging
 
-from ssl_tf import flagfiles
-from ssl_tf.errors import EXIT_FAILURE, EXIT_FLAGS, EXIT_SIGNAL, Stopped, UserError
+from ssl_tf import __version__, flagfiles
+from ssl_tf.errors import (
+    EXIT_CODES,
+    EXIT_FAILURE,
+    EXIT_FLAGS,
+    EXIT_SIGNAL,
+    Stopped,
+    UserError,
+)
+
+VERSION = f"ssl_tf {__version__}"
 
 
 def run(
@@ -19,15 +28,19 @@ def run(
     """Parses the command line, calls `main(settings)` and exits.
 
     Exit codes stand in `errors.EXIT_CODES`. Flags are checked before TensorFlow is imported, so a
-    slip in a flag costs no waiting.
+    slip in a flag costs no waiting. `--version` prints the version and nothing else is done.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "--version" in arguments:
+        print(VERSION)
+        sys.exit(0)
     # TensorFlow's own start-up notes would bury the one line a user has to read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     absl_logging.set_verbosity(absl_logging.ERROR)
     # And so would its line for each variable of a checkpoint that does not fit.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        settings = flagfiles.parse(sys.argv[1:] if arguments is None else arguments, settings_class)
+        settings = flagfiles.parse(arguments, settings_class)
         main(settings)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -47,7 +60,9 @@ def run_action(
     actions: Mapping[str, tuple[Callable[[Any], None], type]],
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """`run` for an entry point whose first argument says what to do.
+    """`run` for an entry point whose first argument is the name of an action.
+
+    `--help` lists the actions, each by the first line of the docstring of its function.
 
     Args:
         actions: name -> (main, settings class).
@@ -55,6 +70,15 @@ def run_action(
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     action = arguments[0] if arguments else ""
+    if action == "--version":
+        print(VERSION)
+        sys.exit(0)
+    if action == "--help":
+        print("Give an action first; ACTION --help prints its flags.\n")
+        for name, (main, _) in actions.items():
+            print(f"  {name:<8}  {(main.__doc__ or '').splitlines()[0]}")
+        print(f"\n{EXIT_CODES}")
+        sys.exit(0)
     if action not in actions:
         print(
             f"error: say first what to do: {', '.join(actions)}"

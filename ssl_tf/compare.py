@@ -1,4 +1,7 @@
-"""Runs side by side: `python -m ssl_tf.compare RUN RUN ... --output=DIR`."""
+"""Compares runs: one table and their curves.
+
+`python -m ssl_tf.compare RUN RUN ... --output=DIR`
+"""
 
 import sys
 from collections.abc import Sequence

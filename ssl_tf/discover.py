@@ -1,4 +1,4 @@
-"""Boxes of objects in any images, without labels.
+"""Finds boxes of objects in any images, without labels.
 
 `python -m ssl_tf.discover --flagfile=configs/lod_scaled.flags --image_folder=DIR --encoder=RUN
 --output=DIR`

@@ -1,4 +1,7 @@
-"""Exports an encoder: `python -m ssl_tf.export --checkpoint=RUN --output=DIR`."""
+"""Exports the encoder of a run as a SavedModel.
+
+`python -m ssl_tf.export --checkpoint=RUN --output=DIR`
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fine-tuning of a run's encoder, on all labels or a share of them.
+"""Fine-tunes the encoder of a run, on all labels or a share of them.
 
 `python -m ssl_tf.finetune --flagfile=configs/finetune_cifar10_1pct.flags --checkpoint=RUN`
 """

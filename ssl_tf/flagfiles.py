@@ -140,6 +140,30 @@ def parse(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
     return _build(settings_class, {name: values[name].value for name in values})
 
 
+def from_keywords(
+    settings_class: type[Settings], flagfile: str | Path | None = None, **flags: Any
+) -> Settings:
+    """The settings that the same flags give on a command line.
+
+    Args:
+        settings_class: what is made.
+        flagfile: read first.
+        **flags: flags by name; a flag that is a list takes a sequence.
+
+    Raises:
+        SettingsError: as `parse`.
+    """
+    arguments = [] if flagfile is None else [f"--flagfile={flagfile}"]
+    return parse([*arguments, *(f"--{n}={_as_text(v)}" for n, v in flags.items())], settings_class)
+
+
+def _as_text(value: Any) -> str:
+    """The value of a flag as a command line gives it."""
+    if isinstance(value, tuple | list):
+        return ",".join(str(element) for element in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def as_dict(settings: Any) -> dict[str, str]:
     """Every flag of the settings as the text that gives it on a command line."""
     flat: dict[str, str] = {}
@@ -147,12 +171,8 @@ def as_dict(settings: Any) -> dict[str, str]:
         value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):
             flat.update(as_dict(value))
-        elif isinstance(value, tuple):
-            flat[field.name] = ",".join(str(x) for x in value)
-        elif isinstance(value, bool):
-            flat[field.name] = str(value).lower()
         else:
-            flat[field.name] = str(value)
+            flat[field.name] = _as_text(value)
     return flat
 
 

@@ -1,4 +1,4 @@
-"""Weighted nearest neighbours of a run's encoder, over a whole data set.
+"""Classifies by weighted nearest neighbours in the features of a run's encoder.
 
 `python -m ssl_tf.knn --checkpoint=RUN --dataset=cifar10 --knn_k=200 --knn_temperature=0.1`
 """

@@ -1,4 +1,4 @@
-"""Linear evaluation of a run's encoder.
+"""Trains a linear classifier on the frozen encoder of a run.
 
 `python -m ssl_tf.linear --flagfile=configs/linear_cifar10.flags --checkpoint=RUN`
 """

@@ -1,20 +1,58 @@
-"""Pre-trains an encoder: `python -m ssl_tf.pretrain --flagfile=configs/ma_ssrl.flags`."""
+"""Pre-trains an encoder, or goes on with a run.
+
+`python -m ssl_tf.pretrain --flagfile=configs/ma_ssrl.flags`
+"""
+
+import sys
+import types
+from pathlib import Path
 
 from ssl_tf import command
 from ssl_tf.settings import PretrainSettings
 
 
-def main(settings: PretrainSettings) -> None:
-    """Runs the settings to their end, from the newest checkpoint where there is one."""
+def main(settings: PretrainSettings) -> Path:
+    """Runs the settings to their end, from the newest checkpoint where there is one.
+
+    With `dry_run` the plan of the run is printed, and nothing is done.
+
+    Args:
+        settings: made by `ssl_tf.pretrain_settings`, or from the command line.
+
+    Returns:
+        The run directory: flags, metrics, checkpoints.
+
+    Raises:
+        ssl_tf.errors.UserError: what the user can mend, in one line.
+
+    Examples:
+        >>> import ssl_tf
+        >>> settings = ssl_tf.pretrain_settings(
+        ...     "configs/quickstart.flags", scenes=128, epochs=3, run_dir="runs/mine"
+        ... )
+        >>> ssl_tf.pretrain(settings)
+        PosixPath('runs/mine')
+    """
+    directory = Path(settings.run.run_dir)
     if settings.run.dry_run:
         from ssl_tf.dry_run import describe
 
         print(describe(settings))
-        return
+        return directory
     from ssl_tf.pretraining import run
 
     run(settings)
+    return directory
 
+
+class _Callable(types.ModuleType):
+    """This module, which is also the function `ssl_tf.pretrain`."""
+
+    def __call__(self, settings: PretrainSettings) -> Path:
+        return main(settings)
+
+
+sys.modules[__name__].__class__ = _Callable
 
 if __name__ == "__main__":
     command.run(main, PretrainSettings)

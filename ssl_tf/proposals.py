@@ -1,4 +1,6 @@
-"""Proposals, boxes for object crops: `python -m ssl_tf.proposals import|inspect|verify`.
+"""Makes, shows and checks proposals: boxes for object crops.
+
+`python -m ssl_tf.proposals import|inspect|verify`
 
 `import --input=FILE --output=DIR` makes a store from JSON, COCO-style JSON, CSV, OpenImages CSV or
 a NumPy dictionary; `inspect --proposals=DIR` shows what one holds; `verify --proposals=DIR` reads

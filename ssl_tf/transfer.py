@@ -1,4 +1,4 @@
-"""Transfer of a run's encoder to other data sets.
+"""Transfers the encoder of a run to a suite of other data sets.
 
 `python -m ssl_tf.transfer --flagfile=configs/transfer_ma_ssrl.flags --checkpoint=RUN`
 """

@@ -1,4 +1,6 @@
-"""Shows the augmentation: `python -m ssl_tf.views_report --flagfile=FLAGS --output=DIR`.
+"""Draws the views of a recipe, and every operation by level.
+
+`python -m ssl_tf.views_report --flagfile=FLAGS --output=DIR`
 
 Writes ops_0.png, ops_1.png, ... (an image under every operation), views.png (draws of the recipe)
 and the same sheets for TensorBoard.

@@ -1,4 +1,6 @@
-"""OHMS from OpenImages: `python -m ssl_tf.data.openimages --boxes=CSV --images=DIR --output=DIR`.
+"""Builds OHMS, the multi-label subset of OpenImages, as a TFDS data set.
+
+`python -m ssl_tf.openimages --boxes=CSV --images=DIR --output=DIR`
 
 The box CSVs are read twice, a piece at a time: once to count, which decides the images and classes,
 and once for the boxes of what was chosen. Without --images it counts and lists, so that only the
