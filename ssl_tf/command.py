@@ -9,8 +9,8 @@ from typing import Any
 
 from absl import logging as absl_logging
 
-from ssl_tf import flagfiles
 from ssl_tf.errors import EXIT_FAILURE, EXIT_FLAGS, EXIT_SIGNAL, Stopped, UserError
+from ssl_tf.settings import flagfiles
 
 
 def run(

@@ -11,16 +11,16 @@ from ssl_tf.settings import FineTuneSettings
 
 def main(settings: FineTuneSettings) -> None:
     """Fine-tunes the encoder of a run, and the random encoder that the run started from."""
+    from ssl_tf.evaluation.context import open_context, told
     from ssl_tf.evaluation.finetuning import fine_tune
     from ssl_tf.evaluation.labelled import choose_labelled
-    from ssl_tf.evaluation.subject import open_subject, told
     from ssl_tf.training.strategy import make_strategy
 
     tuning, labels = settings.tuning, settings.labels
     # First, because a CPU can be split only as long as nothing runs on it.
     strategy = make_strategy(tuning.logical_cpus, tuning.batch_size)
     share = settings.share
-    subject = open_subject(settings.subject, f"finetune_{share}" if share else "finetune")
+    subject = open_context(settings.subject, f"finetune_{share}" if share else "finetune")
     directory = subject.output.with_suffix("")
     images = choose_labelled(subject.train, subject.test, labels, directory / "labels.txt")
     learned = images.whole or images.train

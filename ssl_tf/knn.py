@@ -11,12 +11,12 @@ from ssl_tf.settings import KnnSettings
 
 def main(settings: KnnSettings) -> None:
     """kNN with the encoder of a run, and beside it the random encoder that the run started from."""
+    from ssl_tf.evaluation.context import open_context, told
     from ssl_tf.evaluation.freezing import digest, frozen
     from ssl_tf.evaluation.knn import evaluate_knn, search_bytes
-    from ssl_tf.evaluation.subject import open_subject, told
 
     k, temperature = settings.neighbours.knn_k, settings.neighbours.knn_temperature
-    subject = open_subject(settings.subject, "knn")
+    subject = open_context(settings.subject, "knn")
     found = {"knn_k": k, "knn_temperature": temperature}
     for name, encoder in subject.encoders.items():
         features = encoder.output_shape[-1]

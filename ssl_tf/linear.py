@@ -11,11 +11,11 @@ from ssl_tf.settings import LinearSettings
 
 def main(settings: LinearSettings) -> None:
     """Probes the encoder of a run, and beside it the random encoder that the run started from."""
+    from ssl_tf.evaluation.context import open_context, told
     from ssl_tf.evaluation.freezing import digest
     from ssl_tf.evaluation.probe import probe_encoder
-    from ssl_tf.evaluation.subject import open_subject, told
 
-    subject = open_subject(settings.subject, "linear")
+    subject = open_context(settings.subject, "linear")
     # What a probe that was killed goes on from; nobody needs it after the report.
     unfinished = subject.output.with_name(f"{subject.output.name}.unfinished")
     found = {"batch_size": settings.batch_size}

@@ -7,11 +7,11 @@ from ssl_tf.settings import PretrainSettings
 def main(settings: PretrainSettings) -> None:
     """Runs the settings to their end, from the newest checkpoint where there is one."""
     if settings.run.dry_run:
-        from ssl_tf.dry_run import describe
+        from ssl_tf.pretraining.dry_run import describe
 
         print(describe(settings))
         return
-    from ssl_tf.pretraining import run
+    from ssl_tf.pretraining.run import run
 
     run(settings)
 

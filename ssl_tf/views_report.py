@@ -15,7 +15,7 @@ def main(settings: ViewsReportSettings) -> None:
     import tensorflow as tf
 
     from ssl_tf.data.decoding import UnreadableImages, decode
-    from ssl_tf.data.opening import open_split, with_boxes
+    from ssl_tf.data.sources.opening import open_split, with_boxes
     from ssl_tf.views.evaluation import evaluation_crop
     from ssl_tf.views.gallery import op_cells, view_cells
     from ssl_tf.views.recipe import Recipe

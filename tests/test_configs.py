@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl_tf import flagfiles
-from ssl_tf.dry_run import describe
+from ssl_tf.settings import flagfiles
+from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.settings import (
     DiscoverSettings,
     FineTuneSettings,

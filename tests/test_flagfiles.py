@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ssl_tf import flagfiles
+from ssl_tf.settings import flagfiles
 from ssl_tf.errors import EXIT_FLAGS, SettingsError
 from ssl_tf.settings import PretrainSettings
 

@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.benchmarking import FIRST, FLOOR, HOST, RECIPE, rivals
-from ssl_tf.benchmarking.clock import Contender, Cost, alternate, median_cost, median_ratio
 from ssl_tf.benchmarking.floor import BATCH, ENDLESS, contender, decoded, floor_batches
-from ssl_tf.data.base import IndexedSource, Source
+from ssl_tf.benchmarking.timing import Contender, Cost, alternate, median_cost, median_ratio
+from ssl_tf.data.batches import training_batches
 from ssl_tf.data.decoding import KnownImages, UnreadableImages
-from ssl_tf.data.opening import open_split, with_boxes
-from ssl_tf.data.pipeline import training_batches
+from ssl_tf.data.source import IndexedSource, Source
+from ssl_tf.data.sources.opening import open_split, with_boxes
 from ssl_tf.errors import UserError
 from ssl_tf.settings import BenchmarkSettings
 from ssl_tf.views.evaluation import evaluation_crop

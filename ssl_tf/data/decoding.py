@@ -9,6 +9,8 @@ import tensorflow as tf
 from ssl_tf.errors import UserError
 from ssl_tf.views.compilation import branch
 
+# Of files that `decode` reads.
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 # What stands in for an unreadable image until its place in the batch is filled: large enough for
 # any crop.
 _STAND_IN = (64, 64, 3)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from ssl_tf.data.base import Source
+from ssl_tf.data.batches import training_batches
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.order import Share
-from ssl_tf.data.pipeline import training_batches
+from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 from ssl_tf.settings import ViewSettings
 from ssl_tf.training import schedules

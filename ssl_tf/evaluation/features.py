@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.labels import check_labels
-from ssl_tf.data.pipeline import evaluation_batches
-from ssl_tf.data.sources import Source
+from ssl_tf.data.source import Source
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
 

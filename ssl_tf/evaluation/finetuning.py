@@ -9,24 +9,23 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf import flagfiles
-from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.labels import read_annotations
+from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.classification import best, cropped_batches, rate_schedule
+from ssl_tf.evaluation.encoder_classifier import EncoderClassifier, Start, build_encoder_classifier
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
-from ssl_tf.evaluation.fine_tuned import FineTuned, Start, build_fine_tuned
 from ssl_tf.evaluation.freezing import digest
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.networks.precision import arithmetic
-from ssl_tf.settings import TuningSettings
+from ssl_tf.settings import TuningSettings, flagfiles
 from ssl_tf.training import schedules
 from ssl_tf.training.callbacks import Diverged, StopOnNaN
 from ssl_tf.training.clock import StepClock
-from ssl_tf.training.record import Record
 from ssl_tf.training.resumption import CHECKPOINTS, claim, fit_to_end
 from ssl_tf.training.run_directory import MetricsFile, write_json
+from ssl_tf.training.run_log import Record
 from ssl_tf.training.stop_signals import StopSignals
 
 _SCORED_AT_ONCE = 250
@@ -198,7 +197,7 @@ class _Stage:
 
     def _train(
         self, source: Source, trial: Trial, name: str, signals: StopSignals
-    ) -> tuple[FineTuned, float]:
+    ) -> tuple[EncoderClassifier, float]:
         """The network at the end of its training, and its last loss; goes on where it stopped.
 
         Raises:
@@ -220,7 +219,7 @@ class _Stage:
         if settings.decay_over_rate:
             decay /= schedules.scaled_learning_rate(rate, batch_size)
         with self.strategy.scope(), arithmetic(settings.precision):
-            model = build_fine_tuned(
+            model = build_encoder_classifier(
                 self.start, source.num_classes, settings, schedule, decay, source.size, steps
             )
         replicas = self.strategy.num_replicas_in_sync
@@ -274,7 +273,7 @@ class _Stage:
         )
         return model, logs["loss"]
 
-    def _scores(self, model: FineTuned, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    def _scores(self, model: EncoderClassifier, source: Source) -> tuple[np.ndarray, np.ndarray]:
         """Logits [N, C] of a source's readable images, and their labels."""
         logits = tf.function(lambda images: model(images, training=False))
         how = self.image_size, _SCORED_AT_ONCE, self.unreadable

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.sources import Source
+from ssl_tf.data.source import Source
 from ssl_tf.evaluation.features import (
     Encode,
     FeatureReader,

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ssl_tf.data.base import Source
 from ssl_tf.data.labels import draw_share, read_annotations, read_list, write_list
-from ssl_tf.data.memory import held
+from ssl_tf.data.source import Source
+from ssl_tf.data.sources.memory import held
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.finetuning import LabelledImages
 from ssl_tf.settings import LabelSettings

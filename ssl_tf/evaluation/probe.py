@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf import flagfiles
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.labels import read_annotations
-from ssl_tf.data.sources import Source
+from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.classification import best, cropped_batches, cross_entropy, rate_schedule
 from ssl_tf.evaluation.features import Encode, FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.freezing import digest, frozen
 from ssl_tf.evaluation.metrics import batchwise_mean_average_precision, score_figures
-from ssl_tf.settings import LinearSettings
+from ssl_tf.settings import LinearSettings, flagfiles
 from ssl_tf.training import schedules
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.optimizers import build_optimizer

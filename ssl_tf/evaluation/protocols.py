@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from ssl_tf.data.labels import read_annotations
-from ssl_tf.data.sources import Source, open_source
+from ssl_tf.data.source import Source
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.finetuning import LabelledImages
 from ssl_tf.settings import ReadingSettings

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf import flagfiles
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.sources import Source
+from ssl_tf.data.source import Source
 from ssl_tf.errors import NotPrepared, UserError
+from ssl_tf.evaluation.context import Encoders, told
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
 from ssl_tf.evaluation.freezing import digest, frozen
@@ -24,9 +24,8 @@ from ssl_tf.evaluation.logistic_regression import (
 )
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
-from ssl_tf.evaluation.subject import Encoders, told
-from ssl_tf.settings import TransferSettings, TuningSettings
-from ssl_tf.training.run_directory import write_json
+from ssl_tf.files import write_json
+from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 
 # Under a run's directory.
 DIRECTORY = "transfer"

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
+from ssl_tf.files import write_json
 from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.execution import TimedModel
-from ssl_tf.training.run_directory import write_json
+from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.trainer import fit
 
-CHECKPOINTS = "checkpoints"
 _IDENTITY = "identity.json"
 _KEPT = 2
 

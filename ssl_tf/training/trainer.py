@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 from ssl_tf.training.execution import TimedModel
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import EXIT_LOST_WORKER, LostWorker, UserError
+from ssl_tf.files import write_text
 from ssl_tf.training.cluster import Cluster
 
 DIRECTORY = "workers"
@@ -171,10 +172,8 @@ class Workers:
                 "reason": self._reason,
                 "facts": self._facts,
             }
-            file = self._file(self._cluster.index)
-            temporary = file.with_suffix(".writing")
-            temporary.write_text(json.dumps(content))
-            temporary.replace(file)
+            # Not synced: a beat is of the moment.
+            write_text(self._file(self._cluster.index), json.dumps(content), sync=False)
 
     def _read(self, other: "_Other") -> str:
         try:

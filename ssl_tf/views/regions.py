@@ -7,7 +7,7 @@ image; a region is a rectangle as in `crops`, int32 [4]: top, left, height, widt
 
 import tensorflow as tf
 
-from ssl_tf.data.base import Source
+from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 from ssl_tf.settings import ViewSettings
 

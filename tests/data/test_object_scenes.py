@@ -4,14 +4,14 @@ import tensorflow as tf
 from prepared import prepare
 from tiny import png, write_folder
 
-from ssl_tf import flagfiles
-from ssl_tf.data import object_scenes
-from ssl_tf.data.canvas import SAMPLES, TEXTURES, Canvas
+from ssl_tf.settings import flagfiles
+from ssl_tf.data.scenes import objects
+from ssl_tf.data.scenes.renderer import SAMPLES, TEXTURES, SceneRenderer
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.folder import ImageFolder
-from ssl_tf.data.object_scenes import ObjectScenes, draw_layout, render_layout
-from ssl_tf.data.pipeline import evaluation_batches, training_batches
-from ssl_tf.data.sources import open_source
+from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.scenes.objects import ObjectScenes, draw_layout, render_layout
+from ssl_tf.data.batches import evaluation_batches, training_batches
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import PretrainSettings
 
@@ -63,7 +63,7 @@ def test_two_classes_make_scenes_of_two():
 
 
 def test_objects_are_pasted_where_the_boxes_are(monkeypatch):
-    monkeypatch.setattr(Canvas, "develop", lambda canvas: canvas._image)
+    monkeypatch.setattr(SceneRenderer, "develop", lambda canvas: canvas._image)
     size = 40
     for index in range(20):
         layout = draw_layout(3, index, size, MEMBERS)
@@ -74,7 +74,7 @@ def test_objects_are_pasted_where_the_boxes_are(monkeypatch):
         assert set(np.flatnonzero(scene.label)) == set(layout.kinds) == set(scene.box_labels)
         assert scene.label.dtype == np.float32 and scene.label.shape == (10,)
         random = np.random.default_rng([3, index, object_scenes._PAINT])
-        bare = Canvas(random, size, random.integers(len(TEXTURES)))._image
+        bare = SceneRenderer(random, size, random.integers(len(TEXTURES)))._image
         outside = np.ones(bare.shape[:2], bool)
         for number, box in enumerate(layout.boxes):
             top, left, bottom, right = box * SAMPLES

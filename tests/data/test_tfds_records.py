@@ -6,8 +6,8 @@ import tensorflow as tf
 from prepared import prepare
 from tiny import picture, without_images, write_records
 
-from ssl_tf.data import tfds_records
-from ssl_tf.data.sources import open_source
+from ssl_tf.data.sources import tfds
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 
 

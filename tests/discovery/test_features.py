@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import flagfiles
+from ssl_tf.settings import flagfiles
 from ssl_tf.discovery import descriptors
-from ssl_tf.discovery.features import open_encoder
+from ssl_tf.discovery.feature_maps import open_encoder
 from ssl_tf.errors import UserError
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import FeatureSettings, PretrainSettings

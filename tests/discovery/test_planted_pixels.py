@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf import flagfiles
-from ssl_tf.data.base import IndexedSource
-from ssl_tf.discovery import discovery
-from ssl_tf.discovery.features import Encoder
+from ssl_tf.settings import flagfiles
+from ssl_tf.data.source import IndexedSource
+from ssl_tf.discovery import run
+from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.settings import DiscoverSettings
 
 HEIGHT, WIDTH, KINDS, HUES, IMAGES = 128, 160, 4, 8, 48
@@ -89,8 +89,8 @@ def test_comparing_images_finds_what_saliency_and_chance_do_not(tmp_path, monkey
     source, encoder = Pasted(), filter_bank()
     monkeypatch.setattr(discovery, "open_training_source", lambda data: (source, None))
     monkeypatch.setattr(discovery, "open_encoder", lambda features: encoder)
-    monkeypatch.setattr("ssl_tf.data.opening.open_training_source", lambda data: (source, None))
-    monkeypatch.setattr("ssl_tf.discovery.features.open_encoder", lambda features: encoder)
+    monkeypatch.setattr("ssl_tf.data.sources.opening.open_training_source", lambda data: (source, None))
+    monkeypatch.setattr("ssl_tf.discovery.feature_maps.open_encoder", lambda features: encoder)
     flags = (
         f"--flagfile={Path(__file__).parents[2] / 'configs' / 'lod_scaled.flags'} "
         "--dataset=scenes --encoder=bank --workers=1 --boxes=ground_truth --sheet_images=0 "

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssl_tf.discovery import regions
+from ssl_tf.discovery import region_proposals
 from ssl_tf.settings import RegionSettings
 
 DEFAULT = RegionSettings()

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import suite
 
-from ssl_tf import flagfiles
+from ssl_tf.settings import flagfiles
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.pipeline import evaluation_batches
+from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.errors import NotPrepared, UserError
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.settings import SUITES, ReadingSettings

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import flagfiles
+from ssl_tf.settings import flagfiles
 from ssl_tf.methods.base import Method, move_towards
 from ssl_tf.methods.registry import build_method, compile_method
 from ssl_tf.networks import resnet

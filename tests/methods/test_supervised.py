@@ -8,12 +8,13 @@ import pytest
 import tensorflow as tf
 from small_methods import BATCH, SIZE, small_settings, views
 
-from ssl_tf import command, flagfiles, knn, pretrain
+from ssl_tf import command
+from ssl_tf.settings import flagfiles, knn, pretrain
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.dry_run import describe
+from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.methods import losses
-from ssl_tf.methods.inputs import method_batches
+from ssl_tf.pretraining.inputs import method_batches
 from ssl_tf.methods.registry import build_method, compile_method
 from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
