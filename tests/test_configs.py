@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl_tf.settings import flagfiles
 from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.settings import (
     DiscoverSettings,
@@ -14,6 +13,7 @@ from ssl_tf.settings import (
     LinearSettings,
     PretrainSettings,
     TransferSettings,
+    flagfiles,
 )
 from ssl_tf.training.plan import make_plan
 from ssl_tf.views.recipe import Recipe

@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from ssl_tf.cores import available_cores
 from ssl_tf.data import decoding
-from ssl_tf.data.decoding import KnownImages, UnreadableImages
-from ssl_tf.data.order import Share, example_seed
+from ssl_tf.data.decoding import KnownImages
+from ssl_tf.data.order import Share, Steps, example_seed
 from ssl_tf.data.source import Source
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.views.evaluation import evaluation_crop
 
 Tensors = dict[str, tf.Tensor]
@@ -20,29 +21,21 @@ _BATCHES_AHEAD = 2
 def training_batches(
     source: Source,
     recipe: Callable[[tf.Tensor, tf.Tensor], Tensors],
+    steps: Steps,
     *,
-    seed: int,
-    batch_size: int,
-    start_step: int,
-    stop_step: int,
-    unreadable: UnreadableImages,
-    share: Share | None = None,
     with_boxes: bool = False,
     known: KnownImages | None = None,
 ) -> tf.data.Dataset:
-    """Returns the batches of the steps start_step..stop_step-1, a pure function of (seed, step).
+    """Returns the batches of the steps, a pure function of (seed, step).
+
+    Where an image cannot be decoded, a neighbour in its batch takes its place. A whole batch of
+    such images ends the run, and so do more of them than the source allows.
 
     Args:
-      source: where the records come from.
+      source: where the records come from; counts the images that cannot be decoded.
       recipe: `recipe(image, seed)` with a uint8 [H, W, 3] image and an int64 [2] seed returns the
         views, a dict of tensors (or tuples of them) of fixed shapes.
-      seed: seed of the run: order and augmentation.
-      batch_size: examples in a batch, over all replicas.
-      start_step: first step.
-      stop_step: step after the last.
-      unreadable: is told of every image that cannot be decoded; a neighbour in the batch takes its
-        place. Ends the run beyond its limit, or when a whole batch is unreadable.
-      share: this worker's part of every batch, where there are several workers.
+      steps: which batches.
       with_boxes: call `recipe(image, seed, boxes)` with the float32 [n, 4] boxes of the record,
         none where it has none.
       known: the images that have been decoded before; by default none at first.
@@ -55,8 +48,8 @@ def training_batches(
     known = known or KnownImages()
 
     def view(record: Tensors) -> tuple[Tensors, tf.Tensor]:
-        record = decoding.decode_again(record, unreadable, known)
-        seeds = example_seed(seed, record["epoch"], record["index"])
+        record = decoding.decode_again(record, source.unreadable, known)
+        seeds = example_seed(steps.seed, record["epoch"], record["index"])
         boxes = (record.get("boxes", tf.zeros([0, 4])),) if with_boxes else ()
         made = recipe(record["image"], seeds, *boxes)
         if "label" in record:
@@ -64,12 +57,12 @@ def training_batches(
         return made, record["readable"]
 
     def fill(views: Tensors, readable: tf.Tensor) -> Tensors:
-        return _filled(views, readable, unreadable)
+        return _filled(views, readable, source.unreadable)
 
-    share = share or Share(batch_size)
-    first, stop = start_step * batch_size, stop_step * batch_size
+    share = steps.share or Share(steps.batch_size)
+    first, stop = steps.start * steps.batch_size, steps.stop * steps.batch_size
     batches = (
-        source.stream(seed, first, stop, share, view)
+        source.stream(steps.seed, first, stop, share, view)
         .batch(share.size, drop_remainder=True)
         .map(fill)
         .prefetch(_BATCHES_AHEAD)
@@ -82,16 +75,15 @@ def evaluation_batches(
     image_size: int,
     batch_size: int,
     *,
-    unreadable: UnreadableImages,
     whole: bool = False,
 ) -> tf.data.Dataset:
     """Returns every readable example once, in canonical order.
 
     Args:
-      source: where the records come from.
+      source: where the records come from; counts the images that cannot be decoded, which are left
+        out.
       image_size: side of the images, in pixels.
       batch_size: examples in a batch; the last one may be smaller.
-      unreadable: is told of every image that cannot be decoded; such images are left out.
       whole: all of the centre square, as in `evaluation_crop`.
 
     Returns:
@@ -100,7 +92,7 @@ def evaluation_batches(
     """
 
     def view(record: Tensors) -> Tensors:
-        record = decoding.decode(record, unreadable)
+        record = decoding.decode(record, source.unreadable)
         kept = {key: record[key] for key in ("index", "label", "readable") if key in record}
         return {"image": evaluation_crop(record["image"], image_size, whole), **kept}
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data import order
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 
 # What is made of a record, in graph mode.
@@ -33,6 +34,8 @@ class Source(abc.ABC):
       num_classes: number of classes, None without labels.
       class_names: names of the classes, empty where there are none.
       multi_label: "label" tells of every class whether it is in the image.
+      unreadable: counts the images that cannot be decoded; parts of a source share it, and sources
+        that are read for one purpose may.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Source(abc.ABC):
         self.num_classes = num_classes
         self.class_names = class_names
         self.multi_label = multi_label
+        self.unreadable = UnreadableImages()
 
     @abc.abstractmethod
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:

@@ -9,8 +9,8 @@ import tensorflow as tf
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
-from ssl_tf.pretraining.restoring import load_encoder
 from ssl_tf.settings import FeatureSettings
+from ssl_tf.training.encoders import load_encoder
 
 Maps = Callable[[tf.Tensor], list[tf.Tensor]]
 

@@ -120,13 +120,18 @@ def rank(
         )
     for name in missing:
         values = rank_regions(
-            name, graph.product, graph.degree, counts.astype(np.int64), settings.ranking, _told
+            name,
+            graph.product,
+            graph.degree,
+            counts.astype(np.int64),
+            settings.ranking,
+            _report_iteration,
         )
         shards.write_array(files[name], values)
     return files
 
 
-def _told(stage: str, step: int) -> None:
+def _report_iteration(stage: str, step: int) -> None:
     if step % 25 == 0:
         _say(f"ranking: {stage}, iteration {step}")
 

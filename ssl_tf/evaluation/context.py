@@ -6,13 +6,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_held_out, open_training_source
 from ssl_tf.errors import SettingsError
-from ssl_tf.methods.blueprint import build_encoder
-from ssl_tf.pretraining.restoring import load_encoder
+from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import DataSettings, EncoderSettings, EvaluationSettings, ModelSettings
+from ssl_tf.training.encoders import load_encoder
 from ssl_tf.training.run_directory import read_settings, write_json
 
 # How figures are called in what is printed.
@@ -41,7 +40,7 @@ class Encoders:
     image_size: int
     step: int
 
-    def start(self, name: str) -> Callable[[bool], tf.keras.Model]:
+    def encoder_factory(self, name: str) -> Callable[[bool], tf.keras.Model]:
         """What gives new encoders with the weights of one of these, for training.
 
         Its argument is whether their batch statistics are those of all replicas.
@@ -57,26 +56,24 @@ class Encoders:
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject(Encoders):
+class EvaluationContext(Encoders):
     """Encoders of one run, and the images by which they are judged.
 
     Attributes:
         train, test: labelled, with the same classes.
-        unreadable: counts images that cannot be decoded.
         facts: of all this, for the report.
         output: JSON file for the report.
     """
 
     train: Source
     test: Source
-    unreadable: UnreadableImages
     facts: dict[str, str | int]
     output: Path
 
     def report(self, found: dict[str, object], remark: str = "the encoder is unchanged") -> None:
         """Writes the facts and what was found, and tells where."""
         write_json(self.output, {**self.facts, **found})
-        print(f"{remark}; result in {self.output}{self.unreadable.summary()}")
+        print(f"{remark}; result in {self.output}{self.train.unreadable.summary()}")
 
 
 def open_encoders(settings: EncoderSettings) -> Encoders:
@@ -93,7 +90,7 @@ def open_encoders(settings: EncoderSettings) -> Encoders:
     return Encoders(encoders, trained.model, image_size, step)
 
 
-def open_context(settings: EvaluationSettings, stage: str) -> Subject:
+def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     """Loads the encoders and opens the images.
 
     Args:
@@ -107,11 +104,10 @@ def open_context(settings: EvaluationSettings, stage: str) -> Subject:
     read_settings(run)  # a slip in a path is told before data sets are opened
     train, test = open_labelled(settings.data, settings.test_split)
     opened = open_encoders(settings)
-    return Subject(
+    return EvaluationContext(
         **vars(opened),
         train=train,
         test=test,
-        unreadable=UnreadableImages(settings.data.max_bad_images),
         facts={
             "checkpoint": str(run),
             "step": opened.step,
@@ -129,7 +125,7 @@ def open_labelled(data: DataSettings, test_split: str) -> tuple[Source, Source]:
         UserError: there are none, they have no labels, or not those of one data set.
     """
     train, held_out = open_training_source(data)
-    test = held_out or open_held_out(data, test_split)
+    test = held_out or open_held_out(data, test_split, train)
     if test is None:
         raise SettingsError("no images to report on: give --test_split, or --holdout=N")
     for source in (train, test):
@@ -143,7 +139,7 @@ def open_labelled(data: DataSettings, test_split: str) -> tuple[Source, Source]:
     return train, test
 
 
-def told(figures: dict[str, float], **counts: int) -> str:
+def format_figures(figures: dict[str, float], **counts: int) -> str:
     """Figures in percent, on one line; `counts` stand in the titles."""
     return "  ".join(
         f"{TITLES[name].format(**counts)} {100 * value:.2f}" for name, value in figures.items()

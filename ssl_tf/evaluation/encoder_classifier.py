@@ -12,9 +12,9 @@ from ssl_tf.settings import TuningSettings
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.optimizers import build_optimizer
 
-# `start(synchronized)` gives a new encoder, normalized images to features, with the weights to
-# start from; its batch statistics are those of all replicas, where synchronized.
-Start = Callable[[bool], tf.keras.Model]
+# `new_encoder(synchronized)` builds an encoder, normalized images to features, with the weights to
+# start from. Its batch statistics are those of all replicas, where synchronized.
+EncoderFactory = Callable[[bool], tf.keras.Model]
 
 
 class EncoderClassifier(TimedModel):
@@ -73,7 +73,7 @@ class EncoderClassifier(TimedModel):
 
 
 def build_encoder_classifier(
-    start: Start,
+    new_encoder: EncoderFactory,
     num_classes: int,
     settings: TuningSettings,
     schedule: Schedule,
@@ -84,7 +84,7 @@ def build_encoder_classifier(
     """The network with its optimizer, SGD with momentum 0.9; under the strategy of the training.
 
     Args:
-        start: gives the encoder.
+        new_encoder: gives the encoder.
         num_classes: of the classifier.
         settings: of the training.
         schedule: of the classifier's learning rate.
@@ -92,7 +92,7 @@ def build_encoder_classifier(
         examples: of an epoch.
         steps: of the training.
     """
-    encoder = start(tf.distribute.get_strategy().num_replicas_in_sync > 1)
+    encoder = new_encoder(tf.distribute.get_strategy().num_replicas_in_sync > 1)
     if settings.bn_momentum_rule == "kornblith":
         set_momentum(encoder, max(1 - 10 * settings.batch_size / examples, MOMENTUM))
     model = EncoderClassifier(encoder, num_classes, settings.frozen_blocks)

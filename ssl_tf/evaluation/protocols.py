@@ -56,6 +56,8 @@ class Protocol:
         if self.validation:
             splits |= {"validation": self.validation, "whole": f"train+{self.validation}"}
         sources = {part: self._split(split, reading) for part, split in splits.items()}
+        for source in sources.values():
+            source.unreadable = sources["train"].unreadable
         if not self.validation:
             whole = sources["whole"] = sources["train"]
             held = self.draw_held_out(read_annotations(whole)[1], whole)

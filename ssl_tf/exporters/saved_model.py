@@ -97,8 +97,8 @@ def export_encoder(
         difference = _difference(encoder, temporary, image_size)
         if not difference < 1e-4:
             raise UserError(
-                f"the SavedModel's features differ from the encoder's by {difference:.2g}; this is a "
-                "defect, nothing is exported"
+                f"the SavedModel's features differ from the encoder's by {difference:.2g}; this is "
+                "a defect, nothing is exported"
             )
     return difference
 

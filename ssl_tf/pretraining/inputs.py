@@ -6,8 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.order import Share
+from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.methods.base import Method
 from ssl_tf.views.device import augment_batch, cropped_batches
@@ -21,23 +20,18 @@ def method_batches(
     method: Method,
     source: Source,
     recipe: Recipe,
+    steps: Steps,
     *,
     on_device: bool,
-    seed: int,
-    batch_size: int,
-    start_step: int,
-    stop_step: int,
-    unreadable: UnreadableImages,
-    share: Share | None = None,
 ) -> tf.data.Dataset:
-    """The batches of the steps start_step..stop_step-1 as `method.train_step` takes them.
+    """The batches of the steps as `method.train_step` takes them.
 
     Args:
         method: is told to make the pixel operations itself, where they run on the device.
         source: where the images come from.
         recipe: of the views.
+        steps: as in `training_batches`.
         on_device: pixel operations in the training step; else in the input pipeline.
-        seed, batch_size, start_step, stop_step, unreadable, share: as in `training_batches`.
     """
     make = recipe.crop if on_device else recipe
     needed = ("views", *method.needs)
@@ -50,19 +44,9 @@ def method_batches(
         made = make(*example)
         return {name: made[name] for name in needed if name != "label"}
 
-    batches = training_batches(
-        source,
-        make_needed,
-        seed=seed,
-        batch_size=batch_size,
-        start_step=start_step,
-        stop_step=stop_step,
-        unreadable=unreadable,
-        share=share,
-        with_boxes=recipe.takes_boxes,
-    )
+    batches = training_batches(source, make_needed, steps, with_boxes=recipe.takes_boxes)
     if "label" in needed:
-        batches = batches.map(functools.partial(_label_checked, source, unreadable))
+        batches = batches.map(functools.partial(_label_checked, source))
     if on_device:
         method.augment = functools.partial(augment_batch, recipe)
         return cropped_batches(batches, recipe)
@@ -70,7 +54,7 @@ def method_batches(
 
 
 def _label_checked(
-    source: Source, unreadable: UnreadableImages, batch: dict[str, tf.Tensor | tuple]
+    source: Source, batch: dict[str, tf.Tensor | tuple]
 ) -> dict[str, tf.Tensor | tuple]:
     """The batch; ends the run where a label is none of the source's classes.
 
@@ -84,7 +68,7 @@ def _label_checked(
 
     def refuse() -> tf.Tensor:
         def raising(label) -> bool:
-            unreadable.refuse(
+            source.unreadable.refuse(
                 f"{source.name}: an image has the label {label}, but there are "
                 f"{source.num_classes} classes, counted from 0; correct the data"
             )
@@ -96,21 +80,11 @@ def _label_checked(
         return {**batch, "label": tf.identity(labels)}
 
 
-def show_first_views(
-    source: Source, recipe: Recipe, seed: int, path: Path, unreadable: UnreadableImages
-) -> None:
+def show_first_views(source: Source, recipe: Recipe, seed: int, path: Path) -> None:
     """Writes a PNG of the first views of a run, labelled with the policies that were drawn."""
     count = min(_SHOWN, source.size)
-    batches = training_batches(
-        source,
-        recipe,
-        seed=seed,
-        batch_size=count,
-        start_step=0,
-        stop_step=1,
-        unreadable=unreadable,
-        with_boxes=recipe.takes_boxes,
-    )
+    first = Steps(seed, count, start=0, stop=1)
+    batches = training_batches(source, recipe, first, with_boxes=recipe.takes_boxes)
     batch = next(batches.as_numpy_iterator())
     rows = []
     for i in range(count):

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.evaluation import metrics
 from ssl_tf.evaluation.features import FeatureReader
@@ -15,7 +15,7 @@ from ssl_tf.evaluation.knn import knn_accuracy, knn_map
 from ssl_tf.methods.base import Method
 from ssl_tf.settings import MonitorSettings
 from ssl_tf.training.callbacks import StepCallback
-from ssl_tf.training.run_log import Record
+from ssl_tf.training.run_log import RunLog
 from ssl_tf.views.recipe import Recipe
 
 _BATCH = 250
@@ -62,13 +62,12 @@ class RepresentationMonitor(StepCallback):
         method: Method,
         recipe: Recipe,
         settings: MonitorSettings,
-        record: Record,
+        log: RunLog,
         source: Source,
         held_out: Source | None,
         every: int,
         last_step: int,
         seed: int,
-        unreadable: UnreadableImages,
     ):
         """
         Args:
@@ -80,7 +79,7 @@ class RepresentationMonitor(StepCallback):
         super().__init__(start_step)
         self._method = method
         self._settings = settings
-        self._record = record
+        self._log = log
         self._every = every
         self._last_step = last_step
 
@@ -101,30 +100,21 @@ class RepresentationMonitor(StepCallback):
                     each,
                     recipe.settings.image_size,
                     _BATCH,
-                    unreadable,
                 )
                 for each in (evenly_spaced(source, settings.monitor_bank), queries)
             )
         batch = min(_BATCH, queries.size)
-        self._views = training_batches(
-            queries,
-            recipe,
-            seed=seed,
-            batch_size=batch,
-            start_step=0,
-            stop_step=queries.size // batch,
-            unreadable=unreadable,
-            with_boxes=recipe.takes_boxes,
-        )
+        steps = Steps(seed, batch, start=0, stop=queries.size // batch)
+        self._views = training_batches(queries, recipe, steps, with_boxes=recipe.takes_boxes)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self._start_step == 0:
-            self._record.extra.update(self.look())
-            self._record.write(0, {})
+            self._log.extra.update(self.look())
+            self._log.write(0, {})
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         if self.passed(self._every) or step == self._last_step:
-            self._record.extra.update(self.look())
+            self._log.extra.update(self.look())
 
     def look(self) -> dict[str, float]:
         """All figures of the network as it stands; prints a warning when they say collapse."""

@@ -6,25 +6,25 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.order import Share
+from ssl_tf.data.order import Share, Steps
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_held_out, open_training_source
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.registry import build_method, compile_method
-from ssl_tf.networks.precision import arithmetic
+from ssl_tf.networks.precision import policy_scope
 from ssl_tf.pretraining.inputs import method_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.restoring import resume_or_init
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
+from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import MetricsFile, check_run, open_run
-from ssl_tf.training.run_log import Record
+from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.strategy import compiles, make_strategy
 from ssl_tf.training.trainer import fit
@@ -42,45 +42,87 @@ def run(settings: PretrainSettings) -> None:
     cluster = read_cluster()
     directory = Path(settings.run.run_dir)
     with Workers(directory, cluster, settings.run.worker_timeout) as workers:
-        _train(settings, directory, cluster, workers)
+        training = _open(settings, cluster, workers)
+        if training.start_step < training.plan.total_steps:
+            _fit(training, workers)
+        else:
+            total = training.plan.total_steps
+            print(f"{directory} is complete: {total} of {total} steps", file=sys.stderr)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Parts:
-    """What the callbacks look at."""
+class _Training:
+    """A run that is ready to take its next step.
+
+    Attributes:
+        settings: of the run.
+        cluster: the machines that take part.
+        strategy: the replicas of all of them.
+        source: the images to learn from.
+        held_out: images for the monitors; None where there are none.
+        plan: counts of steps.
+        method: compiled, with the weights of `start_step`.
+        recipe: of the views.
+        checkpoints: of the run.
+        start_step: from which this process goes on.
+    """
 
     settings: PretrainSettings
-    directory: Path
-    method: Method
-    recipe: Recipe
+    cluster: Cluster
+    strategy: tf.distribute.Strategy
     source: Source
     held_out: Source | None
     plan: Plan
+    method: Method
+    recipe: Recipe
+    checkpoints: Checkpoints
     start_step: int
-    unreadable: UnreadableImages
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.settings.run.run_dir)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the pixel operations are part of the training step."""
+        return self.settings.views.augment_on == "device"
+
+    def batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        """The batches of the remaining steps that one worker reads."""
+        batch_size, replicas = self.plan.batch_size, self.strategy.num_replicas_in_sync
+        share = Share(batch_size, context.input_pipeline_id, context.num_input_pipelines)
+        steps = Steps(
+            self.settings.run.seed, batch_size, self.start_step, self.plan.total_steps, share
+        )
+        batches = method_batches(
+            self.method, self.source, self.recipe, steps, on_device=self.on_device
+        )
+        return batches.rebatch(batch_size // replicas) if replicas > 1 else batches
 
 
-def _train(settings: PretrainSettings, directory: Path, cluster: Cluster, workers: Workers) -> None:
+def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Training:
+    """Opens the images, builds the method and brings it to where the run goes on."""
     run, optimization, views = settings.run, settings.optimization, settings.views
-    batch_size = optimization.batch_size
     if cluster.workers > 1 and settings.model.batch_norm == "shuffled":
         # Every replica then has statistics of its own, which the chief cannot save alone.
         raise SettingsError(
             "--batch_norm=shuffled: works on one machine only; give --batch_norm=synchronized"
         )
-    strategy = make_strategy(run.logical_cpus, batch_size, optimization.accumulate, cluster)
+    # First, because it may split the CPU, which must come before any operation.
+    strategy = make_strategy(
+        run.logical_cpus, optimization.batch_size, optimization.accumulate, cluster
+    )
     replicas = strategy.num_replicas_in_sync
-    on_device = views.augment_on == "device"
     tf.keras.utils.set_random_seed(run.seed)
     source, held_out = open_training_source(settings.data, views.object_crops)
-    held_out = held_out or open_held_out(settings.data, settings.monitor.monitor_split)
+    held_out = held_out or open_held_out(settings.data, settings.monitor.monitor_split, source)
     plan = make_plan(optimization, source.size)
     if cluster.is_chief:
         check_run(settings)
-    with strategy.scope(), arithmetic(run.precision):
+    with strategy.scope(), policy_scope(run.precision):
         method = build_method(settings, plan, replicas > 1, source.num_classes, source.multi_label)
         compile_method(method, optimization, plan, run.precision)
-        method.compile_step = compiles(run.xla, strategy, on_device)
+        method.compile_step = compiles(run.xla, strategy, views.augment_on == "device")
         method.steps_at_once = run.steps_per_execution
         # The chief first: it may set a damaged checkpoint aside.
         workers.await_chief("start step")
@@ -88,70 +130,66 @@ def _train(settings: PretrainSettings, directory: Path, cluster: Cluster, worker
         workers.agree("start step", start_step)
     if cluster.is_chief:
         open_run(settings, replicas)
-    if start_step >= plan.total_steps:
-        print(f"{directory} is complete: {start_step} of {plan.total_steps} steps", file=sys.stderr)
-        return
-    print(
-        f"{source.name}: {source.size} images, {plan.total_steps} steps of {batch_size} on "
-        f"{replicas} replica(s), {origin}, in {directory}",
-        file=sys.stderr,
-    )
-    recipe = Recipe(views, smallest_areas(views, source), with_original="original" in method.needs)
-    unreadable = UnreadableImages(settings.data.max_bad_images)
-
-    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        made = method_batches(
-            method,
-            source,
-            recipe,
-            on_device=on_device,
-            seed=run.seed,
-            batch_size=batch_size,
-            start_step=start_step,
-            stop_step=plan.total_steps,
-            unreadable=unreadable,
-            share=Share(batch_size, context.input_pipeline_id, context.num_input_pipelines),
+    if start_step < plan.total_steps:
+        print(
+            f"{source.name}: {source.size} images, {plan.total_steps} steps of {plan.batch_size} "
+            f"on {replicas} replica(s), {origin}, in {run.run_dir}",
+            file=sys.stderr,
         )
-        return made.rebatch(batch_size // replicas) if replicas > 1 else made
-
-    parts = _Parts(
-        settings, directory, method, recipe, source, held_out, plan, start_step, unreadable
+    with_original = "original" in method.needs
+    recipe = Recipe(views, smallest_areas(views, source.boxes), with_original=with_original)
+    return _Training(
+        settings,
+        cluster,
+        strategy,
+        source,
+        held_out,
+        plan,
+        method,
+        recipe,
+        checkpoints,
+        start_step,
     )
+
+
+def _fit(training: _Training, workers: Workers) -> None:
+    """Takes the remaining steps, and tells what the time went into."""
+    plan, start_step = training.plan, training.start_step
     with StopSignals() as signals:
         callbacks = [StopOnNaN(start_step), ReportStep(start_step, workers, signals)]
-        if cluster.is_chief:
-            metrics = MetricsFile(directory / "metrics.jsonl", start_step)
-            clock = StepClock(start_step, batch_size, metrics.last)
+        clock = None
+        if training.cluster.is_chief:
+            metrics = MetricsFile(training.directory / "metrics.jsonl", start_step)
+            clock = StepClock(start_step, plan.batch_size, metrics.last)
             saver = SaveCheckpoint(
                 start_step,
-                checkpoints,
-                plan.steps_of(run.checkpoint_every),
+                training.checkpoints,
+                plan.steps_of(training.settings.run.checkpoint_every),
                 plan.total_steps,
                 signals,
             )
-            callbacks += [clock, *_observers(parts, metrics, clock), saver]
+            callbacks += [clock, *_observers(training, metrics, clock), saver]
         fit(
-            method,
-            strategy.distribute_datasets_from_function(batches),
-            source=source,
+            training.method,
+            training.strategy.distribute_datasets_from_function(training.batches),
+            source=training.source,
             steps=plan.total_steps - start_step,
             callbacks=callbacks,
-            unreadable=unreadable,
         )
-    verdict = clock.verdict() if cluster.is_chief else f"worker {cluster.index}"
-    print(f"{verdict}\ndone: {directory}{unreadable.summary()}", file=sys.stderr)
+    summary = clock.verdict() if clock else f"worker {training.cluster.index}"
+    unreadable = training.source.unreadable.summary()
+    print(f"{summary}\ndone: {training.directory}{unreadable}", file=sys.stderr)
 
 
 def _observers(
-    parts: _Parts, metrics: MetricsFile, clock: StepClock
+    training: _Training, metrics: MetricsFile, clock: StepClock
 ) -> list[tf.keras.callbacks.Callback]:
     """What looks at the run without changing it, in the order in which it must be called."""
-    settings, plan, start_step = parts.settings, parts.plan, parts.start_step
-    directory = parts.directory
+    settings, plan, start_step = training.settings, training.plan, training.start_step
+    seed, directory = settings.run.seed, training.directory
     if start_step == 0:
-        views = directory / "views.png"
-        show_first_views(parts.source, parts.recipe, settings.run.seed, views, parts.unreadable)
-    record = Record(
+        show_first_views(training.source, training.recipe, seed, directory / "views.png")
+    log = RunLog(
         start_step,
         metrics,
         clock,
@@ -159,22 +197,21 @@ def _observers(
         images=plan.images,
         batch_size=plan.batch_size,
         every=settings.monitor.log_every,
-        constants={"chance_loss": parts.method.chance_loss},
+        constants={"chance_loss": training.method.chance_loss},
         learning_rate=plan.learning_rate_schedule(),
     )
     monitor = RepresentationMonitor(
         start_step,
-        method=parts.method,
-        recipe=parts.recipe,
+        method=training.method,
+        recipe=training.recipe,
         settings=settings.monitor,
-        record=record,
-        source=parts.source,
-        held_out=parts.held_out,
+        log=log,
+        source=training.source,
+        held_out=training.held_out,
         every=plan.steps_of(settings.monitor.monitor_every),
         last_step=plan.total_steps,
-        seed=settings.run.seed,
-        unreadable=parts.unreadable,
+        seed=seed,
     )
     profiled = settings.run.profiled_steps
     profile = [Profile(start_step, directory / "tensorboard", *profiled)] if profiled else []
-    return [*profile, monitor, record]
+    return [*profile, monitor, log]

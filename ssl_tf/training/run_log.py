@@ -13,7 +13,7 @@ from ssl_tf.training.execution import INPUT_SECONDS
 from ssl_tf.training.run_directory import MetricsFile
 
 
-class Record(StepCallback):
+class RunLog(StepCallback):
     """Writes metrics.jsonl and TensorBoard, and tells the progress.
 
     Other callbacks put their figures of the current step into `extra`; this one stands behind them

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tiny import without_images, write_folder
 
-from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.labels import draw_share, read_annotations, read_list, write_list
+from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.memory import InMemory, held
 from ssl_tf.errors import SettingsError, UserError
 

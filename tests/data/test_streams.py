@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from tiny import png, without_images, write_folder
 
-from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.order import Share
+from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.errors import SettingsError
 
 

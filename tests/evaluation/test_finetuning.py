@@ -11,7 +11,6 @@ import tensorflow as tf
 from kills import Killed, killed_after
 from shades import Shades
 
-from ssl_tf.settings import flagfiles
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.errors import SettingsError, Stopped, UserError
 from ssl_tf.evaluation import finetuning
@@ -22,7 +21,7 @@ from ssl_tf.evaluation.labelled import choose_labelled
 from ssl_tf.networks.batch_normalization import batch_normalization
 from ssl_tf.networks.precision import arithmetic
 from ssl_tf.networks.resnet import build_resnet
-from ssl_tf.settings import FineTuneSettings, LabelSettings, TuningSettings
+from ssl_tf.settings import FineTuneSettings, LabelSettings, TuningSettings, flagfiles
 from ssl_tf.training.callbacks import SaveCheckpoint
 
 

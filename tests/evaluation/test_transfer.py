@@ -8,7 +8,6 @@ import pytest
 import suite
 
 from ssl_tf import command
-from ssl_tf.settings import flagfiles, transfer
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.evaluation import transfer as stage
@@ -19,7 +18,7 @@ from ssl_tf.evaluation.logistic_regression import PENALTIES
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.methods.blueprint import build_encoder
 from ssl_tf.pretraining.restoring import CHECKPOINTS
-from ssl_tf.settings import PretrainSettings, TransferSettings
+from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles, transfer
 from ssl_tf.training.checkpoints import Checkpoints
 
 MODEL = (

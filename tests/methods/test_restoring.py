@@ -5,11 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from ssl_tf.settings import flagfiles
 from ssl_tf.errors import UserError
 from ssl_tf.methods.registry import build_method, compile_method
-from ssl_tf.pretraining.restoring import load_encoder, run_checkpoints, resume_or_init
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.pretraining.restoring import load_encoder, resume_or_init, run_checkpoints
+from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.run_directory import open_run
 

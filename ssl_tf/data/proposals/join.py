@@ -51,6 +51,7 @@ class WithProposals(Source):
         super().__init__(
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
         )
+        self.unreadable = source.unreadable
         self._source = source
         self._store = store
         ids, splits, boxes = store.read()

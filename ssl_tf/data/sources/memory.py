@@ -9,7 +9,7 @@ from ssl_tf.data.sources.record_files import RecordSource
 _READ_AT_ONCE = 256
 
 
-def held(source: Source) -> Source:
+def in_memory(source: Source) -> Source:
     """The source with its records in memory, where it is of record files and fits their memory.
 
     That memory is the one for shuffling (--shuffle_mib), which is then not needed any more.
@@ -31,6 +31,7 @@ class InMemory(IndexedSource):
         super().__init__(
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
         )
+        self.unreadable = source.unreadable
         kept = source.sequence().map(
             lambda record: {k: record[k] for k in ("id", "image", "label") if k in record}
         )

@@ -12,6 +12,7 @@ from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
+from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import GROUND_TRUTH, DataSettings
 
@@ -27,6 +28,7 @@ def open_source(
     scene_size: int = 48,
     scene_objects: str = "",
     shuffle_mib: int = 1024,
+    max_bad_images: int = MAX_BAD_IMAGES,
 ) -> Source:
     """Opens the one source that is named.
 
@@ -41,6 +43,7 @@ def open_source(
       scene_objects: a prepared TFDS data set whose images stand in the scenes (see `ObjectScenes`),
         those of its own split "train" or "test" in each; empty: shapes.
       shuffle_mib: memory for shuffling undecoded records, in MiB.
+      max_bad_images: unreadable images to skip and report before reading ends.
 
     Raises:
       SettingsError: not exactly one source is named, or the split does not exist.
@@ -49,15 +52,18 @@ def open_source(
     if sum(map(bool, (dataset, image_folder, tfrecord))) != 1:
         raise SettingsError("give exactly one of --dataset, --image_folder and --tfrecord")
     if image_folder:
-        return ImageFolder(image_folder)
-    if tfrecord:
-        return ExampleFiles(tfrecord, shuffle_mib)
-    if dataset == "scenes" and scene_objects:
+        source = ImageFolder(image_folder)
+    elif tfrecord:
+        source = ExampleFiles(tfrecord, shuffle_mib)
+    elif dataset == "scenes" and scene_objects:
         objects = PreparedDataset(scene_objects, data_dir, split, shuffle_mib)
-        return ObjectScenes(objects, split, scenes, scene_size)
-    if dataset == "scenes":
-        return Scenes(split, scenes, scene_size)
-    return PreparedDataset(dataset, data_dir, split, shuffle_mib)
+        source = ObjectScenes(objects, split, scenes, scene_size)
+    elif dataset == "scenes":
+        source = Scenes(split, scenes, scene_size)
+    else:
+        source = PreparedDataset(dataset, data_dir, split, shuffle_mib)
+    source.unreadable = UnreadableImages(max_bad_images)
+    return source
 
 
 def open_split(data: DataSettings, split: str) -> Source:
@@ -76,6 +82,7 @@ def open_split(data: DataSettings, split: str) -> Source:
         scene_size=data.scene_size,
         scene_objects=data.scene_objects,
         shuffle_mib=data.shuffle_mib,
+        max_bad_images=data.max_bad_images,
     )
 
 
@@ -137,18 +144,25 @@ def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Sourc
     return source.hold_out(data.holdout)
 
 
-def open_held_out(data: DataSettings, split: str) -> Source | None:
+def open_held_out(data: DataSettings, split: str, train: Source) -> Source | None:
     """The split asked for; else test or validation, where there is one; else None.
+
+    Args:
+        data: whose split.
+        split: its name; empty: look for one.
+        train: the images to learn from, with which unreadable ones are counted together.
 
     Raises:
         UserError: a split was asked for and does not exist.
     """
-    if split:
-        return open_split(data, split)
-    if data.dataset:
-        for name in ("test", "validation"):
-            try:
-                return open_split(data, name)
-            except UserError:
-                continue
+    names = (split,) if split else ("test", "validation") if data.dataset else ()
+    for name in names:
+        try:
+            held_out = open_split(data, name)
+        except UserError:
+            if split:
+                raise
+            continue
+        held_out.unreadable = train.unreadable
+        return held_out
     return None
