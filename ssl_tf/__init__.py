@@ -17,7 +17,7 @@ if typing.TYPE_CHECKING:
 
     import tensorflow as tf
 
-    from ssl_tf.data.base import Source
+    from ssl_tf.data.source import Source
     from ssl_tf.pretrain import main as pretrain
     from ssl_tf.settings import PretrainSettings
 
@@ -48,8 +48,7 @@ def pretrain_settings(flagfile: "str | Path | None" = None, **flags: object) -> 
         >>> settings.optimization.epochs, settings.views.strategies
         (2.0, ('byol_t', 'byol_t_prime'))
     """
-    from ssl_tf import flagfiles
-    from ssl_tf.settings import PretrainSettings
+    from ssl_tf.settings import PretrainSettings, flagfiles
 
     return flagfiles.from_keywords(PretrainSettings, flagfile, **flags)
 
@@ -83,7 +82,7 @@ def load_encoder(run: "str | Path", step: int | None = None) -> "tf.keras.Model"
     """
     from pathlib import Path
 
-    from ssl_tf.methods.restoring import load_encoder
+    from ssl_tf.training.encoders import load_encoder
 
     encoder, _, _ = load_encoder(Path(run), step or 0)
     return encoder
@@ -113,9 +112,8 @@ def open_source(**flags: object) -> "Source":
         >>> sorted(record)
         ['boxes', 'id', 'image', 'index', 'label']
     """
-    from ssl_tf import flagfiles
-    from ssl_tf.data.opening import open_split
-    from ssl_tf.settings import DataSettings
+    from ssl_tf.data.sources.opening import open_split
+    from ssl_tf.settings import DataSettings, flagfiles
 
     data = flagfiles.from_keywords(DataSettings, **flags)
     return open_split(data, data.split)

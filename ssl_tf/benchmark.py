@@ -35,7 +35,7 @@ def main(settings: BenchmarkSettings) -> None:
     result = summarize(settings, one_core, several, len(cores))
     print(tables(result))
     if settings.output:
-        from ssl_tf.training.run_directory import write_json
+        from ssl_tf.files import write_json
 
         write_json(Path(settings.output), result)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from absl import logging as absl_logging
 
-from ssl_tf import __version__, flagfiles
+from ssl_tf import __version__
 from ssl_tf.errors import (
     EXIT_CODES,
     EXIT_FAILURE,
@@ -18,6 +18,7 @@ from ssl_tf.errors import (
     Stopped,
     UserError,
 )
+from ssl_tf.settings import flagfiles
 
 VERSION = f"ssl_tf {__version__}"
 

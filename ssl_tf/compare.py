@@ -14,8 +14,8 @@ from ssl_tf.settings import CompareSettings
 
 def main(settings: CompareSettings) -> None:
     """Writes table.md, table.csv and curves.png, and prints the table."""
-    from ssl_tf.evaluation.comparison import as_csv, as_markdown, panels, read_runs, table
     from ssl_tf.evaluation.curves import draw_curves
+    from ssl_tf.evaluation.run_table import as_csv, as_markdown, panels, read_runs, table
 
     runs = read_runs([Path(run) for run in settings.runs])
     output = Path(settings.output)

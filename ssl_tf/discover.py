@@ -15,7 +15,7 @@ def main(settings: DiscoverSettings) -> None:
     """Runs discovery, or goes on with it, and says where the proposals are."""
     # Beam's import warns about cloud services that are not installed.
     logging.getLogger().setLevel(logging.ERROR)
-    from ssl_tf.discovery.discovery import discover
+    from ssl_tf.discovery.run import discover
 
     proposals = discover(settings)
     print(f"done: --crops=object_dilated --proposals={proposals}", file=sys.stderr)

@@ -13,7 +13,7 @@ from ssl_tf.settings import ExportSettings
 def main(settings: ExportSettings) -> None:
     """Writes the SavedModel of one of a run's checkpoints."""
     from ssl_tf.exporters.saved_model import export_encoder
-    from ssl_tf.methods.restoring import load_encoder
+    from ssl_tf.training.encoders import load_encoder
 
     run = Path(settings.checkpoint)
     encoder, trained, step = load_encoder(run, settings.step)

@@ -11,18 +11,18 @@ from ssl_tf.settings import FineTuneSettings
 
 def main(settings: FineTuneSettings) -> None:
     """Fine-tunes the encoder of a run, and the random encoder that the run started from."""
+    from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.finetuning import fine_tune
     from ssl_tf.evaluation.labelled import choose_labelled
-    from ssl_tf.evaluation.subject import open_subject, told
     from ssl_tf.training.strategy import make_strategy
 
     tuning, labels = settings.tuning, settings.labels
     # First, because a CPU can be split only as long as nothing runs on it.
     strategy = make_strategy(tuning.logical_cpus, tuning.batch_size)
     share = settings.share
-    subject = open_subject(settings.subject, f"finetune_{share}" if share else "finetune")
-    directory = subject.output.with_suffix("")
-    images = choose_labelled(subject.train, subject.test, labels, directory / "labels.txt")
+    context = open_context(settings.evaluation, f"finetune_{share}" if share else "finetune")
+    directory = context.output.with_suffix("")
+    images = choose_labelled(context.train, context.test, labels, directory / "labels.txt")
     learned = images.whole or images.train
     found = {
         "train": f"{learned.name}, {learned.size} images",
@@ -35,14 +35,13 @@ def main(settings: FineTuneSettings) -> None:
     if images.validation is not None:
         refit = ", then trained on" if labels.refit else ""
         found["validation"] = f"{images.validation.name}, {images.validation.size} images{refit}"
-    for name in subject.encoders:
+    for name in context.encoders:
         result = fine_tune(
-            subject.start(name),
+            context.encoder_factory(name),
             images,
-            subject.image_size,
+            context.image_size,
             tuning,
             directory / name,
-            subject.unreadable,
             strategy,
         )
         found[name] = {**result.figures, **dataclasses.asdict(result)}
@@ -53,11 +52,11 @@ def main(settings: FineTuneSettings) -> None:
             figures = trial["validation"]
             print(
                 f"{name:<8} base rate {pair[0]:g}, decay {pair[1]:g}: validation "
-                + (told(figures) if figures else "diverged")
+                + (format_figures(figures) if figures else "diverged")
                 + (" <- chosen" if pair == chosen else "")
             )
-        print(f"{name:<8} encoder, fine-tuned: {told(result.figures)}", flush=True)
-    subject.report(found, remark=f"checkpoints and curves in {directory}")
+        print(f"{name:<8} encoder, fine-tuned: {format_figures(result.figures)}", flush=True)
+    context.report(found, remark=f"checkpoints and curves in {directory}")
 
 
 if __name__ == "__main__":

@@ -11,34 +11,36 @@ from ssl_tf.settings import KnnSettings
 
 def main(settings: KnnSettings) -> None:
     """kNN with the encoder of a run, and beside it the random encoder that the run started from."""
+    from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.freezing import digest, frozen
     from ssl_tf.evaluation.knn import evaluate_knn, search_bytes
-    from ssl_tf.evaluation.subject import open_subject, told
 
     k, temperature = settings.neighbours.knn_k, settings.neighbours.knn_temperature
-    subject = open_subject(settings.subject, "knn")
+    context = open_context(settings.evaluation, "knn")
     found = {"knn_k": k, "knn_temperature": temperature}
-    for name, encoder in subject.encoders.items():
+    for name, encoder in context.encoders.items():
         features = encoder.output_shape[-1]
         if name == "trained":
-            held = search_bytes(subject.test.size, features, k, subject.train.num_classes)
+            held = search_bytes(context.test.size, features, k, context.train.num_classes)
             print(
-                f"memory: {held / 2**20:.0f} MiB for {subject.test.size} test images of {features} "
-                f"features; those of the {subject.train.size} train images are not held",
+                f"memory: {held / 2**20:.0f} MiB for {context.test.size} test images of {features} "
+                f"features; those of the {context.train.size} train images are not held",
                 file=sys.stderr,
             )
         with frozen(encoder) as encode:
             figures = evaluate_knn(
                 encode,
-                subject.train,
-                subject.test,
-                subject.image_size,
+                context.train,
+                context.test,
+                context.image_size,
                 settings.neighbours,
-                subject.unreadable,
             )
         found[name] = {**figures, "encoder_sha256": digest(encoder)}
-        print(f"{name:<8} encoder: kNN (k {k}, T {temperature:g}) {told(figures)}", flush=True)
-    subject.report(found)
+        print(
+            f"{name:<8} encoder: kNN (k {k}, T {temperature:g}) {format_figures(figures)}",
+            flush=True,
+        )
+    context.report(found)
 
 
 if __name__ == "__main__":

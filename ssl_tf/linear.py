@@ -11,24 +11,23 @@ from ssl_tf.settings import LinearSettings
 
 def main(settings: LinearSettings) -> None:
     """Probes the encoder of a run, and beside it the random encoder that the run started from."""
+    from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.freezing import digest
     from ssl_tf.evaluation.probe import probe_encoder
-    from ssl_tf.evaluation.subject import open_subject, told
 
-    subject = open_subject(settings.subject, "linear")
+    context = open_context(settings.evaluation, "linear")
     # What a probe that was killed goes on from; nobody needs it after the report.
-    unfinished = subject.output.with_name(f"{subject.output.name}.unfinished")
+    unfinished = context.output.with_name(f"{context.output.name}.unfinished")
     found = {"batch_size": settings.batch_size}
     if settings.validation:
         found["validation"] = f"{settings.validation} of the train images"
-    for name, encoder in subject.encoders.items():
+    for name, encoder in context.encoders.items():
         result = probe_encoder(
             encoder,
-            subject.train,
-            subject.test,
-            subject.image_size,
+            context.train,
+            context.test,
+            context.image_size,
             settings,
-            subject.unreadable,
             unfinished / name,
         )
         found[name] = {
@@ -41,10 +40,10 @@ def main(settings: LinearSettings) -> None:
             found[name]["validation"] = {str(r): v for r, v in result.validation.items()}
         for rate, figures in result.validation.items():
             mark = " <- chosen" if rate == result.base_learning_rate else ""
-            print(f"{name:<8} base rate {rate:g}: validation {told(figures)}{mark}")
-        line = told(result.figures, batch_size=settings.batch_size)
+            print(f"{name:<8} base rate {rate:g}: validation {format_figures(figures)}{mark}")
+        line = format_figures(result.figures, batch_size=settings.batch_size)
         print(f"{name:<8} encoder: {line}", flush=True)
-    subject.report(found)
+    context.report(found)
     shutil.rmtree(unfinished, ignore_errors=True)
 
 

@@ -35,11 +35,11 @@ def main(settings: PretrainSettings) -> Path:
     """
     directory = Path(settings.run.run_dir)
     if settings.run.dry_run:
-        from ssl_tf.dry_run import describe
+        from ssl_tf.pretraining.dry_run import describe
 
         print(describe(settings))
         return directory
-    from ssl_tf.pretraining import run
+    from ssl_tf.pretraining.run import run
 
     run(settings)
     return directory

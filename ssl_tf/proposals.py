@@ -18,8 +18,8 @@ def import_boxes(settings: ImportProposalsSettings) -> None:
     """Writes a store and says what is in it and what is not."""
     import dataclasses
 
-    from ssl_tf.data.proposal_import import Importer
-    from ssl_tf.data.proposals import write_proposals
+    from ssl_tf.data.proposals.format import write_proposals
+    from ssl_tf.data.proposals.importing import Importer
 
     importer = Importer(
         drop_bad=settings.bad_boxes == "drop",
@@ -45,7 +45,7 @@ def inspect(settings: StoreSettings) -> None:
 
     import numpy as np
 
-    from ssl_tf.data.proposal_store import ProposalStore
+    from ssl_tf.data.proposals.store import ProposalStore
 
     store = ProposalStore(settings.data.proposals)
     manifest = store.manifest
@@ -68,8 +68,8 @@ def inspect(settings: StoreSettings) -> None:
 
 def verify(settings: StoreSettings) -> None:
     """Reads the store through; with images, compares its ids with theirs."""
-    from ssl_tf.data.opening import open_split, with_boxes
-    from ssl_tf.data.proposal_store import ProposalStore
+    from ssl_tf.data.proposals.store import ProposalStore
+    from ssl_tf.data.sources.opening import open_split, with_boxes
 
     data = settings.data
     ProposalStore(data.proposals).verify()

@@ -6,12 +6,13 @@
 from pathlib import Path
 
 from ssl_tf import command
+from ssl_tf.files import write_text
 from ssl_tf.settings import SUITES, TransferSettings
 
 
 def main(settings: TransferSettings) -> None:
     """Goes over the suite and writes RUN/transfer/table.md, the published rows beside ours."""
-    from ssl_tf.evaluation.subject import open_encoders
+    from ssl_tf.evaluation.context import open_encoders
     from ssl_tf.evaluation.transfer import DIRECTORY, run_suite
     from ssl_tf.evaluation.transfer_table import tables
     from ssl_tf.training.strategy import make_strategy
@@ -26,9 +27,7 @@ def main(settings: TransferSettings) -> None:
     finally:
         text = tables(directory, SUITES[settings.suite], run.resolve().name)
         if text:
-            temporary = directory / "table.md.writing"
-            temporary.write_text(text)
-            temporary.replace(directory / "table.md")
+            write_text(directory / "table.md", text)
             print(text, end="")
 
 

@@ -6,6 +6,7 @@ Writes ops_0.png, ops_1.png, ... (an image under every operation), views.png (dr
 and the same sheets for TensorBoard.
 """
 
+import functools
 from pathlib import Path
 
 from ssl_tf import command
@@ -16,8 +17,9 @@ def main(settings: ViewsReportSettings) -> None:
     """Draws the sheets and prints where they are."""
     import tensorflow as tf
 
-    from ssl_tf.data.decoding import UnreadableImages, decode
-    from ssl_tf.data.opening import open_split, with_boxes
+    from ssl_tf.data.decoding import decode
+    from ssl_tf.data.order import example_seed
+    from ssl_tf.data.sources.opening import open_split, with_boxes
     from ssl_tf.views.evaluation import evaluation_crop
     from ssl_tf.views.gallery import op_cells, view_cells
     from ssl_tf.views.recipe import Recipe
@@ -29,10 +31,9 @@ def main(settings: ViewsReportSettings) -> None:
     source = open_split(pretrain.data, pretrain.data.split)
     if views.object_crops:
         source = with_boxes(source, pretrain.data)
-    unreadable = UnreadableImages(pretrain.data.max_bad_images)
     records = (
         source.stream(seed, 0, source.size)
-        .map(lambda record: decode(record, unreadable))
+        .map(lambda record: decode(record, source.unreadable))
         .filter(lambda record: record["readable"])
         .take(settings.images)
     )
@@ -45,8 +46,14 @@ def main(settings: ViewsReportSettings) -> None:
         f"ops_{i}": op_cells(evaluation_crop(image, views.image_size), levels, views)
         for i, (_, image) in enumerate(examples)
     }
-    recipe = Recipe(views, smallest_areas(views, source))
-    sheets["views"] = view_cells(recipe, examples, boxes, seed=seed, draws=settings.draws)
+    recipe = Recipe(views, smallest_areas(views, source.boxes))
+    sheets["views"] = view_cells(
+        recipe,
+        examples,
+        boxes,
+        seed_of=functools.partial(example_seed, seed),
+        draws=settings.draws,
+    )
     writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
     with writer.as_default(step=0):
         for name, cells in sheets.items():
@@ -54,7 +61,7 @@ def main(settings: ViewsReportSettings) -> None:
             tf.summary.image(name, draw_sheet(cells, path)[None])
             print(path)
     writer.close()
-    print(f"tensorboard --logdir={directory / 'tensorboard'}{unreadable.summary()}")
+    print(f"tensorboard --logdir={directory / 'tensorboard'}{source.unreadable.summary()}")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl_tf import flagfiles
-from ssl_tf.dry_run import describe
+from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.settings import (
     DiscoverSettings,
     FineTuneSettings,
     LinearSettings,
     PretrainSettings,
     TransferSettings,
+    flagfiles,
 )
 from ssl_tf.training.plan import make_plan
 from ssl_tf.views.recipe import Recipe

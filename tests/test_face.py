@@ -102,7 +102,7 @@ def test_a_step_of_a_run_is_loaded(directory):
 
 
 def test_keywords_give_the_settings_of_the_command_line():
-    from ssl_tf import flagfiles
+    from ssl_tf.settings import flagfiles
 
     path = ROOT / "configs" / "quickstart.flags"
     arguments = [
@@ -138,7 +138,9 @@ def test_a_source_must_be_named():
 def test_pretrain_is_the_command_and_the_function(capsys, monkeypatch):
     """Whatever is imported first: `import ssl_tf.pretrain` sets the name to the module."""
     assert ssl_tf.pretrain is pretrain is importlib.import_module("ssl_tf.pretrain")
-    monkeypatch.setattr("ssl_tf.dry_run.describe", lambda settings: settings.run.run_dir)
+    monkeypatch.setattr(
+        "ssl_tf.pretraining.dry_run.describe", lambda settings: settings.run.run_dir
+    )
     settings = ssl_tf.pretrain_settings(ROOT / "configs" / "quickstart.flags", dry_run=True)
     assert ssl_tf.pretrain(settings) == Path("runs/quickstart")
     assert capsys.readouterr().out == "runs/quickstart\n"

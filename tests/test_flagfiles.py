@@ -2,9 +2,8 @@ import dataclasses
 
 import pytest
 
-from ssl_tf import flagfiles
 from ssl_tf.errors import EXIT_FLAGS, SettingsError
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings import PretrainSettings, flagfiles
 
 GIVEN = ["--dataset=cifar10", "--crop_ratio=0.25,0.75", "--view_strategies=simclr,autoaugment"]
 

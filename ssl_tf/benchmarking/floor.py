@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from ssl_tf.benchmarking.clock import Contender
-from ssl_tf.data.pipeline import on_own_threads
+from ssl_tf.benchmarking.timing import Contender
+from ssl_tf.data.batches import on_own_threads
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops
 

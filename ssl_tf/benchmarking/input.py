@@ -9,12 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.benchmarking import FIRST, FLOOR, HOST, RECIPE, rivals
-from ssl_tf.benchmarking.clock import Contender, Cost, alternate, median_cost, median_ratio
 from ssl_tf.benchmarking.floor import BATCH, ENDLESS, contender, decoded, floor_batches
-from ssl_tf.data.base import IndexedSource, Source
-from ssl_tf.data.decoding import KnownImages, UnreadableImages
-from ssl_tf.data.opening import open_split, with_boxes
-from ssl_tf.data.pipeline import training_batches
+from ssl_tf.benchmarking.timing import Contender, Cost, alternate, median_cost, median_ratio
+from ssl_tf.data.batches import training_batches
+from ssl_tf.data.decoding import KnownImages
+from ssl_tf.data.order import Steps
+from ssl_tf.data.source import IndexedSource, Source
+from ssl_tf.data.sources.opening import open_split, with_boxes
 from ssl_tf.errors import UserError
 from ssl_tf.settings import BenchmarkSettings
 from ssl_tf.views.evaluation import evaluation_crop
@@ -128,17 +129,13 @@ def _sample(settings: BenchmarkSettings) -> Sample:
 
 def _own(settings: BenchmarkSettings, sample: Sample) -> list[Contender]:
     views = settings.pretrain.views
-    recipe = Recipe(views, smallest_areas(views, sample))
+    recipe = Recipe(views, smallest_areas(views, sample.boxes))
     pipelines = {FLOOR: floor_batches(sample.encoded, views)}
     for name, make in ((RECIPE, recipe), (FIRST, recipe), (HOST, recipe.crop)):
         pipelines[name] = training_batches(
             sample,
             make,
-            seed=settings.pretrain.run.seed,
-            batch_size=BATCH,
-            start_step=0,
-            stop_step=ENDLESS,
-            unreadable=UnreadableImages(0),
+            Steps(settings.pretrain.run.seed, BATCH, start=0, stop=ENDLESS),
             with_boxes=recipe.takes_boxes,
             known=KnownImages(all_of_them=name != FIRST),
         )

@@ -4,7 +4,7 @@ import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
-from ssl_tf.benchmarking.clock import Contender
+from ssl_tf.benchmarking.timing import Contender
 from ssl_tf.settings import ViewSettings
 
 

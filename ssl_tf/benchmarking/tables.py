@@ -3,9 +3,8 @@
 import math
 import platform
 
-from ssl_tf import flagfiles
 from ssl_tf.benchmarking import OWN, RECIPE
-from ssl_tf.settings import BenchmarkSettings
+from ssl_tf.settings import BenchmarkSettings, flagfiles
 
 
 def summarize(

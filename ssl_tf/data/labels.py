@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.data.base import Source
+from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.files import replacing
 
 _AT_ONCE = 1024
 
@@ -123,12 +124,11 @@ def write_list(path: Path, ids: np.ndarray, comments: Sequence[str]) -> None:
         SettingsError: there is such a file already, of other images.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".writing")
     text = b"\n".join([*(f"# {comment}".encode() for comment in comments), *ids]) + b"\n"
     if path.exists() and path.read_bytes() != text:
         raise SettingsError(
             f"{path} names other images than these flags do; give another --output, or remove its "
             "directory"
         )
-    temporary.write_bytes(text)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(text)

@@ -94,3 +94,22 @@ class Share:
     def holds(self, counter: tf.Tensor) -> tf.Tensor:
         """Returns whether a position is in this part, bool."""
         return counter % self.batch // self.size == self.worker
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """The optimizer steps for which batches are read; the images of a step follow from these alone.
+
+    Attributes:
+      seed: seed of the run: order and augmentation.
+      batch_size: examples in a batch, over all replicas and workers.
+      start: first step.
+      stop: step after the last.
+      share: this worker's part of every batch, where there are several workers.
+    """
+
+    seed: int
+    batch_size: int
+    start: int
+    stop: int
+    share: Share | None = None

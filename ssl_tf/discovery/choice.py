@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.data.proposals import ImageProposals
+from ssl_tf.data.proposals.format import ImageProposals
 from ssl_tf.discovery import baselines, shards
 from ssl_tf.discovery.description import REGIONS
 from ssl_tf.discovery.selection import select_regions

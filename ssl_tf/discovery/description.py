@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import attempt, pixels
+from ssl_tf.data.source import Source
 from ssl_tf.discovery import shards
 from ssl_tf.discovery.descriptors import describe_regions, make_projection
-from ssl_tf.discovery.features import Encoder
-from ssl_tf.discovery.regions import Regions, propose_regions, salient_box
+from ssl_tf.discovery.feature_maps import Encoder
+from ssl_tf.discovery.region_proposals import Regions, propose_regions, salient_box
 from ssl_tf.settings import DiscoverSettings
 
 REGIONS = "regions"
@@ -59,11 +59,7 @@ def describe_shard(
     nothing = Regions(np.zeros([0, 4], np.int32), np.zeros([0], np.int32))
     found = [one or nothing for one in found]
     table = np.concatenate([one for one in vectors if len(one)] or [np.zeros([0, 1], np.float16)])
-    path = shards.shard_path(output / DESCRIPTORS, number, ".npy")
-    temporary = shards.temporary_name(path)
-    with temporary.open("wb") as file:
-        np.save(file, table)
-    temporary.replace(path)
+    shards.write_array(shards.shard_path(output / DESCRIPTORS, number, ".npy"), table)
     shards.write_arrays(
         shards.shard_path(output / REGIONS, number),
         id=np.array([record["id"] for record in records]),

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.discovery.baselines import centre_box
+from ssl_tf.discovery.box_metrics import measure, overlaps
 from ssl_tf.discovery.graph import Graph, make_block, write_block
 from ssl_tf.discovery.matching import match_pair
-from ssl_tf.discovery.metrics import measure, overlaps
 from ssl_tf.discovery.neighbours import unordered_pairs
 from ssl_tf.discovery.ranking import rank_regions
 from ssl_tf.settings import RANKERS, RankingSettings

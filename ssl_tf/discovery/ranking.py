@@ -24,7 +24,7 @@ def rank_regions(
     degree: np.ndarray,
     counts: np.ndarray,
     settings: RankingSettings,
-    told: Callable[[str, int], None] = lambda stage, step: None,
+    on_iteration: Callable[[str, int], None] = lambda stage, step: None,
 ) -> np.ndarray:
     """The worth of every region, float64 [R].
 
@@ -34,24 +34,24 @@ def rank_regions(
         degree: float64 [R], W 1.
         counts: int [N], regions of each image; their regions lie one after the other.
         settings: damping, teleport, iterations and the stop.
-        told: called with a name and a number before each iteration.
+        on_iteration: called with a name and a number before each iteration.
     """
     if name == "degree":
         return degree
     if name == "pagerank":
-        return page_rank(product, degree, settings, told=told)
-    worth = quadratic(product, degree, settings, told)
+        return page_rank(product, degree, settings, on_iteration=on_iteration)
+    worth = quadratic(product, degree, settings, on_iteration)
     if name == "q":
         return worth
     restart = seeds(worth, degree, counts, settings.seed_share)
-    return page_rank(product, degree, settings, restart, told)
+    return page_rank(product, degree, settings, restart, on_iteration)
 
 
 def quadratic(
     product: Product,
     degree: np.ndarray,
     settings: RankingSettings,
-    told: Callable[[str, int], None] = lambda stage, step: None,
+    on_iteration: Callable[[str, int], None] = lambda stage, step: None,
 ) -> np.ndarray:
     """Q: the unit vector y >= 0 that maximizes y' W y (damped), its dominant eigenvector."""
     linked = degree > 0
@@ -59,7 +59,7 @@ def quadratic(
     damping = settings.damping
     vector = linked / np.sqrt(count)
     for step in range(settings.iterations):
-        told("q", step)
+        on_iteration("q", step)
         following = (1 - damping) * product(vector) + damping * vector.sum() / count * linked
         following /= max(np.linalg.norm(following), np.finfo(float).tiny)
         done = _stopped(following, vector, settings)
@@ -74,7 +74,7 @@ def page_rank(
     degree: np.ndarray,
     settings: RankingSettings,
     restart: np.ndarray | None = None,
-    told: Callable[[str, int], None] = lambda stage, step: None,
+    on_iteration: Callable[[str, int], None] = lambda stage, step: None,
 ) -> np.ndarray:
     """Where a walk along the matches is after it started from `restart`.
 
@@ -90,7 +90,7 @@ def page_rank(
     inverse = np.divide(1.0, degree, where=linked, out=np.zeros_like(degree))
     vector = restart
     for step in range(settings.iterations):
-        told("pagerank", step)
+        on_iteration("pagerank", step)
         walked = (1 - damping) * product(vector * inverse) + damping * anywhere
         following = (1 - teleport) * walked + teleport * restart
         done = _stopped(following, vector, settings)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.data.base import Source
 from ssl_tf.data.decoding import pixels
+from ssl_tf.data.source import Source
 from ssl_tf.discovery import shards
+from ssl_tf.discovery.box_metrics import Metrics, measure
 from ssl_tf.discovery.choice import found_boxes, read_proposals
-from ssl_tf.discovery.comparison import GRAPH
 from ssl_tf.discovery.description import REGIONS
-from ssl_tf.discovery.metrics import Metrics, measure
+from ssl_tf.discovery.matching_shards import GRAPH
+from ssl_tf.files import write_json
 from ssl_tf.settings import DiscoverSettings
-from ssl_tf.training.run_directory import write_json
 from ssl_tf.views.sheet import draw_sheet, with_rectangles
 
 _COLUMNS = 6

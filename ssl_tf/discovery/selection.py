@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssl_tf.discovery.metrics import overlaps
+from ssl_tf.discovery.box_metrics import overlaps
 
 
 def select_regions(

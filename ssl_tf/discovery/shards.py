@@ -1,11 +1,11 @@
 """Files of arrays that are complete or absent, which is what makes every stage resumable."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from ssl_tf.errors import UserError
+from ssl_tf.files import replacing
 
 
 def shard_path(directory: Path, number: int, suffix: str = ".npz") -> Path:
@@ -13,11 +13,15 @@ def shard_path(directory: Path, number: int, suffix: str = ".npz") -> Path:
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """Writes an uncompressed npz under a temporary name, then renames it."""
-    temporary = temporary_name(path)
-    with temporary.open("wb") as file:
+    """Writes an uncompressed npz."""
+    with replacing(path, shared=True) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
-    temporary.replace(path)
+
+
+def write_array(path: Path, values: np.ndarray) -> None:
+    """Writes an npy, which can be mapped into memory."""
+    with replacing(path, shared=True) as temporary, temporary.open("wb") as file:
+        np.save(file, values)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -28,8 +32,3 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: file[name] for name in file.files}
     except (ValueError, EOFError, KeyError, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}): remove it, it is made anew") from None
-
-
-def temporary_name(path: Path) -> Path:
-    """A name of this process beside the path, so that two workers do not share one."""
-    return path.with_name(f"{path.name}.{os.getpid()}.writing")

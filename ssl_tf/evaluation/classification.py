@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from ssl_tf.data.base import Source
-from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.order import Share
-from ssl_tf.data.pipeline import training_batches
+from ssl_tf.data.batches import training_batches
+from ssl_tf.data.order import Steps
+from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 from ssl_tf.settings import ViewSettings
 from ssl_tf.training import schedules
@@ -55,35 +54,16 @@ def rate_schedule(
     return schedules.StepDecay(rate, drops)
 
 
-def cropped_batches(
-    source: Source,
-    image_size: int,
-    *,
-    seed: int,
-    batch_size: int,
-    start_step: int,
-    stop_step: int,
-    unreadable: UnreadableImages,
-    share: Share | None = None,
-) -> tf.data.Dataset:
+def cropped_batches(source: Source, image_size: int, steps: Steps) -> tf.data.Dataset:
     """Random resized crop and flip, nothing else: (uint8 [B, S, S, 3], labels) of each step.
 
     Args:
         source: labelled.
         image_size: S.
-        seed, batch_size, start_step, stop_step, unreadable, share: as in `training_batches`.
+        steps: as in `training_batches`.
     """
     views = ViewSettings(image_size=image_size, crop="byol", view_strategies=("plain",))
-    batches = training_batches(
-        source,
-        Recipe(views),
-        seed=seed,
-        batch_size=batch_size,
-        start_step=start_step,
-        stop_step=stop_step,
-        unreadable=unreadable,
-        share=share,
-    )
+    batches = training_batches(source, Recipe(views), steps)
     return batches.map(lambda batch: (batch["views"][0], batch["label"]))
 
 

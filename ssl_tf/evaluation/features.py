@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.data.labels import check_labels
-from ssl_tf.data.pipeline import evaluation_batches
-from ssl_tf.data.sources import Source
+from ssl_tf.data.source import Source
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
 
@@ -27,7 +26,6 @@ class FeatureReader:
         source: Source,
         image_size: int,
         batch_size: int,
-        unreadable: UnreadableImages,
         whole: bool = False,
     ):
         """
@@ -36,15 +34,11 @@ class FeatureReader:
             source: labelled or not.
             image_size: S.
             batch_size: B; the last batch is smaller.
-            unreadable: told of images that cannot be decoded; they are left out.
             whole: all of the centre square, as in `evaluation_crop`.
         """
         self._encode = encode
         self._source = source
-        self._unreadable = unreadable
-        self._batches = evaluation_batches(
-            source, image_size, batch_size, unreadable=unreadable, whole=whole
-        )
+        self._batches = evaluation_batches(source, image_size, batch_size, whole=whole)
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Batch by batch.
@@ -64,7 +58,7 @@ class FeatureReader:
                     check_labels(labels, batch["index"].numpy(), self._source)
                 yield self._encode(batch["image"]).numpy(), labels
         except tf.errors.OpError:
-            self._unreadable.check()
+            self._source.unreadable.check()
             # A graph error says little; the source can name the file and the record.
             self._source.verify()
             raise

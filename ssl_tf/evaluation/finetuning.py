@@ -9,24 +9,27 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf import flagfiles
-from ssl_tf.data.base import Source
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.labels import read_annotations
+from ssl_tf.data.order import Steps
+from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.classification import best, cropped_batches, rate_schedule
+from ssl_tf.evaluation.encoder_classifier import (
+    EncoderClassifier,
+    EncoderFactory,
+    build_encoder_classifier,
+)
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
-from ssl_tf.evaluation.fine_tuned import FineTuned, Start, build_fine_tuned
 from ssl_tf.evaluation.freezing import digest
 from ssl_tf.evaluation.metrics import score_figures
-from ssl_tf.networks.precision import arithmetic
-from ssl_tf.settings import TuningSettings
+from ssl_tf.networks.precision import policy_scope
+from ssl_tf.settings import TuningSettings, flagfiles
 from ssl_tf.training import schedules
 from ssl_tf.training.callbacks import Diverged, StopOnNaN
 from ssl_tf.training.clock import StepClock
-from ssl_tf.training.record import Record
-from ssl_tf.training.resumption import CHECKPOINTS, claim, fit_to_end
+from ssl_tf.training.resumption import CHECKPOINTS, fit_to_end, open_training_directory
 from ssl_tf.training.run_directory import MetricsFile, write_json
+from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 
 _SCORED_AT_ONCE = 250
@@ -75,12 +78,11 @@ class FineTuneResult:
 
 
 def fine_tune(
-    start: Start,
+    new_encoder: EncoderFactory,
     images: LabelledImages,
     image_size: int,
     settings: TuningSettings,
     directory: Path,
-    unreadable: UnreadableImages,
     strategy: tf.distribute.Strategy | None = None,
 ) -> FineTuneResult:
     """Trains encoder and classifier on labels, as often as there are trials, and tests one.
@@ -91,12 +93,11 @@ def fine_tune(
     an uninterrupted call. Called after its end, it returns its result.
 
     Args:
-        start: gives encoders with the weights to start from, one for each trial.
+        new_encoder: gives encoders with the weights to start from, one for each trial.
         images: to train on and to look at.
         image_size: side of all images.
         settings: of the trials.
         directory: for checkpoints, metrics and results; made where missing.
-        unreadable: counts images that cannot be decoded.
         strategy: whose replicas train; None: the one in scope.
 
     Raises:
@@ -105,12 +106,11 @@ def fine_tune(
         Stopped: a signal asked to stop, and all is saved.
     """
     stage = _Stage(
-        start,
+        new_encoder,
         images,
         image_size,
         settings,
         directory,
-        unreadable,
         strategy or tf.distribute.get_strategy(),
     )
     return stage.result()
@@ -120,17 +120,16 @@ def fine_tune(
 class _Stage:
     """The arguments of `fine_tune`."""
 
-    start: Start
+    new_encoder: EncoderFactory
     images: LabelledImages
     image_size: int
     settings: TuningSettings
     directory: Path
-    unreadable: UnreadableImages
     strategy: tf.distribute.Strategy
 
     def result(self) -> FineTuneResult:
-        encoder = digest(self.start(False))
-        claim(self.directory, self._identity(encoder))
+        encoder = digest(self.new_encoder(False))
+        open_training_directory(self.directory, self._identity(encoder))
         path = self.directory / "result.json"
         if path.exists():
             return FineTuneResult(**json.loads(path.read_text()))
@@ -198,7 +197,7 @@ class _Stage:
 
     def _train(
         self, source: Source, trial: Trial, name: str, signals: StopSignals
-    ) -> tuple[FineTuned, float]:
+    ) -> tuple[EncoderClassifier, float]:
         """The network at the end of its training, and its last loss; goes on where it stopped.
 
         Raises:
@@ -219,23 +218,16 @@ class _Stage:
         )
         if settings.decay_over_rate:
             decay /= schedules.scaled_learning_rate(rate, batch_size)
-        with self.strategy.scope(), arithmetic(settings.precision):
-            model = build_fine_tuned(
-                self.start, source.num_classes, settings, schedule, decay, source.size, steps
+        with self.strategy.scope(), policy_scope(settings.precision):
+            model = build_encoder_classifier(
+                self.new_encoder, source.num_classes, settings, schedule, decay, source.size, steps
             )
         replicas = self.strategy.num_replicas_in_sync
 
-        def batches(start_step: int) -> tf.data.Dataset:
+        def batches(start: int) -> tf.data.Dataset:
             def made(context: tf.distribute.InputContext) -> tf.data.Dataset:
-                batches = cropped_batches(
-                    source,
-                    self.image_size,
-                    seed=settings.seed,
-                    batch_size=batch_size,
-                    start_step=start_step,
-                    stop_step=steps,
-                    unreadable=self.unreadable,
-                )
+                read = Steps(settings.seed, batch_size, start, steps)
+                batches = cropped_batches(source, self.image_size, read)
                 return batches.rebatch(batch_size // replicas) if replicas > 1 else batches
 
             return self.strategy.distribute_datasets_from_function(made)
@@ -245,7 +237,7 @@ class _Stage:
         def observers(first: int) -> list[tf.keras.callbacks.Callback]:
             metrics = MetricsFile(directory / "metrics.jsonl", first)
             clock = StepClock(first, batch_size, metrics.last)
-            record = Record(
+            log = RunLog(
                 first,
                 metrics,
                 clock,
@@ -256,7 +248,7 @@ class _Stage:
                 constants={},
                 learning_rate=schedule,
             )
-            return [StopOnNaN(first), clock, record]
+            return [StopOnNaN(first), clock, log]
 
         directory.mkdir(exist_ok=True)
         logs = fit_to_end(
@@ -270,14 +262,13 @@ class _Stage:
             save_every=max(1, round(settings.checkpoint_every * source.size / batch_size)),
             signals=signals,
             observers=observers,
-            unreadable=self.unreadable,
         )
         return model, logs["loss"]
 
-    def _scores(self, model: FineTuned, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    def _scores(self, model: EncoderClassifier, source: Source) -> tuple[np.ndarray, np.ndarray]:
         """Logits [N, C] of a source's readable images, and their labels."""
         logits = tf.function(lambda images: model(images, training=False))
-        how = self.image_size, _SCORED_AT_ONCE, self.unreadable
+        how = self.image_size, _SCORED_AT_ONCE
         return FeatureReader(logits, source, *how).read()
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.sources import Source
+from ssl_tf.data.source import Source
 from ssl_tf.evaluation.features import (
     Encode,
     FeatureReader,
@@ -171,9 +170,8 @@ def evaluate_knn(
     test: Source,
     image_size: int,
     settings: NeighbourSettings,
-    unreadable: UnreadableImages,
 ) -> dict[str, float]:
-    """The test images told by the train images: `score_figures` of weighted kNN.
+    """`score_figures` of weighted kNN: the train images vote on the test images.
 
     The features of the train images are compared as they come and never held.
 
@@ -185,7 +183,7 @@ def evaluate_knn(
     Raises:
         UserError: a label is outside of the classes.
     """
-    how = image_size, _FEATURE_BATCH, unreadable
+    how = image_size, _FEATURE_BATCH
     queries, labels = FeatureReader(encode, test, *how).read()
     search = NeighbourSearch(queries, settings.knn_k)
     del queries  # the search has its own, at unit length

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ssl_tf.data.base import Source
 from ssl_tf.data.labels import draw_share, read_annotations, read_list, write_list
-from ssl_tf.data.memory import held
+from ssl_tf.data.source import Source
+from ssl_tf.data.sources.memory import in_memory
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.finetuning import LabelledImages
 from ssl_tf.settings import LabelSettings
@@ -36,7 +36,7 @@ def choose_labelled(
         write_list(
             path, ids[keep], [f"{keep.sum()} of the {train.size} images of {train.name}: {how}"]
         )
-        labelled = held(train.part(keep, f"{train.name}, {how}"))
+        labelled = in_memory(train.part(keep, f"{train.name}, {how}"))
         rest = train.part(~keep, f"{train.name}, unlabelled")
     count = settings.validation
     if not count:

@@ -7,20 +7,19 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf import flagfiles
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.labels import read_annotations
-from ssl_tf.data.sources import Source
+from ssl_tf.data.order import Steps
+from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.classification import best, cropped_batches, cross_entropy, rate_schedule
 from ssl_tf.evaluation.features import Encode, FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.freezing import digest, frozen
 from ssl_tf.evaluation.metrics import batchwise_mean_average_precision, score_figures
-from ssl_tf.settings import LinearSettings
+from ssl_tf.settings import LinearSettings, flagfiles
 from ssl_tf.training import schedules
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.optimizers import build_optimizer
-from ssl_tf.training.resumption import LastLogs, claim, fit_to_end
+from ssl_tf.training.resumption import LastLogs, fit_to_end, open_training_directory
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.trainer import fit
 
@@ -98,7 +97,6 @@ def probe_encoder(
     test: Source,
     image_size: int,
     settings: LinearSettings,
-    unreadable: UnreadableImages,
     directory: Path | None = None,
 ) -> ProbeResult:
     """Trains linear classifiers on the frozen encoder and reports one on the test images.
@@ -113,7 +111,6 @@ def probe_encoder(
         train, test: labelled, with the same classes.
         image_size: side of the images.
         settings: of the classifiers.
-        unreadable: counts images that cannot be decoded.
         directory: for the checkpoints of a probe with augmentation, from which it goes on after a
             kill; None: it is not saved. Without augmentation everything is computed anew, from the
             same features in the same order.
@@ -136,46 +133,41 @@ def probe_encoder(
     with frozen(encoder) as encode:
 
         def features_of(source: Source) -> tuple[np.ndarray, np.ndarray]:
-            how = image_size, _FEATURE_BATCH, unreadable
+            how = image_size, _FEATURE_BATCH
             return FeatureReader(encode, source, *how).read()
 
         probe = _build_probe(train, encoder.output_shape[-1], encode, settings, steps)
         logged = [f"loss_{i}" for i in range(len(settings.rates))]
         if settings.augment:
             train_labels = read_annotations(train)[1]
-            batches = functools.partial(
-                cropped_batches,
-                train,
-                image_size,
-                seed=settings.seed,
-                batch_size=settings.batch_size,
-                stop_step=steps,
-                unreadable=unreadable,
-            )
+            batches = functools.partial(cropped_batches, train, image_size)
         else:
             features, train_labels = features_of(train)
-            batches = functools.partial(
-                _feature_batches, features, train_labels, settings, stop_step=steps
-            )
-        how = {"source": train, "steps": steps, "unreadable": unreadable}
+            batches = functools.partial(_feature_batches, features, train_labels)
+
+        def batches_from(start: int) -> tf.data.Dataset:
+            return batches(Steps(settings.seed, settings.batch_size, start, steps))
+
         if settings.augment and directory is not None:
-            claim(directory, _identity(settings, train, image_size, digest(encoder)))
+            identity = _identity(settings, train, image_size, digest(encoder))
+            open_training_directory(directory, identity)
             with StopSignals() as signals:
                 losses = fit_to_end(
                     probe,
-                    batches,
+                    batches_from,
                     directory=directory,
                     items={"probe": probe},
                     logged=logged,
+                    source=train,
+                    steps=steps,
                     save_every=max(
                         1, round(settings.checkpoint_every * train.size / settings.batch_size)
                     ),
                     signals=signals,
-                    **how,
                 )
         else:
             last = LastLogs(logged)
-            fit(probe, batches(start_step=0), callbacks=[last], **how)
+            fit(probe, batches_from(0), source=train, steps=steps, callbacks=[last])
             losses = last.values()
         chosen, by_rate = 0, {}
         if validation is not None:
@@ -200,7 +192,7 @@ def _identity(
     settings: LinearSettings, train: Source, image_size: int, encoder: str
 ) -> dict[str, str]:
     """All that the trained classifiers depend on."""
-    others = flagfiles.bound(settings.subject)
+    others = flagfiles.bound(settings.evaluation)
     flags = {f"--{n}": x for n, x in flagfiles.bound(settings).items() if n not in others}
     images = f"{train.name}, {train.size} images"
     return {**flags, "train": images, "image_size": str(image_size), "encoder": encoder}
@@ -238,20 +230,13 @@ def _build_probe(
     return probe
 
 
-def _feature_batches(
-    features: np.ndarray,
-    labels: np.ndarray,
-    settings: LinearSettings,
-    *,
-    start_step: int,
-    stop_step: int,
-) -> tf.data.Dataset:
+def _feature_batches(features: np.ndarray, labels: np.ndarray, steps: Steps) -> tf.data.Dataset:
     """The features of these steps, each epoch in an order of its own from the seed."""
-    size, batch = len(labels), min(settings.batch_size, len(labels))
-    epochs = -(-stop_step * batch // size)
+    size, batch = len(labels), min(steps.batch_size, len(labels))
+    epochs = -(-steps.stop * batch // size)
     order = np.concatenate(
-        [np.random.default_rng([settings.seed, epoch]).permutation(size) for epoch in range(epochs)]
-    )[start_step * batch : stop_step * batch]
+        [np.random.default_rng([steps.seed, epoch]).permutation(size) for epoch in range(epochs)]
+    )[steps.start * batch : steps.stop * batch]
     held_features, held_labels = tf.constant(features), tf.constant(labels)
     rows = tf.data.Dataset.from_tensor_slices(order.reshape(-1, batch))
     return rows.map(

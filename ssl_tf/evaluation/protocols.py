@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from ssl_tf.data.labels import read_annotations
-from ssl_tf.data.sources import Source, open_source
+from ssl_tf.data.source import Source
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.finetuning import LabelledImages
 from ssl_tf.settings import ReadingSettings
@@ -55,6 +56,8 @@ class Protocol:
         if self.validation:
             splits |= {"validation": self.validation, "whole": f"train+{self.validation}"}
         sources = {part: self._split(split, reading) for part, split in splits.items()}
+        for source in sources.values():
+            source.unreadable = sources["train"].unreadable
         if not self.validation:
             whole = sources["whole"] = sources["train"]
             held = self.draw_held_out(read_annotations(whole)[1], whole)

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf import flagfiles
-from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.sources import Source
+from ssl_tf.data.source import Source
 from ssl_tf.errors import NotPrepared, UserError
+from ssl_tf.evaluation.context import Encoders, format_figures
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
 from ssl_tf.evaluation.freezing import digest, frozen
@@ -24,9 +23,8 @@ from ssl_tf.evaluation.logistic_regression import (
 )
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
-from ssl_tf.evaluation.subject import Encoders, told
-from ssl_tf.settings import TransferSettings, TuningSettings
-from ssl_tf.training.run_directory import write_json
+from ssl_tf.files import write_json
+from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 
 # Under a run's directory.
 DIRECTORY = "transfer"
@@ -137,16 +135,15 @@ class _Turn:
             return
         images = self.protocol.open(self.settings.reading)
         report |= self._sizes(images)
-        unreadable = UnreadableImages(self.settings.reading.max_bad_images)
         evaluate = {"linear": self._linear, "finetune": self._fine_tuned}[self.settings.protocol]
         for encoder in missing:
-            report[encoder] = evaluate(encoder, images, unreadable)
+            report[encoder] = evaluate(encoder, images)
             path.parent.mkdir(exist_ok=True)
             write_json(path, report)
             figure = {self.protocol.metric: report[encoder][self.protocol.metric]}
-            print(f"{title}: {encoder:<8} encoder: {told(figure)}", flush=True)
-        if unreadable.count:
-            print(f"{title}{unreadable.summary()}", file=sys.stderr)
+            print(f"{title}: {encoder:<8} encoder: {format_figures(figure)}", flush=True)
+        if images.train.unreadable.count:
+            print(f"{title}{images.train.unreadable.summary()}", file=sys.stderr)
 
     def _identity(self) -> Report:
         """All that the figures depend on beside encoder and images."""
@@ -174,12 +171,12 @@ class _Turn:
             )
         return {"sizes": sizes, "published_sizes": published}
 
-    def _linear(self, name: str, images: LabelledImages, unreadable: UnreadableImages) -> Report:
+    def _linear(self, name: str, images: LabelledImages) -> Report:
         classes = images.train.num_classes
         with frozen(self.opened.encoders[name]) as encode:
 
             def read(source: Source) -> Examples:
-                how = self.opened.image_size, _FEATURE_BATCH, unreadable
+                how = self.opened.image_size, _FEATURE_BATCH
                 return FeatureReader(encode, source, *how, whole=True).read()
 
             train, validation = read(images.train), read(images.validation)
@@ -206,16 +203,13 @@ class _Turn:
             "encoder_sha256": self.digests[name],
         }
 
-    def _fine_tuned(
-        self, name: str, images: LabelledImages, unreadable: UnreadableImages
-    ) -> Report:
+    def _fine_tuned(self, name: str, images: LabelledImages) -> Report:
         result = fine_tune(
-            self.opened.start(name),
+            self.opened.encoder_factory(name),
             images,
             self.opened.image_size,
             self._tuning(images.train.size),
             self.directory / f"{self.name}_finetune" / name,
-            unreadable,
             self.strategy,
         )
         report = {**result.figures, **dataclasses.asdict(result)}

@@ -1,15 +1,14 @@
 """The encoder as a SavedModel that needs nothing but TensorFlow."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.files import replacing, write_json
 from ssl_tf.networks.normalization import MEAN, STD, normalize_images
 from ssl_tf.networks.resnet import stage_outputs
-from ssl_tf.training.run_directory import write_json
 from ssl_tf.views.evaluation import evaluation_crop
 
 
@@ -68,41 +67,39 @@ def export_encoder(
     """
     if output.exists():
         raise SettingsError(f"--output={output} exists; give a new directory")
-    temporary = output.with_name(output.name + ".writing")
-    shutil.rmtree(temporary, ignore_errors=True)
     module = ExportedEncoder(encoder, image_size)
-    tf.saved_model.save(
-        module,
-        str(temporary),
-        signatures={
-            "serving_default": module.images,
-            "images": module.images,
-            "encoded": module.encoded,
-            "maps": module.maps,
-        },
-    )
-    write_json(
-        temporary / "export.json",
-        {
-            **facts,
-            "image_size": image_size,
-            "mean": MEAN,
-            "std": STD,
-            "feature_dim": encoder.output_shape[-1],
-            "signatures": {
-                "images": "float32 [N, H, W, 3], (pixel / 255 - mean) / std",
-                "encoded": "string [N], encoded images",
-                "maps": "as images; gives the map after each stage",
+    with replacing(output) as temporary:
+        tf.saved_model.save(
+            module,
+            str(temporary),
+            signatures={
+                "serving_default": module.images,
+                "images": module.images,
+                "encoded": module.encoded,
+                "maps": module.maps,
             },
-        },
-    )
-    difference = _difference(encoder, temporary, image_size)
-    if not difference < 1e-4:
-        raise UserError(
-            f"the SavedModel's features differ from the encoder's by {difference:.2g}; this is a "
-            "defect, nothing is exported"
         )
-    temporary.rename(output)
+        write_json(
+            temporary / "export.json",
+            {
+                **facts,
+                "image_size": image_size,
+                "mean": MEAN,
+                "std": STD,
+                "feature_dim": encoder.output_shape[-1],
+                "signatures": {
+                    "images": "float32 [N, H, W, 3], (pixel / 255 - mean) / std",
+                    "encoded": "string [N], encoded images",
+                    "maps": "as images; gives the map after each stage",
+                },
+            },
+        )
+        difference = _difference(encoder, temporary, image_size)
+        if not difference < 1e-4:
+            raise UserError(
+                f"the SavedModel's features differ from the encoder's by {difference:.2g}; this is "
+                "a defect, nothing is exported"
+            )
     return difference
 
 

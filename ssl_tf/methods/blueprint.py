@@ -4,15 +4,11 @@ import dataclasses
 
 import tensorflow as tf
 
+from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.heads import build_mlp, build_normalized_mlp
-from ssl_tf.networks.resnet import build_resnet, feature_dim
+from ssl_tf.networks.resnet import feature_dim
 from ssl_tf.settings import ModelSettings, PretrainSettings
 from ssl_tf.training.plan import Plan
-
-
-def build_encoder(model: ModelSettings, seed: int, synchronized: bool = False) -> tf.keras.Model:
-    """The encoder a run starts from: normalized images [N, H, W, 3] -> features [N, D]."""
-    return build_resnet(model.depth, model.width, model.stem, synchronized=synchronized, seed=seed)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,5 @@
 """From settings to a method: a new method is its file and one line here."""
 
-import tensorflow as tf
-
-from ssl_tf.errors import SettingsError
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.byol import BYOL, MaSsrl
@@ -12,8 +9,7 @@ from ssl_tf.methods.simclr import SimCLR
 from ssl_tf.methods.simsiam import SimSiam
 from ssl_tf.methods.supervised import Supervised
 from ssl_tf.methods.swav import SwAV
-from ssl_tf.settings import OptimizationSettings, PretrainSettings
-from ssl_tf.training.optimizers import build_optimizer
+from ssl_tf.settings import PretrainSettings
 from ssl_tf.training.plan import Plan
 
 METHODS = {
@@ -50,38 +46,3 @@ def build_method(
     synchronized = synchronized and settings.model.batch_norm == "synchronized"
     blueprint = Blueprint(settings, plan, synchronized, num_classes, multi_label)
     return METHODS[settings.model.method](blueprint)
-
-
-def compile_method(
-    method: Method, optimization: OptimizationSettings, plan: Plan, precision: str = "float32"
-) -> None:
-    """Gives the method its optimizer, with all slots built, so that a checkpoint finds them.
-
-    Raises:
-        SettingsError: the optimizer cannot keep the rate of a part that the method wants constant.
-    """
-    optimizer = build_optimizer(
-        optimization.optimizer,
-        plan.learning_rate_schedule(),
-        weight_decay=optimization.weight_decay,
-        momentum=optimization.momentum,
-        trust_coefficient=optimization.trust_coefficient,
-        lars_variant=optimization.lars_variant,
-        decay_rank_one=optimization.decay_rank_one,
-        variables=method.learned_variables,
-    )
-    if method.constant_rate_variables:
-        if optimization.optimizer == "adamw":
-            raise SettingsError(
-                "--optimizer=adamw: has one rate for all variables, and that of this method's "
-                "predictor stays constant; give --optimizer=sgd or lars"
-            )
-        optimizer.keep_rate(method.constant_rate_variables, plan.learning_rate)
-    if precision == "mixed_float16":
-        # Gradients below 6e-8 are zero in half precision: losses are scaled up, and a step whose
-        # gradients overflow is left out (and counted all the same).
-        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
-    optimizer.build(method.learned_variables)
-    method.accumulate = optimization.accumulate
-    method.last_step = plan.total_steps
-    method.compile(optimizer=optimizer)

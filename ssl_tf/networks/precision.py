@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 @contextlib.contextmanager
-def arithmetic(policy: str) -> Iterator[None]:
+def policy_scope(policy: str) -> Iterator[None]:
     """Networks built inside compute by this Keras policy: float32, mixed_bfloat16, mixed_float16.
 
     Their weights, batch statistics and pooled features stay float32, as do losses. A layer keeps

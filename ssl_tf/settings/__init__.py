@@ -20,10 +20,10 @@ from ssl_tf.settings.discovery import (
 from ssl_tf.settings.evaluation import (
     CompareSettings,
     EncoderSettings,
+    EvaluationSettings,
     ExportSettings,
     KnnSettings,
     LinearSettings,
-    SubjectSettings,
 )
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
 from ssl_tf.settings.model import METHODS, PRETEXT, ModelSettings
@@ -74,7 +74,7 @@ __all__ = [
     "STRATEGIES",
     "SUITES",
     "StoreSettings",
-    "SubjectSettings",
+    "EvaluationSettings",
     "TransferSettings",
     "TuningSettings",
     "ViewSettings",

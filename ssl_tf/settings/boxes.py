@@ -3,13 +3,13 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.flagfiles import setting
 from ssl_tf.settings.data import GROUND_TRUTH, OptionalDataSettings
+from ssl_tf.settings.flagfiles import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class OpenImagesSettings:
-    """`python -m ssl_tf.data.openimages`."""
+    """`python -m ssl_tf.openimages`."""
 
     boxes: str = setting("", "Box CSV of OpenImages, train.")
     images: str = setting(

@@ -3,8 +3,8 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.flagfiles import setting
 from ssl_tf.settings.data import DataSettings
+from ssl_tf.settings.flagfiles import setting
 
 RANKERS = ("lod", "q", "pagerank", "degree")
 

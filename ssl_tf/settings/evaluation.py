@@ -3,8 +3,8 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.flagfiles import setting
 from ssl_tf.settings.data import DataSettings
+from ssl_tf.settings.flagfiles import setting
 from ssl_tf.settings.run import NeighbourSettings
 
 
@@ -27,7 +27,7 @@ class EncoderSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class SubjectSettings(EncoderSettings):
+class EvaluationSettings(EncoderSettings):
     """What an evaluation looks at: the encoder of a run, and labelled images."""
 
     data: DataSettings = dataclasses.field(kw_only=True)
@@ -41,7 +41,7 @@ class SubjectSettings(EncoderSettings):
 class LinearSettings:
     """`python -m ssl_tf.linear`."""
 
-    subject: SubjectSettings
+    evaluation: EvaluationSettings
     augment: bool = setting(
         False, "Random crop and flip while training; off: features are computed once and kept."
     )
@@ -99,7 +99,7 @@ class LinearSettings:
 class KnnSettings:
     """`python -m ssl_tf.knn`."""
 
-    subject: SubjectSettings
+    evaluation: EvaluationSettings
     neighbours: NeighbourSettings
 
 

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.flagfiles import setting
-from ssl_tf.settings.evaluation import SubjectSettings
+from ssl_tf.settings.evaluation import EvaluationSettings
+from ssl_tf.settings.flagfiles import setting
 from ssl_tf.settings.run import PRECISIONS
 
 
@@ -140,7 +140,7 @@ class LabelSettings:
 class FineTuneSettings:
     """`python -m ssl_tf.finetune`."""
 
-    subject: SubjectSettings
+    evaluation: EvaluationSettings
     labels: LabelSettings
     tuning: TuningSettings
 
@@ -152,7 +152,7 @@ class FineTuneSettings:
         if self.labels.label_fraction < 1:
             return f"{100 * self.labels.label_fraction:g}pct"
         # The published lists for ImageNet are prepared as imagenet2012_subset/1pct and /10pct.
-        return re.sub(r"[^\w.-]", "_", self.subject.data.dataset.partition("/")[2])
+        return re.sub(r"[^\w.-]", "_", self.evaluation.data.dataset.partition("/")[2])
 
     def __post_init__(self) -> None:
         if len(self.tuning.trials) > 1 and not self.labels.validation:

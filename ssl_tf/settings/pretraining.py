@@ -3,8 +3,8 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.flagfiles import setting
 from ssl_tf.settings.data import GROUND_TRUTH, DataSettings
+from ssl_tf.settings.flagfiles import setting
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
 from ssl_tf.settings.run import MonitorSettings, RunSettings

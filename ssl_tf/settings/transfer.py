@@ -3,10 +3,10 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.flagfiles import setting
 from ssl_tf.settings.data import ReadingSettings
 from ssl_tf.settings.evaluation import EncoderSettings
 from ssl_tf.settings.finetuning import TuningSettings
+from ssl_tf.settings.flagfiles import setting
 
 # Names of `evaluation.protocols.PROTOCOLS`, in the order of the table's columns. The first six of
 # ma_ssrl are those of its paper; BYOL reports CIFAR-10 beside them.

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting
 
 RECIPES = ("ma_ssrl", "byol", "simclr", "moco")
 

@@ -110,8 +110,8 @@ class ReportStep(StepCallback):
         self._signals = signals
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
-        self._workers.note(step=step)
+        self._workers.publish(step=step)
         if self._signals.received:
-            self._workers.note(stop=int(self._signals.received))
-        elif stop := self._workers.told("stop"):
+            self._workers.publish(stop=int(self._signals.received))
+        elif stop := self._workers.shared_value("stop"):
             self._signals.received = signal.Signals(stop)

@@ -1,7 +1,6 @@
 """Checkpoints: the step is the name, a directory that is there is whole or told to be damaged."""
 
 import hashlib
-import os
 import re
 import shutil
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
+from ssl_tf.files import UNFINISHED, replacing
 
 # In the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks a checkpoint by hand.
 # TensorFlow keeps a checksum of each tensor, but none that covers its index.
@@ -17,7 +17,7 @@ SUMS = "SHA256SUMS"
 _STATE = "state"
 _NAME = re.compile(r"step_(\d{8,})")
 # Left behind by a process that was killed while it wrote or removed a checkpoint.
-_LEFTOVERS = ("*.writing", "*.removing")
+_LEFTOVERS = (f"*{UNFINISHED}", "*.removing")
 
 
 class Checkpoints:
@@ -57,23 +57,18 @@ class Checkpoints:
             UserError: it cannot be written (a full disk); earlier checkpoints are untouched.
         """
         path = self.path(step)
-        temporary = path.with_name(path.name + ".writing")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._clean()
-            self._checkpoint.write(str(temporary / _STATE))
-            sums = "".join(
-                f"{_sha256(file)}  {file.name}\n" for file in sorted(temporary.iterdir())
-            )
-            (temporary / SUMS).write_text(sums)
-            for file in (*temporary.iterdir(), temporary):
-                _sync(file)
-            if path.exists():
-                _remove(path)
-            temporary.rename(path)
-            _sync(self._directory)
+            with replacing(path) as temporary:
+                self._checkpoint.write(str(temporary / _STATE))
+                sums = "".join(
+                    f"{_sha256(file)}  {file.name}\n" for file in sorted(temporary.iterdir())
+                )
+                (temporary / SUMS).write_text(sums)
+                if path.exists():
+                    _remove(path)
         except (tf.errors.OpError, OSError) as error:
-            shutil.rmtree(temporary, ignore_errors=True)
             cause = " ".join(str(error).split())[:200]
             raise UserError(
                 f"checkpoint of step {step} not written to {self._directory} ({cause}); earlier "
@@ -247,15 +242,6 @@ def _unmatched(message: str) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Brings a file, or the names in a directory, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

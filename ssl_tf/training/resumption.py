@@ -7,22 +7,21 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.data.base import Source
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
+from ssl_tf.files import write_json
 from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.execution import TimedModel
-from ssl_tf.training.run_directory import write_json
+from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.trainer import fit
 
-CHECKPOINTS = "checkpoints"
 _IDENTITY = "identity.json"
 _KEPT = 2
 
 
-def claim(directory: Path, identity: dict[str, str]) -> None:
+def open_training_directory(directory: Path, identity: dict[str, str]) -> None:
     """Makes a directory for one training, or takes up the one that it has made.
 
     Args:
@@ -56,7 +55,7 @@ def claim(directory: Path, identity: dict[str, str]) -> None:
 
 def fit_to_end(
     model: TimedModel,
-    batches: Callable[..., tf.data.Dataset],
+    batches: Callable[[int], tf.data.Dataset],
     *,
     directory: Path,
     items: dict[str, tf.Module],
@@ -65,14 +64,13 @@ def fit_to_end(
     steps: int,
     save_every: int,
     signals: StopSignals,
-    unreadable: UnreadableImages,
-    observers: Callable[[int], list[tf.keras.callbacks.Callback]] = lambda start_step: [],
+    observers: Callable[[int], list[tf.keras.callbacks.Callback]] = lambda start: [],
 ) -> dict[str, float]:
     """Trains up to a step, from the newest checkpoint where there is one.
 
     Args:
         model: compiled, with all slots of its optimizer built.
-        batches: of `start_step`, the first of the remaining steps, gives their batches.
+        batches: first of the remaining steps -> their batches.
         directory: the checkpoints lie in it.
         items: what they hold beside the optimizer.
         logged: names of logs to keep.
@@ -80,7 +78,6 @@ def fit_to_end(
         steps: all of the training, those of earlier processes too.
         save_every: steps between two checkpoints.
         signals: that ask to stop.
-        unreadable: of the batches.
         observers: first step -> further callbacks, which stand before the checkpoint.
 
     Returns:
@@ -105,11 +102,10 @@ def fit_to_end(
         ]
         fit(
             model,
-            batches(start_step=start),
+            batches(start),
             source=source,
             steps=steps - start,
             callbacks=callbacks,
-            unreadable=unreadable,
         )
     return last.values()
 

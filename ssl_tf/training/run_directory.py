@@ -10,20 +10,23 @@ from typing import Any
 
 import tensorflow as tf
 
-from ssl_tf import flagfiles
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.files import UNFINISHED, write_json, write_text
+from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training import workers
 
 FLAGS = "flags.txt"
+CHECKPOINTS = "checkpoints"
 ENVIRONMENT = "environment.json"
 # Figures of the machine, which differ between two runs that are equal in all others.
 MACHINE_FIGURES = (
     "images_per_second", "input_wait", "train_seconds", "timed_steps", "host_memory_mib",
 )  # fmt: skip
 # All that a process killed while it made the directory can have left there.
-_FIRST_FILES = {ENVIRONMENT, f"{ENVIRONMENT}.writing", f"{FLAGS}.writing", workers.DIRECTORY}
+_FIRST_FILES = {
+    ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY,
+}  # fmt: skip
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-datasets", "keras-cv", "numpy")
 
 
@@ -127,13 +130,6 @@ def _names(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON to a temporary name, then renames it."""
-    temporary = path.with_name(path.name + ".writing")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    temporary.replace(path)
-
-
 class MetricsFile:
     """`metrics.jsonl`: one JSON object a line, each step at most once.
 
@@ -151,9 +147,7 @@ class MetricsFile:
         lines = self.read(path) if resumed_step else []
         kept = [line for line in lines if line["step"] <= resumed_step]
         self.last = kept[-1] if kept else {}
-        temporary = path.with_name(path.name + ".writing")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        temporary.replace(path)
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def append(self, values: dict[str, Any]) -> None:
         """Writes a line and brings it to the disk, so that it is there when its checkpoint is."""

@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from ssl_tf.data.base import Source
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 from ssl_tf.training.execution import TimedModel
 
@@ -21,7 +20,6 @@ def fit(
     source: Source,
     steps: int,
     callbacks: list[tf.keras.callbacks.Callback],
-    unreadable: UnreadableImages,
 ) -> None:
     """One `fit` over the remaining steps; what breaks in the input comes out as one line.
 
@@ -31,7 +29,6 @@ def fit(
         source: where they come from; asked for the damage when reading fails.
         steps: how many remain.
         callbacks: of Keras.
-        unreadable: of the batches.
 
     Raises:
         UserError: the data cannot be read, or too many images are unreadable.
@@ -43,7 +40,7 @@ def fit(
     except _BROKEN_COLLECTIVES as error:
         raise ConnectionError(error.message.splitlines()[0]) from None
     except tf.errors.OpError as error:
-        unreadable.check()
+        source.unreadable.check()
         # A graph error says little; the source can name the file and the record.
         source.verify()
         if isinstance(error, tf.errors.InvalidArgumentError) and "DecodeImage" in error.message:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import EXIT_LOST_WORKER, LostWorker, UserError
+from ssl_tf.files import write_text
 from ssl_tf.training.cluster import Cluster
 
 DIRECTORY = "workers"
@@ -70,19 +71,19 @@ class Workers:
         self._reason = " ".join(str(error or "").split())[:300]
         self._beat()
 
-    def note(self, **facts: Any) -> None:
+    def publish(self, **facts: Any) -> None:
         """Goes out with the next beat: the others see it within seconds."""
         # A new dict: the thread may be writing the old one.
         self._facts = {**self._facts, **facts}
 
     def agree(self, name: str, value: Any) -> None:
-        """Waits until all workers have told their value and checks that it is the same.
+        """Waits until all workers have published their value and checks that all are equal.
 
         Raises:
             UserError: a worker has another value.
             LostWorker: a worker does not tell it in time.
         """
-        self.note(**{name: value})
+        self.publish(**{name: value})
         self._await(f"tell its {name}", lambda other: name in other.facts)
         for other in self._others:
             if other.facts[name] != value:
@@ -93,7 +94,7 @@ class Workers:
                 )
 
     def await_chief(self, name: str) -> None:
-        """Waits, unless this is the chief, until the chief has told a value.
+        """Waits, unless this is the chief, until the chief has published a value.
 
         Raises:
             LostWorker: it does not in time.
@@ -101,8 +102,8 @@ class Workers:
         if not self._cluster.is_chief:
             self._await(f"tell its {name}", lambda other: other.index or name in other.facts)
 
-    def told(self, name: str) -> Any:
-        """The value of the first other worker that has told one; None where none has."""
+    def shared_value(self, name: str) -> Any:
+        """Returns the value that the first other worker has published; None where none has."""
         return next((o.facts[name] for o in self._others if name in o.facts), None)
 
     def lost(self) -> str | None:
@@ -171,10 +172,8 @@ class Workers:
                 "reason": self._reason,
                 "facts": self._facts,
             }
-            file = self._file(self._cluster.index)
-            temporary = file.with_suffix(".writing")
-            temporary.write_text(json.dumps(content))
-            temporary.replace(file)
+            # Not synced: a beat is of the moment.
+            write_text(self._file(self._cluster.index), json.dumps(content), sync=False)
 
     def _read(self, other: "_Other") -> str:
         try:

@@ -1,11 +1,10 @@
 """What there is to look at: each operation by level, and what a recipe draws."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.order import example_seed
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views.ops import OPS, Op
 from ssl_tf.views.policies import autoaugment, op_range, randaugment
@@ -64,7 +63,7 @@ def view_cells(
     examples: Sequence[tuple[int, tf.Tensor]],
     boxes: Sequence[tf.Tensor] | None = None,
     *,
-    seed: int,
+    seed_of: Callable[[int, int], tf.Tensor],
     draws: int,
 ) -> list[list[Cell]]:
     """The first draws of a run: the source with its crops, then the views with their policies.
@@ -74,7 +73,7 @@ def view_cells(
         examples: (index, uint8 [H, W, 3] image).
         boxes: float32 [n, 4] of each image, where the recipe crops objects; the one that was drawn
             is shown with the crops.
-        seed: seed of the run.
+        seed_of: (epoch, index) -> int64 [2], the seed of an image's augmentation in an epoch.
         draws: epochs to show; side by side as far as a row of `_COLUMNS` cells allows.
     """
     make = tf.function(recipe, reduce_retracing=True)
@@ -83,7 +82,7 @@ def view_cells(
     for place, (index, image) in enumerate(examples):
         of_image = (boxes[place],) if boxes else ()
         for epoch in range(draws):
-            made = make(image, example_seed(seed, epoch, index), *of_image)
+            made = make(image, seed_of(epoch, index), *of_image)
             made = tf.nest.map_structure(lambda tensor: tensor.numpy(), made)
             height, width = image.shape[:2]
             lines = [f"image {index}, epoch {epoch}", f"{width}x{height}"]

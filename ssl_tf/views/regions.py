@@ -5,9 +5,10 @@ the box with its surroundings. A box is float32 [4], ymin, xmin, ymax, xmax as f
 image; a region is a rectangle as in `crops`, int32 [4]: top, left, height, width in source pixels.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
-from ssl_tf.data.base import Source
 from ssl_tf.errors import UserError
 from ssl_tf.settings import ViewSettings
 
@@ -75,10 +76,16 @@ def to_region(
     return tf.concat([tf.clip_by_value(corner, 0, limit - size), size], axis=-1)
 
 
-def smallest_areas(settings: ViewSettings, source: Source) -> tuple[float, float] | None:
+def smallest_areas(
+    settings: ViewSettings, boxes: Callable[[], tf.data.Dataset]
+) -> tuple[float, float] | None:
     """s_min of random resized crops inside the boxes of a source and inside the dilated ones.
 
     0.2 / their mean area, in 0.2..0.8. None where it is given by hand or not needed.
+
+    Args:
+        settings: give the crops, their law and the dilation.
+        boxes: gives all boxes of the source, in pieces of float32 [n, 4]; called only if needed.
 
     Raises:
         UserError: there is no box, or one is not a box.
@@ -87,7 +94,7 @@ def smallest_areas(settings: ViewSettings, source: Source) -> tuple[float, float
         return None
     if settings.crop_law != "random_resized":
         return None
-    means = mean_areas(source.boxes(), settings.dilation)
+    means = mean_areas(boxes(), settings.dilation)
     return tuple(min(max(_SCENE_AREA / mean, _SCENE_AREA), _LARGEST) for mean in means)
 
 

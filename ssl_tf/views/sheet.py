@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ssl_tf.files import replacing
+
 Cell = tuple[np.ndarray, list[str]]
 
 # Of the rectangles of the views, in their order; told apart also by readers who see few colours.
@@ -56,9 +58,8 @@ def draw_sheet(cells: Sequence[Sequence[Cell | None]], path: Path) -> np.ndarray
             for n, text in enumerate(lines):
                 place = (left, top + _HEIGHT + 3 + n * _LINE)
                 pen.text(place, _cut(text, font, widths[c]), fill="black", font=font)
-    temporary = path.with_name(path.name + ".writing")
-    sheet.save(temporary, format="PNG")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        sheet.save(temporary, format="PNG")
     return np.asarray(sheet)
 
 

@@ -3,8 +3,8 @@
 import pytest
 from tiny import example, png, write_folder, write_records
 
-from ssl_tf.data.folder import ImageFolder
-from ssl_tf.data.tfrecord import ExampleFiles
+from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.tfrecord import ExampleFiles
 
 
 @pytest.fixture(params=["folder", "records", "records of a small buffer"])

@@ -3,8 +3,8 @@ import os
 import pytest
 from tiny import png, write_folder
 
-from ssl_tf.data.folder import ImageFolder
-from ssl_tf.data.sources import open_source
+from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
 
 

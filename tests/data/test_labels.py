@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tiny import without_images, write_folder
 
-from ssl_tf.data.folder import ImageFolder
 from ssl_tf.data.labels import draw_share, read_annotations, read_list, write_list
-from ssl_tf.data.memory import HeldRecords, held
+from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.memory import InMemory, held
 from ssl_tf.errors import SettingsError, UserError
 
 
@@ -121,7 +121,7 @@ def test_a_small_part_of_record_files_is_held_in_memory(source):
     keep = np.arange(source.size) % 6 == 1
     part = source.part(keep, "a part")
     kept = held(part)
-    assert isinstance(kept, HeldRecords) == (not isinstance(source, ImageFolder))
+    assert isinstance(kept, InMemory) == (not isinstance(source, ImageFolder))
     assert kept.name == "a part" and kept.size == 4
     assert without_images(kept.sequence()) == without_images(part.sequence())
     images = [

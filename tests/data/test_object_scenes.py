@@ -4,16 +4,15 @@ import tensorflow as tf
 from prepared import prepare
 from tiny import png, write_folder
 
-from ssl_tf import flagfiles
-from ssl_tf.data import object_scenes
-from ssl_tf.data.canvas import SAMPLES, TEXTURES, Canvas
+from ssl_tf.data.batches import evaluation_batches, training_batches
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.folder import ImageFolder
-from ssl_tf.data.object_scenes import ObjectScenes, draw_layout, render_layout
-from ssl_tf.data.pipeline import evaluation_batches, training_batches
-from ssl_tf.data.sources import open_source
+from ssl_tf.data.scenes import objects
+from ssl_tf.data.scenes.objects import ObjectScenes, draw_layout, render_layout
+from ssl_tf.data.scenes.renderer import SAMPLES, TEXTURES, SceneRenderer
+from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings import PretrainSettings, flagfiles
 
 MEMBERS = {kind: np.arange(7 * kind, 7 * kind + 7) for kind in range(10)}
 
@@ -63,7 +62,7 @@ def test_two_classes_make_scenes_of_two():
 
 
 def test_objects_are_pasted_where_the_boxes_are(monkeypatch):
-    monkeypatch.setattr(Canvas, "develop", lambda canvas: canvas._image)
+    monkeypatch.setattr(SceneRenderer, "develop", lambda canvas: canvas._image)
     size = 40
     for index in range(20):
         layout = draw_layout(3, index, size, MEMBERS)
@@ -73,8 +72,8 @@ def test_objects_are_pasted_where_the_boxes_are(monkeypatch):
         np.testing.assert_allclose(scene.boxes * size, layout.boxes, atol=1e-5)
         assert set(np.flatnonzero(scene.label)) == set(layout.kinds) == set(scene.box_labels)
         assert scene.label.dtype == np.float32 and scene.label.shape == (10,)
-        random = np.random.default_rng([3, index, object_scenes._PAINT])
-        bare = Canvas(random, size, random.integers(len(TEXTURES)))._image
+        random = np.random.default_rng([3, index, objects._PAINT])
+        bare = SceneRenderer(random, size, random.integers(len(TEXTURES)))._image
         outside = np.ones(bare.shape[:2], bool)
         for number, box in enumerate(layout.boxes):
             top, left, bottom, right = box * SAMPLES
@@ -158,8 +157,8 @@ def test_batches_have_multi_hot_labels(root):
 
 def test_large_objects_are_kept_no_larger_than_needed():
     image = np.arange(300 * 200 * 3, dtype=np.uint8).reshape(300, 200, 3)
-    assert object_scenes._square(image, 32).shape == (32, 32, 3)
-    np.testing.assert_array_equal(object_scenes._square(image, 200), image[50:250])
+    assert objects._square(image, 32).shape == (32, 32, 3)
+    np.testing.assert_array_equal(objects._square(image, 200), image[50:250])
 
 
 def test_objects_that_cannot_be_pasted(tmp_path, root):

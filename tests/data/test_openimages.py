@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ssl_tf import command
 from ssl_tf.data import openimages
-from ssl_tf.data.sources import open_source
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.settings import OpenImagesSettings
 
 HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsGroupOf,IsDepiction"
@@ -148,7 +148,7 @@ def test_rows_in_any_order_and_pieces_of_any_size(places, pieces, monkeypatch):
     lines = (places / "train.csv").read_text().split("\n")[1:-1]
     shuffled = np.random.default_rng(0).permutation(lines)
     (places / "train.csv").write_text("\n".join([HEADER, *shuffled]))
-    monkeypatch.setattr("ssl_tf.data.box_csv._ROWS_AT_ONCE", pieces)
+    monkeypatch.setattr("ssl_tf.data.openimages.box_csv._ROWS_AT_ONCE", pieces)
     assert build(places, *FILTERS)["train"] == expected
     assert listed(places) == ids(1, 2, 3, 4, 5)
 
@@ -217,7 +217,7 @@ def test_the_data_set_is_read_back(places):
 
 
 def test_many_shards(places, monkeypatch):
-    monkeypatch.setattr("ssl_tf.data.boxed_images._SHARD_BYTES", 1000)
+    monkeypatch.setattr("ssl_tf.data.openimages.boxed_images._SHARD_BYTES", 1000)
     with_images(places)
     files = sorted((places / "out/ohms/1.0.0").glob("ohms-train.tfrecord-*"))
     total = sum((places / "train" / f"{name}.jpg").stat().st_size for name in listed(places))

@@ -4,11 +4,11 @@ import tensorflow as tf
 from tiny import example, picture, png, write_folder, write_records
 
 from ssl_tf.data import decoding
+from ssl_tf.data.batches import evaluation_batches, training_batches
 from ssl_tf.data.decoding import KnownImages, UnreadableImages, decode
-from ssl_tf.data.folder import ImageFolder
 from ssl_tf.data.order import example_seed
-from ssl_tf.data.pipeline import evaluation_batches, training_batches
-from ssl_tf.data.tfrecord import ExampleFiles
+from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.errors import UserError
 from ssl_tf.training.trainer import fit
 from ssl_tf.views.evaluation import evaluation_crop

@@ -7,8 +7,8 @@ import pytest
 from tiny import png, write_folder
 
 from ssl_tf import command
-from ssl_tf.data.proposal_import import Importer
-from ssl_tf.data.proposal_store import ProposalStore
+from ssl_tf.data.proposals.importing import Importer
+from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.proposals import ACTIONS
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from ssl_tf.data.proposal_store import ProposalStore
-from ssl_tf.data.proposals import MANIFEST, ImageProposals, write_proposals
+from ssl_tf.data.proposals.format import MANIFEST, ImageProposals, write_proposals
+from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.errors import UserError
 
 

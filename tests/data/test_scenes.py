@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.data import scenes
-from ssl_tf.data.scenes import CLASSES, render_scene
-from ssl_tf.data.sources import open_source
+from ssl_tf.data.scenes.shapes import CLASSES, render_scene
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError
 
 
@@ -37,17 +37,17 @@ def test_objects_of_a_scene(size):
 
 def test_boxes_are_tight(monkeypatch):
     # A flat dark ground and flat light objects: the box is where the image is light.
-    monkeypatch.setattr(scenes._ShapeCanvas, "_mark", lambda canvas: None)
-    monkeypatch.setattr(scenes._ShapeCanvas, "_shade", lambda canvas, inside, corner: None)
-    monkeypatch.setattr(scenes._ShapeCanvas, "_contrasting", lambda canvas, color: np.ones(3))
+    monkeypatch.setattr(scenes._ShapeRenderer, "_mark", lambda canvas: None)
+    monkeypatch.setattr(scenes._ShapeRenderer, "_shade", lambda canvas, inside, corner: None)
+    monkeypatch.setattr(scenes._ShapeRenderer, "_contrasting", lambda canvas, color: np.ones(3))
     monkeypatch.setattr(
-        scenes._ShapeCanvas,
+        scenes._ShapeRenderer,
         "_textured",
         lambda canvas, y, x, color, strength, typical: np.full(
             (y * x).shape + (3,), float(strength < 1), np.float32
         ),
     )
-    monkeypatch.setattr(scenes._ShapeCanvas, "develop", lambda canvas: canvas._image)
+    monkeypatch.setattr(scenes._ShapeRenderer, "develop", lambda canvas: canvas._image)
     single = 0
     for index in range(40):
         scene = render_scene(0, index, 48)

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from tiny import png, without_images, write_folder
 
-from ssl_tf.data.folder import ImageFolder
 from ssl_tf.data.order import Share
+from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.errors import SettingsError
 
 
@@ -115,7 +115,7 @@ def test_hold_out_refuses_to_take_nothing_or_all(source, count):
 def test_another_process_sees_the_same_order(tmp_path):
     folder = write_folder(tmp_path, {f"{i}.png": png(i) for i in range(9)})
     program = (
-        "import sys; from ssl_tf.data.folder import ImageFolder\n"
+        "import sys; from ssl_tf.data.sources.folder import ImageFolder\n"
         "for record in ImageFolder(sys.argv[1]).stream(3, 5, 25).as_numpy_iterator():\n"
         "    print(record['id'].decode())"
     )

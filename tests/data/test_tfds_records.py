@@ -6,8 +6,8 @@ import tensorflow as tf
 from prepared import prepare
 from tiny import picture, without_images, write_records
 
-from ssl_tf.data import tfds_records
-from ssl_tf.data.sources import open_source
+from ssl_tf.data.sources import tfds as tfds_source
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 
 
@@ -147,8 +147,8 @@ def places(**features):
     import tensorflow_datasets as tfds
 
     found = tfds.features.FeaturesDict(features)
-    boxes = tfds_records._find_boxes(found)
-    return boxes, tfds_records._find_labels(found, boxes)
+    boxes = tfds_source._find_boxes(found)
+    return boxes, tfds_source._find_labels(found, boxes)
 
 
 def test_labels_of_an_image_or_of_its_boxes():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from tiny import example, png, write_records
 
-from ssl_tf.data.sources import open_source
-from ssl_tf.data.tfrecord import ExampleFiles
+from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.errors import SettingsError, UserError
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssl_tf import command, discover
-from ssl_tf.data.proposal_store import ProposalStore
+from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.settings import DiscoverSettings
 
 SMALL = (

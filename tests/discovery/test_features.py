@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import flagfiles
 from ssl_tf.discovery import descriptors
-from ssl_tf.discovery.features import open_encoder
+from ssl_tf.discovery.feature_maps import open_encoder
 from ssl_tf.errors import UserError
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings import FeatureSettings, PretrainSettings
+from ssl_tf.settings import FeatureSettings, PretrainSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints
 
 IMAGES = np.random.default_rng(0).integers(0, 256, [2, 64, 96, 3], np.uint8)

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf import flagfiles
-from ssl_tf.data.base import IndexedSource
-from ssl_tf.discovery import discovery
-from ssl_tf.discovery.features import Encoder
-from ssl_tf.settings import DiscoverSettings
+from ssl_tf.data.source import IndexedSource
+from ssl_tf.discovery import run
+from ssl_tf.discovery.feature_maps import Encoder
+from ssl_tf.settings import DiscoverSettings, flagfiles
 
 HEIGHT, WIDTH, KINDS, HUES, IMAGES = 128, 160, 4, 8, 48
 
@@ -87,10 +86,12 @@ def filter_bank():
 
 def test_comparing_images_finds_what_saliency_and_chance_do_not(tmp_path, monkeypatch):
     source, encoder = Pasted(), filter_bank()
-    monkeypatch.setattr(discovery, "open_training_source", lambda data: (source, None))
-    monkeypatch.setattr(discovery, "open_encoder", lambda features: encoder)
-    monkeypatch.setattr("ssl_tf.data.opening.open_training_source", lambda data: (source, None))
-    monkeypatch.setattr("ssl_tf.discovery.features.open_encoder", lambda features: encoder)
+    monkeypatch.setattr(run, "open_training_source", lambda data: (source, None))
+    monkeypatch.setattr(run, "open_encoder", lambda features: encoder)
+    monkeypatch.setattr(
+        "ssl_tf.data.sources.opening.open_training_source", lambda data: (source, None)
+    )
+    monkeypatch.setattr("ssl_tf.discovery.feature_maps.open_encoder", lambda features: encoder)
     flags = (
         f"--flagfile={Path(__file__).parents[2] / 'configs' / 'lod_scaled.flags'} "
         "--dataset=scenes --encoder=bank --workers=1 --boxes=ground_truth --sheet_images=0 "
@@ -98,7 +99,7 @@ def test_comparing_images_finds_what_saliency_and_chance_do_not(tmp_path, monkey
         "--square_side=128 --max_regions=60 --neighbours=8 --descriptor_norm=center_l2"
     )
     settings = flagfiles.parse([*flags.split(), f"--output={tmp_path / 'out'}"], DiscoverSettings)
-    discovery.discover(settings)
+    run.discover(settings)
     measured = json.loads((tmp_path / "out" / "metrics.json").read_text())
     corloc = {name: one["corloc"] for name, one in measured.items() if name != "images"}
     assert measured["all proposals"]["detection_rate"] >= 0.9

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssl_tf.discovery import regions
+from ssl_tf.discovery import region_proposals
 from ssl_tf.settings import RegionSettings
 
 DEFAULT = RegionSettings()
@@ -23,42 +23,42 @@ def test_two_hills_and_their_lifetimes_in_ranks():
     # first hill and joins both: the younger dies there
     cells = np.flatnonzero(saliency)
     order = cells[np.argsort(-saliency.ravel()[cells], kind="stable")]
-    lifetimes = dict(zip(order.tolist(), regions._persistence(order, 7, 7).tolist()))
+    lifetimes = dict(zip(order.tolist(), region_proposals._persistence(order, 7, 7).tolist()))
     assert order[:3].tolist() == [2 * 7 + 2, 4 * 7 + 4, 1 * 7 + 1]
     assert lifetimes[2 * 7 + 2] == len(order) == 17
     joined = order.tolist().index(3 * 7 + 3)
     assert lifetimes[4 * 7 + 4] == joined - 1
     assert sum(value > 0 for value in lifetimes.values()) == 2
-    peaks = regions.find_peaks(saliency, RegionSettings(peaks=2))
+    peaks = region_proposals.find_peaks(saliency, RegionSettings(peaks=2))
     # (4, 4) lies two cells from (2, 2): their 3x3 windows touch, so it is no peak of its own
     assert peaks[0] == (2, 2) and (4, 4) not in peaks
 
 
 def test_three_hills_come_in_the_order_of_their_persistence():
     saliency = hills((1, 1, 9), (1, 5, 10), (5, 3, 8))
-    peaks = regions.find_peaks(saliency, RegionSettings(peaks=3))
+    peaks = region_proposals.find_peaks(saliency, RegionSettings(peaks=3))
     assert peaks == [(1, 5), (1, 1), (5, 3)]
-    every = np.array(regions.find_peaks(saliency, RegionSettings(peaks=20)))
+    every = np.array(region_proposals.find_peaks(saliency, RegionSettings(peaks=20)))
     apart = np.abs(every[:, None] - every[None]).max(axis=-1)
     assert (apart[~np.eye(len(every), dtype=bool)] >= 3).all()
     # below 0.85 of the top the third is no peak; the border never holds one
-    assert len(regions.find_peaks(saliency, RegionSettings(peak_threshold=0.85))) == 2
+    assert len(region_proposals.find_peaks(saliency, RegionSettings(peak_threshold=0.85))) == 2
     saliency[0, 3] = 50
-    assert (0, 3) not in regions.find_peaks(saliency, RegionSettings(peak_threshold=0.0))
+    assert (0, 3) not in region_proposals.find_peaks(saliency, RegionSettings(peak_threshold=0.0))
     # the published VGG16 threshold counts the border's maximum, the other margin does not
-    assert regions.find_peaks(saliency, RegionSettings()) == []
+    assert region_proposals.find_peaks(saliency, RegionSettings()) == []
     large = np.pad(saliency, 12)
     large[0, 0] = 500
-    assert regions.find_peaks(large, RegionSettings(peak_margin="wide"))
+    assert region_proposals.find_peaks(large, RegionSettings(peak_margin="wide"))
 
 
 def test_a_local_map_is_the_cosine_with_the_peak_and_its_neighbours():
     random = np.random.default_rng(0)
     features = random.random((7, 8, 5))
     saliency = features.sum(axis=2)
-    mask = regions.global_mask(saliency, 0.5)
+    mask = region_proposals.global_mask(saliency, 0.5)
     settings = RegionSettings(local_neighbours=8)
-    (found,) = regions.local_maps(features, [(3, 4)], mask, settings)
+    (found,) = region_proposals.local_maps(features, [(3, 4)], mask, settings)
     unit = features / np.linalg.norm(features, axis=2, keepdims=True)
     expected = np.zeros([7, 8])
     for row in range(7):
@@ -73,7 +73,7 @@ def test_a_local_map_is_the_cosine_with_the_peak_and_its_neighbours():
     expected[:, [0, -1]] = 0
     np.testing.assert_allclose(found, expected * mask, rtol=1e-12)
     # the published slip leaves out the cell below: 7 instead of 8
-    (seven,) = regions.local_maps(features, [(3, 4)], mask, DEFAULT)
+    (seven,) = region_proposals.local_maps(features, [(3, 4)], mask, DEFAULT)
     below = unit @ unit[4, 4]
     other = (expected - unit @ unit[3, 4]) * 8 - below
     both = (found > 0) & (seven > 0)
@@ -85,10 +85,10 @@ def test_components_without_a_strong_cell_are_dropped():
     similarity[1:3, 1:3] = 0.8
     similarity[1, 1] = 1.2
     similarity[1:3, 5] = 0.9
-    kept = regions._rooted(similarity, 1.0)
+    kept = region_proposals._rooted(similarity, 1.0)
     np.testing.assert_array_equal(kept > 0, (similarity > 0) & (np.arange(7) < 4))
     # where nothing reaches the threshold, the maximum does
-    assert (regions._rooted(similarity / 2, 1.0)[1:3, 1:3] > 0).all()
+    assert (region_proposals._rooted(similarity / 2, 1.0)[1:3, 1:3] > 0).all()
 
 
 def test_level_sets_give_nested_boxes_and_their_most_salient_cell():
@@ -97,14 +97,14 @@ def test_level_sets_give_nested_boxes_and_their_most_salient_cell():
     similarity[3, 2:4] = [1.1, 1.05]
     saliency = np.ones([6, 8])
     saliency[2, 3] = 5
-    found = regions.nested_boxes(similarity, saliency, RegionSettings(levels=6))
+    found = region_proposals.nested_boxes(similarity, saliency, RegionSettings(levels=6))
     assert found == [
         ((2, 2, 3, 3), 18), ((2, 2, 3, 4), 19), ((2, 2, 3, 5), 19), ((2, 2, 3, 6), 19),
         ((2, 2, 4, 6), 19),
     ]  # fmt: skip
     # all six cells are strong: by pixels only the last level stands
     floored = RegionSettings(levels=6, level_floor="pixels")
-    assert regions.nested_boxes(similarity, saliency, floored) == [((2, 2, 4, 6), 19)]
+    assert region_proposals.nested_boxes(similarity, saliency, floored) == [((2, 2, 4, 6), 19)]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,9 @@ def test_boxes_in_pixels_are_those_of_the_enlarged_mask(shape, size):
         mask[top:bottom, left:right] = True
         y, x = np.nonzero(mask[rows][:, columns])
         expected = (x.min() + 1, y.min() + 1, x.max() + 1, y.max() + 1)
-        assert regions.to_pixels((top, left, bottom, right), shape, height, width) == expected
+        assert (
+            region_proposals.to_pixels((top, left, bottom, right), shape, height, width) == expected
+        )
 
 
 def planted_map():
@@ -135,7 +137,7 @@ def planted_map():
 
 
 def test_regions_of_a_planted_square_hold_it_and_the_full_image_stands_first():
-    found = regions.propose_regions(
+    found = region_proposals.propose_regions(
         [planted_map()], 120, 160, RegionSettings(local_neighbours=8), np.random.default_rng(0)
     )
     assert found.boxes.dtype == np.int32 and len(found.boxes) == len(found.groups)
@@ -146,35 +148,37 @@ def test_regions_of_a_planted_square_hold_it_and_the_full_image_stands_first():
     row, column = divmod(int(found.groups[found.boxes.tolist().index([51, 31, 90, 60])]), 16)
     assert 3 <= row < 6 and 5 <= column < 9
     # a second map numbers its groups after the cells of the first
-    two = regions.propose_regions(
+    two = region_proposals.propose_regions(
         [planted_map(), planted_map() * 2], 120, 160, DEFAULT, np.random.default_rng(0)
     )
     assert two.groups.max() < 2 * 12 * 16
-    assert regions.salient_box(planted_map().sum(axis=2), 120, 160) == (51, 31, 90, 60)
+    assert region_proposals.salient_box(planted_map().sum(axis=2), 120, 160) == (51, 31, 90, 60)
 
 
 def test_too_many_regions_are_drawn_by_the_seed_and_by_groups_evenly():
     groups = np.array([0] + [1] * 30 + [2] * 5 + [3] * 2)
     even = RegionSettings(max_regions=10, region_sample="groups")
-    kept = regions._sample(groups, even, np.random.default_rng(0))
+    kept = region_proposals._sample(groups, even, np.random.default_rng(0))
     assert kept[0] == 0 and len(kept) == 10 and (np.diff(kept) > 0).all()
     assert np.bincount(groups[kept]).tolist() == [1, 4, 3, 2]
     uniform = RegionSettings(max_regions=10)
-    again = [regions._sample(groups, uniform, np.random.default_rng(s)) for s in (1, 1, 2)]
+    again = [region_proposals._sample(groups, uniform, np.random.default_rng(s)) for s in (1, 1, 2)]
     np.testing.assert_array_equal(again[0], again[1])
     assert again[0][0] == 0 and again[0].tolist() != again[2].tolist()
 
 
 def test_flat_and_broken_features_have_no_region():
     for features in (np.zeros([8, 8, 3]), np.full([8, 8, 3], np.nan)):
-        found = regions.propose_regions([features], 64, 64, DEFAULT, np.random.default_rng(0))
+        found = region_proposals.propose_regions(
+            [features], 64, 64, DEFAULT, np.random.default_rng(0)
+        )
         assert found.boxes.shape == (0, 4) and found.groups.shape == (0,)
-    assert regions.salient_box(np.zeros([4, 4]), 30, 40) == (1, 1, 40, 30)
+    assert region_proposals.salient_box(np.zeros([4, 4]), 30, 40) == (1, 1, 40, 30)
 
 
 def test_regions_below_the_least_side_are_left_out_and_the_full_image_stays():
     found = {
-        share: regions.propose_regions(
+        share: region_proposals.propose_regions(
             [planted_map()], 120, 160, RegionSettings(least_side=share), np.random.default_rng(0)
         ).boxes
         for share in (0.0, 0.25)

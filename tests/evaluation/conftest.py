@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.data.sources import open_source
+from ssl_tf.data.sources.opening import open_source
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.base import IndexedSource
+from ssl_tf.data.source import IndexedSource
 
 
 class Shades(IndexedSource):

@@ -9,8 +9,8 @@ from PIL import Image
 
 from ssl_tf import compare, flagfiles
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.evaluation.comparison import as_csv, as_markdown, panels, read_runs, table
 from ssl_tf.evaluation.curves import Panel, draw_curves, ticks
+from ssl_tf.evaluation.run_table import as_csv, as_markdown, panels, read_runs, table
 from ssl_tf.settings import CompareSettings, PretrainSettings
 
 

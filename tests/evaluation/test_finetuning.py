@@ -11,18 +11,17 @@ import tensorflow as tf
 from kills import Killed, killed_after
 from shades import Shades
 
-from ssl_tf import flagfiles
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.errors import SettingsError, Stopped, UserError
 from ssl_tf.evaluation import finetuning
 from ssl_tf.evaluation.classification import rate_schedule
-from ssl_tf.evaluation.fine_tuned import build_fine_tuned
+from ssl_tf.evaluation.encoder_classifier import build_encoder_classifier
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
 from ssl_tf.evaluation.labelled import choose_labelled
 from ssl_tf.networks.batch_normalization import batch_normalization
 from ssl_tf.networks.precision import arithmetic
 from ssl_tf.networks.resnet import build_resnet
-from ssl_tf.settings import FineTuneSettings, LabelSettings, TuningSettings
+from ssl_tf.settings import FineTuneSettings, LabelSettings, TuningSettings, flagfiles
 from ssl_tf.training.callbacks import SaveCheckpoint
 
 
@@ -51,7 +50,7 @@ def build(start, *flags, rate=0.1, decay=0.0, examples=1200, steps=100, classes=
     schedule = rate_schedule(
         rate, schedule="step", drop_epochs=(), batch_size=256, examples=examples, steps=steps
     )
-    return build_fine_tuned(start, classes, given, schedule, decay, examples, steps)
+    return build_encoder_classifier(start, classes, given, schedule, decay, examples, steps)
 
 
 def batch(seed=0, size=12):
@@ -304,7 +303,7 @@ def test_the_decay_may_be_divided_by_the_rate(coloured, tmp_path, monkeypatch):
     def built(*arguments):
         raise Killed(arguments[4])
 
-    monkeypatch.setattr(finetuning, "build_fine_tuned", built)
+    monkeypatch.setattr(finetuning, "build_encoder_classifier", built)
     flags = ("--base_learning_rate=0.5", "--weight_decay=1e-3")
     for over, expected in ((), 1e-3), (("--decay_over_rate",), 1e-3 / (0.5 * 12 / 256)):
         with pytest.raises(Killed) as told:

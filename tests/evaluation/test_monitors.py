@@ -6,11 +6,10 @@ import tensorflow as tf
 from shades import Shades
 from sklearn.metrics import average_precision_score
 
-from ssl_tf import flagfiles
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.evaluation.metrics import embedding_std, rankme
-from ssl_tf.evaluation.monitors import RepresentationMonitor, collapse_verdict, evenly
-from ssl_tf.settings import MonitorSettings, ViewSettings
+from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_verdict, evenly_spaced
+from ssl_tf.settings import MonitorSettings, ViewSettings, flagfiles
 from ssl_tf.views.recipe import Recipe
 
 
@@ -50,8 +49,8 @@ def test_evenly_takes_at_most_what_there_is():
             return "rest", f"{count} held"
 
     source = Ten()
-    assert evenly(source, 4) == "4 held"
-    assert evenly(source, 10) is source and evenly(source, 11) is source
+    assert evenly_spaced(source, 4) == "4 held"
+    assert evenly_spaced(source, 10) is source and evenly_spaced(source, 11) is source
 
 
 class MeanColor:

@@ -7,13 +7,12 @@ import tensorflow as tf
 from kills import Killed, killed_after
 from shades import Shades
 
-from ssl_tf import flagfiles
 from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation import probe
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.networks.resnet import build_resnet
-from ssl_tf.settings import LinearSettings
+from ssl_tf.settings import LinearSettings, flagfiles
 from ssl_tf.training.callbacks import SaveCheckpoint
 
 

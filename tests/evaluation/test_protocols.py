@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 import suite
 
-from ssl_tf import flagfiles
+from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.pipeline import evaluation_batches
 from ssl_tf.errors import NotPrepared, UserError
 from ssl_tf.evaluation.protocols import PROTOCOLS
-from ssl_tf.settings import SUITES, ReadingSettings
+from ssl_tf.settings import SUITES, ReadingSettings, flagfiles
 
 # BYOL, Table 10; the last two have no published protocol.
 PUBLISHED = {

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import suite
 
-from ssl_tf import command, flagfiles, transfer
+from ssl_tf import command
 from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.sources import open_source
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.evaluation import transfer as stage
 from ssl_tf.evaluation import transfer_table
 from ssl_tf.evaluation.features import FeatureReader
@@ -17,8 +17,8 @@ from ssl_tf.evaluation.freezing import frozen
 from ssl_tf.evaluation.logistic_regression import PENALTIES
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.methods.blueprint import build_encoder
-from ssl_tf.methods.restoring import CHECKPOINTS
-from ssl_tf.settings import PretrainSettings, TransferSettings
+from ssl_tf.pretraining.restoring import CHECKPOINTS
+from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles, transfer
 from ssl_tf.training.checkpoints import Checkpoints
 
 MODEL = (

@@ -6,8 +6,8 @@ import tensorflow as tf
 from small_methods import BATCH, make, object_batch, replica_run, values, views
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.methods.restoring import run_checkpoints
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.pretraining.restoring import run_checkpoints
 
 OBJECTS = ("--method=moco", "--crops=object_dilated", "--projection_heads=per_view")
 

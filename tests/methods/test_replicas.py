@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import flagfiles
 from ssl_tf.methods.base import Method, move_towards
 from ssl_tf.methods.registry import build_method, compile_method
 from ssl_tf.networks import resnet
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.plan import make_plan
 
 BATCH, SIZE, STEPS, CLASSES = 8, 16, 3, 5

@@ -5,11 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from ssl_tf import flagfiles
 from ssl_tf.errors import UserError
 from ssl_tf.methods.registry import build_method, compile_method
-from ssl_tf.methods.restoring import load_encoder, run_checkpoints, take_up
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.pretraining.restoring import load_encoder, resume_or_init, run_checkpoints
+from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.run_directory import open_run
 
@@ -55,7 +54,7 @@ def weights(method):
 def test_a_new_run_starts_from_scratch(tmp_path):
     settings, method = tiny(tmp_path / "new")
     before = weights(method)
-    _, step, origin = take_up(settings.run, method)
+    _, step, origin = resume_or_init(settings.run, method)
     assert (step, origin) == (0, "from scratch")
     assert all(np.array_equal(value, before[name]) for name, value in weights(method).items())
     assert not (tmp_path / "new").exists()
@@ -64,7 +63,7 @@ def test_a_new_run_starts_from_scratch(tmp_path):
 @pytest.mark.parametrize("place", ["", "checkpoints/step_00000006"])
 def test_init_from_takes_all_networks_and_nothing_else(run, tmp_path, place):
     settings, method = tiny(tmp_path / "new", f"--init_from={run / place}")
-    _, step, origin = take_up(settings.run, method)
+    _, step, origin = resume_or_init(settings.run, method)
     assert step == 0 and int(method.optimizer.iterations) == 0
     assert origin.startswith(f"weights initialized from {run / 'checkpoints' / 'step_00000006'}")
     assert all((value == 0.5).all() for value in weights(method).values())
@@ -74,7 +73,7 @@ def test_init_from_takes_all_networks_and_nothing_else(run, tmp_path, place):
 
 def test_a_run_that_has_a_checkpoint_resumes_whatever_init_from_says(run, tmp_path):
     settings, method = tiny(run, f"--init_from={tmp_path / 'gone'}")
-    _, step, origin = take_up(settings.run, method)
+    _, step, origin = resume_or_init(settings.run, method)
     assert (step, origin) == (6, "resumed from its step 6")
     assert int(method.optimizer.iterations) == 6
 
@@ -90,7 +89,7 @@ def test_a_run_that_has_a_checkpoint_resumes_whatever_init_from_says(run, tmp_pa
 def test_weights_of_another_model_are_an_error_that_names_a_variable(run, tmp_path, flags, told):
     settings, method = tiny(tmp_path / "new", f"--init_from={run}", *flags)
     with pytest.raises(UserError, match=told) as raised:
-        take_up(settings.run, method)
+        resume_or_init(settings.run, method)
     assert "step_00000006 does not fit" in str(raised.value) and "\n" not in str(raised.value)
 
 
@@ -102,13 +101,13 @@ def test_networks_that_the_method_lacks_are_named(run, tmp_path):
         networks, state, optimizer = left_out, {}, method.optimizer
 
     with pytest.raises(UserError, match=r"networks that this method lacks \(predictor\)"):
-        take_up(settings.run, Fewer())
+        resume_or_init(settings.run, Fewer())
 
 
 def test_nothing_to_initialize_from_is_one_line(tmp_path):
     settings, method = tiny(tmp_path / "new", f"--init_from={tmp_path}")
     with pytest.raises(UserError, match="--init_from=.*: no checkpoint there"):
-        take_up(settings.run, method)
+        resume_or_init(settings.run, method)
 
 
 def test_an_encoder_is_read_from_the_newest_whole_checkpoint(run, tmp_path, capsys):

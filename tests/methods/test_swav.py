@@ -12,12 +12,12 @@ from test_sinkhorn import slow_codes
 from ssl_tf import command, pretrain
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.metrics import embedding_std, rankme
-from ssl_tf.evaluation.monitors import collapse_verdict
 from ssl_tf.methods import losses
-from ssl_tf.methods.restoring import run_checkpoints
 from ssl_tf.methods.swav import SwAV
 from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.pretraining.monitors import collapse_verdict
+from ssl_tf.pretraining.restoring import run_checkpoints
 from ssl_tf.settings import PretrainSettings
 
 FLAGS = (

@@ -2,9 +2,8 @@ import json
 
 import pytest
 
-from ssl_tf import flagfiles
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.run_directory import MetricsFile, open_run, read_settings
 
 

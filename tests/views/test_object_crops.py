@@ -7,9 +7,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from ssl_tf import flagfiles
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings import CROPS, REGIONS, PretrainSettings, ViewSettings
+from ssl_tf.settings import CROPS, REGIONS, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.views.device import augment_batch, cropped_batches
 from ssl_tf.views.recipe import Recipe
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.data.scenes import Scenes
+from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.errors import UserError
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import regions

@@ -1,0 +1,1 @@
+"""OHMS, built from the box files of OpenImages."""

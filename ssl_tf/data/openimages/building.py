@@ -1,0 +1,192 @@
+"""OHMS, a multi-label data set, built from the images and box files of OpenImages.
+
+The box CSVs are read twice, a piece at a time: once to count, which decides the images and classes,
+and once for the boxes of what was chosen. Without --images it counts and lists, so that only the
+images that are needed have to be fetched.
+"""
+
+import dataclasses
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ssl_tf.data.openimages import selection
+from ssl_tf.data.openimages.box_csv import BoxFile, format_id
+from ssl_tf.data.openimages.id_lists import read_ids
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.files import write_json
+from ssl_tf.settings import OpenImagesSettings, flagfiles
+
+_VERSION = "1.0.0"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+    boxes: BoxFile
+    folder: str
+    images: np.ndarray
+
+
+def build(settings: OpenImagesSettings) -> None:
+    """Chooses images and classes, writes the lists and, where there are images, the data set."""
+    target = Path(settings.output) / settings.name
+    if (target / _VERSION).exists():
+        raise SettingsError(f"{target / _VERSION} exists; give another --name or --output")
+    numbers: dict[str, int] = {}
+    train = _box_file(settings, "boxes")
+    counts = selection.count_boxes(train.read(numbers))
+    kept, steps = _choose_train(settings, counts)
+    stats = {"paper": selection.PAPER, "settings": flagfiles.as_dict(settings), "train": steps}
+    splits = {"train": _Split(train, settings.images, kept.images)}
+    if settings.test_boxes:
+        test = _box_file(settings, "test_boxes")
+        found = selection.count_boxes(test.read(numbers))
+        found, stats["test"] = _choose_test(settings, found, kept.classes)
+        splits["test"] = _Split(test, settings.test_images, found.images)
+    if settings.random_control:
+        drawn = selection.draw_images(counts, len(kept.images), settings.seed)
+        stats["random"] = [{"step": "drawn of all images with boxes", "images": len(drawn)}]
+        splits["random"] = _Split(train, settings.images, drawn)
+    label_of = {number: label for label, number in numbers.items()}
+    labels = sorted(label_of[number] for number in kept.classes.tolist())
+    staging = target.with_name(f"{settings.name}.writing")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    if settings.images:
+        _write_images(settings, staging / settings.name / _VERSION, splits, labels, numbers, stats)
+    _publish(staging, target, splits, labels, stats)
+
+
+def _choose_train(
+    settings: OpenImagesSettings, counts: selection.BoxCounts
+) -> tuple[selection.BoxCounts, list[dict]]:
+    """Returns what is left of the train images, and the counts of each step."""
+    if settings.ids:
+        listed = read_ids(Path(settings.ids), "--ids", settings.allow_pickle)
+        kept = selection.only_images(counts, listed)
+        steps = [_boxed(counts), _listed(listed, kept)]
+    else:
+        kept, steps = selection.select(
+            counts,
+            min_classes=settings.min_classes,
+            min_images=settings.min_images,
+            min_classes_after=settings.min_classes_after,
+            to_fixed_point=settings.to_fixed_point,
+        )
+        steps = [_boxed(counts), *steps]
+    if settings.max_images:
+        drawn = selection.draw_images(kept, settings.max_images, settings.seed)
+        kept = selection.only_images(kept, drawn)
+        steps.append({"step": f"at most {settings.max_images} images", **kept.describe()})
+    _tell("train", steps)
+    if not len(kept.images):
+        raise UserError(
+            f"no image of --boxes={settings.boxes} is left: "
+            + ", then ".join(f"{step['step']}: {step['images']}" for step in steps)
+        )
+    return kept, steps
+
+
+def _choose_test(
+    settings: OpenImagesSettings, counts: selection.BoxCounts, classes: np.ndarray
+) -> tuple[selection.BoxCounts, list[dict]]:
+    """Returns the test images that show a class of the train images, and the counts."""
+    steps = [_boxed(counts)]
+    if settings.test_ids:
+        listed = read_ids(Path(settings.test_ids), "--test_ids", settings.allow_pickle)
+        counts = selection.only_images(counts, listed)
+        steps.append(_listed(listed, counts))
+    counts = selection.only_classes(counts, classes)
+    steps.append({"step": "images of a kept class", **counts.describe()})
+    _tell("test", steps)
+    if not len(counts.images):
+        raise UserError(
+            f"no image of --test_boxes={settings.test_boxes} shows one of the {len(classes)} "
+            "classes of the train images"
+        )
+    return counts, steps
+
+
+def _boxed(counts: selection.BoxCounts) -> dict:
+    return {"step": "images with boxes", **counts.describe()}
+
+
+def _listed(ids: np.ndarray, counts: selection.BoxCounts) -> dict:
+    return {"step": f"images of the list, which has {len(ids)}", **counts.describe()}
+
+
+def _box_file(settings: OpenImagesSettings, flag: str) -> BoxFile:
+    return BoxFile(
+        Path(getattr(settings, flag)),
+        f"--{flag}",
+        settings.sources,
+        settings.drop_group_of,
+        settings.drop_depiction,
+    )
+
+
+def _write_images(
+    settings: OpenImagesSettings,
+    directory: Path,
+    splits: dict[str, _Split],
+    labels: list[str],
+    numbers: dict[str, int],
+    stats: dict,
+) -> None:
+    """Writes the data set; images whose file is missing are left out and told in the stats."""
+    from ssl_tf.data.openimages import boxed_images
+
+    class_of_kind = np.full(len(numbers), -1, np.int32)
+    class_of_kind[[numbers[label] for label in labels]] = np.arange(len(labels))
+    written, stats["missing_files"] = {}, {}
+    for name, split in splits.items():
+        folder = Path(split.folder)
+        missing = boxed_images.missing_images(folder, split.images)
+        gone = [format_id(image) for image in split.images[missing].tolist()]
+        if len(gone) == len(missing) or len(gone) > settings.max_missing * len(missing):
+            raise UserError(
+                f"{folder} lacks {len(gone)} of the {len(missing)} images of {name}, {gone[0]}.jpg "
+                f"the first: fetch them (without --images their list is written), or raise "
+                f"--max_missing={settings.max_missing}"
+            )
+        stats["missing_files"][name] = {"count": len(gone), "ids": gone}
+        if gone:
+            print(f"{name}: {len(gone)} images are missing and left out", file=sys.stderr)
+        lists = boxed_images.collect_boxes(
+            split.boxes.read(numbers), split.images[~missing], class_of_kind
+        )
+        written[name] = (folder, lists)
+    directory.mkdir(parents=True)
+    boxed_images.write_dataset(
+        directory, written, labels, f"Images of OpenImages chosen by ssl_tf: {stats['train'][-1]}"
+    )
+
+
+def _publish(
+    staging: Path, target: Path, splits: dict[str, _Split], labels: list[str], stats: dict
+) -> None:
+    """Writes the lists beside the data set and gives all of it its final name."""
+    finished = staging / target.name
+    finished.mkdir(exist_ok=True)
+    write_json(finished / "stats.json", stats)
+    (finished / "classes.txt").write_text("".join(f"{label}\n" for label in labels))
+    for name, split in splits.items():
+        lines = "".join(f"{format_id(image)}\n" for image in split.images.tolist())
+        (finished / f"{name}_ids.txt").write_text(lines)
+    target.mkdir(parents=True, exist_ok=True)
+    # The data set last: with it the target is complete.
+    for path in sorted(finished.iterdir(), key=lambda path: path.is_dir()):
+        path.replace(target / path.name)
+    shutil.rmtree(staging)
+    print(f"{len(labels)} classes; counts, lists and data set in {target}")
+
+
+def _tell(split: str, steps: list[dict]) -> None:
+    for step in steps:
+        print(
+            f"{split}: {step['step']}: {step['images']} images, {step['classes']} classes, "
+            f"{step['boxes_per_image']} boxes an image",
+            flush=True,
+        )

@@ -1,0 +1,251 @@
+"""The files that boxes come in: JSON, COCO-style JSON, CSV, OpenImages CSV, NumPy dictionaries.
+
+Readers give entries as they stand; `proposal_import` checks them. CSV files are streamed, so that
+the 14 million rows of OpenImages need the memory of one image; the others are read at once.
+"""
+
+import csv
+import dataclasses
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ssl_tf.data.decoding import EXTENSIONS
+from ssl_tf.errors import UserError
+
+_OWN = ("id", "ymin", "xmin", "ymax", "xmax")
+_OPENIMAGES = ("ImageID", "YMin", "XMin", "YMax", "XMax")
+# Columns of an OpenImages row as the OAC authors' dictionary keeps it: YMin, XMin, YMax, XMax.
+_OHMS_COLUMNS = (6, 4, 7, 5)
+_COCO_KEY = re.compile(r"(?:.*/)?(?P<stem>[^/]+)_(?P<number>\d+)\.\w+")
+
+
+@dataclasses.dataclass
+class Row:
+    """A box as a file has it: where it stands there, ymin, xmin, ymax, xmax, score."""
+
+    place: str
+    box: tuple[float, float, float, float]
+    score: float = 1.0
+
+
+@dataclasses.dataclass
+class Entry:
+    """The boxes of an image as a file has them; `names` are what its id can be made of."""
+
+    place: str
+    names: dict[str, str]
+    rows: list[Row]
+    height: int = 0
+    width: int = 0
+
+
+def read_npy(file: str, allow_pickle: bool, image_folder: str) -> Iterator[Entry]:
+    """The dictionaries that the OAC authors published: of COCO in pixels, of OHMS in fractions."""
+    if not allow_pickle:
+        raise UserError(
+            f"{file} is a pickle, which can run any program when it is loaded; if you trust "
+            "where it comes from, give --allow_pickle"
+        )
+    try:
+        content = np.load(file, allow_pickle=True).item()
+    except Exception as error:  # a pickle may raise anything
+        raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{file} holds no dictionary of boxes")
+    first = next(iter(content.values()))
+    if isinstance(first, dict) and "data" in first:
+        return _read_ohms(file, content)
+    return _read_coco_crops(file, content, image_folder)
+
+
+def _read_coco_crops(file: str, content: dict[str, Any], image_folder: str) -> Iterator[Entry]:
+    """`<folder>/<stem>_<k>.jpg` -> x1, y1, x2, y2 in pixels."""
+    if not image_folder:
+        raise UserError(f"{file} has boxes in pixels and no sizes of images: give --image_folder")
+    paths = _paths_by_stem(image_folder)
+    numbered: dict[str, list[tuple[int, str]]] = {}
+    for key in content:
+        found = _COCO_KEY.fullmatch(str(key))
+        if not found:
+            raise UserError(f"{file}: the key {key!r} is not FOLDER/STEM_NUMBER.jpg")
+        numbered.setdefault(found["stem"], []).append((int(found["number"]), key))
+    for stem, keys in numbered.items():
+        if stem not in paths:
+            raise UserError(
+                f"{file}, key {keys[0][1]!r}: --image_folder={image_folder} has no image {stem}"
+            )
+        height, width = _image_size(os.path.join(image_folder, paths[stem]))
+        rows = []
+        for _, key in sorted(keys):
+            x1, y1, x2, y2 = _numbers(file, str(key), content[key], 4)
+            box = (y1 / height, x1 / width, y2 / height, x2 / width)
+            rows.append(Row(f"key {key!r}", box))
+        names = {"id": stem.lstrip("0") or "0", "stem": stem, "file_name": paths[stem]}
+        yield Entry(f"key {keys[0][1]!r}", names, rows, height, width)
+
+
+def _read_ohms(file: str, content: dict[str, Any]) -> Iterator[Entry]:
+    """image id -> {"data": rows of OpenImages' columns}."""
+    for image_id, value in content.items():
+        place = f"image {image_id!r}"
+        rows = []
+        for number, columns in enumerate(value["data"]):
+            if len(columns) <= max(_OHMS_COLUMNS):
+                raise UserError(f"{file}, {place}, row {number}: {len(columns)} columns, not 8")
+            where = f"{place}, row {number}"
+            box = _numbers(file, where, [columns[column] for column in _OHMS_COLUMNS], 4)
+            rows.append(Row(where, tuple(box)))
+        yield Entry(place, {"id": str(image_id)}, rows)
+
+
+def read_csv(file: str) -> Iterator[Entry]:
+    """Rows of one image stand together; columns are found by name."""
+    with open(file, newline="", encoding="utf-8") as stream:
+        lines = csv.reader(stream)
+        header = [name.strip() for name in next(lines, [])]
+        wanted = _OPENIMAGES if "ImageID" in header else _OWN
+        missing = [name for name in wanted if name not in header]
+        if missing:
+            raise UserError(
+                f"{file}, line 1: no column {', '.join(missing)}; it has {', '.join(header)}"
+            )
+        identity, *sides = (header.index(name) for name in wanted)
+        score, height, width = (
+            header.index(name) if name in header else None for name in ("score", "height", "width")
+        )
+        entry = None
+        for columns in lines:
+            if not columns:
+                continue
+            place = f"line {lines.line_num}"
+            if len(columns) != len(header):
+                raise UserError(
+                    f"{file}, {place}: {len(columns)} columns, where the header has {len(header)}"
+                )
+            box = _numbers(file, place, [columns[side] for side in sides], 4)
+            row = Row(place, tuple(box))
+            if score is not None:
+                (row.score,) = _numbers(file, place, [columns[score]], 1)
+            if entry is None or columns[identity] != entry.names["id"]:
+                if entry is not None:
+                    yield entry
+                entry = Entry(place, {"id": columns[identity]}, [])
+                if height is not None and width is not None:
+                    size = _numbers(file, place, [columns[height], columns[width]], 2)
+                    entry.height, entry.width = map(int, size)
+            entry.rows.append(row)
+        if entry is not None:
+            yield entry
+
+
+def read_json(file: str) -> Iterator[Entry]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        if twice:
+            raise UserError(f"{file}: {twice[0]!r} comes twice")
+        return dict(pairs)
+
+    try:
+        with open(file, encoding="utf-8") as stream:
+            content = json.load(stream, object_pairs_hook=once)
+    except ValueError as error:
+        raise UserError(f"{file} is no JSON: {error}") from None
+    if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
+        return _read_coco(file, content)
+    if isinstance(content, dict):
+        content = [{"id": identity, "boxes": boxes} for identity, boxes in content.items()]
+    if not isinstance(content, list):
+        raise UserError(f"{file}: expected an object of id: boxes, or a list of objects")
+    return _read_objects(file, content)
+
+
+def _read_objects(file: str, content: list[Any]) -> Iterator[Entry]:
+    """[{"id", "boxes": [[ymin, xmin, ymax, xmax(, score)], ...], "scores", "height", "width"}]."""
+    for number, value in enumerate(content):
+        if not isinstance(value, dict) or "id" not in value:
+            raise UserError(f"{file}, entry {number}: expected an object with id and boxes")
+        place, boxes = f"image {value['id']!r}", value.get("boxes")
+        scores = value.get("scores", [])
+        if not isinstance(boxes, list) or (scores and len(scores) != len(boxes)):
+            raise UserError(f"{file}, {place}: expected a list of boxes, and a score each if any")
+        rows = []
+        for n, box in enumerate(boxes):
+            where = f"{place}, box {n}"
+            sides = _numbers(file, where, box, 4, 5)
+            score = sides[4] if len(sides) > 4 else 1.0
+            if scores:
+                (score,) = _numbers(file, where, [scores[n]], 1)
+            rows.append(Row(where, tuple(sides[:4]), score))
+        height, width = _numbers(file, place, [value.get("height", 0), value.get("width", 0)], 2)
+        yield Entry(place, {"id": str(value["id"])}, rows, int(height), int(width))
+
+
+def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:
+    """Boxes are x, y, width, height in pixels; images without annotations are kept, too."""
+    entries: dict[Any, Entry] = {}
+    for number, image in enumerate(content["images"]):
+        place = f"image {number}"
+        try:
+            identity, name = image["id"], str(image["file_name"])
+            height, width = int(image["height"]), int(image["width"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{file}, {place}: expected id, file_name, width and height ({error!r})"
+            ) from None
+        if identity in entries:
+            raise UserError(f"{file}, {place}: the id {identity!r} comes twice")
+        if min(height, width) < 1:
+            raise UserError(f"{file}, {place}: a size of {width}x{height}")
+        names = {"id": str(identity), "file_name": name}
+        entries[identity] = Entry(place, names, [], height, width)
+    for number, annotation in enumerate(content["annotations"]):
+        place = f"annotation {number}"
+        if not isinstance(annotation, dict) or annotation.get("image_id") not in entries:
+            raise UserError(f"{file}, {place}: its image_id is not among the images")
+        entry = entries[annotation["image_id"]]
+        x, y, w, h = _numbers(file, place, annotation.get("bbox"), 4)
+        box = (y / entry.height, x / entry.width, (y + h) / entry.height, (x + w) / entry.width)
+        (score,) = _numbers(file, place, [annotation.get("score", 1.0)], 1)
+        entry.rows.append(Row(place, box, score))
+    yield from entries.values()
+
+
+def _numbers(file: str, place: str, values: Any, low: int, high: int | None = None) -> list[float]:
+    """Between low and high numbers."""
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError):
+        raise UserError(f"{file}, {place}: expected numbers, not {values!r}") from None
+    if not low <= len(numbers) <= (high or low):
+        raise UserError(f"{file}, {place}: expected {low} numbers, not {values!r}")
+    return numbers
+
+
+def _paths_by_stem(folder: str) -> dict[str, str]:
+    """Paths of the images under a folder, relative to it."""
+    if not os.path.isdir(folder):
+        raise UserError(f"--image_folder={folder} is no folder")
+    found = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            stem, extension = os.path.splitext(name)
+            if extension.lower() in EXTENSIONS:
+                found[stem] = os.path.relpath(os.path.join(parent, name), folder)
+    return found
+
+
+def _image_size(path: str) -> tuple[int, int]:
+    """Height and width, from the header alone."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (UnidentifiedImageError, OSError):
+        raise UserError(f"{path} is no readable image") from None

@@ -1,0 +1,158 @@
+"""A proposal store that is there to be read (`proposals` tells its layout)."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data.proposals.format import (
+    FORMAT,
+    MANIFEST,
+    SIDES,
+    ImageProposals,
+    Manifest,
+    Shard,
+    digest,
+)
+from ssl_tf.data.record_framing import count_records
+from ssl_tf.errors import UserError
+
+_READ_AT_ONCE = 4096
+_FEATURES = {
+    "image/id": tf.io.FixedLenFeature([], tf.string),
+    "image/height": tf.io.FixedLenFeature([], tf.int64),
+    "image/width": tf.io.FixedLenFeature([], tf.int64),
+    "image/object/score": tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64),
+    **{
+        f"image/object/bbox/{side}": tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64)
+        for side in SIDES
+    },
+}
+
+
+class ProposalStore:
+    """A store that is there to be read.
+
+    Attributes:
+      path: its directory.
+      manifest: what it says of itself.
+    """
+
+    def __init__(self, path: str | Path):
+        """Reads the manifest and compares the sizes of the shards with it.
+
+        Raises:
+          UserError: this is no store, or a shard is missing or truncated.
+        """
+        self.path = Path(path)
+        self.manifest = _read_manifest(self.path)
+        for shard in self.manifest.shards:
+            file = self.path / shard.name
+            if not file.exists():
+                raise UserError(f"{file} is missing: restore it, or make the proposals again")
+            if file.stat().st_size != shard.bytes:
+                # Names the record at which the file breaks off.
+                found = count_records(str(file))
+                raise UserError(
+                    f"{file} has {found} whole records and {file.stat().st_size} bytes, where "
+                    f"{MANIFEST} promises {shard.records} and {shard.bytes}: restore the file"
+                )
+
+    def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Everything at once.
+
+        Returns:
+          ids: bytes objects [images], in the order of the store.
+          splits: int64 [images + 1]; image i has the boxes splits[i]..splits[i + 1] - 1.
+          boxes: float32 [boxes, 4].
+
+        Raises:
+          UserError: a shard is damaged, or has not the records that the manifest promises.
+        """
+        manifest = self.manifest
+        ids = np.empty(manifest.images, object)
+        splits = np.zeros(manifest.images + 1, np.int64)
+        boxes = np.empty((manifest.boxes, 4), np.float32)
+        row = 0
+        for batch in self._batches():
+            stop = row + len(batch["image/id"])
+            ids[row:stop] = batch["image/id"].numpy()
+            corners = [batch[f"image/object/bbox/{side}"] for side in SIDES]
+            splits[row + 1 : stop + 1] = splits[row] + corners[0].row_splits.numpy()[1:]
+            for n, side in enumerate(corners):
+                boxes[splits[row] : splits[stop], n] = side.values.numpy()
+            row = stop
+        return ids, splits, boxes
+
+    def images(self) -> Iterator[ImageProposals]:
+        """The images, one by one, in the order of the store."""
+        for batch in self._batches():
+            splits = batch["image/object/score"].row_splits.numpy()
+            boxes = tf.stack(
+                [batch[f"image/object/bbox/{side}"].values for side in SIDES], axis=-1
+            ).numpy()
+            scores = batch["image/object/score"].values.numpy()
+            heights, widths = batch["image/height"].numpy(), batch["image/width"].numpy()
+            for i, image_id in enumerate(batch["image/id"].numpy()):
+                part = slice(splits[i], splits[i + 1])
+                yield ImageProposals(
+                    image_id.decode(), boxes[part], scores[part], int(heights[i]), int(widths[i])
+                )
+
+    def verify(self) -> None:
+        """Reads all shards through and compares their digests.
+
+        Raises:
+          UserError: a file is not the one that was written.
+        """
+        for shard in self.manifest.shards:
+            if digest(self.path / shard.name) != shard.sha256:
+                count_records(str(self.path / shard.name))
+                raise UserError(
+                    f"{self.path / shard.name} is not the file that was written, although its "
+                    "records can be read: restore it, or make the proposals again"
+                )
+        boxes = self.read()[2]
+        bad = np.flatnonzero(
+            ~np.isfinite(boxes).all(1) | (boxes < 0).any(1) | (boxes > 1).any(1)
+            | (boxes[:, :2] >= boxes[:, 2:]).any(1)
+        )  # fmt: skip
+        if bad.size:
+            raise UserError(f"{self.path}: {bad.size} boxes lie outside or have no area")
+
+    def _batches(self) -> Iterator[dict[str, Any]]:
+        for shard in self.manifest.shards:
+            file, found = str(self.path / shard.name), 0
+            try:
+                for serialized in tf.data.TFRecordDataset(file).batch(_READ_AT_ONCE):
+                    found += len(serialized)
+                    yield tf.io.parse_example(serialized, _FEATURES)
+            except tf.errors.OpError as error:
+                count_records(file)
+                raise UserError(f"{file}: {error.message}") from None
+            if found != shard.records:
+                raise UserError(
+                    f"{file} has {found} records where {MANIFEST} promises {shard.records}: "
+                    "restore the file"
+                )
+
+
+def _read_manifest(path: Path) -> Manifest:
+    file = path / MANIFEST
+    if not file.exists():
+        raise UserError(
+            f"{path} is no proposal store, it has no {MANIFEST}: make one with "
+            "`python -m ssl_tf.proposals import` or `python -m ssl_tf.discover`"
+        )
+    try:
+        content = json.loads(file.read_text())
+        version = content.pop("format")
+        if version != FORMAT:
+            raise UserError(f"{file} has format {version}, this version reads {FORMAT}")
+        shards = tuple(Shard(**shard) for shard in content.pop("shards"))
+        return Manifest(shards=shards, **content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} is damaged: {error}") from None

@@ -1,0 +1,37 @@
+"""The framing of TFRecord files, by which a damaged one is found out."""
+
+import tensorflow as tf
+
+from ssl_tf.errors import UserError
+
+# Length, its checksum and the checksum of the data around each record of a file. The reader takes a
+# file that breaks off inside the first 12 of them for complete, so sizes are compared as well.
+FRAME_BYTES = 16
+
+
+def count_records(file: str) -> int:
+    """Returns the number of records in a TFRecord file, reading it through.
+
+    Raises:
+      UserError: the file cannot be read or is damaged; the message names the record.
+    """
+    count, length = 0, 0
+    try:
+        for record in tf.data.TFRecordDataset(file):
+            count += 1
+            length += len(record.numpy()) + FRAME_BYTES
+    except tf.errors.DataLossError:
+        raise damaged(file, count) from None
+    except tf.errors.OpError as error:
+        raise UserError(f"cannot read {file}: {error.message}") from None
+    if length != tf.io.gfile.stat(file).length:
+        raise damaged(file, count)
+    return count
+
+
+def damaged(file: str, record: int) -> UserError:
+    """Returns the error of a file that cannot be read from a record on."""
+    return UserError(
+        f"{file} is damaged or truncated at record {record} (counted from 0): "
+        "restore the file, or check that it is an uncompressed TFRecord file"
+    )

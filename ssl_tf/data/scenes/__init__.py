@@ -1,0 +1,1 @@
+"""Built-in images, rendered from a seed, with labels and boxes."""

@@ -1,0 +1,83 @@
+"""Scenes that are rendered at opening: one of them, and the source they make."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data.source import IndexedSource
+from ssl_tf.errors import SettingsError
+
+_SPLITS = ("train", "test")
+# The test split has this many times fewer scenes.
+_TRAIN_TO_TEST = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """A rendered image and what is in it.
+
+    Attributes:
+      image: uint8 [size, size, 3].
+      label: class of the main object, which is the first; where none is, float32 [classes], 1 for
+        those that are in the image.
+      boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1], tight around each whole object, as
+        if no other lay over it.
+      box_labels: int64 [n].
+    """
+
+    image: np.ndarray
+    label: int | np.ndarray
+    boxes: np.ndarray
+    box_labels: np.ndarray
+
+
+class RenderedScenes(IndexedSource):
+    """Scenes kept as PNG, with their boxes."""
+
+    def __init__(
+        self, name: str, split: str, scenes: Iterable[Scene], class_names: tuple[str, ...]
+    ):
+        """Args:
+
+        name: what the scenes are called.
+        split: part of the name and of the ids.
+        scenes: one after the other; only their PNG is kept.
+        class_names: by number.
+        """
+        images, labels, boxes = [], [], []
+        for scene in scenes:
+            images.append(tf.io.encode_png(scene.image, compression=1))
+            labels.append(scene.label)
+            boxes.append(scene.boxes)
+        multi_label = np.ndim(labels[0]) == 1
+        super().__init__(
+            f"{name}:{split}", len(images), len(class_names), class_names, multi_label=multi_label
+        )
+        self._prefix = f"scenes/{split}/"
+        self._images = tf.stack(images)
+        self._labels = tf.constant(np.array(labels), tf.float32 if multi_label else tf.int64)
+        self._boxes = tf.constant(np.concatenate(boxes))
+        self._ends = tf.constant(np.cumsum([len(some) for some in boxes]), tf.int64)
+
+    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        end = self._ends[row]
+        begin = tf.where(row > 0, self._ends[row - 1], 0)
+        return {
+            "id": tf.strings.join([self._prefix, tf.strings.as_string(row)]),
+            "image": self._images[row],
+            "label": self._labels[row],
+            "boxes": self._boxes[begin:end],
+        }
+
+
+def stream_of(split: str, count: int) -> tuple[int, int]:
+    """Returns (seed, number of scenes) of a split where train has `count` scenes.
+
+    Raises:
+      SettingsError: there is no such split.
+    """
+    if split not in _SPLITS:
+        raise SettingsError(f"--dataset=scenes has the splits {', '.join(_SPLITS)}, not {split!r}")
+    return _SPLITS.index(split), count if split == "train" else max(1, count // _TRAIN_TO_TEST)

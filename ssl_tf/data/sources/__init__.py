@@ -1,0 +1,1 @@
+"""Images from folders, TFRecord files and TFDS data sets."""

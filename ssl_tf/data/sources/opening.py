@@ -1,0 +1,168 @@
+"""From settings to sources: what to learn from, what to look at, what to report on."""
+
+import sys
+
+import tensorflow as tf
+
+from ssl_tf.data.proposals.join import WithProposals
+from ssl_tf.data.proposals.store import ProposalStore
+from ssl_tf.data.scenes.objects import ObjectScenes
+from ssl_tf.data.scenes.shapes import Scenes
+from ssl_tf.data.source import Source
+from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.tfds import PreparedDataset
+from ssl_tf.data.sources.tfrecord import ExampleFiles
+from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.settings import GROUND_TRUTH, DataSettings
+
+
+def open_source(
+    *,
+    dataset: str = "",
+    data_dir: str = "",
+    split: str = "train",
+    image_folder: str = "",
+    tfrecord: str = "",
+    scenes: int = 4000,
+    scene_size: int = 48,
+    scene_objects: str = "",
+    shuffle_mib: int = 1024,
+    max_bad_images: int = MAX_BAD_IMAGES,
+) -> Source:
+    """Opens the one source that is named.
+
+    Args:
+      dataset: a prepared TFDS data set, or "scenes", the built-in one.
+      data_dir: where TFDS data sets lie (see `PreparedDataset`).
+      split: split of `dataset`; folders and record files have none.
+      image_folder: a folder of images (see `ImageFolder`).
+      tfrecord: a glob of files of tf.train.Example (see `ExampleFiles`).
+      scenes: number of training scenes; the test split has a quarter of them.
+      scene_size: side of a scene, in pixels.
+      scene_objects: a prepared TFDS data set whose images stand in the scenes (see `ObjectScenes`),
+        those of its own split "train" or "test" in each; empty: shapes.
+      shuffle_mib: memory for shuffling undecoded records, in MiB.
+      max_bad_images: unreadable images to skip and report before reading ends.
+
+    Raises:
+      SettingsError: not exactly one source is named, or the split does not exist.
+      UserError: the data is missing or damaged.
+    """
+    if sum(map(bool, (dataset, image_folder, tfrecord))) != 1:
+        raise SettingsError("give exactly one of --dataset, --image_folder and --tfrecord")
+    if image_folder:
+        source = ImageFolder(image_folder)
+    elif tfrecord:
+        source = ExampleFiles(tfrecord, shuffle_mib)
+    elif dataset == "scenes" and scene_objects:
+        objects = PreparedDataset(scene_objects, data_dir, split, shuffle_mib)
+        source = ObjectScenes(objects, split, scenes, scene_size)
+    elif dataset == "scenes":
+        source = Scenes(split, scenes, scene_size)
+    else:
+        source = PreparedDataset(dataset, data_dir, split, shuffle_mib)
+    source.unreadable = UnreadableImages(max_bad_images)
+    return source
+
+
+def open_split(data: DataSettings, split: str) -> Source:
+    """The source of the settings at one split.
+
+    Raises:
+        UserError: it does not exist or cannot be read.
+    """
+    return open_source(
+        dataset=data.dataset,
+        data_dir=data.data_dir,
+        split=split,
+        image_folder=data.image_folder,
+        tfrecord=data.tfrecord,
+        scenes=data.scenes,
+        scene_size=data.scene_size,
+        scene_objects=data.scene_objects,
+        shuffle_mib=data.shuffle_mib,
+        max_bad_images=data.max_bad_images,
+    )
+
+
+def with_boxes(source: Source, data: DataSettings) -> Source:
+    """The source with the boxes that --proposals names; tells how many images have none.
+
+    Raises:
+        UserError: there are none, or those of a store are of other images.
+    """
+    if data.proposals == GROUND_TRUTH:
+        empty = source.boxes().map(lambda boxes: tf.cast(tf.shape(boxes)[0] == 0, tf.int64))
+        without = empty.reduce(tf.constant(0, tf.int64), tf.add).numpy()
+        print(
+            f"{source.name}: {without} of {source.size} images have no box and keep scene crops",
+            file=sys.stderr,
+        )
+        return source
+    joined = WithProposals(source, ProposalStore(data.proposals))
+    found = joined.match(allow_unmatched=data.unmatched_proposals == "ignore")
+    unmatched = f"; {found.unmatched} proposals are of other images" if found.unmatched else ""
+    print(
+        f"{data.proposals}: {found.without_proposal} of {found.images} images have no proposal and "
+        f"keep scene crops{unmatched}",
+        file=sys.stderr,
+    )
+    return joined
+
+
+def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Source, Source | None]:
+    """The images to learn from, and those held out of them (None without --holdout).
+
+    Args:
+        data: which images.
+        boxes: with the boxes of --proposals, for object crops.
+
+    Raises:
+        UserError: there is no such source, or it has not as many images or classes as expected.
+    """
+    source = open_split(data, data.split)
+    if data.num_images and source.size != data.num_images:
+        raise UserError(
+            f"{source.name} has {source.size} images, not the --num_images={data.num_images} of "
+            "this recipe; correct the flag or complete the data"
+        )
+    if data.num_classes and source.num_classes != data.num_classes:
+        raise UserError(
+            f"{source.name} has {source.num_classes or 'no'} classes, not the "
+            f"--num_classes={data.num_classes} of this recipe; correct the flag or complete the "
+            "data"
+        )
+    if boxes:
+        source = with_boxes(source, data)
+    if not data.holdout:
+        return source, None
+    if data.holdout >= source.size:
+        raise SettingsError(
+            f"--holdout={data.holdout}: {source.name} has {source.size} images; hold out fewer"
+        )
+    return source.hold_out(data.holdout)
+
+
+def open_held_out(data: DataSettings, split: str, train: Source) -> Source | None:
+    """The split asked for; else test or validation, where there is one; else None.
+
+    Args:
+        data: whose split.
+        split: its name; empty: look for one.
+        train: the images to learn from, with which unreadable ones are counted together.
+
+    Raises:
+        UserError: a split was asked for and does not exist.
+    """
+    names = (split,) if split else ("test", "validation") if data.dataset else ()
+    for name in names:
+        try:
+            held_out = open_split(data, name)
+        except UserError:
+            if split:
+                raise
+            continue
+        held_out.unreadable = train.unreadable
+        return held_out
+    return None

@@ -1,0 +1,190 @@
+"""Sources made of record files, which can only be read from front to back.
+
+An epoch is: the files in an order drawn from (seed, epoch), a few read in turn, a shuffle buffer
+over the undecoded records. To start in the middle, whole epochs are skipped without reading and
+the rest of the way by dropping undecoded records.
+"""
+
+import abc
+import copy
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data import order
+from ssl_tf.data.record_framing import count_records
+from ssl_tf.data.source import Make, Source, unchanged
+from ssl_tf.errors import UserError
+
+_FILES_AT_A_TIME = 8
+_RECORDS_IN_TURN = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """`take` records of one file, after the first `skip`."""
+
+    file: str
+    skip: int
+    take: int
+
+
+class RecordSource(Source):
+    """A source that reads TFRecord files; subclasses give `_parse`."""
+
+    def __init__(
+        self,
+        name: str,
+        shards: list[Shard],
+        *,
+        record_bytes: float,
+        shuffle_mib: int,
+        num_classes: int | None,
+        class_names: tuple[str, ...],
+        multi_label: bool = False,
+    ):
+        """Args beyond those of `Source`:
+
+        shards: the pieces of files that make up the source, in canonical order.
+        record_bytes: mean size of a record.
+        shuffle_mib: memory for the shuffle buffer, in MiB.
+        """
+        size = sum(shard.take for shard in shards)
+        super().__init__(name, size, num_classes, class_names, multi_label)
+        self._shards = shards
+        takes = np.array([shard.take for shard in shards], np.int64)
+        self._table = {
+            "file": tf.constant([shard.file for shard in shards]),
+            "skip": tf.constant([shard.skip for shard in shards], tf.int64),
+            "take": tf.constant(takes),
+            # Rows number the records of all shards in canonical order.
+            "first_row": tf.constant(np.cumsum(takes) - takes),
+        }
+        self._buffer_bytes = shuffle_mib * 2**20
+        self._record_bytes = record_bytes
+        # Row -> index in this source, -1 where a subset leaves the row out.
+        self._index_of_row: tf.Tensor | None = None
+
+    @abc.abstractmethod
+    def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the record of a serialized example, in graph mode."""
+
+    def _place(self, row: tf.Tensor) -> tf.Tensor:
+        """Returns `file__position`, the id of a record that has none of its own."""
+        table = self._table
+        shard = tf.searchsorted(table["first_row"], row[None], side="right")[0] - 1
+        position = table["skip"][shard] + row - table["first_row"][shard]
+        file = tf.strings.split(table["file"][shard], os.sep)[-1]
+        return tf.strings.join([file, tf.strings.as_string(position)], separator="__")
+
+    @property
+    def shuffle_buffer(self) -> int:
+        """Number of undecoded records in the shuffle buffer."""
+        return max(1, min(self.size, int(self._buffer_bytes / self._record_bytes)))
+
+    def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
+        table, before = self._table, 0
+        if start and self._index_of_row is None:
+            # The files before the one that holds `start` need not be read.
+            first = np.searchsorted(table["first_row"], start, side="right") - 1
+            before = int(table["first_row"][first])
+            table = {key: column[first:] for key, column in table.items()}
+        shards = tf.data.Dataset.from_tensor_slices(table)
+        rows = self._chosen(shards.flat_map(_read), self.size - before)
+        if start or stop is not None:
+            rows = rows.skip(start - before).take((self.size if stop is None else stop) - start)
+        return rows.map(self._record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def ids(self) -> tf.data.Dataset:
+        rows = tf.data.Dataset.from_tensor_slices(self._table).interleave(
+            _read,
+            cycle_length=min(len(self._shards), _FILES_AT_A_TIME),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        return self._chosen(rows, self.size).map(
+            lambda row, serialized: self._parse(serialized, row)["id"],
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+    def stream(
+        self,
+        seed: int,
+        start: int,
+        stop: int,
+        share: order.Share | None = None,
+        make: Make = unchanged,
+    ) -> tf.data.Dataset:
+        first_epoch = start // self.size
+        epochs = tf.data.Dataset.range(first_epoch, -(-stop // self.size))
+
+        def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
+            skipped = tf.where(epoch == first_epoch, tf.constant(start % self.size, tf.int64), 0)
+            return self._epoch(seed, epoch).skip(skipped)
+
+        def made(counter: tf.Tensor, row: tuple[tf.Tensor, tf.Tensor]):
+            return make({**self._record(*row), "counter": counter, "epoch": counter // self.size})
+
+        rows = epochs.flat_map(rows_of).take(stop - start).enumerate(start)
+        if share and share.workers > 1:
+            # Records are read in turn by every worker, and parsed by one.
+            rows = rows.filter(lambda counter, row: share.holds(counter))
+        return rows.map(made, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def verify(self) -> None:
+        for file in dict.fromkeys(shard.file for shard in self._shards):
+            found = count_records(file)
+            wanted = max(shard.skip + shard.take for shard in self._shards if shard.file == file)
+            if found < wanted:
+                raise UserError(
+                    f"{file} ends after {found} records where {self.name} needs "
+                    f"{wanted}: restore the file"
+                )
+
+    def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
+        """Returns (row, serialized example) of one epoch in their shuffled order."""
+        # A shuffle mixes the program's global seed into its own; inside this function's graph the
+        # global seed is fixed, so that tf.random.set_seed cannot change the order.
+        tf.compat.v1.set_random_seed(1)
+        seeds = order.epoch_seed(seed, epoch)
+        count = len(self._shards)
+        drawn = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
+        shards = {key: tf.gather(column, drawn) for key, column in self._table.items()}
+        rows = tf.data.Dataset.from_tensor_slices(shards).interleave(
+            _read,
+            cycle_length=min(count, _FILES_AT_A_TIME),
+            block_length=_RECORDS_IN_TURN,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        return self._chosen(rows, self.size).shuffle(
+            self.shuffle_buffer, seed=seeds[0], reshuffle_each_iteration=False
+        )
+
+    def _chosen(self, rows: tf.data.Dataset, expected: int) -> tf.data.Dataset:
+        """Drops the rows that a subset leaves out, so that `expected` are left."""
+        if self._index_of_row is not None:
+            rows = rows.filter(lambda row, serialized: self._index_of_row[row] >= 0)
+        # A file that lost records at its end would silently shift every later epoch.
+        return rows.apply(tf.data.experimental.assert_cardinality(expected))
+
+    def _record(self, row: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        index = row if self._index_of_row is None else self._index_of_row[row]
+        return {**self._parse(serialized, row), "index": index}
+
+    def _subset(self, keep: np.ndarray) -> "RecordSource":
+        part = copy.copy(self)
+        part.size = int(keep.sum())
+        index = np.where(keep, np.cumsum(keep) - 1, -1)
+        if self._index_of_row is not None:
+            outer = self._index_of_row.numpy()
+            index = np.where(outer >= 0, index[outer], -1)
+        part._index_of_row = tf.constant(index, tf.int64)
+        return part
+
+
+def _read(shard: dict[str, tf.Tensor]) -> tf.data.Dataset:
+    """Returns (row, serialized example) of a shard's records."""
+    records = tf.data.TFRecordDataset(shard["file"]).skip(shard["skip"]).take(shard["take"])
+    return records.enumerate(shard["first_row"])

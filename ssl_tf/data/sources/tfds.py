@@ -1,0 +1,258 @@
+"""Data sets prepared by TensorFlow Datasets, read without their code and without the network."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+from ssl_tf.data.record_framing import FRAME_BYTES
+from ssl_tf.data.sources.record_files import RecordSource, Shard
+from ssl_tf.errors import NotPrepared, SettingsError, UserError
+
+_ID_FEATURES = ("id", "image/id", "image_id", "image/filename", "file_name", "filename")
+_INFO = "dataset_info.json"
+
+
+class PreparedDataset(RecordSource):
+    """A split of a prepared TFDS data set, found under `<data_dir>/<name>[/<config>]/<version>`.
+
+    Image, label and boxes are found by the type of the features. Where an image has no label of its
+    own, the labels in a sequence count, beside the boxes say: its "label" tells of every class.
+    """
+
+    def __init__(self, dataset: str, data_dir: str, split: str, shuffle_mib: int):
+        """Args:
+
+          dataset: `name`, `name/config`, either with `:version`; the newest version by default.
+          data_dir: root of prepared data sets; empty means TFDS_DATA_DIR or
+            ~/tensorflow_datasets.
+          split: a split, with slices where wanted: `train[:90%]`.
+          shuffle_mib: memory for the shuffle buffer, in MiB.
+
+        Raises:
+          UserError: the data set is not prepared there, damaged, or holds no image.
+          SettingsError: the split does not exist.
+        """
+        import tensorflow_datasets as tfds
+
+        root = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+        directory = _find(dataset, os.path.expanduser(root))
+        try:
+            info = tfds.builder_from_directory(directory).info
+        except Exception as error:  # whatever a damaged or newer description makes TFDS raise
+            raise UserError(
+                f"--dataset={dataset}: TensorFlow Datasets cannot read {directory}: "
+                f"{_first_line(error)}"
+            ) from None
+        if info.file_format != tfds.core.FileFormat.TFRECORD:
+            raise UserError(
+                f"--dataset={dataset}: {directory} is stored as "
+                f"{info.file_format.value}; prepare it with --file_format=tfrecord"
+            )
+        instructions = _instructions(dataset, info, split)
+        self._choose_features(dataset, info.features)
+        label = self._class_label(info.features)
+        parts = _parts(info, {instruction.filename for instruction in instructions})
+        super().__init__(
+            f"{dataset}:{split}",
+            [
+                Shard(
+                    file.filename,
+                    file.skip,
+                    file.take if file.take >= 0 else file.examples_in_shard - file.skip,
+                )
+                for file in instructions
+            ],
+            record_bytes=sum(part.num_bytes for part in parts)
+            / sum(part.num_examples for part in parts)
+            + FRAME_BYTES,
+            shuffle_mib=shuffle_mib,
+            num_classes=label.num_classes if label else None,
+            class_names=tuple(label.names) if label else (),
+            multi_label=self._labels is not None,
+        )
+        self._check_files(parts)
+
+    def _choose_features(self, dataset: str, features) -> None:
+        import tensorflow_datasets as tfds
+
+        def named(kind: type, preferred: str) -> str | None:
+            names = [name for name, feature in features.items() if type(feature) is kind]
+            return preferred if preferred in names else next(iter(names), None)
+
+        self._image = named(tfds.features.Image, "image")
+        if self._image is None:
+            raise UserError(
+                f"--dataset={dataset} has no image feature; it has {', '.join(sorted(features))}"
+            )
+        self._label = named(tfds.features.ClassLabel, "label")
+        self._boxes = _find_boxes(features)
+        self._labels = None if self._label else _find_labels(features, self._boxes)
+        self._id = next(
+            (name for name in _ID_FEATURES if name in features and features[name].shape == ()), None
+        )
+        # Only what is needed: parsing the other features, masks say, would cost time.
+        needed = {name: features[name] for name in (self._image, self._label, self._id) if name}
+        for name in dict.fromkeys(found[0] for found in (self._boxes, self._labels) if found):
+            inner = features[name].feature
+            keys = [f[1] for f in (self._boxes, self._labels) if f and f[0] == name and f[1]]
+            needed[name] = tfds.features.Sequence(
+                {key: inner[key] for key in keys} if keys else inner
+            )
+        self._features = tfds.features.FeaturesDict(needed)
+        self._decoders = {self._image: tfds.decode.SkipDecoding()}
+
+    def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = self._features.deserialize_example(serialized, decoders=self._decoders)
+        record = {"image": example[self._image]}
+        if self._id:
+            value = example[self._id]
+            record["id"] = value if value.dtype == tf.string else tf.strings.as_string(value)
+        else:
+            record["id"] = self._place(row)
+        if self._label:
+            record["label"] = tf.cast(example[self._label], tf.int64)
+        if self._labels:
+            present = tf.one_hot(_within(example, self._labels), self.num_classes)
+            record["label"] = tf.minimum(tf.reduce_sum(present, axis=0), 1)
+        if self._boxes:
+            record["boxes"] = _within(example, self._boxes)
+        return record
+
+    def _class_label(self, features):
+        """Returns the feature of the labels, None where there are none."""
+        if self._label:
+            return features[self._label]
+        if self._labels is None:
+            return None
+        outer, inner = self._labels
+        return features[outer].feature[inner] if inner else features[outer].feature
+
+    def _check_files(self, parts: list) -> None:
+        """Raises UserError for missing files, and for damaged ones when sizes tell of damage."""
+        for part in parts:
+            stored = 0
+            for file in part.filepaths:
+                if not tf.io.gfile.exists(file):
+                    raise UserError(
+                        f"{file} of --dataset={self.name} is missing: prepare the data set anew"
+                    )
+                stored += tf.io.gfile.stat(file).length
+            if stored < part.num_bytes + FRAME_BYTES * part.num_examples:
+                self.verify()
+
+
+def _find(dataset: str, root: str) -> str:
+    """Returns the directory of the newest prepared version of a data set.
+
+    Raises:
+      NotPrepared: there is none; the message lists what is prepared.
+      UserError: there are several configurations, or not this version.
+    """
+
+    name, _, version = dataset.partition(":")
+    flag = f"--dataset={dataset}"
+    prepared = _prepared(root)
+    found = [path for path in prepared if path.startswith(f"{name}/")]
+    if not found:
+        have = (
+            "; prepared there: "
+            + ", ".join(dict.fromkeys(path.rpartition("/")[0] for path in prepared))
+            if prepared
+            else ", where no data set is prepared"
+            if os.path.isdir(root)
+            else ", which does not exist"
+        )
+        raise NotPrepared(
+            f"{flag} is not prepared in {root}{have}; prepare it in Python with "
+            f"tfds.builder({name!r}, data_dir={root!r}).download_and_prepare(), or correct "
+            "--data_dir"
+        )
+    configs = dict.fromkeys(path.rpartition("/")[0] for path in found)
+    if len(configs) > 1:
+        raise UserError(f"{flag} has several configurations, name one: {', '.join(configs)}")
+    versions = [path.rpartition("/")[2] for path in found]
+    if version and version not in versions:
+        raise UserError(f"{flag}: prepared in {root} are the versions {', '.join(versions)}")
+    newest = version or max(versions, key=lambda text: tuple(map(int, text.split("."))))
+    return os.path.join(root, *next(iter(configs)).split("/"), newest)
+
+
+def _prepared(root: str) -> list[str]:
+    """Returns `name[/config]/version` of each data set prepared under a root, sorted."""
+    found = []
+    for pattern in (("*",) * 2, ("*",) * 3):
+        for path in tf.io.gfile.glob(os.path.join(root, *pattern, _INFO)):
+            relative = os.path.relpath(os.path.dirname(path), root)
+            parts = relative.split(os.sep)
+            if all(number.isdigit() for number in parts[-1].split(".")):
+                found.append("/".join(parts))
+    return sorted(found)
+
+
+def _instructions(dataset: str, info, split: str) -> list:
+    """Returns TFDS's file instructions of a split.
+
+    Raises:
+      SettingsError: the split cannot be read as one, does not exist, or is empty.
+    """
+    try:
+        instructions = [file for file in info.splits[split].file_instructions if file.take != 0]
+    except (KeyError, ValueError) as error:
+        raise SettingsError(
+            f"--split={split}: {_first_line(error)} --dataset={dataset} has "
+            f"the splits {', '.join(info.splits)}"
+        ) from None
+    if not instructions:
+        raise SettingsError(f"--split={split} of --dataset={dataset} is empty")
+    return instructions
+
+
+def _parts(info, files: set[str]) -> list:
+    """Returns the whole splits that the files belong to."""
+    return [part for part in info.splits.values() if files & set(map(str, part.filepaths))]
+
+
+def _find_boxes(features) -> tuple[str, str | None] | None:
+    """Returns the place of the boxes of an image, None without boxes."""
+    import tensorflow_datasets as tfds
+
+    def is_box(feature) -> bool:
+        if not isinstance(feature, tfds.features.BBoxFeature):
+            return False
+        # Only the order of a record (None: the data set is older than the other formats); boxes in
+        # another order or in pixels are left alone.
+        return feature.bbox_format is None or feature.bbox_format.name == "REL_YXYX"
+
+    return next(_in_sequences(features, is_box), None)
+
+
+def _find_labels(features, boxes: tuple[str, str | None] | None) -> tuple[str, str | None] | None:
+    """Returns the place of the labels of an image: a sequence of them, or those of its boxes."""
+    import tensorflow_datasets as tfds
+
+    found = list(_in_sequences(features, lambda part: type(part) is tfds.features.ClassLabel))
+    of_boxes = [place for place in found if boxes and place[0] == boxes[0]]
+    return next((place for place in found if place[1] is None), next(iter(of_boxes), None))
+
+
+def _in_sequences(features, is_wanted: Callable) -> Iterator[tuple[str, str | None]]:
+    """Yields (feature, None) of a sequence of what is wanted, (feature, key) of one of records."""
+    import tensorflow_datasets as tfds
+
+    for name, feature in features.items():
+        inner = getattr(feature, "feature", None)
+        if isinstance(inner, tfds.features.FeaturesDict):
+            yield from ((name, key) for key, part in inner.items() if is_wanted(part))
+        elif is_wanted(inner):
+            yield name, None
+
+
+def _within(example: dict, place: tuple[str, str | None]) -> tf.Tensor:
+    outer, inner = place
+    return example[outer][inner] if inner else example[outer]
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error.args[0] if error.args else error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,146 @@
+"""The stages over all shards, as Apache Beam transforms.
+
+Every stage maps the numbers of shards to files; what is there already is not made again. By default
+Beam's local runner shares the shards out to one process a core. Any other runner works that sees
+the source and the output directory under the same paths.
+"""
+
+import functools
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+from ssl_tf.cores import available_cores
+from ssl_tf.discovery import shards
+from ssl_tf.discovery.choice import BOXES, choose_shard
+from ssl_tf.discovery.collection import Collection
+from ssl_tf.discovery.description import DESCRIPTORS, REGIONS, describe_shard
+from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, match_shard
+from ssl_tf.discovery.progress import Progress
+from ssl_tf.errors import UserError
+from ssl_tf.settings import DiscoverSettings
+
+Work = Callable[[int], None]
+
+
+class _DoShard(beam.DoFn):
+    """Does the work of a stage on one shard; what it needs is opened once a process."""
+
+    def __init__(self, prepare: Callable[[], Work]):
+        self._prepare = prepare
+
+    def setup(self) -> None:
+        self._work = self._prepare()
+
+    def process(self, number: int) -> None:
+        self._work(number)
+
+
+def describe(settings: DiscoverSettings, sizes: np.ndarray) -> None:
+    """`regions/` and `descriptors/`; sizes: images of each shard."""
+    (Path(settings.output) / DESCRIPTORS).mkdir(exist_ok=True)
+    _run(settings, REGIONS, functools.partial(_prepare_describe, settings), sizes, "images")
+
+
+def compare(settings: DiscoverSettings, sizes: np.ndarray) -> None:
+    """`graph/`; sizes: pairs of each shard."""
+    _run(settings, GRAPH, functools.partial(_prepare_compare, settings), sizes, "pairs")
+
+
+def choose(settings: DiscoverSettings, sizes: np.ndarray, worth: dict[str, Path]) -> None:
+    """`boxes/`; sizes: images of each shard, worth: ranker -> file of float64 [R]."""
+    prepare = functools.partial(_prepare_choose, settings, worth)
+    _run(settings, BOXES, prepare, sizes, "images")
+
+
+def _prepare_describe(settings: DiscoverSettings) -> Work:
+    from ssl_tf.data.sources.opening import open_training_source
+    from ssl_tf.discovery.feature_maps import open_encoder
+
+    source, _ = open_training_source(settings.data)
+    encoder = open_encoder(settings.features)
+    return lambda number: describe_shard(number, source, encoder, settings, Path(settings.output))
+
+
+def _prepare_compare(settings: DiscoverSettings) -> Work:
+    output = Path(settings.output)
+    collection = Collection(
+        output, settings.shard_images, settings.features.descriptor_norm, settings.memory_mib
+    )
+    table = shards.read_arrays(output / PAIRS)
+
+    def work(number: int) -> None:
+        pairs = table["pairs"][table["first"][number] : table["first"][number + 1]]
+        match_shard(number, pairs, collection, settings.shard_images, settings.ranking, output)
+
+    return work
+
+
+def _prepare_choose(settings: DiscoverSettings, worth: dict[str, Path]) -> Work:
+    output, ranking = Path(settings.output), settings.ranking
+    values = {name: np.load(path, mmap_mode="r") for name, path in worth.items()}
+    collection = Collection(output, settings.shard_images, settings.features.descriptor_norm, 0)
+
+    def work(number: int) -> None:
+        images = slice(number * settings.shard_images, (number + 1) * settings.shard_images)
+        start, count = collection.starts[images][0], collection.counts[images].sum()
+        part = {name: np.array(array[start : start + count]) for name, array in values.items()}
+        choose_shard(number, part, ranking.boxes_per_image, ranking.max_iou, output)
+
+    return work
+
+
+def _run(
+    settings: DiscoverSettings,
+    stage: str,
+    prepare: Callable[[], Work],
+    sizes: np.ndarray,
+    unit: str,
+) -> None:
+    directory = Path(settings.output) / stage
+    directory.mkdir(exist_ok=True)
+    paths = [shards.shard_path(directory, number) for number in range(len(sizes))]
+    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    if not missing:
+        print(f"{stage}: all {int(sizes.sum())} {unit} are there", file=sys.stderr)
+        return
+    with Progress(paths, sizes, unit):
+        try:
+            with _pipeline(settings, len(missing)) as pipeline:
+                numbers = pipeline | beam.Create(missing)
+                # Keeps the runner from fusing all shards into one bundle.
+                _ = numbers | beam.Reshuffle() | beam.ParDo(_DoShard(prepare))
+        except (RuntimeError, UserError, OSError) as error:
+            # A runner wraps what went wrong in a worker, with its traceback, in its own error.
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise UserError(
+                f"{stage}: {lines[-1].strip() if lines else error}; what is done stays, "
+                "the same command goes on"
+            ) from error
+
+
+def _pipeline(settings: DiscoverSettings, shard_count: int) -> beam.Pipeline:
+    if settings.beam_options:
+        return beam.Pipeline(options=PipelineOptions(list(settings.beam_options)))
+    workers = min(settings.workers or len(available_cores()), shard_count)
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    # Not DirectRunner, which may hand the work to another runner that it downloads.
+    if workers == 1:
+        return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
+    # Each worker has one core, and its notes go to a file: they would bury the progress.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ.setdefault(name, "1")
+    log = shlex.quote(str(Path(settings.output) / "workers.log"))
+    worker = f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
+    environment = SubprocessSDKEnvironment.from_command_string(f"{worker} 2>> {log}")
+    options = PipelineOptions([f"--direct_num_workers={workers}"])
+    return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)

@@ -1,0 +1,177 @@
+"""Boxes for a collection of images: the stages in their order."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ssl_tf.data.proposals.format import MANIFEST, write_proposals
+from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.discovery import beam_stages, report, shards
+from ssl_tf.discovery.choice import read_proposals
+from ssl_tf.discovery.collection import COLLECTION, gather
+from ssl_tf.discovery.description import REGIONS
+from ssl_tf.discovery.feature_maps import open_encoder
+from ssl_tf.discovery.graph import Graph
+from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
+from ssl_tf.discovery.ranking import rank_regions
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.files import write_json
+from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
+
+FLAGS = "flags.txt"
+PROPOSALS = "proposals"
+RANKING = "ranking"
+_LISTED = 3
+
+
+def discover(settings: DiscoverSettings) -> Path:
+    """Goes through all stages and returns the directory of the proposal store.
+
+    Raises:
+        UserError: no readable image, an encoder without maps, too many unreadable images, an output
+            directory of other settings.
+    """
+    output = Path(settings.output)
+    source, _ = open_training_source(settings.data)
+    encoder = open_encoder(settings.features)
+    open_output(settings)
+    _say(f"{source.name}: {source.size} images, maps {', '.join(encoder.layers)}")
+    step = settings.shard_images
+    sizes = np.diff(np.append(np.arange(0, source.size, step), source.size))
+    beam_stages.describe(settings, sizes)
+    if not (output / COLLECTION).exists():
+        shards.write_arrays(output / COLLECTION, **gather(output, len(sizes)))
+    collection = shards.read_arrays(output / COLLECTION)
+    _warn(settings, collection)
+    if not (output / PAIRS).exists():
+        neighbours = settings.ranking.neighbours
+        write_pairs(output / PAIRS, collection["image_descriptor"], neighbours, step)
+    pairs = np.diff(shards.read_arrays(output / PAIRS)["first"])
+    beam_stages.compare(settings, pairs)
+    rankers = RANKERS if settings.boxes else (settings.ranking.ranker,)
+    worth = rank(settings, rankers, collection["count"], len(sizes))
+    beam_stages.choose(settings, sizes, worth)
+    if not (output / PROPOSALS / MANIFEST).exists():
+        manifest = write_proposals(
+            output / PROPOSALS,
+            read_proposals(output, len(sizes), settings.ranking.ranker),
+            generator="ssl_tf.discover",
+            settings=flagfiles.as_dict(settings),
+            max_boxes=settings.ranking.boxes_per_image,
+        )
+        _say(
+            f"proposals: {manifest.boxes} boxes of {manifest.images} images, mean area "
+            f"{manifest.mean_area:.2f}, {manifest.images_without_boxes} images without a box"
+        )
+    costs = report.measure_costs(output, pairs, source.size)
+    write_json(output / "costs.json", costs)
+    for name, value in costs.items():
+        _say(f"  {name.replace('_', ' ')}: {value:.4g}")
+    if settings.sheet_images:
+        report.draw_boxes(settings, source, len(sizes))
+    if settings.boxes:
+        measured = report.measure_boxes(settings, len(sizes), rankers)
+        if not measured:
+            raise SettingsError(f"--boxes=ground_truth: {source.name} has no boxes to measure on")
+        print(report.metrics_table(measured))
+    return output / PROPOSALS
+
+
+def open_output(settings: DiscoverSettings) -> None:
+    """Makes the output directory, or takes up the one that these settings made.
+
+    Raises:
+        SettingsError: it belongs to other settings, or to something else.
+    """
+    output = Path(settings.output)
+    flags = output / FLAGS
+    if flags.is_file():
+        before = flagfiles.read_flagfile(flags, DiscoverSettings)
+        differing = flagfiles.bound_differences(before, settings)
+        if differing:
+            told = ", ".join(f"--{n}={a} there, {b} here" for n, (a, b) in differing.items())
+            raise SettingsError(f"--output={output} was made with other flags ({told})")
+        return
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise SettingsError(f"--output={output} exists and is no discovery; give a new directory")
+    output.mkdir(parents=True, exist_ok=True)
+    flagfiles.write_flagfile(
+        settings, flags, comments=[f"python -m ssl_tf.discover --flagfile={flags}"]
+    )
+
+
+def rank(
+    settings: DiscoverSettings, rankers: tuple[str, ...], counts: np.ndarray, shard_count: int
+) -> dict[str, Path]:
+    """Writes `ranking/NAME.npy`, float64 [R], of each ranker that is not there."""
+    directory = Path(settings.output) / RANKING
+    directory.mkdir(exist_ok=True)
+    files = {name: directory / f"{name}.npy" for name in rankers}
+    missing = [name for name, path in files.items() if not path.exists()]
+    if missing:
+        blocks = Path(settings.output) / GRAPH
+        paths = [shards.shard_path(blocks, number) for number in range(shard_count)]
+        graph = Graph(paths, int(counts.sum()), settings.memory_mib)
+        linked = int((graph.degree > 0).sum())
+        _say(
+            f"graph: {graph.regions} regions, {linked} of them matched, {graph.entries} scores, "
+            f"{graph.kept} of {len(paths)} shards in memory"
+        )
+    for name in missing:
+        values = rank_regions(
+            name,
+            graph.product,
+            graph.degree,
+            counts.astype(np.int64),
+            settings.ranking,
+            _report_iteration,
+        )
+        shards.write_array(files[name], values)
+    return files
+
+
+def _report_iteration(stage: str, step: int) -> None:
+    if step % 25 == 0:
+        _say(f"ranking: {stage}, iteration {step}")
+
+
+def _warn(settings: DiscoverSettings, collection: dict[str, np.ndarray]) -> None:
+    """Tells, in one line each, what is odd about the images.
+
+    Raises:
+        UserError: more are unreadable than allowed, or all are.
+    """
+    unreadable = np.flatnonzero(~collection["readable"])
+    bare = np.flatnonzero(collection["readable"] & (collection["count"] == 0))
+    if unreadable.size:
+        told = f"{unreadable.size} unreadable images get no boxes: {_names(settings, unreadable)}"
+        if unreadable.size == len(collection["readable"]):
+            raise UserError(f"no image can be decoded: {_names(settings, unreadable)}")
+        if unreadable.size > settings.data.max_bad_images:
+            raise UserError(f"{told}; mend them or raise --max_bad_images")
+        _say(f"warning: {told}")
+    if bare.size:
+        _say(
+            f"warning: {bare.size} images have features without a peak and get no boxes: "
+            f"{_names(settings, bare)}"
+        )
+    described = collection["image_descriptor"][collection["readable"]]
+    if len(described) < 2:
+        _say("warning: there is one image, nothing to compare it to; its boxes are in no order")
+    elif np.ptp(described, axis=0).max(initial=0.0) <= 1e-6 * np.abs(described).max(initial=0.0):
+        _say("warning: all images look the same to the encoder; their order says nothing")
+
+
+def _names(settings: DiscoverSettings, images: np.ndarray) -> str:
+    step, names = settings.shard_images, []
+    for image in images[:_LISTED].tolist():
+        regions = shards.read_arrays(
+            shards.shard_path(Path(settings.output) / REGIONS, image // step)
+        )
+        names.append(regions["id"][image % step].decode("utf-8", "backslashreplace"))
+    return ", ".join(names) + (", ..." if images.size > _LISTED else "")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,108 @@
+"""An encoder with a classifier, which learn together."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from ssl_tf.evaluation.classification import Schedule, cross_entropy
+from ssl_tf.networks.batch_normalization import MOMENTUM, set_momentum
+from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.networks.resnet import split_after_stage
+from ssl_tf.settings import TuningSettings
+from ssl_tf.training.execution import TimedModel
+from ssl_tf.training.optimizers import build_optimizer
+
+# `new_encoder(synchronized)` builds an encoder, normalized images to features, with the weights to
+# start from. Its batch statistics are those of all replicas, where synchronized.
+EncoderFactory = Callable[[bool], tf.keras.Model]
+
+
+class EncoderClassifier(TimedModel):
+    """An encoder whose upper layers learn, and a classifier that starts at zero.
+
+    Attributes:
+        encoder: of normalized images; all its variables, learned or not.
+        classifier: of features.
+        trunk_variables: those of the encoder that learn.
+    """
+
+    def __init__(self, encoder: tf.keras.Model, num_classes: int, frozen_blocks: int = 0):
+        """
+        Args:
+            encoder: normalized images [N, S, S, 3] to features [N, D].
+            num_classes: C.
+            frozen_blocks: 0: all of the encoder learns; K: the stem and K stages do not, and keep
+                their moving statistics.
+        """
+        super().__init__(name="fine_tuned")
+        self.encoder = encoder
+        self._below, self._above = None, encoder
+        if frozen_blocks:
+            self._below, self._above = split_after_stage(encoder, frozen_blocks)
+        self.classifier = tf.keras.layers.Dense(
+            num_classes, kernel_initializer="zeros", dtype="float32", name="classifier"
+        )
+        self.classifier.build((None, encoder.output_shape[-1]))
+        self.trunk_variables = self._above.trainable_variables
+
+    @property
+    def learned_variables(self) -> list[tf.Variable]:
+        return [*self.trunk_variables, *self.classifier.trainable_variables]
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """uint8 [N, S, S, 3] to float32 logits [N, C]."""
+        x = normalize_images(images)
+        if self._below is not None:
+            x = self._below(x, training=False)
+        return self.classifier(self._above(x, training=training))
+
+    def train_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step on the global batch, of which each replica holds an equal part."""
+        images, labels = batch
+        context = tf.distribute.get_replica_context()
+        optimizer, scaled = self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer
+        with tf.GradientTape() as tape:
+            logits = self(images, training=True)
+            loss = cross_entropy(labels, logits) / context.num_replicas_in_sync
+            total = optimizer.get_scaled_loss(loss) if isinstance(optimizer, scaled) else loss
+        gradients = tape.gradient(total, self.learned_variables)
+        if isinstance(optimizer, scaled):
+            gradients = optimizer.get_unscaled_gradients(gradients)
+        optimizer.apply_gradients(zip(gradients, self.learned_variables))
+        return {"loss": context.all_reduce(tf.distribute.ReduceOp.SUM, loss)}
+
+
+def build_encoder_classifier(
+    new_encoder: EncoderFactory,
+    num_classes: int,
+    settings: TuningSettings,
+    schedule: Schedule,
+    weight_decay: float,
+    examples: int,
+    steps: int,
+) -> EncoderClassifier:
+    """The network with its optimizer, SGD with momentum 0.9; under the strategy of the training.
+
+    Args:
+        new_encoder: gives the encoder.
+        num_classes: of the classifier.
+        settings: of the training.
+        schedule: of the classifier's learning rate.
+        weight_decay: as the optimizer takes it.
+        examples: of an epoch.
+        steps: of the training.
+    """
+    encoder = new_encoder(tf.distribute.get_strategy().num_replicas_in_sync > 1)
+    if settings.bn_momentum_rule == "kornblith":
+        set_momentum(encoder, max(1 - 10 * settings.batch_size / examples, MOMENTUM))
+    model = EncoderClassifier(encoder, num_classes, settings.frozen_blocks)
+    optimizer = build_optimizer(
+        "sgd", schedule, weight_decay=weight_decay, nesterov=settings.nesterov
+    )
+    optimizer.scale_rate(model.trunk_variables, settings.trunk_rate_multiplier)
+    if settings.precision == "mixed_float16":
+        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    optimizer.build(model.learned_variables)
+    model.last_step = steps
+    model.compile(optimizer=optimizer)
+    return model

@@ -1,0 +1,17 @@
+"""The encoder that the settings of a run describe."""
+
+import tensorflow as tf
+
+from ssl_tf.networks.resnet import build_resnet
+from ssl_tf.settings import ModelSettings
+
+
+def build_encoder(model: ModelSettings, seed: int, synchronized: bool = False) -> tf.keras.Model:
+    """Builds the encoder a run starts from: normalized images [N, H, W, 3] -> features [N, D].
+
+    Args:
+        model: depth, width and stem.
+        seed: of the first weights.
+        synchronized: batch statistics are those of all replicas.
+    """
+    return build_resnet(model.depth, model.width, model.stem, synchronized=synchronized, seed=seed)

@@ -1,0 +1,1 @@
+"""The pre-training stage: everything wired together."""

@@ -1,0 +1,44 @@
+"""A method with its optimizer, as a run trains it."""
+
+import tensorflow as tf
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.methods.base import Method
+from ssl_tf.settings import OptimizationSettings
+from ssl_tf.training.optimizers import build_optimizer
+from ssl_tf.training.plan import Plan
+
+
+def compile_method(
+    method: Method, optimization: OptimizationSettings, plan: Plan, precision: str = "float32"
+) -> None:
+    """Gives the method its optimizer, with all slots built, so that a checkpoint finds them.
+
+    Raises:
+        SettingsError: the optimizer cannot keep the rate of a part that the method wants constant.
+    """
+    optimizer = build_optimizer(
+        optimization.optimizer,
+        plan.learning_rate_schedule(),
+        weight_decay=optimization.weight_decay,
+        momentum=optimization.momentum,
+        trust_coefficient=optimization.trust_coefficient,
+        lars_variant=optimization.lars_variant,
+        decay_rank_one=optimization.decay_rank_one,
+        variables=method.learned_variables,
+    )
+    if method.constant_rate_variables:
+        if optimization.optimizer == "adamw":
+            raise SettingsError(
+                "--optimizer=adamw: has one rate for all variables, and that of this method's "
+                "predictor stays constant; give --optimizer=sgd or lars"
+            )
+        optimizer.keep_rate(method.constant_rate_variables, plan.learning_rate)
+    if precision == "mixed_float16":
+        # Gradients below 6e-8 are zero in half precision: losses are scaled up, and a step whose
+        # gradients overflow is left out (and counted all the same).
+        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    optimizer.build(method.learned_variables)
+    method.accumulate = optimization.accumulate
+    method.last_step = plan.total_steps
+    method.compile(optimizer=optimizer)

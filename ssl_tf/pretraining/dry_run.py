@@ -1,0 +1,82 @@
+"""What a run would do, from its settings alone: no step is taken, nothing is written."""
+
+from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.errors import UserError
+from ssl_tf.methods.base import Method
+from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.networks.resnet import activation_floats
+from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.checkpoints import checkpoint_bytes
+from ssl_tf.training.plan import make_plan
+from ssl_tf.training.strategy import make_strategy
+
+_GIB = 2**30
+
+
+def describe(settings: PretrainSettings) -> str:
+    """The plan of a run as text, one fact a line.
+
+    Where the data is not on this machine, --num_images and --num_classes stand in for it.
+
+    Raises:
+        UserError: neither the data nor --num_images is there.
+    """
+    optimization, views = settings.optimization, settings.views
+    # First, because it may split the CPU, which must come before any operation.
+    strategy = make_strategy(
+        settings.run.logical_cpus, optimization.batch_size, optimization.accumulate
+    )
+    replicas = strategy.num_replicas_in_sync
+    try:
+        source, _ = open_training_source(settings.data)
+        name, images = source.name, source.size
+        labels = source.num_classes, source.multi_label
+    except UserError as error:
+        if not settings.data.num_images:
+            raise
+        name, images = f"not opened ({error}); --num_images", settings.data.num_images
+        images -= settings.data.holdout
+        labels = settings.data.num_classes or None, False
+    plan = make_plan(optimization, images)
+    method = build_method(settings, plan, replicas > 1, *labels)
+    compile_method(method, optimization, plan)
+    saved = [v for network in method.networks.values() for v in network.variables]
+    saved += method.state.values()
+    saved += method.optimizer.variables
+    learned = sum(v.shape.num_elements() for v in method.learned_variables)
+    encoder = sum(v.shape.num_elements() for v in method.encoder.trainable_variables)
+    small = f"; {views.small_views} of {views.small_image_size} px" if views.small_views else ""
+    lines = [
+        f"images            {images} ({name})",
+        f"views             {len(views.strategies)} of {views.image_size} px: "
+        f"{', '.join(views.strategies)}; crop {views.crop_law}; pairs {len(views.pairs)}{small}",
+        f"steps             {plan.total_steps} of batch {plan.batch_size} "
+        f"({optimization.epochs:g} epochs)",
+        f"warm-up           {plan.warmup_steps} steps",
+        f"learning rate     {plan.learning_rate:g} at its peak "
+        f"({optimization.base_learning_rate:g} x {plan.batch_size} / 256), "
+        f"{optimization.optimizer}",
+        f"parameters        {learned:,} learned; encoder {encoder:,}",
+        f"checkpoint        {checkpoint_bytes(saved) / 2**20:.0f} MiB, "
+        f"{settings.run.keep_checkpoints} kept",
+        f"replicas here     {replicas}",
+    ]
+    state = checkpoint_bytes(saved) + checkpoint_bytes(method.learned_variables)
+    per_image = _activation_bytes(method, settings)
+    for count in sorted({1, 8, replicas}):
+        share = optimization.batch_size / count
+        lines.append(
+            f"memory a replica  {(state + per_image * share) / _GIB:.1f} GiB on {count} "
+            f"({state / _GIB:.1f} variables and gradients, the rest activations; estimated)"
+        )
+    return "\n".join(lines)
+
+
+def _activation_bytes(method: Method, settings: PretrainSettings) -> float:
+    """Float32 bytes one image holds at the peak of a step: every pass kept for the gradients of the
+    online encoder, one view of the target in passing."""
+    views = settings.views
+    floats = activation_floats(method.encoder, views.image_size) * method.encoder_passes
+    if views.small_views:
+        floats += activation_floats(method.encoder, views.small_image_size) * views.small_views
+    return 4.0 * floats

@@ -1,0 +1,217 @@
+"""The pre-training stage: everything wired together, on one machine or several."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+from ssl_tf.data.order import Share, Steps
+from ssl_tf.data.source import Source
+from ssl_tf.data.sources.opening import open_held_out, open_training_source
+from ssl_tf.errors import SettingsError
+from ssl_tf.methods.base import Method
+from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.networks.precision import policy_scope
+from ssl_tf.pretraining.inputs import method_batches, show_first_views
+from ssl_tf.pretraining.monitors import RepresentationMonitor
+from ssl_tf.pretraining.restoring import resume_or_init
+from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
+from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.clock import StepClock
+from ssl_tf.training.cluster import Cluster, read_cluster
+from ssl_tf.training.plan import Plan, make_plan
+from ssl_tf.training.profiler import Profile
+from ssl_tf.training.run_directory import MetricsFile, check_run, open_run
+from ssl_tf.training.run_log import RunLog
+from ssl_tf.training.stop_signals import StopSignals
+from ssl_tf.training.strategy import compiles, make_strategy
+from ssl_tf.training.trainer import fit
+from ssl_tf.training.workers import Workers
+from ssl_tf.views.recipe import Recipe
+from ssl_tf.views.regions import smallest_areas
+
+
+def run(settings: PretrainSettings) -> None:
+    """Pre-trains to the end of the settings, from the newest checkpoint where there is one.
+
+    Raises:
+        UserError: what the user can mend, in one line.
+    """
+    cluster = read_cluster()
+    directory = Path(settings.run.run_dir)
+    with Workers(directory, cluster, settings.run.worker_timeout) as workers:
+        training = _open(settings, cluster, workers)
+        if training.start_step < training.plan.total_steps:
+            _fit(training, workers)
+        else:
+            total = training.plan.total_steps
+            print(f"{directory} is complete: {total} of {total} steps", file=sys.stderr)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Training:
+    """A run that is ready to take its next step.
+
+    Attributes:
+        settings: of the run.
+        cluster: the machines that take part.
+        strategy: the replicas of all of them.
+        source: the images to learn from.
+        held_out: images for the monitors; None where there are none.
+        plan: counts of steps.
+        method: compiled, with the weights of `start_step`.
+        recipe: of the views.
+        checkpoints: of the run.
+        start_step: from which this process goes on.
+    """
+
+    settings: PretrainSettings
+    cluster: Cluster
+    strategy: tf.distribute.Strategy
+    source: Source
+    held_out: Source | None
+    plan: Plan
+    method: Method
+    recipe: Recipe
+    checkpoints: Checkpoints
+    start_step: int
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.settings.run.run_dir)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the pixel operations are part of the training step."""
+        return self.settings.views.augment_on == "device"
+
+    def batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        """The batches of the remaining steps that one worker reads."""
+        batch_size, replicas = self.plan.batch_size, self.strategy.num_replicas_in_sync
+        share = Share(batch_size, context.input_pipeline_id, context.num_input_pipelines)
+        steps = Steps(
+            self.settings.run.seed, batch_size, self.start_step, self.plan.total_steps, share
+        )
+        batches = method_batches(
+            self.method, self.source, self.recipe, steps, on_device=self.on_device
+        )
+        return batches.rebatch(batch_size // replicas) if replicas > 1 else batches
+
+
+def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Training:
+    """Opens the images, builds the method and brings it to where the run goes on."""
+    run, optimization, views = settings.run, settings.optimization, settings.views
+    if cluster.workers > 1 and settings.model.batch_norm == "shuffled":
+        # Every replica then has statistics of its own, which the chief cannot save alone.
+        raise SettingsError(
+            "--batch_norm=shuffled: works on one machine only; give --batch_norm=synchronized"
+        )
+    # First, because it may split the CPU, which must come before any operation.
+    strategy = make_strategy(
+        run.logical_cpus, optimization.batch_size, optimization.accumulate, cluster
+    )
+    replicas = strategy.num_replicas_in_sync
+    tf.keras.utils.set_random_seed(run.seed)
+    source, held_out = open_training_source(settings.data, views.object_crops)
+    held_out = held_out or open_held_out(settings.data, settings.monitor.monitor_split, source)
+    plan = make_plan(optimization, source.size)
+    if cluster.is_chief:
+        check_run(settings)
+    with strategy.scope(), policy_scope(run.precision):
+        method = build_method(settings, plan, replicas > 1, source.num_classes, source.multi_label)
+        compile_method(method, optimization, plan, run.precision)
+        method.compile_step = compiles(run.xla, strategy, views.augment_on == "device")
+        method.steps_at_once = run.steps_per_execution
+        # The chief first: it may set a damaged checkpoint aside.
+        workers.await_chief("start step")
+        checkpoints, start_step, origin = resume_or_init(run, method)
+        workers.agree("start step", start_step)
+    if cluster.is_chief:
+        open_run(settings, replicas)
+    if start_step < plan.total_steps:
+        print(
+            f"{source.name}: {source.size} images, {plan.total_steps} steps of {plan.batch_size} "
+            f"on {replicas} replica(s), {origin}, in {run.run_dir}",
+            file=sys.stderr,
+        )
+    with_original = "original" in method.needs
+    recipe = Recipe(views, smallest_areas(views, source.boxes), with_original=with_original)
+    return _Training(
+        settings,
+        cluster,
+        strategy,
+        source,
+        held_out,
+        plan,
+        method,
+        recipe,
+        checkpoints,
+        start_step,
+    )
+
+
+def _fit(training: _Training, workers: Workers) -> None:
+    """Takes the remaining steps, and tells what the time went into."""
+    plan, start_step = training.plan, training.start_step
+    with StopSignals() as signals:
+        callbacks = [StopOnNaN(start_step), ReportStep(start_step, workers, signals)]
+        clock = None
+        if training.cluster.is_chief:
+            metrics = MetricsFile(training.directory / "metrics.jsonl", start_step)
+            clock = StepClock(start_step, plan.batch_size, metrics.last)
+            saver = SaveCheckpoint(
+                start_step,
+                training.checkpoints,
+                plan.steps_of(training.settings.run.checkpoint_every),
+                plan.total_steps,
+                signals,
+            )
+            callbacks += [clock, *_observers(training, metrics, clock), saver]
+        fit(
+            training.method,
+            training.strategy.distribute_datasets_from_function(training.batches),
+            source=training.source,
+            steps=plan.total_steps - start_step,
+            callbacks=callbacks,
+        )
+    summary = clock.verdict() if clock else f"worker {training.cluster.index}"
+    unreadable = training.source.unreadable.summary()
+    print(f"{summary}\ndone: {training.directory}{unreadable}", file=sys.stderr)
+
+
+def _observers(
+    training: _Training, metrics: MetricsFile, clock: StepClock
+) -> list[tf.keras.callbacks.Callback]:
+    """What looks at the run without changing it, in the order in which it must be called."""
+    settings, plan, start_step = training.settings, training.plan, training.start_step
+    seed, directory = settings.run.seed, training.directory
+    if start_step == 0:
+        show_first_views(training.source, training.recipe, seed, directory / "views.png")
+    log = RunLog(
+        start_step,
+        metrics,
+        clock,
+        last_step=plan.total_steps,
+        images=plan.images,
+        batch_size=plan.batch_size,
+        every=settings.monitor.log_every,
+        constants={"chance_loss": training.method.chance_loss},
+        learning_rate=plan.learning_rate_schedule(),
+    )
+    monitor = RepresentationMonitor(
+        start_step,
+        method=training.method,
+        recipe=training.recipe,
+        settings=settings.monitor,
+        log=log,
+        source=training.source,
+        held_out=training.held_out,
+        every=plan.steps_of(settings.monitor.monitor_every),
+        last_step=plan.total_steps,
+        seed=seed,
+    )
+    profiled = settings.run.profiled_steps
+    profile = [Profile(start_step, directory / "tensorboard", *profiled)] if profiled else []
+    return [*profile, monitor, log]

@@ -1,0 +1,205 @@
+"""Frozen dataclasses <-> absl flags <-> flagfiles.
+
+A settings class declares each flag once, as a field made with `setting`. `parse` reads a command
+line (and its `--flagfile=`) into an instance; `write_flagfile` writes an instance back, so that
+`--flagfile=RUN/flags.txt` starts the same run again. Only this module touches absl.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from absl import flags
+
+from ssl_tf.errors import EXIT_CODES, SettingsError
+from ssl_tf.files import write_text
+
+Settings = TypeVar("Settings")
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    choices: Sequence[str] | None = None,
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    free: bool = False,
+) -> Any:
+    """A dataclass field that is also a flag.
+
+    Args:
+        default: value without the flag; a tuple makes a comma-separated list flag.
+        description: the flag's help, one line.
+        choices: the allowed strings (of each element, in a list flag).
+        low, above, high: inclusive lower, exclusive lower, inclusive upper bound (of each element).
+        free: may differ between a run and its resumption, because the result does not depend on it.
+    """
+    metadata = dict(
+        description=description, choices=choices, low=low, above=above, high=high, free=free
+    )
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def flag_fields(settings_class: type) -> list[tuple[dataclasses.Field, Any]]:
+    """All (field, type) pairs of a settings class; fields that are dataclasses are opened."""
+    hints = typing.get_type_hints(settings_class)
+    found = []
+    for field in dataclasses.fields(settings_class):
+        kind = hints[field.name]
+        if dataclasses.is_dataclass(kind):
+            found.extend(flag_fields(kind))
+        else:
+            found.append((field, kind))
+    return found
+
+
+def _element_type(kind: Any) -> type | None:
+    """float for tuple[float, ...]; None for a type that is not a tuple."""
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
+
+
+def _define(values: flags.FlagValues, field: dataclasses.Field, kind: Any) -> None:
+    text = field.metadata["description"]
+    if field.metadata["choices"]:
+        text += f" One of: {', '.join(field.metadata['choices'])}."
+    if _element_type(kind):
+        default = ",".join(str(x) for x in field.default)
+        flags.DEFINE_string(field.name, default, text, flag_values=values)
+    elif kind is bool:
+        flags.DEFINE_boolean(field.name, field.default, text, flag_values=values)
+    elif kind is int:
+        flags.DEFINE_integer(field.name, field.default, text, flag_values=values)
+    elif kind is float:
+        flags.DEFINE_float(field.name, field.default, text, flag_values=values)
+    else:
+        flags.DEFINE_string(field.name, field.default, text, flag_values=values)
+
+
+def _convert(name: str, text: Any, kind: Any) -> Any:
+    element = _element_type(kind)
+    if element is None:
+        return text
+    try:
+        return tuple(element(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise SettingsError(f"--{name}={text}: expected numbers separated by commas") from None
+
+
+def _check(name: str, value: Any, metadata: Any) -> None:
+    for element in value if isinstance(value, tuple) else (value,):
+        choices, low, above, high = (metadata[k] for k in ("choices", "low", "above", "high"))
+        if choices and element not in choices:
+            raise SettingsError(f"--{name}={element}: unknown; choose one of {', '.join(choices)}")
+        if low is not None and element < low:
+            raise SettingsError(f"--{name}={element}: must be at least {low}")
+        if above is not None and element <= above:
+            raise SettingsError(f"--{name}={element}: must be greater than {above}")
+        if high is not None and element > high:
+            raise SettingsError(f"--{name}={element}: must be at most {high}")
+
+
+def _build(settings_class: type[Settings], values: dict[str, Any]) -> Settings:
+    hints = typing.get_type_hints(settings_class)
+    arguments = {}
+    for field in dataclasses.fields(settings_class):
+        kind = hints[field.name]
+        if dataclasses.is_dataclass(kind):
+            arguments[field.name] = _build(kind, values)
+        else:
+            value = _convert(field.name, values[field.name], kind)
+            _check(field.name, value, field.metadata)
+            arguments[field.name] = value
+    return settings_class(**arguments)
+
+
+def parse(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
+    """Reads a command line without the program's name into frozen settings.
+
+    Raises:
+        SettingsError: unknown flag, unreadable flagfile, a value outside its range or choices.
+        SystemExit: after printing the flags, for --help.
+    """
+    values = flags.FlagValues()
+    for field, kind in flag_fields(settings_class):
+        _define(values, field, kind)
+    flags.DEFINE_boolean("help", False, "Print the flags and leave.", flag_values=values)
+    try:
+        left_over = values(["ssl_tf", *arguments])[1:]
+    except (flags.Error, OSError) as error:
+        raise SettingsError(" ".join(str(error).split())) from None
+    if values.help:
+        print(values.get_help(), EXIT_CODES, sep="\n\n")
+        raise SystemExit(0)
+    if left_over:
+        raise SettingsError(
+            f"unexpected argument {left_over[0]!r}: every setting is a --flag=value"
+        )
+    return _build(settings_class, {name: values[name].value for name in values})
+
+
+def from_keywords(
+    settings_class: type[Settings], flagfile: str | Path | None = None, **flags: Any
+) -> Settings:
+    """The settings that the same flags give on a command line.
+
+    Args:
+        settings_class: what is made.
+        flagfile: read first.
+        **flags: flags by name; a flag that is a list takes a sequence.
+
+    Raises:
+        SettingsError: as `parse`.
+    """
+    arguments = [] if flagfile is None else [f"--flagfile={flagfile}"]
+    return parse([*arguments, *(f"--{n}={_as_text(v)}" for n, v in flags.items())], settings_class)
+
+
+def _as_text(value: Any) -> str:
+    """The value of a flag as a command line gives it."""
+    if isinstance(value, tuple | list):
+        return ",".join(str(element) for element in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def as_dict(settings: Any) -> dict[str, str]:
+    """Every flag of the settings as the text that gives it on a command line."""
+    flat: dict[str, str] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            flat.update(as_dict(value))
+        else:
+            flat[field.name] = _as_text(value)
+    return flat
+
+
+def write_flagfile(settings: Any, path: Path, comments: Sequence[str] = ()) -> None:
+    """Writes all flags, one a line, behind `comments`; the file is complete or absent."""
+    lines = [f"# {line}" for line in comments]
+    lines += [f"--{name}={value}" for name, value in as_dict(settings).items()]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
+    """The settings that `write_flagfile` wrote.
+
+    Raises:
+        SettingsError: the file cannot be read, or holds a flag this version does not know.
+    """
+    return parse([f"--flagfile={path}"], settings_class)
+
+
+def bound(settings: Any) -> dict[str, str]:
+    """The flags on which a result depends, as text."""
+    free = {f.name for f, _ in flag_fields(type(settings)) if f.metadata["free"]}
+    return {name: text for name, text in as_dict(settings).items() if name not in free}
+
+
+def bound_differences(first: Any, second: Any) -> dict[str, tuple[str, str]]:
+    """The flags that differ and on which the result of a run depends: name -> (first, second)."""
+    ours, theirs = bound(first), bound(second)
+    return {n: (ours[n], theirs[n]) for n in ours if ours[n] != theirs[n]}

@@ -1,0 +1,126 @@
+"""What a run tells of itself: metrics.jsonl, TensorBoard, a line of progress."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from ssl_tf.training.callbacks import StepCallback
+from ssl_tf.training.clock import StepClock
+from ssl_tf.training.execution import INPUT_SECONDS
+from ssl_tf.training.run_directory import MetricsFile
+
+
+class RunLog(StepCallback):
+    """Writes metrics.jsonl and TensorBoard, and tells the progress.
+
+    Other callbacks put their figures of the current step into `extra`; this one stands behind them
+    and writes one line a step.
+    """
+
+    def __init__(
+        self,
+        start_step: int,
+        file: MetricsFile,
+        clock: StepClock,
+        *,
+        last_step: int,
+        images: int,
+        batch_size: int,
+        every: int,
+        constants: dict[str, float],
+        learning_rate: tf.keras.optimizers.schedules.LearningRateSchedule,
+    ):
+        """
+        Args:
+            start_step: step from which this process goes on.
+            file: metrics.jsonl of the run; tensorboard/ lies beside it.
+            clock: measures the steps.
+            last_step: of the run.
+            images: in one epoch.
+            batch_size: global.
+            every: steps between two lines.
+            constants: put into every line that holds a loss.
+            learning_rate: schedule whose value of the step just taken is logged.
+        """
+        super().__init__(start_step)
+        self.extra: dict[str, float] = {}
+        self._file = file
+        self._writer = _event_writer(file.path.parent / "tensorboard")
+        # Written anew from what is kept, so that no curve shows a step twice after a resume.
+        for line in file.read(file.path):
+            self._show(line)
+        self._clock = clock
+        self._last_step = last_step
+        self._images = images
+        self._batch_size = batch_size
+        self._every = every
+        self._constants = constants
+        self._learning_rate = learning_rate
+
+    def on_step(self, step: int, logs: dict[str, float]) -> None:
+        due = self.passed(self._every) or self.previous == 0 or step == self._last_step
+        if not due and not self.extra:
+            return
+        self.write(
+            step,
+            {
+                **{name: float(value) for name, value in logs.items() if name != INPUT_SECONDS},
+                **self._constants,
+                "learning_rate": float(self._learning_rate(step - 1)),
+                **self._clock.figures(),
+                **_host_memory(),
+            },
+        )
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Writes one line: the values and whatever stands in `extra`."""
+        values = {**values, **self.extra}
+        self.extra = {}
+        epoch = step * self._batch_size / self._images
+        line = {"step": step, "epoch": round(epoch, 4), **values}
+        self._file.append(line)
+        self._show(line)
+        self._writer.flush()
+        self._tell(step, epoch, values)
+
+    def _show(self, line: dict[str, float]) -> None:
+        with self._writer.as_default(step=line["step"]):
+            for name, value in line.items():
+                if name not in ("step", "epoch"):
+                    tf.summary.scalar(name, value)
+
+    def _tell(self, step: int, epoch: float, values: dict[str, Any]) -> None:
+        done = step / self._last_step
+        bar = "#" * int(20 * done)
+        parts = [f"[{bar:<20}] {step}/{self._last_step} epoch {epoch:.2f}"]
+        shown = ("loss", "images_per_second", "knn_top1", "knn_map", "embedding_std", "rankme")
+        names = {"images_per_second": "images/s", "knn_top1": "kNN", "knn_map": "kNN mAP"}
+        parts += [f"{names.get(n, n)} {values[n]:.4g}" for n in shown if n in values]
+        if 0 < step < self._last_step:
+            parts.append(f"ETA {_duration(self._clock.seconds_left(self._last_step - step))}")
+        print("  ".join(parts), file=sys.stderr, flush=True)
+
+
+def _host_memory() -> dict[str, float]:
+    """Resident size of this process in MiB, where the system tells it (Linux)."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return {}
+    pages = int(statm.read_text().split()[1])
+    return {"host_memory_mib": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)}
+
+
+def _event_writer(directory: Path) -> tf.summary.SummaryWriter:
+    """A writer into a directory from which the events of earlier starts are removed."""
+    for earlier in directory.glob("events.out.tfevents.*"):
+        earlier.unlink()
+    return tf.summary.create_file_writer(str(directory))
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"
