@@ -2,5 +2,4 @@
 # Builds the documentation into build/site; a warning is an error. Arguments go to mkdocs.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-mkdocs build --strict --quiet "$@"
-echo "built: build/site/index.html"
+mkdocs build --strict "$@"

@@ -96,28 +96,33 @@ def draw(arrows: Arrows, inside: dict[str, list[str]], picture: Path) -> None:
     places = _places(arrows, layer_of)
     floors = 1 + max(layer_of.values())
     figure, axes = pyplot.subplots(figsize=(11, 1.05 * floors))
+    texts = {name: _text(name, inside) for name in arrows}
     for name, imported in arrows.items():
-        for below in imported - _reached(arrows, imported):
+        for below in sorted(imported - _reached(arrows, imported)):
             (x, y), (to_x, to_y) = places[name], places[below]
             axes.annotate(
                 "",
-                xy=(to_x, to_y + 0.24),
-                xytext=(x, y - 0.24),
-                arrowprops={"arrowstyle": "-|>", "color": "#7a8794", "linewidth": 1.1},
+                xy=(to_x, to_y + _half_height(texts[below])),
+                xytext=(x, y - _half_height(texts[name])),
+                arrowprops={
+                    "arrowstyle": "-|>",
+                    "color": "#7a8794",
+                    "shrinkA": 0,
+                    "shrinkB": 0,
+                },
+                zorder=1,
             )
     for name, (x, y) in places.items():
-        is_file = name not in inside and name != COMMANDS
         axes.text(
             x,
             y,
-            "\n".join([f"{name}.py" if is_file else name, *_folded(inside.get(name, []))]),
+            texts[name],
             ha="center",
             va="center",
-            fontsize=10,
             linespacing=1.3,
             bbox={
                 "boxstyle": "round,pad=0.45",
-                "facecolor": "#f2f2f2" if is_file else "#dcebf7",
+                "facecolor": "#f2f2f2" if texts[name].endswith(".py") else "#dcebf7",
                 "edgecolor": "#44525f",
             },
         )
@@ -195,9 +200,19 @@ def _places(arrows: Arrows, layer_of: dict[str, int]) -> dict[str, tuple[float, 
     return places
 
 
-def _folded(names: list[str]) -> list[str]:
-    """Names in lines of two."""
-    return [", ".join(names[first : first + 2]) for first in range(0, len(names), 2)]
+def _text(name: str, inside: dict[str, list[str]]) -> str:
+    """What stands in a box: the folder or file, and the folders inside, two a line."""
+    if name == COMMANDS:
+        return name
+    if name not in inside:
+        return f"{name}.py"
+    folders = inside[name]
+    return "\n".join([name, *(", ".join(folders[i : i + 2]) for i in range(0, len(folders), 2))])
+
+
+def _half_height(text: str) -> float:
+    """Of a box with this text, as a share of a layer's height."""
+    return 0.21 + 0.115 * text.count("\n")
 
 
 def main(arguments: list[str]) -> int:
