@@ -43,7 +43,7 @@ class Sample(IndexedSource):
         """Reads them.
 
         Raises:
-          UserError: none of them can be decoded.
+            UserError: none of them can be decoded.
         """
         self.encoded: list[bytes] = []
         boxes: list[np.ndarray] = []
@@ -87,9 +87,9 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
     """Floor, recipe and its host part, rivals, operations; for a process that has one core.
 
     Returns:
-      "sample": what was measured on; "rows": a list of name, CPU milliseconds an image, ratio to
-      the floor and spread of that ratio; "ops": CPU milliseconds a view; "missing": why a
-      rival could not be measured.
+        "sample": what was measured on; "rows": a list of name, CPU milliseconds an image, ratio to
+        the floor and spread of that ratio; "ops": CPU milliseconds a view; "missing": why a
+        rival could not be measured.
     """
     views, sample = settings.pretrain.views, _sample(settings)
     contenders = _own(settings, sample)
@@ -107,8 +107,8 @@ def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str
     """Floor, recipe and its host part, for a process that has `cores` cores.
 
     Returns:
-      name -> "images_per_second", and "used": the share of the cores' time that went into it, less
-      than 1 where the pipeline waits or other programs run.
+        name -> "images_per_second", and "used": the share of the cores' time that went into it,
+        less than 1 where the pipeline waits or other programs run.
     """
     contenders = _own(settings, _sample(settings))
     costs = alternate(contenders, settings.seconds, settings.repetitions)

@@ -26,23 +26,23 @@ def training_batches(
     with_boxes: bool = False,
     known: KnownImages | None = None,
 ) -> tf.data.Dataset:
-    """Returns the batches of the steps, a pure function of (seed, step).
+    """The batches of the steps, a pure function of (seed, step).
 
     Where an image cannot be decoded, a neighbour in its batch takes its place. A whole batch of
     such images ends the run, and so do more of them than the source allows.
 
     Args:
-      source: where the records come from; counts the images that cannot be decoded.
-      recipe: `recipe(image, seed)` with a uint8 [H, W, 3] image and an int64 [2] seed returns the
-        views, a dict of tensors (or tuples of them) of fixed shapes.
-      steps: which batches.
-      with_boxes: call `recipe(image, seed, boxes)` with the float32 [n, 4] boxes of the record,
-        none where it has none.
-      known: the images that have been decoded before; by default none at first.
+        source: where the records come from; counts the images that cannot be decoded.
+        recipe: `recipe(image, seed)` with a uint8 [H, W, 3] image and an int64 [2] seed returns the
+            views, a dict of tensors (or tuples of them) of fixed shapes.
+        steps: which batches.
+        with_boxes: call `recipe(image, seed, boxes)` with the float32 [n, 4] boxes of the record,
+            none where it has none.
+        known: the images that have been decoded before; by default none at first.
 
     Returns:
-      A data set of what the recipe returns and, where the source has labels, "label" int64, all
-      with a leading dimension batch_size, or the size of the share.
+        A data set of what the recipe returns and, where the source has labels, "label" int64, all
+        with a leading dimension batch_size, or the size of the share.
     """
 
     known = known or KnownImages()
@@ -77,18 +77,18 @@ def evaluation_batches(
     *,
     whole: bool = False,
 ) -> tf.data.Dataset:
-    """Returns every readable example once, in canonical order.
+    """Every readable example once, in canonical order.
 
     Args:
-      source: where the records come from; counts the images that cannot be decoded, which are left
-        out.
-      image_size: side of the images, in pixels.
-      batch_size: examples in a batch; the last one may be smaller.
-      whole: all of the centre square, as in `evaluation_crop`.
+        source: where the records come from; counts the images that cannot be decoded, which are
+            left out.
+        image_size: side of the images, in pixels.
+        batch_size: examples in a batch; the last one may be smaller.
+        whole: all of the centre square, as in `evaluation_crop`.
 
     Returns:
-      A data set of dicts: "image" uint8 [B, image_size, image_size, 3] (`evaluation_crop`),
-      "index" int64 [B] and, where the source has labels, "label" int64 [B].
+        A data set of dicts: "image" uint8 [B, image_size, image_size, 3] (`evaluation_crop`),
+        "index" int64 [B] and, where the source has labels, "label" int64 [B].
     """
 
     def view(record: Tensors) -> Tensors:
@@ -111,7 +111,7 @@ def evaluation_batches(
 
 
 def _filled(views: Tensors, readable: tf.Tensor, unreadable: UnreadableImages) -> Tensors:
-    """Returns the batch with each unreadable place filled by the next readable one (cyclic)."""
+    """The batch with each unreadable place filled by the next readable one (cyclic)."""
 
     def refuse(good: tf.Tensor) -> tf.Tensor:
         def raising(_) -> int:

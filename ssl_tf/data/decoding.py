@@ -49,9 +49,9 @@ def decode_again(
     ends the pipeline.
 
     Args:
-      record: holds "index" (int64), too.
-      unreadable: as in `decode`.
-      known: is asked about the image, and told of it.
+        record: holds "index" (int64), too.
+        unreadable: as in `decode`.
+        known: is asked about the image, and told of it.
     """
 
     @branch
@@ -74,18 +74,18 @@ def decode_again(
 
 
 def decode(record: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[str, tf.Tensor]:
-    """Returns the record with decoded pixels and "readable", in graph mode.
+    """The record with decoded pixels and "readable", in graph mode.
 
     JPEG (CMYK too), PNG, BMP and the first frame of a GIF become 3 channels: grey is repeated,
     transparency dropped (the stored colour stays), 16 bit cut to the upper 8.
 
     Args:
-      record: holds "id" and "image" (encoded bytes), string scalars.
-      unreadable: is told the id of an image that cannot be decoded.
+        record: holds "id" and "image" (encoded bytes), string scalars.
+        unreadable: is told the id of an image that cannot be decoded.
 
     Returns:
-      The record with "image" uint8 [H, W, 3] and "readable" bool scalar; an unreadable image is
-      black.
+        The record with "image" uint8 [H, W, 3] and "readable" bool scalar; an unreadable image is
+        black.
     """
 
     def stand_in() -> tf.Tensor:
@@ -105,14 +105,14 @@ def decode(record: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[s
 
 
 def pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns the uint8 [H, W, 3] image of encoded bytes; fails where they are no image."""
+    """The uint8 [H, W, 3] image of encoded bytes; fails where they are no image."""
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image
 
 
 def read_file(path: tf.Tensor) -> tf.Tensor:
-    """Returns the bytes of a file, empty (which no decoder accepts) where it cannot be read."""
+    """The bytes of a file, empty (which no decoder accepts) where it cannot be read."""
     return attempt(tf.io.read_file, path, tf.constant(b""))[0]
 
 

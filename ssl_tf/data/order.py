@@ -15,32 +15,32 @@ _AUGMENTATION = 2
 
 
 def example_seed(seed, epoch, index) -> tf.Tensor:
-    """Returns the int64 [2] seed of one example's augmentation in one epoch.
+    """The int64 [2] seed of one example's augmentation in one epoch.
 
     Args:
-      seed: seed of the run, integer scalar.
-      epoch: number of the epoch, integer scalar.
-      index: identity of the example in its source, integer scalar.
+        seed: seed of the run, integer scalar.
+        epoch: number of the epoch, integer scalar.
+        index: identity of the example in its source, integer scalar.
     """
     fold_in = tf.random.experimental.stateless_fold_in
     return fold_in(fold_in(_root(seed, _AUGMENTATION), _int64(epoch)), _int64(index))
 
 
 def epoch_seed(seed, epoch) -> tf.Tensor:
-    """Returns the int64 [2] seed of the order of one epoch (arguments as in `example_seed`)."""
+    """The int64 [2] seed of the order of one epoch (arguments as in `example_seed`)."""
     return tf.random.experimental.stateless_fold_in(_root(seed, _ORDER), _int64(epoch))
 
 
 def shuffled_index(counter, size: int, seed) -> tf.Tensor:
-    """Returns the int64 index of the example that stands at a position of a shuffled run.
+    """The int64 index of the example that stands at a position of a shuffled run.
 
     Each epoch is a permutation of 0..size-1 that is never written out: its entries are computed
     one at a time, so a run may start anywhere at no cost.
 
     Args:
-      counter: position in the whole run, integer scalar; the epoch is counter // size.
-      size: number of examples in an epoch.
-      seed: seed of the run, integer scalar.
+        counter: position in the whole run, integer scalar; the epoch is counter // size.
+        size: number of examples in an epoch.
+        seed: seed of the run, integer scalar.
     """
     counter = _int64(counter)
     size = tf.constant(size, tf.int64)
@@ -68,9 +68,9 @@ class Share:
     """The part of every batch that one of several workers reads.
 
     Attributes:
-      batch: examples in a batch, over all workers, who divide it equally.
-      worker: which part, from 0.
-      workers: number of parts.
+        batch: examples in a batch, over all workers, who divide it equally.
+        worker: which part, from 0.
+        workers: number of parts.
     """
 
     batch: int
@@ -83,7 +83,7 @@ class Share:
         return self.batch // self.workers
 
     def counters(self, start: int, stop: int) -> tf.data.Dataset:
-        """Returns the positions start..stop-1 that are in this part; both whole batches."""
+        """The positions start..stop-1 that are in this part; both whole batches."""
         size, first = self.size, start + self.worker * self.size
 
         def counter(i: tf.Tensor) -> tf.Tensor:
@@ -92,7 +92,7 @@ class Share:
         return tf.data.Dataset.range((stop - start) // self.workers).map(counter)
 
     def holds(self, counter: tf.Tensor) -> tf.Tensor:
-        """Returns whether a position is in this part, bool."""
+        """Whether a position is in this part, bool."""
         return counter % self.batch // self.size == self.worker
 
 
@@ -101,11 +101,11 @@ class Steps:
     """The optimizer steps for which batches are read; the images of a step follow from these alone.
 
     Attributes:
-      seed: seed of the run: order and augmentation.
-      batch_size: examples in a batch, over all replicas and workers.
-      start: first step.
-      stop: step after the last.
-      share: this worker's part of every batch, where there are several workers.
+        seed: seed of the run: order and augmentation.
+        batch_size: examples in a batch, over all replicas and workers.
+        start: first step.
+        stop: step after the last.
+        share: this worker's part of every batch, where there are several workers.
     """
 
     seed: int

@@ -10,10 +10,10 @@ FRAME_BYTES = 16
 
 
 def count_records(file: str) -> int:
-    """Returns the number of records in a TFRecord file, reading it through.
+    """The number of records in a TFRecord file, reading it through.
 
     Raises:
-      UserError: the file cannot be read or is damaged; the message names the record.
+        UserError: the file cannot be read or is damaged; the message names the record.
     """
     count, length = 0, 0
     try:
@@ -30,7 +30,7 @@ def count_records(file: str) -> int:
 
 
 def damaged(file: str, record: int) -> UserError:
-    """Returns the error of a file that cannot be read from a record on."""
+    """The error of a file that cannot be read from a record on."""
     return UserError(
         f"{file} is damaged or truncated at record {record} (counted from 0): "
         "restore the file, or check that it is an uncompressed TFRecord file"

@@ -29,13 +29,13 @@ class Source(abc.ABC):
     the identity of the example in this source, 0..size-1, the same in every order.
 
     Attributes:
-      name: how messages call the source, for example "cifar10:train".
-      size: number of examples.
-      num_classes: number of classes, None without labels.
-      class_names: names of the classes, empty where there are none.
-      multi_label: "label" tells of every class whether it is in the image.
-      unreadable: counts the images that cannot be decoded; parts of a source share it, and sources
-        that are read for one purpose may.
+        name: how messages call the source, for example "cifar10:train".
+        size: number of examples.
+        num_classes: number of classes, None without labels.
+        class_names: names of the classes, empty where there are none.
+        multi_label: "label" tells of every class whether it is in the image.
+        unreadable: counts the images that cannot be decoded; parts of a source share it, and
+            sources that are read for one purpose may.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
-        """Returns each of the examples start..stop-1 once, in canonical order: with "index".
+        """Each of the examples start..stop-1 once, in canonical order: with "index".
 
         By default all of them.
         """
@@ -69,7 +69,7 @@ class Source(abc.ABC):
         share: order.Share | None = None,
         make: Make = unchanged,
     ) -> tf.data.Dataset:
-        """Returns what `make` makes of the records at start..stop-1 of a shuffled run.
+        """What `make` makes of the records at start..stop-1 of a shuffled run.
 
         Records are read and made in one step, in parallel: a second one costs the hand-over of
         every record, a twentieth of the decoding of a photograph.
@@ -81,7 +81,7 @@ class Source(abc.ABC):
         """
 
     def ids(self) -> tf.data.Dataset:
-        """Returns the id of every example once, string scalars in any order."""
+        """The id of every example once, string scalars in any order."""
         return self.sequence().map(lambda record: record["id"])
 
     def annotations(self) -> tf.data.Dataset:
@@ -92,10 +92,10 @@ class Source(abc.ABC):
         return self.sequence().map(_without_image)
 
     def boxes(self) -> tf.data.Dataset:
-        """Returns all boxes that the records carry, in pieces of float32 [n, 4].
+        """All boxes that the records carry, in pieces of float32 [n, 4].
 
         Raises:
-          UserError: they carry none.
+            UserError: they carry none.
         """
         records = self.sequence()
         if "boxes" not in records.element_spec:
@@ -109,7 +109,7 @@ class Source(abc.ABC):
         in the same canonical order.
 
         Raises:
-          SettingsError: unless 0 < count < size.
+            SettingsError: unless 0 < count < size.
         """
         if not 0 < count < self.size:
             raise SettingsError(
@@ -123,7 +123,7 @@ class Source(abc.ABC):
         )
 
     def part(self, keep: np.ndarray, name: str) -> "Source":
-        """Returns the examples whose index is True in a bool [size] array, numbered anew."""
+        """The examples whose index is True in a bool [size] array, numbered anew."""
         part = self._subset(keep)
         part.name = name
         return part
@@ -137,7 +137,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def _subset(self, keep: np.ndarray) -> "Source":
-        """Returns the examples whose index is True in the bool [size] array."""
+        """The examples whose index is True in the bool [size] array."""
 
 
 class IndexedSource(Source):
@@ -151,14 +151,14 @@ class IndexedSource(Source):
 
     @abc.abstractmethod
     def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the record of an int64 scalar row, in graph mode."""
+        """The record of an int64 scalar row, in graph mode."""
 
     def _id(self, row: tf.Tensor) -> tf.Tensor:
-        """Returns the id of an int64 scalar row, in graph mode."""
+        """The id of an int64 scalar row, in graph mode."""
         return self._record(row)["id"]
 
     def _annotation(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the record of an int64 scalar row without its image, in graph mode."""
+        """The record of an int64 scalar row without its image, in graph mode."""
         return _without_image(self._record(row))
 
     def ids(self) -> tf.data.Dataset:

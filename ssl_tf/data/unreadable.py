@@ -35,7 +35,7 @@ class UnreadableImages:
         """Counts an image, warns on stderr when it is new.
 
         Raises:
-          UserError: more than `limit` images are unreadable.
+            UserError: more than `limit` images are unreadable.
         """
         name = identity.decode("utf-8", errors="backslashreplace")
         with self._lock:
@@ -53,7 +53,7 @@ class UnreadableImages:
         """Ends the run because not one image of a batch could be decoded.
 
         Raises:
-          UserError: always.
+            UserError: always.
         """
         with self._lock:
             self._fail(
@@ -65,7 +65,7 @@ class UnreadableImages:
         """Ends the run for another reason that lies in the images.
 
         Raises:
-          UserError: always, with the message.
+            UserError: always, with the message.
         """
         with self._lock:
             self._fail(message)
@@ -74,13 +74,13 @@ class UnreadableImages:
         """Raises the UserError that ended a pipeline; TensorFlow reports it as an error of its own.
 
         Raises:
-          UserError: `add`, `refuse_batch` or `refuse` has ended the run.
+            UserError: `add`, `refuse_batch` or `refuse` has ended the run.
         """
         if self._error is not None:
             raise self._error
 
     def summary(self) -> str:
-        """Returns the count and the first names, to stand at the end of a line; empty when none."""
+        """The count and the first names, to stand at the end of a line; empty when none."""
         if not self._ids:
             return ""
         more = ", ..." if self.count > _LISTED else ""

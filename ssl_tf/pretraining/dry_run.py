@@ -3,8 +3,9 @@
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
-from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.resnet import activation_floats
+from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.training.checkpoints import checkpoint_bytes
 from ssl_tf.training.plan import make_plan

@@ -11,8 +11,9 @@ from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_held_out, open_training_source
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.base import Method
-from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.precision import policy_scope
+from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.inputs import method_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.restoring import resume_or_init

@@ -20,9 +20,9 @@ class BoxRows:
     """Some rows.
 
     Attributes:
-      images: uint64 [n], the ids, which are numbers of 16 hexadecimal digits.
-      kinds: int64 [n], numbers of the labels.
-      boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1].
+        images: uint64 [n], the ids, which are numbers of 16 hexadecimal digits.
+        kinds: int64 [n], numbers of the labels.
+        boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1].
     """
 
     images: np.ndarray
@@ -35,11 +35,11 @@ class BoxFile:
     """A box CSV of any version of OpenImages; columns are found by their names.
 
     Attributes:
-      path: of the file.
-      flag: that named it, for messages.
-      sources: values of the column Source to keep; empty: all.
-      drop_group_of: leave out boxes around groups (IsGroupOf = 1).
-      drop_depiction: leave out drawings and the like (IsDepiction = 1).
+        path: of the file.
+        flag: that named it, for messages.
+        sources: values of the column Source to keep; empty: all.
+        drop_group_of: leave out boxes around groups (IsGroupOf = 1).
+        drop_depiction: leave out drawings and the like (IsDepiction = 1).
     """
 
     path: Path
@@ -52,11 +52,11 @@ class BoxFile:
         """Yields the rows in the order of the file, at most 65,536 at a time.
 
         Args:
-          numbers: label -> number; labels that are new get the next numbers.
+            numbers: label -> number; labels that are new get the next numbers.
 
         Raises:
-          UserError: the file cannot be read, lacks a column, or has a damaged row; the message
-            names the line.
+            UserError: the file cannot be read, lacks a column, or has a damaged row; the message
+                names the line.
         """
         try:
             with open(self.path, newline="", encoding="utf-8") as file:
@@ -137,14 +137,14 @@ def _boxes(texts: list[list[str]]) -> np.ndarray:
 
 
 def parse_id(text: str) -> int:
-    """Returns the number of an image id.
+    """The number of an image id.
 
     Raises:
-      ValueError: it is none.
+        ValueError: it is none.
     """
     return int(_ids([text])[0])
 
 
 def format_id(number: int) -> str:
-    """Returns the image id of a number: 16 hexadecimal digits."""
+    """The image id of a number: 16 hexadecimal digits."""
     return f"{number:0{_ID_DIGITS}x}"

@@ -18,10 +18,10 @@ class BoxLists:
     """The boxes of some images, 24 bytes each.
 
     Attributes:
-      images: uint64 [images], ids, ascending.
-      ends: int64 [images], where the boxes of each end.
-      kinds: int32 [boxes], numbers of the classes.
-      boxes: float32 [boxes, 4], ymin, xmin, ymax, xmax in [0, 1].
+        images: uint64 [images], ids, ascending.
+        ends: int64 [images], where the boxes of each end.
+        kinds: int32 [boxes], numbers of the classes.
+        boxes: float32 [boxes, 4], ymin, xmin, ymax, xmax in [0, 1].
     """
 
     images: np.ndarray
@@ -30,7 +30,7 @@ class BoxLists:
     boxes: np.ndarray
 
     def keep(self, images: np.ndarray) -> "BoxLists":
-        """Returns the images that are True in a bool [images] array, with their boxes."""
+        """The images that are True in a bool [images] array, with their boxes."""
         lengths = np.diff(self.ends, prepend=0)
         boxes = np.repeat(images, lengths)
         return BoxLists(
@@ -54,9 +54,9 @@ def collect_boxes(
     """Collects the boxes of some images and classes.
 
     Args:
-      rows: of the CSV.
-      images: uint64, ids, ascending; one at least.
-      class_of_kind: int32, number of the class for each number of the rows, -1 to leave it out.
+        rows: of the CSV.
+        images: uint64, ids, ascending; one at least.
+        class_of_kind: int32, number of the class for each number of the rows, -1 to leave it out.
     """
     places, kinds, boxes = (
         [np.zeros(0, np.int64)],
@@ -81,7 +81,7 @@ def collect_boxes(
 
 
 def missing_images(folder: Path, images: np.ndarray) -> np.ndarray:
-    """Returns bool [images], True where the folder has no ID.jpg."""
+    """Bool [images], True where the folder has no ID.jpg."""
     return np.array([not _file(folder, image).is_file() for image in images.tolist()], bool)
 
 
@@ -97,13 +97,13 @@ def write_dataset(
     of about 256 MiB.
 
     Args:
-      directory: NAME/VERSION, empty; TFDS takes both from the path.
-      splits: name -> (folder of ID.jpg files, the boxes).
-      class_names: by number.
-      description: of the data set.
+        directory: NAME/VERSION, empty; TFDS takes both from the path.
+        splits: name -> (folder of ID.jpg files, the boxes).
+        class_names: by number.
+        description: of the data set.
 
     Raises:
-      UserError: an image cannot be read.
+        UserError: an image cannot be read.
     """
     import tensorflow_datasets as tfds
 

@@ -62,7 +62,7 @@ def build(settings: OpenImagesSettings) -> None:
 def _choose_train(
     settings: OpenImagesSettings, counts: selection.BoxCounts
 ) -> tuple[selection.BoxCounts, list[dict]]:
-    """Returns what is left of the train images, and the counts of each step."""
+    """What is left of the train images, and the counts of each step."""
     if settings.ids:
         listed = read_ids(Path(settings.ids), "--ids", settings.allow_pickle)
         kept = selection.only_images(counts, listed)
@@ -92,7 +92,7 @@ def _choose_train(
 def _choose_test(
     settings: OpenImagesSettings, counts: selection.BoxCounts, classes: np.ndarray
 ) -> tuple[selection.BoxCounts, list[dict]]:
-    """Returns the test images that show a class of the train images, and the counts."""
+    """The test images that show a class of the train images, and the counts."""
     steps = [_boxed(counts)]
     if settings.test_ids:
         listed = read_ids(Path(settings.test_ids), "--test_ids", settings.allow_pickle)

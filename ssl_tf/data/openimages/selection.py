@@ -22,10 +22,10 @@ class BoxCounts:
     18 bytes a pair and 8 an image.
 
     Attributes:
-      images: uint64 [images], the ids, ascending.
-      image: int64 [pairs], row in `images`, ascending.
-      kind: uint16 [pairs], number of the class.
-      boxes: int64 [pairs].
+        images: uint64 [images], the ids, ascending.
+        image: int64 [pairs], row in `images`, ascending.
+        kind: uint16 [pairs], number of the class.
+        boxes: int64 [pairs].
     """
 
     images: np.ndarray
@@ -34,7 +34,7 @@ class BoxCounts:
     boxes: np.ndarray
 
     def keep(self, pairs: np.ndarray) -> "BoxCounts":
-        """Returns the pairs that are True in a bool [pairs] array, and the images that have any."""
+        """The pairs that are True in a bool [pairs] array, and the images that have any."""
         rows, image = np.unique(self.image[pairs], return_inverse=True)
         return BoxCounts(self.images[rows], image, self.kind[pairs], self.boxes[pairs])
 
@@ -44,7 +44,7 @@ class BoxCounts:
         return np.unique(self.kind)
 
     def describe(self) -> dict[str, float]:
-        """Returns the counts to compare with the paper's."""
+        """The counts to compare with the paper's."""
         of_class = np.bincount(self.kind)
         of_class = of_class[of_class > 0]
         images, boxes = len(self.images), int(self.boxes.sum())
@@ -81,15 +81,15 @@ def select(
     """Applies the paper's filters in the paper's order, and says what each leaves.
 
     Args:
-      counts: of all boxes.
-      min_classes: distinct classes an image needs.
-      min_images: images a class needs, among those images.
-      min_classes_after: distinct kept classes that an image needs in the end.
-      to_fixed_point: repeat the last two until nothing changes, which dropping images of too few
-        kept classes makes necessary if every class is to have `min_images` in the end.
+        counts: of all boxes.
+        min_classes: distinct classes an image needs.
+        min_images: images a class needs, among those images.
+        min_classes_after: distinct kept classes that an image needs in the end.
+        to_fixed_point: repeat the last two until nothing changes, which dropping images of too few
+            kept classes makes necessary if every class is to have `min_images` in the end.
 
     Returns:
-      The counts of what is left, and the counts after each step.
+        The counts of what is left, and the counts after each step.
     """
     counts = _with_classes(counts, min_classes)
     steps = [{"step": f"{min_classes} classes or more an image", **counts.describe()}]
@@ -107,12 +107,12 @@ def select(
 
 
 def only_images(counts: BoxCounts, ids: np.ndarray) -> BoxCounts:
-    """Returns the counts of the images whose ids are given."""
+    """The counts of the images whose ids are given."""
     return counts.keep(np.isin(counts.images, ids)[counts.image])
 
 
 def only_classes(counts: BoxCounts, classes: np.ndarray) -> BoxCounts:
-    """Returns the counts of some classes, and of the images that have any of them."""
+    """The counts of some classes, and of the images that have any of them."""
     return counts.keep(np.isin(counts.kind, classes))
 
 

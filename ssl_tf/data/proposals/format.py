@@ -35,10 +35,10 @@ class ImageProposals:
     """The boxes of one image.
 
     Attributes:
-      image_id: the id that the image has in its source.
-      boxes: float [n, 4] of ymin, xmin, ymax, xmax, fractions of the image; n may be 0.
-      scores: float [n], larger is better; empty: the boxes are in their order already.
-      height, width: of the image in pixels; 0 where unknown.
+        image_id: the id that the image has in its source.
+        boxes: float [n, 4] of ymin, xmin, ymax, xmax, fractions of the image; n may be 0.
+        scores: float [n], larger is better; empty: the boxes are in their order already.
+        height, width: of the image in pixels; 0 where unknown.
     """
 
     image_id: str
@@ -63,13 +63,13 @@ class Manifest:
     """What a store is.
 
     Attributes:
-      generator: what made the boxes.
-      settings: its settings.
-      images: records, those without a box included.
-      images_without_boxes: records of images in which nothing was found.
-      boxes: number of boxes.
-      mean_area: mean area of a box, as a fraction of its image; 0 without boxes.
-      shards: the files, in order.
+        generator: what made the boxes.
+        settings: its settings.
+        images: records, those without a box included.
+        images_without_boxes: records of images in which nothing was found.
+        boxes: number of boxes.
+        mean_area: mean area of a box, as a fraction of its image; 0 without boxes.
+        shards: the files, in order.
     """
 
     generator: str
@@ -96,18 +96,18 @@ def write_proposals(
     first `max_boxes` are left out.
 
     Args:
-      output: directory of the store, which must not exist.
-      images: the proposals, written as they come; memory holds a number for each id alone.
-      generator: what made the boxes.
-      settings: its settings, to be read by people; values that JSON can hold.
-      max_boxes: boxes kept of an image.
-      shard_images: images in a file.
+        output: directory of the store, which must not exist.
+        images: the proposals, written as they come; memory holds a number for each id alone.
+        generator: what made the boxes.
+        settings: its settings, to be read by people; values that JSON can hold.
+        max_boxes: boxes kept of an image.
+        shard_images: images in a file.
 
     Returns:
-      The manifest.
+        The manifest.
 
     Raises:
-      UserError: the output exists, an id comes twice, or a box cannot be one.
+        UserError: the output exists, an id comes twice, or a box cannot be one.
     """
     output = Path(output)
     if output.exists():
@@ -122,8 +122,8 @@ def problem(box: Sequence[float], tolerance: float = 0.0) -> str | None:
     """What keeps ymin, xmin, ymax, xmax from being a box inside an image; None where nothing does.
 
     Args:
-      box: [4], fractions of the image.
-      tolerance: how far outside of the image it may lie, as a fraction.
+        box: [4], fractions of the image.
+        tolerance: how far outside of the image it may lie, as a fraction.
     """
     sides = ymin, xmin, ymax, xmax = [float(side) for side in box]
     if not all(map(math.isfinite, sides)):

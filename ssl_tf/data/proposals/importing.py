@@ -22,12 +22,12 @@ class Importer:
     """Reads files into proposals, and counts what it left out.
 
     Attributes:
-      drop_bad: leave bad boxes out; else they are an error.
-      template: of the id, with {id}, {stem} and {file_name}; empty: the file name in COCO-style
-        JSON and in the NumPy dictionary of COCO, else the id as it stands.
-      image_folder: gives the sizes of images to a file that has pixels and no sizes.
-      allow_pickle: NumPy dictionaries are pickles, which can run any program when loaded.
-      dropped: problem -> number of boxes left out.
+        drop_bad: leave bad boxes out; else they are an error.
+        template: of the id, with {id}, {stem} and {file_name}; empty: the file name in COCO-style
+            JSON and in the NumPy dictionary of COCO, else the id as it stands.
+        image_folder: gives the sizes of images to a file that has pixels and no sizes.
+        allow_pickle: NumPy dictionaries are pickles, which can run any program when loaded.
+        dropped: problem -> number of boxes left out.
     """
 
     drop_bad: bool = False
@@ -40,7 +40,8 @@ class Importer:
         """The proposals of a file, image by image.
 
         Raises:
-          UserError: the file is not understood, an id comes twice, or a box is bad; with the place.
+            UserError: the file is not understood, an id comes twice, or a box is bad; with the
+                place.
         """
         return self._checked(file, self._entries(file))
 

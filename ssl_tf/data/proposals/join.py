@@ -28,9 +28,9 @@ class Matches:
     """How the ids of a source and of a store meet.
 
     Attributes:
-      images: images of the source.
-      without_proposal: those that have no box, be it that the store does not know them.
-      unmatched: images of the store that are not in the source.
+        images: images of the source.
+        without_proposal: those that have no box, be it that the store does not know them.
+        unmatched: images of the store that are not in the source.
     """
 
     images: int
@@ -46,7 +46,7 @@ class WithProposals(Source):
         """Reads the store.
 
         Raises:
-          UserError: a shard is damaged, or two ids cannot be told apart.
+            UserError: a shard is damaged, or two ids cannot be told apart.
         """
         super().__init__(
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
@@ -99,11 +99,11 @@ class WithProposals(Source):
         """Compares all ids of the source with those of the store, without decoding an image.
 
         Args:
-          allow_unmatched: the store may know images that the source has not.
+            allow_unmatched: the store may know images that the source has not.
 
         Raises:
-          UserError: no id is in both, an id is in the source twice, or one of the store is not in
-            the source; with examples.
+            UserError: no id is in both, an id is in the source twice, or one of the store is not in
+                the source; with examples.
         """
         keys, spans = self._keys.numpy(), self._spans.numpy()
         seen = np.zeros(len(keys), bool)

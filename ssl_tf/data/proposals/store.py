@@ -37,15 +37,15 @@ class ProposalStore:
     """A store that is there to be read.
 
     Attributes:
-      path: its directory.
-      manifest: what it says of itself.
+        path: its directory.
+        manifest: what it says of itself.
     """
 
     def __init__(self, path: str | Path):
         """Reads the manifest and compares the sizes of the shards with it.
 
         Raises:
-          UserError: this is no store, or a shard is missing or truncated.
+            UserError: this is no store, or a shard is missing or truncated.
         """
         self.path = Path(path)
         self.manifest = _read_manifest(self.path)
@@ -65,12 +65,12 @@ class ProposalStore:
         """Everything at once.
 
         Returns:
-          ids: bytes objects [images], in the order of the store.
-          splits: int64 [images + 1]; image i has the boxes splits[i]..splits[i + 1] - 1.
-          boxes: float32 [boxes, 4].
+            ids: bytes objects [images], in the order of the store.
+            splits: int64 [images + 1]; image i has the boxes splits[i]..splits[i + 1] - 1.
+            boxes: float32 [boxes, 4].
 
         Raises:
-          UserError: a shard is damaged, or has not the records that the manifest promises.
+            UserError: a shard is damaged, or has not the records that the manifest promises.
         """
         manifest = self.manifest
         ids = np.empty(manifest.images, object)
@@ -106,7 +106,7 @@ class ProposalStore:
         """Reads all shards through and compares their digests.
 
         Raises:
-          UserError: a file is not the one that was written.
+            UserError: a file is not the one that was written.
         """
         for shard in self.manifest.shards:
             if digest(self.path / shard.name) != shard.sha256:

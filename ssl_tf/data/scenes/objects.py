@@ -35,9 +35,9 @@ class Layout:
     """What a scene shows, and where.
 
     Attributes:
-      rows: int64 [n], the images in the source of objects.
-      kinds: int64 [n], their classes, all different.
-      boxes: int64 [n, 4], ymin, xmin, ymax, xmax in pixels, squares.
+        rows: int64 [n], the images in the source of objects.
+        kinds: int64 [n], their classes, all different.
+        boxes: int64 [n, 4], ymin, xmin, ymax, xmax in pixels, squares.
     """
 
     rows: np.ndarray
@@ -52,16 +52,16 @@ class ObjectScenes(RenderedScenes):
         """Reads all labels of the objects, then the images that are drawn.
 
         Args:
-          objects: what to paste, with one label an image. To keep the splits apart, give each the
-            objects of its own.
-          split: "train", or "test" with a quarter as many scenes.
-          count: number of training scenes.
-          size: side of the scenes, in pixels.
+            objects: what to paste, with one label an image. To keep the splits apart, give each the
+                objects of its own.
+            split: "train", or "test" with a quarter as many scenes.
+            count: number of training scenes.
+            size: side of the scenes, in pixels.
 
         Raises:
-          SettingsError: there is no such split, the objects have not one label each, or all the
-            same.
-          UserError: the objects are damaged.
+            SettingsError: there is no such split, the objects have not one label each, or all the
+                same.
+            UserError: the objects are damaged.
         """
         seed, count = stream_of(split, count)
         if not objects.num_classes or objects.multi_label:
@@ -102,10 +102,10 @@ def draw_layout(seed: int, index: int, size: int, members: dict[int, np.ndarray]
     to half of the scene's, places uniform, where one covers at most a tenth of another.
 
     Args:
-      seed: names a random stream.
-      index: number of the scene in it.
-      size: side of the scene, in pixels.
-      members: class -> int64 rows of its images; two classes at least, none of them empty.
+        seed: names a random stream.
+        index: number of the scene in it.
+        size: side of the scene, in pixels.
+        members: class -> int64 rows of its images; two classes at least, none of them empty.
     """
     random = np.random.default_rng([seed, index, _LAYOUT])
     count = random.choice([number for number in _COUNTS if number <= len(members)])
@@ -130,10 +130,10 @@ def render_layout(
     """Paints a scene: the ground with its marks, the objects, blur and noise.
 
     Args:
-      layout: of the scene.
-      seed, index, size: as the layout was drawn with.
-      images: uint8 [h, h, 3], in the order of the layout.
-      num_classes: length of the label.
+        layout: of the scene.
+        seed, index, size: as the layout was drawn with.
+        images: uint8 [h, h, 3], in the order of the layout.
+        num_classes: length of the label.
     """
     random = np.random.default_rng([seed, index, _PAINT])
     canvas = _ObjectRenderer(random, size, random.integers(len(TEXTURES)))
@@ -160,21 +160,21 @@ class _ObjectRenderer(SceneRenderer):
 
 
 def _covered(boxes: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Returns what part of the smaller of each of [n, 4] boxes and another is common to both."""
+    """What part of the smaller of each of [n, 4] boxes and another is common to both."""
     common = np.minimum(boxes[:, 2:], other[2:]) - np.maximum(boxes[:, :2], other[:2])
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     return np.prod(common.clip(0), axis=1) / np.minimum(areas, np.prod(other[2:] - other[:2]))
 
 
 def _members(objects: Source) -> dict[int, np.ndarray]:
-    """Returns class -> rows of its images, of the classes that have any."""
+    """Class -> rows of its images, of the classes that have any."""
     batches = objects.sequence().map(lambda record: record["label"]).batch(_LABELS_AT_ONCE)
     labels = np.concatenate(list(batches.as_numpy_iterator()))
     return {int(kind): np.flatnonzero(labels == kind) for kind in np.unique(labels)}
 
 
 def _read_images(objects: Source, rows: np.ndarray, size: int) -> dict[int, np.ndarray]:
-    """Returns row -> uint8 [h, h, 3], the central square, no larger than a scene needs."""
+    """Row -> uint8 [h, h, 3], the central square, no larger than a scene needs."""
     wanted = np.zeros(objects.size, bool)
     wanted[rows] = True
     mask = tf.constant(wanted)
@@ -193,7 +193,7 @@ def _read_images(objects: Source, rows: np.ndarray, size: int) -> dict[int, np.n
 
 
 def _square(image: np.ndarray, largest: int) -> np.ndarray:
-    """Returns the central square of an image, scaled down to `largest` a side."""
+    """The central square of an image, scaled down to `largest` a side."""
     side = min(image.shape[:2])
     top, left = ((length - side) // 2 for length in image.shape[:2])
     square = image[top : top + side, left : left + side]

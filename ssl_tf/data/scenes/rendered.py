@@ -19,12 +19,12 @@ class Scene:
     """A rendered image and what is in it.
 
     Attributes:
-      image: uint8 [size, size, 3].
-      label: class of the main object, which is the first; where none is, float32 [classes], 1 for
-        those that are in the image.
-      boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1], tight around each whole object, as
-        if no other lay over it.
-      box_labels: int64 [n].
+        image: uint8 [size, size, 3].
+        label: class of the main object, which is the first; where none is, float32 [classes], 1 for
+            those that are in the image.
+        boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1], tight around each whole object, as
+            if no other lay over it.
+        box_labels: int64 [n].
     """
 
     image: np.ndarray
@@ -76,7 +76,7 @@ def stream_of(split: str, count: int) -> tuple[int, int]:
     """Returns (seed, number of scenes) of a split where train has `count` scenes.
 
     Raises:
-      SettingsError: there is no such split.
+        SettingsError: there is no such split.
     """
     if split not in _SPLITS:
         raise SettingsError(f"--dataset=scenes has the splits {', '.join(_SPLITS)}, not {split!r}")

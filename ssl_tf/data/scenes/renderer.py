@@ -29,7 +29,7 @@ class SceneRenderer:
             self._mark()
 
     def develop(self) -> np.ndarray:
-        """Returns the finished uint8 image: light falling off, blur, noise, rounding."""
+        """The finished uint8 image: light falling off, blur, noise, rounding."""
         random = self._random
         side = self._side // SAMPLES
         # A mean over axes of two elements would take numpy twenty times as long.
@@ -68,7 +68,7 @@ class SceneRenderer:
     def _textured(
         self, y: np.ndarray, x: np.ndarray, color: np.ndarray, strength: float, typical: int
     ) -> np.ndarray:
-        """Returns float32 [..., 3]: a pattern between the colour and another one.
+        """Float32 [..., 3]: a pattern between the colour and another one.
 
         The pattern is the typical one or, in one case of five, any.
         """
@@ -84,7 +84,7 @@ class SceneRenderer:
 
 
 def muted(random: np.random.Generator) -> np.ndarray:
-    """Returns a random grey with a tint.
+    """A random grey with a tint.
 
     Strong colours would tell two images apart at a glance, and an encoder that learns to recognize
     images would look no further.

@@ -26,7 +26,7 @@ class Scenes(RenderedScenes):
           size: side of the images, in pixels.
 
         Raises:
-          SettingsError: there is no such split.
+            SettingsError: there is no such split.
         """
         seed, count = stream_of(split, count)
         super().__init__(
@@ -45,9 +45,9 @@ def render_scene(seed: int, index: int, size: int) -> Scene:
     light, on a textured background with scattered marks; slight blur and noise.
 
     Args:
-      seed: names a random stream.
-      index: number of the scene in it.
-      size: side of the image, in pixels.
+        seed: names a random stream.
+        index: number of the scene in it.
+        size: side of the image, in pixels.
     """
     random = np.random.default_rng([seed, index])
     kinds = random.permutation(len(CLASSES))
@@ -133,7 +133,7 @@ class _ShapeRenderer(SceneRenderer):
         region *= np.where(shape, np.float32(self._random.uniform(0.35, 0.7)), 1)[..., None]
 
     def _contrasting(self, color: np.ndarray) -> np.ndarray:
-        """Returns a random colour that stands out from the given one."""
+        """A random colour that stands out from the given one."""
         while True:
             other = muted(self._random)
             if np.abs(other - color).mean() > 0.2:
@@ -151,7 +151,7 @@ def surface_of(kind: int) -> int:
 
 
 def _polygon(corners: int, waist: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Returns the inside of a star of corners on the unit circle and inner ones at the waist."""
+    """The inside of a star of corners on the unit circle and inner ones at the waist."""
     sector = np.pi / corners
     inner = waist * np.array([np.cos(sector), np.sin(sector)])
     # The edge runs from (1, 0) to the inner corner; inside is the side of the origin.

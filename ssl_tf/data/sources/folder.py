@@ -23,7 +23,7 @@ class ImageFolder(IndexedSource):
         """Lists the folder.
 
         Raises:
-          UserError: it does not exist, is no folder, or holds no image.
+            UserError: it does not exist, is no folder, or holds no image.
         """
         if not os.path.isdir(folder):
             problem = "is a file, not a folder" if os.path.exists(folder) else "does not exist"

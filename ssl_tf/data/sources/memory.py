@@ -26,7 +26,7 @@ class InMemory(IndexedSource):
         """Reads all records.
 
         Args:
-          source: not empty.
+            source: not empty.
         """
         super().__init__(
             source.name, source.size, source.num_classes, source.class_names, source.multi_label

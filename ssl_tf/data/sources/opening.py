@@ -33,21 +33,21 @@ def open_source(
     """Opens the one source that is named.
 
     Args:
-      dataset: a prepared TFDS data set, or "scenes", the built-in one.
-      data_dir: where TFDS data sets lie (see `PreparedDataset`).
-      split: split of `dataset`; folders and record files have none.
-      image_folder: a folder of images (see `ImageFolder`).
-      tfrecord: a glob of files of tf.train.Example (see `ExampleFiles`).
-      scenes: number of training scenes; the test split has a quarter of them.
-      scene_size: side of a scene, in pixels.
-      scene_objects: a prepared TFDS data set whose images stand in the scenes (see `ObjectScenes`),
-        those of its own split "train" or "test" in each; empty: shapes.
-      shuffle_mib: memory for shuffling undecoded records, in MiB.
-      max_bad_images: unreadable images to skip and report before reading ends.
+        dataset: a prepared TFDS data set, or "scenes", the built-in one.
+        data_dir: where TFDS data sets lie (see `PreparedDataset`).
+        split: split of `dataset`; folders and record files have none.
+        image_folder: a folder of images (see `ImageFolder`).
+        tfrecord: a glob of files of tf.train.Example (see `ExampleFiles`).
+        scenes: number of training scenes; the test split has a quarter of them.
+        scene_size: side of a scene, in pixels.
+        scene_objects: a prepared TFDS data set whose images stand in the scenes (see
+            `ObjectScenes`), those of its own split "train" or "test" in each; empty: shapes.
+        shuffle_mib: memory for shuffling undecoded records, in MiB.
+        max_bad_images: unreadable images to skip and report before reading ends.
 
     Raises:
-      SettingsError: not exactly one source is named, or the split does not exist.
-      UserError: the data is missing or damaged.
+        SettingsError: not exactly one source is named, or the split does not exist.
+        UserError: the data is missing or damaged.
     """
     if sum(map(bool, (dataset, image_folder, tfrecord))) != 1:
         raise SettingsError("give exactly one of --dataset, --image_folder and --tfrecord")

@@ -69,7 +69,7 @@ class RecordSource(Source):
 
     @abc.abstractmethod
     def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the record of a serialized example, in graph mode."""
+        """The record of a serialized example, in graph mode."""
 
     def _place(self, row: tf.Tensor) -> tf.Tensor:
         """Returns `file__position`, the id of a record that has none of its own."""

@@ -30,8 +30,8 @@ class PreparedDataset(RecordSource):
           shuffle_mib: memory for the shuffle buffer, in MiB.
 
         Raises:
-          UserError: the data set is not prepared there, damaged, or holds no image.
-          SettingsError: the split does not exist.
+            UserError: the data set is not prepared there, damaged, or holds no image.
+            SettingsError: the split does not exist.
         """
         import tensorflow_datasets as tfds
 
@@ -120,7 +120,7 @@ class PreparedDataset(RecordSource):
         return record
 
     def _class_label(self, features):
-        """Returns the feature of the labels, None where there are none."""
+        """The feature of the labels, None where there are none."""
         if self._label:
             return features[self._label]
         if self._labels is None:
@@ -143,11 +143,11 @@ class PreparedDataset(RecordSource):
 
 
 def _find(dataset: str, root: str) -> str:
-    """Returns the directory of the newest prepared version of a data set.
+    """The directory of the newest prepared version of a data set.
 
     Raises:
-      NotPrepared: there is none; the message lists what is prepared.
-      UserError: there are several configurations, or not this version.
+        NotPrepared: there is none; the message lists what is prepared.
+        UserError: there are several configurations, or not this version.
     """
 
     name, _, version = dataset.partition(":")
@@ -191,10 +191,10 @@ def _prepared(root: str) -> list[str]:
 
 
 def _instructions(dataset: str, info, split: str) -> list:
-    """Returns TFDS's file instructions of a split.
+    """TFDS's file instructions of a split.
 
     Raises:
-      SettingsError: the split cannot be read as one, does not exist, or is empty.
+        SettingsError: the split cannot be read as one, does not exist, or is empty.
     """
     try:
         instructions = [file for file in info.splits[split].file_instructions if file.take != 0]
@@ -209,12 +209,12 @@ def _instructions(dataset: str, info, split: str) -> list:
 
 
 def _parts(info, files: set[str]) -> list:
-    """Returns the whole splits that the files belong to."""
+    """The whole splits that the files belong to."""
     return [part for part in info.splits.values() if files & set(map(str, part.filepaths))]
 
 
 def _find_boxes(features) -> tuple[str, str | None] | None:
-    """Returns the place of the boxes of an image, None without boxes."""
+    """The place of the boxes of an image, None without boxes."""
     import tensorflow_datasets as tfds
 
     def is_box(feature) -> bool:
@@ -228,7 +228,7 @@ def _find_boxes(features) -> tuple[str, str | None] | None:
 
 
 def _find_labels(features, boxes: tuple[str, str | None] | None) -> tuple[str, str | None] | None:
-    """Returns the place of the labels of an image: a sequence of them, or those of its boxes."""
+    """The place of the labels of an image: a sequence of them, or those of its boxes."""
     import tensorflow_datasets as tfds
 
     found = list(_in_sequences(features, lambda part: type(part) is tfds.features.ClassLabel))

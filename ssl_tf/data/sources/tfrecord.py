@@ -38,7 +38,7 @@ class ExampleFiles(RecordSource):
         """Reads all files once, without decoding, to count records and labels.
 
         Raises:
-          UserError: no file matches, a file is damaged, or a record lacks what others have.
+            UserError: no file matches, a file is damaged, or a record lacks what others have.
         """
         try:
             files = sorted(tf.io.gfile.glob(glob))
@@ -83,10 +83,10 @@ class ExampleFiles(RecordSource):
 
 
 def _find_fields(files: list[str]) -> _Fields:
-    """Returns the fields of the first record.
+    """The fields of the first record.
 
     Raises:
-      UserError: it cannot be read, is no Example, or has no image.
+        UserError: it cannot be read, is no Example, or has no image.
     """
     serialized, file = None, files[0]
     for file in files:
@@ -134,7 +134,7 @@ def _count(file: str, label: str | None) -> tuple[int, int]:
     """Returns (number of records, largest label or -1) of a file.
 
     Raises:
-      UserError: the file is damaged, or a record has not exactly one label.
+        UserError: the file is damaged, or a record has not exactly one label.
     """
     count, largest, length = 0, -1, 0
     try:
