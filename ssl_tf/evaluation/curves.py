@@ -71,10 +71,12 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
         legend = [_line(index, label=name) for index, name in enumerate(names)]
         if any(panel.random for panel in panels):
             legend.append(Line2D([], [], label="random encoder", **_RANDOM))
-        entry = 0.7 + 0.08 * max(len(line.get_label()) for line in legend)
+        entry = 0.7 + 0.09 * max(len(line.get_label()) for line in legend)
         legend_columns = max(1, min(len(legend), int(columns * width / entry)))
         legend_rows = math.ceil(len(legend) / legend_columns)
-        figure.set_size_inches(columns * width, rows * _PANEL_HEIGHT + 0.3 + 0.2 * legend_rows)
+        figure.set_size_inches(
+            max(columns * width, entry), rows * _PANEL_HEIGHT + 0.3 + 0.2 * legend_rows
+        )
         figure.legend(handles=legend, loc="outside lower center", ncols=legend_columns)
     return figure
 

@@ -144,9 +144,9 @@ def test_transfer_figures_are_columns_by_the_metric_of_the_protocol(runs):
     write_transferred(one, "oxford_iiit_pet", "oxford_iiit_pet", "mean_per_class", **figures)
     write_transferred(one, "cifar10", "cifar10", protocol="finetune", top1=0.8)
     write_transferred(two, "sun397", "sun397/standard-part1-120k", top1=0.4)
-    write_transferred(two, "food101", "food101", top1=0.3)
+    write_transferred(two, "food101_a", "food101", top1=0.3)
     # Of one data set and protocol the newest step counts; the name of the file says nothing.
-    write_transferred(two, "food101_a", "food101", step=10, top1=0.2)
+    write_transferred(two, "food101", "food101", step=10, top1=0.2)
     write_transferred(two, "food101_b", "food101", step=5, top1=0.1)
     # A data set without a protocol of ours, of a newer version.
     write_transferred(two, "flowers", "flowers/all", top1=0.25)
@@ -311,7 +311,7 @@ def test_several_points_are_curves():
     assert up.get_xydata().tolist() == [[0, 0], [10, 100]]
     assert flat.get_xydata().tolist() == [[5, 50]]
     assert (up.get_color(), flat.get_color()) == ("#0072b2", "#009e73")
-    assert (up.get_marker(), flat.get_marker()) == ("o", "^")
+    assert (up.get_marker(), flat.get_marker()) == ("o", "^") and not up.get_clip_on()
     assert dashed_of(axes) == [25.0, 30.0]
     assert [text.get_text() for text in axes.texts] == ["25.0\nto 30.0"]
     assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] >= 10
@@ -351,6 +351,7 @@ def test_panels_stand_in_rows_over_one_legend():
     assert rows == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [*names, "random encoder"]
+    assert not any(text.get_parse_math() for text in legend.get_texts())
     # More runs than colours: each still differs from all others, as a line and as a bar.
     handles = legend.get_lines()[:-1]
     assert len({(line.get_color(), line.get_linestyle()) for line in handles}) == len(names)
@@ -363,6 +364,13 @@ def test_panels_stand_in_rows_over_one_legend():
     for axes in figure.axes:
         extent = axes.get_tightbbox()
         assert extent.y0 >= box.y1 and extent.x1 <= canvas.x1 and extent.y1 <= canvas.y1
+
+
+def test_a_long_name_lies_on_the_canvas():
+    figure = draw_panels([Panel("a", "top-1", {"/experiments/run" * 8: [(1, 50.0)]})])
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 and box.x1 <= figure.bbox.x1
 
 
 def test_the_same_panels_give_the_same_bytes_whatever_the_users_style(tmp_path):
