@@ -21,6 +21,8 @@ setup(
         "absl-py",
         "numpy<2",
         "pillow",
+        # The figure of `compare`.
+        "matplotlib>=3.10",
         # Object discovery: sparse matrices and connected components; shards over processes or
         # clusters.
         "scipy>=1.11",
