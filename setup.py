@@ -30,7 +30,8 @@ setup(
         "absl-py",
         "numpy<2",
         "pillow",
-        "matplotlib",
+        # The curves of `compare`, and the picture of the architecture.
+        "matplotlib>=3.10",
         # Object discovery: sparse matrices and connected components; shards over processes or
         # clusters.
         "scipy>=1.11",

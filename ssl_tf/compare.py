@@ -9,13 +9,15 @@ from pathlib import Path
 
 from ssl_tf import command
 from ssl_tf.errors import SettingsError
+from ssl_tf.files import write_text
 from ssl_tf.settings import CompareSettings
 
 
 def main(settings: CompareSettings) -> None:
     """Writes table.md, table.csv and curves.png, and prints the table."""
-    from ssl_tf.evaluation.curves import draw_curves
-    from ssl_tf.evaluation.run_table import as_csv, as_markdown, panels, read_runs, table
+    from ssl_tf.evaluation.curves import draw_panels, write_png
+    from ssl_tf.evaluation.run_reports import read_runs
+    from ssl_tf.evaluation.run_table import panels, table
 
     runs = read_runs([Path(run) for run in settings.runs])
     output = Path(settings.output)
@@ -23,25 +25,24 @@ def main(settings: CompareSettings) -> None:
         raise SettingsError(f"--output={output} is a file; give a directory")
     for run in runs:
         last = run.lines[-1]["step"] if run.lines else 0
-        for name, report in run.reports.items():
-            if report["step"] != last:
+        for stage, reports in run.reports.items():
+            step = reports[-1]["step"]
+            if step != last:
                 print(
-                    f"{run.name}: its {name} figures are of step {report['step']}, its last step "
-                    f"is {last}",
+                    f"{run.name}: its {stage.name} figures are of step {step}, its last step is "
+                    f"{last}",
                     file=sys.stderr,
                 )
     output.mkdir(parents=True, exist_ok=True)
-    rows = table(runs)
-    for name, text in (("table.md", as_markdown(rows)), ("table.csv", as_csv(rows))):
-        temporary = output / f"{name}.writing"
-        temporary.write_text(text)
-        temporary.replace(output / name)
-    print(as_markdown(rows), end="")
-    shown = panels(runs)
-    if shown:
-        draw_curves(shown, output / "curves.png")
+    shown = table(runs)
+    for name, text in (("table.md", shown.as_markdown()), ("table.csv", shown.as_csv())):
+        write_text(output / name, text)
+    print(shown.as_markdown(), end="")
+    drawn = panels(runs)
+    if drawn:
+        write_png(draw_panels(drawn), output / "curves.png")
     else:
-        print("no figures over epochs yet, so no curves.png", file=sys.stderr)
+        print("no figures yet, so no curves.png", file=sys.stderr)
 
 
 def flags_of(arguments: Sequence[str]) -> list[str]:

@@ -1,24 +1,37 @@
-"""Curves over epochs, drawn with Pillow."""
+"""Panels of figures in percent, drawn with matplotlib: curves over epochs, or bars."""
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ssl_tf.files import replacing
 
 Points = list[tuple[float, float]]
 
-# Told apart by readers who see few colours (Okabe and Ito 2008), and by the marks.
+# Readers who see few colours tell these apart (Okabe and Ito 2008). Markers differ beside them, and
+# each further round of the colours has another line and another hatch.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_MARKS = ("circle", "square", "triangle", "diamond", "cross")
-# Pixels of the picture before it is enlarged; everything is drawn at _DRAWN times that and brought
-# down to _KEPT times, which smooths the lines.
-_PANEL = (460, 300)
-_MARGIN = {"left": 52, "right": 16, "top": 30, "bottom": 42}
-_LEGEND_LINE = 18
-_DRAWN = 4
-_KEPT = 2
+_MARKERS = ("o", "s", "^", "D", "X", "v", "P", "p")
+_LINES = ("-", "-.", ":")
+_HATCHES = ("", "///", "...")
+_RANDOM = {"color": "#666666", "linestyle": "--", "linewidth": 1.2}
+# Inches.
+_PANEL_HEIGHT = 3.0
+_PANEL_WIDTH = 4.2
+_SLOT = 0.42  # of a bar, so that its value fits over it
+_MAX_WIDTH = 22.0
+_DPI = 150
+# A curve of many epochs has a marker at every few.
+_MARKERS_A_CURVE = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,119 +39,146 @@ class Panel:
     """One pair of axes.
 
     Attributes:
-        title: over it; the values are in percent.
-        series: name -> (epoch, value) in rising epochs; a name may have none.
+        title: of the panel.
+        figure: what is measured, such as "top-1"; the axis adds the unit.
+        series: name -> (epoch, percent) in ascending epochs; a name may have no point.
+        random: percent of each random encoder.
     """
 
     title: str
+    figure: str
     series: dict[str, Points]
+    random: tuple[float, ...] = ()
 
 
-def draw_curves(panels: Sequence[Panel], path: Path) -> None:
-    """Writes a PNG of the panels in a row over one legend; complete or absent.
+def draw_panels(panels: Sequence[Panel]) -> Figure:
+    """Draws the panels in rows over one legend.
+
+    A panel has curves where a series has several points, else a bar for each series with its
+    value. A random encoder is a dashed line.
 
     Args:
-        panels: one at least, all with the same names in the same order.
-        path: of the PNG.
+        panels: one or more, all with the same names in the same order.
     """
     names = list(panels[0].series)
-    width, height = _PANEL[0] * len(panels), _PANEL[1] + _LEGEND_LINE * len(names) + 12
-    picture = Image.new("RGB", (width * _DRAWN, height * _DRAWN), "white")
-    pen = _Pen(picture)
-    for index, panel in enumerate(panels):
-        _draw_panel(pen, panel, _PANEL[0] * index)
-    for index, name in enumerate(names):
-        y = _PANEL[1] + _LEGEND_LINE * (index + 0.5)
-        left = _MARGIN["left"]
-        pen.line([(left, y), (left + 28, y)], _COLOURS[index % len(_COLOURS)])
-        pen.mark((left + 14, y), index)
-        pen.text((left + 38, y), name, "lm")
-    picture = picture.resize((width * _KEPT, height * _KEPT), Image.LANCZOS)
-    temporary = path.with_name(path.name + ".writing")
-    picture.save(temporary, format="PNG")
-    temporary.replace(path)
-
-
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers, equally spaced, that enclose [low, high]: 2 to `most` + 2 of them.
-
-    Their distance is 1, 2 or 5 times a power of ten. An interval without length is widened by 1.
-    """
-    if high <= low:
-        low, high = low - 1, high + 1
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(number * step, 10) for number in range(first, last + 1)]
-
-
-def _draw_panel(pen: "_Pen", panel: Panel, offset: int) -> None:
-    points = [point for series in panel.series.values() for point in series]
-    xs, ys = ticks(0, max(x for x, _ in points)), ticks(*_span([y for _, y in points]))
-    left, right = offset + _MARGIN["left"], offset + _PANEL[0] - _MARGIN["right"]
-    top, bottom = _MARGIN["top"], _PANEL[1] - _MARGIN["bottom"]
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return (
-            left + (right - left) * (x - xs[0]) / (xs[-1] - xs[0]),
-            bottom - (bottom - top) * (y - ys[0]) / (ys[-1] - ys[0]),
+    width = max(_PANEL_WIDTH, 1.4 + _SLOT * len(names))
+    columns = min(math.ceil(math.sqrt(len(panels))), max(1, int(_MAX_WIDTH / width)))
+    rows = math.ceil(len(panels) / columns)
+    with _own_style():
+        figure = Figure(layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+        for index, panel in enumerate(panels):
+            _draw_panel(figure.add_subplot(rows, columns, index + 1), panel)
+        legend = [_line(index, label=name) for index, name in enumerate(names)]
+        if any(panel.random for panel in panels):
+            legend.append(Line2D([], [], label="random encoder", **_RANDOM))
+        entry = 0.7 + 0.09 * max(len(line.get_label()) for line in legend)
+        legend_columns = max(1, min(len(legend), int(columns * width / entry)))
+        legend_rows = math.ceil(len(legend) / legend_columns)
+        figure.set_size_inches(
+            max(columns * width, entry), rows * _PANEL_HEIGHT + 0.3 + 0.2 * legend_rows
         )
-
-    for x in xs:
-        column = place(x, ys[0])[0]
-        pen.line([(column, top), (column, bottom)], "#e4e4e4", 0.8)
-        pen.text((column, bottom + 5), f"{x:g}", "mt")
-    for y in ys:
-        row = place(xs[0], y)[1]
-        pen.line([(left, row), (right, row)], "#e4e4e4", 0.8)
-        pen.text((left - 6, row), f"{y:g}", "rm")
-    pen.line([(left, top), (left, bottom), (right, bottom)], "#555555", 1)
-    pen.text((left, top - 9), f"{panel.title}, %", "ls")
-    pen.text(((left + right) / 2, bottom + 21), "epoch", "mt")
-    for index, series in enumerate(panel.series.values()):
-        places = [place(x, y) for x, y in series]
-        if len(places) > 1:
-            pen.line(places, _COLOURS[index % len(_COLOURS)])
-    for index, series in enumerate(panel.series.values()):
-        for x, y in series:
-            pen.mark(place(x, y), index)
+        figure.legend(handles=legend, loc="outside lower center", ncols=legend_columns)
+    return figure
 
 
-def _span(values: list[float]) -> tuple[float, float]:
-    """The values with a little air, inside of 0 to 100."""
-    air = 0.05 * (max(values) - min(values)) or 1.0
-    return max(0.0, min(values) - air), min(100.0, max(values) + air)
+def write_png(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG; the file is complete or absent.
+
+    The same figure gives the same bytes: the file names neither a date nor a version.
+    """
+    with _own_style(), replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
 
 
-class _Pen:
-    """Draws in pixels of the picture before it is enlarged."""
+@contextlib.contextmanager
+def _own_style() -> Iterator[None]:
+    """Keeps a user's matplotlibrc out, and dollar signs of names as they are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["text.parse_math"] = False
+        yield
 
-    def __init__(self, picture: Image.Image):
-        self._draw = ImageDraw.Draw(picture)
-        self._font = ImageFont.load_default(12 * _DRAWN)
 
-    def line(self, places: Sequence[tuple[float, float]], colour: str, width: float = 1.8) -> None:
-        scaled = [(x * _DRAWN, y * _DRAWN) for x, y in places]
-        self._draw.line(scaled, fill=colour, width=round(width * _DRAWN), joint="curve")
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    axes.set_title(panel.title)
+    axes.set_ylabel(f"{panel.figure} (%)")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if max(map(len, panel.series.values())) > 1:
+        _draw_curves(axes, panel)
+    else:
+        _draw_bars(axes, panel)
+    if panel.random:
+        _draw_random(axes, panel.random)
 
-    def text(self, place: tuple[float, float], text: str, anchor: str) -> None:
-        scaled = (place[0] * _DRAWN, place[1] * _DRAWN)
-        self._draw.text(scaled, text, fill="#222222", font=self._font, anchor=anchor)
 
-    def mark(self, place: tuple[float, float], index: int, radius: float = 3.4) -> None:
-        colour, mark = _COLOURS[index % len(_COLOURS)], _MARKS[index % len(_MARKS)]
-        x, y, r = place[0] * _DRAWN, place[1] * _DRAWN, radius * _DRAWN
-        if mark == "circle":
-            self._draw.ellipse([x - r, y - r, x + r, y + r], fill=colour)
-        elif mark == "square":
-            self._draw.rectangle([x - r, y - r, x + r, y + r], fill=colour)
-        elif mark == "triangle":
-            self._draw.polygon([(x, y - r), (x + r, y + r), (x - r, y + r)], fill=colour)
-        elif mark == "diamond":
-            d = 1.3 * r
-            self._draw.polygon([(x, y - d), (x + d, y), (x, y + d), (x - d, y)], fill=colour)
-        else:
-            for end in (r, -r):
-                corners = [(x - r, y - end), (x + r, y + end)]
-                self._draw.line(corners, fill=colour, width=2 * _DRAWN)
+def _draw_curves(axes: Axes, panel: Panel) -> None:
+    for index, points in enumerate(panel.series.values()):
+        if points:
+            # Not clipped, so that the marker of epoch 0 is whole.
+            line = _line(index, *zip(*points), clip_on=False)
+            line.set_markevery(math.ceil(len(points) / _MARKERS_A_CURVE))
+            axes.add_line(line)
+    axes.update_datalim([(0, percent) for percent in panel.random])
+    axes.autoscale_view()
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, 0), high)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("epoch")
+    axes.grid(color="#e4e4e4")
+
+
+def _draw_bars(axes: Axes, panel: Panel) -> None:
+    """Draws a bar for each series with a point, over its epoch; each series keeps its place."""
+    count = len(panel.series)
+    bars = {index: points[0] for index, points in enumerate(panel.series.values()) if points}
+    for index, (_, percent) in bars.items():
+        bar = axes.bar(
+            index,
+            percent,
+            0.7,
+            color=_COLOURS[index % len(_COLOURS)],
+            hatch=_HATCHES[index // len(_COLOURS) % len(_HATCHES)],
+            edgecolor="white",
+        )
+        axes.bar_label(bar, fmt="%.1f", padding=6)
+        axes.add_line(_line(index, [index], [percent]))
+    air = max(0.6, (3 - count) / 2)
+    axes.set_xlim(-air, count - 1 + air)
+    highest = max(*panel.random, *(percent for _, percent in bars.values()), 0)
+    axes.set_ylim(0, 1.15 * highest or 1)
+    axes.set_xticks(list(bars), [f"{epoch:g}" for epoch, _ in bars.values()])
+    axes.set_xlabel("epochs of training")
+    axes.grid(axis="y", color="#e4e4e4")
+
+
+def _draw_random(axes: Axes, percents: Sequence[float]) -> None:
+    """Draws a line for each random encoder, and writes their value or range beside the axes."""
+    for percent in percents:
+        axes.axhline(percent, **_RANDOM)
+    low, high = f"{min(percents):.1f}", f"{max(percents):.1f}"
+    axes.text(
+        1.01,
+        (min(percents) + max(percents)) / 2,
+        low if low == high else f"{low}\nto {high}",
+        transform=axes.get_yaxis_transform(),
+        verticalalignment="center",
+        color=_RANDOM["color"],
+    )
+
+
+def _line(index: int, x: Sequence[float] = (), y: Sequence[float] = (), **more: Any) -> Line2D:
+    """Returns a line in the colour and with the marker of a series."""
+    return Line2D(
+        x,
+        y,
+        color=_COLOURS[index % len(_COLOURS)],
+        linestyle=_LINES[index // len(_COLOURS) % len(_LINES)],
+        marker=_MARKERS[index % len(_MARKERS)],
+        markeredgecolor="white",
+        markeredgewidth=0.6,
+        markersize=7,
+        **more,
+    )

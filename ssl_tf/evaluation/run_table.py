@@ -1,29 +1,18 @@
-"""Runs side by side, from what stands in their directories: one table, and curves over epochs."""
+"""Runs side by side: one table, and panels for the figure."""
 
 import csv
 import dataclasses
 import io
-import json
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from ssl_tf.errors import UserError
 from ssl_tf.evaluation.curves import Panel
-from ssl_tf.settings import PretrainSettings
-from ssl_tf.training.run_directory import ENVIRONMENT, MetricsFile, read_settings
+from ssl_tf.evaluation.run_reports import FIGURES, KNN, LINEAR, Report, Run, Stage
 
 Row = dict[str, Any]
 
-_FIGURES = {"top1": "top-1", "top5": "top-5", "mean_per_class": "mean per class", "map": "mAP"}
-# Stage -> heading of the shares of labels that the table shows; "finetune" is on all of them.
-_SHARES = {
-    "finetune_1pct": "1 % labels",
-    "finetune_10pct": "10 % labels",
-    "finetune": "fine-tune",
-}
-# Column -> heading, in the order of the table; columns without heading stand in the CSV only.
-COLUMNS = {
+# Columns of the settings and of training -> headings; the CSV alone has those without a heading.
+_RUN_COLUMNS = {
     "run": "run",
     "method": "method",
     "views": "views",
@@ -36,186 +25,128 @@ COLUMNS = {
     "machine": "machine",
     "monitor_knn_top1": "kNN while training, top-1",
     "monitor_knn_map": "kNN while training, mAP",
-    "knn_step": None,
-    "knn": "kNN k, T",
-    **{f"knn_{name}": f"kNN {title}" for name, title in _FIGURES.items()},
-    "linear_step": None,
-    "linear_base_learning_rate": None,
-    **{f"linear_{name}": f"linear {title}" for name, title in _FIGURES.items()},
-    **{
-        column: heading
-        for stage, share in _SHARES.items()
-        for column, heading in {
-            f"{stage}_step": None,
-            f"{stage}_base_learning_rate": None,
-            f"{stage}_weight_decay": None,
-            **{f"{stage}_{name}": f"{share} {title}" for name, title in _FIGURES.items()},
-        }.items()
-    },
 }
-_PERCENT = tuple(f"_{name}" for name in _FIGURES)
+_MONITORS = {"knn_top1": "top1", "knn_map": "map"}
+_PERCENT = tuple(f"_{name}" for name in FIGURES)
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """What one run directory tells.
+class Table:
+    """Rows of runs.
 
     Attributes:
-        name: how the run is called in table and curves.
-        settings: of the run.
-        lines: of metrics.jsonl, by step.
-        environment: the last one that the run was trained in.
-        probes: reports of `linear`, by step; of one step the one with the later name.
-        reports: the newest report of each stage: "knn", "linear", and "finetune" or, of a share of
-            the labels, "finetune_1pct" and "finetune_10pct".
+        columns: name -> heading, from left to right; None: the CSV alone has the column.
+        rows: column -> value; figures in [0, 1]. A row leaves out what it does not have.
     """
 
-    name: str
-    settings: PretrainSettings
-    lines: list[Row]
-    environment: Row
-    probes: list[Row]
-    reports: dict[str, Row]
+    columns: dict[str, str | None]
+    rows: list[Row]
 
-    def epoch(self, step: int) -> float:
-        """The epoch at a step; steps of a run are equally long."""
-        last = self.lines[-1] if self.lines else {"step": 0}
-        return last["epoch"] * step / last["step"] if last["step"] else 0.0
+    def as_markdown(self) -> str:
+        """Returns the columns that have a heading and a value; figures in percent."""
+        names = [
+            name
+            for name, heading in self.columns.items()
+            if heading and any(name in row for row in self.rows)
+        ]
+        lines = [
+            [_escaped(self.columns[name]) for name in names],
+            ["---"] * len(names),
+            *([_cell(name, row) for name in names] for row in self.rows),
+        ]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    def as_csv(self) -> str:
+        """Returns all columns; figures in [0, 1]."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue()
 
 
-def read_runs(directories: Sequence[Path]) -> list[Run]:
-    """The runs, in the order given, named by their directories, in full where two end alike.
+def table(runs: Sequence[Run]) -> Table:
+    """Makes one row for each run, then one for each random encoder of their newest reports.
 
-    Raises:
-        UserError: a directory is no run, or a report in it is damaged.
+    Runs that started from the same random encoder share its row.
     """
-    names = [directory.resolve().name for directory in directories]
-    return [
-        _read_run(directory, name if names.count(name) == 1 else str(directory))
-        for directory, name in zip(directories, names)
-    ]
-
-
-def table(runs: Sequence[Run]) -> list[Row]:
-    """One row a run, then one for each distinct random encoder that stands in their reports."""
-    random = {}
+    columns = dict(_RUN_COLUMNS)
+    for stage in _stages(runs, KNN, LINEAR):
+        for name, heading in _stage_columns(stage).items():
+            columns[name] = columns.get(name) or heading
+    rows, random = [], {}
     for run in runs:
-        for stage, report in run.reports.items():
+        row = _run_row(run)
+        rows.append(row)
+        for stage, reports in run.reports.items():
+            report = reports[-1]
+            row[f"{stage.name}_step"] = report["step"]
+            row |= _reported(stage, report, "trained", columns)
             if "random" in report:
-                digest = report["random"]["encoder_sha256"]
-                row = random.setdefault(
-                    digest, {"run": "random", "encoder": _encoder(run), "seed": _seed(run)}
+                start = random.setdefault(
+                    report["random"]["encoder_sha256"],
+                    {"run": "random", "encoder": _encoder(run), "seed": run.settings.run.seed},
                 )
-                row.update(_reported(stage, report, "random"))
-    return [*map(_row, runs), *random.values()]
+                start |= _reported(stage, report, "random", columns)
+    return Table(columns, [*rows, *random.values()])
 
 
 def panels(runs: Sequence[Run]) -> list[Panel]:
-    """kNN and probe over epochs, in percent; one panel for each figure that a run has."""
+    """Makes a panel for each drawn figure that a run has, in percent.
+
+    kNN while training comes first, then the stages in the order of the table's columns.
+    """
     found = []
-    for name, title in (("knn_top1", "kNN top-1"), ("knn_map", "kNN mAP")):
+    for name, figure in _MONITORS.items():
         series = {
             run.name: [(line["epoch"], 100 * line[name]) for line in run.lines if name in line]
             for run in runs
         }
-        found.append(Panel(f"{title} while training", series))
-    for name, title in (("top1", "linear top-1"), ("map", "linear mAP")):
-        series = {
-            run.name: [
-                (run.epoch(report["step"]), 100 * report["trained"][name])
-                for report in run.probes
-                if name in report["trained"]
-            ]
-            for run in runs
-        }
-        found.append(Panel(title, series))
+        found.append(Panel("kNN while training", FIGURES[figure], series))
+    for stage in _stages(runs):
+        for figure in stage.drawn:
+            found.append(_stage_panel(runs, stage, figure))
     return [panel for panel in found if any(panel.series.values())]
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    """The columns with a heading of which a row has something; figures in percent."""
-    columns = [
-        name for name, heading in COLUMNS.items() if heading and any(name in row for row in rows)
-    ]
-    lines = [
-        [COLUMNS[name] for name in columns],
-        ["---"] * len(columns),
-        *([_cell(name, row) for name in columns] for row in rows),
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def _stage_panel(runs: Sequence[Run], stage: Stage, figure: str) -> Panel:
+    series, random = {}, {}
+    for run in runs:
+        series[run.name] = [
+            (run.epoch(report["step"]), 100 * report["trained"][figure])
+            for report in run.reports.get(stage, ())
+            if figure in report["trained"]
+        ]
+        for report in run.reports.get(stage, ()):
+            if figure in report.get("random", ()):
+                random[report["random"]["encoder_sha256"]] = 100 * report["random"][figure]
+    return Panel(stage.title, FIGURES.get(figure, figure), series, tuple(random.values()))
 
 
-def as_csv(rows: Sequence[Row]) -> str:
-    """All columns; figures as shares in [0, 1]."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def _stages(runs: Sequence[Run], *always: Stage) -> list[Stage]:
+    found = {*always, *(stage for run in runs for stage in run.reports)}
+    return sorted(found, key=lambda stage: stage.position)
 
 
-def _read_run(directory: Path, name: str) -> Run:
-    settings = read_settings(directory)
-    probes = _by_step(_read_report(path) for path in sorted(directory.glob("linear*.json")))
-    tuned = [
-        _read_report(path, "share", "epochs") for path in sorted(directory.glob("finetune*.json"))
-    ]
-    reports = {"linear": probes[-1]} if probes else {}
-    if (directory / "knn.json").exists():
-        reports["knn"] = _read_report(directory / "knn.json", "knn_k", "knn_temperature")
-    for report in _by_step(tuned):
-        stage = f"finetune_{report['share']}" if report["share"] else "finetune"
-        if stage in _SHARES:
-            reports[stage] = report
-    environment = directory / ENVIRONMENT
-    return Run(
-        name,
-        settings,
-        MetricsFile.read(directory / "metrics.jsonl"),
-        _read_json(environment)[-1] if environment.exists() else {},
-        probes,
-        reports,
-    )
+def _stage_columns(stage: Stage) -> dict[str, str | None]:
+    columns = {f"{stage.name}_step": None}
+    if stage == KNN:
+        columns["knn"] = "kNN k, T"
+    columns |= {f"{stage.name}_{detail}": None for detail in stage.details}
+    return columns | {
+        f"{stage.name}_{figure}": f"{stage.heading} {title}" if figure in stage.tabled else None
+        for figure, title in FIGURES.items()
+    }
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise UserError(f"{path} is damaged; make it anew, or remove it") from None
-
-
-def _read_report(path: Path, *needed: str) -> Row:
-    """A report that holds what is needed beside its step and figures of the trained encoder."""
-    report = _read_json(path)
-    needed = ("step", "trained", *needed)
-    lacks = [name for name in needed if not isinstance(report, dict) or name not in report]
-    lacks += [
-        f"figures of the {name} encoder"
-        for name in ("trained", "random")
-        if not lacks and name in report and not _FIGURES.keys() & report[name].keys()
-    ]
-    if lacks:
-        raise UserError(
-            f"{path} is no report of such an evaluation: it lacks {', '.join(lacks)}; remove it"
-        )
-    return report
-
-
-def _by_step(reports: Iterable[Row]) -> list[Row]:
-    """One report a step and share of labels, the last of those given; by step."""
-    found = {(report["step"], report.get("share")): report for report in reports}
-    return sorted(found.values(), key=lambda report: report["step"])
-
-
-def _row(run: Run) -> Row:
+def _run_row(run: Run) -> Row:
     settings, environment = run.settings, run.environment
     row = {
         "run": run.name,
         "method": settings.model.method,
         "views": settings.views.recipe,
         "encoder": _encoder(run),
-        "seed": _seed(run),
+        "seed": settings.run.seed,
         "batch_size": settings.optimization.batch_size,
     }
     if settings.views.object_crops:
@@ -224,24 +155,22 @@ def _row(run: Run) -> Row:
         row["machine"] = f"{environment['replicas']} x {environment['device']}"
     if run.lines:
         row |= {"epochs": run.lines[-1]["epoch"], "step": run.lines[-1]["step"]}
-    for line in run.lines:  # the last that has it counts
-        for name in ("knn_top1", "knn_map"):
+    for line in run.lines:  # the last line that has a figure counts
+        for name in _MONITORS:
             if name in line:
                 row[f"monitor_{name}"] = line[name]
         if "images_per_second" in line:
             row["images_per_second"] = line["images_per_second"]
-    for stage, report in run.reports.items():
-        row |= _reported(stage, report, "trained")
     return row
 
 
-def _reported(stage: str, report: Row, encoder: str) -> Row:
-    """The columns of one encoder's report."""
-    row = {f"{stage}_step": report["step"]} if encoder == "trained" else {}
-    if stage == "knn":
+def _reported(stage: Stage, report: Report, encoder: str, columns: dict[str, str | None]) -> Row:
+    """Returns the values of one encoder that are columns of the table."""
+    named = {f"{stage.name}_{name}": value for name, value in report[encoder].items()}
+    row = {name: value for name, value in named.items() if name in columns}
+    if stage == KNN:
         row["knn"] = f"{report['knn_k']}, {report['knn_temperature']:g}"
-    names = (name for name in report[encoder] if f"{stage}_{name}" in COLUMNS)
-    return row | {f"{stage}_{name}": report[encoder][name] for name in names}
+    return row
 
 
 def _encoder(run: Run) -> str:
@@ -249,12 +178,12 @@ def _encoder(run: Run) -> str:
     return f"ResNet-{model.depth}" + (f" x{model.width:g}" if model.width != 1 else "")
 
 
-def _seed(run: Run) -> int:
-    return run.settings.run.seed
-
-
 def _cell(name: str, row: Row) -> str:
     value = row.get(name, "")
     if value != "" and name.endswith(_PERCENT):
         return f"{100 * value:.2f}"
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    return f"{value:g}" if isinstance(value, float) else _escaped(str(value))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")

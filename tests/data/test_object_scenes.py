@@ -5,12 +5,12 @@ from prepared import prepare
 from tiny import png, write_folder
 
 from ssl_tf.data.batches import evaluation_batches, training_batches
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.scenes import objects
 from ssl_tf.data.scenes.objects import ObjectScenes, draw_layout, render_layout
 from ssl_tf.data.scenes.renderer import SAMPLES, TEXTURES, SceneRenderer
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import PretrainSettings, flagfiles
 

@@ -5,12 +5,12 @@ import pytest
 from tiny import example, png, write_records
 
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import Matches, WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.sources.opening import open_training_source, with_boxes
 from ssl_tf.data.sources.tfrecord import ExampleFiles
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings
 

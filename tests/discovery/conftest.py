@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssl_tf.exporters.saved_model import export_encoder
-from ssl_tf.methods.blueprint import build_encoder
+from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import ModelSettings
 
 

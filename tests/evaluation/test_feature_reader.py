@@ -1,8 +1,8 @@
 import pytest
 import tensorflow as tf
 
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.features import FeatureReader
 

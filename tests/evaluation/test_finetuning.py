@@ -11,7 +11,7 @@ import tensorflow as tf
 from kills import Killed, killed_after
 from shades import Shades
 
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, Stopped, UserError
 from ssl_tf.evaluation import finetuning
 from ssl_tf.evaluation.classification import rate_schedule
@@ -19,7 +19,7 @@ from ssl_tf.evaluation.encoder_classifier import build_encoder_classifier
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
 from ssl_tf.evaluation.labelled import choose_labelled
 from ssl_tf.networks.batch_normalization import batch_normalization
-from ssl_tf.networks.precision import arithmetic
+from ssl_tf.networks.precision import policy_scope
 from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import FineTuneSettings, LabelSettings, TuningSettings, flagfiles
 from ssl_tf.training.callbacks import SaveCheckpoint
@@ -129,7 +129,7 @@ def test_the_statistics_move_by_the_rule(rule, examples, momentum, synchronized)
 
 def test_half_precision_learns_what_full_precision_learns():
     def losses(precision):
-        with arithmetic(precision):
+        with policy_scope(precision):
             model = build(small_start, f"--precision={precision}", rate=0.5)
         assert model.encoder.get_layer("conv").compute_dtype == precision.removeprefix("mixed_")
         return [float(model.train_step(batch())["loss"]) for _ in range(6)]

@@ -10,7 +10,7 @@ from shades import Shades
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation import knn
 from ssl_tf.evaluation.knn import (

@@ -6,7 +6,7 @@ import tensorflow as tf
 from shades import Shades
 from sklearn.metrics import average_precision_score
 
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.evaluation.metrics import embedding_std, rankme
 from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_verdict, evenly_spaced
 from ssl_tf.settings import MonitorSettings, ViewSettings, flagfiles

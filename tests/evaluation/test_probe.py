@@ -7,7 +7,7 @@ import tensorflow as tf
 from kills import Killed, killed_after
 from shades import Shades
 
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation import probe
 from ssl_tf.networks.normalization import MEAN, STD

@@ -3,7 +3,7 @@ import pytest
 import suite
 
 from ssl_tf.data.batches import evaluation_batches
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import NotPrepared, UserError
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.settings import SUITES, ReadingSettings, flagfiles

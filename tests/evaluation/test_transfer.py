@@ -8,15 +8,15 @@ import pytest
 import suite
 
 from ssl_tf import command
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.evaluation import transfer as stage
 from ssl_tf.evaluation import transfer_table
 from ssl_tf.evaluation.features import FeatureReader
 from ssl_tf.evaluation.freezing import frozen
 from ssl_tf.evaluation.logistic_regression import PENALTIES
 from ssl_tf.evaluation.protocols import PROTOCOLS
-from ssl_tf.methods.blueprint import build_encoder
+from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.pretraining.restoring import CHECKPOINTS
 from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles, transfer
 from ssl_tf.training.checkpoints import Checkpoints

@@ -9,12 +9,13 @@ import tensorflow as tf
 from small_methods import BATCH, SIZE, small_settings, views
 
 from ssl_tf import command
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.methods import losses
-from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.methods.registry import build_method
 from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.pretraining.inputs import method_batches
 from ssl_tf.settings import KnnSettings, PretrainSettings, ViewSettings, flagfiles, knn, pretrain

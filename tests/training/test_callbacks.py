@@ -12,7 +12,6 @@ from ssl_tf.training import callbacks
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.run_directory import MetricsFile
-from ssl_tf.training.run_log import Record
 from ssl_tf.training.schedules import WarmupCosine
 from ssl_tf.training.stop_signals import SIGNALS, StopSignals
 

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.scenes.shapes import Scenes
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.settings import CROPS, STRATEGIES, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.views.ops import OP_INDEX, OPS
 from ssl_tf.views.policies import randaugment

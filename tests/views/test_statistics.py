@@ -13,9 +13,9 @@ import tensorflow as tf
 from scipy import stats
 
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.data.order import epoch_seed, example_seed
 from ssl_tf.data.scenes.shapes import Scenes
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops
 from ssl_tf.views.ops import OP_INDEX

@@ -1,0 +1,213 @@
+"""Reads what training and the evaluations left in the directory of a run."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ssl_tf.errors import UserError
+from ssl_tf.evaluation import transfer
+from ssl_tf.evaluation.protocols import PROTOCOLS
+from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.run_directory import ENVIRONMENT, MetricsFile, read_settings
+
+Report = dict[str, Any]
+
+# Figures of `score_figures` -> their headings.
+FIGURES = {"top1": "top-1", "top5": "top-5", "mean_per_class": "mean per class", "map": "mAP"}
+
+_PROTOCOLS = {"linear": "linear", "finetune": "fine-tuned"}
+_DATASETS = {protocol.dataset: name for name, protocol in PROTOCOLS.items()}
+# A share of the labels by its name: 1pct is a percentage, 5000 is a number of labels.
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(pct)?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One evaluation whose reports can be compared between runs.
+
+    Attributes:
+        name: prefix of its columns, such as "linear", "finetune_1pct", "transfer_dtd_linear".
+        heading: of its columns.
+        title: of its panel.
+        position: place among the stages, ascending; a transfer stage comes last.
+        tabled: figures that the table shows; the CSV has all of `FIGURES`.
+        drawn: figures that have a panel.
+        details: entries of an encoder's report that are columns without a heading.
+    """
+
+    name: str
+    heading: str
+    title: str
+    position: tuple[Any, ...]
+    tabled: tuple[str, ...] = tuple(FIGURES)
+    drawn: tuple[str, ...] = ("top1", "map")
+    details: tuple[str, ...] = ()
+
+
+KNN = Stage("knn", "kNN", "k nearest neighbours", (0,))
+LINEAR = Stage("linear", "linear", "linear classifier", (1,), details=("base_learning_rate",))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What one run directory holds.
+
+    Attributes:
+        name: of the run in table and figure.
+        settings: of the run.
+        lines: of metrics.jsonl, by step.
+        environment: the last one that the run was trained in; empty where none is noted.
+        reports: of each stage, by step, one for each step.
+    """
+
+    name: str
+    settings: PretrainSettings
+    lines: list[dict[str, Any]]
+    environment: dict[str, Any]
+    reports: dict[Stage, list[Report]]
+
+    def epoch(self, step: int) -> float:
+        """Returns the epoch at a step; all steps of a run are equally long."""
+        last = self.lines[-1] if self.lines else {"step": 0}
+        return last["epoch"] * step / last["step"] if last["step"] else 0.0
+
+
+def read_runs(directories: Sequence[Path]) -> list[Run]:
+    """Reads runs, in the order given.
+
+    A run is named by its directory, by the whole path where two directories end alike.
+
+    Raises:
+        UserError: a directory is no run, or a file in it is damaged or of another kind.
+    """
+    names = [directory.resolve().name for directory in directories]
+    return [
+        _read_run(directory, name if names.count(name) == 1 else str(directory))
+        for directory, name in zip(directories, names)
+    ]
+
+
+def _read_run(directory: Path, name: str) -> Run:
+    settings = read_settings(directory)
+    reports: dict[Stage, list[Report]] = {}
+    knn = directory / "knn.json"
+    if knn.exists():
+        reports[KNN] = [_read_report(knn, "knn_k", "knn_temperature")]
+    for path in sorted(directory.glob("linear*.json")):
+        reports.setdefault(LINEAR, []).append(_read_report(path))
+    for path in sorted(directory.glob("finetune*.json")):
+        report = _read_report(path, "share", "epochs")
+        reports.setdefault(_fine_tuning(str(report["share"])), []).append(report)
+    for path in sorted((directory / transfer.DIRECTORY).glob("*.json")):
+        report = _read_report(path, "dataset", "protocol", "metric")
+        stage = _transfer(*(str(report[key]) for key in ("dataset", "protocol", "metric")))
+        reports.setdefault(stage, []).append(report)
+    return Run(
+        name,
+        settings,
+        MetricsFile.read(directory / "metrics.jsonl"),
+        _read_environment(directory / ENVIRONMENT),
+        {stage: _by_step(found) for stage, found in reports.items()},
+    )
+
+
+def _fine_tuning(share: str) -> Stage:
+    """Returns the stage of a share of the labels; empty: all labels.
+
+    Percentages come first, then numbers of labels, then lists by name, all labels last.
+    """
+    amount = _AMOUNT.fullmatch(share)
+    if not share:
+        heading, title, position = "fine-tune", "fine-tuned on all labels", (3, 0.0)
+    elif amount:
+        labels = f"{amount[1]} %" if amount[2] else amount[1]
+        heading, title = f"{labels} labels", f"fine-tuned on {labels} of the labels"
+        if not amount[2]:
+            title = f"fine-tuned on {heading}"
+        position = (0 if amount[2] else 1, float(amount[1]))
+    else:
+        heading, title, position = f"labels {share}", f"fine-tuned on the labels {share}", (2, 0.0)
+    return Stage(
+        f"finetune_{share}" if share else "finetune",
+        heading,
+        title,
+        (2, *position, share),
+        details=("base_learning_rate", "weight_decay"),
+    )
+
+
+def _transfer(dataset: str, protocol: str, metric: str) -> Stage:
+    """Returns the stage of a data set, by its name in TFDS; in the order of `PROTOCOLS`."""
+    name = _DATASETS.get(dataset, dataset)
+    known = PROTOCOLS.get(name)
+    title = f"transfer to {known.title if known else name}, {_PROTOCOLS.get(protocol, protocol)}"
+    linear = protocol == "linear"
+    return Stage(
+        f"transfer_{name}_{protocol}",
+        title,
+        title,
+        (3, protocol != "linear", list(PROTOCOLS).index(name) if known else len(PROTOCOLS), name),
+        tabled=(metric,),
+        drawn=(metric,),
+        details=("penalty",) if linear else ("base_learning_rate", "weight_decay"),
+    )
+
+
+def _by_step(reports: Iterable[Report]) -> list[Report]:
+    """Returns one report for each step, the last of those given."""
+    found = {report["step"]: report for report in reports}
+    return [found[step] for step in sorted(found)]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise UserError(f"{path} is damaged; make it anew, or remove it") from None
+
+
+def _read_environment(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    environments = _read_json(path)
+    try:
+        last = environments[-1]
+        return {"device": last["device"], "replicas": last["replicas"]}
+    except (KeyError, IndexError, TypeError):
+        raise UserError(
+            f"{path} is no list of environments with device and replicas; remove it"
+        ) from None
+
+
+def _read_report(path: Path, *needed: str) -> Report:
+    """Reads a report that has its step, figures of the trained encoder, and what else is needed."""
+    report = _read_json(path)
+    needed = ("step", "trained", *needed)
+    lacks = [name for name in needed if not isinstance(report, dict) or name not in report]
+    if not lacks and not isinstance(report["step"], int):
+        lacks = ["a step that is a number"]
+    if not lacks:
+        lacks = _lacking_figures(report)
+    if lacks:
+        raise UserError(
+            f"{path} is no report of such an evaluation: it lacks {', '.join(lacks)}; remove it"
+        )
+    return report
+
+
+def _lacking_figures(report: Report) -> list[str]:
+    """Returns what the reports of the encoders lack."""
+    lacks = []
+    for name in ("trained", "random"):
+        figures = report.get(name, {})
+        if name in report and not (isinstance(figures, dict) and FIGURES.keys() & figures.keys()):
+            lacks.append(f"figures of the {name} encoder")
+        elif name == "random" and name in report and "encoder_sha256" not in figures:
+            lacks.append("encoder_sha256 of the random encoder")
+    metric = report.get("metric")
+    if not lacks and metric is not None and metric not in report["trained"]:
+        lacks.append(f"{metric} of the trained encoder")
+    return lacks
