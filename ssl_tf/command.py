@@ -1,4 +1,4 @@
-"""How every entry point starts and how it fails: one line, no traceback, a documented exit code."""
+"""The start and the failures of every command: one line, no traceback, a documented exit code."""
 
 import logging
 import os
@@ -21,10 +21,10 @@ def run(
     Exit codes stand in `errors.EXIT_CODES`. Flags are checked before TensorFlow is imported, so a
     slip in a flag costs no waiting.
     """
-    # TensorFlow's own start-up notes would bury the one line a user has to read.
+    # TensorFlow's start-up notes would hide the one line that a user has to read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     absl_logging.set_verbosity(absl_logging.ERROR)
-    # And so would its line for each variable of a checkpoint that does not fit.
+    # So would its line for each variable of a checkpoint that does not fit.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         settings = flagfiles.parse(sys.argv[1:] if arguments is None else arguments, settings_class)
@@ -33,7 +33,7 @@ def run(
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Stopped as stopped:
-        print(f"{stopped}; the same command goes on from there", file=sys.stderr)
+        print(f"{stopped}; the same command continues from there", file=sys.stderr)
         sys.exit(stopped.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
