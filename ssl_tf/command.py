@@ -1,4 +1,4 @@
-"""How every entry point starts and how it fails: one line, no traceback, a documented exit code."""
+"""The start and the failures of every command: one line, no traceback, a documented exit code."""
 
 import logging
 import os
@@ -35,10 +35,10 @@ def run(
     if "--version" in arguments:
         print(VERSION)
         sys.exit(0)
-    # TensorFlow's own start-up notes would bury the one line a user has to read.
+    # TensorFlow's start-up notes would hide the one line that a user has to read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     absl_logging.set_verbosity(absl_logging.ERROR)
-    # And so would its line for each variable of a checkpoint that does not fit.
+    # So would its line for each variable of a checkpoint that does not fit.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         settings = flagfiles.parse(arguments, settings_class)
@@ -47,7 +47,7 @@ def run(
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Stopped as stopped:
-        print(f"{stopped}; the same command goes on from there", file=sys.stderr)
+        print(f"{stopped}; the same command continues from there", file=sys.stderr)
         sys.exit(stopped.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

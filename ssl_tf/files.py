@@ -1,4 +1,4 @@
-"""Files that are complete or absent, whatever ends the process that writes them."""
+"""Atomic writing: a file is complete or absent, even if its writer is killed."""
 
 import contextlib
 import json
@@ -8,22 +8,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Ends the name of what is not complete yet. A killed process leaves such files behind.
+# Suffix of files that are not complete yet. A killed process may leave such files.
 UNFINISHED = ".writing"
 
 
 @contextlib.contextmanager
 def replacing(path: Path, *, shared: bool = False, sync: bool = True) -> Iterator[Path]:
-    """Yields a path to write to, which becomes `path` when the block ends without an error.
+    """Renames a temporary path to `path` when the block ends without an error.
 
-    The block writes a file or makes a directory at the yielded path, which lies beside `path`. An
-    error removes it, and `path` stays as it was.
+    The block writes a file or a directory at the temporary path. An error removes it and leaves
+    `path` unchanged.
 
     Args:
-        path: replaced, where it is a file or an empty directory.
-        shared: several processes may write `path` at the same time; each gets its own name.
-        sync: bring the content to the disk before the rename, so that a power cut cannot leave an
-            empty file under the final name.
+        path: the final path; a file or an empty directory there is replaced.
+        shared: several processes may write `path` at the same time; each gets another temporary
+            path.
+        sync: write the content to the disk before the rename, so that a power cut cannot leave an
+            empty file at `path`.
+
+    Yields:
+        The temporary path, next to `path`.
     """
     process = f".{os.getpid()}" if shared else ""
     temporary = path.with_name(f"{path.name}{process}{UNFINISHED}")

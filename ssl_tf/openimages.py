@@ -8,7 +8,7 @@ from ssl_tf.settings import OpenImagesSettings
 
 
 def main(settings: OpenImagesSettings) -> None:
-    """Chooses images and classes, writes the lists and, where there are images, the data set."""
+    """Chooses images and classes, writes the lists and, with --images, the data set."""
     from ssl_tf.data.openimages.building import build
 
     build(settings)

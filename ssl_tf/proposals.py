@@ -10,12 +10,12 @@ it through and, given images (--dataset, --image_folder or --tfrecord), compares
 from ssl_tf import command
 from ssl_tf.settings import ImportProposalsSettings, StoreSettings
 
-# Shares of the boxes whose largest area is told.
+# Shares of the boxes whose largest area is printed.
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def import_boxes(settings: ImportProposalsSettings) -> None:
-    """Writes a store and says what is in it and what is not."""
+    """Writes a store, and prints what it contains and what was left out."""
     import dataclasses
 
     from ssl_tf.data.proposals.format import write_proposals
@@ -40,7 +40,7 @@ def import_boxes(settings: ImportProposalsSettings) -> None:
 
 
 def inspect(settings: StoreSettings) -> None:
-    """Prints the manifest, how boxes are distributed, and a few records."""
+    """Prints the manifest, the distribution of the boxes, and a few images."""
     import itertools
 
     import numpy as np
@@ -67,7 +67,7 @@ def inspect(settings: StoreSettings) -> None:
 
 
 def verify(settings: StoreSettings) -> None:
-    """Reads the store through; with images, compares its ids with theirs."""
+    """Reads the store through and, given images, compares their ids."""
     from ssl_tf.data.proposals.store import ProposalStore
     from ssl_tf.data.sources.opening import open_split, with_boxes
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import tensorflow as tf
 
 from ssl_tf.benchmarking.timing import Contender
-from ssl_tf.data.batches import on_own_threads
+from ssl_tf.data.batches import with_private_threads
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops
 
@@ -68,7 +68,7 @@ def floor_batches(
 
 def contender(name: str, batches: tf.data.Dataset) -> Contender:
     """A data set of batches of `BATCH`, on the threads that training would give it."""
-    batches = on_own_threads(batches)
+    batches = with_private_threads(batches)
 
     def start() -> Iterator[int]:
         return (BATCH for _ in batches)

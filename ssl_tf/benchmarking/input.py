@@ -67,7 +67,7 @@ class Sample(IndexedSource):
     def boxes(self) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensors(self._boxes.values)
 
-    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         row %= len(self.encoded)
         return {
             "id": tf.strings.as_string(row),
@@ -137,7 +137,7 @@ def _own(settings: BenchmarkSettings, sample: Sample) -> list[Contender]:
             make,
             Steps(settings.pretrain.run.seed, BATCH, start=0, stop=ENDLESS),
             with_boxes=recipe.takes_boxes,
-            known=KnownImages(all_of_them=name != FIRST),
+            known=KnownImages(all_known=name != FIRST),
         )
     return [contender(name, batches) for name, batches in pipelines.items()]
 

@@ -1,1 +1,1 @@
-"""Where records come from, in which order, and how encoded images become batches."""
+"""Image sources, the order of their examples, and the batches made of them."""

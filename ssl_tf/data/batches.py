@@ -1,4 +1,4 @@
-"""From a source to batches: decode, view, batch, and no hole where an image was unreadable."""
+"""Batches of a source: decoded, cropped or augmented, and without unreadable images."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from ssl_tf.views.evaluation import evaluation_crop
 
 Tensors = dict[str, tf.Tensor]
 
-# Batches are large: two in reserve hide the input's jitter, more would only take memory.
+# Batches are large: two in reserve even out the input pipeline, more would only take memory.
 _BATCHES_AHEAD = 2
 
 
@@ -26,48 +26,48 @@ def training_batches(
     with_boxes: bool = False,
     known: KnownImages | None = None,
 ) -> tf.data.Dataset:
-    """The batches of the steps, a pure function of (seed, step).
+    """The training batches of some steps, a pure function of (seed, step).
 
-    Where an image cannot be decoded, a neighbour in its batch takes its place. A whole batch of
-    such images ends the run, and so do more of them than the source allows.
+    Another example of the batch replaces an image that cannot be decoded. The run ends if no image
+    of a batch can be decoded, or more images are unreadable than the source allows.
 
     Args:
-        source: where the records come from; counts the images that cannot be decoded.
-        recipe: `recipe(image, seed)` with a uint8 [H, W, 3] image and an int64 [2] seed returns the
-            views, a dict of tensors (or tuples of them) of fixed shapes.
-        steps: which batches.
-        with_boxes: call `recipe(image, seed, boxes)` with the float32 [n, 4] boxes of the record,
-            none where it has none.
+        source: the examples; counts the images that cannot be decoded.
+        recipe: `recipe(image, seed)` returns the views of a uint8 [H, W, 3] image: a dict of
+            tensors (or tuples of tensors) of fixed shapes. The seed is int64 [2].
+        steps: the optimizer steps whose batches are read.
+        with_boxes: call `recipe(image, seed, boxes)` with the float32 [n, 4] boxes of the example;
+            n is 0 if it has none.
         known: the images that have been decoded before; by default none at first.
 
     Returns:
-        A data set of what the recipe returns and, where the source has labels, "label" int64, all
-        with a leading dimension batch_size, or the size of the share.
+        A data set of the views and, if the source has labels, "label" int64. All have a leading
+        dimension of batch_size, or of the size of the share.
     """
 
     known = known or KnownImages()
 
-    def view(record: Tensors) -> tuple[Tensors, tf.Tensor]:
-        record = decoding.decode_again(record, source.unreadable, known)
-        seeds = example_seed(steps.seed, record["epoch"], record["index"])
-        boxes = (record.get("boxes", tf.zeros([0, 4])),) if with_boxes else ()
-        made = recipe(record["image"], seeds, *boxes)
-        if "label" in record:
-            made["label"] = record["label"]
-        return made, record["readable"]
+    def make_views(example: Tensors) -> tuple[Tensors, tf.Tensor]:
+        example = decoding.decode_fast(example, source.unreadable, known)
+        seed = example_seed(steps.seed, example["epoch"], example["index"])
+        boxes = (example.get("boxes", tf.zeros([0, 4])),) if with_boxes else ()
+        views = recipe(example["image"], seed, *boxes)
+        if "label" in example:
+            views["label"] = example["label"]
+        return views, example["readable"]
 
-    def fill(views: Tensors, readable: tf.Tensor) -> Tensors:
-        return _filled(views, readable, source.unreadable)
+    def replace(views: Tensors, readable: tf.Tensor) -> Tensors:
+        return _replace_unreadable(views, readable, source.unreadable)
 
     share = steps.share or Share(steps.batch_size)
     first, stop = steps.start * steps.batch_size, steps.stop * steps.batch_size
     batches = (
-        source.stream(steps.seed, first, stop, share, view)
+        source.stream(steps.seed, first, stop, share, make_views)
         .batch(share.size, drop_remainder=True)
-        .map(fill)
+        .map(replace)
         .prefetch(_BATCHES_AHEAD)
     )
-    return on_own_threads(batches)
+    return with_private_threads(batches)
 
 
 def evaluation_batches(
@@ -80,63 +80,64 @@ def evaluation_batches(
     """Every readable example once, in canonical order.
 
     Args:
-        source: where the records come from; counts the images that cannot be decoded, which are
-            left out.
+        source: the examples; counts the images that cannot be decoded, which are left out.
         image_size: side of the images, in pixels.
         batch_size: examples in a batch; the last one may be smaller.
-        whole: all of the centre square, as in `evaluation_crop`.
+        whole: show all of the centre square, as in `evaluation_crop`.
 
     Returns:
         A data set of dicts: "image" uint8 [B, image_size, image_size, 3] (`evaluation_crop`),
-        "index" int64 [B] and, where the source has labels, "label" int64 [B].
+        "index" int64 [B] and, if the source has labels, "label" int64 [B].
     """
 
-    def view(record: Tensors) -> Tensors:
-        record = decoding.decode(record, source.unreadable)
-        kept = {key: record[key] for key in ("index", "label", "readable") if key in record}
-        return {"image": evaluation_crop(record["image"], image_size, whole), **kept}
+    def crop(example: Tensors) -> Tensors:
+        example = decoding.decode(example, source.unreadable)
+        others = {key: example[key] for key in ("index", "label", "readable") if key in example}
+        return {"image": evaluation_crop(example["image"], image_size, whole), **others}
 
-    def without_mark(example: Tensors) -> Tensors:
+    def without_readable(example: Tensors) -> Tensors:
         return {key: value for key, value in example.items() if key != "readable"}
 
     batches = (
         source.sequence()
-        .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(crop, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .filter(lambda example: example["readable"])
-        .map(without_mark)
+        .map(without_readable)
         .batch(batch_size)
         .prefetch(_BATCHES_AHEAD)
     )
-    return on_own_threads(batches)
+    return with_private_threads(batches)
 
 
-def _filled(views: Tensors, readable: tf.Tensor, unreadable: UnreadableImages) -> Tensors:
-    """The batch with each unreadable place filled by the next readable one (cyclic)."""
+def _replace_unreadable(
+    views: Tensors, readable: tf.Tensor, unreadable: UnreadableImages
+) -> Tensors:
+    """The batch with each unreadable example replaced by the next readable one (cyclic)."""
 
-    def refuse(good: tf.Tensor) -> tf.Tensor:
-        def raising(_) -> int:
+    def refuse(readable_rows: tf.Tensor) -> tf.Tensor:
+        def raise_error(_) -> int:
             unreadable.refuse_batch()
 
-        return tf.numpy_function(raising, [good], tf.int64)
+        return tf.numpy_function(raise_error, [readable_rows], tf.int64)
 
-    def fill() -> Tensors:
-        good = tf.where(readable)[:, 0]
-        count = tf.size(good)
-        good = tf.cond(count > 0, lambda: good, lambda: refuse(good))
-        places = tf.range(tf.size(readable, out_type=tf.int64))
-        chosen = tf.gather(good, tf.searchsorted(good, places) % count)
+    def replace() -> Tensors:
+        readable_rows = tf.where(readable)[:, 0]
+        count = tf.size(readable_rows)
+        readable_rows = tf.cond(count > 0, lambda: readable_rows, lambda: refuse(readable_rows))
+        rows = tf.range(tf.size(readable, out_type=tf.int64))
+        chosen = tf.gather(readable_rows, tf.searchsorted(readable_rows, rows) % count)
         return tf.nest.map_structure(
             lambda view: tf.ensure_shape(tf.gather(view, chosen), view.shape), views
         )
 
-    return tf.cond(tf.reduce_all(readable), lambda: views, fill)
+    return tf.cond(tf.reduce_all(readable), lambda: views, replace)
 
 
-def on_own_threads(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """In order, and on threads that wait for none of the program's other work: two a core.
+def with_private_threads(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The batches in order, read by a private pool of two threads a core.
 
-    A thread stands still while a compiled operation runs on one of its own; with one thread a core,
-    a tenth of two cores was idle.
+    A thread of the pool waits while a compiled operation runs on another thread. With one thread a
+    core, two cores were idle for a tenth of the time.
     """
     options = tf.data.Options()
     options.deterministic = True

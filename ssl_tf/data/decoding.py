@@ -1,4 +1,4 @@
-"""From encoded bytes to pixels, without letting one bad file end a run."""
+"""Decoding of images; an unreadable file does not end a run."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,121 +6,122 @@ import tensorflow as tf
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.views.compilation import branch
 
-# Of files that `decode` reads.
+# Extensions of the files that `decode` reads.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-# What stands in for an unreadable image until its place in the batch is filled: large enough for
-# any crop.
-_STAND_IN = (64, 64, 3)
+# Shape of the black image that replaces an unreadable one until the batch is complete: large enough
+# for any crop.
+_PLACEHOLDER_SHAPE = (64, 64, 3)
 
 
 class KnownImages:
-    """The images of a source that have been decoded once, by their index.
+    """The images of a source that have been decoded before, by index.
 
-    They need no guard (`attempt`) any more, whose cost is that of a tenth of decoding and cropping
-    a photograph: it changes threads. A table, because a worker of several meets an image in any
-    epoch; it takes 44 bytes an image.
+    They need no guard (`attempt`) any more. The guard changes threads, which costs a tenth of the
+    time to decode and crop a photograph. The indices are in a table, because one of several workers
+    may meet an image in any epoch; it takes 44 bytes an image.
     """
 
-    def __init__(self, all_of_them: bool = False):
-        """Args:
+    def __init__(self, all_known: bool = False):
+        """Creates the table.
 
-        all_of_them: of a source that has been read through.
+        Args:
+            all_known: all images count as decoded before.
         """
-        # Anonymous: it lives as long as the graphs that hold it.
+        # Anonymous: it lives as long as the graphs that refer to it.
         self._table = tf.lookup.experimental.MutableHashTable(
-            tf.int64, tf.int32, default_value=int(all_of_them), experimental_is_anonymous=True
+            tf.int64, tf.int32, default_value=int(all_known), experimental_is_anonymous=True
         )
 
     def note(self, index: tf.Tensor, readable: tf.Tensor) -> None:
-        """Remembers whether an image, by an int64 scalar, could be decoded, a bool scalar."""
+        """Remembers whether an image (index, int64 scalar) could be decoded (bool scalar)."""
         self._table.insert(index, tf.cast(readable, tf.int32))
 
     def contains(self, index: tf.Tensor) -> tf.Tensor:
-        """Whether an int64 scalar is that of an image which could be decoded, bool scalar."""
+        """Whether the image of an index (int64 scalar) has been decoded before: bool scalar."""
         return self._table.lookup(index) > 0
 
 
-def decode_again(
-    record: dict[str, tf.Tensor], unreadable: UnreadableImages, known: KnownImages
+def decode_fast(
+    example: dict[str, tf.Tensor], unreadable: UnreadableImages, known: KnownImages
 ) -> dict[str, tf.Tensor]:
-    """What `decode` returns, sooner for an image that has been decoded before.
+    """The result of `decode`, faster for an image that has been decoded before.
 
-    One whose file cannot be read any more is unreadable; one whose bytes are damaged since then
-    ends the pipeline.
+    A known image counts as unreadable if its file cannot be read any more. It ends the pipeline if
+    its bytes have been damaged since then.
 
     Args:
-        record: holds "index" (int64), too.
+        example: as in `decode`, with "index" (int64 scalar) in addition.
         unreadable: as in `decode`.
-        known: is asked about the image, and told of it.
+        known: the images that have been decoded before; the image is added.
     """
 
     @branch
-    def for_the_first_time(identity: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
-        decoded = decode({"id": identity, "image": encoded}, unreadable)
+    def decode_unknown(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
+        decoded = decode({"id": image_id, "image": encoded}, unreadable)
         known.note(index, decoded["readable"])
         return decoded["image"], decoded["readable"]
 
     @branch
-    def once_more(identity: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
+    def decode_known(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
         return pixels(encoded), True
 
-    arguments = record["id"], record["image"], record["index"]
-    sure = known.contains(record["index"]) & (tf.strings.length(record["image"]) > 0)
+    arguments = example["id"], example["image"], example["index"]
+    is_known = known.contains(example["index"]) & (tf.strings.length(example["image"]) > 0)
     image, readable = tf.cond(
-        sure, lambda: once_more(*arguments), lambda: for_the_first_time(*arguments)
+        is_known, lambda: decode_known(*arguments), lambda: decode_unknown(*arguments)
     )
     image.set_shape([None, None, 3])
-    return {**record, "image": image, "readable": readable}
+    return {**example, "image": image, "readable": readable}
 
 
-def decode(record: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[str, tf.Tensor]:
-    """The record with decoded pixels and "readable", in graph mode.
+def decode(example: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[str, tf.Tensor]:
+    """The example with its image decoded, in graph mode.
 
-    JPEG (CMYK too), PNG, BMP and the first frame of a GIF become 3 channels: grey is repeated,
-    transparency dropped (the stored colour stays), 16 bit cut to the upper 8.
+    JPEG (also CMYK), PNG, BMP and the first frame of a GIF become RGB. Grey is repeated,
+    transparency is dropped (the stored colour stays), and 16 bits are cut to the upper 8.
 
     Args:
-        record: holds "id" and "image" (encoded bytes), string scalars.
-        unreadable: is told the id of an image that cannot be decoded.
+        example: has "id" and "image" (encoded bytes), string scalars.
+        unreadable: counts the image if it cannot be decoded.
 
     Returns:
-        The record with "image" uint8 [H, W, 3] and "readable" bool scalar; an unreadable image is
+        The example with "image" uint8 [H, W, 3] and "readable" bool scalar; an unreadable image is
         black.
     """
 
-    def stand_in() -> tf.Tensor:
-        def note(identity: bytes | np.ndarray) -> bool:
-            # Graphs hand over bytes, eager calls an array that holds them.
-            unreadable.add(np.asarray(identity).item())
+    def placeholder() -> tf.Tensor:
+        def count(image_id: bytes | np.ndarray) -> bool:
+            # Graphs pass bytes, eager calls an array of them.
+            unreadable.add(np.asarray(image_id).item())
             return False
 
-        noted = tf.numpy_function(note, [record["id"]], tf.bool)
-        with tf.control_dependencies([noted]):
-            return tf.zeros(_STAND_IN, tf.uint8)
+        counted = tf.numpy_function(count, [example["id"]], tf.bool)
+        with tf.control_dependencies([counted]):
+            return tf.zeros(_PLACEHOLDER_SHAPE, tf.uint8)
 
-    image, readable = attempt(pixels, record["image"], tf.zeros([0, 0, 3], tf.uint8))
-    image = tf.cond(readable, lambda: image, stand_in)
+    image, readable = attempt(pixels, example["image"], tf.zeros([0, 0, 3], tf.uint8))
+    image = tf.cond(readable, lambda: image, placeholder)
     image.set_shape([None, None, 3])
-    return {**record, "image": image, "readable": readable}
+    return {**example, "image": image, "readable": readable}
 
 
 def pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """The uint8 [H, W, 3] image of encoded bytes; fails where they are no image."""
+    """The uint8 [H, W, 3] image of encoded bytes; fails if they are no image."""
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image
 
 
 def read_file(path: tf.Tensor) -> tf.Tensor:
-    """The bytes of a file, empty (which no decoder accepts) where it cannot be read."""
+    """The bytes of a file; empty, which no decoder accepts, if it cannot be read."""
     return attempt(tf.io.read_file, path, tf.constant(b""))[0]
 
 
 def attempt(function, argument: tf.Tensor, otherwise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns (function(argument), True), or (otherwise, False) where the function fails.
+    """(function(argument), True), or (otherwise, False) if the function fails.
 
-    A graph has no exceptions; a data set can drop its failed elements. So the call is a data set
-    of one element, followed by the alternative, of which the first that is left is taken.
+    A graph has no exceptions, but a data set can drop the elements that fail. So the call is a data
+    set of one element, the alternative follows it, and the first remaining element is taken.
     """
     tried = tf.data.Dataset.from_tensors(argument).map(lambda value: (function(value), True))
     fallback = tf.data.Dataset.from_tensors((otherwise, False))

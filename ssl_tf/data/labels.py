@@ -1,4 +1,4 @@
-"""The labels of a whole source, and the share of them that a semi-supervised training may see."""
+"""The labels of a whole source, and the labelled share for semi-supervised training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import replacing
 
-_AT_ONCE = 1024
+_READ_AT_ONCE = 1024
 
 
 def read_annotations(source: Source) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def read_annotations(source: Source) -> tuple[np.ndarray, np.ndarray]:
         UserError: a label is outside of the source's classes.
     """
     ids, labels = [], []
-    for batch in source.annotations().batch(_AT_ONCE).as_numpy_iterator():
+    for batch in source.annotations().batch(_READ_AT_ONCE).as_numpy_iterator():
         begin = sum(map(len, ids))
         check_labels(batch["label"], np.arange(begin, begin + len(batch["id"])), source)
         ids.append(batch["id"])
@@ -32,72 +32,74 @@ def read_annotations(source: Source) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_labels(labels: np.ndarray, indices: np.ndarray, source: Source) -> None:
-    """Compares labels with the classes that their source says it has.
+    """Compares labels with the number of classes of their source.
 
     Args:
         labels: [N] integer, or [N, C] of 0 and 1.
-        indices: of the images in the source, [N].
+        indices: indices of the images in the source, [N].
+        source: the source of the labels.
 
     Raises:
-        UserError: one is outside of them.
+        UserError: a label is outside of the source's classes.
     """
-    several = labels.ndim == 2
-    wrong = np.any((labels != 0) & (labels != 1), axis=1) if several else None
-    if not several:
+    multi_label = labels.ndim == 2
+    wrong = np.any((labels != 0) & (labels != 1), axis=1) if multi_label else None
+    if not multi_label:
         wrong = (labels < 0) | (labels >= source.num_classes)
     if wrong.any():
         row = int(np.argmax(wrong))
-        told = "labels other than 0 and 1" if several else f"the label {labels[row]}"
+        problem = "labels other than 0 and 1" if multi_label else f"the label {labels[row]}"
         raise UserError(
-            f"{source.name}: image {indices[row]} has {told}, but there are "
+            f"{source.name}: image {indices[row]} has {problem}, but there are "
             f"{source.num_classes} classes, counted from 0; correct the data"
         )
 
 
 def draw_share(labels: np.ndarray, source: Source, fraction: float, seed: int) -> np.ndarray:
-    """Which images a share of the labels is of: bool [N].
+    """The images whose labels a share contains: bool [N].
 
-    Of each class the same share, rounded, and one image at least. The images of a class are put in
-    an order drawn from (seed, class), and a share is the beginning of it: smaller shares of a seed
-    lie within larger ones. Of images with several labels a share is drawn without regard to them.
+    A share has the same fraction of each class, rounded, and at least one image of it. The images
+    of a class are shuffled by (seed, class), and a share is the beginning of that order. So a
+    smaller share of a seed is part of a larger one. Images with several labels are drawn without
+    regard to their labels.
 
     Args:
-        labels: of all images: [N] integer, or [N, C] of 0 and 1.
-        source: whose they are.
-        fraction: in (0, 1].
-        seed: of the order.
+        labels: labels of all images, [N] integer or [N, C] of 0 and 1.
+        source: the source of the labels.
+        fraction: size of the share, in (0, 1].
+        seed: seed of the order.
 
     Raises:
         UserError: a class has no image.
     """
-    several = labels.ndim == 2
-    kinds = np.zeros(len(labels), np.int64) if several else labels
+    multi_label = labels.ndim == 2
+    classes = np.zeros(len(labels), np.int64) if multi_label else labels
     keep = np.zeros(len(labels), bool)
-    for kind in range(1 if several else source.num_classes):
-        members = np.flatnonzero(kinds == kind)
+    for label in range(1 if multi_label else source.num_classes):
+        members = np.flatnonzero(classes == label)
         if not len(members):
-            name = source.class_names[kind] if source.class_names else kind
+            name = source.class_names[label] if source.class_names else label
             raise UserError(
                 f"{source.name}: class {name} is empty, so no share of its images can be labelled; "
                 "add images or remove the class"
             )
-        order = np.random.default_rng([seed, kind]).permutation(members)
+        order = np.random.default_rng([seed, label]).permutation(members)
         keep[order[: max(1, round(fraction * len(members)))]] = True
     return keep
 
 
 def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndarray:
-    """Which images a list names: bool [N].
+    """The images that a list names: bool [N].
 
     Args:
-        path: text, an id a line, as `write_list` writes it and as SimCLR's lists are; lines that
+        path: text file with one id a line, as written by `write_list` and by SimCLR; lines that
             begin with # are comments.
-        ids: of all images, bytes [N].
-        source: whose they are.
-        flag: that named the file.
+        ids: ids of all images, bytes [N].
+        source: the source of the images.
+        flag: flag that named the file, for messages.
 
     Raises:
-        UserError: the list cannot be read, is empty, or names images that the source has not.
+        UserError: the list cannot be read, is empty, or names images that are not in the source.
     """
     try:
         lines = (line.strip() for line in path.read_bytes().splitlines())
@@ -106,7 +108,7 @@ def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndar
     listed = {line for line in lines if line and not line.startswith(b"#")}
     if not listed:
         raise UserError(f"{flag}={path} names no image")
-    keep = np.array([identity in listed for identity in ids])
+    keep = np.array([image_id in listed for image_id in ids])
     unknown = listed - set(ids[keep])
     if unknown:
         first = min(unknown).decode(errors="backslashreplace")
@@ -118,10 +120,15 @@ def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndar
 
 
 def write_list(path: Path, ids: np.ndarray, comments: Sequence[str]) -> None:
-    """Writes ids, one a line, behind comments; the file is complete or absent.
+    """Writes comments, then ids, one a line; the file is complete or absent.
+
+    Args:
+        path: the file.
+        ids: ids of images, bytes.
+        comments: lines without the leading #.
 
     Raises:
-        SettingsError: there is such a file already, of other images.
+        SettingsError: the file exists and differs.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     text = b"\n".join([*(f"# {comment}".encode() for comment in comments), *ids]) + b"\n"

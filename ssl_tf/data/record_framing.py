@@ -1,16 +1,17 @@
-"""The framing of TFRecord files, by which a damaged one is found out."""
+"""The framing of TFRecord files, which shows whether a file is damaged."""
 
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
 
-# Length, its checksum and the checksum of the data around each record of a file. The reader takes a
-# file that breaks off inside the first 12 of them for complete, so sizes are compared as well.
+# Bytes around each record of a file: its length, the checksum of the length and that of the data.
+# The reader takes a file that breaks off inside the first 12 of them for complete, so sizes are
+# compared as well.
 FRAME_BYTES = 16
 
 
 def count_records(file: str) -> int:
-    """The number of records in a TFRecord file, reading it through.
+    """The number of records in a TFRecord file, counted by reading it through.
 
     Raises:
         UserError: the file cannot be read or is damaged; the message names the record.
@@ -30,7 +31,7 @@ def count_records(file: str) -> int:
 
 
 def damaged(file: str, record: int) -> UserError:
-    """The error of a file that cannot be read from a record on."""
+    """The error for a file that cannot be read from a given record on."""
     return UserError(
         f"{file} is damaged or truncated at record {record} (counted from 0): "
         "restore the file, or check that it is an uncompressed TFRecord file"

@@ -1,4 +1,4 @@
-"""What every source of records offers, and the sources with random access."""
+"""The base class of image sources, and that of sources with random access."""
 
 import abc
 import copy
@@ -11,30 +11,34 @@ from ssl_tf.data import order
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 
-# What is made of a record, in graph mode.
-Make = Callable[[dict[str, tf.Tensor]], object]
+# Maps an example to an element of the data set, in graph mode.
+Transform = Callable[[dict[str, tf.Tensor]], object]
 
 
-def unchanged(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The record itself."""
-    return record
+def identity(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The example itself."""
+    return example
 
 
 class Source(abc.ABC):
     """A set of examples that can be read in canonical order or in a reproducible shuffle.
 
-    A record is a dict of tensors: "id" (string), "image" (string, encoded bytes), "label" (int64
-    scalar, or float32 [classes] of 0 and 1 where an image shows several) and "boxes" (float32
-    [n, 4] of ymin, xmin, ymax, xmax in [0, 1]). What the data lacks is absent. "index" (int64) is
-    the identity of the example in this source, 0..size-1, the same in every order.
+    An example is a dict of tensors:
+        id: string scalar.
+        image: string scalar, the encoded bytes.
+        label: int64 scalar, or float32 [classes] of 0 and 1 for images with several labels.
+        boxes: float32 [n, 4] of ymin, xmin, ymax, xmax in [0, 1].
+        index: int64 scalar, the number of the example in this source, 0..size-1, the same in every
+            order.
+    A key is absent if the data has no such feature.
 
     Attributes:
-        name: how messages call the source, for example "cifar10:train".
+        name: name of the source in messages, for example "cifar10:train".
         size: number of examples.
         num_classes: number of classes, None without labels.
-        class_names: names of the classes, empty where there are none.
-        multi_label: "label" tells of every class whether it is in the image.
-        unreadable: counts the images that cannot be decoded; parts of a source share it, and
+        class_names: names of the classes, empty if they have none.
+        multi_label: an image may have several labels; "label" is then float32 [classes].
+        unreadable: counts the images that cannot be decoded; subsets of a source share it, and
             sources that are read for one purpose may.
     """
 
@@ -55,10 +59,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
-        """Each of the examples start..stop-1 once, in canonical order: with "index".
-
-        By default all of them.
-        """
+        """The examples start..stop-1, by default all, each once and in canonical order."""
 
     @abc.abstractmethod
     def stream(
@@ -67,46 +68,51 @@ class Source(abc.ABC):
         start: int,
         stop: int,
         share: order.Share | None = None,
-        make: Make = unchanged,
+        transform: Transform = identity,
     ) -> tf.data.Dataset:
-        """What `make` makes of the records at start..stop-1 of a shuffled run.
+        """The transformed examples at positions start..stop-1 of a shuffled run.
 
-        Records are read and made in one step, in parallel: a second one costs the hand-over of
-        every record, a twentieth of the decoding of a photograph.
+        Each epoch of `size` positions visits every example once. Its order is a function of
+        (seed, epoch) alone.
 
-        Each epoch of `size` positions visits every example once, in an order that is a function of
-        (seed, epoch) alone. Records carry "index", "counter" (position in the run) and "epoch"
-        (counter // size), all int64. With a share there are only the records at its positions;
-        start and stop then begin batches.
+        Args:
+            seed: seed of the run.
+            start: first position.
+            stop: position after the last.
+            share: read only the positions of this share; start and stop must then begin batches.
+            transform: is called with an example that has two more keys, "counter" (position in the
+                run) and "epoch" (counter // size), both int64 scalars. Examples are read and
+                transformed in one parallel map: a second map would pass every example on, at a
+                twentieth of the cost of decoding a photograph.
         """
 
     def ids(self) -> tf.data.Dataset:
         """The id of every example once, string scalars in any order."""
-        return self.sequence().map(lambda record: record["id"])
+        return self.sequence().map(lambda example: example["id"])
 
     def annotations(self) -> tf.data.Dataset:
-        """Returns "id" and, where there are labels, "label" of every example, in canonical order.
+        """The "id" and, if the source has labels, the "label" of every example, in canonical order.
 
         No image is decoded.
         """
         return self.sequence().map(_without_image)
 
     def boxes(self) -> tf.data.Dataset:
-        """All boxes that the records carry, in pieces of float32 [n, 4].
+        """All boxes of the examples, in pieces of float32 [n, 4].
 
         Raises:
-            UserError: they carry none.
+            UserError: the examples have no boxes.
         """
-        records = self.sequence()
-        if "boxes" not in records.element_spec:
+        examples = self.sequence()
+        if "boxes" not in examples.element_spec:
             raise UserError(f"{self.name} has no boxes of its own: give --proposals=STORE")
-        return records.map(lambda record: record["boxes"], num_parallel_calls=tf.data.AUTOTUNE)
+        return examples.map(lambda example: example["boxes"], num_parallel_calls=tf.data.AUTOTUNE)
 
     def hold_out(self, count: int) -> tuple["Source", "Source"]:
-        """Returns (rest, held): `count` evenly spaced examples apart from all others.
+        """(rest, held-out part): the source without `count` evenly spaced examples, and these.
 
-        Example r is held when (r * count) % size < count; both parts number their examples anew,
-        in the same canonical order.
+        Example i is held out if (i * count) % size < count. Both parts renumber their examples, in
+        the same canonical order.
 
         Raises:
             SettingsError: unless 0 < count < size.
@@ -116,23 +122,25 @@ class Source(abc.ABC):
                 f"cannot hold {count} examples out of the {self.size} of {self.name}: "
                 f"hold out between 1 and {self.size - 1}"
             )
-        held = (np.arange(self.size, dtype=np.int64) * count) % self.size < count
+        held_out = (np.arange(self.size, dtype=np.int64) * count) % self.size < count
         return (
-            self.part(~held, f"{self.name} without {count} held out"),
-            self.part(held, f"{self.name}, {count} held out"),
+            self.part(~held_out, f"{self.name} without {count} held out"),
+            self.part(held_out, f"{self.name}, {count} held out"),
         )
 
     def part(self, keep: np.ndarray, name: str) -> "Source":
-        """The examples whose index is True in a bool [size] array, numbered anew."""
+        """The examples whose index is True in a bool [size] array, renumbered."""
         part = self._subset(keep)
         part.name = name
         return part
 
     def verify(self) -> None:
-        """Reads the stored data through and raises UserError where it is damaged.
+        """Reads the stored data through; called after a read has failed in the middle of a run.
 
-        For the moment after a read has failed in the middle of a run; sources whose damage can
-        only show as unreadable images have nothing to do here.
+        Sources whose damage can only show as unreadable images do nothing.
+
+        Raises:
+            UserError: the stored data is damaged.
         """
 
     @abc.abstractmethod
@@ -143,23 +151,23 @@ class Source(abc.ABC):
 class IndexedSource(Source):
     """A source whose examples can be read one by one, in any order.
 
-    Subclasses give `_record(row)`, and `_id(row)` and `_annotation(row)` where a record costs more
-    than its id; a subset is a table of rows.
+    Subclasses implement `_example(row)`. They override `_id(row)` and `_annotation(row)` if an
+    example costs more to read than its id. A subset is a table of rows.
     """
 
     _rows: np.ndarray | None = None
 
     @abc.abstractmethod
-    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The record of an int64 scalar row, in graph mode."""
+    def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The example of an int64 scalar row, without "index", in graph mode."""
 
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         """The id of an int64 scalar row, in graph mode."""
-        return self._record(row)["id"]
+        return self._example(row)["id"]
 
     def _annotation(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The record of an int64 scalar row without its image, in graph mode."""
-        return _without_image(self._record(row))
+        """The "id" and "label" of an int64 scalar row, in graph mode."""
+        return _without_image(self._example(row))
 
     def ids(self) -> tf.data.Dataset:
         return self._all_rows().map(self._id)
@@ -169,7 +177,7 @@ class IndexedSource(Source):
 
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         return tf.data.Dataset.range(start, self.size if stop is None else stop).map(
-            self._example(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            self._example_at_index(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
     def stream(
@@ -178,13 +186,13 @@ class IndexedSource(Source):
         start: int,
         stop: int,
         share: order.Share | None = None,
-        make: Make = unchanged,
+        transform: Transform = identity,
     ) -> tf.data.Dataset:
-        example = self._example()
+        example_at_index = self._example_at_index()
 
         def at(counter: tf.Tensor):
-            record = example(order.shuffled_index(counter, self.size, seed))
-            return make({**record, "counter": counter, "epoch": counter // self.size})
+            example = example_at_index(order.shuffled_index(counter, self.size, seed))
+            return transform({**example, "counter": counter, "epoch": counter // self.size})
 
         counters = share.counters(start, stop) if share else tf.data.Dataset.range(start, stop)
         return counters.map(at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -194,11 +202,12 @@ class IndexedSource(Source):
             return tf.data.Dataset.range(self.size)
         return tf.data.Dataset.from_tensor_slices(self._rows)
 
-    def _example(self):
+    def _example_at_index(self):
+        """A function from an index to its example."""
         if self._rows is None:
-            return lambda index: {**self._record(index), "index": index}
+            return lambda index: {**self._example(index), "index": index}
         rows = tf.constant(self._rows)
-        return lambda index: {**self._record(tf.gather(rows, index)), "index": index}
+        return lambda index: {**self._example(tf.gather(rows, index)), "index": index}
 
     def _subset(self, keep: np.ndarray) -> "IndexedSource":
         part = copy.copy(self)
@@ -208,5 +217,5 @@ class IndexedSource(Source):
         return part
 
 
-def _without_image(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {key: record[key] for key in ("id", "label") if key in record}
+def _without_image(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    return {key: example[key] for key in ("id", "label") if key in example}

@@ -1,11 +1,11 @@
-"""The images that cannot be decoded: counted, named, and limited."""
+"""The count of the images that cannot be decoded, and its limit."""
 
 import sys
 import threading
 
 from ssl_tf.errors import UserError
 
-# As many as --max_bad_images allows where it is not given.
+# Default of --max_bad_images.
 MAX_BAD_IMAGES = 10
 _LISTED = 10
 
@@ -13,14 +13,13 @@ _LISTED = 10
 class UnreadableImages:
     """Counts the distinct images that could not be decoded and ends the run beyond a limit.
 
-    A source has one, which all its parts and the threads of all its input pipelines share.
+    Each source has one counter. Its subsets and the threads of all its input pipelines share it.
+
+    Attributes:
+        limit: number of distinct images that may be unreadable (--max_bad_images).
     """
 
     def __init__(self, limit: int = MAX_BAD_IMAGES):
-        """
-        Args:
-            limit: how many distinct images may be unreadable (--max_bad_images).
-        """
         self.limit = limit
         self._ids: dict[str, None] = {}
         self._error: UserError | None = None
@@ -31,13 +30,13 @@ class UnreadableImages:
         """Number of distinct unreadable images so far."""
         return len(self._ids)
 
-    def add(self, identity: bytes) -> None:
-        """Counts an image, warns on stderr when it is new.
+    def add(self, image_id: bytes) -> None:
+        """Counts an image by its id, and warns on stderr if it is new.
 
         Raises:
             UserError: more than `limit` images are unreadable.
         """
-        name = identity.decode("utf-8", errors="backslashreplace")
+        name = image_id.decode("utf-8", errors="backslashreplace")
         with self._lock:
             if name not in self._ids:
                 self._ids[name] = None
@@ -50,7 +49,7 @@ class UnreadableImages:
                 )
 
     def refuse_batch(self) -> None:
-        """Ends the run because not one image of a batch could be decoded.
+        """Ends the run because no image of a batch could be decoded.
 
         Raises:
             UserError: always.
@@ -71,7 +70,7 @@ class UnreadableImages:
             self._fail(message)
 
     def check(self) -> None:
-        """Raises the UserError that ended a pipeline; TensorFlow reports it as an error of its own.
+        """Raises the UserError that ended a pipeline, which TensorFlow reports as another error.
 
         Raises:
             UserError: `add`, `refuse_batch` or `refuse` has ended the run.
@@ -80,7 +79,7 @@ class UnreadableImages:
             raise self._error
 
     def summary(self) -> str:
-        """The count and the first names, to stand at the end of a line; empty when none."""
+        """The count and the first names, to be appended to a line; empty if there are none."""
         if not self._ids:
             return ""
         more = ", ..." if self.count > _LISTED else ""

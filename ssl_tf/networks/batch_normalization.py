@@ -1,9 +1,9 @@
-"""Batch normalization with the statistics of all replicas, equal to one device's.
+"""Batch normalization with the statistics of all replicas, equal to that of one device.
 
-Keras's own `synchronized=True` takes the variance as E[x^2] - E[x]^2, which in float32 turns
-negative, and its root to NaN, on nearly constant channels; and it keeps the biased variance where
-its kernel for one device keeps the unbiased one, so that 1 and 2 replicas would export different
-encoders.
+Keras's `synchronized=True` has two faults. It computes the variance as E[x^2] - E[x]^2, which in
+float32 may be negative on nearly constant channels, so that its root is NaN. And its moving
+variance is the biased one, but that of Keras's kernel for one device is the unbiased one, so that 1
+and 2 replicas would export different encoders.
 """
 
 import tensorflow as tf
@@ -21,15 +21,16 @@ def batch_normalization(
 ) -> tf.keras.layers.Layer:
     """Batch normalization over all but the last axis, decay 0.9 and epsilon 1e-5.
 
-    Published for BYOL, SimCLR and (as torch's momentum 0.1) MoCo.
+    These are the values published for BYOL, SimCLR and (as torch's momentum 0.1) MoCo.
 
     Args:
-        name: of the layer.
-        synchronized: statistics over all replicas; on one replica False gives the same, for maps
-            from a faster kernel. The variables have the same names either way.
-        gamma_initializer: of the scale.
-        maps: the inputs are [N, H, W, C]; else [N, C].
-        scale, offset: learned, gamma and beta; without them 1 and 0.
+        name: name of the layer.
+        synchronized: use the statistics of all replicas. On one replica False gives the same
+            result; for feature maps the kernel is faster. The variables have the same names.
+        gamma_initializer: initializer of the scale.
+        maps: the inputs are feature maps [N, H, W, C]; else they are vectors [N, C].
+        scale: learn the scale gamma; else it is 1.
+        offset: learn the offset beta; else it is 0.
     """
     if maps and not synchronized:
         return tf.keras.layers.BatchNormalization(
@@ -54,9 +55,10 @@ def set_momentum(network: tf.keras.Model, momentum: float) -> None:
 class BatchNormalization(tf.keras.layers.Layer):
     """Normalizes by mean and variance over the global batch; gradients flow through both.
 
-    The mean is taken first, then the variance around it: two small reductions, no cancellation.
-    The moving variance is that of n - 1. All in float32 also in half precision (float64 under a
-    float64 policy). Every replica must hold an equal share of the batch.
+    The mean is computed first, then the variance around it: two small reductions without
+    cancellation. The moving variance is the unbiased one (n - 1). Everything is computed in float32
+    also under a mixed precision policy (in float64 under a float64 policy). Every replica must have
+    an equal share of the batch.
     """
 
     def __init__(
@@ -128,7 +130,7 @@ class BatchNormalization(tf.keras.layers.Layer):
         }
 
     def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Mean and biased variance [C] over the batch, and the number of values."""
+        """Mean [C] and biased variance [C] over the batch, and the number of values a channel."""
         axes = list(range(x.shape.rank - 1))
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync if self._synchronized else 1

@@ -7,11 +7,11 @@ from ssl_tf.settings import ModelSettings
 
 
 def build_encoder(model: ModelSettings, seed: int, synchronized: bool = False) -> tf.keras.Model:
-    """Builds the encoder a run starts from: normalized images [N, H, W, 3] -> features [N, D].
+    """A new encoder: normalized float images [N, H, W, 3] -> features [N, D].
 
     Args:
         model: depth, width and stem.
-        seed: of the first weights.
-        synchronized: batch statistics are those of all replicas.
+        seed: seed of the initial weights.
+        synchronized: use the batch statistics of all replicas.
     """
     return build_resnet(model.depth, model.width, model.stem, synchronized=synchronized, seed=seed)

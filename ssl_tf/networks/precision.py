@@ -1,4 +1,4 @@
-"""The numbers that networks compute with."""
+"""Precision: Keras's dtype policy, and float32 without TF32."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def policy_scope(policy: str) -> Iterator[None]:
-    """Networks built inside compute by this Keras policy: float32, mixed_bfloat16, mixed_float16.
+    """Networks built inside have this Keras dtype policy: float32, mixed_bfloat16, mixed_float16.
 
-    Their weights, batch statistics and pooled features stay float32, as do losses. A layer keeps
-    the policy it was built under, so nothing else of the process changes.
+    Weights, batch statistics, pooled features and losses stay float32. A layer keeps the policy it
+    was built under, so nothing else in the process changes.
     """
     before = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(policy)
@@ -23,7 +23,7 @@ def policy_scope(policy: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def full_float32() -> Iterator[None]:
-    """All of float32: GPUs otherwise round the factors of a product to 10 bits (TF32)."""
+    """TF32 is off inside; with it GPUs round the factors of a float32 product to 10 bits."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)
     try:

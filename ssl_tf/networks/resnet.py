@@ -1,9 +1,9 @@
-"""ResNet-18 to -200 (He et al. 2016), laid out as torchvision does it.
+"""ResNet-18 to ResNet-200 (He et al. 2016), with the architecture of torchvision.
 
-Symmetric zero padding, stride in the 3x3 convolution of a bottleneck, a projection shortcut
-only where the shape changes, convolutions without bias. TensorFlow's SAME padding is lopsided
-at stride 2, and a shortcut in every first block is another network: with either, weights could
-not move between the frameworks.
+Zero padding is symmetric, a bottleneck has its stride in the 3x3 convolution, a block has a
+projection shortcut only if the shape changes, and convolutions have no bias. So weights can move
+between the frameworks. TensorFlow's SAME padding is asymmetric at stride 2, and a projection
+shortcut in every first block would be another network.
 
 Layer names are torchvision's module names with `_` for `.`: `conv1`, `bn1`, `layer1_0_conv1`,
 `layer1_0_bn1`, `layer1_0_downsample_0` (convolution), `layer1_0_downsample_1` (normalization).
@@ -42,25 +42,26 @@ def build_resnet(
     seed: int = 0,
     name: str = "encoder",
 ) -> tf.keras.Model:
-    """ResNet without a classifier: images [N, H, W, 3] float -> pooled features [N, D].
+    """A ResNet without a classifier: float images [N, H, W, 3] -> pooled features [N, D].
 
-    Features are float32 also under a mixed precision policy (float64 under a float64 one);
-    D is `feature_dim(depth, width)`. The last map is `get_layer(SPATIAL_FEATURES).output`.
+    Features are float32 also under a mixed precision policy (float64 under a float64 policy).
+    D is `feature_dim(depth, width)`. The last feature map is `get_layer(SPATIAL_FEATURES).output`.
 
     Args:
         depth: 18, 34 (basic blocks), 50, 101, 152 or 200 (bottlenecks).
-        width: multiplier of every channel count, the stem and the output included, as SimCLR and
-            BYOL count "2x"; below 1 too.
+        width: multiplier of all channel counts, including the stem and the output, as in the "2x"
+            of SimCLR and BYOL; may be below 1.
         stem: "imagenet" is 7x7 stride 2 and a 3x3 stride 2 max-pool; "small" is 3x3 stride 1 and no
             pool, for images of about 32 pixels (SimCLR B.9).
-        zero_init_last_gamma: every block starts as its shortcut (Goyal et al. 2017).
-        synchronized: batch statistics over all replicas (`batch_normalization`). On one replica
-            False gives the same from a faster kernel.
-        seed: with the layers' names, all that the first weights depend on.
-        name: of the model; the weights do not depend on it.
+        zero_init_last_gamma: initialize the last gamma of every block to 0, so that the block
+            starts as its shortcut (Goyal et al. 2017).
+        synchronized: use the batch statistics of all replicas (`batch_normalization`). On one
+            replica False gives the same result from a faster kernel.
+        seed: seed of the initial weights, which depend on it and the layers' names alone.
+        name: name of the model; the weights do not depend on it.
 
     Raises:
-        ValueError: for a depth, stem or width that does not exist.
+        ValueError: the depth or stem is unknown, or the width is not above 0.
     """
     _check(depth, width)
     if stem not in STEMS:
@@ -75,7 +76,7 @@ def build_resnet(
     x = layers.conv_bn(images, channels, kernel, stride, "conv1", "bn1")
     x = tf.keras.layers.ReLU(name="relu1")(x)
     if stem == "imagenet":
-        # Zeros border the pool as minus infinity would: nothing here is below zero.
+        # Zero padding gives the same maxima as padding with minus infinity: the inputs are >= 0.
         x = tf.keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
         x = tf.keras.layers.MaxPooling2D(3, 2, name="pool1")(x)
     for stage, count in enumerate(blocks):
@@ -96,26 +97,26 @@ def build_resnet(
 
 
 def stage_outputs(model: tf.keras.Model) -> dict[str, tf.Tensor]:
-    """The rectified map after each stage of a `build_resnet`: C2, C3, C4 and C5 (Lin et al. 2017).
+    """Name -> feature map after each stage of a `build_resnet`: C2 to C5 (Lin et al. 2017).
 
-    Their strides are 4, 8, 16 and 32, with the small stem 1, 2, 4 and 8.
+    Their strides are 4, 8, 16 and 32; with the small stem 1, 2, 4 and 8.
     """
-    last = {}
+    outputs = {}
     for layer in model.layers:
         if layer.name.startswith("layer") and layer.name.endswith("_relu"):
-            last[f"C{int(layer.name[5]) + 1}"] = layer.output
-    last[f"C{len(STAGE_WIDTHS) + 1}"] = model.get_layer(SPATIAL_FEATURES).output
-    return last
+            outputs[f"C{int(layer.name[5]) + 1}"] = layer.output
+    outputs[f"C{len(STAGE_WIDTHS) + 1}"] = model.get_layer(SPATIAL_FEATURES).output
+    return outputs
 
 
 def split_after_stage(model: tf.keras.Model, stages: int) -> tuple[tf.keras.Model, tf.keras.Model]:
-    """A `build_resnet` in two: images to the map after a stage, and that map to features.
+    """The two parts of a `build_resnet`: images -> map after a stage, and that map -> features.
 
     Both share the layers of the model.
 
     Args:
-        model: to split.
-        stages: of the first part, beside the stem: 1 to 4.
+        model: the model to split.
+        stages: number of stages in the first part, in addition to the stem: 1 to 4.
     """
     between = stage_outputs(model)[f"C{stages + 1}"]
     return (
@@ -132,14 +133,14 @@ def feature_dim(depth: int, width: float = 1.0) -> int:
 
 
 def activation_floats(model: tf.keras.Model, image_size: int) -> int:
-    """Numbers that backpropagation keeps for one square image, its own pixels not counted.
+    """Number of activations that backpropagation keeps for one square image, without its pixels.
 
-    The inputs of convolutions and of batch normalizations: the outputs of convolutions, rectifiers,
-    paddings and pools. What a normalization or an addition gives is used once and freed.
+    It keeps the inputs of convolutions and batch normalizations: the outputs of convolutions,
+    ReLUs, paddings and pools. The output of a normalization or an addition is used once and freed.
 
     Args:
-        model: a functional model of images, such as `build_resnet` gives.
-        image_size: side of the image in pixels.
+        model: a functional model of images, such as that of `build_resnet`.
+        image_size: side of the image, in pixels.
     """
     freed = (
         tf.keras.layers.InputLayer,
@@ -155,7 +156,7 @@ def activation_floats(model: tf.keras.Model, image_size: int) -> int:
 
 
 class _Layers:
-    """Makes the convolutions and normalizations of one encoder."""
+    """Builds the convolutions and normalizations of one encoder."""
 
     def __init__(self, seed: int, synchronized: bool, zero_init_last_gamma: bool):
         self.seed = seed
@@ -172,7 +173,7 @@ class _Layers:
         bn_name: str,
         is_last: bool = False,
     ) -> tf.Tensor:
-        """Convolution padded by kernel // 2 on all sides, then batch normalization."""
+        """A convolution, padded by kernel // 2 on all sides, and its batch normalization."""
         padding = "valid"
         if kernel > 1 and stride == 1:
             padding = "same"  # symmetric for odd kernels at stride 1, and saves the padded copy
@@ -193,7 +194,7 @@ class _Layers:
         return batch_normalization(bn_name, self.synchronized, gamma)(x)
 
     def shortcut(self, x: tf.Tensor, channels: int, stride: int, name: str) -> tf.Tensor:
-        """The input itself, or its projection where the shape changes."""
+        """The input itself, or its projection if the shape changes."""
         if stride == 1 and x.shape[-1] == channels:
             return x
         names = f"{name}_downsample_0", f"{name}_downsample_1"

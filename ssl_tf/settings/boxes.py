@@ -1,4 +1,4 @@
-"""Box files: OpenImages and proposals."""
+"""The settings of the commands for box files: OpenImages and proposals."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from ssl_tf.settings.flagfiles import setting
 
 @dataclasses.dataclass(frozen=True)
 class OpenImagesSettings:
-    """`python -m ssl_tf.openimages`."""
+    """The settings of `python -m ssl_tf.openimages`."""
 
     boxes: str = setting("", "Box CSV of OpenImages, train.")
     images: str = setting(
@@ -17,32 +17,28 @@ class OpenImagesSettings:
     )
     test_boxes: str = setting("", "Box CSV of validation or test; empty: no test split.")
     test_images: str = setting("", "Folder of their images.")
-    ids: str = setting(
-        "", "List of train images (text, JSON, .npy) to take in place of the filters."
-    )
-    test_ids: str = setting("", "List of test images; empty: all that show a kept class.")
-    allow_pickle: bool = setting(
-        False, "Unpickle .npy lists, which runs any code that stands in them."
-    )
-    output: str = setting("", "Where prepared data sets lie; the later --data_dir.")
-    name: str = setting("ohms", "Name of the data set; the later --dataset.")
+    ids: str = setting("", "List of train images (text, JSON, .npy) that replaces the filters.")
+    test_ids: str = setting("", "List of test images; empty: all images of a kept class.")
+    allow_pickle: bool = setting(False, "Unpickle .npy lists, which runs any code in them.")
+    output: str = setting("", "Directory of prepared data sets; later given as --data_dir.")
+    name: str = setting("ohms", "Name of the data set; later given as --dataset.")
     sources: tuple[str, ...] = setting((), "Values of the column Source to keep; empty: all.")
     drop_group_of: bool = setting(False, "Leave out boxes around groups.")
     drop_depiction: bool = setting(False, "Leave out boxes around depictions.")
-    min_classes: int = setting(2, "Distinct classes an image needs.", low=1)
-    min_images: int = setting(900, "Images a class needs, among those images.", low=1)
+    min_classes: int = setting(2, "Least number of distinct classes of an image.", low=1)
+    min_images: int = setting(900, "Least number of images of a class, among those images.", low=1)
     min_classes_after: int = setting(
-        1, "Distinct classes an image needs when rare classes are gone.", low=1
+        1, "Least number of distinct classes of an image, without the rare classes.", low=1
     )
     to_fixed_point: bool = setting(False, "Repeat the last two filters until nothing changes.")
-    max_images: int = setting(0, "Train images to draw of what is left; 0: all.", low=0)
+    max_images: int = setting(0, "Number of the remaining train images to draw; 0: all.", low=0)
     random_control: bool = setting(
-        False, "Also a split `random`: as many train images, drawn of all that have boxes."
+        False, "Also write a split `random`: as many train images, drawn from all with boxes."
     )
     max_missing: float = setting(
-        0.02, "Share of the images of a split whose file may be missing.", low=0, high=1
+        0.02, "Largest share of the images of a split whose file may be missing.", low=0, high=1
     )
-    seed: int = setting(0, "Seed of what is drawn.", low=0, high=2**31 - 1)
+    seed: int = setting(0, "Seed of the random draws.", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
         if not self.boxes:
@@ -61,24 +57,24 @@ class OpenImagesSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ImportProposalsSettings:
-    """`python -m ssl_tf.proposals import`."""
+    """The settings of `python -m ssl_tf.proposals import`."""
 
     input: str = setting(
-        "", "File of boxes: .json (COCO-style, too), .csv (OpenImages', too), .npy."
+        "", "File of boxes: .json (also COCO-style), .csv (also that of OpenImages) or .npy."
     )
-    output: str = setting("", "New directory for the store.")
+    output: str = setting("", "Directory of the new store.")
     id_template: str = setting(
         "",
-        "Ids as the images' source has them, such as {id}.jpg; of {id}, {stem} and {file_name}.",
+        "Template of the ids in the images' source, such as {id}.jpg: {id}, {stem}, {file_name}.",
     )
-    max_boxes: int = setting(10, "Boxes kept of an image, the best by score.", low=1)
+    max_boxes: int = setting(10, "Boxes to keep of an image, those of the best scores.", low=1)
     bad_boxes: str = setting(
         "error",
-        "Boxes outside of the image, without area, with swapped corners or no number.",
+        "Action for boxes outside of the image, without area, with swapped corners or no number.",
         choices=("error", "drop"),
     )
-    image_folder: str = setting("", "Images whose sizes turn pixels into fractions (.npy of COCO).")
-    allow_pickle: bool = setting(False, "Load a .npy file, which may run any program; trust it.")
+    image_folder: str = setting("", "Folder of the images, for boxes in pixels (.npy of COCO).")
+    allow_pickle: bool = setting(False, "Load a .npy file, which may run any program.")
 
     def __post_init__(self) -> None:
         for name in ("input", "output"):
@@ -88,10 +84,10 @@ class ImportProposalsSettings:
 
 @dataclasses.dataclass(frozen=True)
 class StoreSettings:
-    """`python -m ssl_tf.proposals inspect` and `verify`."""
+    """The settings of `python -m ssl_tf.proposals inspect` and `verify`."""
 
     data: OptionalDataSettings
-    records: int = setting(5, "Records to print.", low=0)
+    records: int = setting(5, "Number of images to print.", low=0)
 
     def __post_init__(self) -> None:
         if not self.data.proposals or self.data.proposals == GROUND_TRUTH:

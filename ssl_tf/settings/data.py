@@ -1,4 +1,4 @@
-"""What images are learned from."""
+"""The settings of the data: which images, and how they are read."""
 
 import dataclasses
 
@@ -10,43 +10,47 @@ GROUND_TRUTH = "ground_truth"
 
 @dataclasses.dataclass(frozen=True)
 class ReadingSettings:
-    """How prepared data is found and read, whichever it is."""
+    """The settings for reading any data set."""
 
     data_dir: str = setting(
-        "", "Where TFDS data sets lie; empty: TFDS_DATA_DIR or its default.", free=True
+        "", "Directory of the TFDS data sets; empty: TFDS_DATA_DIR or its default.", free=True
     )
-    shuffle_mib: int = setting(1024, "Memory for shuffling encoded records, in MiB.", low=1)
+    shuffle_mib: int = setting(1024, "Memory for shuffling encoded examples, in MiB.", low=1)
     max_bad_images: int = setting(
-        10, "Unreadable images to skip and report before the run stops.", low=0, free=True
+        10, "Unreadable images to skip and report; one more ends the run.", low=0, free=True
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings(ReadingSettings):
+    """The settings that name the images to learn from."""
+
     dataset: str = setting(
         "", "A prepared TFDS data set (`cifar10`), or `scenes`, the built-in one."
     )
-    split: str = setting("train", "TFDS split to learn from; slices such as train[:90%] work.")
+    split: str = setting("train", "Split to learn from; TFDS slices such as train[:90%] work.")
     image_folder: str = setting(
         "", "A folder of images: flat and unlabelled, or one folder a class."
     )
     tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")
-    num_images: int = setting(0, "Expected number of images; 0: whatever there is.", low=0)
-    num_classes: int = setting(0, "Expected number of classes; 0: whatever there is.", low=0)
+    num_images: int = setting(0, "Expected number of images; 0: any.", low=0)
+    num_classes: int = setting(0, "Expected number of classes; 0: any.", low=0)
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
     scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16)
     scene_objects: str = setting(
-        "", "A prepared TFDS data set whose images stand in the scenes; empty: built-in shapes."
+        "", "A prepared TFDS data set whose images are pasted into the scenes; empty: shapes."
     )
     holdout: int = setting(
-        0, "Images kept out of training for the monitors, where there is no other split.", low=0
+        0,
+        "Images to hold out of training for the monitors, if there is no other split.",
+        low=0,
     )
     proposals: str = setting(
-        "", "A proposal store, for object crops; ground_truth: the boxes of the records themselves."
+        "", "A proposal store, for object crops; ground_truth: the boxes of the data set itself."
     )
     unmatched_proposals: str = setting(
         "error",
-        "Proposals of images that are not in the source: error, or ignore where more were made.",
+        "Action for proposals of images that are not in the source; ignore: the store has more.",
         choices=("error", "ignore"),
         free=True,
     )
@@ -70,7 +74,7 @@ class DataSettings(ReadingSettings):
 
 @dataclasses.dataclass(frozen=True)
 class OptionalDataSettings(DataSettings):
-    """Images, or none."""
+    """Data settings that may name no images."""
 
     def __post_init__(self) -> None:
         if self.named:

@@ -1,8 +1,8 @@
-"""Frozen dataclasses <-> absl flags <-> flagfiles.
+"""The conversion between settings (frozen dataclasses), absl flags and flagfiles.
 
 A settings class declares each flag once, as a field made with `setting`. `parse` reads a command
-line (and its `--flagfile=`) into an instance; `write_flagfile` writes an instance back, so that
-`--flagfile=RUN/flags.txt` starts the same run again. Only this module touches absl.
+line (and its `--flagfile=`) into an instance. `write_flagfile` writes an instance to a file, so
+that `--flagfile=RUN/flags.txt` starts the same run again. Only this module uses absl's flags.
 """
 
 import dataclasses
@@ -33,10 +33,12 @@ def setting(
 
     Args:
         default: value without the flag; a tuple makes a comma-separated list flag.
-        description: the flag's help, one line.
-        choices: the allowed strings (of each element, in a list flag).
-        low, above, high: inclusive lower, exclusive lower, inclusive upper bound (of each element).
-        free: may differ between a run and its resumption, because the result does not depend on it.
+        description: help text of the flag, one line.
+        choices: allowed strings (of each element of a list flag).
+        low: inclusive lower bound (of each element of a list flag).
+        above: exclusive lower bound.
+        high: inclusive upper bound.
+        free: a resumed run may change the flag, because the result does not depend on it.
     """
     metadata = dict(
         description=description, choices=choices, low=low, above=above, high=high, free=free
@@ -45,7 +47,7 @@ def setting(
 
 
 def flag_fields(settings_class: type) -> list[tuple[dataclasses.Field, Any]]:
-    """All (field, type) pairs of a settings class; fields that are dataclasses are opened."""
+    """All (field, type) pairs of a settings class and its nested settings classes."""
     hints = typing.get_type_hints(settings_class)
     found = []
     for field in dataclasses.fields(settings_class):
@@ -58,7 +60,7 @@ def flag_fields(settings_class: type) -> list[tuple[dataclasses.Field, Any]]:
 
 
 def _element_type(kind: Any) -> type | None:
-    """float for tuple[float, ...]; None for a type that is not a tuple."""
+    """The type of a tuple's elements, such as float for tuple[float, ...]; else None."""
     return typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
 
 
@@ -120,8 +122,8 @@ def parse(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
     """Reads a command line without the program's name into frozen settings.
 
     Raises:
-        SettingsError: unknown flag, unreadable flagfile, a value outside its range or choices.
-        SystemExit: after printing the flags, for --help.
+        SettingsError: a flag is unknown, a flagfile cannot be read, or a value is not allowed.
+        SystemExit: the flags have been printed for --help.
     """
     values = flags.FlagValues()
     for field, kind in flag_fields(settings_class):
@@ -166,7 +168,7 @@ def _as_text(value: Any) -> str:
 
 
 def as_dict(settings: Any) -> dict[str, str]:
-    """Every flag of the settings as the text that gives it on a command line."""
+    """Flag name -> value, as text of a command line."""
     flat: dict[str, str] = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
@@ -178,7 +180,7 @@ def as_dict(settings: Any) -> dict[str, str]:
 
 
 def write_flagfile(settings: Any, path: Path, comments: Sequence[str] = ()) -> None:
-    """Writes all flags, one a line, behind `comments`; the file is complete or absent."""
+    """Writes `comments` and then all flags, one a line; the file is complete or absent."""
     lines = [f"# {line}" for line in comments]
     lines += [f"--{name}={value}" for name, value in as_dict(settings).items()]
     write_text(path, "\n".join(lines) + "\n")
@@ -188,18 +190,18 @@ def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
     """The settings that `write_flagfile` wrote.
 
     Raises:
-        SettingsError: the file cannot be read, or holds a flag this version does not know.
+        SettingsError: the file cannot be read, or has a flag that is unknown to this version.
     """
     return parse([f"--flagfile={path}"], settings_class)
 
 
 def bound(settings: Any) -> dict[str, str]:
-    """The flags on which a result depends, as text."""
+    """The flags on which a result depends: name -> value as text."""
     free = {f.name for f, _ in flag_fields(type(settings)) if f.metadata["free"]}
     return {name: text for name, text in as_dict(settings).items() if name not in free}
 
 
 def bound_differences(first: Any, second: Any) -> dict[str, tuple[str, str]]:
-    """The flags that differ and on which the result of a run depends: name -> (first, second)."""
+    """The flags that differ and on which a result depends: name -> (first, second) as text."""
     ours, theirs = bound(first), bound(second)
     return {n: (ours[n], theirs[n]) for n in ours if ours[n] != theirs[n]}

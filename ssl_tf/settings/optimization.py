@@ -1,4 +1,4 @@
-"""Batch, length and optimizer of a training."""
+"""The settings of a training's batch size, length and optimizer."""
 
 import dataclasses
 
@@ -8,25 +8,29 @@ from ssl_tf.settings.flagfiles import setting
 
 @dataclasses.dataclass(frozen=True)
 class OptimizationSettings:
+    """The settings of batch size, epochs, optimizer and learning rate."""
+
     optimizer: str = setting("lars", "Optimizer.", choices=("lars", "sgd", "adamw"))
     lars_variant: str = setting(
-        "byol", "Where the learning rate meets the momentum.", choices=("byol", "simclr")
+        "byol",
+        "LARS: learning rate applied after (byol) or before (simclr) the momentum.",
+        choices=("byol", "simclr"),
     )
     base_learning_rate: float = setting(
         0.3, "Learning rate for a batch of 256, scaled linearly.", above=0
     )
-    batch_size: int = setting(2048, "Global batch, over all replicas.", low=2)
+    batch_size: int = setting(2048, "Batch size over all replicas.", low=2)
     accumulate: int = setting(
         1,
-        "Parts in which a replica takes its share of the batch, where memory is short; the batch "
-        "statistics are then those of a part.",
+        "Number of parts of each replica's batch, whose gradients are accumulated to save memory; "
+        "the batch statistics are those of a part.",
         low=1,
     )
-    epochs: float = setting(300.0, "Passes over the images.", above=0)
+    epochs: float = setting(300.0, "Number of passes over the images.", above=0)
     warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0)
     weight_decay: float = setting(1.5e-6, "Weight decay; biases and normalization excluded.", low=0)
     decay_rank_one: bool = setting(
-        False, "Weight decay of biases and normalization too, as MoCo has it; not with lars."
+        False, "Weight decay also of biases and normalization, as in MoCo; not with lars."
     )
     momentum: float = setting(0.9, "Momentum.", low=0, high=1)
     trust_coefficient: float = setting(1e-3, "LARS trust coefficient.", above=0)

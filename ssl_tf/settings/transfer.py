@@ -1,4 +1,4 @@
-"""Transfer of an encoder to a suite of data sets."""
+"""The settings of the transfer of an encoder to a suite of data sets."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from ssl_tf.settings.finetuning import TuningSettings
 from ssl_tf.settings.flagfiles import setting
 
 # Names of `evaluation.protocols.PROTOCOLS`, in the order of the table's columns. The first six of
-# ma_ssrl are those of its paper; BYOL reports CIFAR-10 beside them.
+# ma_ssrl are those of its paper; BYOL reports CIFAR-10 in addition.
 SUITES = {
     "ma_ssrl": ("food101", "cifar100", "cars196", "dtd", "sun397", "oxford_iiit_pet", "cifar10"),
     "small": ("cifar10", "cifar100", "mnist", "fashion_mnist"),
@@ -18,15 +18,15 @@ SUITES = {
 
 @dataclasses.dataclass(frozen=True)
 class TransferSettings:
-    """`python -m ssl_tf.transfer`."""
+    """The settings of `python -m ssl_tf.transfer`."""
 
     encoder: EncoderSettings
     reading: ReadingSettings
     tuning: TuningSettings
-    suite: str = setting("ma_ssrl", "Data sets to go over.", choices=tuple(SUITES))
+    suite: str = setting("ma_ssrl", "Suite of data sets.", choices=tuple(SUITES))
     only: tuple[str, ...] = setting(
         (),
-        "Some data sets of the suite in place of all.",
+        "Only these data sets of the suite; empty: all.",
         choices=tuple(dict.fromkeys(name for names in SUITES.values() for name in names)),
     )
     protocol: str = setting(
@@ -36,7 +36,7 @@ class TransferSettings:
         choices=("linear", "finetune"),
     )
     max_iterations: int = setting(
-        1000, "Limit of L-BFGS at each of the 45 penalties; a fit that it ends is told.", low=1
+        1000, "Limit of L-BFGS at each of the 45 penalties; fits that reach it are reported.", low=1
     )
 
     @property

@@ -184,7 +184,7 @@ def test_known_images_are_those_that_could_be_decoded_or_all():
     known.note(tf.constant(5, tf.int64), tf.constant(False))
     found = [bool(known.contains(tf.constant(i, tf.int64))) for i in (2**40, 5, 0)]
     assert found == [True, False, False]
-    assert KnownImages(all_of_them=True).contains(tf.constant(7, tf.int64))
+    assert KnownImages(all_known=True).contains(tf.constant(7, tf.int64))
 
 
 def test_an_image_is_guarded_until_it_has_been_decoded(tmp_path, monkeypatch):

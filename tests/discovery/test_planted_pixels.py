@@ -50,7 +50,7 @@ class Pasted(IndexedSource):
             images.append(tf.io.encode_png((image.clip(0, 1) * 255).astype(np.uint8)))
         self._images, self._boxes = tf.stack(images), tf.constant(np.array(boxes), tf.float32)
 
-    def _record(self, row):
+    def _example(self, row):
         boxes = self._boxes[row][None]
         return {"id": tf.strings.as_string(row), "image": self._images[row], "boxes": boxes}
 

@@ -20,6 +20,6 @@ class Shades(IndexedSource):
             [tf.io.encode_png(np.broadcast_to(shade, (16, 16, 3))) for shade in shades]
         )
 
-    def _record(self, row):
+    def _example(self, row):
         name = tf.strings.as_string(row)
         return {"id": name, "image": self._images[row], "label": tf.gather(self._labels, row)}

@@ -1,1 +1,1 @@
-"""OHMS, built from the box files of OpenImages."""
+"""The multi-label data set OHMS, built from the box files of OpenImages."""

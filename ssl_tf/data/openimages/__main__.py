@@ -1,4 +1,4 @@
-"""The command's earlier name: hands over to `python -m ssl_tf.openimages`."""
+"""The former name of the command `python -m ssl_tf.openimages`."""
 
 import runpy
 

@@ -1,4 +1,4 @@
-"""The box annotations of OpenImages: a CSV of millions of rows, read in pieces."""
+"""The reader of OpenImages' box annotations: a CSV of millions of rows, read in pieces."""
 
 import csv
 import dataclasses
@@ -17,26 +17,26 @@ _ID_DIGITS = 16
 
 @dataclasses.dataclass(frozen=True)
 class BoxRows:
-    """Some rows.
+    """A piece of the rows of a box CSV.
 
     Attributes:
-        images: uint64 [n], the ids, which are numbers of 16 hexadecimal digits.
-        kinds: int64 [n], numbers of the labels.
+        images: uint64 [n], ids of the images, which are numbers of 16 hexadecimal digits.
+        labels: int64 [n], number of each row's label (`BoxFile.read`).
         boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1].
     """
 
     images: np.ndarray
-    kinds: np.ndarray
+    labels: np.ndarray
     boxes: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class BoxFile:
-    """A box CSV of any version of OpenImages; columns are found by their names.
+    """A box CSV of any version of OpenImages; columns are found by name.
 
     Attributes:
-        path: of the file.
-        flag: that named it, for messages.
+        path: path of the file.
+        flag: flag that named the file, for messages.
         sources: values of the column Source to keep; empty: all.
         drop_group_of: leave out boxes around groups (IsGroupOf = 1).
         drop_depiction: leave out drawings and the like (IsDepiction = 1).
@@ -48,11 +48,11 @@ class BoxFile:
     drop_group_of: bool = False
     drop_depiction: bool = False
 
-    def read(self, numbers: dict[str, int]) -> Iterator[BoxRows]:
+    def read(self, label_numbers: dict[str, int]) -> Iterator[BoxRows]:
         """Yields the rows in the order of the file, at most 65,536 at a time.
 
         Args:
-            numbers: label -> number; labels that are new get the next numbers.
+            label_numbers: label -> number; new labels are added with the next numbers.
 
         Raises:
             UserError: the file cannot be read, lacks a column, or has a damaged row; the message
@@ -64,7 +64,7 @@ class BoxFile:
                 columns = self._columns(next(reader, []))
                 line = 2
                 while rows := list(itertools.islice(reader, _ROWS_AT_ONCE)):
-                    yield self._parse(rows, line, columns, numbers)
+                    yield self._parse(rows, line, columns, label_numbers)
                     line += len(rows)
         except OSError as error:
             raise UserError(f"{self.flag}={self.path}: {error.strerror}") from None
@@ -85,22 +85,26 @@ class BoxFile:
         return {name: header.index(name) for name in needed}
 
     def _parse(
-        self, rows: list[list[str]], line: int, columns: dict[str, int], numbers: dict[str, int]
+        self,
+        rows: list[list[str]],
+        line: int,
+        columns: dict[str, int],
+        label_numbers: dict[str, int],
     ) -> BoxRows:
         try:
-            kept = self._kept(rows, columns)
-            images = _ids([row[columns["ImageID"]] for row in kept])
-            boxes = _boxes([[row[columns[side]] for side in _SIDES] for row in kept])
-            labels = [row[columns["LabelName"]] for row in kept]
+            chosen = self._chosen(rows, columns)
+            images = _ids([row[columns["ImageID"]] for row in chosen])
+            boxes = _boxes([[row[columns[side]] for side in _SIDES] for row in chosen])
+            names = [row[columns["LabelName"]] for row in chosen]
         except (ValueError, IndexError):
-            # Some row: the first that fails alone.
+            # The damaged row is the first that fails alone.
             for number, row in enumerate(rows, line):
                 self._check(row, number, columns)
             raise
-        kinds = [numbers.setdefault(label, len(numbers)) for label in labels]
-        return BoxRows(images, np.array(kinds, np.int64), boxes)
+        labels = [label_numbers.setdefault(name, len(label_numbers)) for name in names]
+        return BoxRows(images, np.array(labels, np.int64), boxes)
 
-    def _kept(self, rows: list[list[str]], columns: dict[str, int]) -> list[list[str]]:
+    def _chosen(self, rows: list[list[str]], columns: dict[str, int]) -> list[list[str]]:
         if self.sources:
             rows = [row for row in rows if row[columns["Source"]] in self.sources]
         for name in ("IsGroupOf", "IsDepiction"):
@@ -112,7 +116,7 @@ class BoxFile:
         try:
             _ids([row[columns["ImageID"]]])
             _boxes([[row[columns[side]] for side in _SIDES]])
-            self._kept([row], columns)
+            self._chosen([row], columns)
             _ = row[columns["LabelName"]]
         except (ValueError, IndexError):
             raise UserError(
@@ -140,7 +144,7 @@ def parse_id(text: str) -> int:
     """The number of an image id.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no image id.
     """
     return int(_ids([text])[0])
 

@@ -1,4 +1,4 @@
-"""A prepared TFDS data set of images with boxes, written from files, without a builder."""
+"""A writer of prepared TFDS data sets of images with boxes; needs no builder."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -15,18 +15,18 @@ _SHARD_BYTES = 2**28
 
 @dataclasses.dataclass(frozen=True)
 class BoxLists:
-    """The boxes of some images, 24 bytes each.
+    """The boxes of some images, 24 bytes a box.
 
     Attributes:
         images: uint64 [images], ids, ascending.
-        ends: int64 [images], where the boxes of each end.
-        kinds: int32 [boxes], numbers of the classes.
+        ends: int64 [images], row after the last box of each image.
+        labels: int32 [boxes], class of each box.
         boxes: float32 [boxes, 4], ymin, xmin, ymax, xmax in [0, 1].
     """
 
     images: np.ndarray
     ends: np.ndarray
-    kinds: np.ndarray
+    labels: np.ndarray
     boxes: np.ndarray
 
     def keep(self, images: np.ndarray) -> "BoxLists":
@@ -36,52 +36,53 @@ class BoxLists:
         return BoxLists(
             self.images[images],
             np.cumsum(lengths[images]),
-            self.kinds[boxes],
+            self.labels[boxes],
             self.boxes[boxes],
         )
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yields (id, kinds, boxes) of each image."""
+        """Yields (id, labels, boxes) of each image."""
         begin = 0
         for image, end in zip(self.images.tolist(), self.ends.tolist()):
-            yield image, self.kinds[begin:end], self.boxes[begin:end]
+            yield image, self.labels[begin:end], self.boxes[begin:end]
             begin = end
 
 
 def collect_boxes(
-    rows: Iterable[BoxRows], images: np.ndarray, class_of_kind: np.ndarray
+    rows: Iterable[BoxRows], images: np.ndarray, class_of_label: np.ndarray
 ) -> BoxLists:
-    """Collects the boxes of some images and classes.
+    """The boxes of some images and classes.
 
     Args:
-        rows: of the CSV.
-        images: uint64, ids, ascending; one at least.
-        class_of_kind: int32, number of the class for each number of the rows, -1 to leave it out.
+        rows: rows of the CSV.
+        images: uint64 [images], ids, ascending; at least one.
+        class_of_label: int32, class in the data set of each label number of the CSV, -1 to leave
+            the label out.
     """
-    places, kinds, boxes = (
+    image_rows, labels, boxes = (
         [np.zeros(0, np.int64)],
         [np.zeros(0, np.int32)],
         [np.zeros((0, 4), np.float32)],
     )
-    for some in rows:
-        place = np.searchsorted(images, some.images)
-        kind = class_of_kind[some.kinds]
-        known = (images[np.minimum(place, len(images) - 1)] == some.images) & (kind >= 0)
-        places.append(place[known])
-        kinds.append(kind[known])
-        boxes.append(some.boxes[known])
-    place = np.concatenate(places)
-    order = np.argsort(place, kind="stable")
+    for piece in rows:
+        row = np.searchsorted(images, piece.images)
+        label = class_of_label[piece.labels]
+        known = (images[np.minimum(row, len(images) - 1)] == piece.images) & (label >= 0)
+        image_rows.append(row[known])
+        labels.append(label[known])
+        boxes.append(piece.boxes[known])
+    image_row = np.concatenate(image_rows)
+    order = np.argsort(image_row, kind="stable")
     return BoxLists(
         images,
-        np.cumsum(np.bincount(place, minlength=len(images))),
-        np.concatenate(kinds)[order],
+        np.cumsum(np.bincount(image_row, minlength=len(images))),
+        np.concatenate(labels)[order],
         np.concatenate(boxes)[order],
     )
 
 
 def missing_images(folder: Path, images: np.ndarray) -> np.ndarray:
-    """Bool [images], True where the folder has no ID.jpg."""
+    """The images without a file ID.jpg in the folder: bool [images]."""
     return np.array([not _file(folder, image).is_file() for image in images.tolist()], bool)
 
 
@@ -91,16 +92,16 @@ def write_dataset(
     class_names: list[str],
     description: str,
 ) -> None:
-    """Writes the data set: features id, image, objects/bbox, objects/label.
+    """Writes the data set, with the features id, image, objects/bbox and objects/label.
 
-    The bytes of an image are stored as they are. Images stand in the order of their ids, in files
-    of about 256 MiB.
+    The bytes of an image are not changed. Images are in the order of their ids, in files of about
+    256 MiB.
 
     Args:
-        directory: NAME/VERSION, empty; TFDS takes both from the path.
+        directory: empty directory NAME/VERSION; TFDS takes both from the path.
         splits: name -> (folder of ID.jpg files, the boxes).
-        class_names: by number.
-        description: of the data set.
+        class_names: names of the classes, by label.
+        description: description of the data set.
 
     Raises:
         UserError: an image cannot be read.
@@ -156,7 +157,7 @@ def _file(folder: Path, image: int) -> Path:
     return folder / f"{format_id(image)}.jpg"
 
 
-def _serialize(features, folder: Path, image: int, kinds: np.ndarray, boxes: np.ndarray) -> bytes:
+def _serialize(features, folder: Path, image: int, labels: np.ndarray, boxes: np.ndarray) -> bytes:
     import tensorflow_datasets as tfds
 
     path = _file(folder, image)
@@ -170,8 +171,8 @@ def _serialize(features, folder: Path, image: int, kinds: np.ndarray, boxes: np.
                 "id": format_id(image),
                 "image": encoded,
                 "objects": [
-                    {"bbox": tfds.features.BBox(*box), "label": kind}
-                    for kind, box in zip(kinds.tolist(), boxes.tolist())
+                    {"bbox": tfds.features.BBox(*box), "label": label}
+                    for label, box in zip(labels.tolist(), boxes.tolist())
                 ],
             }
         )

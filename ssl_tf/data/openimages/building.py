@@ -1,8 +1,8 @@
-"""OHMS, a multi-label data set, built from the images and box files of OpenImages.
+"""The builder of OHMS, a multi-label data set of images and boxes of OpenImages.
 
-The box CSVs are read twice, a piece at a time: once to count, which decides the images and classes,
-and once for the boxes of what was chosen. Without --images it counts and lists, so that only the
-images that are needed have to be fetched.
+The box CSVs are read twice, a piece at a time. The first pass counts, which decides the images and
+classes. The second pass collects the boxes of the chosen images. Without --images only the lists
+are written, so that only the listed images have to be fetched.
 """
 
 import dataclasses
@@ -24,51 +24,59 @@ _VERSION = "1.0.0"
 
 @dataclasses.dataclass(frozen=True)
 class _Split:
+    """The images of a split: ids uint64 [images], their folder and their box file."""
+
     boxes: BoxFile
     folder: str
     images: np.ndarray
 
 
 def build(settings: OpenImagesSettings) -> None:
-    """Chooses images and classes, writes the lists and, where there are images, the data set."""
+    """Chooses images and classes, writes the lists and, with --images, the data set.
+
+    Raises:
+        UserError: a file is missing or damaged, or no image is left.
+    """
     target = Path(settings.output) / settings.name
     if (target / _VERSION).exists():
         raise SettingsError(f"{target / _VERSION} exists; give another --name or --output")
-    numbers: dict[str, int] = {}
+    label_numbers: dict[str, int] = {}
     train = _box_file(settings, "boxes")
-    counts = selection.count_boxes(train.read(numbers))
-    kept, steps = _choose_train(settings, counts)
+    counts = selection.count_boxes(train.read(label_numbers))
+    chosen, steps = _choose_train(settings, counts)
     stats = {"paper": selection.PAPER, "settings": flagfiles.as_dict(settings), "train": steps}
-    splits = {"train": _Split(train, settings.images, kept.images)}
+    splits = {"train": _Split(train, settings.images, chosen.images)}
     if settings.test_boxes:
         test = _box_file(settings, "test_boxes")
-        found = selection.count_boxes(test.read(numbers))
-        found, stats["test"] = _choose_test(settings, found, kept.classes)
-        splits["test"] = _Split(test, settings.test_images, found.images)
+        test_counts = selection.count_boxes(test.read(label_numbers))
+        chosen_test, stats["test"] = _choose_test(settings, test_counts, chosen.classes)
+        splits["test"] = _Split(test, settings.test_images, chosen_test.images)
     if settings.random_control:
-        drawn = selection.draw_images(counts, len(kept.images), settings.seed)
+        drawn = selection.draw_images(counts, len(chosen.images), settings.seed)
         stats["random"] = [{"step": "drawn of all images with boxes", "images": len(drawn)}]
         splits["random"] = _Split(train, settings.images, drawn)
-    label_of = {number: label for label, number in numbers.items()}
-    labels = sorted(label_of[number] for number in kept.classes.tolist())
+    label_of = {number: label for label, number in label_numbers.items()}
+    labels = sorted(label_of[number] for number in chosen.classes.tolist())
     staging = target.with_name(f"{settings.name}.writing")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     if settings.images:
-        _write_images(settings, staging / settings.name / _VERSION, splits, labels, numbers, stats)
+        _write_images(
+            settings, staging / settings.name / _VERSION, splits, labels, label_numbers, stats
+        )
     _publish(staging, target, splits, labels, stats)
 
 
 def _choose_train(
     settings: OpenImagesSettings, counts: selection.BoxCounts
 ) -> tuple[selection.BoxCounts, list[dict]]:
-    """What is left of the train images, and the counts of each step."""
+    """The counts of the chosen train images, and the counts after each step."""
     if settings.ids:
         listed = read_ids(Path(settings.ids), "--ids", settings.allow_pickle)
-        kept = selection.only_images(counts, listed)
-        steps = [_boxed(counts), _listed(listed, kept)]
+        chosen = selection.only_images(counts, listed)
+        steps = [_boxed(counts), _listed(listed, chosen)]
     else:
-        kept, steps = selection.select(
+        chosen, steps = selection.select(
             counts,
             min_classes=settings.min_classes,
             min_images=settings.min_images,
@@ -77,22 +85,22 @@ def _choose_train(
         )
         steps = [_boxed(counts), *steps]
     if settings.max_images:
-        drawn = selection.draw_images(kept, settings.max_images, settings.seed)
-        kept = selection.only_images(kept, drawn)
-        steps.append({"step": f"at most {settings.max_images} images", **kept.describe()})
-    _tell("train", steps)
-    if not len(kept.images):
+        drawn = selection.draw_images(chosen, settings.max_images, settings.seed)
+        chosen = selection.only_images(chosen, drawn)
+        steps.append({"step": f"at most {settings.max_images} images", **chosen.describe()})
+    _print_steps("train", steps)
+    if not len(chosen.images):
         raise UserError(
             f"no image of --boxes={settings.boxes} is left: "
             + ", then ".join(f"{step['step']}: {step['images']}" for step in steps)
         )
-    return kept, steps
+    return chosen, steps
 
 
 def _choose_test(
     settings: OpenImagesSettings, counts: selection.BoxCounts, classes: np.ndarray
 ) -> tuple[selection.BoxCounts, list[dict]]:
-    """The test images that show a class of the train images, and the counts."""
+    """The counts of the test images with a class of the train images, and those of each step."""
     steps = [_boxed(counts)]
     if settings.test_ids:
         listed = read_ids(Path(settings.test_ids), "--test_ids", settings.allow_pickle)
@@ -100,7 +108,7 @@ def _choose_test(
         steps.append(_listed(listed, counts))
     counts = selection.only_classes(counts, classes)
     steps.append({"step": "images of a kept class", **counts.describe()})
-    _tell("test", steps)
+    _print_steps("test", steps)
     if not len(counts.images):
         raise UserError(
             f"no image of --test_boxes={settings.test_boxes} shows one of the {len(classes)} "
@@ -132,30 +140,30 @@ def _write_images(
     directory: Path,
     splits: dict[str, _Split],
     labels: list[str],
-    numbers: dict[str, int],
+    label_numbers: dict[str, int],
     stats: dict,
 ) -> None:
-    """Writes the data set; images whose file is missing are left out and told in the stats."""
+    """Writes the data set; images without a file are left out and listed in `stats`."""
     from ssl_tf.data.openimages import boxed_images
 
-    class_of_kind = np.full(len(numbers), -1, np.int32)
-    class_of_kind[[numbers[label] for label in labels]] = np.arange(len(labels))
+    class_of_label = np.full(len(label_numbers), -1, np.int32)
+    class_of_label[[label_numbers[label] for label in labels]] = np.arange(len(labels))
     written, stats["missing_files"] = {}, {}
     for name, split in splits.items():
         folder = Path(split.folder)
         missing = boxed_images.missing_images(folder, split.images)
-        gone = [format_id(image) for image in split.images[missing].tolist()]
-        if len(gone) == len(missing) or len(gone) > settings.max_missing * len(missing):
+        absent = [format_id(image) for image in split.images[missing].tolist()]
+        if len(absent) == len(missing) or len(absent) > settings.max_missing * len(missing):
             raise UserError(
-                f"{folder} lacks {len(gone)} of the {len(missing)} images of {name}, {gone[0]}.jpg "
-                f"the first: fetch them (without --images their list is written), or raise "
-                f"--max_missing={settings.max_missing}"
+                f"{folder} lacks {len(absent)} of the {len(missing)} images of {name}, "
+                f"{absent[0]}.jpg the first: fetch them (without --images their list is written), "
+                f"or raise --max_missing={settings.max_missing}"
             )
-        stats["missing_files"][name] = {"count": len(gone), "ids": gone}
-        if gone:
-            print(f"{name}: {len(gone)} images are missing and left out", file=sys.stderr)
+        stats["missing_files"][name] = {"count": len(absent), "ids": absent}
+        if absent:
+            print(f"{name}: {len(absent)} images are missing and left out", file=sys.stderr)
         lists = boxed_images.collect_boxes(
-            split.boxes.read(numbers), split.images[~missing], class_of_kind
+            split.boxes.read(label_numbers), split.images[~missing], class_of_label
         )
         written[name] = (folder, lists)
     directory.mkdir(parents=True)
@@ -167,7 +175,7 @@ def _write_images(
 def _publish(
     staging: Path, target: Path, splits: dict[str, _Split], labels: list[str], stats: dict
 ) -> None:
-    """Writes the lists beside the data set and gives all of it its final name."""
+    """Writes the lists next to the data set, and moves everything to its final place."""
     finished = staging / target.name
     finished.mkdir(exist_ok=True)
     write_json(finished / "stats.json", stats)
@@ -176,14 +184,14 @@ def _publish(
         lines = "".join(f"{format_id(image)}\n" for image in split.images.tolist())
         (finished / f"{name}_ids.txt").write_text(lines)
     target.mkdir(parents=True, exist_ok=True)
-    # The data set last: with it the target is complete.
+    # The data set is moved last: its presence means that the target is complete.
     for path in sorted(finished.iterdir(), key=lambda path: path.is_dir()):
         path.replace(target / path.name)
     shutil.rmtree(staging)
     print(f"{len(labels)} classes; counts, lists and data set in {target}")
 
 
-def _tell(split: str, steps: list[dict]) -> None:
+def _print_steps(split: str, steps: list[dict]) -> None:
     for step in steps:
         print(
             f"{split}: {step['step']}: {step['images']} images, {step['classes']} classes, "

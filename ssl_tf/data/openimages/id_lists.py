@@ -1,4 +1,4 @@
-"""Lists of image ids: text, JSON, and the dictionaries that were released as NumPy files."""
+"""The reader of lists of image ids: text, JSON, and the published NumPy dictionaries."""
 
 import json
 import pickle
@@ -11,18 +11,19 @@ from ssl_tf.errors import SettingsError, UserError
 
 
 def read_ids(path: Path, flag: str, allow_pickle: bool = False) -> np.ndarray:
-    """Reads the ids of a list, each once: uint64 [n], ascending.
+    """The distinct ids of a list: uint64 [n], ascending.
 
     Args:
         path: `.json`, a list of ids or an object whose keys are ids; `.npy`, an array of ids or a
-            pickled dictionary whose keys are; anything else, text with an id a line. An id may have
-            a folder before it and an ending behind it: train/0001eeaf4aed83f9.jpg.
-        flag: that named the file, for messages.
-        allow_pickle: unpickle a `.npy` file, which runs any code that stands in it.
+            pickled dictionary whose keys are ids; any other extension, text with one id a line. An
+            id may have a folder before it and an extension after it:
+            train/0001eeaf4aed83f9.jpg.
+        flag: flag that named the file, for messages.
+        allow_pickle: unpickle a `.npy` file, which runs any code in it.
 
     Raises:
-        SettingsError: the file is pickled and that is not allowed.
-        UserError: it cannot be read, is empty, or has something else than an id.
+        SettingsError: the file is pickled, and `allow_pickle` is False.
+        UserError: the file cannot be read, is empty, or has an entry that is no id.
     """
     try:
         if path.suffix == ".npy":

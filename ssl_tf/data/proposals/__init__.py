@@ -1,1 +1,1 @@
-"""Stores of boxes that may hold an object, and their way into a source."""
+"""Stores of object proposals: their format, their import, and their join with a source."""

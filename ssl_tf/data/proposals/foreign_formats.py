@@ -1,7 +1,7 @@
-"""The files that boxes come in: JSON, COCO-style JSON, CSV, OpenImages CSV, NumPy dictionaries.
+"""Readers of box files: JSON, COCO-style JSON, CSV, OpenImages CSV and NumPy dictionaries.
 
-Readers give entries as they stand; `proposal_import` checks them. CSV files are streamed, so that
-the 14 million rows of OpenImages need the memory of one image; the others are read at once.
+The readers do not check the boxes; `importing` does. CSV files are streamed, so that the 14 million
+rows of OpenImages need the memory of one image. The other files are read at once.
 """
 
 import csv
@@ -20,14 +20,20 @@ from ssl_tf.errors import UserError
 
 _OWN = ("id", "ymin", "xmin", "ymax", "xmax")
 _OPENIMAGES = ("ImageID", "YMin", "XMin", "YMax", "XMax")
-# Columns of an OpenImages row as the OAC authors' dictionary keeps it: YMin, XMin, YMax, XMax.
+# Columns of YMin, XMin, YMax, XMax in an OpenImages row of the OAC authors' dictionary.
 _OHMS_COLUMNS = (6, 4, 7, 5)
 _COCO_KEY = re.compile(r"(?:.*/)?(?P<stem>[^/]+)_(?P<number>\d+)\.\w+")
 
 
 @dataclasses.dataclass
 class Row:
-    """A box as a file has it: where it stands there, ymin, xmin, ymax, xmax, score."""
+    """A box of a file, unchecked.
+
+    Attributes:
+        place: its line or key in the file, for messages.
+        box: ymin, xmin, ymax, xmax, fractions of the image.
+        score: larger is better.
+    """
 
     place: str
     box: tuple[float, float, float, float]
@@ -36,7 +42,14 @@ class Row:
 
 @dataclasses.dataclass
 class Entry:
-    """The boxes of an image as a file has them; `names` are what its id can be made of."""
+    """The boxes of one image in a file, unchecked.
+
+    Attributes:
+        place: the first line or key of the image in the file, for messages.
+        names: values for the id template, such as "id", "stem" and "file_name".
+        rows: the boxes.
+        height, width: size of the image in pixels; 0 if unknown.
+    """
 
     place: str
     names: dict[str, str]
@@ -46,7 +59,16 @@ class Entry:
 
 
 def read_npy(file: str, allow_pickle: bool, image_folder: str) -> Iterator[Entry]:
-    """The dictionaries that the OAC authors published: of COCO in pixels, of OHMS in fractions."""
+    """The entries of a dictionary of the OAC authors: of COCO in pixels, or of OHMS in fractions.
+
+    Args:
+        file: path of the pickled dictionary.
+        allow_pickle: unpickle the file, which can run any program.
+        image_folder: folder of the images, which have the sizes; only needed for COCO.
+
+    Raises:
+        UserError: the file is not allowed, cannot be read, or has other content.
+    """
     if not allow_pickle:
         raise UserError(
             f"{file} is a pickle, which can run any program when it is loaded; if you trust "
@@ -65,16 +87,16 @@ def read_npy(file: str, allow_pickle: bool, image_folder: str) -> Iterator[Entry
 
 
 def _read_coco_crops(file: str, content: dict[str, Any], image_folder: str) -> Iterator[Entry]:
-    """`<folder>/<stem>_<k>.jpg` -> x1, y1, x2, y2 in pixels."""
+    """The entries of a dictionary `<folder>/<stem>_<k>.jpg` -> x1, y1, x2, y2 in pixels."""
     if not image_folder:
         raise UserError(f"{file} has boxes in pixels and no sizes of images: give --image_folder")
     paths = _paths_by_stem(image_folder)
     numbered: dict[str, list[tuple[int, str]]] = {}
     for key in content:
-        found = _COCO_KEY.fullmatch(str(key))
-        if not found:
+        match = _COCO_KEY.fullmatch(str(key))
+        if not match:
             raise UserError(f"{file}: the key {key!r} is not FOLDER/STEM_NUMBER.jpg")
-        numbered.setdefault(found["stem"], []).append((int(found["number"]), key))
+        numbered.setdefault(match["stem"], []).append((int(match["number"]), key))
     for stem, keys in numbered.items():
         if stem not in paths:
             raise UserError(
@@ -91,7 +113,7 @@ def _read_coco_crops(file: str, content: dict[str, Any], image_folder: str) -> I
 
 
 def _read_ohms(file: str, content: dict[str, Any]) -> Iterator[Entry]:
-    """image id -> {"data": rows of OpenImages' columns}."""
+    """The entries of a dictionary image id -> {"data": rows with the columns of OpenImages}."""
     for image_id, value in content.items():
         place = f"image {image_id!r}"
         rows = []
@@ -105,7 +127,13 @@ def _read_ohms(file: str, content: dict[str, Any]) -> Iterator[Entry]:
 
 
 def read_csv(file: str) -> Iterator[Entry]:
-    """Rows of one image stand together; columns are found by name."""
+    """The entries of a CSV file, whose rows of one image must be consecutive.
+
+    The columns are found by name: ssl_tf's or those of OpenImages.
+
+    Raises:
+        UserError: a column is missing or a row is damaged; the message names the line.
+    """
     with open(file, newline="", encoding="utf-8") as stream:
         lines = csv.reader(stream)
         header = [name.strip() for name in next(lines, [])]
@@ -115,7 +143,7 @@ def read_csv(file: str) -> Iterator[Entry]:
             raise UserError(
                 f"{file}, line 1: no column {', '.join(missing)}; it has {', '.join(header)}"
             )
-        identity, *sides = (header.index(name) for name in wanted)
+        id_column, *sides = (header.index(name) for name in wanted)
         score, height, width = (
             header.index(name) if name in header else None for name in ("score", "height", "width")
         )
@@ -132,10 +160,10 @@ def read_csv(file: str) -> Iterator[Entry]:
             row = Row(place, tuple(box))
             if score is not None:
                 (row.score,) = _numbers(file, place, [columns[score]], 1)
-            if entry is None or columns[identity] != entry.names["id"]:
+            if entry is None or columns[id_column] != entry.names["id"]:
                 if entry is not None:
                     yield entry
-                entry = Entry(place, {"id": columns[identity]}, [])
+                entry = Entry(place, {"id": columns[id_column]}, [])
                 if height is not None and width is not None:
                     size = _numbers(file, place, [columns[height], columns[width]], 2)
                     entry.height, entry.width = map(int, size)
@@ -145,7 +173,13 @@ def read_csv(file: str) -> Iterator[Entry]:
 
 
 def read_json(file: str) -> Iterator[Entry]:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The entries of a JSON file: COCO-style, an object of id: boxes, or a list of objects.
+
+    Raises:
+        UserError: the file is no JSON, has other content, or has an id twice.
+    """
+
+    def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
         if twice:
             raise UserError(f"{file}: {twice[0]!r} comes twice")
@@ -153,20 +187,23 @@ def read_json(file: str) -> Iterator[Entry]:
 
     try:
         with open(file, encoding="utf-8") as stream:
-            content = json.load(stream, object_pairs_hook=once)
+            content = json.load(stream, object_pairs_hook=without_duplicates)
     except ValueError as error:
         raise UserError(f"{file} is no JSON: {error}") from None
     if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
         return _read_coco(file, content)
     if isinstance(content, dict):
-        content = [{"id": identity, "boxes": boxes} for identity, boxes in content.items()]
+        content = [{"id": image_id, "boxes": boxes} for image_id, boxes in content.items()]
     if not isinstance(content, list):
         raise UserError(f"{file}: expected an object of id: boxes, or a list of objects")
     return _read_objects(file, content)
 
 
 def _read_objects(file: str, content: list[Any]) -> Iterator[Entry]:
-    """[{"id", "boxes": [[ymin, xmin, ymax, xmax(, score)], ...], "scores", "height", "width"}]."""
+    """The entries of a list of objects.
+
+    Each is {"id", "boxes": [[ymin, xmin, ymax, xmax(, score)], ...], "scores", "height", "width"}.
+    """
     for number, value in enumerate(content):
         if not isinstance(value, dict) or "id" not in value:
             raise UserError(f"{file}, entry {number}: expected an object with id and boxes")
@@ -187,23 +224,26 @@ def _read_objects(file: str, content: list[Any]) -> Iterator[Entry]:
 
 
 def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:
-    """Boxes are x, y, width, height in pixels; images without annotations are kept, too."""
+    """The entries of COCO-style JSON, whose boxes are x, y, width, height in pixels.
+
+    Images without annotations have an entry, too.
+    """
     entries: dict[Any, Entry] = {}
     for number, image in enumerate(content["images"]):
         place = f"image {number}"
         try:
-            identity, name = image["id"], str(image["file_name"])
+            image_id, name = image["id"], str(image["file_name"])
             height, width = int(image["height"]), int(image["width"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{file}, {place}: expected id, file_name, width and height ({error!r})"
             ) from None
-        if identity in entries:
-            raise UserError(f"{file}, {place}: the id {identity!r} comes twice")
+        if image_id in entries:
+            raise UserError(f"{file}, {place}: the id {image_id!r} comes twice")
         if min(height, width) < 1:
             raise UserError(f"{file}, {place}: a size of {width}x{height}")
-        names = {"id": str(identity), "file_name": name}
-        entries[identity] = Entry(place, names, [], height, width)
+        names = {"id": str(image_id), "file_name": name}
+        entries[image_id] = Entry(place, names, [], height, width)
     for number, annotation in enumerate(content["annotations"]):
         place = f"annotation {number}"
         if not isinstance(annotation, dict) or annotation.get("image_id") not in entries:
@@ -217,7 +257,7 @@ def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:
 
 
 def _numbers(file: str, place: str, values: Any, low: int, high: int | None = None) -> list[float]:
-    """Between low and high numbers."""
+    """The values as floats; raises UserError unless there are `low` to `high` numbers."""
     try:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError):
@@ -228,20 +268,20 @@ def _numbers(file: str, place: str, values: Any, low: int, high: int | None = No
 
 
 def _paths_by_stem(folder: str) -> dict[str, str]:
-    """Paths of the images under a folder, relative to it."""
+    """Stem -> path of each image under a folder, relative to it."""
     if not os.path.isdir(folder):
         raise UserError(f"--image_folder={folder} is no folder")
-    found = {}
+    paths = {}
     for parent, _, names in os.walk(folder):
         for name in names:
             stem, extension = os.path.splitext(name)
             if extension.lower() in EXTENSIONS:
-                found[stem] = os.path.relpath(os.path.join(parent, name), folder)
-    return found
+                paths[stem] = os.path.relpath(os.path.join(parent, name), folder)
+    return paths
 
 
 def _image_size(path: str) -> tuple[int, int]:
-    """Height and width, from the header alone."""
+    """Height and width in pixels, from the header alone."""
     from PIL import Image, UnidentifiedImageError
 
     try:

@@ -1,7 +1,7 @@
-"""Proposals, boxes that may hold an object, written as TFRecord files beside a manifest.
+"""The format of a proposal store: boxes that may contain an object, in TFRecord files.
 
-A store is a directory: `manifest.json` and shards of tf.train.Example, one an image, with
-image/id, image/height, image/width (pixels, 0 where unknown), image/object/score and
+A store is a directory of `manifest.json` and shards of tf.train.Example, one record an image. The
+features are image/id, image/height, image/width (pixels, 0 if unknown), image/object/score and
 image/object/bbox/{ymin,xmin,ymax,xmax} (fractions of the image), the best box first.
 """
 
@@ -24,9 +24,10 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 SIDES = ("ymin", "xmin", "ymax", "xmax")
 _SHARD_IMAGES = 100_000
-# Below it, two sides may be one number in single precision; no pixel is as small.
+# Least length of a side. Below it, both ends may be the same number in single precision. No pixel
+# is as small.
 _SHORTEST = 1e-6
-# What dividing pixels by sides may add to 1.
+# Largest excess over 1 when pixels are divided by the side of the image.
 _ROUNDING = 1e-6
 
 
@@ -35,10 +36,10 @@ class ImageProposals:
     """The boxes of one image.
 
     Attributes:
-        image_id: the id that the image has in its source.
+        image_id: id of the image in its source.
         boxes: float [n, 4] of ymin, xmin, ymax, xmax, fractions of the image; n may be 0.
-        scores: float [n], larger is better; empty: the boxes are in their order already.
-        height, width: of the image in pixels; 0 where unknown.
+        scores: float [n], larger is better; empty: the best box is first already.
+        height, width: size of the image in pixels; 0 if unknown.
     """
 
     image_id: str
@@ -50,7 +51,14 @@ class ImageProposals:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One file of a store: its name, its records, and what tells that it is whole."""
+    """One file of a store.
+
+    Attributes:
+        name: name of the file.
+        records: number of records.
+        bytes: size in bytes.
+        sha256: digest of the content, hexadecimal.
+    """
 
     name: str
     records: int
@@ -60,13 +68,13 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What a store is.
+    """The description of a store.
 
     Attributes:
-        generator: what made the boxes.
-        settings: its settings.
-        images: records, those without a box included.
-        images_without_boxes: records of images in which nothing was found.
+        generator: name of the method that generated the boxes.
+        settings: settings of the generator.
+        images: number of records, including those without a box.
+        images_without_boxes: number of records without a box.
         boxes: number of boxes.
         mean_area: mean area of a box, as a fraction of its image; 0 without boxes.
         shards: the files, in order.
@@ -92,22 +100,22 @@ def write_proposals(
 ) -> Manifest:
     """Writes a store; it is complete or absent.
 
-    Boxes are put in the order of their scores, equal ones in the given order, and those beyond the
-    first `max_boxes` are left out.
+    The boxes of an image are sorted by score, the best first; boxes of equal score stay in the
+    given order. Those after the first `max_boxes` are left out.
 
     Args:
         output: directory of the store, which must not exist.
-        images: the proposals, written as they come; memory holds a number for each id alone.
-        generator: what made the boxes.
-        settings: its settings, to be read by people; values that JSON can hold.
-        max_boxes: boxes kept of an image.
-        shard_images: images in a file.
+        images: the proposals, written one by one; only a number for each id stays in memory.
+        generator: name of the method that generated the boxes.
+        settings: settings of the generator, for people to read; serializable as JSON.
+        max_boxes: largest number of boxes of an image.
+        shard_images: number of images in a file.
 
     Returns:
         The manifest.
 
     Raises:
-        UserError: the output exists, an id comes twice, or a box cannot be one.
+        UserError: the output exists, an id is there twice, or a box is invalid.
     """
     output = Path(output)
     if output.exists():
@@ -118,12 +126,12 @@ def write_proposals(
         return _write(temporary, images, generator, settings, max_boxes, shard_images)
 
 
-def problem(box: Sequence[float], tolerance: float = 0.0) -> str | None:
-    """What keeps ymin, xmin, ymax, xmax from being a box inside an image; None where nothing does.
+def invalid_reason(box: Sequence[float], tolerance: float = 0.0) -> str | None:
+    """The reason why a box is invalid, None for a valid box.
 
     Args:
-        box: [4], fractions of the image.
-        tolerance: how far outside of the image it may lie, as a fraction.
+        box: ymin, xmin, ymax, xmax, fractions of the image.
+        tolerance: largest distance outside of the image, as a fraction of it.
     """
     sides = ymin, xmin, ymax, xmax = [float(side) for side in box]
     if not all(map(math.isfinite, sides)):
@@ -132,7 +140,7 @@ def problem(box: Sequence[float], tolerance: float = 0.0) -> str | None:
         return "its corners are swapped"
     if min(ymin, xmin) < -tolerance or max(ymax, xmax) > 1 + tolerance:
         return "it lies outside of the image"
-    # As it would be stored, cut to the image and in single precision.
+    # The box is stored cut to the image and in single precision.
     if min(ymax, 1.0) - max(ymin, 0.0) < _SHORTEST or min(xmax, 1.0) - max(xmin, 0.0) < _SHORTEST:
         return "it has no area"
     return None
@@ -161,17 +169,17 @@ def _write(
         if key in seen:
             raise UserError(f"image {image.image_id!r} has its proposals twice")
         seen.add(key)
-        kept, scores = _ranked(image, max_boxes)
+        best, scores = _best_boxes(image, max_boxes)
         if writer is None or records == shard_images:
             if writer is not None:
                 close()
             name, records = f"proposals-{len(shards):05}.tfrecord", 0
             writer = tf.io.TFRecordWriter(str(directory / name))
-        writer.write(_serialized(image, kept, scores))
+        writer.write(_serialized(image, best, scores))
         records += 1
-        empty += not len(kept)
-        boxes += len(kept)
-        area += float(np.prod(kept[:, 2:] - kept[:, :2], axis=1).sum())
+        empty += not len(best)
+        boxes += len(best)
+        area += float(np.prod(best[:, 2:] - best[:, :2], axis=1).sum())
     if writer is None:
         raise UserError("there is no image to write proposals of")
     close()
@@ -189,8 +197,8 @@ def _write(
     return manifest
 
 
-def _ranked(image: ImageProposals, max_boxes: int) -> tuple[np.ndarray, np.ndarray]:
-    """(float32 [k, 4], float32 [k]): checked, by falling score."""
+def _best_boxes(image: ImageProposals, max_boxes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The checked boxes and their scores, best first: float32 [k, 4], float32 [k]."""
     boxes = np.asarray(image.boxes, np.float64).reshape(-1, 4)
     scores = np.asarray(image.scores, np.float32)
     if not scores.size:
@@ -201,10 +209,10 @@ def _ranked(image: ImageProposals, max_boxes: int) -> tuple[np.ndarray, np.ndarr
             "a finite number each"
         )
     for number, box in enumerate(boxes.tolist()):
-        wrong = problem(box, _ROUNDING)
-        if wrong:
+        reason = invalid_reason(box, _ROUNDING)
+        if reason:
             raise UserError(
-                f"image {image.image_id!r}, box {number} (ymin, xmin, ymax, xmax = {box}): {wrong}"
+                f"image {image.image_id!r}, box {number} (ymin, xmin, ymax, xmax = {box}): {reason}"
             )
     order = np.argsort(-scores, kind="stable")[:max_boxes]
     return np.clip(boxes[order], 0.0, 1.0).astype(np.float32), scores[order]
@@ -217,9 +225,9 @@ def _serialized(image: ImageProposals, boxes: np.ndarray, scores: np.ndarray) ->
     def integer(value: int) -> tf.train.Feature:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
-    identity = tf.train.BytesList(value=[image.image_id.encode()])
+    image_id = tf.train.BytesList(value=[image.image_id.encode()])
     features = {
-        "image/id": tf.train.Feature(bytes_list=identity),
+        "image/id": tf.train.Feature(bytes_list=image_id),
         "image/height": integer(image.height),
         "image/width": integer(image.width),
         "image/object/score": floats(scores),
@@ -229,7 +237,7 @@ def _serialized(image: ImageProposals, boxes: np.ndarray, scores: np.ndarray) ->
 
 
 def fingerprint(image_id: str) -> int:
-    """64 bits that tell an id from all others, to remember which have come."""
+    """A 64-bit hash of an id, to detect duplicates."""
     return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "little")
 
 

@@ -1,4 +1,4 @@
-"""From other people's boxes to proposals: the kind of file, the id, and no bad box unnoticed."""
+"""Import of box files as proposals: choice of the reader, ids, and checks of the boxes."""
 
 import dataclasses
 import os
@@ -9,25 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.data.proposals.foreign_formats import Entry, read_csv, read_json, read_npy
-from ssl_tf.data.proposals.format import ImageProposals, fingerprint, problem
+from ssl_tf.data.proposals.format import ImageProposals, fingerprint, invalid_reason
 from ssl_tf.errors import SettingsError, UserError
 
-# Pixel coordinates come rounded, some converters count from 1: this much of the side beyond the
-# border is cut off, more is a mistake.
+# Pixel coordinates are rounded, and some converters count from 1. So a box may reach beyond the
+# border by this fraction of the side, and is cut; beyond that it is invalid.
 TOLERANCE = 0.01
 
 
 @dataclasses.dataclass
 class Importer:
-    """Reads files into proposals, and counts what it left out.
+    """Reads proposals from files, and counts the boxes it leaves out.
 
     Attributes:
-        drop_bad: leave bad boxes out; else they are an error.
-        template: of the id, with {id}, {stem} and {file_name}; empty: the file name in COCO-style
-            JSON and in the NumPy dictionary of COCO, else the id as it stands.
-        image_folder: gives the sizes of images to a file that has pixels and no sizes.
-        allow_pickle: NumPy dictionaries are pickles, which can run any program when loaded.
-        dropped: problem -> number of boxes left out.
+        drop_bad: leave invalid boxes out; else they are an error.
+        template: template of the id, with {id}, {stem} and {file_name}; empty: the file name in
+            COCO-style JSON and in the NumPy dictionary of COCO, else the id of the file.
+        image_folder: folder of the images, for files with boxes in pixels and no sizes.
+        allow_pickle: load NumPy dictionaries; they are pickles, which can run any program.
+        dropped: reason -> number of boxes left out.
     """
 
     drop_bad: bool = False
@@ -40,8 +40,8 @@ class Importer:
         """The proposals of a file, image by image.
 
         Raises:
-            UserError: the file is not understood, an id comes twice, or a box is bad; with the
-                place.
+            UserError: the format is unknown, an id is there twice, or a box is invalid; the
+                message names the place in the file.
         """
         return self._checked(file, self._entries(file))
 
@@ -60,33 +60,33 @@ class Importer:
     def _checked(self, file: str, entries: Iterable[Entry]) -> Iterator[ImageProposals]:
         seen: set[int] = set()
         for entry in entries:
-            identity = self._identity(entry)
-            key = fingerprint(identity)
+            image_id = self._image_id(entry)
+            key = fingerprint(image_id)
             if key in seen:
                 raise UserError(
-                    f"{file}, {entry.place}: image {identity!r} has had its boxes before; keep "
+                    f"{file}, {entry.place}: image {image_id!r} has had its boxes before; keep "
                     "those of an image together"
                 )
             seen.add(key)
-            kept = []
+            valid = []
             for row in entry.rows:
-                wrong = problem(row.box, TOLERANCE)
-                if wrong is None and not np.isfinite(row.score):
-                    wrong = "its score is no finite number"
-                if wrong is None:
-                    kept.append(row)
+                reason = invalid_reason(row.box, TOLERANCE)
+                if reason is None and not np.isfinite(row.score):
+                    reason = "its score is no finite number"
+                if reason is None:
+                    valid.append(row)
                 elif self.drop_bad:
-                    self.dropped[wrong] += 1
+                    self.dropped[reason] += 1
                 else:
                     raise UserError(
-                        f"{file}, {row.place}, image {identity!r}: the box ymin, xmin, ymax, xmax "
-                        f"= {list(row.box)} is bad: {wrong}; correct it or give --bad_boxes=drop"
+                        f"{file}, {row.place}, image {image_id!r}: the box ymin, xmin, ymax, xmax "
+                        f"= {list(row.box)} is bad: {reason}; correct it or give --bad_boxes=drop"
                     )
-            boxes = np.clip(np.array([row.box for row in kept]).reshape(-1, 4), 0.0, 1.0)
-            scores = np.array([row.score for row in kept], np.float32)
-            yield ImageProposals(identity, boxes, scores, entry.height, entry.width)
+            boxes = np.clip(np.array([row.box for row in valid]).reshape(-1, 4), 0.0, 1.0)
+            scores = np.array([row.score for row in valid], np.float32)
+            yield ImageProposals(image_id, boxes, scores, entry.height, entry.width)
 
-    def _identity(self, entry: Entry) -> str:
+    def _image_id(self, entry: Entry) -> str:
         template = self.template or ("{file_name}" if "file_name" in entry.names else "{id}")
         names = entry.names
         name = names.get("file_name", names["id"])

@@ -1,9 +1,9 @@
-"""A source whose records carry proposals, found by the id of the image.
+"""A source whose examples have the boxes of a proposal store, matched by the id of the image.
 
-The ids of a store are kept as sorted 63-bit fingerprints, so that the pipeline finds a record's
-boxes by bisection, in graph mode, wherever the record comes from: order, restart and subsets are
-those of the source itself. It holds 24 bytes an image and 16 a box, 350 MB for 1.9 million images
-of ten boxes; opening needs about twice as much for a moment, and an iterator over it once more.
+The ids of the store are kept as sorted 63-bit fingerprints. The pipeline finds the boxes of an
+example by bisection, in graph mode, so order, resumption and subsets are those of the source. The
+join takes 24 bytes an image and 16 a box: 350 MB for 1.9 million images with ten boxes each.
+Opening takes about twice as much for a moment, and an iterator the same amount again.
 """
 
 import copy
@@ -14,23 +14,23 @@ import tensorflow as tf
 
 from ssl_tf.data.order import Share
 from ssl_tf.data.proposals.store import ProposalStore
-from ssl_tf.data.source import Make, Source, unchanged
+from ssl_tf.data.source import Source, Transform, identity
 from ssl_tf.errors import UserError
 
-# Two of two million ids share a fingerprint once in five million stores; it is looked for.
+# Two of two million ids share a fingerprint once in five million stores; a collision is an error.
 _FINGERPRINTS = 2**63 - 1
-_AT_ONCE = 4096
+_READ_AT_ONCE = 4096
 _EXAMPLES = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """How the ids of a source and of a store meet.
+    """The match of the ids of a source with those of a store.
 
     Attributes:
-        images: images of the source.
-        without_proposal: those that have no box, be it that the store does not know them.
-        unmatched: images of the store that are not in the source.
+        images: number of images in the source.
+        without_proposal: number of these that have no box in the store, or are not in it.
+        unmatched: number of images in the store that are not in the source.
     """
 
     images: int
@@ -39,14 +39,13 @@ class Matches:
 
 
 class WithProposals(Source):
-    """A source with "boxes" from a store in place of its own, float32 [n, 4], n = 0 where the store
-    has none."""
+    """A source whose "boxes" are those of a store: float32 [n, 4], n = 0 if the store has none."""
 
     def __init__(self, source: Source, store: ProposalStore):
         """Reads the store.
 
         Raises:
-            UserError: a shard is damaged, or two ids cannot be told apart.
+            UserError: a shard is damaged, or two ids have the same fingerprint.
         """
         super().__init__(
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
@@ -56,7 +55,7 @@ class WithProposals(Source):
         self._store = store
         ids, splits, boxes = store.read()
         keys = np.concatenate(
-            [_fingerprints(ids[i : i + _AT_ONCE]) for i in range(0, len(ids), _AT_ONCE)]
+            [_fingerprints(ids[i : i + _READ_AT_ONCE]) for i in range(0, len(ids), _READ_AT_ONCE)]
         )
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
@@ -80,10 +79,10 @@ class WithProposals(Source):
         start: int,
         stop: int,
         share: Share | None = None,
-        make: Make = unchanged,
+        transform: Transform = identity,
     ) -> tf.data.Dataset:
         return self._source.stream(
-            seed, start, stop, share, lambda record: make(self._joined(record))
+            seed, start, stop, share, lambda example: transform(self._joined(example))
         )
 
     def ids(self) -> tf.data.Dataset:
@@ -99,29 +98,29 @@ class WithProposals(Source):
         """Compares all ids of the source with those of the store, without decoding an image.
 
         Args:
-            allow_unmatched: the store may know images that the source has not.
+            allow_unmatched: the store may have images that are not in the source.
 
         Raises:
-            UserError: no id is in both, an id is in the source twice, or one of the store is not in
-                the source; with examples.
+            UserError: no id is in both, an id is in the source twice, or an id of the store is not
+                in the source; the message names examples.
         """
         keys, spans = self._keys.numpy(), self._spans.numpy()
         seen = np.zeros(len(keys), bool)
         without, examples = 0, []
-        for batch in self.ids().batch(_AT_ONCE).as_numpy_iterator():
-            wanted = _fingerprints(batch)
+        for ids in self.ids().batch(_READ_AT_ONCE).as_numpy_iterator():
+            wanted = _fingerprints(ids)
             rows = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
             known = keys[rows] == wanted
-            examples = examples or [_text(i) for i in batch[~known][:_EXAMPLES]]
+            examples = examples or [_text(i) for i in ids[~known][:_EXAMPLES]]
             without += int((~known).sum() + (spans[rows[known], 0] == spans[rows[known], 1]).sum())
-            found, counts = np.unique(rows[known], return_counts=True)
-            twice = found[(counts > 1) | seen[found]]
+            matched, counts = np.unique(rows[known], return_counts=True)
+            twice = matched[(counts > 1) | seen[matched]]
             if twice.size:
                 raise UserError(
                     f"{self.name} has the id {self._ids_of(twice[:1])} twice: proposals are found "
                     "by the id, give each image its own"
                 )
-            seen[found] = True
+            seen[matched] = True
         unmatched = np.flatnonzero(~seen)
         if len(unmatched) == len(keys):
             raise UserError(
@@ -136,12 +135,12 @@ class WithProposals(Source):
             )
         return Matches(self.size, without, len(unmatched))
 
-    def _joined(self, record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        key = tf.strings.to_hash_bucket_fast(record["id"], _FINGERPRINTS)
+    def _joined(self, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        key = tf.strings.to_hash_bucket_fast(example["id"], _FINGERPRINTS)
         row = tf.searchsorted(self._keys, key[tf.newaxis], out_type=tf.int64)[0]
         row = tf.minimum(row, len(self._keys) - 1)
         span = tf.where(self._keys[row] == key, self._spans[row], 0)
-        return {**record, "boxes": self._boxes[span[0] : span[1]]}
+        return {**example, "boxes": self._boxes[span[0] : span[1]]}
 
     def _subset(self, keep: np.ndarray) -> "WithProposals":
         part = copy.copy(self)
@@ -149,15 +148,15 @@ class WithProposals(Source):
         part.size = part._source.size
         return part
 
-    def _ids_of(self, places: np.ndarray) -> str:
-        """The first ids at these places of the sorted fingerprints, as a list in a message."""
+    def _ids_of(self, positions: np.ndarray) -> str:
+        """The first ids at some positions of the sorted fingerprints, as a list for a message."""
         ids = self._store.read()[0]
-        return ", ".join(_text(i) for i in ids[self._rows[places[:_EXAMPLES]]])
+        return ", ".join(_text(i) for i in ids[self._rows[positions[:_EXAMPLES]]])
 
 
 def _fingerprints(ids: np.ndarray) -> np.ndarray:
     return tf.strings.to_hash_bucket_fast(list(ids), _FINGERPRINTS).numpy()
 
 
-def _text(identity: bytes) -> str:
-    return repr(identity.decode("utf-8", errors="backslashreplace"))
+def _text(image_id: bytes) -> str:
+    return repr(image_id.decode("utf-8", errors="backslashreplace"))

@@ -1,4 +1,4 @@
-"""A proposal store that is there to be read (`proposals` tells its layout)."""
+"""The reader of a proposal store; `format` describes the files."""
 
 import json
 from collections.abc import Iterator
@@ -34,18 +34,18 @@ _FEATURES = {
 
 
 class ProposalStore:
-    """A store that is there to be read.
+    """An existing proposal store.
 
     Attributes:
-        path: its directory.
-        manifest: what it says of itself.
+        path: directory of the store.
+        manifest: description of the store.
     """
 
     def __init__(self, path: str | Path):
         """Reads the manifest and compares the sizes of the shards with it.
 
         Raises:
-            UserError: this is no store, or a shard is missing or truncated.
+            UserError: the directory is no store, or a shard is missing or truncated.
         """
         self.path = Path(path)
         self.manifest = _read_manifest(self.path)
@@ -62,7 +62,7 @@ class ProposalStore:
                 )
 
     def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Everything at once.
+        """All ids and boxes.
 
         Returns:
             ids: bytes objects [images], in the order of the store.
@@ -70,7 +70,7 @@ class ProposalStore:
             boxes: float32 [boxes, 4].
 
         Raises:
-            UserError: a shard is damaged, or has not the records that the manifest promises.
+            UserError: a shard is damaged, or has another number of records than in the manifest.
         """
         manifest = self.manifest
         ids = np.empty(manifest.images, object)
@@ -88,7 +88,7 @@ class ProposalStore:
         return ids, splits, boxes
 
     def images(self) -> Iterator[ImageProposals]:
-        """The images, one by one, in the order of the store."""
+        """The proposals, image by image, in the order of the store."""
         for batch in self._batches():
             splits = batch["image/object/score"].row_splits.numpy()
             boxes = tf.stack(
@@ -106,7 +106,7 @@ class ProposalStore:
         """Reads all shards through and compares their digests.
 
         Raises:
-            UserError: a file is not the one that was written.
+            UserError: a file differs from the one that was written, or a box is invalid.
         """
         for shard in self.manifest.shards:
             if digest(self.path / shard.name) != shard.sha256:

@@ -1,7 +1,7 @@
 """Scenes of real objects: labelled images of a data set, pasted on clutter.
 
-A small stand-in for photographs of many things, with the box and class of each: a scene shows
-objects of two to four classes, and two random crops of it often meet different ones, or none.
+They are a small substitute for photographs of many things, with the box and class of each. A scene
+shows objects of two to four classes. Two random crops of it often show different objects, or none.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ssl_tf.data.decoding import pixels
-from ssl_tf.data.scenes.rendered import RenderedScenes, Scene, stream_of
+from ssl_tf.data.scenes.rendered import RenderedScenes, Scene, seed_and_count
 from ssl_tf.data.scenes.renderer import SAMPLES, TEXTURES, SceneRenderer
 from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError, UserError
@@ -19,51 +19,51 @@ from ssl_tf.errors import SettingsError, UserError
 _COUNTS = (2, 3, 4)
 # Smallest and largest side of an object, as a fraction of the scene's.
 _SIDES = (0.25, 0.5)
-# The share of the smaller of two objects that the other may cover.
+# Largest share of the smaller of two objects that the other may cover.
 _OVERLAP = 0.1
-# An object blends into the ground over this share of its side, at each border.
+# Width of the soft border of an object, as a fraction of its side.
 _BLEND = 0.1
-# Places tried before a scene is laid out anew.
+# Number of places tried before the whole layout is drawn again.
 _TRIES = 64
-# Two domains under one seed: what is in a scene, and how it is painted.
+# Two domains under one seed: the layout of a scene, and its painting.
 _LAYOUT, _PAINT = 1, 2
 _LABELS_AT_ONCE = 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What a scene shows, and where.
+    """The objects of a scene and their places.
 
     Attributes:
-        rows: int64 [n], the images in the source of objects.
-        kinds: int64 [n], their classes, all different.
+        rows: int64 [n], indices of the objects' images in their source.
+        labels: int64 [n], their classes, all different.
         boxes: int64 [n, 4], ymin, xmin, ymax, xmax in pixels, squares.
     """
 
     rows: np.ndarray
-    kinds: np.ndarray
+    labels: np.ndarray
     boxes: np.ndarray
 
 
 class ObjectScenes(RenderedScenes):
-    """Scenes of the images of another source, rendered at opening."""
+    """Scenes that show the images of another source."""
 
     def __init__(self, objects: Source, split: str, count: int, size: int):
         """Reads all labels of the objects, then the images that are drawn.
 
         Args:
-            objects: what to paste, with one label an image. To keep the splits apart, give each the
-                objects of its own.
+            objects: the images to paste, with one label each. To keep the splits apart, give each
+                split other objects.
             split: "train", or "test" with a quarter as many scenes.
             count: number of training scenes.
             size: side of the scenes, in pixels.
 
         Raises:
-            SettingsError: there is no such split, the objects have not one label each, or all the
-                same.
+            SettingsError: the split does not exist, the objects have not one label each, or all
+                have the same label.
             UserError: the objects are damaged.
         """
-        seed, count = stream_of(split, count)
+        seed, count = seed_and_count(split, count)
         if not objects.num_classes or objects.multi_label:
             raise SettingsError(
                 f"--scene_objects: {objects.name} has not one label an image; choose a data set "
@@ -96,21 +96,22 @@ class ObjectScenes(RenderedScenes):
 
 
 def draw_layout(seed: int, index: int, size: int, members: dict[int, np.ndarray]) -> Layout:
-    """Draws the objects of a scene and their places, a function of the arguments.
+    """Draws the objects of a scene and their places, a pure function of the arguments.
 
-    Two to four classes, each as often as the others; of each an image; sides uniform in a quarter
-    to half of the scene's, places uniform, where one covers at most a tenth of another.
+    A scene has two to four classes, drawn uniformly, and one image of each. Sides are uniform in a
+    quarter to half of the scene's. Places are uniform among those where an object covers at most a
+    tenth of another.
 
     Args:
-        seed: names a random stream.
-        index: number of the scene in it.
+        seed: seed of the split.
+        index: number of the scene in the split.
         size: side of the scene, in pixels.
-        members: class -> int64 rows of its images; two classes at least, none of them empty.
+        members: class -> int64 rows of its images; at least two classes, none of them empty.
     """
     random = np.random.default_rng([seed, index, _LAYOUT])
     count = random.choice([number for number in _COUNTS if number <= len(members)])
-    kinds = random.choice(sorted(members), count, replace=False)
-    rows = np.array([random.choice(members[kind]) for kind in kinds], np.int64)
+    labels = random.choice(sorted(members), count, replace=False)
+    rows = np.array([random.choice(members[label]) for label in labels], np.int64)
     low, high = (round(side * size) for side in _SIDES)
     boxes: list[np.ndarray] = []
     while len(boxes) < count:
@@ -121,31 +122,31 @@ def draw_layout(seed: int, index: int, size: int, members: dict[int, np.ndarray]
         while len(boxes) < count and len(free):
             boxes.append(free[0])
             free = free[_covered(free, free[0]) <= _OVERLAP]
-    return Layout(rows, kinds.astype(np.int64), np.stack(boxes))
+    return Layout(rows, labels.astype(np.int64), np.stack(boxes))
 
 
 def render_layout(
     layout: Layout, seed: int, index: int, size: int, images: list[np.ndarray], num_classes: int
 ) -> Scene:
-    """Paints a scene: the ground with its marks, the objects, blur and noise.
+    """The scene of a layout: the ground with its marks, the objects, blur and noise.
 
     Args:
-        layout: of the scene.
-        seed, index, size: as the layout was drawn with.
-        images: uint8 [h, h, 3], in the order of the layout.
+        layout: objects and places.
+        seed, index, size: those of the layout.
+        images: images of the objects, uint8 [h, h, 3] each, in the order of the layout.
         num_classes: length of the label.
     """
     random = np.random.default_rng([seed, index, _PAINT])
-    canvas = _ObjectRenderer(random, size, random.integers(len(TEXTURES)))
+    renderer = _ObjectRenderer(random, size, random.integers(len(TEXTURES)))
     for image, box in zip(images, layout.boxes):
-        canvas.paste(image, box)
+        renderer.paste(image, box)
     label = np.zeros(num_classes, np.float32)
-    label[layout.kinds] = 1
-    return Scene(canvas.develop(), label, np.float32(layout.boxes / size), layout.kinds)
+    label[layout.labels] = 1
+    return Scene(renderer.finish(), label, np.float32(layout.boxes / size), layout.labels)
 
 
 class _ObjectRenderer(SceneRenderer):
-    """Pastes images."""
+    """Pastes images on the ground."""
 
     def paste(self, image: np.ndarray, box: np.ndarray) -> None:
         """Scales a square image into a square box of finished pixels, with soft borders."""
@@ -160,35 +161,35 @@ class _ObjectRenderer(SceneRenderer):
 
 
 def _covered(boxes: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """What part of the smaller of each of [n, 4] boxes and another is common to both."""
+    """The intersection of each box [n, 4] with another one, over the area of the smaller: [n]."""
     common = np.minimum(boxes[:, 2:], other[2:]) - np.maximum(boxes[:, :2], other[:2])
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     return np.prod(common.clip(0), axis=1) / np.minimum(areas, np.prod(other[2:] - other[:2]))
 
 
 def _members(objects: Source) -> dict[int, np.ndarray]:
-    """Class -> rows of its images, of the classes that have any."""
-    batches = objects.sequence().map(lambda record: record["label"]).batch(_LABELS_AT_ONCE)
+    """Class -> rows of its images, for the classes that have any."""
+    batches = objects.sequence().map(lambda example: example["label"]).batch(_LABELS_AT_ONCE)
     labels = np.concatenate(list(batches.as_numpy_iterator()))
-    return {int(kind): np.flatnonzero(labels == kind) for kind in np.unique(labels)}
+    return {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
 
 
 def _read_images(objects: Source, rows: np.ndarray, size: int) -> dict[int, np.ndarray]:
-    """Row -> uint8 [h, h, 3], the central square, no larger than a scene needs."""
+    """Row -> the central square of its image, no larger than a scene needs: uint8 [h, h, 3]."""
     wanted = np.zeros(objects.size, bool)
     wanted[rows] = True
     mask = tf.constant(wanted)
-    chosen = objects.sequence().filter(lambda record: mask[record["index"]])
+    chosen = objects.sequence().filter(lambda example: mask[example["index"]])
     images = {}
-    for record in chosen:
+    for example in chosen:
         try:
-            image = pixels(record["image"]).numpy()
+            image = pixels(example["image"]).numpy()
         except tf.errors.InvalidArgumentError:
-            identity = record["id"].numpy().decode("utf-8", errors="backslashreplace")
+            image_id = example["id"].numpy().decode("utf-8", errors="backslashreplace")
             raise UserError(
-                f"--scene_objects: cannot decode {identity} of {objects.name}"
+                f"--scene_objects: cannot decode {image_id} of {objects.name}"
             ) from None
-        images[int(record["index"])] = _square(image, round(size * SAMPLES * _SIDES[1]))
+        images[int(example["index"])] = _square(image, round(size * SAMPLES * _SIDES[1]))
     return images
 
 

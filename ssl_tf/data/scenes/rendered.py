@@ -1,4 +1,4 @@
-"""Scenes that are rendered at opening: one of them, and the source they make."""
+"""A rendered scene, and the source of scenes that are rendered when it is opened."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -16,15 +16,15 @@ _TRAIN_TO_TEST = 4
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """A rendered image and what is in it.
+    """A rendered image with its label and boxes.
 
     Attributes:
         image: uint8 [size, size, 3].
-        label: class of the main object, which is the first; where none is, float32 [classes], 1 for
-            those that are in the image.
-        boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1], tight around each whole object, as
-            if no other lay over it.
-        box_labels: int64 [n].
+        label: class of the main object, which is the first; in scenes without a main object
+            float32 [classes], 1 for the classes in the image.
+        boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1], tight around each whole object,
+            including its hidden parts.
+        box_labels: int64 [n], class of each box.
     """
 
     image: np.ndarray
@@ -34,17 +34,18 @@ class Scene:
 
 
 class RenderedScenes(IndexedSource):
-    """Scenes kept as PNG, with their boxes."""
+    """A source of scenes, in memory as PNG, with their boxes."""
 
     def __init__(
         self, name: str, split: str, scenes: Iterable[Scene], class_names: tuple[str, ...]
     ):
-        """Args:
+        """Encodes the scenes.
 
-        name: what the scenes are called.
-        split: part of the name and of the ids.
-        scenes: one after the other; only their PNG is kept.
-        class_names: by number.
+        Args:
+            name: name of the scenes.
+            split: split, part of the name and of the ids.
+            scenes: the scenes, taken one by one; only the PNG of each stays in memory.
+            class_names: names of the classes, by label.
         """
         images, labels, boxes = [], [], []
         for scene in scenes:
@@ -59,9 +60,9 @@ class RenderedScenes(IndexedSource):
         self._images = tf.stack(images)
         self._labels = tf.constant(np.array(labels), tf.float32 if multi_label else tf.int64)
         self._boxes = tf.constant(np.concatenate(boxes))
-        self._ends = tf.constant(np.cumsum([len(some) for some in boxes]), tf.int64)
+        self._ends = tf.constant(np.cumsum([len(scene_boxes) for scene_boxes in boxes]), tf.int64)
 
-    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         end = self._ends[row]
         begin = tf.where(row > 0, self._ends[row - 1], 0)
         return {
@@ -72,11 +73,11 @@ class RenderedScenes(IndexedSource):
         }
 
 
-def stream_of(split: str, count: int) -> tuple[int, int]:
-    """Returns (seed, number of scenes) of a split where train has `count` scenes.
+def seed_and_count(split: str, count: int) -> tuple[int, int]:
+    """The seed and the number of scenes of a split, if the training split has `count` scenes.
 
     Raises:
-        SettingsError: there is no such split.
+        SettingsError: the split does not exist.
     """
     if split not in _SPLITS:
         raise SettingsError(f"--dataset=scenes has the splits {', '.join(_SPLITS)}, not {split!r}")

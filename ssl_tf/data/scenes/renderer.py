@@ -1,22 +1,23 @@
-"""A painted ground with marks of no class, on which scenes stand, and what finishes an image."""
+"""The renderer of backgrounds: a textured ground with random marks, and its textures."""
 
 import numpy as np
 
 # Pixels are rendered as squares of this many samples a side and averaged.
 SAMPLES = 2
-# How often a surface or a background is the one that is typical of the class.
+# Probability that a surface or a background is the one that is typical of the class.
 _TYPICAL = 0.8
 
 
 class SceneRenderer:
-    """An image under construction, float32 [side, side, 3] in [0, 1]; scenes add what to paint."""
+    """An image being painted, float32 [side, side, 3] in [0, 1]; subclasses paint the objects."""
 
     def __init__(self, random: np.random.Generator, size: int, ground: int):
-        """Args:
+        """Paints the ground and its marks.
 
-        random: drawn from in the order in which things are painted.
-        size: side of the finished image, in pixels.
-        ground: index in `TEXTURES` of what the ground mostly is.
+        Args:
+            random: random generator, used in the order of painting.
+            size: side of the finished image, in pixels.
+            ground: index in `TEXTURES` of the typical texture of the ground.
         """
         self._random = random
         self._side = side = size * SAMPLES
@@ -28,11 +29,11 @@ class SceneRenderer:
         for _ in range(random.integers(8, 20)):
             self._mark()
 
-    def develop(self) -> np.ndarray:
-        """The finished uint8 image: light falling off, blur, noise, rounding."""
+    def finish(self) -> np.ndarray:
+        """The finished uint8 [size, size, 3] image, with falling light, blur and noise."""
         random = self._random
         side = self._side // SAMPLES
-        # A mean over axes of two elements would take numpy twenty times as long.
+        # NumPy's mean over axes of two elements takes twenty times as long.
         within = [(y, x) for y in range(SAMPLES) for x in range(SAMPLES)]
         image = sum(self._image[y::SAMPLES, x::SAMPLES] for y, x in within) / np.float32(SAMPLES**2)
         axis = np.linspace(-1, 1, side, dtype=np.float32)
@@ -49,7 +50,7 @@ class SceneRenderer:
         return (image.clip(0, 1) * 255).round().astype(np.uint8)
 
     def _mark(self) -> None:
-        """Scatters a stroke or a spot of no class: an ellipse, thin or round."""
+        """Paints a stroke or a spot that belongs to no class: an ellipse, thin or round."""
         random = self._random
         center = random.uniform(0, 1, 2)
         length, width = random.uniform(0.03, 0.2), random.uniform(0.008, 0.035)
@@ -68,9 +69,9 @@ class SceneRenderer:
     def _textured(
         self, y: np.ndarray, x: np.ndarray, color: np.ndarray, strength: float, typical: int
     ) -> np.ndarray:
-        """Float32 [..., 3]: a pattern between the colour and another one.
+        """A pattern that varies between the colour and another one: float32 [..., 3].
 
-        The pattern is the typical one or, in one case of five, any.
+        The pattern is the typical texture or, in one case of five, a random one.
         """
         random = self._random
         drawn = typical if random.random() < _TYPICAL else random.integers(len(TEXTURES))
@@ -86,8 +87,8 @@ class SceneRenderer:
 def muted(random: np.random.Generator) -> np.ndarray:
     """A random grey with a tint.
 
-    Strong colours would tell two images apart at a glance, and an encoder that learns to recognize
-    images would look no further.
+    Strong colours would identify an image at a glance. An encoder that learns to recognize images
+    would then learn nothing else.
     """
     return random.uniform(0.15, 0.85) + random.uniform(-0.12, 0.12, 3)
 

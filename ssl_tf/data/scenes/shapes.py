@@ -1,9 +1,9 @@
 """Built-in scenes: objects of ten shapes on clutter, rendered from a seed.
 
-Colour, place, size, rotation and light are drawn without regard to the class, so that comparing
-pixels says little about the label. As in photographs, a class has a surface and a habitat that are
-typical of it, though not always there: two textures, of a scale, direction and colour that are
-drawn. What an encoder learns of textures and shapes without labels then shows in a probe.
+Colour, place, size, rotation and light are drawn without regard to the class, so that pixels say
+little about the label. As in photographs, a class has a typical surface and a typical background:
+two textures, whose scale, direction and colour are random. Some objects have others. A probe then
+shows what an encoder has learnt of textures and shapes without labels.
 """
 
 import dataclasses
@@ -11,24 +11,25 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ssl_tf.data.scenes.rendered import RenderedScenes, Scene, stream_of
+from ssl_tf.data.scenes.rendered import RenderedScenes, Scene, seed_and_count
 from ssl_tf.data.scenes.renderer import TEXTURES, SceneRenderer, muted
 
 
 class Scenes(RenderedScenes):
-    """Scenes of shapes, by the class of the main object."""
+    """Scenes of shapes; the label is the class of the main object."""
 
     def __init__(self, split: str, count: int, size: int):
-        """Args:
+        """Renders the scenes.
 
-          split: "train", or "test" with a quarter as many scenes.
-          count: number of training scenes.
-          size: side of the images, in pixels.
+        Args:
+            split: "train", or "test" with a quarter as many scenes.
+            count: number of training scenes.
+            size: side of the images, in pixels.
 
         Raises:
-            SettingsError: there is no such split.
+            SettingsError: the split does not exist.
         """
-        seed, count = stream_of(split, count)
+        seed, count = seed_and_count(split, count)
         super().__init__(
             "scenes",
             split,
@@ -38,40 +39,41 @@ class Scenes(RenderedScenes):
 
 
 def render_scene(seed: int, index: int, size: int) -> Scene:
-    """Renders one scene, a pure function of its arguments.
+    """Renders one scene, a pure function of the arguments.
 
-    One main object of 0.4 to 0.7 of the side, up to three smaller ones of other classes (0.25 or
-    more), some of them over its border, each with a texture, a shadow and shading from the scene's
-    light, on a textured background with scattered marks; slight blur and noise.
+    A scene has a main object of 0.4 to 0.7 of the side and up to three smaller ones of other
+    classes (at least 0.25), some of them across its border. Each has a texture, and the scene's
+    light shades it and casts its shadow. The background is textured, with scattered marks. The
+    image is slightly blurred and noisy.
 
     Args:
-        seed: names a random stream.
-        index: number of the scene in it.
+        seed: seed of the split.
+        index: number of the scene in the split.
         size: side of the image, in pixels.
     """
     random = np.random.default_rng([seed, index])
-    kinds = random.permutation(len(CLASSES))
-    canvas = _ShapeRenderer(random, size, habitat(kinds[0]))
-    main = _draw_object(random, kinds[0], random.uniform(0.4, 0.7), [])
+    labels = random.permutation(len(CLASSES))
+    renderer = _ShapeRenderer(random, size, background_of(labels[0]))
+    main = _draw_object(random, labels[0], random.uniform(0.4, 0.7), [])
     placed = [main]
-    for kind in kinds[1 : 1 + random.integers(4)]:
+    for label in labels[1 : 1 + random.integers(4)]:
         scale = random.uniform(0.25, min(0.38, 0.8 * main.scale))
-        found = _draw_object(random, kind, scale, placed)
-        if found is not None:
-            placed.append(found)
-    # The main object may cover the others or be nibbled at by them.
+        drawn = _draw_object(random, label, scale, placed)
+        if drawn is not None:
+            placed.append(drawn)
+    # The main object may cover the others or be covered in part by them.
     boxes = np.empty((len(placed), 4), np.float32)
     for number in random.permutation(len(placed)):
-        boxes[number] = canvas.paint(placed[number])
-    box_labels = np.array([item.kind for item in placed], np.int64)
-    return Scene(canvas.develop(), int(main.kind), boxes, box_labels)
+        boxes[number] = renderer.paint(placed[number])
+    box_labels = np.array([item.label for item in placed], np.int64)
+    return Scene(renderer.finish(), int(main.label), boxes, box_labels)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Object:
-    """What to paint: lengths and places are fractions of the image's side."""
+    """An object to paint; lengths and places are fractions of the image's side."""
 
-    kind: int
+    label: int
     scale: float
     center: np.ndarray
     angle: float
@@ -79,9 +81,9 @@ class _Object:
 
 
 def _draw_object(
-    random: np.random.Generator, kind: int, scale: float, placed: list[_Object]
+    random: np.random.Generator, label: int, scale: float, placed: list[_Object]
 ) -> _Object | None:
-    """Draws place and pose of an object; None where the others leave no room."""
+    """Draws place and pose of an object; None if the others leave no room."""
     for _ in range(8):
         # The circle around the object stays inside the image.
         center = random.uniform(scale / 2, 1 - scale / 2, 2)
@@ -90,7 +92,7 @@ def _draw_object(
             np.hypot(*(center - other.center)) > 0.4 * (scale + other.scale) for other in placed
         ):
             return _Object(
-                kind, scale, center, random.uniform(0, 2 * np.pi), random.uniform(0.85, 1.0)
+                label, scale, center, random.uniform(0, 2 * np.pi), random.uniform(0.85, 1.0)
             )
     return None
 
@@ -111,11 +113,11 @@ class _ShapeRenderer(SceneRenderer):
         sine, cosine = np.float32(np.sin(item.angle)), np.float32(np.cos(item.angle))
         across = x * cosine + y * sine
         down = (y * cosine - x * sine) / np.float32(item.stretch)
-        inside = CLASSES[_NAMES[item.kind]](across, down)
+        inside = CLASSES[_NAMES[item.label]](across, down)
         self._shade(inside, first - shift)
         region = self._image[rows, columns]
         color = self._contrasting(region.mean(axis=(0, 1)))
-        surface = self._textured(down * half, across * half, color, 0.5, surface_of(item.kind))
+        surface = self._textured(down * half, across * half, color, 0.5, surface_of(item.label))
         lit = 1 - random.uniform(0.1, 0.35) * (y * self._light[0] + x * self._light[1])
         np.copyto(region, surface * lit[..., None], where=inside[..., None])
         filled = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
@@ -133,25 +135,25 @@ class _ShapeRenderer(SceneRenderer):
         region *= np.where(shape, np.float32(self._random.uniform(0.35, 0.7)), 1)[..., None]
 
     def _contrasting(self, color: np.ndarray) -> np.ndarray:
-        """A random colour that stands out from the given one."""
+        """A random colour that contrasts with the given one."""
         while True:
             other = muted(self._random)
             if np.abs(other - color).mean() > 0.2:
                 return other
 
 
-def habitat(kind: int) -> int:
-    """Index of the background that is typical of a class; two classes share each."""
-    return kind % len(TEXTURES)
+def background_of(label: int) -> int:
+    """Index of the typical background of a class; two classes share each background."""
+    return label % len(TEXTURES)
 
 
-def surface_of(kind: int) -> int:
-    """Index of the surface that is typical of a class; with the habitat it names the class."""
-    return (kind + 1 + kind // len(TEXTURES)) % len(TEXTURES)
+def surface_of(label: int) -> int:
+    """Index of the typical surface of a class; surface and background identify the class."""
+    return (label + 1 + label // len(TEXTURES)) % len(TEXTURES)
 
 
 def _polygon(corners: int, waist: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The inside of a star of corners on the unit circle and inner ones at the waist."""
+    """The function inside(x, y) of a star with corners at radius 1 and inner ones at `waist`."""
     sector = np.pi / corners
     inner = waist * np.array([np.cos(sector), np.sin(sector)])
     # The edge runs from (1, 0) to the inner corner; inside is the side of the origin.
@@ -171,7 +173,7 @@ def _heart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return body * body * body < x * x * y * y * y
 
 
-# Class name -> inside(x, y) within the unit circle, y pointing down.
+# Class name -> inside(x, y): bool, for points in the unit circle, y pointing down.
 CLASSES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "disc": lambda x, y: x * x + y * y < 0.85,
     "square": lambda x, y: np.maximum(np.abs(x), np.abs(y)) < 0.7,

@@ -1,4 +1,4 @@
-"""A folder of images: flat and unlabelled, or one folder a class."""
+"""A source of image files: a flat, unlabelled folder, or one folder a class."""
 
 import os
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from ssl_tf.errors import UserError
 class ImageFolder(IndexedSource):
     """The images under a folder, sorted by their path, which is also their id.
 
-    With an image at the top level the source is unlabelled and takes the images of all folders
-    below. Without one, each folder at the top level is a class (an empty one too, so that parts of
-    a data set agree on the numbers) and holds its images at any depth. Hidden files and folders
-    are left out; links to folders are followed, except back into a folder they stand in.
+    The source is unlabelled if an image lies at the top level; it then has the images of all
+    folders below. Else each folder at the top level is a class, with its images at any depth. An
+    empty folder is a class, too, so that parts of a data set agree on the labels. Hidden files and
+    folders are left out. Links to folders are followed, except back into a folder above them.
     """
 
     def __init__(self, folder: str):
-        """Lists the folder.
+        """Lists the images.
 
         Raises:
-            UserError: it does not exist, is no folder, or holds no image.
+            UserError: the folder does not exist, is no folder, or has no image.
         """
         if not os.path.isdir(folder):
             problem = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
@@ -53,8 +53,8 @@ class ImageFolder(IndexedSource):
         self._paths = tf.constant(paths)
         self._labels = None
         if classes:
-            number = {name: label for label, name in enumerate(classes)}
-            self._labels = tf.constant([number[path.split(b"/")[0]] for path in paths], tf.int64)
+            label_of = {name: label for label, name in enumerate(classes)}
+            self._labels = tf.constant([label_of[path.split(b"/")[0]] for path in paths], tf.int64)
 
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._paths, row)
@@ -65,7 +65,7 @@ class ImageFolder(IndexedSource):
             annotation["label"] = tf.gather(self._labels, row)
         return annotation
 
-    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         path = tf.strings.join([self._folder, self._id(row)])
         return {**self._annotation(row), "image": read_file(path)}
 
@@ -76,9 +76,15 @@ def _entries(folder: bytes) -> list[os.DirEntry]:
 
 
 def _images(folder: bytes, prefix: bytes, above: tuple[tuple[int, int], ...]) -> Iterator[bytes]:
-    """Yields the paths of the images under a folder, relative to where the walk began.
+    """The paths of the images under a folder, relative to the top folder.
 
-    `above` identifies the folders on the way down, which a link must not lead back into.
+    Args:
+        folder: the folder to list.
+        prefix: its path relative to the top folder.
+        above: device and inode of each folder above it; a link must not lead back into one.
+
+    Yields:
+        prefix + path of an image.
     """
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)

@@ -1,4 +1,4 @@
-"""Records in memory: for a small part of large files, which are else read through each epoch."""
+"""A source in memory, for small parts of record files, which else are read through each epoch."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,9 +10,10 @@ _READ_AT_ONCE = 256
 
 
 def in_memory(source: Source) -> Source:
-    """The source with its records in memory, where it is of record files and fits their memory.
+    """The source with its examples in memory if it reads record files and fits; else itself.
 
-    That memory is the one for shuffling (--shuffle_mib), which is then not needed any more.
+    It fits if it takes no more memory than shuffling may (--shuffle_mib). That memory is not needed
+    for shuffling any more.
     """
     if isinstance(source, RecordSource) and source.shuffle_buffer == source.size:
         return InMemory(source)
@@ -20,26 +21,26 @@ def in_memory(source: Source) -> Source:
 
 
 class InMemory(IndexedSource):
-    """Ids, encoded images and labels of another source; boxes are left behind."""
+    """Ids, encoded images and labels of another source; boxes are dropped."""
 
     def __init__(self, source: Source):
-        """Reads all records.
+        """Reads all examples.
 
         Args:
-            source: not empty.
+            source: the source to read; not empty.
         """
         super().__init__(
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
         )
         self.unreadable = source.unreadable
-        kept = source.sequence().map(
-            lambda record: {k: record[k] for k in ("id", "image", "label") if k in record}
+        examples = source.sequence().map(
+            lambda example: {k: example[k] for k in ("id", "image", "label") if k in example}
         )
-        batches = list(kept.batch(_READ_AT_ONCE).as_numpy_iterator())
+        batches = list(examples.batch(_READ_AT_ONCE).as_numpy_iterator())
         self._columns = {
             key: tf.constant(np.concatenate([batch[key] for batch in batches]))
             for key in batches[0]
         }
 
-    def _record(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         return {key: tf.gather(column, row) for key, column in self._columns.items()}

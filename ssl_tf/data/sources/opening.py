@@ -1,4 +1,4 @@
-"""From settings to sources: what to learn from, what to look at, what to report on."""
+"""Sources opened by the settings: for training, for evaluation, and with boxes."""
 
 import sys
 
@@ -30,20 +30,21 @@ def open_source(
     shuffle_mib: int = 1024,
     max_bad_images: int = MAX_BAD_IMAGES,
 ) -> Source:
-    """Opens the one source that is named.
+    """The source that one of `dataset`, `image_folder` and `tfrecord` names.
 
     Args:
         dataset: a prepared TFDS data set, or "scenes", the built-in one.
-        data_dir: where TFDS data sets lie (see `PreparedDataset`).
+        data_dir: root of the TFDS data sets (see `PreparedDataset`).
         split: split of `dataset`; folders and record files have none.
         image_folder: a folder of images (see `ImageFolder`).
         tfrecord: a glob of files of tf.train.Example (see `ExampleFiles`).
         scenes: number of training scenes; the test split has a quarter of them.
         scene_size: side of a scene, in pixels.
-        scene_objects: a prepared TFDS data set whose images stand in the scenes (see
-            `ObjectScenes`), those of its own split "train" or "test" in each; empty: shapes.
-        shuffle_mib: memory for shuffling undecoded records, in MiB.
-        max_bad_images: unreadable images to skip and report before reading ends.
+        scene_objects: a prepared TFDS data set whose images are pasted into the scenes (see
+            `ObjectScenes`), those of its split "train" or "test" into the same split of the scenes;
+            empty: shapes.
+        shuffle_mib: memory for shuffling encoded examples, in MiB.
+        max_bad_images: number of unreadable images to skip and report; one more ends the run.
 
     Raises:
         SettingsError: not exactly one source is named, or the split does not exist.
@@ -67,10 +68,10 @@ def open_source(
 
 
 def open_split(data: DataSettings, split: str) -> Source:
-    """The source of the settings at one split.
+    """One split of the data that the settings name.
 
     Raises:
-        UserError: it does not exist or cannot be read.
+        UserError: the split does not exist or cannot be read.
     """
     return open_source(
         dataset=data.dataset,
@@ -87,10 +88,10 @@ def open_split(data: DataSettings, split: str) -> Source:
 
 
 def with_boxes(source: Source, data: DataSettings) -> Source:
-    """The source with the boxes that --proposals names; tells how many images have none.
+    """The source with the boxes that --proposals names; prints how many images have no box.
 
     Raises:
-        UserError: there are none, or those of a store are of other images.
+        UserError: the source has no boxes, or the store is damaged or has those of other images.
     """
     if data.proposals == GROUND_TRUTH:
         empty = source.boxes().map(lambda boxes: tf.cast(tf.shape(boxes)[0] == 0, tf.int64))
@@ -101,25 +102,26 @@ def with_boxes(source: Source, data: DataSettings) -> Source:
         )
         return source
     joined = WithProposals(source, ProposalStore(data.proposals))
-    found = joined.match(allow_unmatched=data.unmatched_proposals == "ignore")
-    unmatched = f"; {found.unmatched} proposals are of other images" if found.unmatched else ""
+    matches = joined.match(allow_unmatched=data.unmatched_proposals == "ignore")
+    unmatched = f"; {matches.unmatched} proposals are of other images" if matches.unmatched else ""
     print(
-        f"{data.proposals}: {found.without_proposal} of {found.images} images have no proposal and "
-        f"keep scene crops{unmatched}",
+        f"{data.proposals}: {matches.without_proposal} of {matches.images} images have no proposal "
+        f"and keep scene crops{unmatched}",
         file=sys.stderr,
     )
     return joined
 
 
 def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Source, Source | None]:
-    """The images to learn from, and those held out of them (None without --holdout).
+    """The training images, and the images held out of them (None without --holdout).
 
     Args:
-        data: which images.
-        boxes: with the boxes of --proposals, for object crops.
+        data: names the images.
+        boxes: add the boxes of --proposals, for object crops.
 
     Raises:
-        UserError: there is no such source, or it has not as many images or classes as expected.
+        UserError: the source does not exist, or has another number of images or classes than
+            expected.
     """
     source = open_split(data, data.split)
     if data.num_images and source.size != data.num_images:
@@ -145,15 +147,15 @@ def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Sourc
 
 
 def open_held_out(data: DataSettings, split: str, train: Source) -> Source | None:
-    """The split asked for; else test or validation, where there is one; else None.
+    """The named split; else the split test or validation, if the data set has one; else None.
 
     Args:
-        data: whose split.
-        split: its name; empty: look for one.
-        train: the images to learn from, with which unreadable ones are counted together.
+        data: names the data set.
+        split: name of the split; empty: test or validation.
+        train: the training images; unreadable images are counted together with theirs.
 
     Raises:
-        UserError: a split was asked for and does not exist.
+        UserError: the named split does not exist.
     """
     names = (split,) if split else ("test", "validation") if data.dataset else ()
     for name in names:

@@ -1,8 +1,8 @@
-"""Sources made of record files, which can only be read from front to back.
+"""Sources of TFRecord files, which can only be read from front to back.
 
-An epoch is: the files in an order drawn from (seed, epoch), a few read in turn, a shuffle buffer
-over the undecoded records. To start in the middle, whole epochs are skipped without reading and
-the rest of the way by dropping undecoded records.
+An epoch reads the files in an order drawn from (seed, epoch), a few files in turn, through a
+shuffle buffer of undecoded records. A run that starts in the middle skips whole epochs without
+reading, and the rest by dropping undecoded records.
 """
 
 import abc
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from ssl_tf.data import order
 from ssl_tf.data.record_framing import count_records
-from ssl_tf.data.source import Make, Source, unchanged
+from ssl_tf.data.source import Source, Transform, identity
 from ssl_tf.errors import UserError
 
 _FILES_AT_A_TIME = 8
@@ -24,7 +24,7 @@ _RECORDS_IN_TURN = 16
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """`take` records of one file, after the first `skip`."""
+    """A piece of one file: `take` records after the first `skip`."""
 
     file: str
     skip: int
@@ -32,7 +32,7 @@ class Shard:
 
 
 class RecordSource(Source):
-    """A source that reads TFRecord files; subclasses give `_parse`."""
+    """A source that reads TFRecord files; subclasses implement `_parse`."""
 
     def __init__(
         self,
@@ -45,11 +45,13 @@ class RecordSource(Source):
         class_names: tuple[str, ...],
         multi_label: bool = False,
     ):
-        """Args beyond those of `Source`:
+        """Creates the table of shards.
 
-        shards: the pieces of files that make up the source, in canonical order.
-        record_bytes: mean size of a record.
-        shuffle_mib: memory for the shuffle buffer, in MiB.
+        Args:
+            name: as in `Source`, like the arguments that are not listed.
+            shards: the pieces of files that make up the source, in canonical order.
+            record_bytes: mean size of a record, in bytes.
+            shuffle_mib: memory for the shuffle buffer, in MiB.
         """
         size = sum(shard.take for shard in shards)
         super().__init__(name, size, num_classes, class_names, multi_label)
@@ -64,15 +66,15 @@ class RecordSource(Source):
         }
         self._buffer_bytes = shuffle_mib * 2**20
         self._record_bytes = record_bytes
-        # Row -> index in this source, -1 where a subset leaves the row out.
+        # Row -> index in this source, -1 for rows that a subset leaves out.
         self._index_of_row: tf.Tensor | None = None
 
     @abc.abstractmethod
     def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The record of a serialized example, in graph mode."""
+        """The example of a serialized tf.train.Example, without "index", in graph mode."""
 
-    def _place(self, row: tf.Tensor) -> tf.Tensor:
-        """Returns `file__position`, the id of a record that has none of its own."""
+    def _default_id(self, row: tf.Tensor) -> tf.Tensor:
+        """`file__position`, the id of a record that contains no id."""
         table = self._table
         shard = tf.searchsorted(table["first_row"], row[None], side="right")[0] - 1
         position = table["skip"][shard] + row - table["first_row"][shard]
@@ -87,7 +89,7 @@ class RecordSource(Source):
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         table, before = self._table, 0
         if start and self._index_of_row is None:
-            # The files before the one that holds `start` need not be read.
+            # The files before the one with `start` need not be read.
             first = np.searchsorted(table["first_row"], start, side="right") - 1
             before = int(table["first_row"][first])
             table = {key: column[first:] for key, column in table.items()}
@@ -95,7 +97,7 @@ class RecordSource(Source):
         rows = self._chosen(shards.flat_map(_read), self.size - before)
         if start or stop is not None:
             rows = rows.skip(start - before).take((self.size if stop is None else stop) - start)
-        return rows.map(self._record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return rows.map(self._example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def ids(self) -> tf.data.Dataset:
         rows = tf.data.Dataset.from_tensor_slices(self._table).interleave(
@@ -114,7 +116,7 @@ class RecordSource(Source):
         start: int,
         stop: int,
         share: order.Share | None = None,
-        make: Make = unchanged,
+        transform: Transform = identity,
     ) -> tf.data.Dataset:
         first_epoch = start // self.size
         epochs = tf.data.Dataset.range(first_epoch, -(-stop // self.size))
@@ -123,14 +125,15 @@ class RecordSource(Source):
             skipped = tf.where(epoch == first_epoch, tf.constant(start % self.size, tf.int64), 0)
             return self._epoch(seed, epoch).skip(skipped)
 
-        def made(counter: tf.Tensor, row: tuple[tf.Tensor, tf.Tensor]):
-            return make({**self._record(*row), "counter": counter, "epoch": counter // self.size})
+        def at(counter: tf.Tensor, row: tuple[tf.Tensor, tf.Tensor]):
+            example = self._example(*row)
+            return transform({**example, "counter": counter, "epoch": counter // self.size})
 
         rows = epochs.flat_map(rows_of).take(stop - start).enumerate(start)
         if share and share.workers > 1:
-            # Records are read in turn by every worker, and parsed by one.
-            rows = rows.filter(lambda counter, row: share.holds(counter))
-        return rows.map(made, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            # Every worker reads every record, but only one parses it.
+            rows = rows.filter(lambda counter, row: share.contains(counter))
+        return rows.map(at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def verify(self) -> None:
         for file in dict.fromkeys(shard.file for shard in self._shards):
@@ -143,14 +146,14 @@ class RecordSource(Source):
                 )
 
     def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
-        """Returns (row, serialized example) of one epoch in their shuffled order."""
-        # A shuffle mixes the program's global seed into its own; inside this function's graph the
+        """(row, serialized record) of one epoch, in shuffled order."""
+        # A shuffle mixes the program's global seed into its seed. Inside this function's graph the
         # global seed is fixed, so that tf.random.set_seed cannot change the order.
         tf.compat.v1.set_random_seed(1)
         seeds = order.epoch_seed(seed, epoch)
         count = len(self._shards)
-        drawn = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
-        shards = {key: tf.gather(column, drawn) for key, column in self._table.items()}
+        shard_order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
+        shards = {key: tf.gather(column, shard_order) for key, column in self._table.items()}
         rows = tf.data.Dataset.from_tensor_slices(shards).interleave(
             _read,
             cycle_length=min(count, _FILES_AT_A_TIME),
@@ -163,13 +166,13 @@ class RecordSource(Source):
         )
 
     def _chosen(self, rows: tf.data.Dataset, expected: int) -> tf.data.Dataset:
-        """Drops the rows that a subset leaves out, so that `expected` are left."""
+        """The rows without those that a subset leaves out; fails if not `expected` are left."""
         if self._index_of_row is not None:
             rows = rows.filter(lambda row, serialized: self._index_of_row[row] >= 0)
         # A file that lost records at its end would silently shift every later epoch.
         return rows.apply(tf.data.experimental.assert_cardinality(expected))
 
-    def _record(self, row: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _example(self, row: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         index = row if self._index_of_row is None else self._index_of_row[row]
         return {**self._parse(serialized, row), "index": index}
 
@@ -185,6 +188,6 @@ class RecordSource(Source):
 
 
 def _read(shard: dict[str, tf.Tensor]) -> tf.data.Dataset:
-    """Returns (row, serialized example) of a shard's records."""
+    """(row, serialized record) of a shard's records."""
     records = tf.data.TFRecordDataset(shard["file"]).skip(shard["skip"]).take(shard["take"])
     return records.enumerate(shard["first_row"])

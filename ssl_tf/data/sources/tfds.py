@@ -1,4 +1,4 @@
-"""Data sets prepared by TensorFlow Datasets, read without their code and without the network."""
+"""Sources of data sets that TensorFlow Datasets has prepared; need no builder and no network."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,21 +16,23 @@ _INFO = "dataset_info.json"
 class PreparedDataset(RecordSource):
     """A split of a prepared TFDS data set, found under `<data_dir>/<name>[/<config>]/<version>`.
 
-    Image, label and boxes are found by the type of the features. Where an image has no label of its
-    own, the labels in a sequence count, beside the boxes say: its "label" tells of every class.
+    Image, label and boxes are found by the type of the features. If an image has no single label,
+    the labels of a sequence are used, for example those of its boxes; the source is then
+    multi-label.
     """
 
     def __init__(self, dataset: str, data_dir: str, split: str, shuffle_mib: int):
-        """Args:
+        """Finds the files of the split and checks their sizes.
 
-          dataset: `name`, `name/config`, either with `:version`; the newest version by default.
-          data_dir: root of prepared data sets; empty means TFDS_DATA_DIR or
-            ~/tensorflow_datasets.
-          split: a split, with slices where wanted: `train[:90%]`.
-          shuffle_mib: memory for the shuffle buffer, in MiB.
+        Args:
+            dataset: `name` or `name/config`, either with `:version`; by default the newest version.
+            data_dir: root of the prepared data sets; empty: TFDS_DATA_DIR or
+                ~/tensorflow_datasets.
+            split: a split or a slice of it, such as `train[:90%]`.
+            shuffle_mib: memory for the shuffle buffer, in MiB.
 
         Raises:
-            UserError: the data set is not prepared there, damaged, or holds no image.
+            UserError: the data set is not prepared, is damaged, or has no image.
             SettingsError: the split does not exist.
         """
         import tensorflow_datasets as tfds
@@ -91,7 +93,7 @@ class PreparedDataset(RecordSource):
         self._id = next(
             (name for name in _ID_FEATURES if name in features and features[name].shape == ()), None
         )
-        # Only what is needed: parsing the other features, masks say, would cost time.
+        # Parsing the other features, such as masks, would cost time.
         needed = {name: features[name] for name in (self._image, self._label, self._id) if name}
         for name in dict.fromkeys(found[0] for found in (self._boxes, self._labels) if found):
             inner = features[name].feature
@@ -103,24 +105,24 @@ class PreparedDataset(RecordSource):
         self._decoders = {self._image: tfds.decode.SkipDecoding()}
 
     def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = self._features.deserialize_example(serialized, decoders=self._decoders)
-        record = {"image": example[self._image]}
+        features = self._features.deserialize_example(serialized, decoders=self._decoders)
+        example = {"image": features[self._image]}
         if self._id:
-            value = example[self._id]
-            record["id"] = value if value.dtype == tf.string else tf.strings.as_string(value)
+            value = features[self._id]
+            example["id"] = value if value.dtype == tf.string else tf.strings.as_string(value)
         else:
-            record["id"] = self._place(row)
+            example["id"] = self._default_id(row)
         if self._label:
-            record["label"] = tf.cast(example[self._label], tf.int64)
+            example["label"] = tf.cast(features[self._label], tf.int64)
         if self._labels:
-            present = tf.one_hot(_within(example, self._labels), self.num_classes)
-            record["label"] = tf.minimum(tf.reduce_sum(present, axis=0), 1)
+            present = tf.one_hot(_feature_at(features, self._labels), self.num_classes)
+            example["label"] = tf.minimum(tf.reduce_sum(present, axis=0), 1)
         if self._boxes:
-            record["boxes"] = _within(example, self._boxes)
-        return record
+            example["boxes"] = _feature_at(features, self._boxes)
+        return example
 
     def _class_label(self, features):
-        """The feature of the labels, None where there are none."""
+        """The ClassLabel feature, None without labels."""
         if self._label:
             return features[self._label]
         if self._labels is None:
@@ -129,7 +131,11 @@ class PreparedDataset(RecordSource):
         return features[outer].feature[inner] if inner else features[outer].feature
 
     def _check_files(self, parts: list) -> None:
-        """Raises UserError for missing files, and for damaged ones when sizes tell of damage."""
+        """Checks that no file is missing, and reads the files through if they are too small.
+
+        Raises:
+            UserError: a file is missing or damaged.
+        """
         for part in parts:
             stored = 0
             for file in part.filepaths:
@@ -143,11 +149,11 @@ class PreparedDataset(RecordSource):
 
 
 def _find(dataset: str, root: str) -> str:
-    """The directory of the newest prepared version of a data set.
+    """The directory of a prepared data set, by default of its newest version.
 
     Raises:
-        NotPrepared: there is none; the message lists what is prepared.
-        UserError: there are several configurations, or not this version.
+        NotPrepared: the data set is not prepared; the message lists the data sets that are.
+        UserError: the data set has several configurations, or not this version.
     """
 
     name, _, version = dataset.partition(":")
@@ -179,7 +185,7 @@ def _find(dataset: str, root: str) -> str:
 
 
 def _prepared(root: str) -> list[str]:
-    """Returns `name[/config]/version` of each data set prepared under a root, sorted."""
+    """`name[/config]/version` of each data set prepared under a root, sorted."""
     found = []
     for pattern in (("*",) * 2, ("*",) * 3):
         for path in tf.io.gfile.glob(os.path.join(root, *pattern, _INFO)):
@@ -194,7 +200,7 @@ def _instructions(dataset: str, info, split: str) -> list:
     """TFDS's file instructions of a split.
 
     Raises:
-        SettingsError: the split cannot be read as one, does not exist, or is empty.
+        SettingsError: the split is misspelt, does not exist, or is empty.
     """
     try:
         instructions = [file for file in info.splits[split].file_instructions if file.take != 0]
@@ -214,30 +220,34 @@ def _parts(info, files: set[str]) -> list:
 
 
 def _find_boxes(features) -> tuple[str, str | None] | None:
-    """The place of the boxes of an image, None without boxes."""
+    """The path of the boxes of an image, None without boxes."""
     import tensorflow_datasets as tfds
 
     def is_box(feature) -> bool:
         if not isinstance(feature, tfds.features.BBoxFeature):
             return False
-        # Only the order of a record (None: the data set is older than the other formats); boxes in
-        # another order or in pixels are left alone.
+        # Boxes in another order or in pixels are ignored. None: the data set is older than the
+        # other formats.
         return feature.bbox_format is None or feature.bbox_format.name == "REL_YXYX"
 
     return next(_in_sequences(features, is_box), None)
 
 
 def _find_labels(features, boxes: tuple[str, str | None] | None) -> tuple[str, str | None] | None:
-    """The place of the labels of an image: a sequence of them, or those of its boxes."""
+    """The path of the labels of an image: a sequence of labels, or those of its boxes."""
     import tensorflow_datasets as tfds
 
     found = list(_in_sequences(features, lambda part: type(part) is tfds.features.ClassLabel))
-    of_boxes = [place for place in found if boxes and place[0] == boxes[0]]
-    return next((place for place in found if place[1] is None), next(iter(of_boxes), None))
+    of_boxes = [path for path in found if boxes and path[0] == boxes[0]]
+    return next((path for path in found if path[1] is None), next(iter(of_boxes), None))
 
 
 def _in_sequences(features, is_wanted: Callable) -> Iterator[tuple[str, str | None]]:
-    """Yields (feature, None) of a sequence of what is wanted, (feature, key) of one of records."""
+    """Yields the path of each wanted feature inside a sequence.
+
+    The path is (feature, None) for a sequence of wanted features, and (feature, key) for a sequence
+    of dicts.
+    """
     import tensorflow_datasets as tfds
 
     for name, feature in features.items():
@@ -248,9 +258,9 @@ def _in_sequences(features, is_wanted: Callable) -> Iterator[tuple[str, str | No
             yield name, None
 
 
-def _within(example: dict, place: tuple[str, str | None]) -> tf.Tensor:
-    outer, inner = place
-    return example[outer][inner] if inner else example[outer]
+def _feature_at(features: dict, path: tuple[str, str | None]) -> tf.Tensor:
+    outer, inner = path
+    return features[outer][inner] if inner else features[outer]
 
 
 def _first_line(error: Exception) -> str:

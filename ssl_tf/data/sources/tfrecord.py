@@ -1,4 +1,4 @@
-"""TFRecord files of tf.train.Example, by the field names that most image converters write."""
+"""A source of TFRecord files of tf.train.Example, with the keys that most converters write."""
 
 import dataclasses
 
@@ -14,12 +14,12 @@ _LABEL = ("image/class/label", "label")
 _ID = ("image/id", "id", "image/filename")
 _BOXES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 
-_COUNTED_AT_ONCE = 256
+_READ_AT_ONCE = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class _Fields:
-    """Names of the fields that hold a record; None where the files have none."""
+    """Keys of the features of an example; None if the files lack the feature."""
 
     image: str
     label: str | None
@@ -30,15 +30,15 @@ class _Fields:
 class ExampleFiles(RecordSource):
     """The files of a glob, in the order of their names.
 
-    The number of classes is the largest label + 1. Boxes may lie in
-    image/object/bbox/{ymin,xmin,ymax,xmax}, as fractions of the sides.
+    The number of classes is the largest label + 1. Boxes are read from
+    image/object/bbox/{ymin,xmin,ymax,xmax}, as fractions of the image's sides.
     """
 
     def __init__(self, glob: str, shuffle_mib: int):
-        """Reads all files once, without decoding, to count records and labels.
+        """Reads all files once, without decoding, to count records and classes.
 
         Raises:
-            UserError: no file matches, a file is damaged, or a record lacks what others have.
+            UserError: no file matches, a file is damaged, or a record lacks a label.
         """
         try:
             files = sorted(tf.io.gfile.glob(glob))
@@ -70,23 +70,23 @@ class ExampleFiles(RecordSource):
             wanted[fields.id] = tf.io.FixedLenFeature([], tf.string, default_value="")
         if fields.boxes:
             wanted |= {side: tf.io.VarLenFeature(tf.float32) for side in _BOXES}
-        example = tf.io.parse_single_example(serialized, wanted)
-        record = {"id": self._place(row), "image": example[fields.image]}
+        features = tf.io.parse_single_example(serialized, wanted)
+        example = {"id": self._default_id(row), "image": features[fields.image]}
         if fields.id:
-            named = example[fields.id]
-            record["id"] = tf.where(named == "", record["id"], named)
+            image_id = features[fields.id]
+            example["id"] = tf.where(image_id == "", example["id"], image_id)
         if fields.label:
-            record["label"] = example[fields.label]
+            example["label"] = features[fields.label]
         if fields.boxes:
-            record["boxes"] = tf.stack([example[side].values for side in _BOXES], axis=-1)
-        return record
+            example["boxes"] = tf.stack([features[side].values for side in _BOXES], axis=-1)
+        return example
 
 
 def _find_fields(files: list[str]) -> _Fields:
-    """The fields of the first record.
+    """The keys of the first record.
 
     Raises:
-        UserError: it cannot be read, is no Example, or has no image.
+        UserError: the record cannot be read, is no tf.train.Example, or has no image.
     """
     serialized, file = None, files[0]
     for file in files:
@@ -131,21 +131,21 @@ def _find_fields(files: list[str]) -> _Fields:
 
 
 def _count(file: str, label: str | None) -> tuple[int, int]:
-    """Returns (number of records, largest label or -1) of a file.
+    """The number of records of a file, and its largest label (-1 without labels).
 
     Raises:
         UserError: the file is damaged, or a record has not exactly one label.
     """
     count, largest, length = 0, -1, 0
     try:
-        for batch in tf.data.TFRecordDataset(file).batch(_COUNTED_AT_ONCE):
+        for batch in tf.data.TFRecordDataset(file).batch(_READ_AT_ONCE):
             if label:
                 parsed = tf.io.parse_example(batch, {label: tf.io.RaggedFeature(tf.int64)})[label]
-                odd = np.flatnonzero(parsed.row_lengths().numpy() != 1)
-                if odd.size:
+                wrong = np.flatnonzero(parsed.row_lengths().numpy() != 1)
+                if wrong.size:
                     raise UserError(
-                        f"--tfrecord: record {count + odd[0]} of {file} has "
-                        f"{parsed.row_lengths()[odd[0]]} values under {label} where the first "
+                        f"--tfrecord: record {count + wrong[0]} of {file} has "
+                        f"{parsed.row_lengths()[wrong[0]]} values under {label} where the first "
                         "record has a label: give every record one label, or none"
                     )
                 smallest = int(tf.reduce_min(parsed.values))
