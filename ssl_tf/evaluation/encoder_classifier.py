@@ -99,7 +99,7 @@ def build_encoder_classifier(
     optimizer = build_optimizer(
         "sgd", schedule, weight_decay=weight_decay, nesterov=settings.nesterov
     )
-    optimizer.scale_rate(model.trunk_variables, settings.trunk_rate_multiplier)
+    optimizer.scale_learning_rate(model.trunk_variables, settings.trunk_rate_multiplier)
     if settings.precision == "mixed_float16":
         optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     optimizer.build(model.learned_variables)

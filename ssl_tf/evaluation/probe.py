@@ -224,7 +224,7 @@ def _build_probe(
         nesterov=settings.nesterov,
     )
     for classifier, rate in zip(probe.classifiers, settings.rates):
-        optimizer.scale_rate(classifier.trainable_variables, rate / max(settings.rates))
+        optimizer.scale_learning_rate(classifier.trainable_variables, rate / max(settings.rates))
     optimizer.build([v for layer in probe.classifiers for v in layer.trainable_variables])
     probe.compile(optimizer=optimizer)
     return probe

@@ -33,7 +33,7 @@ def compile_method(
                 "--optimizer=adamw: has one rate for all variables, and that of this method's "
                 "predictor stays constant; give --optimizer=sgd or lars"
             )
-        optimizer.keep_rate(method.constant_rate_variables, plan.learning_rate)
+        optimizer.fix_learning_rate(method.constant_rate_variables, plan.learning_rate)
     if precision == "mixed_float16":
         # Gradients below 6e-8 are zero in half precision: losses are scaled up, and a step whose
         # gradients overflow is left out (and counted all the same).

@@ -27,7 +27,7 @@ from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import MetricsFile, check_run, open_run
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
-from ssl_tf.training.strategy import compiles, make_strategy
+from ssl_tf.training.strategy import make_strategy, should_jit_compile
 from ssl_tf.training.trainer import fit
 from ssl_tf.training.workers import Workers
 from ssl_tf.views.recipe import Recipe
@@ -123,10 +123,10 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     with strategy.scope(), policy_scope(run.precision):
         method = build_method(settings, plan, replicas > 1, source.num_classes, source.multi_label)
         compile_method(method, optimization, plan, run.precision)
-        method.compile_step = compiles(run.xla, strategy, views.augment_on == "device")
+        method.compile_step = should_jit_compile(run.xla, strategy, views.augment_on == "device")
         method.steps_at_once = run.steps_per_execution
         # The chief first: it may set a damaged checkpoint aside.
-        workers.await_chief("start step")
+        workers.wait_for_chief("start step")
         checkpoints, start_step, origin = resume_or_init(run, method)
         workers.agree("start step", start_step)
     if cluster.is_chief:
@@ -177,7 +177,7 @@ def _fit(training: _Training, workers: Workers) -> None:
             steps=plan.total_steps - start_step,
             callbacks=callbacks,
         )
-    summary = clock.verdict() if clock else f"worker {training.cluster.index}"
+    summary = clock.summary() if clock else f"worker {training.cluster.index}"
     unreadable = training.source.unreadable.summary()
     print(f"{summary}\ndone: {training.directory}{unreadable}", file=sys.stderr)
 
