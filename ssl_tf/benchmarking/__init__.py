@@ -1,7 +1,7 @@
-"""How long the input takes: contenders, a clock that alternates them, tables."""
+"""Benchmark of the input: pipelines to compare, a clock that alternates them, tables."""
 
 FLOOR, RECIPE = "floor", "recipe"
-# While every image is decoded for the first time.
+# The first epoch decodes every image for the first time.
 FIRST = "recipe, in a run's first epoch"
 HOST = "host part, --augment_on=device"
-OWN = (FLOOR, RECIPE, FIRST, HOST)
+OWN_PIPELINES = (FLOOR, RECIPE, FIRST, HOST)

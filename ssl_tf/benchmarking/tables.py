@@ -1,9 +1,9 @@
-"""From measurements to the answers: rates, cores for a number of GPUs, text tables."""
+"""Results of the benchmark: rates, cores for a number of GPUs, text tables."""
 
 import math
 import platform
 
-from ssl_tf.benchmarking import OWN, RECIPE
+from ssl_tf.benchmarking import OWN_PIPELINES, RECIPE
 from ssl_tf.settings import BenchmarkSettings, flagfiles
 
 
@@ -13,15 +13,15 @@ def summarize(
     """All results as plain JSON values.
 
     Args:
-        settings: what was measured.
-        one_core: of `measure_one_core`.
-        several: of `measure_cores`; None where there is one core only.
-        cores: how many `several` was measured on.
+        settings: of the benchmark.
+        one_core: result of `measure_one_core`.
+        several: result of `measure_cores`; None if there is one core only.
+        cores: number of cores of `several`.
     """
     views = settings.pretrain.views
     rates = {row["name"]: 1e3 / row["cpu_ms"] for row in one_core["rows"]}
     if several is None:
-        several = {name: {"images_per_second": rates[name], "used": 1.0} for name in OWN}
+        several = {name: {"images_per_second": rates[name], "used": 1.0} for name in OWN_PIPELINES}
     wanted = settings.gpus * settings.gpu_images_per_second
     return {
         "flags": flagfiles.as_dict(settings),
@@ -35,7 +35,7 @@ def summarize(
                 "cores": cores,
                 **measured,
                 "speedup": measured["images_per_second"] / rates[name],
-                # What a core delivers when all are at work is what more cores will deliver.
+                # More cores will each deliver what a core delivers while all are at work.
                 "cores_needed": math.ceil(
                     wanted / min(rates[name], measured["images_per_second"] / cores)
                 ),
@@ -98,7 +98,7 @@ def tables(result: dict) -> str:
 
 
 def _processor() -> str:
-    """The model of the processor, as far as the system tells it."""
+    """The model of the processor, as far as the system reports it."""
     try:
         with open("/proc/cpuinfo") as info:
             for line in info:

@@ -46,8 +46,8 @@ def fit(
         if isinstance(error, tf.errors.InvalidArgumentError) and "DecodeImage" in error.message:
             # Only images that have been decoded before are decoded without a guard.
             raise UserError(
-                f"{source.name}: an image was damaged while the run went on; the same command "
-                "resumes from the newest checkpoint, and names it"
+                f"{source.name}: an image was damaged while the run went on; the same command goes "
+                "on from the newest checkpoint, and names it"
             ) from None
         if isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError)):
             cause = error.message.splitlines()[0]

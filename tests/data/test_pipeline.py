@@ -170,7 +170,7 @@ def test_an_image_that_is_damaged_during_the_run_ends_it_in_one_line(tmp_path):
             (tmp_path / "3.png").write_bytes(b"no image any more")
             list(batches)
 
-    with pytest.raises(UserError, match="damaged while the run went on; the same command resumes"):
+    with pytest.raises(UserError, match="damaged while the run went on; the same command goes on"):
         fit(Reader(), made, source=source, steps=95, callbacks=[], unreadable=unreadable)
     assert unreadable.count == 0
     # Another process, which knows no image yet, skips it.
