@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf import benchmark, flagfiles
-from ssl_tf.benchmarking import FIRST, FLOOR, HOST, OWN_PIPELINES, RECIPE, rivals, tables
+from ssl_tf.benchmarking import FIRST, FLOOR, HOST, OWN, RECIPE, rivals, tables
 from ssl_tf.benchmarking.floor import BATCH, contender, floor_batches, floor_views
 from ssl_tf.benchmarking.timing import Contender, Cost, alternate, burst, median_cost, median_ratio
 from ssl_tf.errors import UserError
@@ -123,7 +123,7 @@ def test_tables_answer_how_many_cores_feed_the_gpus():
     }  # fmt: skip
     alone = tables.summarize(settings, one_core, None, cores=1)
     assert alone["machine"][RECIPE]["cores_needed"] == 8
-    assert alone["machine"].keys() == set(OWN_PIPELINES)
+    assert alone["machine"].keys() == set(OWN)
     text = tables.tables(result)
     for part in ("4.00     2.00  (1.90-2.10)       250      500", "not installed (No module",
                  "400      800        1.60         90%      0.80            10",
@@ -156,7 +156,7 @@ def test_the_command_writes_what_it_prints(tmp_path, capfd):
     printed = capfd.readouterr().out
     result = json.loads(output.read_text())
     names = [row["name"] for row in result["one_core"]]
-    assert names == list(OWN_PIPELINES)
+    assert names == list(OWN)
     assert result["one_core"][0]["ratio"] == 1.0 and result["one_core"][1]["cpu_ms"] > 0
     assert result["ops_ms"].keys() == {op.name for op in OPS}
     assert result["ops_ms"]["Identity"] == 0.0

@@ -4,4 +4,5 @@ FLOOR, RECIPE = "floor", "recipe"
 # The first epoch decodes every image for the first time.
 FIRST = "recipe, in a run's first epoch"
 HOST = "host part, --augment_on=device"
-OWN_PIPELINES = (FLOOR, RECIPE, FIRST, HOST)
+# The pipelines of ssl_tf, unlike those of other libraries.
+OWN = (FLOOR, RECIPE, FIRST, HOST)

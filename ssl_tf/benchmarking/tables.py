@@ -3,7 +3,7 @@
 import math
 import platform
 
-from ssl_tf.benchmarking import OWN_PIPELINES, RECIPE
+from ssl_tf.benchmarking import OWN, RECIPE
 from ssl_tf.settings import BenchmarkSettings, flagfiles
 
 
@@ -21,7 +21,7 @@ def summarize(
     views = settings.pretrain.views
     rates = {row["name"]: 1e3 / row["cpu_ms"] for row in one_core["rows"]}
     if several is None:
-        several = {name: {"images_per_second": rates[name], "used": 1.0} for name in OWN_PIPELINES}
+        several = {name: {"images_per_second": rates[name], "used": 1.0} for name in OWN}
     wanted = settings.gpus * settings.gpu_images_per_second
     return {
         "flags": flagfiles.as_dict(settings),
