@@ -26,7 +26,7 @@ from ssl_tf.views.regions import smallest_areas
 
 _OP_LEVEL = 9
 _CUTOUT = 0.2
-# An operation takes a small part of an image's time, so this share of the seconds is enough.
+# An operation takes a small part of an image's time, so this share of the seconds will do.
 _OP_SHARE = 0.1
 # The number of examples of a large data set: TensorFlow's shuffle searches at least 2**16 places,
 # so the order of a few images takes more time than that of a million.
