@@ -93,8 +93,8 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
     """
     views, sample = settings.pretrain.views, _sample(settings)
     contenders = _own_contenders(settings, sample)
-    found, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
-    costs = alternate([*contenders, *found], settings.seconds, settings.repetitions)
+    others, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
+    costs = alternate([*contenders, *others], settings.seconds, settings.repetitions)
     return {
         "sample": sample.describe(),
         "rows": [_row(name, measured, costs[FLOOR]) for name, measured in costs.items()],

@@ -22,15 +22,15 @@ def contenders(
         The contenders, and library -> why it cannot be imported.
     """
     makers = {"torchvision": _torchvision, "keras_cv": _keras_cv, "tf_models": _tf_models}
-    found: list[Contender] = []
+    available: list[Contender] = []
     missing: dict[str, str] = {}
     for name in names:
         try:
-            found += makers[name](encoded, size)
+            available += makers[name](encoded, size)
         # A library that does not fit its dependency fails with RuntimeError or OSError.
         except (ImportError, RuntimeError, OSError) as error:
             missing[name] = str(error).splitlines()[0]
-    return found, missing
+    return available, missing
 
 
 def _torchvision(encoded: Sequence[bytes], size: int) -> list[Contender]:

@@ -117,8 +117,8 @@ def seeds(scores: np.ndarray, degree: np.ndarray, counts: np.ndarray, share: flo
     best = [start + scores[start : start + counts[i]].argmax() for start, i in zip(starts, full)]
     best = np.array(best, int)
     # Halves up, as MATLAB rounds.
-    kept = max(1, int(np.floor(share * len(counts) + 0.5)))
-    chosen = best[np.argsort(-scores[best], kind="stable")][:kept]
+    seed_count = max(1, int(np.floor(share * len(counts) + 0.5)))
+    chosen = best[np.argsort(-scores[best], kind="stable")][:seed_count]
     chosen = chosen[degree[chosen] > 0]
     restart = np.zeros_like(degree)
     restart[chosen if chosen.size else np.flatnonzero(degree > 0)] = 1.0

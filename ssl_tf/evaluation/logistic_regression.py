@@ -125,7 +125,7 @@ class LogisticRegression:
             by_weights += penalty / self._size * weights
             return loss, np.concatenate([(scale * by_weights).ravel(), by_bias])
 
-        found = scipy.optimize.minimize(
+        solution = scipy.optimize.minimize(
             value_and_gradient,
             np.concatenate([(weights / scale).ravel(), bias]),
             method="L-BFGS-B",
@@ -137,16 +137,16 @@ class LogisticRegression:
                 "ftol": _GAIN_TOLERANCE[self._dtype],
             },
         )
-        scaled, bias = _split(found.x, shape)
+        scaled, bias = _split(solution.x, shape)
         weights = self._axes @ (scale * scaled)
         return Classifier(
             weights,
             bias - self._mean @ weights,
             penalty,
-            self._size * float(found.fun),
-            int(found.nit),
+            self._size * float(solution.fun),
+            int(solution.nit),
             # Status 2: rounding ended the search, as near to the minimum as the dtype allows.
-            found.status != 1,
+            solution.status != 1,
         )
 
     def _centred(self, features: np.ndarray) -> Iterator[np.ndarray]:

@@ -54,9 +54,11 @@ def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
     descending = np.argsort(-np.asarray(scores), kind="stable")
     scores, relevant = np.asarray(scores)[descending], np.asarray(relevant)[descending] > 0
     last_of_equals = np.append(scores[1:] != scores[:-1], True)
-    found = np.cumsum(relevant)[last_of_equals]
+    true_positives = np.cumsum(relevant)[last_of_equals]
     retrieved = np.flatnonzero(last_of_equals) + 1
-    return float(np.sum(np.diff(found, prepend=0) * found / retrieved) / found[-1])
+    return float(
+        np.sum(np.diff(true_positives, prepend=0) * true_positives / retrieved) / true_positives[-1]
+    )
 
 
 def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:

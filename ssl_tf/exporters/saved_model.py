@@ -38,8 +38,8 @@ class ExportedEncoder(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        def prepare(one: tf.Tensor) -> tf.Tensor:
-            image = tf.io.decode_image(one, channels=3, expand_animations=False)
+        def prepare(content: tf.Tensor) -> tf.Tensor:
+            image = tf.io.decode_image(content, channels=3, expand_animations=False)
             return evaluation_crop(image, self._image_size)
 
         size = self._image_size

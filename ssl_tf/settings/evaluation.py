@@ -30,7 +30,7 @@ class EncoderSettings:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSettings(EncoderSettings):
-    """What an evaluation needs: the encoder of a run, and labelled images."""
+    """The encoder of a run and the labelled images of an evaluation."""
 
     data: DataSettings = dataclasses.field(kw_only=True)
     output: str = setting("", "JSON file for the result; empty: STAGE.json in the run directory.")

@@ -117,7 +117,7 @@ def _note_environment(directory: Path, replicas: int) -> None:
         environments.append(here)
         write_json(path, environments)
     values = {
-        name: list(dict.fromkeys(str(each.get(name)) for each in environments)) for name in here
+        name: list(dict.fromkeys(str(entry.get(name)) for entry in environments)) for name in here
     }
     changed = [
         f"{name} {', then '.join(variants)}"

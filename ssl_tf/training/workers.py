@@ -108,7 +108,7 @@ class Workers:
         return next((o.facts[name] for o in self._peers if name in o.facts), None)
 
     def lost_worker(self) -> str | None:
-        """The name of the first lost worker and what is known of it; None if all are well."""
+        """The name of the first lost worker and the reason; None if all are well."""
         for peer in self._peers:
             name = self._cluster.name(peer.index)
             if peer.state == _FAILED:
