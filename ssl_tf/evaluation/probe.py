@@ -177,11 +177,11 @@ def probe_encoder(
         if validation is not None:
             features, labels = features_of(validation)
             scores = [logits.numpy() for logits in probe(features, training=False)]
-            figures_of = [score_figures(x, labels) for x in scores]
-            by_rate = dict(zip(settings.rates, figures_of))
+            rate_figures = [score_figures(x, labels) for x in scores]
+            by_rate = dict(zip(settings.rates, rate_figures))
             finite = [np.isfinite(x).all() for x in scores]
             chosen = best_index(
-                [x if is_finite else None for x, is_finite in zip(figures_of, finite)]
+                [x if is_finite else None for x, is_finite in zip(rate_figures, finite)]
             )
         features, labels = features_of(test)
         warn_of_absent_classes(train, train_labels, labels)

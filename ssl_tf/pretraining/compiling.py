@@ -15,7 +15,8 @@ def compile_method(
     """Compiles a method with its optimizer and builds all slots, so that a checkpoint finds them.
 
     Raises:
-        SettingsError: the method has variables of constant learning rate, and AdamW has none.
+        SettingsError: some variables need a constant learning rate, and the optimizer has one rate
+            for all.
     """
     optimizer = build_optimizer(
         optimization.optimizer,

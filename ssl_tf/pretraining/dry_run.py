@@ -76,7 +76,8 @@ def describe(settings: PretrainSettings) -> str:
 def _activation_bytes(method: Method, settings: PretrainSettings) -> float:
     """Bytes of float32 activations that an image takes at the peak of a step.
 
-    Every pass of the online encoder is kept for the gradients. The target encoder keeps one view.
+    Every pass of the online encoder is kept for the gradients. Of the target encoder one view is in
+    memory.
     """
     views = settings.views
     floats = activation_floats(method.encoder, views.image_size) * method.encoder_passes

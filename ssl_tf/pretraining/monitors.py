@@ -103,11 +103,11 @@ class RepresentationMonitor(StepCallback):
             self._bank, self._queries = (
                 FeatureReader(
                     lambda images: self._embed(images)[0],
-                    images_of,
+                    image_source,
                     recipe.settings.image_size,
                     _BATCH,
                 )
-                for images_of in (evenly_spaced(source, settings.monitor_bank), queries)
+                for image_source in (evenly_spaced(source, settings.monitor_bank), queries)
             )
         batch = min(_BATCH, queries.size)
         steps = Steps(seed, batch, start=0, stop=queries.size // batch)
