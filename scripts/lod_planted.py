@@ -24,7 +24,7 @@ def main() -> None:
             for norm in ("max01", "center_l2"):
                 for seed in range(flags.seeds):
                     planted = plant(flags.images, flags.regions, good, noise, seed)
-                    near = planted_neighbours(planted.kinds, flags.neighbours, wrong, seed)
+                    near = planted_neighbours(planted.labels, flags.neighbours, wrong, seed)
                     with tempfile.TemporaryDirectory() as directory:
                         found = corloc_of_rankers(planted, norm, near, Path(directory))
                     told = "  ".join(f"{key} {value:.2f}" for key, value in found.items())

@@ -21,7 +21,7 @@ from ssl_tf.settings import BenchmarkSettings
 
 
 def main(settings: BenchmarkSettings) -> None:
-    """Measures, prints the tables and writes the JSON file that was asked for."""
+    """Measures, prints the tables and, with --output, writes a JSON file."""
     from ssl_tf.benchmarking.tables import summarize, tables
 
     cores = available_cores()
@@ -41,7 +41,7 @@ def main(settings: BenchmarkSettings) -> None:
 
 
 def alone(measure: Callable, settings: BenchmarkSettings, cores: Sequence[int]):
-    """`measure(settings, cores)` in a fresh process, because TensorFlow sizes its pools once.
+    """The result of `measure(settings, cores)` in a new process: TensorFlow sizes its pools once.
 
     Raises:
         UserError: the process was killed.

@@ -12,7 +12,7 @@ from ssl_tf.settings import DiscoverSettings
 
 
 def main(settings: DiscoverSettings) -> None:
-    """Runs discovery, or goes on with it, and says where the proposals are."""
+    """Runs or resumes discovery, and prints where the proposals are."""
     # Beam's import warns about cloud services that are not installed.
     logging.getLogger().setLevel(logging.ERROR)
     from ssl_tf.discovery.run import discover

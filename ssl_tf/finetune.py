@@ -10,21 +10,21 @@ from ssl_tf.settings import FineTuneSettings
 
 
 def main(settings: FineTuneSettings) -> None:
-    """Fine-tunes the encoder of a run, and the random encoder that the run started from."""
+    """Fine-tunes the encoder of a run, and the random encoder from which the run started."""
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.finetuning import fine_tune
     from ssl_tf.evaluation.labelled import choose_labelled
     from ssl_tf.training.strategy import make_strategy
 
     tuning, labels = settings.tuning, settings.labels
-    # First, because a CPU can be split only as long as nothing runs on it.
+    # First, because a CPU can be split only before any operation runs on it.
     strategy = make_strategy(tuning.logical_cpus, tuning.batch_size)
     share = settings.share
     context = open_context(settings.evaluation, f"finetune_{share}" if share else "finetune")
     directory = context.output.with_suffix("")
     images = choose_labelled(context.train, context.test, labels, directory / "labels.txt")
     learned = images.whole or images.train
-    found = {
+    results = {
         "train": f"{learned.name}, {learned.size} images",
         "share": share,
         "batch_size": tuning.batch_size,
@@ -34,7 +34,7 @@ def main(settings: FineTuneSettings) -> None:
     }
     if images.validation is not None:
         refit = ", then trained on" if labels.refit else ""
-        found["validation"] = f"{images.validation.name}, {images.validation.size} images{refit}"
+        results["validation"] = f"{images.validation.name}, {images.validation.size} images{refit}"
     for name in context.encoders:
         result = fine_tune(
             context.encoder_factory(name),
@@ -44,8 +44,8 @@ def main(settings: FineTuneSettings) -> None:
             directory / name,
             strategy,
         )
-        found[name] = {**result.figures, **dataclasses.asdict(result)}
-        del found[name]["figures"]
+        results[name] = {**result.figures, **dataclasses.asdict(result)}
+        del results[name]["figures"]
         chosen = (result.base_learning_rate, result.weight_decay)
         for trial in result.trials:
             pair = (trial["base_learning_rate"], trial["weight_decay"])
@@ -56,7 +56,7 @@ def main(settings: FineTuneSettings) -> None:
                 + (" <- chosen" if pair == chosen else "")
             )
         print(f"{name:<8} encoder, fine-tuned: {format_figures(result.figures)}", flush=True)
-    context.report(found, remark=f"checkpoints and curves in {directory}")
+    context.report(results, remark=f"checkpoints and curves in {directory}")
 
 
 if __name__ == "__main__":

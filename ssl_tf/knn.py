@@ -10,21 +10,22 @@ from ssl_tf.settings import KnnSettings
 
 
 def main(settings: KnnSettings) -> None:
-    """kNN with the encoder of a run, and beside it the random encoder that the run started from."""
+    """Classifies with the encoder of a run, and the random encoder from which the run started."""
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.freezing import digest, frozen
     from ssl_tf.evaluation.knn import evaluate_knn, search_bytes
 
     k, temperature = settings.neighbours.knn_k, settings.neighbours.knn_temperature
     context = open_context(settings.evaluation, "knn")
-    found = {"knn_k": k, "knn_temperature": temperature}
+    results = {"knn_k": k, "knn_temperature": temperature}
     for name, encoder in context.encoders.items():
         features = encoder.output_shape[-1]
         if name == "trained":
-            held = search_bytes(context.test.size, features, k, context.train.num_classes)
+            memory = search_bytes(context.test.size, features, k, context.train.num_classes)
             print(
-                f"memory: {held / 2**20:.0f} MiB for {context.test.size} test images of {features} "
-                f"features; those of the {context.train.size} train images are not held",
+                f"memory: {memory / 2**20:.0f} MiB for {context.test.size} test images of "
+                f"{features} features; those of the {context.train.size} train images "
+                "are not kept in memory",
                 file=sys.stderr,
             )
         with frozen(encoder) as encode:
@@ -35,12 +36,12 @@ def main(settings: KnnSettings) -> None:
                 context.image_size,
                 settings.neighbours,
             )
-        found[name] = {**figures, "encoder_sha256": digest(encoder)}
+        results[name] = {**figures, "encoder_sha256": digest(encoder)}
         print(
             f"{name:<8} encoder: kNN (k {k}, T {temperature:g}) {format_figures(figures)}",
             flush=True,
         )
-    context.report(found)
+    context.report(results)
 
 
 if __name__ == "__main__":

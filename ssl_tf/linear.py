@@ -10,17 +10,17 @@ from ssl_tf.settings import LinearSettings
 
 
 def main(settings: LinearSettings) -> None:
-    """Probes the encoder of a run, and beside it the random encoder that the run started from."""
+    """Probes the encoder of a run, and the random encoder from which the run started."""
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.freezing import digest
     from ssl_tf.evaluation.probe import probe_encoder
 
     context = open_context(settings.evaluation, "linear")
-    # What a probe that was killed goes on from; nobody needs it after the report.
+    # A killed probe resumes from here; the directory is removed after the report.
     unfinished = context.output.with_name(f"{context.output.name}.unfinished")
-    found = {"batch_size": settings.batch_size}
+    results = {"batch_size": settings.batch_size}
     if settings.validation:
-        found["validation"] = f"{settings.validation} of the train images"
+        results["validation"] = f"{settings.validation} of the train images"
     for name, encoder in context.encoders.items():
         result = probe_encoder(
             encoder,
@@ -30,20 +30,20 @@ def main(settings: LinearSettings) -> None:
             settings,
             unfinished / name,
         )
-        found[name] = {
+        results[name] = {
             **result.figures,
             "train_loss": result.train_loss,
             "base_learning_rate": result.base_learning_rate,
             "encoder_sha256": digest(encoder),
         }
         if result.validation:
-            found[name]["validation"] = {str(r): v for r, v in result.validation.items()}
+            results[name]["validation"] = {str(r): v for r, v in result.validation.items()}
         for rate, figures in result.validation.items():
             mark = " <- chosen" if rate == result.base_learning_rate else ""
             print(f"{name:<8} base rate {rate:g}: validation {format_figures(figures)}{mark}")
         line = format_figures(result.figures, batch_size=settings.batch_size)
         print(f"{name:<8} encoder: {line}", flush=True)
-    context.report(found)
+    context.report(results)
     shutil.rmtree(unfinished, ignore_errors=True)
 
 

@@ -11,13 +11,13 @@ from ssl_tf.settings import SUITES, TransferSettings
 
 
 def main(settings: TransferSettings) -> None:
-    """Goes over the suite and writes RUN/transfer/table.md, the published rows beside ours."""
+    """Evaluates the suite and writes RUN/transfer/table.md, published rows and those of the run."""
     from ssl_tf.evaluation.context import open_encoders
     from ssl_tf.evaluation.transfer import DIRECTORY, run_suite
     from ssl_tf.evaluation.transfer_table import tables
     from ssl_tf.training.strategy import make_strategy
 
-    # First, because a CPU can be split only as long as nothing runs on it.
+    # First, because a CPU can be split only before any operation runs on it.
     strategy = make_strategy(settings.tuning.logical_cpus, settings.tuning.batch_size)
     opened = open_encoders(settings.encoder)
     run = Path(settings.encoder.checkpoint)

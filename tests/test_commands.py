@@ -160,7 +160,7 @@ def test_knn_reports_in_the_run_directory(run, capsys):
     assert report["trained"]["encoder_sha256"] != report["random"]["encoder_sha256"]
     told = capsys.readouterr()
     assert f"kNN (k 9, T 0.1) top-1 {100 * report['trained']['top1']:.2f}" in told.out
-    assert "those of the 48 train images are not held" in told.err
+    assert "those of the 48 train images are not kept in memory" in told.err
     # The same code, features and held-out images as the last look of the monitor, which has 12 of
     # them and 32 of the bank.
     assert abs(report["trained"]["top1"] - lines(run)[-1]["knn_top1"]) <= 0.5

@@ -1,7 +1,8 @@
-"""How long the input takes: contenders, a clock that alternates them, tables."""
+"""Benchmark of the input: pipelines to compare, a clock that alternates them, tables."""
 
 FLOOR, RECIPE = "floor", "recipe"
-# While every image is decoded for the first time.
+# The first epoch decodes every image for the first time.
 FIRST = "recipe, in a run's first epoch"
 HOST = "host part, --augment_on=device"
+# The pipelines of ssl_tf, unlike those of other libraries.
 OWN = (FLOOR, RECIPE, FIRST, HOST)

@@ -1,4 +1,4 @@
-"""The least that any pipeline of views has to do, and data sets as contenders."""
+"""The floor, the least work of any pipeline of views, and data sets as contenders."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ ENDLESS = 2**31
 
 
 def decoded(encoded: tf.Tensor) -> tf.Tensor:
-    """The uint8 [H, W, 3] pixels of an image, with nothing around the decoder."""
+    """The pixels of an image, uint8 [H, W, 3], by the bare decoder."""
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image
@@ -24,39 +24,38 @@ def decoded(encoded: tf.Tensor) -> tf.Tensor:
 def floor_views(
     encoded: tf.Tensor, counter: tf.Tensor, settings: ViewSettings
 ) -> tuple[tf.Tensor, ...]:
-    """Decodes once, cuts and resizes each view, small ones last: a uint8 [S, S, 3] a view.
+    """The views of an image, decoded once, cropped and resized: uint8 [S, S, 3], small ones last.
 
     Args:
         encoded: string scalar.
-        counter: int64 scalar, for the place of the crops.
-        settings: gives the number and side of the views and the ratio of the crops, of small ones
-            by their area.
+        counter: int64 scalar, seed of the crops' positions.
+        settings: number and side of the views, ratio of the crops and area of the small ones.
     """
     image = decoded(encoded)
     height, width = tf.unstack(tf.shape(image)[:2])
     large, small = len(settings.strategies), settings.small_views
     uniform = tf.random.stateless_uniform([large + small, 3], tf.stack([counter, counter]))
     small_ratio = tuple(math.sqrt(area) for area in settings.small_area)
-    kinds = [(settings.image_size, settings.crop_ratio)] * large
-    kinds += [(settings.small_image_size, small_ratio)] * small
-    made = []
-    for v, (side, ratio) in enumerate(kinds):
+    sizes = [(settings.image_size, settings.crop_ratio)] * large
+    sizes += [(settings.small_image_size, small_ratio)] * small
+    views = []
+    for v, (side, ratio) in enumerate(sizes):
         rectangle = crops.uniform_crop(height, width, uniform[v], ratio)
         top, left, h, w = tf.unstack(rectangle)
         resized = tf.image.resize(image[top : top + h, left : left + w], (side, side))
-        made.append(tf.cast(resized, tf.uint8))
-    return tuple(made)
+        views.append(tf.cast(resized, tf.uint8))
+    return tuple(views)
 
 
 def floor_batches(
     encoded: Sequence[bytes], settings: ViewSettings, distort: Callable = tf.identity
 ) -> tf.data.Dataset:
-    """Endless batches of the floor's views, each view through `distort` (uint8 [S, S, 3])."""
+    """Endless batches of the floor's views, with `distort` applied to each (uint8 [S, S, 3])."""
     images = tf.constant(list(encoded))
 
     def views(counter: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        made = floor_views(tf.gather(images, counter % len(encoded)), counter, settings)
-        return tuple(distort(view) for view in made)
+        floor = floor_views(tf.gather(images, counter % len(encoded)), counter, settings)
+        return tuple(distort(view) for view in floor)
 
     return (
         tf.data.Dataset.range(ENDLESS)
@@ -67,7 +66,7 @@ def floor_batches(
 
 
 def contender(name: str, batches: tf.data.Dataset) -> Contender:
-    """A data set of batches of `BATCH`, on the threads that training would give it."""
+    """A contender from a data set of batches of `BATCH`, on the threads of training."""
     batches = with_private_threads(batches)
 
     def start() -> Iterator[int]:

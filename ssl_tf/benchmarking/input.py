@@ -1,6 +1,6 @@
-"""What is measured of the input: the floor, the recipe as training runs it, each operation.
+"""Measurements of the input: the floor, the recipe as in training, each operation.
 
-Images lie in memory as encoded bytes, so that the processor is measured and not the disk.
+Encoded images are read from memory, so that the processor is measured and not the disk.
 """
 
 import statistics
@@ -28,19 +28,19 @@ _OP_LEVEL = 9
 _CUTOUT = 0.2
 # An operation takes a small part of an image's time, so this share of the seconds will do.
 _OP_SHARE = 0.1
-# As many examples as a large set has: TensorFlow's shuffle looks through 2**16 places at least, so
-# the order of a few images takes more time than that of a million.
+# The number of examples of a large data set: TensorFlow's shuffle searches at least 2**16 places,
+# so the order of a few images takes more time than that of a million.
 _EXAMPLES = 2**20
 
 
 class Sample(IndexedSource):
-    """Up to `count` readable images of a source, in the order of its first epoch, in memory.
+    """Up to `count` readable images of a source in memory, in the order of its first epoch.
 
-    Repeated to the number of examples of a large set.
+    They are repeated to the number of examples of a large data set.
     """
 
     def __init__(self, source: Source, count: int, seed: int):
-        """Reads them.
+        """Reads the images.
 
         Raises:
             UserError: none of them can be decoded.
@@ -76,7 +76,7 @@ class Sample(IndexedSource):
         }
 
     def describe(self) -> dict:
-        """Name, number, median sides in pixels and median bytes of the images."""
+        """The name, number, median sides in pixels and median bytes of the images."""
         height, width = (int(statistics.median(sides)) for sides in zip(*self.sizes))
         size = int(statistics.median(map(len, self.encoded)))
         count = len(self.encoded)
@@ -84,17 +84,17 @@ class Sample(IndexedSource):
 
 
 def measure_one_core(settings: BenchmarkSettings) -> dict:
-    """Floor, recipe and its host part, rivals, operations; for a process that has one core.
+    """Costs of floor, recipe, its host part, rivals and operations, in a process of one core.
 
     Returns:
-        "sample": what was measured on; "rows": a list of name, CPU milliseconds an image, ratio to
-        the floor and spread of that ratio; "ops": CPU milliseconds a view; "missing": why a
-        rival could not be measured.
+        "sample": description of the images; "rows": a list of name, CPU milliseconds an image,
+        ratio to the floor and range of that ratio; "ops": CPU milliseconds a view of each
+        operation; "missing": rival -> why it could not be measured.
     """
     views, sample = settings.pretrain.views, _sample(settings)
-    contenders = _own(settings, sample)
-    found, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
-    costs = alternate([*contenders, *found], settings.seconds, settings.repetitions)
+    contenders = _own_contenders(settings, sample)
+    others, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
+    costs = alternate([*contenders, *others], settings.seconds, settings.repetitions)
     return {
         "sample": sample.describe(),
         "rows": [_row(name, measured, costs[FLOOR]) for name, measured in costs.items()],
@@ -104,13 +104,13 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
 
 
 def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str, float]]:
-    """Floor, recipe and its host part, for a process that has `cores` cores.
+    """Throughput of floor, recipe and its host part, in a process of `cores` cores.
 
     Returns:
-        name -> "images_per_second", and "used": the share of the cores' time that went into it,
-        less than 1 where the pipeline waits or other programs run.
+        name -> "images_per_second" and "used", the share of the cores' time in [0, 1]. It is less
+        than 1 if the pipeline waits or other programs run.
     """
-    contenders = _own(settings, _sample(settings))
+    contenders = _own_contenders(settings, _sample(settings))
     costs = alternate(contenders, settings.seconds, settings.repetitions)
     medians = {name: median_cost(measured) for name, measured in costs.items()}
     return {
@@ -127,7 +127,7 @@ def _sample(settings: BenchmarkSettings) -> Sample:
     return Sample(source, settings.sample, pretrain.run.seed)
 
 
-def _own(settings: BenchmarkSettings, sample: Sample) -> list[Contender]:
+def _own_contenders(settings: BenchmarkSettings, sample: Sample) -> list[Contender]:
     views = settings.pretrain.views
     recipe = Recipe(views, smallest_areas(views, sample.boxes))
     pipelines = {FLOOR: floor_batches(sample.encoded, views)}
@@ -143,7 +143,7 @@ def _own(settings: BenchmarkSettings, sample: Sample) -> list[Contender]:
 
 
 def _row(name: str, costs: list[Cost], floor_costs: list[Cost]) -> dict:
-    ratios = [cost.cpu / of.cpu for cost, of in zip(costs, floor_costs)]
+    ratios = [cost.cpu / floor.cpu for cost, floor in zip(costs, floor_costs)]
     return {
         "name": name,
         "cpu_ms": 1e3 * median_cost(costs).cpu,
@@ -154,7 +154,7 @@ def _row(name: str, costs: list[Cost], floor_costs: list[Cost]) -> dict:
 
 
 def _op_costs(settings: BenchmarkSettings, sample: Sample) -> dict[str, float]:
-    """CPU milliseconds a view of each operation, beyond those of the identity."""
+    """CPU milliseconds a view of each operation, less those of the identity."""
     views = settings.pretrain.views
     patches = np.stack(
         [evaluation_crop(decoded(tf.constant(e)), views.image_size) for e in sample.encoded[:BATCH]]
@@ -172,7 +172,7 @@ def _op_contender(index: int, patches: tf.Tensor) -> Contender:
     def apply(counter: tf.Tensor) -> tf.Tensor:
         patch = tf.gather(patches, counter % len(patches))
         made = op.apply(patch, value, tf.constant(128.0), tf.constant([0.5, 0.5]))
-        # One pixel goes on, so that it is the operation that counts and not the copy of its result.
+        # One pixel is returned, so that the operation is measured and not the copy of its result.
         return made[0, 0, 0]
 
     views = tf.data.Dataset.range(ENDLESS).map(apply, num_parallel_calls=1).batch(BATCH)

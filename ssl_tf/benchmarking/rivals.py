@@ -1,4 +1,4 @@
-"""Other libraries on the same images: each as its users would write it, where it is installed."""
+"""Pipelines of other libraries on the same images, written as their users would write them."""
 
 import io
 import itertools
@@ -19,22 +19,22 @@ def contenders(
         size: side of a view.
 
     Returns:
-        The contenders, and of each library that cannot be imported the reason.
+        The contenders, and library -> why it cannot be imported.
     """
     makers = {"torchvision": _torchvision, "keras_cv": _keras_cv, "tf_models": _tf_models}
-    found: list[Contender] = []
+    available: list[Contender] = []
     missing: dict[str, str] = {}
     for name in names:
         try:
-            found += makers[name](encoded, size)
-        # A library that does not fit the one it stands on fails with RuntimeError or OSError.
+            available += makers[name](encoded, size)
+        # A library that does not fit its dependency fails with RuntimeError or OSError.
         except (ImportError, RuntimeError, OSError) as error:
             missing[name] = str(error).splitlines()[0]
-    return found, missing
+    return available, missing
 
 
 def _torchvision(encoded: Sequence[bytes], size: int) -> list[Contender]:
-    """The Pillow pipelines of torchvision: one worker, as each process of a DataLoader is one."""
+    """The Pillow pipelines of torchvision in one worker, like one process of a DataLoader."""
     import torch
     from PIL import Image
     from torchvision import transforms
@@ -75,7 +75,7 @@ def _torchvision(encoded: Sequence[bytes], size: int) -> list[Contender]:
 def _keras_cv(encoded: Sequence[bytes], size: int) -> list[Contender]:
     import keras_cv
 
-    # keras-cv counts its magnitude from 0 to 1, the paper from 0 to 30.
+    # The magnitude of keras-cv is from 0 to 1, that of the paper from 0 to 30.
     layer = keras_cv.layers.RandAugment(
         value_range=(0, 255), augmentations_per_image=2, magnitude=9 / 30
     )
@@ -94,7 +94,7 @@ def _tf_models(encoded: Sequence[bytes], size: int) -> list[Contender]:
 
 
 def _on_the_floor(name: str, distort: Callable, encoded: Sequence[bytes], size: int) -> Contender:
-    """`distort`, which takes one uint8 image, on each of the two views of the floor."""
+    """The floor with `distort`, which takes one uint8 image, applied to each of its two views."""
     from ssl_tf.benchmarking.floor import contender, floor_batches
 
     return contender(name, floor_batches(encoded, ViewSettings(image_size=size), distort))

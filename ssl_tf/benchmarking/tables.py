@@ -1,4 +1,4 @@
-"""From measurements to the answers: rates, cores for a number of GPUs, text tables."""
+"""Results of the benchmark: rates, cores for a number of GPUs, text tables."""
 
 import math
 import platform
@@ -13,10 +13,10 @@ def summarize(
     """All results as plain JSON values.
 
     Args:
-        settings: what was measured.
-        one_core: of `measure_one_core`.
-        several: of `measure_cores`; None where there is one core only.
-        cores: how many `several` was measured on.
+        settings: of the benchmark.
+        one_core: result of `measure_one_core`.
+        several: result of `measure_cores`; None if there is one core only.
+        cores: number of cores of `several`.
     """
     views = settings.pretrain.views
     rates = {row["name"]: 1e3 / row["cpu_ms"] for row in one_core["rows"]}
@@ -35,7 +35,7 @@ def summarize(
                 "cores": cores,
                 **measured,
                 "speedup": measured["images_per_second"] / rates[name],
-                # What a core delivers when all are at work is what more cores will deliver.
+                # More cores will each deliver what a core delivers while all are at work.
                 "cores_needed": math.ceil(
                     wanted / min(rates[name], measured["images_per_second"] / cores)
                 ),
@@ -98,7 +98,7 @@ def tables(result: dict) -> str:
 
 
 def _processor() -> str:
-    """The model of the processor, as far as the system tells it."""
+    """The model of the processor, as far as the system reports it."""
     try:
         with open("/proc/cpuinfo") as info:
             for line in info:

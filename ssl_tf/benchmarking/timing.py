@@ -1,37 +1,48 @@
-"""Times contenders in turns, so that what else the machine does falls on all of them alike."""
+"""Timing of contenders in turns, so that other load of the machine affects all of them alike."""
 
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-# Batches that a pipeline holds ready: two prefetched, one waiting for its place, one begun.
+# Batches that a pipeline keeps ready: two prefetched, one waiting for its place, one begun.
 _AHEAD = 4
-# Seconds between looks at whether a process still works, and how much of them it may work: its
-# threads take a little even when there is nothing to do. A machine of many programs lets it wait.
+# Seconds between two checks whether the process still works, CPU seconds that it may use between
+# them, and seconds after which the wait ends. Idle threads use a little time, and on a machine with
+# other programs the process is never idle.
 _PAUSE, _IDLE, _PATIENCE = 0.01, 0.001, 1.0
 
 
 class Contender(NamedTuple):
-    """`start()` begins it and yields, without end, how many images the next batch has."""
+    """A pipeline to measure.
+
+    Attributes:
+        name: in tables.
+        start: starts the pipeline; its endless iterator yields the number of images of each batch.
+    """
 
     name: str
     start: Callable[[], Iterator[int]]
 
 
 class Cost(NamedTuple):
-    """Seconds an image takes: of all threads of the process together, and on the wall."""
+    """Seconds an image.
+
+    Attributes:
+        cpu: CPU time of all threads of the process together.
+        wall: wall-clock time.
+    """
 
     cpu: float
     wall: float
 
 
 def burst(batches: Iterator[int], seconds: float) -> Cost:
-    """The cost of a contender that is under way, over at least `seconds` and a batch.
+    """The cost of a running contender, over at least `seconds` and one batch.
 
-    A pipeline limited by its work has as much of it begun at the start as at the end; what it did
-    ahead while nobody asked is taken first. Returns when it has done so again, so that it does not
-    fall on the next contender.
+    The batches that the pipeline made ahead while it was idle are taken first and not timed. At the
+    end the function waits until the pipeline is idle again, so that its work does not count for the
+    next contender.
     """
     for _ in range(_AHEAD):
         next(batches)
@@ -46,10 +57,18 @@ def burst(batches: Iterator[int], seconds: float) -> Cost:
 def alternate(
     contenders: Sequence[Contender], seconds: float, repetitions: int
 ) -> dict[str, list[Cost]]:
-    """`repetitions` bursts of each contender in turns, which share `seconds` a contender.
+    """The costs of `repetitions` bursts of each contender, in turns.
 
-    Each is started once, as in training: an iterator compiles its operations anew, each when it is
-    first drawn, which would count for more than the operations themselves in every short burst.
+    Each contender is started once, as in training. A new iterator compiles every operation when it
+    is first used, which would take longer than the operations themselves in a short burst.
+
+    Args:
+        contenders: to measure.
+        seconds: of all bursts of a contender together.
+        repetitions: number of bursts of a contender.
+
+    Returns:
+        Name of the contender -> its costs, one a burst.
     """
     running = {contender.name: contender.start() for contender in contenders}
     for batches in running.values():
@@ -71,10 +90,10 @@ def _settle() -> None:
 
 
 def median_cost(costs: Sequence[Cost]) -> Cost:
-    """The median of each of the two times."""
+    """The median CPU time and the median wall-clock time."""
     return Cost(*(statistics.median(times) for times in zip(*costs)))
 
 
 def median_ratio(costs: Sequence[Cost], base: Sequence[Cost]) -> float:
-    """The median over repetitions of CPU time over that of `base` in the same repetition."""
-    return statistics.median(cost.cpu / of.cpu for cost, of in zip(costs, base))
+    """The median of the ratios of CPU time to that of `base` in the same repetition."""
+    return statistics.median(cost.cpu / reference.cpu for cost, reference in zip(costs, base))

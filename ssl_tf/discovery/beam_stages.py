@@ -1,8 +1,8 @@
 """The stages over all shards, as Apache Beam transforms.
 
-Every stage maps the numbers of shards to files; what is there already is not made again. By default
-Beam's local runner shares the shards out to one process a core. Any other runner works that sees
-the source and the output directory under the same paths.
+Every stage maps the numbers of shards to files; existing files are kept. By default Beam's local
+runner distributes the shards over one process a core. Another runner works if its workers see the
+source and the output directory under the same paths.
 """
 
 import functools
@@ -33,7 +33,7 @@ Work = Callable[[int], None]
 
 
 class _DoShard(beam.DoFn):
-    """Does the work of a stage on one shard; what it needs is opened once a process."""
+    """Processes one shard in a stage; the inputs of the stage are opened once a process."""
 
     def __init__(self, prepare: Callable[[], Work]):
         self._prepare = prepare
@@ -46,19 +46,25 @@ class _DoShard(beam.DoFn):
 
 
 def describe(settings: DiscoverSettings, sizes: np.ndarray) -> None:
-    """`regions/` and `descriptors/`; sizes: images of each shard."""
+    """Writes `regions/` and `descriptors/`; sizes: number of images of each shard."""
     (Path(settings.output) / DESCRIPTORS).mkdir(exist_ok=True)
     _run(settings, REGIONS, functools.partial(_prepare_describe, settings), sizes, "images")
 
 
 def compare(settings: DiscoverSettings, sizes: np.ndarray) -> None:
-    """`graph/`; sizes: pairs of each shard."""
+    """Writes `graph/`; sizes: number of pairs of each shard."""
     _run(settings, GRAPH, functools.partial(_prepare_compare, settings), sizes, "pairs")
 
 
-def choose(settings: DiscoverSettings, sizes: np.ndarray, worth: dict[str, Path]) -> None:
-    """`boxes/`; sizes: images of each shard, worth: ranker -> file of float64 [R]."""
-    prepare = functools.partial(_prepare_choose, settings, worth)
+def choose(settings: DiscoverSettings, sizes: np.ndarray, score_files: dict[str, Path]) -> None:
+    """Writes `boxes/`.
+
+    Args:
+        settings: of the discovery.
+        sizes: number of images of each shard.
+        score_files: ranker -> npy of its scores, float64 [R].
+    """
+    prepare = functools.partial(_prepare_choose, settings, score_files)
     _run(settings, BOXES, prepare, sizes, "images")
 
 
@@ -85,16 +91,18 @@ def _prepare_compare(settings: DiscoverSettings) -> Work:
     return work
 
 
-def _prepare_choose(settings: DiscoverSettings, worth: dict[str, Path]) -> Work:
+def _prepare_choose(settings: DiscoverSettings, score_files: dict[str, Path]) -> Work:
     output, ranking = Path(settings.output), settings.ranking
-    values = {name: np.load(path, mmap_mode="r") for name, path in worth.items()}
+    scores = {name: np.load(path, mmap_mode="r") for name, path in score_files.items()}
     collection = Collection(output, settings.shard_images, settings.features.descriptor_norm, 0)
 
     def work(number: int) -> None:
         images = slice(number * settings.shard_images, (number + 1) * settings.shard_images)
         start, count = collection.starts[images][0], collection.counts[images].sum()
-        part = {name: np.array(array[start : start + count]) for name, array in values.items()}
-        choose_shard(number, part, ranking.boxes_per_image, ranking.max_iou, output)
+        shard_scores = {
+            name: np.array(array[start : start + count]) for name, array in scores.items()
+        }
+        choose_shard(number, shard_scores, ranking.boxes_per_image, ranking.max_iou, output)
 
     return work
 
@@ -120,11 +128,11 @@ def _run(
                 # Keeps the runner from fusing all shards into one bundle.
                 _ = numbers | beam.Reshuffle() | beam.ParDo(_DoShard(prepare))
         except (RuntimeError, UserError, OSError) as error:
-            # A runner wraps what went wrong in a worker, with its traceback, in its own error.
+            # A runner wraps an error of a worker, with its traceback, in its own error.
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise UserError(
                 f"{stage}: {lines[-1].strip() if lines else error}; what is done stays, "
-                "the same command goes on"
+                "the same command resumes"
             ) from error
 
 
@@ -133,10 +141,10 @@ def _pipeline(settings: DiscoverSettings, shard_count: int) -> beam.Pipeline:
         return beam.Pipeline(options=PipelineOptions(list(settings.beam_options)))
     workers = min(settings.workers or len(available_cores()), shard_count)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    # Not DirectRunner, which may hand the work to another runner that it downloads.
+    # Not DirectRunner, which may delegate to another runner that it downloads.
     if workers == 1:
         return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
-    # Each worker has one core, and its notes go to a file: they would bury the progress.
+    # Each worker has one core. Its log goes to a file, because it would hide the progress.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ.setdefault(name, "1")
     log = shlex.quote(str(Path(settings.output) / "workers.log"))

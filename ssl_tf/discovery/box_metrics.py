@@ -1,4 +1,4 @@
-"""How well ranked boxes find annotated objects: the measures of the LOD paper."""
+"""Metrics of the LOD paper: how well ranked boxes find annotated objects."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ _STEPS = np.arange(50, 100, 5) / 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Metrics:
-    """Shares in [0, 1].
+class BoxMetrics:
+    """Metrics in [0, 1]; an overlap is an intersection over union.
 
     Attributes:
-        corloc: images whose first box overlaps an object by 0.5 or more.
-        detection_rate: objects that some box overlaps by 0.5 or more.
+        corloc: share of images whose first box overlaps an object by 0.5 or more.
+        detection_rate: share of objects that a box overlaps by 0.5 or more.
         mabo: mean over the images of the mean over their objects of the best overlap.
         odap50: object-discovery average precision at an overlap of 0.5.
         odap5095: its mean over the overlaps 0.50, 0.55, ... 0.95.
@@ -28,17 +28,17 @@ class Metrics:
     odap5095: float
 
 
-def measure(found: Sequence[np.ndarray], objects: Sequence[np.ndarray]) -> Metrics:
-    """Metrics of the boxes of many images; an image without a box counts as missed.
+def measure(ranked: Sequence[np.ndarray], objects: Sequence[np.ndarray]) -> BoxMetrics:
+    """The metrics of the boxes of many images; an image without a box counts as missed.
 
     Args:
-        found: a [K_i, 4] array an image, its boxes in their order.
+        ranked: a [K_i, 4] array an image, its boxes, the best first.
         objects: an [n_i, 4] array an image, all n_i > 0.
     """
-    tables = [overlaps(boxes, truth) for boxes, truth in zip(found, objects)]
+    tables = [overlaps(boxes, truth) for boxes, truth in zip(ranked, objects)]
     best = [table.max(axis=0, initial=0.0) for table in tables]
     precisions = [average_precision(tables, step) for step in _STEPS]
-    return Metrics(
+    return BoxMetrics(
         corloc=float(np.mean([table[:1].max(initial=0.0) >= 0.5 for table in tables])),
         detection_rate=float(np.mean(np.concatenate(best) >= 0.5)),
         mabo=float(np.mean([overlap.mean() for overlap in best])),
@@ -50,11 +50,11 @@ def measure(found: Sequence[np.ndarray], objects: Sequence[np.ndarray]) -> Metri
 def average_precision(tables: Sequence[np.ndarray], threshold: float) -> float:
     """odAP: the area under precision and recall of the first 1, 2, ... boxes of all images.
 
-    An object credits only the first box of its image that hits it; no interpolation.
+    Only the first box that hits an object counts for it. There is no interpolation.
 
     Args:
-        tables: an IoU [K_i, n_i] an image.
-        threshold: IoU of a hit.
+        tables: a table of IoU [K_i, n_i] an image.
+        threshold: smallest IoU of a hit.
     """
     most = max(len(table) for table in tables)
     positives, objects_hit = np.zeros(most), np.zeros(most)

@@ -1,4 +1,4 @@
-"""The work that turns one shard's ranked regions into boxes, and boxes into measures."""
+"""The choice of boxes among the ranked regions of a shard, and the boxes to measure."""
 
 from pathlib import Path
 
@@ -13,23 +13,24 @@ BOXES = "boxes"
 
 
 def choose_shard(
-    number: int, worth: dict[str, np.ndarray], limit: int, max_iou: float, output: Path
+    number: int, scores: dict[str, np.ndarray], limit: int, max_iou: float, output: Path
 ) -> None:
-    """Writes `boxes/NUMBER.npz`: for every ranker the chosen boxes of the shard's images.
+    """Writes `boxes/NUMBER.npz`, the boxes of the shard's images by every ranker.
 
-    Per ranker: NAME_count int32 [n], NAME_boxes int32 [K, 4], NAME_worth float64 [K].
+    The arrays of a ranker: NAME_count int32 [n], NAME_boxes int32 [K, 4], NAME_worth float64 [K],
+    the scores of the boxes.
 
     Args:
         number: of the shard.
-        worth: ranker -> float [R], of the shard's regions.
-        limit: boxes of an image.
-        max_iou: their largest overlap.
-        output: directory.
+        scores: ranker -> float [R], the scores of the shard's regions.
+        limit: largest number of boxes of an image.
+        max_iou: largest overlap of two boxes of an image.
+        output: directory of the discovery.
     """
     regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
     ends = np.cumsum(regions["count"])
-    made: dict[str, np.ndarray] = {}
-    for name, values in worth.items():
+    arrays: dict[str, np.ndarray] = {}
+    for name, values in scores.items():
         chosen = []
         for start, end in zip(ends - regions["count"], ends):
             part = slice(start, end)
@@ -38,14 +39,14 @@ def choose_shard(
             )
             chosen.append(start + index)
         index = np.concatenate(chosen).astype(int)
-        made[f"{name}_count"] = np.array([len(one) for one in chosen], np.int32)
-        made[f"{name}_boxes"] = regions["boxes"][index]
-        made[f"{name}_worth"] = values[index]
-    shards.write_arrays(shards.shard_path(output / BOXES, number), **made)
+        arrays[f"{name}_count"] = np.array([len(image_index) for image_index in chosen], np.int32)
+        arrays[f"{name}_boxes"] = regions["boxes"][index]
+        arrays[f"{name}_worth"] = values[index]
+    shards.write_arrays(shards.shard_path(output / BOXES, number), **arrays)
 
 
 def read_proposals(output: Path, shard_count: int, ranker: str):
-    """The chosen boxes of every image in the source's order, as `ImageProposals`."""
+    """Yields the chosen boxes of every image as `ImageProposals`, in the order of the source."""
     for number in range(shard_count):
         regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
         chosen = shards.read_arrays(shards.shard_path(output / BOXES, number))
@@ -69,28 +70,29 @@ def to_fractions(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.stack(sides, axis=1) if height else np.zeros([0, 4])
 
 
-def found_boxes(
+def boxes_by_method(
     output: Path, shard_count: int, rankers: tuple[str, ...], limit: int, seed: int
 ) -> tuple[dict[str, list[np.ndarray]], list[np.ndarray]]:
-    """Boxes by every ranker and baseline of the images with objects, and the objects.
+    """The boxes of the images with annotated objects by every ranker and baseline, and the objects.
 
     Returns:
-        ({method: a [K, 4] array an image}, an [n, 4] array an image).
+        boxes: ranker or baseline -> a [K, 4] array an image.
+        objects: an [n, 4] array an image.
     """
-    found: dict[str, list[np.ndarray]] = {name: [] for name in rankers}
+    boxes_of: dict[str, list[np.ndarray]] = {name: [] for name in rankers}
     objects = []
     for number in range(shard_count):
         regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
         chosen = shards.read_arrays(shards.shard_path(output / BOXES, number))
         parts = {name: _split(chosen[f"{name}_boxes"], chosen[f"{name}_count"]) for name in rankers}
         proposals = _split(regions["boxes"], regions["count"])
-        truth = _split(regions["objects"], np.maximum(regions["object_count"], 0))
+        objects_of = _split(regions["objects"], np.maximum(regions["object_count"], 0))
         for row in np.flatnonzero(regions["object_count"] > 0):
             size = int(regions["height"][row]), int(regions["width"][row])
             random = np.random.default_rng([seed, number, int(row)])
-            objects.append(truth[row])
+            objects.append(objects_of[row])
             for name in rankers:
-                found[name].append(parts[name][row])
+                boxes_of[name].append(parts[name][row])
             alternatives = {
                 "most salient box": regions["salient_box"][row : row + 1],
                 "random proposals": baselines.random_proposals(proposals[row], limit, random),
@@ -100,8 +102,8 @@ def found_boxes(
                 "all proposals": proposals[row],
             }
             for name, boxes in alternatives.items():
-                found.setdefault(name, []).append(boxes)
-    return found, objects
+                boxes_of.setdefault(name, []).append(boxes)
+    return boxes_of, objects
 
 
 def _split(values: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""All described images together: their sizes, regions and descriptors, read as they are needed."""
+"""The collection of all described images: sizes, regions and descriptors, read on demand."""
 
 import collections
 import functools
@@ -13,42 +13,50 @@ COLLECTION = "collection.npz"
 
 
 def gather(output: Path, shard_count: int) -> dict[str, np.ndarray]:
-    """What the shards of `regions/` say of every image, one array each; see `describe_shard`.
+    """The arrays of all images, gathered from the shards of `regions/`; see `describe_shard`.
 
     Returns:
-        height, width, count, readable [N]; image_descriptor float32 [N, D]; descriptor_mean float32
-        [C], over all regions.
+        height, width, count, readable [N]; image_descriptor float32 [N, D]; and descriptor_mean
+        float32 [C], the mean over all regions.
     """
-    read = [shards.read_arrays(shards.shard_path(output / REGIONS, n)) for n in range(shard_count)]
+    shard_arrays = [
+        shards.read_arrays(shards.shard_path(output / REGIONS, n)) for n in range(shard_count)
+    ]
     gathered = {
-        name: np.concatenate([one[name] for one in read])
+        name: np.concatenate([arrays[name] for arrays in shard_arrays])
         for name in ("height", "width", "count", "readable")
     }
-    depth = max(one["image_descriptor"].shape[1] for one in read)
+    depth = max(arrays["image_descriptor"].shape[1] for arrays in shard_arrays)
     gathered["image_descriptor"] = np.concatenate(
         [
-            # A shard without a readable image does not know how long a descriptor is.
-            one["image_descriptor"] if one["image_descriptor"].shape[1] == depth
-            else np.zeros([len(one["count"]), depth], np.float32)
-            for one in read
+            # A shard without a readable image does not know the length of a descriptor.
+            arrays["image_descriptor"] if arrays["image_descriptor"].shape[1] == depth
+            else np.zeros([len(arrays["count"]), depth], np.float32)
+            for arrays in shard_arrays
         ]
     )  # fmt: skip
-    sums = [one["descriptor_sum"] for one in read if one["count"].any()]
+    sums = [arrays["descriptor_sum"] for arrays in shard_arrays if arrays["count"].any()]
     total = np.sum(sums, axis=0) if sums else np.zeros(1)
     gathered["descriptor_mean"] = (total / max(1, gathered["count"].sum())).astype(np.float32)
     return gathered
 
 
 class Collection:
-    """Regions of the images 0 .. N - 1; those of image i have the numbers starts[i] and on."""
+    """Regions of the images 0 .. N - 1.
+
+    Attributes:
+        counts: int64 [N], number of regions of each image.
+        starts: int64 [N], number of each image's first region.
+        sizes: int [N, 2], (height, width) of each image in pixels.
+    """
 
     def __init__(self, output: Path, shard_images: int, descriptor_norm: str, memory_mib: int):
-        """Args:
-
-        output: where `collection.npz`, `regions/` and `descriptors/` are.
-        shard_images: images of a shard.
-        descriptor_norm: as in the settings.
-        memory_mib: for descriptors read before.
+        """
+        Args:
+            output: directory of `collection.npz`, `regions/` and `descriptors/`.
+            shard_images: number of images of a shard.
+            descriptor_norm: as in the settings.
+            memory_mib: memory of the cache of descriptors, in MiB.
         """
         arrays = shards.read_arrays(output / COLLECTION)
         self.counts = arrays["count"].astype(np.int64)
@@ -57,30 +65,30 @@ class Collection:
         self._mean = arrays["descriptor_mean"] if descriptor_norm == "center_l2" else None
         self._output = output
         self._shard_images = shard_images
-        self._left = memory_mib * 2**20
-        self._vectors: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
+        self._free_bytes = memory_mib * 2**20
+        self._cache: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
         self._shard = functools.lru_cache(maxsize=64)(self._read_shard)
 
     def boxes(self, image: int) -> np.ndarray:
-        """int32 [R, 4]."""
+        """The regions of an image, int32 [R, 4]."""
         regions, _, rows = self._place(image)
         return regions["boxes"][rows]
 
     def descriptors(self, image: int) -> np.ndarray:
-        """float32 [R, C], normalized."""
-        if image in self._vectors:
-            self._vectors.move_to_end(image)
-            return self._vectors[image]
+        """The normalized descriptors of an image's regions, float32 [R, C]."""
+        if image in self._cache:
+            self._cache.move_to_end(image)
+            return self._cache[image]
         _, table, rows = self._place(image)
         vectors = table[rows].astype(np.float32)
         if self._mean is not None:
             vectors -= self._mean
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        self._vectors[image] = vectors
-        self._left -= vectors.nbytes
-        while self._left < 0 and len(self._vectors) > 2:
-            _, oldest = self._vectors.popitem(last=False)
-            self._left += oldest.nbytes
+        self._cache[image] = vectors
+        self._free_bytes -= vectors.nbytes
+        while self._free_bytes < 0 and len(self._cache) > 2:
+            _, oldest = self._cache.popitem(last=False)
+            self._free_bytes += oldest.nbytes
         return vectors
 
     def _place(self, image: int) -> tuple[dict[str, np.ndarray], np.ndarray, slice]:

@@ -1,4 +1,4 @@
-"""The work on one shard of images: maps, regions, descriptors, and what is known of the images."""
+"""The description of one shard of images: feature maps, regions, descriptors and sizes."""
 
 import time
 from collections.abc import Iterator
@@ -25,96 +25,99 @@ _SIDE_STEP = 32
 def describe_shard(
     number: int, source: Source, encoder: Encoder, settings: DiscoverSettings, output: Path
 ) -> None:
-    """Writes `descriptors/NUMBER.npy`, then `regions/NUMBER.npz`, which makes the shard complete.
+    """Writes `descriptors/NUMBER.npy`, then `regions/NUMBER.npz`, which completes the shard.
 
-    The npz holds, of the shard's n images: id (bytes [n]), height, width, count (regions; int32
-    [n]), readable (bool [n]), image_descriptor (float32 [n, D]), salient_box (int32 [n, 4]),
-    object_count (int32 [n], -1 where the source has no boxes) and objects (int32 [O, 4]); of its
-    regions: boxes (int32 [R, 4]) and groups (int32 [R]); and descriptor_sum (float64 [C]) and
-    seconds (of CPU). The npy holds the descriptors, float16 [R, C].
+    Arrays of the npz for the shard's n images: id (bytes [n]), height, width, count (of regions;
+    int32 [n]), readable (bool [n]), image_descriptor (float32 [n, D]), salient_box (int32 [n, 4]),
+    object_count (int32 [n], -1 if the source has no boxes), objects (int32 [O, 4]). For its
+    regions: boxes (int32 [R, 4]), groups (int32 [R]). And descriptor_sum (float64 [C]) and seconds
+    (CPU time). The npy holds the descriptors, float16 [R, C].
     """
-    begun = time.process_time()
+    began = time.process_time()
     start = number * settings.shard_images
     stop = min(source.size, start + settings.shard_images)
-    records = list(_records(source, start, stop))
+    examples = list(_examples(source, start, stop))
     features, regions = settings.features, settings.regions
-    found: list[Regions | None] = [None] * len(records)
-    vectors: list[np.ndarray] = [np.zeros([0, 0], np.float16)] * len(records)
-    salient = np.zeros([len(records), 4], np.int32)
-    for places, images in _batches(records, features.long_side, features.feature_batch):
+    proposals: list[Regions | None] = [None] * len(examples)
+    vectors: list[np.ndarray] = [np.zeros([0, 0], np.float16)] * len(examples)
+    salient = np.zeros([len(examples), 4], np.int32)
+    for positions, images in _batches(examples, features.long_side, features.feature_batch):
         maps = encoder.maps(images)
         projection = make_projection(
             maps[-1].shape[-1], features.descriptor_projection, settings.seed
         )
         arrays = [layer.numpy() for layer in maps]
-        for row, place in enumerate(places):
-            height, width = records[place]["image"].shape[:2]
-            random = np.random.default_rng([settings.seed, start + place])
+        for row, position in enumerate(positions):
+            height, width = examples[position]["image"].shape[:2]
+            random = np.random.default_rng([settings.seed, start + position])
             layers = [layer[row] for layer in arrays]
-            found[place] = propose_regions(layers, height, width, regions, random)
-            vectors[place] = describe_regions(
-                maps[-1][row], found[place].boxes, height, width, projection
+            proposals[position] = propose_regions(layers, height, width, regions, random)
+            vectors[position] = describe_regions(
+                maps[-1][row], proposals[position].boxes, height, width, projection
             )
-            salient[place] = salient_box(layers[-1].sum(axis=2), height, width)
-    nothing = Regions(np.zeros([0, 4], np.int32), np.zeros([0], np.int32))
-    found = [one or nothing for one in found]
-    table = np.concatenate([one for one in vectors if len(one)] or [np.zeros([0, 1], np.float16)])
+            salient[position] = salient_box(layers[-1].sum(axis=2), height, width)
+    no_regions = Regions(np.zeros([0, 4], np.int32), np.zeros([0], np.int32))
+    proposals = [of_image or no_regions for of_image in proposals]
+    table = np.concatenate(
+        [rows for rows in vectors if len(rows)] or [np.zeros([0, 1], np.float16)]
+    )
     shards.write_array(shards.shard_path(output / DESCRIPTORS, number, ".npy"), table)
     shards.write_arrays(
         shards.shard_path(output / REGIONS, number),
-        id=np.array([record["id"] for record in records]),
-        height=np.array([record["image"].shape[0] for record in records], np.int32),
-        width=np.array([record["image"].shape[1] for record in records], np.int32),
-        count=np.array([len(one.boxes) for one in found], np.int32),
-        readable=np.array([record["readable"] for record in records]),
-        image_descriptor=_image_descriptors(records, encoder, features.square_side),
+        id=np.array([example["id"] for example in examples]),
+        height=np.array([example["image"].shape[0] for example in examples], np.int32),
+        width=np.array([example["image"].shape[1] for example in examples], np.int32),
+        count=np.array([len(of_image.boxes) for of_image in proposals], np.int32),
+        readable=np.array([example["readable"] for example in examples]),
+        image_descriptor=_image_descriptors(examples, encoder, features.square_side),
         salient_box=salient,
         object_count=np.array(
-            [len(record["objects"]) if "objects" in record else -1 for record in records], np.int32
+            [len(example["objects"]) if "objects" in example else -1 for example in examples],
+            np.int32,
         ),
         objects=np.concatenate(
-            [record.get("objects", nothing.boxes) for record in records], dtype=np.int32
+            [example.get("objects", no_regions.boxes) for example in examples], dtype=np.int32
         ),
-        boxes=np.concatenate([one.boxes for one in found]),
-        groups=np.concatenate([one.groups for one in found]),
+        boxes=np.concatenate([of_image.boxes for of_image in proposals]),
+        groups=np.concatenate([of_image.groups for of_image in proposals]),
         descriptor_sum=table.sum(axis=0, dtype=np.float64),
-        seconds=time.process_time() - begun,
+        seconds=time.process_time() - began,
     )
 
 
-def _records(source: Source, start: int, stop: int) -> Iterator[dict]:
-    """Decoded records; an unreadable image is empty, uint8 [0, 0, 3]."""
+def _examples(source: Source, start: int, stop: int) -> Iterator[dict]:
+    """Yields decoded examples; an unreadable image is empty, uint8 [0, 0, 3]."""
 
-    def decode(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image, readable = attempt(pixels, record["image"], tf.zeros([0, 0, 3], tf.uint8))
-        kept = {key: record[key] for key in ("id", "boxes") if key in record}
-        return {**kept, "image": image, "readable": readable}
+    def decode(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        image, readable = attempt(pixels, example["image"], tf.zeros([0, 0, 3], tf.uint8))
+        others = {key: example[key] for key in ("id", "boxes") if key in example}
+        return {**others, "image": image, "readable": readable}
 
-    records = source.sequence(start, stop).map(
+    examples = source.sequence(start, stop).map(
         decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    for record in records.as_numpy_iterator():
-        if "boxes" in record and record["readable"]:
-            height, width = record["image"].shape[:2]
-            ymin, xmin, ymax, xmax = record.pop("boxes").T
+    for example in examples.as_numpy_iterator():
+        if "boxes" in example and example["readable"]:
+            height, width = example["image"].shape[:2]
+            ymin, xmin, ymax, xmax = example.pop("boxes").T
             sides = [xmin * width + 1, ymin * height + 1, xmax * width, ymax * height]
-            record["objects"] = np.round(np.stack(sides, axis=1)).astype(np.int32)
-        yield record
+            example["objects"] = np.round(np.stack(sides, axis=1)).astype(np.int32)
+        yield example
 
 
 def _batches(
-    records: list[dict], long_side: int, batch: int
+    examples: list[dict], long_side: int, batch: int
 ) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Readable images of one size at a time: (places among the records, uint8 [N, H, W, 3])."""
+    """Yields batches of readable images of one size: (positions, uint8 [N, H, W, 3])."""
     sizes: dict[tuple[int, int], list[int]] = {}
-    for place, record in enumerate(records):
-        if record["readable"]:
-            height, width = record["image"].shape[:2]
-            sizes.setdefault(_encoder_size(height, width, long_side), []).append(place)
-    for size, places in sizes.items():
-        for first in range(0, len(places), batch):
-            part = places[first : first + batch]
-            yield part, np.stack([_resized(records[place]["image"], size) for place in part])
+    for position, example in enumerate(examples):
+        if example["readable"]:
+            height, width = example["image"].shape[:2]
+            sizes.setdefault(_encoder_size(height, width, long_side), []).append(position)
+    for size, positions in sizes.items():
+        for first in range(0, len(positions), batch):
+            part = positions[first : first + batch]
+            yield part, np.stack([_resized(examples[i]["image"], size) for i in part])
 
 
 def _encoder_size(height: int, width: int, long_side: int) -> tuple[int, int]:
@@ -131,15 +134,17 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return tf.cast(tf.round(resized), tf.uint8).numpy()
 
 
-def _image_descriptors(records: list[dict], encoder: Encoder, side: int) -> np.ndarray:
-    """float32 [n, D]; zeros for unreadable images."""
-    places = [place for place, record in enumerate(records) if record["readable"]]
-    if not places:
-        return np.zeros([len(records), 0], np.float32)
-    squares = np.stack([_resized(records[place]["image"], (side, side)) for place in places])
+def _image_descriptors(examples: list[dict], encoder: Encoder, side: int) -> np.ndarray:
+    """The descriptors of images, float32 [n, D]; zeros for unreadable images."""
+    positions = [position for position, example in enumerate(examples) if example["readable"]]
+    if not positions:
+        return np.zeros([len(examples), 0], np.float32)
+    squares = np.stack(
+        [_resized(examples[position]["image"], (side, side)) for position in positions]
+    )
     described = np.concatenate(
         [encoder.describe(squares[n : n + 64]).numpy() for n in range(0, len(squares), 64)]
     )
-    table = np.zeros([len(records), described.shape[1]], np.float32)
-    table[places] = described
+    table = np.zeros([len(examples), described.shape[1]], np.float32)
+    table[positions] = described
     return table

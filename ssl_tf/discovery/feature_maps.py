@@ -14,8 +14,8 @@ from ssl_tf.training.encoders import load_encoder
 
 Maps = Callable[[tf.Tensor], list[tf.Tensor]]
 
-# Module and class of Keras, and the maps of strides 8 and 16 after their rectifier: relu4_3 and
-# relu5_3 for VGG16, as LOD takes them.
+# Module and class of Keras, and the layers of strides 8 and 16 after their ReLU; for VGG16 relu4_3
+# and relu5_3, as in LOD.
 _KERAS = {
     "vgg16": ("vgg16", "VGG16", ("block4_conv3", "block5_conv3")),
     "vgg19": ("vgg19", "VGG19", ("block4_conv4", "block5_conv4")),
@@ -26,12 +26,12 @@ _RESNET_LAYERS = ("C3", "C4")
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-    """Maps of images, none below zero.
+    """Functions from images to features.
 
     Attributes:
-        maps: uint8 [N, H, W, 3] -> float32 [N, h, w, D] a layer.
-        describe: uint8 [N, S, S, 3] -> float32 [N, D], by which images are compared.
-        layers: names of the maps.
+        maps: uint8 [N, H, W, 3] -> non-negative float32 [N, h, w, D], one a layer.
+        describe: uint8 [N, S, S, 3] -> float32 [N, D], for the comparison of images.
+        layers: names of the maps' layers.
     """
 
     maps: Maps
@@ -43,7 +43,7 @@ def open_encoder(settings: FeatureSettings) -> Encoder:
     """The encoder of the settings.
 
     Raises:
-        UserError: there is none, or it has no spatial map or not those of --layers.
+        UserError: there is no encoder, or it lacks a spatial map or a layer of --layers.
     """
     path = Path(settings.encoder)
     if settings.encoder in _KERAS:
@@ -74,7 +74,7 @@ def _keras_encoder(settings: FeatureSettings) -> Encoder:
             f"without the classifier: {' '.join(str(error).split())[:200]}"
         ) from None
     outputs = [_layer_output(model, layer, {}) for layer in layers]
-    # As LOD compares images by OBoW's network: the mean of the last map.
+    # LOD compares images by OBoW's network, here by the mean of the last map.
     pooled = tf.reduce_mean(outputs[-1], axis=[1, 2])
 
     def normalize(images: tf.Tensor) -> tf.Tensor:
@@ -96,8 +96,8 @@ def _from_model(
 
     @tf.function(input_signature=[images], autograph=False)
     def maps(images: tf.Tensor) -> list[tf.Tensor]:
-        found = maps_model(normalize(images), training=False)
-        return [tf.nn.relu(tf.cast(m, tf.float32)) for m in tf.nest.flatten(found)]
+        values = maps_model(normalize(images), training=False)
+        return [tf.nn.relu(tf.cast(m, tf.float32)) for m in tf.nest.flatten(values)]
 
     @tf.function(input_signature=[images], autograph=False)
     def describe(images: tf.Tensor) -> tf.Tensor:
@@ -119,19 +119,24 @@ def _layer_output(model: tf.keras.Model, name: str, stages: dict[str, tf.Tensor]
 
 
 def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
-    """The signature of a SavedModel that gives maps [N, h, w, D] of normalized images."""
+    """The encoder of a SavedModel with a signature from normalized images to maps [N, h, w, D]."""
     loaded = tf.saved_model.load(str(path))
     signatures = loaded.signatures
     spatial = {
-        name: sorted(key for key, spec in one.structured_outputs.items() if len(spec.shape) == 4)
-        for name, one in signatures.items()
+        name: sorted(
+            key for key, spec in candidate.structured_outputs.items() if len(spec.shape) == 4
+        )
+        for name, candidate in signatures.items()
     }
     chosen = next((name for name, keys in spatial.items() if keys), None)
     if chosen is None:
-        told = [f"{n}: {', '.join(one.structured_outputs)}" for n, one in signatures.items()]
+        available = [
+            f"{n}: {', '.join(candidate.structured_outputs)}" for n, candidate in signatures.items()
+        ]
         raise UserError(
-            f"--encoder={path} has no spatial map ({'; '.join(told) or 'no signatures'}); give the "
-            "run directory, or a SavedModel with a signature of maps, as ssl_tf.export writes it"
+            f"--encoder={path} has no spatial map ({'; '.join(available) or 'no signatures'}); "
+            "give the run directory, or a SavedModel with a signature of maps, as ssl_tf.export "
+            "writes it"
         )
     names = layers or tuple(n for n in _RESNET_LAYERS if n in spatial[chosen])
     names = names or tuple(spatial[chosen][-1:])
@@ -147,8 +152,8 @@ def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
         return signature(**{argument: normalize_images(images)})
 
     def maps(images: tf.Tensor) -> list[tf.Tensor]:
-        found = run(images)
-        return [tf.nn.relu(tf.cast(found[name], tf.float32)) for name in names]
+        outputs = run(images)
+        return [tf.nn.relu(tf.cast(outputs[name], tf.float32)) for name in names]
 
     def describe(images: tf.Tensor) -> tf.Tensor:
         last = run(images)[spatial[chosen][-1]]

@@ -1,4 +1,4 @@
-"""The matrix of all matches, in shards that are read through once for a product."""
+"""The graph of all matches: a sparse matrix in shards, read once for each product."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from ssl_tf.discovery import shards
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Matches that one shard of images owns: half of the symmetric matrix's entries there.
+    """The matches of one shard of images, each entry of the symmetric matrix once.
 
     Attributes:
         start: number of the shard's first region.
-        columns: int32 [C], sorted, the regions that are matched to the shard's.
+        columns: int32 [C], sorted, the regions with a match in the shard.
         matches: float32 CSR [regions of the shard, C].
     """
 
@@ -26,14 +26,14 @@ class Block:
 
     @property
     def bytes(self) -> int:
-        """Of memory, the float64 copy that a product makes of the values included."""
+        """Bytes of memory, with the float64 copy of the values that a product makes."""
         return 16 * self.matches.nnz + 4 * len(self.columns) + 8 * len(self.matches.indptr)
 
 
 def make_block(
     start: int, count: int, rows: np.ndarray, columns: np.ndarray, scores: np.ndarray
 ) -> Block:
-    """A block of single entries, each pair of regions once.
+    """A block from its entries, each pair of regions once.
 
     Args:
         start, count: the shard's regions are start .. start + count - 1.
@@ -48,12 +48,12 @@ def make_block(
 
 
 def write_block(path: Path, block: Block, seconds: float = 0.0) -> None:
-    """Writes start, columns, and indptr, indices, data of the CSR matrix; complete or absent.
+    """Writes start, columns, and indptr, indices, data of the CSR matrix, all or nothing.
 
     Args:
         path: of the npz.
         block: to write.
-        seconds: of CPU that it took, written beside it.
+        seconds: CPU time of its computation, stored with it.
     """
     shards.write_arrays(
         path,
@@ -76,43 +76,49 @@ def read_block(path: Path) -> Block:
 
 
 class Graph:
-    """W, as far as memory allows kept, the rest read again for every product."""
+    """The matrix W [R, R]; blocks that exceed the memory are read again for every product.
+
+    Attributes:
+        regions: R.
+        entries: number of non-zero entries.
+        degree: float64 [R], W 1.
+    """
 
     def __init__(self, paths: list[Path], regions: int, memory_mib: int):
-        """Args:
-
-        paths: of the blocks, in a fixed order.
-        regions: R.
-        memory_mib: for blocks; one block at a time may exceed it.
+        """
+        Args:
+            paths: of the blocks, in a fixed order.
+            regions: R.
+            memory_mib: memory of the cached blocks, in MiB; one block more is in use at a time.
         """
         self.regions = regions
         self._paths = paths
-        self._left = memory_mib * 2**20
-        self._kept: dict[Path, Block] = {}
+        self._free_bytes = memory_mib * 2**20
+        self._cache: dict[Path, Block] = {}
         self.entries = 0
         self.degree = self.product(np.ones(regions))
 
     @property
-    def kept(self) -> int:
+    def blocks_in_memory(self) -> int:
         """Number of blocks in memory."""
-        return len(self._kept)
+        return len(self._cache)
 
     def product(self, vector: np.ndarray) -> np.ndarray:
-        """W v of a float64 [R], from one pass over the blocks."""
+        """The product W v of a vector, float64 [R], from one pass over the blocks."""
         result = np.zeros(self.regions)
         self.entries = 0
         for block in self._blocks():
             rows = slice(block.start, block.start + block.matches.shape[0])
             result[rows] += block.matches @ vector[block.columns]
-            # The other half; a block names each column once.
+            # The other half of the matrix. In a block each column occurs once.
             result[block.columns] += block.matches.T @ vector[rows]
             self.entries += 2 * block.matches.nnz
         return result
 
     def _blocks(self) -> Iterator[Block]:
         for path in self._paths:
-            block = self._kept.get(path) or read_block(path)
-            if path not in self._kept and block.bytes <= self._left:
-                self._kept[path] = block
-                self._left -= block.bytes
+            block = self._cache.get(path) or read_block(path)
+            if path not in self._cache and block.bytes <= self._free_bytes:
+                self._cache[path] = block
+                self._free_bytes -= block.bytes
             yield block

@@ -1,7 +1,7 @@
-"""Probabilistic Hough matching of the regions of two images (Cho et al. 2015), as LOD uses it.
+"""Probabilistic Hough matching of the regions of two images (Cho et al. 2015), as in LOD.
 
-Two regions that look alike vote for where, and how much larger, image A lies in image B. A match
-is worth its own similarity times the votes for the place it votes for itself.
+Two similar regions vote for an offset and a scale from image A to image B. The score of a match is
+its similarity times all votes for the offset and scale that it votes for.
 """
 
 import math
@@ -9,20 +9,20 @@ import math
 import numpy as np
 from scipy import ndimage
 
-# About so many cells over twice the image's sides, none smaller than so many pixels.
+# Approximate number of cells over twice the image's sides, and smallest side of a cell in pixels.
 _CELLS = 8000
 _LEAST_CELL = 5.0
-# log2 of the change of area, from -4 to 4.
+# Cells of the scale: log2 of the change of area, from -4 to 4.
 _SCALES = 20
 _SCALE_RANGE = 4.0
-# Where the point that is voted for lies, as a share of the sides.
+# Position of the point that is voted for, as a share of the sides.
 _ANCHORS = {"corner": 1.0, "centre": 0.5}
-# No match where the aspect ratio changes by this factor.
+# Regions do not match if the aspect ratio changes by this factor.
 _ASPECT = 2.0
-# A 5x5x5 Gaussian whose full width at half maximum is half of that.
+# A 5x5x5 Gaussian; its full width at half maximum is half of that.
 _REACH = 2
 _SIGMA = 5 / 2 / 2.354
-# Brings the scores of a pair to the same order whatever the number of regions.
+# Scales the scores of a pair to one order of magnitude for any number of regions.
 _SCORE = 1e6
 
 
@@ -43,11 +43,11 @@ def match_pair(
         boxes_a, boxes_b: int [A, 4] and [B, 4].
         size_a, size_b: (height, width) of the images.
         top_k: scores to keep.
-        standout: subtract the best score of the regions around.
-        anchor: the point of an image that is voted for, see `vote_cells`.
+        standout: whether to subtract the best score of the regions around.
+        anchor: point of an image that is voted for, see `vote_cells`.
 
     Returns:
-        (rows int32 [k], columns int32 [k], scores float32 [k]), positive, in row-major order;
+        rows int32 [k], columns int32 [k] and positive scores float32 [k], in row-major order;
         k <= top_k. The pair (B, A) has the same scores at (column, row).
     """
     # Adding zero makes a negative zero positive, whose bits would sort last.
@@ -56,7 +56,7 @@ def match_pair(
     scores += hough_scores(similarity.T, boxes_b, boxes_a, size_b, size_a, anchor).T
     scores *= _SCORE / scores.size
     if standout:
-        scores = standing_out(scores, boxes_a, boxes_b)
+        scores = standout_scores(scores, boxes_a, boxes_b)
     flat = scores.ravel()
     if flat.size > top_k:
         best = np.sort(np.argpartition(flat, flat.size - top_k)[-top_k:])
@@ -75,14 +75,14 @@ def hough_scores(
     size_b: tuple[int, int],
     anchor: str = "corner",
 ) -> np.ndarray:
-    """Similarity times the smoothed votes for the place in B, float32 [A, B].
+    """The scores of all matches, similarity times smoothed votes: float32 [A, B].
 
-    Of all votes of one region of A for one cell only the strongest counts.
+    Of all votes of a region of A for a cell only the largest counts.
     """
     cells, shape = vote_cells(boxes_a, boxes_b, size_a, size_b, anchor)
     votes = hough_space(similarity, cells, math.prod(shape)).reshape(shape)
     smooth = ndimage.gaussian_filter(votes, _SIGMA, mode="constant", radius=_REACH)
-    # Votes that fall outside carry the cell after the last.
+    # Votes outside of the space have the number after the last cell.
     support = np.append(smooth.ravel(), np.float32(0))
     return similarity * support[cells]
 
@@ -96,13 +96,13 @@ def vote_cells(
 ) -> tuple[np.ndarray, tuple[int, int, int]]:
     """The cell of Hough space for which each match votes.
 
-    A match maps box to box and with it a point of A to a point of B: the lower right corner, as
-    published, or the centre. An error in a box's size moves the point by as much as the point is
-    away from the box, so that votes of boxes near it agree best and these boxes score highest.
+    A match maps box to box, and with it a point of A to a point of B: the lower right corner (as
+    published) or the centre. An error in a box's size moves the point in proportion to its distance
+    from the box. Votes of boxes near the point therefore agree best, and these boxes score highest.
 
     Returns:
-        int32 [A, B] index of the cell, or the number of cells where the match is discarded, and the
-        numbers of cells (x, y, scale).
+        The indices of the cells, int32 [A, B]; a discarded match has the number of cells.
+        The numbers of cells (x, y, scale).
     """
     height, width = size_b
     side = max(math.sqrt(4 * width * height / _CELLS), _LEAST_CELL)
@@ -120,7 +120,7 @@ def vote_cells(
     y = by + lower[:, None] * b_half_y
     scale = np.log2(b_half_x * b_half_y) - np.log2(a_half_x * a_half_y)[:, None]
     aspect = np.log2(b_half_x / b_half_y) - np.log2(a_half_x / a_half_y)[:, None]
-    # Cells lie from 1 to twice the sides for the corner, and as far around any other point.
+    # Cells span 1 to twice the sides for the corner, and the same extent around another point.
     left, top = 1 + (share - 1) * width, 1 + (share - 1) * height
     column = np.floor((x - np.float32(left)) * np.float32(shape[0] / (2 * width - 1)))
     row = np.floor((y - np.float32(top)) * np.float32(shape[1] / (2 * height - 1)))
@@ -132,15 +132,15 @@ def vote_cells(
 
 
 def hough_space(similarity: np.ndarray, cells: np.ndarray, count: int) -> np.ndarray:
-    """Per cell the sum over the rows of the row's largest similarity there, float32 [count].
+    """For each cell the sum, over the rows, of the row's largest similarity in it: float32 [count].
 
     Args:
         similarity: float32 [A, B], non-negative.
-        cells: int32 [A, B], `count` where there is no vote.
+        cells: int32 [A, B]; `count` for no vote.
         count: number of cells.
     """
-    # Non-negative floats order like the integers of their bits: one sort of (cell, similarity)
-    # leaves the largest of a cell last in its run.
+    # Non-negative floats sort like the integers of their bits. After one sort of (cell, similarity)
+    # the largest similarity of a cell is the last in its run.
     bits = np.ascontiguousarray(similarity, np.float32).view(np.int32)
     keys = (cells.astype(np.int64) << 32) | bits
     keys.sort(axis=1)
@@ -152,8 +152,8 @@ def hough_space(similarity: np.ndarray, cells: np.ndarray, count: int) -> np.nda
     return np.bincount(cells[last], largest, minlength=count).astype(np.float32)
 
 
-def standing_out(scores: np.ndarray, boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
-    """Scores less the largest one between a region around the first and one around the second."""
+def standout_scores(scores: np.ndarray, boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
+    """Scores less the largest score between a region around the first and one around the second."""
     largest = np.zeros_like(scores)
     for child, parents in enumerate(_parents(boxes_a)):
         largest[child] = scores[parents].max(axis=0, initial=0)
@@ -164,7 +164,7 @@ def standing_out(scores: np.ndarray, boxes_a: np.ndarray, boxes_b: np.ndarray) -
 
 
 def _parents(boxes: np.ndarray) -> np.ndarray:
-    """bool [R, R]: the second box has over twice the area and holds over 80% of the first."""
+    """Whether the second box has over twice the area and over 80% of the first: bool [R, R]."""
     first, second = boxes[:, None].astype(np.float32), boxes[None].astype(np.float32)
     sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(
         first[..., :2], second[..., :2]
@@ -175,6 +175,6 @@ def _parents(boxes: np.ndarray) -> np.ndarray:
 
 
 def _geometry(boxes: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Centres x, y and half extents x, y, float32 [R] each."""
+    """Centres x, y and half extents x, y of boxes, float32 [R] each."""
     x1, y1, x2, y2 = boxes.astype(np.float32).T
     return (x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / 2, (y2 - y1) / 2

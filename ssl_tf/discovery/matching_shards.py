@@ -1,4 +1,4 @@
-"""The work on the pairs that one shard of images owns."""
+"""The matching of the pairs of images that belong to one shard."""
 
 import time
 from pathlib import Path
@@ -17,10 +17,10 @@ PAIRS = "pairs.npz"
 
 
 def write_pairs(path: Path, descriptors: np.ndarray, neighbours: int, shard_images: int) -> None:
-    """Writes the pairs to compare by the shard that owns them.
+    """Writes the pairs of images to compare, sorted by the shard that they belong to.
 
-    `pairs` int32 [P, 2], (owner, other), sorted by owner; `first` int64 [S + 1], where the pairs of
-    each shard begin.
+    The arrays: `pairs` int32 [P, 2], (owner, other), sorted by owner; `first` int64 [S + 1], index
+    of the first pair of each shard.
     """
     pairs = unordered_pairs(nearest_images(descriptors, neighbours))
     owner = owners(pairs)
@@ -45,38 +45,38 @@ def match_shard(
     Args:
         number: of the shard.
         pairs: int [P, 2], (an image of the shard, any image).
-        collection: the images.
-        shard_images: images of a shard.
+        collection: of all images.
+        shard_images: number of images of a shard.
         settings: pair_top_k, standout and hough_anchor.
-        output: directory.
+        output: directory of the discovery.
     """
-    begun = time.process_time()
+    began = time.process_time()
     images = slice(number * shard_images, (number + 1) * shard_images)
     rows, columns, scores = [], [], []
-    for one, other in pairs.tolist():
-        if not (collection.counts[one] and collection.counts[other]):
+    for owner, other in pairs.tolist():
+        if not (collection.counts[owner] and collection.counts[other]):
             continue
-        similarity = collection.descriptors(one) @ collection.descriptors(other).T
-        i, j, found = match_pair(
+        similarity = collection.descriptors(owner) @ collection.descriptors(other).T
+        i, j, pair_scores = match_pair(
             similarity,
-            collection.boxes(one),
+            collection.boxes(owner),
             collection.boxes(other),
-            tuple(collection.sizes[one].tolist()),
+            tuple(collection.sizes[owner].tolist()),
             tuple(collection.sizes[other].tolist()),
             settings.pair_top_k,
             settings.standout,
             settings.hough_anchor,
         )
-        rows.append(collection.starts[one] + i)
+        rows.append(collection.starts[owner] + i)
         columns.append(collection.starts[other] + j)
-        scores.append(found)
-    nothing = [np.zeros(0, np.int64)]
+        scores.append(pair_scores)
+    no_matches = [np.zeros(0, np.int64)]
     block = make_block(
         int(collection.starts[images][0]),
         int(collection.counts[images].sum()),
-        np.concatenate(rows or nothing),
-        np.concatenate(columns or nothing),
-        np.concatenate(scores or nothing),
+        np.concatenate(rows or no_matches),
+        np.concatenate(columns or no_matches),
+        np.concatenate(scores or no_matches),
     )
     path = shards.shard_path(output / GRAPH, number)
-    write_block(path, block, seconds=time.process_time() - begun)
+    write_block(path, block, seconds=time.process_time() - began)

@@ -1,7 +1,7 @@
-"""Collections whose objects are known, to see what the comparison of images finds.
+"""Synthetic collections with known objects, to test what the comparison of images finds.
 
-Descriptors are made without an encoder: a region sees its object's template in the cells that lie
-on the object, and a background that no other image shares elsewhere.
+Descriptors come without an encoder. The cells of a region that lie on the object have the features
+of its class's template. The other cells have those of a background that no other image shares.
 """
 
 import dataclasses
@@ -28,15 +28,15 @@ class Planted:
 
     Attributes:
         boxes: int [N, R, 4]; the first is the full image.
-        descriptors: float32 [N, R, 7 * 7 * 16], not below zero.
+        descriptors: float32 [N, R, 7 * 7 * 16], non-negative.
         objects: int [N, 4].
-        kinds: int [N], the object's class.
+        labels: int [N], classes of the objects.
     """
 
     boxes: np.ndarray
     descriptors: np.ndarray
     objects: np.ndarray
-    kinds: np.ndarray
+    labels: np.ndarray
 
 
 def plant(images: int, regions: int, good: int, noise: float, seed: int) -> Planted:
@@ -45,50 +45,52 @@ def plant(images: int, regions: int, good: int, noise: float, seed: int) -> Plan
     Args:
         images: N.
         regions: R.
-        good: of each image's regions overlap the object by 0.5 or more.
-        noise: standard deviation added to descriptors; a template's entries have 0.6.
-        seed: of everything.
+        good: number of each image's regions that overlap the object by 0.5 or more.
+        noise: standard deviation of the noise on descriptors; that of a template is 0.6.
+        seed: of all draws.
     """
     random = np.random.default_rng(seed)
     shape = (CLASSES, _GRID, _GRID, _CHANNELS)
     templates = np.maximum(random.standard_normal(shape), 0)
-    kinds = np.arange(images) % CLASSES
+    labels = np.arange(images) % CLASSES
     boxes, descriptors, objects = [], [], []
-    for kind in kinds:
-        item = _draw(random, 0.05, 0.25)
-        found = [np.array([1, 1, WIDTH, HEIGHT])]
-        while len(found) < regions:
-            near = len(found) <= good
-            box = _jittered(random, item) if near else _draw(random, 0.02, 0.6)
-            if (overlaps(box[None], item[None])[0, 0] >= 0.5) == near:
-                found.append(box)
-        # Half as strong as the objects: features are where an encoder sees something.
-        ground = np.maximum(random.standard_normal((24, 32, _CHANNELS)), 0) / 2
-        seen = np.stack([_see(box, item, templates[kind], ground) for box in found])
-        seen += noise * random.standard_normal(seen.shape)
-        boxes.append(np.stack(found))
-        descriptors.append(np.maximum(seen, 0).reshape(regions, -1))
-        objects.append(item)
+    for label in labels:
+        object_box = _draw(random, 0.05, 0.25)
+        candidates = [np.array([1, 1, WIDTH, HEIGHT])]
+        while len(candidates) < regions:
+            near = len(candidates) <= good
+            box = _jittered(random, object_box) if near else _draw(random, 0.02, 0.6)
+            if (overlaps(box[None], object_box[None])[0, 0] >= 0.5) == near:
+                candidates.append(box)
+        # Half as strong as the objects, as features of a background are.
+        background = np.maximum(random.standard_normal((24, 32, _CHANNELS)), 0) / 2
+        features = np.stack(
+            [_cell_features(box, object_box, templates[label], background) for box in candidates]
+        )
+        features += noise * random.standard_normal(features.shape)
+        boxes.append(np.stack(candidates))
+        descriptors.append(np.maximum(features, 0).reshape(regions, -1))
+        objects.append(object_box)
     vectors = np.stack(descriptors).astype(np.float32)
-    return Planted(np.stack(boxes), vectors, np.stack(objects), kinds)
+    return Planted(np.stack(boxes), vectors, np.stack(objects), labels)
 
 
 def normalized(descriptors: np.ndarray, norm: str) -> np.ndarray:
-    """As `Collection` does with --descriptor_norm."""
+    """The descriptors normalized as in `Collection` with --descriptor_norm."""
     if norm == "max01":
         return descriptors / descriptors.max(axis=(1, 2), keepdims=True)
     centred = descriptors - descriptors.mean(axis=(0, 1))
     return centred / np.linalg.norm(centred, axis=2, keepdims=True)
 
 
-def planted_neighbours(kinds: np.ndarray, count: int, wrong: float, seed: int) -> np.ndarray:
-    """Images of the same class, but for a share of wrong ones; int [N, count]."""
+def planted_neighbours(labels: np.ndarray, count: int, wrong: float, seed: int) -> np.ndarray:
+    """Neighbours of the same class, except for a share `wrong` of them: int [N, count]."""
     random = np.random.default_rng([seed, 1])
     bad = round(wrong * count)
     rows = []
-    for image, kind in enumerate(kinds):
-        same = np.flatnonzero((kinds == kind) & (np.arange(len(kinds)) != image))
-        others = np.flatnonzero(kinds != kind)
+    for image, label in enumerate(labels):
+        same = np.flatnonzero((labels == label) & (np.arange(len(labels)) != image))
+        others = np.flatnonzero(labels != label)
         rows.append([*random.permutation(same)[: count - bad], *random.permutation(others)[:bad]])
     return np.array(rows)
 
@@ -96,19 +98,19 @@ def planted_neighbours(kinds: np.ndarray, count: int, wrong: float, seed: int) -
 def corloc_of_rankers(
     planted: Planted, norm: str, neighbours: np.ndarray, directory: Path
 ) -> dict[str, float]:
-    """CorLoc of every ranker and of baselines; the graph is written into the directory."""
+    """The CorLoc of every ranker and baseline; the graph is written to the directory."""
     images, regions = planted.boxes.shape[:2]
     vectors = normalized(planted.descriptors, norm)
     size = (HEIGHT, WIDTH)
     rows, columns, scores = [], [], []
     for one, other in unordered_pairs(neighbours).tolist():
-        i, j, found = match_pair(
+        i, j, pair_scores = match_pair(
             vectors[one] @ vectors[other].T, planted.boxes[one], planted.boxes[other], size, size,
             top_k=200,
         )  # fmt: skip
         rows.append(one * regions + i)
         columns.append(other * regions + j)
-        scores.append(found)
+        scores.append(pair_scores)
     total = images * regions
     path = directory / f"{norm}.npz"
     write_block(path, make_block(0, total, *map(np.concatenate, (rows, columns, scores))))
@@ -117,8 +119,8 @@ def corloc_of_rankers(
     truth = [item[None] for item in planted.objects]
     boxes = {}
     for name in RANKERS:
-        worth = rank_regions(name, graph.product, graph.degree, counts, settings)
-        best = worth.reshape(images, regions).argmax(axis=1)
+        region_scores = rank_regions(name, graph.product, graph.degree, counts, settings)
+        best = region_scores.reshape(images, regions).argmax(axis=1)
         boxes[name] = planted.boxes[np.arange(images), best]
     random = np.random.default_rng([len(boxes), images])
     drawn = random.integers(regions, size=images)
@@ -129,7 +131,7 @@ def corloc_of_rankers(
 
 
 def _draw(random: np.random.Generator, least: float, most: float) -> np.ndarray:
-    """A box of that share of the image's area, at any place and of any aspect up to 2."""
+    """A random box of a share of the image's area, of any position and aspect ratio up to 2."""
     while True:
         area = random.uniform(least, most) * HEIGHT * WIDTH
         stretch = 2 ** random.uniform(-0.5, 0.5)
@@ -146,16 +148,18 @@ def _jittered(random: np.random.Generator, box: np.ndarray) -> np.ndarray:
     return np.clip(moved, 1, [WIDTH, HEIGHT, WIDTH, HEIGHT])
 
 
-def _see(box: np.ndarray, item: np.ndarray, template: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    """float [7, 7, C]: what the middles of the box's cells show."""
+def _cell_features(
+    box: np.ndarray, object_box: np.ndarray, template: np.ndarray, background: np.ndarray
+) -> np.ndarray:
+    """The features at the centres of a box's cells, float [7, 7, C]."""
     steps = (np.arange(_GRID) + 0.5) / _GRID
     x = box[0] + steps * (box[2] - box[0])
     y = box[1] + steps * (box[3] - box[1])
     rows, columns = (y * 24 // (HEIGHT + 1)).astype(int), (x * 32 // (WIDTH + 1)).astype(int)
-    seen = ground[rows][:, columns].copy()
-    u = (x - item[0]) / (item[2] - item[0]) * _GRID
-    v = (y - item[1]) / (item[3] - item[1]) * _GRID
+    features = background[rows][:, columns].copy()
+    u = (x - object_box[0]) / (object_box[2] - object_box[0]) * _GRID
+    v = (y - object_box[1]) / (object_box[3] - object_box[1]) * _GRID
     across, down = (u >= 0) & (u < _GRID), (v >= 0) & (v < _GRID)
     part = template[v[down].astype(int)][:, u[across].astype(int)]
-    seen[np.ix_(down, across)] = part
-    return seen
+    features[np.ix_(down, across)] = part
+    return features

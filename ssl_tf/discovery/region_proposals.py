@@ -1,10 +1,11 @@
-"""Region proposals from feature maps, as rOSD (Vo et al. 2020) makes them and LOD uses them.
+"""Region proposals from feature maps, as in rOSD (Vo et al. 2020) and LOD.
 
-Peaks of the saliency map by persistence; around each peak the map of cells that look like it; the
-boxes of that map's level sets. Constants and their readings are those of the published MATLAB code.
+The peaks of the saliency map are found by persistence. Around each peak a local map marks the cells
+that look like it. The boxes of the local map's level sets are the proposals. Constants are those of
+the published MATLAB code.
 
-A box is (x1, y1, x2, y2) in pixels, counted from 1, both ends inside: the published convention,
-kept through all of `discovery` so that its arithmetic can be compared.
+A box is (x1, y1, x2, y2) in pixels, counted from 1, both ends inside. All of `discovery` keeps this
+published convention, so that its numbers can be compared.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ _SEVEN = [step for step in _EIGHT if step != (1, 0)]
 
 @dataclasses.dataclass(frozen=True)
 class Regions:
-    """Proposals of one image; the full image is the first, where there are any.
+    """The proposals of one image; if there are any, the first is the full image.
 
     Attributes:
         boxes: int32 [R, 4], distinct.
@@ -39,16 +40,16 @@ def propose_regions(
     settings: RegionSettings,
     random: np.random.Generator,
 ) -> Regions:
-    """Proposals of all feature maps of an image, at most `max_regions`.
+    """The proposals from all feature maps of an image, at most `max_regions`.
 
     Args:
         maps: non-negative float [h, w, D], one a layer; their cells tile the image.
         height, width: of the image in pixels.
         settings: constants of the peaks, the local maps and the levels.
-        random: draws which boxes stay, where there are too many.
+        random: draws the boxes that stay, if there are too many.
 
     Returns:
-        Regions, empty where no map has a peak: all features are flat or not finite.
+        The regions; empty if no map has a peak, because all features are flat or not finite.
     """
     rows = [(1, 1, width, height)]
     groups: list[int] = []
@@ -68,22 +69,22 @@ def propose_regions(
     if not groups:
         return Regions(np.zeros([0, 4], np.int32), np.zeros([0], np.int32))
     boxes, first = np.unique(np.array(rows, np.int32), axis=0, return_index=True)
-    # A box that is one pixel wide has no extent to measure a change of scale by.
+    # A box that is one pixel wide has no extent, so that no change of scale can be measured.
     least = np.maximum(2, settings.least_side * np.array([width, height]))
-    real = (boxes[:, 2:] - boxes[:, :2] + 1 >= least).all(axis=1)
-    kept = np.sort(first[real])
-    boxes, groups = np.array(rows, np.int32)[kept], np.array(groups, np.int32)[kept]
+    is_large_enough = (boxes[:, 2:] - boxes[:, :2] + 1 >= least).all(axis=1)
+    indices = np.sort(first[is_large_enough])
+    boxes, groups = np.array(rows, np.int32)[indices], np.array(groups, np.int32)[indices]
     chosen = _sample(groups, settings, random)
     return Regions(boxes[chosen], groups[chosen])
 
 
 def find_peaks(saliency: np.ndarray, settings: RegionSettings) -> list[tuple[int, int]]:
-    """Cells (row, column) of the saliency's peaks, the most persistent first.
+    """The cells (row, column) of the saliency's peaks, the most persistent first.
 
-    Cells are visited from the most salient down and joined to components of their 8-neighbours; a
+    Cells are visited from the most salient down and joined to components of their 8-neighbours. A
     component that meets an older one dies. A cell's persistence is the number of cells visited
-    between its birth and its death. Peaks are taken by persistence, and none inside the window of
-    an earlier one.
+    between its birth and its death. Peaks are taken by persistence, but not inside the window of an
+    earlier one.
 
     Args:
         saliency: float [h, w].
@@ -119,7 +120,7 @@ def find_peaks(saliency: np.ndarray, settings: RegionSettings) -> list[tuple[int
 
 
 def _persistence(cells: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Death rank - birth rank of cells that are visited in this order, int [len(cells)]."""
+    """Death rank minus birth rank of cells visited in this order, int [len(cells)]."""
     rank_of = {int(cell): rank for rank, cell in enumerate(cells)}
     parent = list(range(len(cells)))
     death = np.full(len(cells), len(cells))
@@ -149,7 +150,7 @@ def _persistence(cells: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def global_mask(saliency: np.ndarray, threshold: float) -> np.ndarray:
-    """bool [h, w]: cells above `threshold` times the mean, the border cells never."""
+    """The mask of cells above `threshold` times the mean, without the border: bool [h, w]."""
     inner = _without_border(saliency)
     return inner > threshold * inner.mean()
 
@@ -160,18 +161,18 @@ def local_maps(
     mask: np.ndarray,
     settings: RegionSettings,
 ) -> np.ndarray:
-    """For each peak how much every cell looks like it and its neighbourhood, float [P, h, w].
+    """The similarity of every cell to each peak and its neighbourhood, float [P, h, w].
 
-    The cosine with the peak plus the mean cosine with its neighbours, in [0, 2]; zero where it is
-    at most `local_threshold` times its mean, in components that never reach `root_threshold`, at
-    the border and outside the mask.
+    It is the cosine with the peak plus the mean cosine with its neighbours, in [0, 2]. It is set to
+    zero if it is at most `local_threshold` times its mean, in components that never reach
+    `root_threshold`, at the border and outside the mask.
     """
     height, width, _ = features.shape
     norms = np.sqrt((features * features).sum(axis=2, keepdims=True))
     unit = features / np.maximum(norms, np.finfo(features.dtype).tiny)
     steps = _SEVEN if settings.local_neighbours == 7 else _EIGHT
-    made = np.zeros([len(peaks), height, width], features.dtype)
-    for number, (row, column) in enumerate(peaks):
+    maps = np.zeros([len(peaks), height, width], features.dtype)
+    for index, (row, column) in enumerate(peaks):
         around = [
             unit[row + down, column + right]
             for down, right in steps
@@ -180,14 +181,14 @@ def local_maps(
         similarity = unit @ (unit[row, column] + np.mean(around, axis=0))
         similarity[similarity <= settings.local_threshold * similarity.mean()] = 0
         similarity = _rooted(similarity, settings.root_threshold)
-        made[number] = _without_border(similarity) * mask
-    return made
+        maps[index] = _without_border(similarity) * mask
+    return maps
 
 
 def nested_boxes(
     similarity: np.ndarray, saliency: np.ndarray, settings: RegionSettings
 ) -> list[tuple[tuple[int, int, int, int], int]]:
-    """Boxes of the components of a local map's level sets, as far as they hold a strong cell.
+    """The boxes of the components of a local map's level sets that contain a strong cell.
 
     Args:
         similarity: float [h, w], a local map.
@@ -195,8 +196,8 @@ def nested_boxes(
         settings: levels, level_floor, root_threshold.
 
     Returns:
-        ((first row, first column, last row + 1, last column + 1) in cells, root) of each, in the
-        order of the levels; the root is the index of the component's most salient cell.
+        ((first row, first column, last row + 1, last column + 1) in cells, root) of each box, in
+        the order of the levels. The root is the index of the component's most salient cell.
     """
     cells = np.flatnonzero(similarity)
     if not cells.size:
@@ -208,7 +209,7 @@ def nested_boxes(
     steps = np.arange(1, settings.levels + 1) * len(cells) / settings.levels
     # Halves up, as MATLAB rounds.
     sizes = np.unique(np.floor(steps + 0.5).astype(int))
-    found = {}
+    boxes = {}
     for size in sizes[(sizes >= max(1, floor))]:
         level = np.zeros(similarity.size, bool)
         level[order[:size]] = True
@@ -221,14 +222,14 @@ def nested_boxes(
             most = np.where(inside, saliency[rows, columns], -1).argmax()
             row, column = divmod(int(most), inside.shape[1])
             root = (rows.start + row) * similarity.shape[1] + columns.start + column
-            found[(rows.start, columns.start, rows.stop, columns.stop), root] = None
-    return list(found)
+            boxes[(rows.start, columns.start, rows.stop, columns.stop), root] = None
+    return list(boxes)
 
 
 def to_pixels(
     cells: tuple[int, int, int, int], shape: tuple[int, int], height: int, width: int
 ) -> tuple[int, int, int, int]:
-    """The box of those cells in the map brought to the image's size by nearest neighbour.
+    """The pixel box of a box of cells, after nearest-neighbour resizing of the map to the image.
 
     Args:
         cells: first row, first column, last row + 1, last column + 1.
@@ -250,7 +251,7 @@ def _first_pixel(cell: int, cells: int, pixels: int) -> int:
 
 
 def salient_box(saliency: np.ndarray, height: int, width: int) -> tuple[int, int, int, int]:
-    """The box, in pixels, around the cells above the mean that connect to the most salient one."""
+    """The pixel box around the cells above the mean that are connected to the most salient one."""
     labels, _ = ndimage.label(saliency > saliency.mean())
     label = labels.ravel()[saliency.argmax()]
     if not label:
@@ -278,13 +279,13 @@ def _without_border(values: np.ndarray) -> np.ndarray:
 def _sample(
     groups: np.ndarray, settings: RegionSettings, random: np.random.Generator
 ) -> np.ndarray:
-    """Indices of the regions that stay: the first, and a draw of the others, in their order."""
+    """The sorted indices of the regions that stay: the first, and a draw of the others."""
     count, limit = len(groups), settings.max_regions
     if count <= limit:
         return np.arange(count)
     others = 1 + random.permutation(count - 1)
     if settings.region_sample == "groups":
-        # Every group in its turn: the n-th drawn of each before the (n + 1)-th of any.
+        # Round robin: the n-th drawn region of each group before the (n + 1)-th of any.
         _, number = np.unique(groups[others], return_inverse=True)
         by_group = np.argsort(number, kind="stable")
         sizes = np.bincount(number)

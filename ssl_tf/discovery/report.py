@@ -1,4 +1,4 @@
-"""What a discovery found: measures beside baselines, costs, and a sheet of pictures."""
+"""The report of a discovery: metrics with baselines, costs, and a sheet of pictures."""
 
 import dataclasses
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 from ssl_tf.data.decoding import pixels
 from ssl_tf.data.source import Source
 from ssl_tf.discovery import shards
-from ssl_tf.discovery.box_metrics import Metrics, measure
-from ssl_tf.discovery.choice import found_boxes, read_proposals
+from ssl_tf.discovery.box_metrics import BoxMetrics, measure
+from ssl_tf.discovery.choice import boxes_by_method, read_proposals
 from ssl_tf.discovery.description import REGIONS
 from ssl_tf.discovery.matching_shards import GRAPH
 from ssl_tf.files import write_json
@@ -24,13 +24,13 @@ _COLLECTIONS = (212_753, 1_743_042)
 
 def measure_boxes(
     settings: DiscoverSettings, shard_count: int, rankers: tuple[str, ...]
-) -> dict[str, Metrics]:
-    """Metrics of every ranker and baseline; empty where the images have no annotated objects.
+) -> dict[str, BoxMetrics]:
+    """The metrics of every ranker and baseline; empty if the images have no annotated objects.
 
-    "all proposals" stands for what any choice among them could reach: its detection rate and mean
-    best overlap bound those of the others.
+    The detection rate and the mean best overlap of "all proposals" are upper bounds for any choice
+    among them.
     """
-    found, objects = found_boxes(
+    boxes, objects = boxes_by_method(
         Path(settings.output),
         shard_count,
         rankers,
@@ -39,30 +39,30 @@ def measure_boxes(
     )
     if not objects:
         return {}
-    measured = {name: measure(boxes, objects) for name, boxes in found.items()}
-    table = {name: dataclasses.asdict(one) for name, one in measured.items()}
+    measured = {name: measure(of_method, objects) for name, of_method in boxes.items()}
+    table = {name: dataclasses.asdict(metrics) for name, metrics in measured.items()}
     write_json(Path(settings.output) / "metrics.json", {"images": len(objects), **table})
     return measured
 
 
-def metrics_table(measured: dict[str, Metrics]) -> str:
-    """Lines of text, percentages."""
+def metrics_table(measured: dict[str, BoxMetrics]) -> str:
+    """The table of metrics as text, in percent."""
     width = max(map(len, measured))
     lines = [f"{'':<{width}}  CorLoc  detection   mABO  odAP50  odAP@[50:95]"]
-    for name, one in measured.items():
+    for name, row in measured.items():
         lines.append(
-            f"{name:<{width}}  {100 * one.corloc:6.1f}  {100 * one.detection_rate:9.1f}  "
-            f"{100 * one.mabo:5.1f}  {100 * one.odap50:6.2f}  {100 * one.odap5095:12.2f}"
+            f"{name:<{width}}  {100 * row.corloc:6.1f}  {100 * row.detection_rate:9.1f}  "
+            f"{100 * row.mabo:5.1f}  {100 * row.odap50:6.2f}  {100 * row.odap5095:12.2f}"
         )
     return "\n".join(lines)
 
 
 def measure_costs(output: Path, pairs: np.ndarray, images: int) -> dict[str, float]:
-    """CPU-seconds of the stages, as their shards tell, and what larger collections would take.
+    """CPU time of the stages, from their shards, and its projection to larger collections.
 
     Args:
-        output: directory.
-        pairs: int [S], of each shard.
+        output: directory of the discovery.
+        pairs: int [S], number of pairs of each shard.
         images: N.
     """
 
@@ -84,16 +84,20 @@ def measure_costs(output: Path, pairs: np.ndarray, images: int) -> dict[str, flo
 
 
 def draw_boxes(settings: DiscoverSettings, source: Source, shard_count: int) -> Path:
-    """A sheet of the first images with their best boxes, orange, cyan and red in this order."""
+    """Draws the first images with their best boxes, in the order orange, cyan, red.
+
+    Returns:
+        The path of the sheet.
+    """
     output, limit = Path(settings.output), settings.sheet_images
     proposals = read_proposals(output, shard_count, settings.ranking.ranker)
     cells = []
-    for record, found in zip(source.sequence(0, min(limit, source.size)), proposals):
-        if found.height:
-            image = pixels(record["image"]).numpy()
-            scores = ", ".join(f"{score:.2g}" for score in found.scores[:_DRAWN])
-            lines = [f"{len(found.boxes)} boxes", scores]
-            cells.append((with_rectangles(image, found.boxes[:_DRAWN]), lines))
+    for example, proposal in zip(source.sequence(0, min(limit, source.size)), proposals):
+        if proposal.height:
+            image = pixels(example["image"]).numpy()
+            scores = ", ".join(f"{score:.2g}" for score in proposal.scores[:_DRAWN])
+            lines = [f"{len(proposal.boxes)} boxes", scores]
+            cells.append((with_rectangles(image, proposal.boxes[:_DRAWN]), lines))
     path = output / "boxes.png"
     if cells:
         draw_sheet([cells[n : n + _COLUMNS] for n in range(0, len(cells), _COLUMNS)], path)

@@ -1,4 +1,4 @@
-"""Boxes for a collection of images: the stages in their order."""
+"""A discovery: the stages in their order, from images to boxes."""
 
 import sys
 from pathlib import Path
@@ -26,19 +26,22 @@ _LISTED = 3
 
 
 def discover(settings: DiscoverSettings) -> Path:
-    """Goes through all stages and returns the directory of the proposal store.
+    """Runs all stages that are not complete.
+
+    Returns:
+        The directory of the proposal store.
 
     Raises:
-        UserError: no readable image, an encoder without maps, too many unreadable images, an output
-            directory of other settings.
+        UserError: no image is readable, too many are unreadable, the encoder has no maps, or the
+            output directory belongs to other settings.
     """
     output = Path(settings.output)
     source, _ = open_training_source(settings.data)
     encoder = open_encoder(settings.features)
     open_output(settings)
-    _say(f"{source.name}: {source.size} images, maps {', '.join(encoder.layers)}")
-    step = settings.shard_images
-    sizes = np.diff(np.append(np.arange(0, source.size, step), source.size))
+    _log(f"{source.name}: {source.size} images, maps {', '.join(encoder.layers)}")
+    shard_images = settings.shard_images
+    sizes = np.diff(np.append(np.arange(0, source.size, shard_images), source.size))
     beam_stages.describe(settings, sizes)
     if not (output / COLLECTION).exists():
         shards.write_arrays(output / COLLECTION, **gather(output, len(sizes)))
@@ -46,12 +49,12 @@ def discover(settings: DiscoverSettings) -> Path:
     _warn(settings, collection)
     if not (output / PAIRS).exists():
         neighbours = settings.ranking.neighbours
-        write_pairs(output / PAIRS, collection["image_descriptor"], neighbours, step)
+        write_pairs(output / PAIRS, collection["image_descriptor"], neighbours, shard_images)
     pairs = np.diff(shards.read_arrays(output / PAIRS)["first"])
     beam_stages.compare(settings, pairs)
     rankers = RANKERS if settings.boxes else (settings.ranking.ranker,)
-    worth = rank(settings, rankers, collection["count"], len(sizes))
-    beam_stages.choose(settings, sizes, worth)
+    score_files = rank(settings, rankers, collection["count"], len(sizes))
+    beam_stages.choose(settings, sizes, score_files)
     if not (output / PROPOSALS / MANIFEST).exists():
         manifest = write_proposals(
             output / PROPOSALS,
@@ -60,26 +63,26 @@ def discover(settings: DiscoverSettings) -> Path:
             settings=flagfiles.as_dict(settings),
             max_boxes=settings.ranking.boxes_per_image,
         )
-        _say(
+        _log(
             f"proposals: {manifest.boxes} boxes of {manifest.images} images, mean area "
             f"{manifest.mean_area:.2f}, {manifest.images_without_boxes} images without a box"
         )
     costs = report.measure_costs(output, pairs, source.size)
     write_json(output / "costs.json", costs)
     for name, value in costs.items():
-        _say(f"  {name.replace('_', ' ')}: {value:.4g}")
+        _log(f"  {name.replace('_', ' ')}: {value:.4g}")
     if settings.sheet_images:
         report.draw_boxes(settings, source, len(sizes))
     if settings.boxes:
-        measured = report.measure_boxes(settings, len(sizes), rankers)
-        if not measured:
+        metrics = report.measure_boxes(settings, len(sizes), rankers)
+        if not metrics:
             raise SettingsError(f"--boxes=ground_truth: {source.name} has no boxes to measure on")
-        print(report.metrics_table(measured))
+        print(report.metrics_table(metrics))
     return output / PROPOSALS
 
 
 def open_output(settings: DiscoverSettings) -> None:
-    """Makes the output directory, or takes up the one that these settings made.
+    """Creates the output directory, or reopens it if these settings created it.
 
     Raises:
         SettingsError: it belongs to other settings, or to something else.
@@ -90,8 +93,8 @@ def open_output(settings: DiscoverSettings) -> None:
         before = flagfiles.read_flagfile(flags, DiscoverSettings)
         differing = flagfiles.bound_differences(before, settings)
         if differing:
-            told = ", ".join(f"--{n}={a} there, {b} here" for n, (a, b) in differing.items())
-            raise SettingsError(f"--output={output} was made with other flags ({told})")
+            listed = ", ".join(f"--{n}={a} there, {b} here" for n, (a, b) in differing.items())
+            raise SettingsError(f"--output={output} was made with other flags ({listed})")
         return
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise SettingsError(f"--output={output} exists and is no discovery; give a new directory")
@@ -104,7 +107,11 @@ def open_output(settings: DiscoverSettings) -> None:
 def rank(
     settings: DiscoverSettings, rankers: tuple[str, ...], counts: np.ndarray, shard_count: int
 ) -> dict[str, Path]:
-    """Writes `ranking/NAME.npy`, float64 [R], of each ranker that is not there."""
+    """Writes `ranking/NAME.npy`, float64 [R], of each ranker whose file is missing.
+
+    Returns:
+        Ranker -> its file.
+    """
     directory = Path(settings.output) / RANKING
     directory.mkdir(exist_ok=True)
     files = {name: directory / f"{name}.npy" for name in rankers}
@@ -114,9 +121,9 @@ def rank(
         paths = [shards.shard_path(blocks, number) for number in range(shard_count)]
         graph = Graph(paths, int(counts.sum()), settings.memory_mib)
         linked = int((graph.degree > 0).sum())
-        _say(
+        _log(
             f"graph: {graph.regions} regions, {linked} of them matched, {graph.entries} scores, "
-            f"{graph.kept} of {len(paths)} shards in memory"
+            f"{graph.blocks_in_memory} of {len(paths)} shards in memory"
         )
     for name in missing:
         values = rank_regions(
@@ -133,34 +140,36 @@ def rank(
 
 def _report_iteration(stage: str, step: int) -> None:
     if step % 25 == 0:
-        _say(f"ranking: {stage}, iteration {step}")
+        _log(f"ranking: {stage}, iteration {step}")
 
 
 def _warn(settings: DiscoverSettings, collection: dict[str, np.ndarray]) -> None:
-    """Tells, in one line each, what is odd about the images.
+    """Reports unusual images, one line for each problem.
 
     Raises:
-        UserError: more are unreadable than allowed, or all are.
+        UserError: more images are unreadable than allowed, or all are.
     """
     unreadable = np.flatnonzero(~collection["readable"])
-    bare = np.flatnonzero(collection["readable"] & (collection["count"] == 0))
+    without_boxes = np.flatnonzero(collection["readable"] & (collection["count"] == 0))
     if unreadable.size:
-        told = f"{unreadable.size} unreadable images get no boxes: {_names(settings, unreadable)}"
+        message = (
+            f"{unreadable.size} unreadable images get no boxes: {_names(settings, unreadable)}"
+        )
         if unreadable.size == len(collection["readable"]):
             raise UserError(f"no image can be decoded: {_names(settings, unreadable)}")
         if unreadable.size > settings.data.max_bad_images:
-            raise UserError(f"{told}; mend them or raise --max_bad_images")
-        _say(f"warning: {told}")
-    if bare.size:
-        _say(
-            f"warning: {bare.size} images have features without a peak and get no boxes: "
-            f"{_names(settings, bare)}"
+            raise UserError(f"{message}; mend them or raise --max_bad_images")
+        _log(f"warning: {message}")
+    if without_boxes.size:
+        _log(
+            f"warning: {without_boxes.size} images have features without a peak and get no boxes: "
+            f"{_names(settings, without_boxes)}"
         )
     described = collection["image_descriptor"][collection["readable"]]
     if len(described) < 2:
-        _say("warning: there is one image, nothing to compare it to; its boxes are in no order")
+        _log("warning: there is one image, nothing to compare it to; its boxes are in no order")
     elif np.ptp(described, axis=0).max(initial=0.0) <= 1e-6 * np.abs(described).max(initial=0.0):
-        _say("warning: all images look the same to the encoder; their order says nothing")
+        _log("warning: all images look the same to the encoder; their order says nothing")
 
 
 def _names(settings: DiscoverSettings, images: np.ndarray) -> str:
@@ -173,5 +182,5 @@ def _names(settings: DiscoverSettings, images: np.ndarray) -> str:
     return ", ".join(names) + (", ..." if images.size > _LISTED else "")
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

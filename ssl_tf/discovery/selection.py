@@ -1,4 +1,4 @@
-"""From the worth of regions to the few boxes of an image."""
+"""The selection of an image's boxes among its scored regions."""
 
 import numpy as np
 
@@ -6,27 +6,27 @@ from ssl_tf.discovery.box_metrics import overlaps
 
 
 def select_regions(
-    boxes: np.ndarray, groups: np.ndarray, worth: np.ndarray, limit: int, max_iou: float
+    boxes: np.ndarray, groups: np.ndarray, scores: np.ndarray, limit: int, max_iou: float
 ) -> np.ndarray:
     """Indices of the chosen regions, the best first.
 
-    In falling worth (equals keep their order) a region is taken if no region of its group is, and
-    if it overlaps none that is by more than `max_iou`.
+    Regions are visited by descending score; equals keep their order. A region is chosen if no
+    chosen region has its group or overlaps it by more than `max_iou`.
 
     Args:
         boxes: int [R, 4].
         groups: int [R].
-        worth: float [R].
-        limit: most regions to take.
-        max_iou: largest intersection over union of two taken.
+        scores: float [R].
+        limit: largest number of regions to choose.
+        max_iou: largest intersection over union of two chosen regions.
     """
     chosen: list[int] = []
-    open_ = np.ones(len(boxes), bool)
-    for index in np.argsort(-worth, kind="stable"):
+    is_allowed = np.ones(len(boxes), bool)
+    for index in np.argsort(-scores, kind="stable"):
         if len(chosen) == limit:
             break
-        if open_[index]:
+        if is_allowed[index]:
             chosen.append(int(index))
-            open_ &= groups != groups[index]
-            open_ &= overlaps(boxes, boxes[index : index + 1])[:, 0] <= max_iou
+            is_allowed &= groups != groups[index]
+            is_allowed &= overlaps(boxes, boxes[index : index + 1])[:, 0] <= max_iou
     return np.array(chosen, int)

@@ -1,4 +1,4 @@
-"""Files of arrays that are complete or absent, which is what makes every stage resumable."""
+"""Files of arrays that are complete or absent, so that every stage can be resumed."""
 
 from pathlib import Path
 
@@ -19,16 +19,20 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 
 def write_array(path: Path, values: np.ndarray) -> None:
-    """Writes an npy, which can be mapped into memory."""
+    """Writes an npy, which can be memory-mapped."""
     with replacing(path, shared=True) as temporary, temporary.open("wb") as file:
         np.save(file, values)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Raises UserError where the file is damaged."""
+    """The arrays of an npz.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     try:
         # Never pickles: an array of objects is refused.
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, EOFError, KeyError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}): remove it, it is made anew") from None
+        raise UserError(f"{path} cannot be read ({error}): remove it, it is recomputed") from None

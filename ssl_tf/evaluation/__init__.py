@@ -1,1 +1,1 @@
-"""What a representation is worth: numbers from an encoder's features."""
+"""Evaluation of an encoder: linear probe, kNN, fine-tuning, transfer, comparison of runs."""

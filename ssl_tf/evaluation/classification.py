@@ -1,4 +1,4 @@
-"""What a linear classifier and a fine-tuned network have in common: loss, rate, images, choice."""
+"""Shared by linear probe and fine-tuning: loss, learning rate, batches, choice of the best."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,12 @@ Schedule = tf.keras.optimizers.schedules.LearningRateSchedule
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Loss of a batch, scalar.
+    """The loss of a batch, scalar.
 
-    Labels [N]: softmax cross-entropy. Labels [N, C] of 0 and 1: binary cross-entropy of a logistic
-    classifier for each class, mean over the classes. logits: [N, C].
+    Args:
+        labels: integer [N], for softmax cross-entropy; or [N, C] of 0 and 1, for the binary
+            cross-entropy of one logistic classifier a class, averaged over the classes.
+        logits: float [N, C].
     """
     if labels.shape.rank == 2:
         losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
@@ -37,15 +39,15 @@ def rate_schedule(
     examples: int,
     steps: int,
 ) -> Schedule:
-    """The learning rate over the steps, without warm-up: half a cosine to 0, or drops to a tenth.
+    """The learning rate schedule, without warm-up: half a cosine to 0, or drops to a tenth.
 
     Args:
-        base_rate: for a batch of 256.
-        schedule: cosine or step.
-        drop_epochs: of the step schedule.
-        batch_size: global.
-        examples: of an epoch.
-        steps: of the training.
+        base_rate: learning rate for a batch of 256.
+        schedule: "cosine" or "step".
+        drop_epochs: epochs of the drops of the step schedule.
+        batch_size: global batch size.
+        examples: number of examples of an epoch.
+        steps: number of steps of the training.
     """
     rate = schedules.scaled_learning_rate(base_rate, batch_size)
     if schedule == "cosine":
@@ -55,11 +57,11 @@ def rate_schedule(
 
 
 def cropped_batches(source: Source, image_size: int, steps: Steps) -> tf.data.Dataset:
-    """Random resized crop and flip, nothing else: (uint8 [B, S, S, 3], labels) of each step.
+    """Batches (uint8 [B, S, S, 3], labels) with random resized crop and flip only.
 
     Args:
-        source: labelled.
-        image_size: S.
+        source: labelled images.
+        image_size: S, in pixels.
         steps: as in `training_batches`.
     """
     views = ViewSettings(image_size=image_size, crop="byol", view_strategies=("plain",))
@@ -67,16 +69,16 @@ def cropped_batches(source: Source, image_size: int, steps: Steps) -> tf.data.Da
     return batches.map(lambda batch: (batch["views"][0], batch["label"]))
 
 
-def best(figures: Sequence[dict[str, float] | None]) -> int:
-    """The classifier with the highest top-1 or mAP, the first of equal ones.
+def best_index(figures: Sequence[dict[str, float] | None]) -> int:
+    """The index of the classifier with the highest top-1 or mAP, the first among equals.
 
     Args:
-        figures: `score_figures` of each; None where one has diverged.
+        figures: `score_figures` of each classifier; None if it diverged.
 
     Raises:
-        UserError: all have diverged.
+        UserError: all diverged.
     """
-    sound = [i for i, each in enumerate(figures) if each is not None]
-    if not sound:
+    finite = [i for i, values in enumerate(figures) if values is not None]
+    if not finite:
         raise UserError("no classifier has finite scores: lower --base_learning_rates")
-    return max(sound, key=lambda i: figures[i].get("top1", figures[i].get("map")))
+    return max(finite, key=lambda i: figures[i].get("top1", figures[i].get("map")))

@@ -1,4 +1,4 @@
-"""What an evaluation looks at, the encoders of a run and labelled images, and what it reports."""
+"""The context of an evaluation: the encoders of a run, labelled images and the report."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from ssl_tf.settings import DataSettings, EncoderSettings, EvaluationSettings, M
 from ssl_tf.training.encoders import load_encoder
 from ssl_tf.training.run_directory import read_settings, write_json
 
-# How figures are called in what is printed.
+# Names of figures in printed lines.
 TITLES = {
     "top1": "top-1",
     "top5": "top-5",
@@ -29,9 +29,9 @@ class Encoders:
     """Encoders of one run.
 
     Attributes:
-        encoders: "trained" and, where asked for, "random": normalized images to features.
-        model: what they are built from.
-        image_size: side of the images; where nothing else is asked for, of those of the run.
+        encoders: "trained" and, if asked for, "random"; normalized images to features.
+        model: settings of the encoders.
+        image_size: side of the images in pixels; that of the run's views by default.
         step: of the checkpoint.
     """
 
@@ -41,9 +41,9 @@ class Encoders:
     step: int
 
     def encoder_factory(self, name: str) -> Callable[[bool], tf.keras.Model]:
-        """What gives new encoders with the weights of one of these, for training.
+        """A function that builds new encoders with the weights of one of these, for training.
 
-        Its argument is whether their batch statistics are those of all replicas.
+        Its argument is whether batch statistics are synchronized over all replicas.
         """
         weights = self.encoders[name].get_weights()
 
@@ -57,12 +57,12 @@ class Encoders:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationContext(Encoders):
-    """Encoders of one run, and the images by which they are judged.
+    """Encoders of one run, and the images of the evaluation.
 
     Attributes:
-        train, test: labelled, with the same classes.
-        facts: of all this, for the report.
-        output: JSON file for the report.
+        train, test: labelled images of the same classes.
+        facts: entries of the report that name checkpoint and images.
+        output: JSON file of the report.
     """
 
     train: Source
@@ -70,17 +70,17 @@ class EvaluationContext(Encoders):
     facts: dict[str, str | int]
     output: Path
 
-    def report(self, found: dict[str, object], remark: str = "the encoder is unchanged") -> None:
-        """Writes the facts and what was found, and tells where."""
-        write_json(self.output, {**self.facts, **found})
+    def report(self, results: dict[str, object], remark: str = "the encoder is unchanged") -> None:
+        """Writes the facts and the results, and prints where they are."""
+        write_json(self.output, {**self.facts, **results})
         print(f"{remark}; result in {self.output}{self.train.unreadable.summary()}")
 
 
 def open_encoders(settings: EncoderSettings) -> Encoders:
-    """Loads the encoders.
+    """Loads the encoders of a run.
 
     Raises:
-        UserError: there is no such run or checkpoint.
+        UserError: the run or the checkpoint does not exist.
     """
     encoder, trained, step = load_encoder(Path(settings.checkpoint), settings.step)
     encoders = {"trained": encoder}
@@ -91,17 +91,17 @@ def open_encoders(settings: EncoderSettings) -> Encoders:
 
 
 def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
-    """Loads the encoders and opens the images.
+    """Loads the encoders and opens the images of an evaluation.
 
     Args:
-        settings: which.
-        stage: name of the report in the run directory, where --output is empty.
+        settings: of the evaluation.
+        stage: name of the report in the run directory, used if --output is empty.
 
     Raises:
-        UserError: there is no such run, checkpoint or split, or it has no labels.
+        UserError: the run, checkpoint or split does not exist, or the images have no labels.
     """
     run = Path(settings.checkpoint)
-    read_settings(run)  # a slip in a path is told before data sets are opened
+    read_settings(run)  # a wrong path is reported before data sets are opened
     train, test = open_labelled(settings.data, settings.test_split)
     opened = open_encoders(settings)
     return EvaluationContext(
@@ -119,10 +119,11 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
 
 
 def open_labelled(data: DataSettings, test_split: str) -> tuple[Source, Source]:
-    """Images to learn from and images to report on: --holdout, or another split.
+    """The training images, and the test images from --holdout or another split.
 
     Raises:
-        UserError: there are none, they have no labels, or not those of one data set.
+        UserError: there are no test images, images have no labels, or the test images have more
+            classes.
     """
     train, held_out = open_training_source(data)
     test = held_out or open_held_out(data, test_split, train)
@@ -140,7 +141,7 @@ def open_labelled(data: DataSettings, test_split: str) -> tuple[Source, Source]:
 
 
 def format_figures(figures: dict[str, float], **counts: int) -> str:
-    """Figures in percent, on one line; `counts` stand in the titles."""
+    """Figures in percent on one line; `counts` fill the placeholders of `TITLES`."""
     return "  ".join(
         f"{TITLES[name].format(**counts)} {100 * value:.2f}" for name, value in figures.items()
     )

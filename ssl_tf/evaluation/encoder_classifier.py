@@ -1,4 +1,4 @@
-"""An encoder with a classifier, which learn together."""
+"""An encoder with a linear classifier, trained together."""
 
 from collections.abc import Callable
 
@@ -12,18 +12,18 @@ from ssl_tf.settings import TuningSettings
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.optimizers import build_optimizer
 
-# `new_encoder(synchronized)` builds an encoder, normalized images to features, with the weights to
-# start from. Its batch statistics are those of all replicas, where synchronized.
+# `new_encoder(synchronized)` builds an encoder, normalized images to features, with the initial
+# weights. `synchronized`: batch statistics are those of all replicas.
 EncoderFactory = Callable[[bool], tf.keras.Model]
 
 
 class EncoderClassifier(TimedModel):
-    """An encoder whose upper layers learn, and a classifier that starts at zero.
+    """An encoder whose upper layers are trained, and a classifier initialized to zero.
 
     Attributes:
-        encoder: of normalized images; all its variables, learned or not.
-        classifier: of features.
-        trunk_variables: those of the encoder that learn.
+        encoder: normalized images to features, frozen layers included.
+        classifier: features to logits.
+        trunk_variables: trained variables of the encoder.
     """
 
     def __init__(self, encoder: tf.keras.Model, num_classes: int, frozen_blocks: int = 0):
@@ -31,8 +31,8 @@ class EncoderClassifier(TimedModel):
         Args:
             encoder: normalized images [N, S, S, 3] to features [N, D].
             num_classes: C.
-            frozen_blocks: 0: all of the encoder learns; K: the stem and K stages do not, and keep
-                their moving statistics.
+            frozen_blocks: 0: all of the encoder is trained; K: the stem and K stages are frozen,
+                with their moving statistics.
         """
         super().__init__(name="fine_tuned")
         self.encoder = encoder
@@ -50,14 +50,14 @@ class EncoderClassifier(TimedModel):
         return [*self.trunk_variables, *self.classifier.trainable_variables]
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """uint8 [N, S, S, 3] to float32 logits [N, C]."""
+        """Logits of images: uint8 [N, S, S, 3] -> float32 [N, C]."""
         x = normalize_images(images)
         if self._below is not None:
             x = self._below(x, training=False)
         return self.classifier(self._above(x, training=training))
 
     def train_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step on the global batch, of which each replica holds an equal part."""
+        """One step on the global batch, of which each replica has an equal part."""
         images, labels = batch
         context = tf.distribute.get_replica_context()
         optimizer, scaled = self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer
@@ -81,16 +81,16 @@ def build_encoder_classifier(
     examples: int,
     steps: int,
 ) -> EncoderClassifier:
-    """The network with its optimizer, SGD with momentum 0.9; under the strategy of the training.
+    """The compiled network, with SGD of momentum 0.9; call it in the scope of the strategy.
 
     Args:
-        new_encoder: gives the encoder.
+        new_encoder: builds the encoder.
         num_classes: of the classifier.
         settings: of the training.
-        schedule: of the classifier's learning rate.
-        weight_decay: as the optimizer takes it.
-        examples: of an epoch.
-        steps: of the training.
+        schedule: learning rate of the classifier.
+        weight_decay: of the optimizer.
+        examples: number of examples of an epoch.
+        steps: number of steps of the training.
     """
     encoder = new_encoder(tf.distribute.get_strategy().num_replicas_in_sync > 1)
     if settings.bn_momentum_rule == "kornblith":
@@ -99,7 +99,7 @@ def build_encoder_classifier(
     optimizer = build_optimizer(
         "sgd", schedule, weight_decay=weight_decay, nesterov=settings.nesterov
     )
-    optimizer.scale_rate(model.trunk_variables, settings.trunk_rate_multiplier)
+    optimizer.scale_learning_rate(model.trunk_variables, settings.trunk_rate_multiplier)
     if settings.precision == "mixed_float16":
         optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     optimizer.build(model.learned_variables)

@@ -1,4 +1,4 @@
-"""Features of a source under a frozen encoder."""
+"""Features of a source's images by a frozen encoder."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -16,8 +16,8 @@ Encode = Callable[[tf.Tensor], tf.Tensor]
 class FeatureReader:
     """The features of a source's readable images, centre-cropped, in the source's order.
 
-    Its input pipeline is built once and read as often as wanted: TensorFlow keeps something of
-    every pipeline that it has ever built, which a monitor of many looks would notice.
+    The input pipeline is built once and can be read many times. TensorFlow never frees all memory
+    of a pipeline, so a monitor that built one for every measurement would leak.
     """
 
     def __init__(
@@ -32,20 +32,20 @@ class FeatureReader:
         Args:
             encode: uint8 [B, S, S, 3] -> float [B, D].
             source: labelled or not.
-            image_size: S.
-            batch_size: B; the last batch is smaller.
-            whole: all of the centre square, as in `evaluation_crop`.
+            image_size: S, in pixels.
+            batch_size: B; the last batch may be smaller.
+            whole: whether to take the whole centre square, as in `evaluation_crop`.
         """
         self._encode = encode
         self._source = source
         self._batches = evaluation_batches(source, image_size, batch_size, whole=whole)
 
-    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """Batch by batch.
+    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Reads the features batch by batch.
 
         Yields:
-            float32 [B, D], and the labels: int64 [B], float32 [B, C] of a multi-label source, or
-            None.
+            Features float32 [B, D], and labels: int64 [B], float32 [B, C] of a multi-label source,
+            or None.
 
         Raises:
             UserError: a label is outside of the source's classes, too many images are unreadable,
@@ -64,18 +64,18 @@ class FeatureReader:
             raise
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """All `blocks` at once: float32 [N, D], and the labels [N], [N, C] or None."""
-        features, labels = zip(*self.blocks())
+        """The features of all batches, float32 [N, D], and their labels [N], [N, C] or None."""
+        features, labels = zip(*self.batches())
         return np.concatenate(features), None if labels[0] is None else np.concatenate(labels)
 
 
 def warn_of_absent_classes(
     train: Source, train_labels: np.ndarray, test_labels: np.ndarray
 ) -> None:
-    """Tells of classes that are to be found in the test images and are in no train image.
+    """Warns on stderr of classes of the test images that no train image has.
 
     Args:
-        train: whose classes they are.
+        train: source of the train images.
         train_labels, test_labels: [N] integer, or [N, C] of 0 and 1.
     """
 

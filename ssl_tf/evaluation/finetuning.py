@@ -1,4 +1,4 @@
-"""Fine-tuning: trials of rates and decays, the choice, and one look at the test images."""
+"""Fine-tuning: trials of learning rates and weight decays, the choice, and one test."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from ssl_tf.data.labels import read_annotations
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
-from ssl_tf.evaluation.classification import best, cropped_batches, rate_schedule
+from ssl_tf.evaluation.classification import best_index, cropped_batches, rate_schedule
 from ssl_tf.evaluation.encoder_classifier import (
     EncoderClassifier,
     EncoderFactory,
@@ -40,11 +40,11 @@ Figures = dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImages:
-    """What a network is fine-tuned on and judged by; all of the same classes.
+    """The images of a fine-tuning, all of the same classes.
 
     Attributes:
-        train: images of the trials.
-        test: looked at once, in the end.
+        train: training images of the trials.
+        test: used once, at the end.
         validation: images by which the best trial is chosen; needed for more than one trial.
         whole: train and validation images together, on which the chosen trial is repeated for the
             report; None: the trial itself is reported.
@@ -58,15 +58,15 @@ class LabelledImages:
 
 @dataclasses.dataclass(frozen=True)
 class FineTuneResult:
-    """What the fine-tuning came to.
+    """The result of a fine-tuning.
 
     Attributes:
-        figures: on the test images, `score_figures`, in [0, 1].
-        train_loss: of the last batch.
-        base_learning_rate, weight_decay: of the chosen trial, as they were given.
-        trials: of each trial "base_learning_rate", "weight_decay" and "validation", its figures
-            there; None where it diverged. Empty without validation images.
-        encoder_sha256: of the encoder before fine-tuning.
+        figures: `score_figures` on the test images, in [0, 1].
+        train_loss: loss of the last batch.
+        base_learning_rate, weight_decay: of the chosen trial, as in the settings.
+        trials: "base_learning_rate", "weight_decay" and "validation" of each trial. The last are
+            its figures on the validation images; None if it diverged. Empty without such images.
+        encoder_sha256: digest of the encoder before fine-tuning.
     """
 
     figures: dict[str, float]
@@ -85,25 +85,25 @@ def fine_tune(
     directory: Path,
     strategy: tf.distribute.Strategy | None = None,
 ) -> FineTuneResult:
-    """Trains encoder and classifier on labels, as often as there are trials, and tests one.
+    """Trains encoder and classifier on labels, once a trial, and tests the best trial.
 
-    SGD with Nesterov momentum, cosine decay to 0 without warm-up, random crop and flip, a
-    classifier that starts at zero (BYOL C.1, D.3; SimCLR B.5, B.8). Called again after a kill, it
-    goes on in the directory: trials that are through are not run again, and the result is that of
-    an uninterrupted call. Called after its end, it returns its result.
+    By default SGD with Nesterov momentum, cosine decay to 0 without warm-up, random crop and flip,
+    and a classifier initialized to zero (BYOL C.1, D.3; SimCLR B.5, B.8). A call after a kill
+    resumes in the directory: finished trials are not repeated, and the result is that of an
+    uninterrupted call. A call after the end returns the saved result.
 
     Args:
-        new_encoder: gives encoders with the weights to start from, one for each trial.
-        images: to train on and to look at.
-        image_size: side of all images.
+        new_encoder: builds encoders with the initial weights, one for each trial.
+        images: for training, choice and test.
+        image_size: side of all images, in pixels.
         settings: of the trials.
-        directory: for checkpoints, metrics and results; made where missing.
-        strategy: whose replicas train; None: the one in scope.
+        directory: for checkpoints, metrics and results; created if missing.
+        strategy: whose replicas train; None: the current one.
 
     Raises:
-        UserError: every trial diverged, a label is outside of the classes, or the directory is that
-            of other settings.
-        Stopped: a signal asked to stop, and all is saved.
+        UserError: every trial diverged, a label is outside of the classes, or the directory belongs
+            to other settings.
+        Stopped: a signal asked to stop; the state is saved.
     """
     stage = _Stage(
         new_encoder,
@@ -136,13 +136,13 @@ class _Stage:
         images, trials = self.images, self.settings.trials
         whole = images.whole or images.train
         labels = read_annotations(whole)[1]
-        found: list[Figures | None] = []
+        trial_figures: list[Figures | None] = []
         with StopSignals() as signals:
             if images.validation is not None:
                 for trial in trials:
-                    found.append(self._trial(trial, signals))
-                    self._forget_all_but_the_best(found)
-            chosen = trials[best(found)] if found else trials[0]
+                    trial_figures.append(self._trial(trial, signals))
+                    self._remove_unused_checkpoints(trial_figures)
+            chosen = trials[best_index(trial_figures)] if trial_figures else trials[0]
             name = "refit" if images.whole is not None else _name(chosen)
             try:
                 model, loss = self._train(whole, chosen, name, signals)
@@ -150,19 +150,24 @@ class _Stage:
                 raise UserError(f"{error.cause}: lower --base_learning_rate") from None
         scores, test_labels = self._scores(model, images.test)
         warn_of_absent_classes(whole, labels, test_labels)
-        named = [{"base_learning_rate": rate, "weight_decay": decay} for rate, decay in trials]
+        trial_settings = [
+            {"base_learning_rate": rate, "weight_decay": decay} for rate, decay in trials
+        ]
         result = FineTuneResult(
             score_figures(scores, test_labels),
             loss,
             *chosen,
-            [{**trial, "validation": figures} for trial, figures in zip(named, found)],
+            [
+                {**trial, "validation": figures}
+                for trial, figures in zip(trial_settings, trial_figures)
+            ],
             encoder,
         )
         write_json(path, dataclasses.asdict(result))
         return result
 
     def _identity(self, encoder: str) -> dict[str, str]:
-        """All that the result depends on."""
+        """Everything that the result depends on, by name."""
         sources = {
             name: f"{source.name}, {source.size} images"
             for name, source in vars(self.images).items()
@@ -172,7 +177,7 @@ class _Stage:
         return {**flags, **sources, "image_size": str(self.image_size), "encoder": encoder}
 
     def _trial(self, trial: Trial, signals: StopSignals) -> Figures | None:
-        """Its validation figures, None where it diverged; looked up where they are known."""
+        """The validation figures of a trial, from its file if there is one; None if it diverged."""
         path = self.directory / _name(trial) / "validation.json"
         if path.exists():
             return json.loads(path.read_text())
@@ -186,22 +191,22 @@ class _Stage:
         write_json(path, figures)
         return figures
 
-    def _forget_all_but_the_best(self, found: list[Figures | None]) -> None:
-        """Removes checkpoints that nothing will ask for; the best trial's are to be tested."""
-        kept = None
-        if self.images.whole is None and any(figures is not None for figures in found):
-            kept = self.settings.trials[best(found)]
-        for trial, _ in zip(self.settings.trials, found):
-            if trial != kept:
+    def _remove_unused_checkpoints(self, trial_figures: list[Figures | None]) -> None:
+        """Removes the checkpoints that are not needed any more; the best trial is still tested."""
+        best = None
+        if self.images.whole is None and any(figures is not None for figures in trial_figures):
+            best = self.settings.trials[best_index(trial_figures)]
+        for trial, _ in zip(self.settings.trials, trial_figures):
+            if trial != best:
                 shutil.rmtree(self.directory / _name(trial) / CHECKPOINTS, ignore_errors=True)
 
     def _train(
         self, source: Source, trial: Trial, name: str, signals: StopSignals
     ) -> tuple[EncoderClassifier, float]:
-        """The network at the end of its training, and its last loss; goes on where it stopped.
+        """The trained network and its last loss; an interrupted training is resumed.
 
         Raises:
-            Diverged: the loss is no number.
+            Diverged: the loss is NaN or infinite.
         """
         settings, (rate, decay) = self.settings, trial
         batch_size = settings.batch_size
@@ -225,12 +230,12 @@ class _Stage:
         replicas = self.strategy.num_replicas_in_sync
 
         def batches(start: int) -> tf.data.Dataset:
-            def made(context: tf.distribute.InputContext) -> tf.data.Dataset:
-                read = Steps(settings.seed, batch_size, start, steps)
-                batches = cropped_batches(source, self.image_size, read)
+            def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+                remaining = Steps(settings.seed, batch_size, start, steps)
+                batches = cropped_batches(source, self.image_size, remaining)
                 return batches.rebatch(batch_size // replicas) if replicas > 1 else batches
 
-            return self.strategy.distribute_datasets_from_function(made)
+            return self.strategy.distribute_datasets_from_function(worker_batches)
 
         directory = self.directory / name
 
@@ -266,10 +271,10 @@ class _Stage:
         return model, logs["loss"]
 
     def _scores(self, model: EncoderClassifier, source: Source) -> tuple[np.ndarray, np.ndarray]:
-        """Logits [N, C] of a source's readable images, and their labels."""
+        """The logits [N, C] of a source's readable images, and their labels."""
         logits = tf.function(lambda images: model(images, training=False))
-        how = self.image_size, _SCORED_AT_ONCE
-        return FeatureReader(logits, source, *how).read()
+        sizes = self.image_size, _SCORED_AT_ONCE
+        return FeatureReader(logits, source, *sizes).read()
 
 
 def _name(trial: Trial) -> str:

@@ -1,4 +1,4 @@
-"""An encoder that is looked at and must stay as it is."""
+"""A guard of encoders that an evaluation must not change."""
 
 import contextlib
 import hashlib
@@ -13,10 +13,13 @@ from ssl_tf.networks.normalization import normalize_images
 
 @contextlib.contextmanager
 def frozen(encoder: tf.keras.Model) -> Iterator[Encode]:
-    """The encoder in inference mode: uint8 [N, S, S, 3] -> float32 [N, D].
+    """A context manager that gives the encoder in inference mode.
+
+    Yields:
+        The function uint8 [N, S, S, 3] -> float32 [N, D].
 
     Raises:
-        UserError: on leaving, the encoder changed, which would make any result worthless.
+        UserError: on leaving, the encoder has changed, so that the result is void.
     """
     before = digest(encoder)
     yield tf.function(lambda images: encoder(normalize_images(images), training=False))
@@ -25,7 +28,7 @@ def frozen(encoder: tf.keras.Model) -> Iterator[Encode]:
 
 
 def digest(encoder: tf.keras.Model) -> str:
-    """SHA-256 over the bytes of all variables, batch statistics included."""
+    """SHA-256 of the bytes of all variables, batch statistics included."""
     sha = hashlib.sha256()
     for variable in encoder.variables:
         sha.update(variable.numpy().tobytes())

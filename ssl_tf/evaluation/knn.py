@@ -1,4 +1,4 @@
-"""Weighted nearest neighbours: what the features know without any training."""
+"""Classification by weighted nearest neighbours, without training."""
 
 import numpy as np
 import tensorflow as tf
@@ -23,24 +23,24 @@ _FEATURE_BATCH = 250
 
 
 class NeighbourSearch:
-    """The exact nearest rows of a bank that passes by in pieces and is never held.
+    """Exact nearest neighbours in a bank that is read in parts and never kept in memory.
 
-    Similarity is the cosine, in float32. Kept are the queries, the running best of each and one
-    block of the bank: for the 50,000 validation images of ImageNet at 2,048 features and k 200 that
-    is 0.5 GiB, where the 1.28 million bank rows would be 9.8 GiB.
+    The similarity is the cosine, in float32. Memory holds the queries, the best rows so far of each
+    query and one block of the bank. For the 50,000 validation images of ImageNet, 2,048 features
+    and k 200 that is 0.5 GiB; the 1.28 million rows of the bank would take 9.8 GiB.
     """
 
     def __init__(self, queries: np.ndarray, k: int, block: int = BLOCK):
         """
         Args:
-            queries: [Q, D] real, any length of rows.
-            k: neighbours of each.
-            block: rows of bank and queries compared at a time.
+            queries: [Q, D] real, rows of any norm.
+            k: number of neighbours of a query.
+            block: number of rows of bank and queries compared at a time.
         """
         self._k = k
         self._block = block
         self._queries = [_unit(queries[i : i + block]) for i in range(0, len(queries), block)]
-        # Of each block of queries: the largest cosines so far, descending, and their bank rows.
+        # For each block of queries: the largest cosines so far, descending, and their bank rows.
         self._best = [
             (tf.zeros([len(part), 0]), tf.zeros([len(part), 0], tf.int32)) for part in self._queries
         ]
@@ -48,7 +48,7 @@ class NeighbourSearch:
         self._pending: list[np.ndarray] = []
 
     def add(self, rows: np.ndarray) -> None:
-        """Takes up the next rows of the bank, [n, D] real."""
+        """Adds the next rows of the bank, [n, D] real."""
         self._pending.append(rows)
         if sum(map(len, self._pending)) >= self._block:
             self._flush()
@@ -56,7 +56,8 @@ class NeighbourSearch:
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """The k largest cosines, descending, and their bank rows: float64 and int32 [Q, k].
 
-        Of equal cosines the earlier row comes first. k is the whole bank, where that is smaller.
+        Of equal cosines the earlier row comes first. If the bank has fewer than k rows, all are
+        returned.
         """
         self._flush()
         similarities, rows = zip(*self._best)
@@ -75,7 +76,7 @@ class NeighbourSearch:
             with full_float32():
                 similarity = tf.matmul(queries, bank, transpose_b=True)
             best, best_rows = self._best[part]
-            # The running best stand first: top_k prefers the earlier of equal values.
+            # The best so far come first: top_k prefers the earlier of equal values.
             best = tf.concat([best, similarity], axis=1)
             best_rows = tf.concat([best_rows, tf.broadcast_to(indices, similarity.shape)], axis=1)
             best, columns = tf.math.top_k(best, min(self._k, best.shape[1]))
@@ -90,19 +91,19 @@ def vote(
     temperature: float,
     block: int = BLOCK,
 ) -> np.ndarray:
-    """Class scores of the queries by their neighbours: [Q, C] float64.
+    """The class scores of the queries from their neighbours: float64 [Q, C].
 
-    Each neighbour votes exp(similarity / temperature) for its class (Wu et al. 2018), and a query's
-    votes are divided by their sum, which keeps small temperatures from overflowing.
+    A neighbour votes exp(similarity / temperature) for its class (Wu et al. 2018). A query's votes
+    are divided by their sum, so that small temperatures do not overflow.
 
     Args:
-        similarities: [Q, k] descending.
-        neighbours: [Q, k] rows of the bank.
-        bank_labels: [B] integer in [0, num_classes); or [B, C] of 0 and 1, where a neighbour votes
-            for each class that it has.
+        similarities: [Q, k], descending.
+        neighbours: [Q, k], rows of the bank.
+        bank_labels: [B] integer in [0, num_classes); or [B, C] of 0 and 1, and a neighbour votes
+            for each of its classes.
         num_classes: C.
         temperature: above 0; published: 0.07 and 0.1.
-        block: queries taken at a time.
+        block: number of queries at a time.
     """
     scores = np.zeros((len(similarities), num_classes))
     for start in range(0, len(similarities), block):
@@ -130,7 +131,7 @@ def weighted_knn(
     temperature: float = 0.1,
     block: int = BLOCK,
 ) -> np.ndarray:
-    """`vote` by `NeighbourSearch`, of a bank [B, D] in memory: [Q, C] float64."""
+    """The class scores (see `vote`) of queries [Q, D] from a bank [B, D]: float64 [Q, C]."""
     search = NeighbourSearch(queries, k, block)
     search.add(bank)
     return vote(*search.neighbours(), np.asarray(bank_labels), num_classes, temperature, block)
@@ -171,40 +172,41 @@ def evaluate_knn(
     image_size: int,
     settings: NeighbourSettings,
 ) -> dict[str, float]:
-    """`score_figures` of weighted kNN: the train images vote on the test images.
+    """The `score_figures` of weighted kNN, in which the train images vote on the test images.
 
-    The features of the train images are compared as they come and never held.
+    The features of the train images are compared batch by batch and never kept in memory.
 
     Args:
         encode: uint8 [N, S, S, 3] -> float32 [N, D].
-        train, test: labelled, with the same classes.
-        image_size: S.
+        train, test: labelled images of the same classes.
+        image_size: S, in pixels.
+        settings: k and temperature.
 
     Raises:
         UserError: a label is outside of the classes.
     """
-    how = image_size, _FEATURE_BATCH
-    queries, labels = FeatureReader(encode, test, *how).read()
+    sizes = image_size, _FEATURE_BATCH
+    queries, labels = FeatureReader(encode, test, *sizes).read()
     search = NeighbourSearch(queries, settings.knn_k)
-    del queries  # the search has its own, at unit length
-    kept = []
-    for features, bank in FeatureReader(encode, train, *how).blocks():
+    del queries  # the search has its own copy, of unit norm
+    label_batches = []
+    for features, batch_labels in FeatureReader(encode, train, *sizes).batches():
         search.add(features)
-        kept.append(bank.astype(bool) if train.multi_label else bank)
-    bank_labels = np.concatenate(kept)
+        label_batches.append(batch_labels.astype(bool) if train.multi_label else batch_labels)
+    bank_labels = np.concatenate(label_batches)
     warn_of_absent_classes(train, bank_labels, labels)
     scores = vote(*search.neighbours(), bank_labels, train.num_classes, settings.knn_temperature)
     return score_figures(scores, labels)
 
 
 def search_bytes(queries: int, features: int, k: int, classes: int) -> int:
-    """Memory that kNN takes beside the network, whatever the size of the bank, in bytes.
+    """Bytes of memory that kNN takes in addition to the network; the bank's size does not matter.
 
-    Queries as they come and at unit length, the running best, the scores, one block of similarities
-    with its copies.
+    They hold the queries and their copies of unit norm, the best rows so far, the scores, and one
+    block of similarities with its copies.
     """
-    held = queries * (2 * 4 * features + 8 * k + 16 * k + 8 * classes)
-    return held + BLOCK * (3 * 8 * features + 6 * 4 * (BLOCK + k))
+    query_bytes = queries * (2 * 4 * features + 8 * k + 16 * k + 8 * classes)
+    return query_bytes + BLOCK * (3 * 8 * features + 6 * 4 * (BLOCK + k))
 
 
 def _unit(rows: np.ndarray) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Which of the train images may show their labels, and what they are for."""
+"""The choice of the labelled train images and of the validation images."""
 
 from pathlib import Path
 
@@ -13,30 +13,34 @@ from ssl_tf.settings import LabelSettings
 def choose_labelled(
     train: Source, test: Source, settings: LabelSettings, path: Path
 ) -> LabelledImages:
-    """Takes the labelled share of the train images, and the validation images.
+    """Chooses the labelled share of the train images, and the validation images.
 
     Args:
         train: all train images, labelled.
-        test: passed on.
-        settings: which.
-        path: gets the ids of the share, where it is one.
+        test: test images, returned unchanged.
+        settings: of the labels.
+        path: text file for the ids of the labelled images, written if they are not all.
 
     Raises:
-        UserError: a class is empty, the list is of other images, or the images do not suffice.
+        UserError: a class is empty, the list is of other images, or there are too few images.
     """
     labelled, rest = train, None
     if settings.labels_from or settings.label_fraction < 1:
         ids, labels = read_annotations(train)
         if settings.labels_from:
-            how = f"those of {Path(settings.labels_from).name}"
+            description = f"those of {Path(settings.labels_from).name}"
             keep = read_list(Path(settings.labels_from), ids, train, "--labels_from")
         else:
-            how = f"{100 * settings.label_fraction:g} % of each class, seed {settings.label_seed}"
+            description = (
+                f"{100 * settings.label_fraction:g} % of each class, seed {settings.label_seed}"
+            )
             keep = draw_share(labels, train, settings.label_fraction, settings.label_seed)
         write_list(
-            path, ids[keep], [f"{keep.sum()} of the {train.size} images of {train.name}: {how}"]
+            path,
+            ids[keep],
+            [f"{keep.sum()} of the {train.size} images of {train.name}: {description}"],
         )
-        labelled = in_memory(train.part(keep, f"{train.name}, {how}"))
+        labelled = in_memory(train.part(keep, f"{train.name}, {description}"))
         rest = train.part(~keep, f"{train.name}, unlabelled")
     count = settings.validation
     if not count:

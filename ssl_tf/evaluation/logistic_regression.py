@@ -1,7 +1,7 @@
 """Multinomial logistic regression with an L2 penalty: the classifier of the transfer protocol.
 
-The solver is SciPy's L-BFGS (`scipy.optimize.minimize`, "L-BFGS-B" without bounds); the objective
-and its gradient are TensorFlow's, in blocks of rows, in the type of the features.
+The solver is SciPy's L-BFGS (`scipy.optimize.minimize`, "L-BFGS-B" without bounds). TensorFlow
+computes the objective and its gradient in blocks of rows, in the dtype of the features.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ from ssl_tf.networks.precision import full_float32
 PENALTIES = tuple(float(penalty) for penalty in np.logspace(-6, 5, 45))
 
 _BLOCK = 8192
-# Of the mean loss, in coordinates in which its curvature is about 1.
+# Gradient of the mean loss, in coordinates in which its curvature is about 1.
 _GRADIENT_TOLERANCE = 1e-6
-# A step that gains less than this share is rounding.
+# A step with a smaller relative gain is rounding.
 _GAIN_TOLERANCE = {np.dtype(np.float32): 1e-9, np.dtype(np.float64): 1e-14}
 
 Examples = tuple[np.ndarray, np.ndarray]
@@ -29,15 +29,15 @@ Examples = tuple[np.ndarray, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """Linear scores of C classes, as a fit left them.
+    """A fitted linear classifier of C classes.
 
     Attributes:
         weights: float64 [D, C].
         bias: float64 [C].
         penalty: lambda of the fit.
-        objective: of the fit, as `LogisticRegression` defines it.
-        iterations: of L-BFGS.
-        converged: not stopped by the limit of iterations.
+        objective: value at the end of the fit, as defined in `LogisticRegression`.
+        iterations: number of iterations of L-BFGS.
+        converged: whether the fit ended before the limit of iterations.
     """
 
     weights: np.ndarray
@@ -48,26 +48,26 @@ class Classifier:
     converged: bool
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """float [N, D] -> float64 [N, C]."""
+        """The scores of features: float [N, D] -> float64 [N, C]."""
         return np.concatenate([block @ self.weights + self.bias for block in _blocks(features)])
 
 
 class LogisticRegression:
-    """The fits of one set of examples.
+    """Logistic regression on one set of examples.
 
-    Minimized is sum_i CE_i + lambda / 2 |W|^2: the *sum* of the cross-entropies, and a bias without
-    penalty. That is scikit-learn's LogisticRegression at C = 1 / lambda, times lambda. The papers
-    do not say whether they take the sum or the mean; their reimplementation (Ericsson et al. 2021)
-    goes through scikit-learn.
+    The objective is sum_i CE_i + lambda / 2 |W|^2: the *sum* of the cross-entropies, and a bias
+    without penalty. That is scikit-learn's LogisticRegression at C = 1 / lambda, times lambda. The
+    papers do not say whether they take the sum or the mean. Their reimplementation (Ericsson et al.
+    2021) uses scikit-learn.
 
-    Features of a network are far from round: L-BFGS on them as they are takes thousands of
-    iterations. So it works on an exact change of variables: features centred (which only shifts the
-    bias), turned to their principal axes (which keeps |W|), and each axis divided by the square
-    root of its curvature at chance, with the penalty counted in.
+    The objective is badly conditioned in the features of a network: L-BFGS would take thousands of
+    iterations. It therefore works after an exact change of variables. Features are centred, which
+    only shifts the bias. They are rotated to their principal axes, which keeps |W|. Each axis is
+    divided by the square root of its curvature at chance, penalty included.
     """
 
     def __init__(self, features: np.ndarray, labels: np.ndarray, num_classes: int):
-        """Holds a turned copy of the features.
+        """Centres and rotates a copy of the features, which is kept in memory.
 
         Args:
             features: float32 or float64 [N, D], finite.
@@ -75,16 +75,16 @@ class LogisticRegression:
             num_classes: C.
         """
         self._size, self._classes = len(features), num_classes
-        self._type = features.dtype
+        self._dtype = features.dtype
         self._mean = np.mean(features, axis=0, dtype=np.float64)
         scatter = np.zeros((features.shape[1],) * 2)
         for block in self._centred(features):
             scatter += block.T @ block
         spread, self._axes = np.linalg.eigh(scatter / self._size)
         self._spread = np.maximum(spread, 0)
-        turned = self._axes.astype(self._type)
+        rotation = self._axes.astype(self._dtype)
         self._examples = [
-            (tf.constant(block @ turned), tf.constant(targets, tf.int32))
+            (tf.constant(block @ rotation), tf.constant(targets, tf.int32))
             for block, targets in zip(self._centred(features), _blocks(labels))
         ]
 
@@ -92,8 +92,8 @@ class LogisticRegression:
         self, weights: np.ndarray, bias: np.ndarray, penalty: float
     ) -> tuple[float, np.ndarray, np.ndarray]:
         """The objective, and its gradient by weights [D, C] and bias [C]; float64."""
-        loss, by_turned, by_bias = self._mean_loss(*self._turn(weights, bias))
-        by_weights = self._axes @ by_turned + np.outer(self._mean, by_bias)
+        loss, by_rotated, by_bias = self._mean_loss(*self._rotate(weights, bias))
+        by_weights = self._axes @ by_rotated + np.outer(self._mean, by_bias)
         return (
             self._size * loss + penalty / 2 * np.sum(weights**2),
             self._size * by_weights + penalty * weights,
@@ -107,25 +107,25 @@ class LogisticRegression:
 
         Args:
             penalty: lambda.
-            start: from which the search goes; None: zeros.
-            max_iterations: after which it is given up, `converged` is then False.
+            start: first point of the search; None: zeros.
+            max_iterations: limit of iterations, at which the fit ends with `converged` False.
         """
         shape = len(self._mean), self._classes
         weights, bias = np.zeros(shape), np.zeros(shape[1])
         if start is not None:
-            weights, bias = self._turn(start.weights, start.bias)
+            weights, bias = self._rotate(start.weights, start.bias)
         curvature = self._spread * (1 - 1 / shape[1]) / shape[1] + penalty / self._size
         scale = 1 / np.sqrt(curvature)[:, None]
 
         def value_and_gradient(variables: np.ndarray) -> tuple[float, np.ndarray]:
-            scaled, bias = _apart(variables, shape)
+            scaled, bias = _split(variables, shape)
             weights = scale * scaled
             loss, by_weights, by_bias = self._mean_loss(weights, bias)
             loss += penalty / (2 * self._size) * np.sum(weights**2)
             by_weights += penalty / self._size * weights
             return loss, np.concatenate([(scale * by_weights).ravel(), by_bias])
 
-        found = scipy.optimize.minimize(
+        solution = scipy.optimize.minimize(
             value_and_gradient,
             np.concatenate([(weights / scale).ravel(), bias]),
             method="L-BFGS-B",
@@ -134,34 +134,34 @@ class LogisticRegression:
                 "maxiter": max_iterations,
                 "maxfun": 2 * max_iterations + 20,
                 "gtol": _GRADIENT_TOLERANCE,
-                "ftol": _GAIN_TOLERANCE[self._type],
+                "ftol": _GAIN_TOLERANCE[self._dtype],
             },
         )
-        scaled, bias = _apart(found.x, shape)
+        scaled, bias = _split(solution.x, shape)
         weights = self._axes @ (scale * scaled)
         return Classifier(
             weights,
             bias - self._mean @ weights,
             penalty,
-            self._size * float(found.fun),
-            int(found.nit),
-            # 2 is a search that rounding ended: as near as these numbers come.
-            found.status != 1,
+            self._size * float(solution.fun),
+            int(solution.nit),
+            # Status 2: rounding ended the search, as near to the minimum as the dtype allows.
+            solution.status != 1,
         )
 
     def _centred(self, features: np.ndarray) -> Iterator[np.ndarray]:
         for block in _blocks(features):
-            yield (block - self._mean).astype(self._type)
+            yield (block - self._mean).astype(self._dtype)
 
-    def _turn(self, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same classifier, of the centred and turned features."""
+    def _rotate(self, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same classifier for the centred and rotated features."""
         return self._axes.T @ weights, bias + self._mean @ weights
 
     def _mean_loss(
         self, weights: np.ndarray, bias: np.ndarray
     ) -> tuple[float, np.ndarray, np.ndarray]:
-        """Mean cross-entropy of turned features, and its gradient; float64."""
-        weights, bias = tf.constant(weights, self._type), tf.constant(bias, self._type)
+        """The mean cross-entropy of the rotated features, and its gradient; float64."""
+        weights, bias = tf.constant(weights, self._dtype), tf.constant(bias, self._dtype)
         loss, by_weights, by_bias = 0.0, 0.0, 0.0
         with full_float32():
             for features, labels in self._examples:
@@ -174,12 +174,12 @@ class LogisticRegression:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A sweep over lambda.
+    """The result of a sweep over lambda.
 
     Attributes:
         classifier: of the chosen lambda, fitted to train and validation examples together.
-        validation: lambda -> figure on the validation examples, in the order of the fits.
-        stopped: the lambdas whose fit the limit of iterations ended, the last one's included.
+        validation: lambda -> metric on the validation examples, in the order of the fits.
+        stopped: lambdas whose fit ended at the limit of iterations, the final fit included.
     """
 
     classifier: Classifier
@@ -191,27 +191,28 @@ def choose_classifier(
     train: Examples,
     validation: Examples,
     num_classes: int,
-    figure: Callable[[np.ndarray, np.ndarray], float],
+    metric: Callable[[np.ndarray, np.ndarray], float],
     *,
     name: str,
     penalties: Sequence[float],
     max_iterations: int,
 ) -> Choice:
-    """Fits every lambda, chooses by validation examples, and fits the choice to all examples.
+    """Fits every lambda, chooses the best on validation examples, and refits it on all examples.
 
-    From the largest lambda down, each fit starts where the one before ended; of equal figures the
-    larger lambda is taken. A line on stderr tells of fits that the limit of iterations ended.
+    The fits go from the largest lambda down, and each starts where the one before ended. Among
+    equals the larger lambda is chosen. Fits that end at the limit of iterations are reported on
+    stderr.
 
     Args:
         train, validation: features, float [N, D], and integer labels [N], of the same classes.
         num_classes: C.
-        figure: of scores [N, C] and labels [N]; the higher the better.
+        metric: (scores [N, C], labels [N]) -> number; higher is better.
         name: of the data set, for messages.
         penalties: lambdas, above 0.
-        max_iterations: of each fit.
+        max_iterations: limit of each fit.
 
     Raises:
-        UserError: a feature is no finite number.
+        UserError: a feature is NaN or infinite.
     """
     for features, _ in (train, validation):
         check_finite(features, name)
@@ -222,32 +223,36 @@ def choose_classifier(
         last = regression.fit(penalty, last, max_iterations)
         if not last.converged:
             stopped.append(penalty)
-        by_penalty[penalty] = figure(last.scores(validation[0]), validation[1])
+        by_penalty[penalty] = metric(last.scores(validation[0]), validation[1])
         if best is None or by_penalty[penalty] > by_penalty[best.penalty]:
             best = last
-    del regression  # before the next takes as much memory
+    del regression  # frees its memory before the next one takes as much
     both = (np.concatenate(parts) for parts in zip(train, validation))
     classifier = LogisticRegression(*both, num_classes).fit(best.penalty, best, max_iterations)
     if not classifier.converged:
         stopped.append(classifier.penalty)
     if stopped:
-        told = ", ".join(f"{penalty:.3g}" for penalty in dict.fromkeys(stopped))
+        lambdas = ", ".join(f"{penalty:.3g}" for penalty in dict.fromkeys(stopped))
         print(
             f"warning: {name}: L-BFGS was stopped at --max_iterations={max_iterations} before it "
-            f"converged, at lambda {told}; the chosen one is {best.penalty:.3g}",
+            f"converged, at lambda {lambdas}; the chosen one is {best.penalty:.3g}",
             file=sys.stderr,
         )
     return Choice(classifier, by_penalty, tuple(stopped))
 
 
 def check_finite(features: np.ndarray, name: str) -> None:
-    """Raises UserError where a feature, of float [N, D], is NaN or infinite."""
+    """Checks that features, float [N, D], are finite.
+
+    Raises:
+        UserError: a feature is NaN or infinite.
+    """
     for start, block in zip(range(0, len(features), _BLOCK), _blocks(features)):
-        lost = ~np.isfinite(block).all(axis=1)
-        if lost.any():
+        infinite = ~np.isfinite(block).all(axis=1)
+        if infinite.any():
             raise UserError(
-                f"{name}: the features of image {start + int(np.argmax(lost))} are not finite: the "
-                "encoder has diverged; give an earlier --step"
+                f"{name}: the features of image {start + int(np.argmax(infinite))} are not finite: "
+                "the encoder has diverged; give an earlier --step"
             )
 
 
@@ -255,7 +260,7 @@ def check_finite(features: np.ndarray, name: str) -> None:
 def _loss_of_block(
     features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Sum of the cross-entropies, float64, and its gradient in the type of the features."""
+    """The sum of the cross-entropies, float64, and its gradient in the dtype of the features."""
     log_shares = tf.nn.log_softmax(features @ weights + bias)
     own = tf.gather(log_shares, labels, batch_dims=1)
     excess = tf.exp(log_shares) - tf.one_hot(labels, tf.size(bias), dtype=features.dtype)
@@ -263,7 +268,7 @@ def _loss_of_block(
     return -tf.reduce_sum(tf.cast(own, tf.float64)), by_weights, tf.reduce_sum(excess, axis=0)
 
 
-def _apart(variables: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _split(variables: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return variables[: -shape[1]].reshape(shape), variables[-shape[1] :]
 
 

@@ -1,4 +1,4 @@
-"""Numbers about predictions, and about the health of embeddings; NumPy, float64."""
+"""Metrics of predictions and of embeddings; NumPy, float64."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def l2_normalized(x: np.ndarray) -> np.ndarray:
-    """Rows of [N, D] at length 1, float64; a row of zeros stays."""
+    """The rows of [N, D] at norm 1, float64; a row of zeros stays zero."""
     x = np.asarray(x, np.float64)
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
@@ -14,13 +14,13 @@ def l2_normalized(x: np.ndarray) -> np.ndarray:
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
     """Share of rows whose label is among the k largest scores, in [0, 1].
 
-    Of equal scores the lower class comes first, so that constant scores give chance and not 1;
-    a label whose score is NaN is missed.
+    Among equal scores the lower class comes first, so that constant scores give chance and not 1.
+    A label whose score is NaN counts as missed.
 
     Args:
         scores: [N, C] real.
         labels: [N] integer in [0, C).
-        k: at least 1; all classes, where there are fewer.
+        k: at least 1; at most the number of classes counts.
     """
     scores = np.asarray(scores)
     labels = np.asarray(labels)
@@ -32,7 +32,7 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
 
 
 def mean_per_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over the classes present in `labels` of the share of their examples told right.
+    """Mean over the classes present in `labels` of the share classified correctly.
 
     The metric of the unbalanced transfer sets (BYOL Table 10). predictions, labels: [N] integer.
     """
@@ -44,19 +44,21 @@ def mean_per_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> floa
 def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
     """Sum over the distinct scores, descending, of precision times the gain in recall.
 
-    At a score the examples of this score and above are retrieved, equal ones together; nothing is
-    interpolated (scikit-learn's `average_precision_score`).
+    At each score all examples of at least this score are retrieved. There is no interpolation, as
+    in scikit-learn's `average_precision_score`.
 
     Args:
         scores: [N] real.
-        relevant: [N], 1 for the positives; one at least.
+        relevant: [N], 1 for the positives, of which there must be one.
     """
     descending = np.argsort(-np.asarray(scores), kind="stable")
     scores, relevant = np.asarray(scores)[descending], np.asarray(relevant)[descending] > 0
     last_of_equals = np.append(scores[1:] != scores[:-1], True)
-    found = np.cumsum(relevant)[last_of_equals]
+    true_positives = np.cumsum(relevant)[last_of_equals]
     retrieved = np.flatnonzero(last_of_equals) + 1
-    return float(np.sum(np.diff(found, prepend=0) * found / retrieved) / found[-1])
+    return float(
+        np.sum(np.diff(true_positives, prepend=0) * true_positives / retrieved) / true_positives[-1]
+    )
 
 
 def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -73,11 +75,11 @@ def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
 def batchwise_mean_average_precision(
     scores: np.ndarray, labels: np.ndarray, batch_size: int
 ) -> float:
-    """`mean_average_precision` of each batch of consecutive rows, averaged by its rows.
+    """`mean_average_precision` of batches of consecutive rows, averaged by their numbers of rows.
 
-    What the released code of Object-Aware Cropping reports. A class with few positives among few
-    rows ranks high by chance, so the figure grows as the batch shrinks: state the batch with it.
-    Batches without a positive are left out; the last one may be smaller.
+    The released code of Object-Aware Cropping reports this figure. With few positives among few
+    rows a class ranks high by chance, so the figure grows as the batch shrinks. It must be reported
+    with its batch size. Batches without a positive are left out. The last batch may be smaller.
     """
     starts = range(0, len(scores), batch_size)
     means = [
@@ -94,8 +96,8 @@ def score_figures(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
     Args:
         scores: [N, C] real.
-        labels: [N] integer: "top1", "top5" where there are more than five classes, and
-            "mean_per_class" of the largest scores; or [N, C] of 0 and 1: "map".
+        labels: [N] integer, for "top1", "top5" (with more than five classes) and
+            "mean_per_class"; or [N, C] of 0 and 1, for "map".
     """
     if labels.ndim == 2:
         return {"map": mean_average_precision(scores, labels)}
@@ -137,11 +139,11 @@ def alignment(x: np.ndarray, y: np.ndarray, alpha: float = 2.0) -> float:
 def uniformity(x: np.ndarray, t: float = 2.0) -> float:
     """Log of the mean of exp(-t |a - b|^2) over all pairs of distinct rows, l2-normalized.
 
-    Wang & Isola 2020; 0 for collapsed embeddings, near -2 t for spread out ones. Holds an N x N
-    table. x: [N, D], N at least 2.
+    Wang & Isola 2020; 0 for collapsed embeddings, near -2 t for spread out ones. Memory grows as
+    N x N. x: [N, D], N at least 2.
 
     Raises:
-        ValueError: for fewer than two rows.
+        ValueError: there are fewer than two rows.
     """
     x = l2_normalized(x)
     count = len(x)

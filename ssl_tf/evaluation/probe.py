@@ -1,4 +1,4 @@
-"""A linear classifier on a frozen encoder."""
+"""The linear probe: linear classifiers on a frozen encoder."""
 
 import dataclasses
 import functools
@@ -11,7 +11,12 @@ from ssl_tf.data.labels import read_annotations
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
-from ssl_tf.evaluation.classification import best, cropped_batches, cross_entropy, rate_schedule
+from ssl_tf.evaluation.classification import (
+    best_index,
+    cropped_batches,
+    cross_entropy,
+    rate_schedule,
+)
 from ssl_tf.evaluation.features import Encode, FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.freezing import digest, frozen
 from ssl_tf.evaluation.metrics import batchwise_mean_average_precision, score_figures
@@ -28,16 +33,16 @@ _FEATURE_BATCH = 250
 
 @dataclasses.dataclass(frozen=True)
 class ProbeResult:
-    """What the probe came to.
+    """The result of a linear probe.
 
     Attributes:
-        figures: of the chosen classifier on the test images, in [0, 1]: `score_figures`; of images
-            with several labels also "map_batchwise", in batches of --batch_size as released code
-            has it ("map" is the figure to compare).
-        train_loss: of the chosen classifier, of the last batch.
+        figures: `score_figures` of the chosen classifier on the test images, in [0, 1]. Images with
+            several labels also have "map_batchwise", in batches of --batch_size as in released
+            code; the figure to compare is "map".
+        train_loss: of the chosen classifier on the last batch.
         base_learning_rate: of the chosen classifier.
-        validation: base learning rate -> the figures of its classifier on the validation images;
-            empty without such images.
+        validation: base learning rate -> figures of its classifier on the validation images; empty
+            without such images.
     """
 
     figures: dict[str, float]
@@ -47,9 +52,9 @@ class ProbeResult:
 
 
 class Probe(TimedModel):
-    """Classifiers side by side on the same features; with `encode`, on the features of images.
+    """Independent classifiers on the same features; with `encode`, on the features of images.
 
-    The loss is the sum of the classifiers' `cross_entropy`; none touches another.
+    The loss is the sum of the classifiers' `cross_entropy`, so that no classifier affects another.
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class Probe(TimedModel):
         count: int = 1,
     ):
         super().__init__(name="probe")
-        # Without offset and scale it folds into the linear layer: the classifier stays linear.
+        # Without offset and scale it can be merged into the linear layer.
         self._standardize = (
             tf.keras.layers.BatchNormalization(
                 momentum=0.9, epsilon=1e-5, center=False, scale=False, name="standardize"
@@ -75,7 +80,7 @@ class Probe(TimedModel):
         self._encode = encode
 
     def call(self, features: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
-        """Logits of each classifier, [N, C]."""
+        """The logits [N, C] of each classifier."""
         if self._standardize is not None:
             features = self._standardize(features, training=training)
         return [classifier(features) for classifier in self.classifiers]
@@ -88,7 +93,7 @@ class Probe(TimedModel):
             loss = tf.add_n(losses)
         variables = [v for layer in self.classifiers for v in layer.trainable_variables]
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
-        return {"loss": loss, **{f"loss_{i}": each for i, each in enumerate(losses)}}
+        return {"loss": loss, **{f"loss_{i}": x for i, x in enumerate(losses)}}
 
 
 def probe_encoder(
@@ -102,24 +107,23 @@ def probe_encoder(
     """Trains linear classifiers on the frozen encoder and reports one on the test images.
 
     By default SGD with Nesterov momentum 0.9, cosine decay to 0, no warm-up (BYOL C.1, SimCLR B.6).
-    Without augmentation the features are computed once. Of several learning rates the best on
-    validation images is reported, which are held out of the train images; the test images are
-    looked at after the choice.
+    Without augmentation the features are computed once. Of several learning rates the one that is
+    best on validation images is reported. These are held out of the train images. The test images
+    are used after the choice.
 
     Args:
         encoder: normalized images to features; runs in inference mode.
-        train, test: labelled, with the same classes.
-        image_size: side of the images.
+        train, test: labelled images of the same classes.
+        image_size: side of the images, in pixels.
         settings: of the classifiers.
-        directory: for the checkpoints of a probe with augmentation, from which it goes on after a
-            kill; None: it is not saved. Without augmentation everything is computed anew, from the
-            same features in the same order.
+        directory: for the checkpoints of a probe with augmentation, from which it resumes after a
+            kill; None: it is not saved. Without augmentation nothing is saved and everything is
+            recomputed, from the same features in the same order.
 
     Raises:
-        UserError: the encoder changed, which would make the result worthless; a label is outside of
-            the classes; no classifier has finite scores; or the directory is that of other
-            settings.
-        Stopped: a signal asked to stop, and all is saved.
+        UserError: the encoder changed, so that the result is void; a label is outside of the
+            classes; no classifier has finite scores; or the directory belongs to other settings.
+        Stopped: a signal asked to stop; the state is saved.
     """
     validation = None
     if settings.validation >= train.size:
@@ -133,8 +137,8 @@ def probe_encoder(
     with frozen(encoder) as encode:
 
         def features_of(source: Source) -> tuple[np.ndarray, np.ndarray]:
-            how = image_size, _FEATURE_BATCH
-            return FeatureReader(encode, source, *how).read()
+            sizes = image_size, _FEATURE_BATCH
+            return FeatureReader(encode, source, *sizes).read()
 
         probe = _build_probe(train, encoder.output_shape[-1], encode, settings, steps)
         logged = [f"loss_{i}" for i in range(len(settings.rates))]
@@ -173,10 +177,12 @@ def probe_encoder(
         if validation is not None:
             features, labels = features_of(validation)
             scores = [logits.numpy() for logits in probe(features, training=False)]
-            found = [score_figures(each, labels) for each in scores]
-            by_rate = dict(zip(settings.rates, found))
-            sound = [np.isfinite(each).all() for each in scores]
-            chosen = best([each if is_sound else None for each, is_sound in zip(found, sound)])
+            rate_figures = [score_figures(x, labels) for x in scores]
+            by_rate = dict(zip(settings.rates, rate_figures))
+            finite = [np.isfinite(x).all() for x in scores]
+            chosen = best_index(
+                [x if is_finite else None for x, is_finite in zip(rate_figures, finite)]
+            )
         features, labels = features_of(test)
         warn_of_absent_classes(train, train_labels, labels)
         scores = probe(features, training=False)[chosen].numpy()
@@ -191,7 +197,7 @@ def probe_encoder(
 def _identity(
     settings: LinearSettings, train: Source, image_size: int, encoder: str
 ) -> dict[str, str]:
-    """All that the trained classifiers depend on."""
+    """Everything that the trained classifiers depend on, by name."""
     others = flagfiles.bound(settings.evaluation)
     flags = {f"--{n}": x for n, x in flagfiles.bound(settings).items() if n not in others}
     images = f"{train.name}, {train.size} images"
@@ -201,7 +207,7 @@ def _identity(
 def _build_probe(
     train: Source, features: int, encode: Encode, settings: LinearSettings, steps: int
 ) -> Probe:
-    """One classifier a learning rate, with the optimizer."""
+    """The compiled probe, with one classifier a learning rate."""
     probe = Probe(
         train.num_classes,
         settings.standardize,
@@ -224,21 +230,21 @@ def _build_probe(
         nesterov=settings.nesterov,
     )
     for classifier, rate in zip(probe.classifiers, settings.rates):
-        optimizer.scale_rate(classifier.trainable_variables, rate / max(settings.rates))
+        optimizer.scale_learning_rate(classifier.trainable_variables, rate / max(settings.rates))
     optimizer.build([v for layer in probe.classifiers for v in layer.trainable_variables])
     probe.compile(optimizer=optimizer)
     return probe
 
 
 def _feature_batches(features: np.ndarray, labels: np.ndarray, steps: Steps) -> tf.data.Dataset:
-    """The features of these steps, each epoch in an order of its own from the seed."""
+    """The batches of features of these steps; the seed gives each epoch its own order."""
     size, batch = len(labels), min(steps.batch_size, len(labels))
     epochs = -(-steps.stop * batch // size)
     order = np.concatenate(
         [np.random.default_rng([steps.seed, epoch]).permutation(size) for epoch in range(epochs)]
     )[steps.start * batch : steps.stop * batch]
-    held_features, held_labels = tf.constant(features), tf.constant(labels)
+    all_features, all_labels = tf.constant(features), tf.constant(labels)
     rows = tf.data.Dataset.from_tensor_slices(order.reshape(-1, batch))
     return rows.map(
-        lambda row: (tf.gather(held_features, row), tf.gather(held_labels, row))
+        lambda row: (tf.gather(all_features, row), tf.gather(all_labels, row))
     ).prefetch(2)

@@ -1,4 +1,4 @@
-"""The data sets of transfer, each with its splits, its metric and the traps of its records."""
+"""The data sets of transfer learning, with their splits, metrics and pitfalls."""
 
 import dataclasses
 
@@ -11,28 +11,30 @@ from ssl_tf.errors import UserError
 from ssl_tf.evaluation.finetuning import LabelledImages
 from ssl_tf.settings import ReadingSettings
 
-# Of the images held out, which are the same in every run: part of the protocol, so no flag.
+# Seed of the held-out images, which are the same in every run. It is part of the protocol, so
+# there is no flag.
 _SPLIT_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """One data set; splits, sizes and metric as in BYOL's Table 10, where it has them.
+    """The evaluation on a data set, by BYOL's Table 10 (splits, sizes, metric) if it is there.
 
-    Images, for logistic regression (SimCLR B.8): the short side to the encoder's image size,
-    bicubic, then the centre square, nothing random. For fine-tuning (BYOL D.3): random crop and
-    flip while training; tested on the centre square of a short side of 256 / 224 of the size. The
-    size is 224 as published; an encoder of small images keeps the size of its own views. Grey
-    images are repeated to three channels.
+    Logistic regression (SimCLR B.8) resizes the short side to the encoder's image size, bicubic,
+    and takes the centre square; nothing is random. Fine-tuning (BYOL D.3) trains on random crops
+    and flips. It tests on the centre square of images whose short side is 256 / 224 of the size.
+    The published size is 224; an encoder of small images keeps the size of its views. Grey images
+    are repeated to three channels.
 
     Attributes:
         title: heading in tables.
         dataset: `name` or `name/config` of TFDS.
-        sizes: images to train on, to choose by and to test on, as published.
-        validation: the split to choose by; empty: images held out of train.
-        held_out: how many of them, drawn without regard to their class; 0 with the following.
-        held_out_per_class: how many of each class.
-        test: the split to report on.
+        sizes: published numbers of train, validation and test images.
+        validation: validation split; empty: images held out of train.
+        held_out: number of held-out images, drawn from all classes together; 0 with
+            `held_out_per_class`.
+        held_out_per_class: number of held-out images of each class.
+        test: test split.
         metric: one of `score_figures`, for the choice and the report.
     """
 
@@ -46,11 +48,11 @@ class Protocol:
     metric: str = "top1"
 
     def open(self, reading: ReadingSettings) -> LabelledImages:
-        """The images: train, validation, both of them, and test.
+        """The images: train, validation, the two together, and test.
 
         Raises:
-            NotPrepared: the data set is not there.
-            UserError: it is damaged, has no labels, or too few images to hold some out.
+            NotPrepared: the data set is not prepared.
+            UserError: it is damaged, has no labels, or has too few images to hold some out.
         """
         splits = {"train": "train", "test": self.test}
         if self.validation:
@@ -60,22 +62,26 @@ class Protocol:
             source.unreadable = sources["train"].unreadable
         if not self.validation:
             whole = sources["whole"] = sources["train"]
-            held = self.draw_held_out(read_annotations(whole)[1], whole)
-            sources["train"] = whole.part(~held, f"{whole.name} without {held.sum()} held out")
-            sources["validation"] = whole.part(held, f"{whole.name}, {held.sum()} held out")
+            is_held_out = self.draw_held_out(read_annotations(whole)[1], whole)
+            sources["train"] = whole.part(
+                ~is_held_out, f"{whole.name} without {is_held_out.sum()} held out"
+            )
+            sources["validation"] = whole.part(
+                is_held_out, f"{whole.name}, {is_held_out.sum()} held out"
+            )
         return LabelledImages(**sources)
 
     def draw_held_out(self, labels: np.ndarray, source: Source) -> np.ndarray:
-        """Which train images choose and do not train: bool [N], the same at every call.
+        """The mask of the train images that are held out, bool [N], the same at every call.
 
         Args:
-            labels: of all of them, [N] integer.
-            source: whose they are.
+            labels: of all train images, [N] integer.
+            source: of the train images.
 
         Raises:
-            UserError: none of a class would be left.
+            UserError: no image of a class would be left.
         """
-        held = np.zeros(len(labels), bool)
+        is_held_out = np.zeros(len(labels), bool)
         if self.held_out:
             pools = {None: (np.arange(len(labels)), self.held_out, [_SPLIT_SEED])}
         else:
@@ -90,8 +96,8 @@ class Protocol:
                     f"{source.name} has {len(members)} images{of_class}, of which the protocol "
                     f"holds out {count}; complete the data"
                 )
-            held[np.random.default_rng(seed).permutation(members)[:count]] = True
-        return held
+            is_held_out[np.random.default_rng(seed).permutation(members)[:count]] = True
+        return is_held_out
 
     def _split(self, split: str, reading: ReadingSettings) -> Source:
         source = open_source(
@@ -101,7 +107,7 @@ class Protocol:
             shuffle_mib=reading.shuffle_mib,
         )
         if not source.num_classes or source.multi_label:
-            raise UserError(f"{source.name} has not one label for each image; prepare it anew")
+            raise UserError(f"{source.name} has not one label for each image; prepare it again")
         return source
 
 
@@ -124,9 +130,9 @@ PROTOCOLS = {
     ),
     # Its hosts have been gone at times: prepare it from the archives by hand, in manual_dir.
     "cars196": Protocol("Cars", "cars196", (6_494, 1_650, 8_041), held_out=1_650),
-    # TFDS holds the first of ten folds, which is the published one.
+    # TFDS has the first of ten folds, which is the published one.
     "dtd": Protocol("DTD", "dtd", (1_880, 1_880, 1_880), validation="validation"),
-    # The 37 breeds (`label`); `species` has 2. The records hold a second image, the mask.
+    # The 37 breeds (`label`); `species` has 2. The records have a second image, the mask.
     "oxford_iiit_pet": Protocol(
         "Pets",
         "oxford_iiit_pet",
@@ -134,7 +140,7 @@ PROTOCOLS = {
         held_out_per_class=20,
         metric="mean_per_class",
     ),
-    # Neither paper has these two; as many are held out as of CIFAR-10.
+    # Neither paper has these two; the number of held-out images is that of CIFAR-10.
     "mnist": Protocol("MNIST", "mnist", (55_000, 5_000, 10_000), held_out=5_000),
     "fashion_mnist": Protocol(
         "Fashion-MNIST", "fashion_mnist", (55_000, 5_000, 10_000), held_out=5_000

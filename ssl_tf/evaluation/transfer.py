@@ -1,4 +1,4 @@
-"""A suite of data sets, one after the other, each with a report as soon as it is through."""
+"""Transfer to a suite of data sets, with a report for each as soon as it is finished."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
 from ssl_tf.files import write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 
-# Under a run's directory.
+# Subdirectory of a run's directory.
 DIRECTORY = "transfer"
 _FEATURE_BATCH = 250
 _STEPS_BETWEEN_CHECKPOINTS = 500
@@ -35,15 +35,15 @@ Report = dict[str, Any]
 
 
 def report_path(directory: Path, name: str, protocol: str) -> Path:
-    """Where the report of a data set lies; directory: that of all reports."""
+    """The path of the report of a data set; `directory` is that of all reports."""
     return directory / f"{name}_{protocol}.json"
 
 
 def read_report(path: Path) -> Report | None:
-    """The report, None where there is none.
+    """The report in a file; None if there is no file.
 
     Raises:
-        UserError: it is damaged.
+        UserError: the file is damaged.
     """
     if not path.exists():
         return None
@@ -52,7 +52,7 @@ def read_report(path: Path) -> Report | None:
     except (json.JSONDecodeError, UnicodeDecodeError):
         report = None
     if not isinstance(report, dict):
-        raise UserError(f"{path} is damaged; remove it, and it is made anew")
+        raise UserError(f"{path} is damaged; remove it, and it is recomputed")
     return report
 
 
@@ -62,36 +62,38 @@ def run_suite(
     directory: Path,
     strategy: tf.distribute.Strategy,
 ) -> None:
-    """Brings the reports of a suite up to date.
+    """Completes the reports of a suite.
 
-    Reports of the same encoder, step and settings are kept, which is told. A data set that is not
-    prepared is told and skipped; one that fails does not keep the others from their turn.
+    Reports of the same encoder, step and settings are kept. A data set that is not prepared is
+    skipped, and a data set that fails does not stop the others. All of this is printed.
 
     Args:
         settings: of the suite.
-        opened: the encoders; no report of another stays.
-        directory: of the reports, in that of the run; made where missing.
+        opened: the encoders; results of other encoders are replaced.
+        directory: of the reports; created if missing in that of the run.
         strategy: for fine-tuning.
 
     Raises:
-        UserError: no data set is prepared and none has a report, or one has failed.
+        UserError: no data set is prepared and none has a report, or a data set failed.
         Stopped: a signal asked a fine-tuning to stop.
     """
     digests = {name: digest(encoder) for name, encoder in opened.encoders.items()}
-    there, failed = 0, []
+    complete, failed = 0, []
     for name in settings.datasets:
-        turn = _Turn(name, PROTOCOLS[name], settings, opened, digests, directory, strategy)
+        evaluation = _Evaluation(
+            name, PROTOCOLS[name], settings, opened, digests, directory, strategy
+        )
         try:
-            turn.complete()
-            there += 1
+            evaluation.complete()
+            complete += 1
         except NotPrepared as error:
-            print(f"{turn.protocol.title}: skipped: {error}", file=sys.stderr, flush=True)
+            print(f"{evaluation.protocol.title}: skipped: {error}", file=sys.stderr, flush=True)
         except UserError as error:
-            print(f"{turn.protocol.title}: failed: {error}", file=sys.stderr, flush=True)
+            print(f"{evaluation.protocol.title}: failed: {error}", file=sys.stderr, flush=True)
             failed.append(name)
     if failed:
-        raise UserError(f"{', '.join(failed)} failed, as told above; the others are through")
-    if not there:
+        raise UserError(f"{', '.join(failed)} failed, as reported above; the others are finished")
+    if not complete:
         raise UserError(
             f"no data set of --suite={settings.suite} is prepared; the lines above say how to "
             "prepare one"
@@ -99,8 +101,8 @@ def run_suite(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Turn:
-    """One data set of a suite."""
+class _Evaluation:
+    """The evaluation of one data set of a suite."""
 
     name: str
     protocol: Protocol
@@ -111,10 +113,10 @@ class _Turn:
     strategy: tf.distribute.Strategy
 
     def complete(self) -> None:
-        """Evaluates the encoders that the report lacks.
+        """Evaluates the encoders that are missing in the report.
 
         Raises:
-            UserError: as `Protocol.open`, or of the evaluation.
+            UserError: as in `Protocol.open`, or in the evaluation.
         """
         title, path = (
             self.protocol.title,
@@ -122,7 +124,7 @@ class _Turn:
         )
         report, identity = read_report(path), self._identity()
         if report is not None and any(report.get(key) != value for key, value in identity.items()):
-            print(f"{title}: {path} is of other settings or another step; it is made anew")
+            print(f"{title}: {path} is of other settings or another step; it is recomputed")
             report = None
         report = {**(report or {}), **identity}
         missing = [
@@ -146,18 +148,18 @@ class _Turn:
             print(f"{title}{images.train.unreadable.summary()}", file=sys.stderr)
 
     def _identity(self) -> Report:
-        """All that the figures depend on beside encoder and images."""
+        """Everything that the figures depend on, besides encoder and images."""
         settings = self.settings
-        how = {"max_iterations": settings.max_iterations}
+        options = {"max_iterations": settings.max_iterations}
         if settings.protocol == "finetune":
-            how = flagfiles.bound(settings.tuning)
+            options = flagfiles.bound(settings.tuning)
         return {
             "dataset": self.protocol.dataset,
             "protocol": settings.protocol,
             "metric": self.protocol.metric,
             "step": self.opened.step,
             "image_size": self.opened.image_size,
-            "settings": how,
+            "settings": options,
         }
 
     def _sizes(self, images: LabelledImages) -> Report:
@@ -176,15 +178,15 @@ class _Turn:
         with frozen(self.opened.encoders[name]) as encode:
 
             def read(source: Source) -> Examples:
-                how = self.opened.image_size, _FEATURE_BATCH
-                return FeatureReader(encode, source, *how, whole=True).read()
+                sizes = self.opened.image_size, _FEATURE_BATCH
+                return FeatureReader(encode, source, *sizes, whole=True).read()
 
             train, validation = read(images.train), read(images.validation)
             choice = choose_classifier(
                 train,
                 validation,
                 classes,
-                self._figure,
+                self._metric,
                 name=f"{self.protocol.title}, {name} encoder",
                 penalties=PENALTIES,
                 max_iterations=self.settings.max_iterations,
@@ -217,12 +219,12 @@ class _Turn:
         return report
 
     def _tuning(self, examples: int) -> TuningSettings:
-        """Without a checkpoint at each of the short epochs of a small data set."""
+        """The settings of fine-tuning, with fewer checkpoints if an epoch of the data is short."""
         tuning = self.settings.tuning
         least = _STEPS_BETWEEN_CHECKPOINTS * tuning.batch_size / examples
         return dataclasses.replace(tuning, checkpoint_every=max(tuning.checkpoint_every, least))
 
-    def _figure(self, scores: np.ndarray, labels: np.ndarray) -> float:
+    def _metric(self, scores: np.ndarray, labels: np.ndarray) -> float:
         return score_figures(scores, labels)[self.protocol.metric]
 
 

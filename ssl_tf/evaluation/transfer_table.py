@@ -1,4 +1,4 @@
-"""The paper's transfer table: published rows, and the reports of a run beside them."""
+"""The paper's transfer table: published rows, and the rows of a run's reports."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,19 @@ from ssl_tf.evaluation.transfer import Report, read_report, report_path
 _HEADINGS = {"linear": "Logistic regression on frozen features", "finetune": "Fine-tuned"}
 _MA_SSRL = "MA-SSRL paper, transfer table: ResNet-50, 300 epochs"
 _BYOL = "BYOL, Table 3: ResNet-50, 1,000 epochs"
-# Columns of the two papers, in their own order.
+# Columns of the two papers, each in its order.
 _MA_SSRL_COLUMNS = ("food101", "cifar100", "cars196", "dtd", "sun397", "oxford_iiit_pet")
 _BYOL_COLUMNS = ("food101", "cifar10", "cifar100", "sun397", "cars196", "dtd", "oxford_iiit_pet")
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A line of the table.
+    """A row of the table.
 
     Attributes:
-        name: of method or encoder.
-        figures: name of a data set -> percent, by the metric of its protocol.
-        source: who says so.
+        name: of the method or encoder.
+        figures: name of a data set -> metric of its protocol, in percent.
+        source: paper or run of the figures.
     """
 
     name: str
@@ -54,14 +54,15 @@ PUBLISHED = {
 
 
 def tables(directory: Path, datasets: Sequence[str], run: str) -> str:
-    """Markdown of what stands in the reports of a run: a table for each protocol that has some.
+    """The tables of a run's reports in Markdown, one for each protocol with a report.
 
-    Figures in percent, top-1 but where the heading says otherwise; a dash where there is none.
+    Figures are in percent: top-1, or mean per class if the heading has a mark. A dash is a missing
+    figure.
 
     Args:
         directory: of the reports.
-        datasets: the columns; behind them stand others of which there are reports.
-        run: what the run is called.
+        datasets: first columns; other data sets with reports follow.
+        run: name of the run.
 
     Raises:
         UserError: a report is damaged.
@@ -71,18 +72,18 @@ def tables(directory: Path, datasets: Sequence[str], run: str) -> str:
         reports = {n: read_report(report_path(directory, n, protocol)) for n in PROTOCOLS}
         reports = {name: report for name, report in reports.items() if report}
         if reports:
-            rows = [*PUBLISHED[protocol], *_ours(reports, run)]
+            rows = [*PUBLISHED[protocol], *_run_rows(reports, run)]
             columns = tuple(dict.fromkeys((*datasets, *reports)))
             parts.append(f"### {heading}\n\n{_markdown(rows, columns)}\n{_remarks(reports)}")
     return "\n".join(parts)
 
 
-def _ours(reports: Mapping[str, Report], run: str) -> list[Row]:
-    """A row for each encoder, step and image size that the reports are of."""
-    kinds = dict.fromkeys((r["step"], r["image_size"]) for r in reports.values())
+def _run_rows(reports: Mapping[str, Report], run: str) -> list[Row]:
+    """The rows of the reports, one for each encoder, step and image size."""
+    variants = dict.fromkeys((r["step"], r["image_size"]) for r in reports.values())
     rows = []
-    for step, image_size in kinds:
-        for encoder, called in (("trained", run), ("random", f"random ({run}'s start)")):
+    for step, image_size in variants:
+        for encoder, title in (("trained", run), ("random", f"random ({run}'s start)")):
             figures = {
                 name: 100 * report[encoder][report["metric"]]
                 for name, report in reports.items()
@@ -91,7 +92,7 @@ def _ours(reports: Mapping[str, Report], run: str) -> list[Row]:
             }
             at = f", step {step}" if encoder == "trained" else ""
             if figures:
-                rows.append(Row(called, figures, f"this run{at}, {image_size} pixels"))
+                rows.append(Row(title, figures, f"this run{at}, {image_size} pixels"))
     return rows
 
 

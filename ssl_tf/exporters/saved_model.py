@@ -13,12 +13,13 @@ from ssl_tf.views.evaluation import evaluation_crop
 
 
 class ExportedEncoder(tf.Module):
-    """The ways into an encoder.
+    """The signatures of an exported encoder.
 
-    `images`: float32 [N, H, W, 3], normalized by MEAN and STD, any size -> {"features": [N, D]}.
-    `encoded`: string [N], JPEG, PNG, BMP or GIF bytes -> the same, after the decoding, resizing,
-    centre crop and normalization of the evaluation.
-    `maps`: float32 [N, H, W, 3] as `images` -> the map after each stage, {"C2": [N, h, w, C], ...}.
+    `images`: float32 [N, H, W, 3] of any size, normalized by MEAN and STD -> {"features": [N, D]}.
+    `encoded`: string [N], JPEG, PNG, BMP or GIF bytes -> the same as `images`. The images are
+    decoded, resized, cropped at the centre and normalized as in evaluation.
+    `maps`: float32 [N, H, W, 3] as in `images` -> the map after each stage, {"C2": [N, h, w, C],
+    ...}.
     """
 
     def __init__(self, encoder: tf.keras.Model, image_size: int):
@@ -37,8 +38,8 @@ class ExportedEncoder(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        def prepare(one: tf.Tensor) -> tf.Tensor:
-            image = tf.io.decode_image(one, channels=3, expand_animations=False)
+        def prepare(content: tf.Tensor) -> tf.Tensor:
+            image = tf.io.decode_image(content, channels=3, expand_animations=False)
             return evaluation_crop(image, self._image_size)
 
         size = self._image_size
@@ -50,13 +51,13 @@ class ExportedEncoder(tf.Module):
 def export_encoder(
     encoder: tf.keras.Model, image_size: int, output: Path, facts: dict[str, str | int]
 ) -> float:
-    """Writes the SavedModel and `export.json`, and checks it by loading it again.
+    """Writes the SavedModel and `export.json`, then loads the SavedModel and checks its features.
 
     Args:
         encoder: normalized images to features.
-        image_size: side to which the `encoded` signature brings its images.
-        output: new directory; complete or absent.
-        facts: about the encoder, put into export.json.
+        image_size: side of the images after the crop of the `encoded` signature, in pixels.
+        output: new directory; it is complete or absent.
+        facts: about the encoder, added to export.json.
 
     Returns:
         The largest difference between the loaded SavedModel's features and the encoder's.

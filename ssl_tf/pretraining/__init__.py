@@ -1,1 +1,1 @@
-"""The pre-training stage: everything wired together."""
+"""The pre-training stage: its inputs, its monitors, its start and its run."""

@@ -1,4 +1,4 @@
-"""A method with its optimizer, as a run trains it."""
+"""The optimizer of a method, as a run trains it."""
 
 import tensorflow as tf
 
@@ -12,10 +12,11 @@ from ssl_tf.training.plan import Plan
 def compile_method(
     method: Method, optimization: OptimizationSettings, plan: Plan, precision: str = "float32"
 ) -> None:
-    """Gives the method its optimizer, with all slots built, so that a checkpoint finds them.
+    """Compiles a method with its optimizer and builds all slots, so that a checkpoint finds them.
 
     Raises:
-        SettingsError: the optimizer cannot keep the rate of a part that the method wants constant.
+        SettingsError: some variables need a constant learning rate, and the optimizer has one rate
+            for all.
     """
     optimizer = build_optimizer(
         optimization.optimizer,
@@ -33,10 +34,10 @@ def compile_method(
                 "--optimizer=adamw: has one rate for all variables, and that of this method's "
                 "predictor stays constant; give --optimizer=sgd or lars"
             )
-        optimizer.keep_rate(method.constant_rate_variables, plan.learning_rate)
+        optimizer.fix_learning_rate(method.constant_rate_variables, plan.learning_rate)
     if precision == "mixed_float16":
-        # Gradients below 6e-8 are zero in half precision: losses are scaled up, and a step whose
-        # gradients overflow is left out (and counted all the same).
+        # Gradients below 6e-8 are zero in half precision, so the losses are scaled up. A step whose
+        # gradients overflow changes no weights, but it is counted.
         optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     optimizer.build(method.learned_variables)
     method.accumulate = optimization.accumulate

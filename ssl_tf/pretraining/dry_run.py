@@ -1,4 +1,4 @@
-"""What a run would do, from its settings alone: no step is taken, nothing is written."""
+"""The plan of a run from its settings alone: no step is taken, nothing is written."""
 
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.errors import UserError
@@ -17,10 +17,10 @@ _GIB = 2**30
 def describe(settings: PretrainSettings) -> str:
     """The plan of a run as text, one fact a line.
 
-    Where the data is not on this machine, --num_images and --num_classes stand in for it.
+    If the data is not on this machine, --num_images and --num_classes replace it.
 
     Raises:
-        UserError: neither the data nor --num_images is there.
+        UserError: the data cannot be opened and --num_images is not given.
     """
     optimization, views = settings.optimization, settings.views
     # First, because it may split the CPU, which must come before any operation.
@@ -74,8 +74,11 @@ def describe(settings: PretrainSettings) -> str:
 
 
 def _activation_bytes(method: Method, settings: PretrainSettings) -> float:
-    """Float32 bytes one image holds at the peak of a step: every pass kept for the gradients of the
-    online encoder, one view of the target in passing."""
+    """Bytes of float32 activations that an image takes at the peak of a step.
+
+    Every pass of the online encoder is kept for the gradients. Of the target encoder one view is in
+    memory.
+    """
     views = settings.views
     floats = activation_floats(method.encoder, views.image_size) * method.encoder_passes
     if views.small_views:

@@ -1,4 +1,4 @@
-"""What a run feeds its method, and the picture of it."""
+"""The batches of views on which a method trains, and a picture of the first ones."""
 
 import functools
 from pathlib import Path
@@ -27,24 +27,25 @@ def method_batches(
     """The batches of the steps as `method.train_step` takes them.
 
     Args:
-        method: is told to make the pixel operations itself, where they run on the device.
-        source: where the images come from.
+        method: that trains; with `on_device` it gets its function `augment`.
+        source: of the images.
         recipe: of the views.
         steps: as in `training_batches`.
-        on_device: pixel operations in the training step; else in the input pipeline.
+        on_device: whether the training step computes the pixel operations, in place of the input
+            pipeline.
     """
-    make = recipe.crop if on_device else recipe
+    make_views = recipe.crop if on_device else recipe
     needed = ("views", *method.needs)
     if on_device:
         # The original is the last of the views until the device has done their pixel operations.
         needed = (*(name for name in needed if name != "original"), "uniform")
 
-    def make_needed(*example: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
-        # What is not returned is neither computed nor batched. The label is the record's.
-        made = make(*example)
-        return {name: made[name] for name in needed if name != "label"}
+    def select_needed(*example: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
+        # Only returned values are computed and batched. The label comes from the source.
+        outputs = make_views(*example)
+        return {name: outputs[name] for name in needed if name != "label"}
 
-    batches = training_batches(source, make_needed, steps, with_boxes=recipe.takes_boxes)
+    batches = training_batches(source, select_needed, steps, with_boxes=recipe.takes_boxes)
     if "label" in needed:
         batches = batches.map(functools.partial(_label_checked, source))
     if on_device:
@@ -56,9 +57,9 @@ def method_batches(
 def _label_checked(
     source: Source, batch: dict[str, tf.Tensor | tuple]
 ) -> dict[str, tf.Tensor | tuple]:
-    """The batch; ends the run where a label is none of the source's classes.
+    """The batch; ends the run if a label is not one of the source's classes.
 
-    A GPU would make NaN of such a label, and a CPU an error that names no data.
+    From such a label a GPU would compute NaN, and a CPU would raise an error that names no data.
     """
     labels = batch["label"]
     if source.multi_label:
@@ -67,13 +68,13 @@ def _label_checked(
         wrong = (labels < 0) | (labels >= source.num_classes)
 
     def refuse() -> tf.Tensor:
-        def raising(label) -> bool:
+        def end_run(label) -> bool:
             source.unreadable.refuse(
                 f"{source.name}: an image has the label {label}, but there are "
                 f"{source.num_classes} classes, counted from 0; correct the data"
             )
 
-        return tf.numpy_function(raising, [tf.boolean_mask(labels, wrong)[0]], tf.bool)
+        return tf.numpy_function(end_run, [tf.boolean_mask(labels, wrong)[0]], tf.bool)
 
     refused = tf.cond(tf.reduce_any(wrong), refuse, lambda: False)
     with tf.control_dependencies([refused]):

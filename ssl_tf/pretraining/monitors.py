@@ -1,4 +1,4 @@
-"""Watching the representation while it grows, and saying plainly when it collapses."""
+"""Monitors of the representation during pre-training, with a warning of collapse."""
 
 import math
 import sys
@@ -21,19 +21,19 @@ from ssl_tf.views.recipe import Recipe
 _BATCH = 250
 
 # A healthy embedding has a standard deviation of about 1/sqrt(d) in each dimension (SimSiam 4.1);
-# a collapsed one 0. A tenth of it is far below anything a learning network shows after its first
+# a collapsed one has 0. A tenth of it is far below that of any learning network after its first
 # steps. An effective rank of 2 is a line: all embeddings differ along one direction.
 COLLAPSED_STD = 0.1
 COLLAPSED_RANK = 2.0
 
 
-def collapse_verdict(embedding_std: float, rankme: float, dimension: int) -> str | None:
-    """The reason to call an embedding collapsed, or None.
+def collapse_reason(embedding_std: float, rankme: float, dimension: int) -> str | None:
+    """The reason to call an embedding collapsed; None if it is not.
 
     Args:
-        embedding_std: of the l2-normalized embedding, mean over dimensions.
-        rankme: effective rank.
-        dimension: d.
+        embedding_std: standard deviation of the l2-normalized embedding, mean over dimensions.
+        rankme: effective rank of the embedding.
+        dimension: d, that of the embedding.
     """
     healthy = 1 / math.sqrt(dimension)
     if embedding_std < COLLAPSED_STD * healthy:
@@ -49,10 +49,10 @@ def collapse_verdict(embedding_std: float, rankme: float, dimension: int) -> str
 class RepresentationMonitor(StepCallback):
     """kNN accuracy, embedding spread, effective rank, alignment and uniformity.
 
-    kNN: a labelled bank from the training images, queries from the held-out ones, features of the
-    online encoder; of images with several labels the mean average precision. The others: two views
-    of held-out images by the training recipe, always the same ones, embedded in inference mode;
-    a recipe of one view has no alignment.
+    kNN classifies held-out images by a labelled bank of training images, from features of the
+    online encoder. Images with several labels have the mean average precision in its place. The
+    others compare two views of held-out images by the training recipe, embedded in inference mode.
+    The views are the same at every measurement. A recipe of one view has no alignment.
     """
 
     def __init__(
@@ -71,10 +71,16 @@ class RepresentationMonitor(StepCallback):
     ):
         """
         Args:
-            start_step: step from which this process goes on; at 0 the random network is looked at.
-            held_out: images not trained on; without them the spread is taken on training images
-                and there is no kNN.
-            every: steps between two looks.
+            start_step: step from which this process continues; at 0 the random network is measured.
+            method: whose encoder and embeddings are measured.
+            recipe: of the views.
+            settings: numbers of images, and k and temperature of kNN.
+            log: gets the values.
+            source: training images.
+            held_out: images not trained on; None: training images are embedded and there is no kNN.
+            every: steps between two measurements.
+            last_step: of the run, where the last measurement is.
+            seed: of the views.
         """
         super().__init__(start_step)
         self._method = method
@@ -87,21 +93,21 @@ class RepresentationMonitor(StepCallback):
             return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), method.embed(images))
 
         self._embed = tf.function(embed, reduce_retracing=True)
-        looked_at = held_out or source
-        queries = evenly_spaced(looked_at, settings.monitor_queries)
-        labelled = held_out is not None and source.num_classes and held_out.num_classes
+        monitored = held_out or source
+        queries = evenly_spaced(monitored, settings.monitor_queries)
+        has_labels = held_out is not None and source.num_classes and held_out.num_classes
         self._num_classes = source.num_classes
         self._multi_label = source.multi_label
         self._bank = self._queries = None
-        if labelled:
+        if has_labels:
             self._bank, self._queries = (
                 FeatureReader(
                     lambda images: self._embed(images)[0],
-                    each,
+                    image_source,
                     recipe.settings.image_size,
                     _BATCH,
                 )
-                for each in (evenly_spaced(source, settings.monitor_bank), queries)
+                for image_source in (evenly_spaced(source, settings.monitor_bank), queries)
             )
         batch = min(_BATCH, queries.size)
         steps = Steps(seed, batch, start=0, stop=queries.size // batch)
@@ -109,30 +115,30 @@ class RepresentationMonitor(StepCallback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self._start_step == 0:
-            self._log.extra.update(self.look())
+            self._log.extra.update(self.measure())
             self._log.write(0, {})
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         if self.passed(self._every) or step == self._last_step:
-            self._log.extra.update(self.look())
+            self._log.extra.update(self.measure())
 
-    def look(self) -> dict[str, float]:
-        """All figures of the network as it stands; prints a warning when they say collapse."""
+    def measure(self) -> dict[str, float]:
+        """The current values of all monitors; prints a warning if they show a collapse."""
         first, second = [], []
         for batch in self._views:
             first.append(self._embed(batch["views"][0])[1].numpy())
             if len(batch["views"]) > 1:
                 second.append(self._embed(batch["views"][1])[1].numpy())
-        one = np.concatenate(first)
-        found = {
-            "embedding_std": metrics.embedding_std(one),
-            "rankme": metrics.rankme(one),
-            "uniformity": metrics.uniformity(one),
+        embeddings = np.concatenate(first)
+        values = {
+            "embedding_std": metrics.embedding_std(embeddings),
+            "rankme": metrics.rankme(embeddings),
+            "uniformity": metrics.uniformity(embeddings),
         }
         if second:
-            found["alignment"] = metrics.alignment(one, np.concatenate(second))
-        reason = collapse_verdict(found["embedding_std"], found["rankme"], one.shape[1])
-        found["collapsed"] = float(reason is not None)
+            values["alignment"] = metrics.alignment(embeddings, np.concatenate(second))
+        reason = collapse_reason(values["embedding_std"], values["rankme"], embeddings.shape[1])
+        values["collapsed"] = float(reason is not None)
         if reason:
             print(
                 f"warning: COLLAPSE: {reason}; a low loss means nothing now. "
@@ -140,14 +146,14 @@ class RepresentationMonitor(StepCallback):
                 file=sys.stderr,
             )
         if self._bank is not None:
-            found.update(self._knn())
-        return {name: float(value) for name, value in found.items()}
+            values.update(self._knn())
+        return {name: float(value) for name, value in values.items()}
 
     def _knn(self) -> dict[str, float]:
         bank, bank_labels = self._bank.read()
         queries, labels = self._queries.read()
-        name, figure = ("knn_map", knn_map) if self._multi_label else ("knn_top1", knn_accuracy)
-        found = figure(
+        name, metric = ("knn_map", knn_map) if self._multi_label else ("knn_top1", knn_accuracy)
+        value = metric(
             bank,
             bank_labels,
             queries,
@@ -156,7 +162,7 @@ class RepresentationMonitor(StepCallback):
             k=self._settings.neighbours.knn_k,
             temperature=self._settings.neighbours.knn_temperature,
         )
-        return {name: found}
+        return {name: value}
 
 
 def evenly_spaced(source: Source, count: int) -> Source:

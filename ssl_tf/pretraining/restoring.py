@@ -1,4 +1,4 @@
-"""Where a run starts from: its own checkpoint, another run's weights, or nothing."""
+"""The start of a run: from its own checkpoint, another run's weights or random weights."""
 
 from pathlib import Path
 
@@ -10,28 +10,28 @@ from ssl_tf.training.run_directory import CHECKPOINTS
 
 
 def run_checkpoints(directory: Path, method: Method, keep: int) -> Checkpoints:
-    """All that a run needs to go on: networks, optimizer and state."""
+    """The checkpoints of a run, with all it needs to resume: networks, optimizer and state."""
     items = {"optimizer": method.optimizer, **method.networks, **method.state}
     return Checkpoints(directory / CHECKPOINTS, keep, **items)
 
 
 def resume_or_init(run: RunSettings, method: Method) -> tuple[Checkpoints, int, str]:
-    """Brings a method to where its run goes on.
+    """Resumes a run from its newest undamaged checkpoint, or initializes its weights.
 
-    The run's own newest whole checkpoint comes first; only a run that has none is initialized from
-    another's, and only what has neither starts from scratch.
+    A run without a checkpoint takes the weights of --init_from. Without --init_from it starts from
+    scratch.
 
     Args:
-        run: its directory, which need not be there yet, and --init_from.
-        method: with its optimizer.
+        run: its directory, which need not exist yet, and --init_from.
+        method: compiled with its optimizer.
 
     Returns:
         checkpoints: of the run.
-        step: from which it goes on.
+        step: from which the run continues.
         origin: which of the three happened, in words.
 
     Raises:
-        UserError: a checkpoint is damaged without another to replace it, or does not fit.
+        UserError: all checkpoints are damaged, or one does not fit the method.
     """
     checkpoints = run_checkpoints(Path(run.run_dir), method, run.keep_checkpoints)
     step = checkpoints.resume()
@@ -44,19 +44,19 @@ def resume_or_init(run: RunSettings, method: Method) -> tuple[Checkpoints, int, 
 
 
 def initialize(method: Method, source: Path) -> Path:
-    """Gives all networks of a method the weights of a checkpoint; optimizer and queues stay new.
+    """Loads the weights of all networks of a method from a checkpoint, not optimizer and queues.
 
-    The checkpoint must hold the same networks, no more and no fewer, with the same variables.
+    The checkpoint must hold exactly the networks of the method, with the same variables.
 
     Args:
         method: whose networks are set, in place.
-        source: run directory (its newest whole checkpoint) or a directory `step_XXXXXXXX`.
+        source: run directory (its newest undamaged checkpoint) or a directory `step_XXXXXXXX`.
 
     Returns:
-        The checkpoint that was read.
+        The path of the checkpoint that was read.
 
     Raises:
-        UserError: there is none, it is damaged, or it is of other networks.
+        UserError: there is no checkpoint, it is damaged, or it holds other networks.
     """
     if not is_checkpoint(source):
         checkpoints = Checkpoints(source / CHECKPOINTS, keep=1)
@@ -68,10 +68,10 @@ def initialize(method: Method, source: Path) -> Path:
             )
         source = checkpoints.path(step)
     read_checkpoint(source, method.networks, partial=True)
-    beside = item_names(source) - set(method.networks) - {"optimizer"}
-    if beside:
+    unknown = item_names(source) - set(method.networks) - {"optimizer"}
+    if unknown:
         raise UserError(
             f"--init_from={source} holds networks that this method lacks "
-            f"({', '.join(sorted(beside))}); give the --method of that run"
+            f"({', '.join(sorted(unknown))}); give the --method of that run"
         )
     return source

@@ -1,4 +1,4 @@
-"""The pre-training stage: everything wired together, on one machine or several."""
+"""A pre-training run, on one machine or several."""
 
 import dataclasses
 import sys
@@ -27,7 +27,7 @@ from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import MetricsFile, check_run, open_run
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
-from ssl_tf.training.strategy import compiles, make_strategy
+from ssl_tf.training.strategy import make_strategy, should_jit_compile
 from ssl_tf.training.trainer import fit
 from ssl_tf.training.workers import Workers
 from ssl_tf.views.recipe import Recipe
@@ -35,10 +35,10 @@ from ssl_tf.views.regions import smallest_areas
 
 
 def run(settings: PretrainSettings) -> None:
-    """Pre-trains to the end of the settings, from the newest checkpoint where there is one.
+    """Pre-trains to the last step, from the newest checkpoint if there is one.
 
     Raises:
-        UserError: what the user can mend, in one line.
+        UserError: an error that the user can correct, in one line.
     """
     cluster = read_cluster()
     directory = Path(settings.run.run_dir)
@@ -59,13 +59,13 @@ class _Training:
         settings: of the run.
         cluster: the machines that take part.
         strategy: the replicas of all of them.
-        source: the images to learn from.
-        held_out: images for the monitors; None where there are none.
-        plan: counts of steps.
+        source: training images.
+        held_out: images for the monitors; None if there are none.
+        plan: step counts.
         method: compiled, with the weights of `start_step`.
         recipe: of the views.
         checkpoints: of the run.
-        start_step: from which this process goes on.
+        start_step: from which this process continues.
     """
 
     settings: PretrainSettings
@@ -85,11 +85,11 @@ class _Training:
 
     @property
     def on_device(self) -> bool:
-        """Whether the pixel operations are part of the training step."""
+        """Whether the training step computes the pixel operations."""
         return self.settings.views.augment_on == "device"
 
     def batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
-        """The batches of the remaining steps that one worker reads."""
+        """The batches of the remaining steps, as one worker reads them."""
         batch_size, replicas = self.plan.batch_size, self.strategy.num_replicas_in_sync
         share = Share(batch_size, context.input_pipeline_id, context.num_input_pipelines)
         steps = Steps(
@@ -102,10 +102,10 @@ class _Training:
 
 
 def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Training:
-    """Opens the images, builds the method and brings it to where the run goes on."""
+    """Opens the images, builds the method and restores it to the step where the run continues."""
     run, optimization, views = settings.run, settings.optimization, settings.views
     if cluster.workers > 1 and settings.model.batch_norm == "shuffled":
-        # Every replica then has statistics of its own, which the chief cannot save alone.
+        # Every replica then has its own statistics, which the chief alone cannot save.
         raise SettingsError(
             "--batch_norm=shuffled: works on one machine only; give --batch_norm=synchronized"
         )
@@ -123,10 +123,10 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     with strategy.scope(), policy_scope(run.precision):
         method = build_method(settings, plan, replicas > 1, source.num_classes, source.multi_label)
         compile_method(method, optimization, plan, run.precision)
-        method.compile_step = compiles(run.xla, strategy, views.augment_on == "device")
+        method.compile_step = should_jit_compile(run.xla, strategy, views.augment_on == "device")
         method.steps_at_once = run.steps_per_execution
-        # The chief first: it may set a damaged checkpoint aside.
-        workers.await_chief("start step")
+        # The chief first: it may move a damaged checkpoint aside.
+        workers.wait_for_chief("start step")
         checkpoints, start_step, origin = resume_or_init(run, method)
         workers.agree("start step", start_step)
     if cluster.is_chief:
@@ -154,7 +154,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
 
 
 def _fit(training: _Training, workers: Workers) -> None:
-    """Takes the remaining steps, and tells what the time went into."""
+    """Takes the remaining steps, and prints how the time was spent."""
     plan, start_step = training.plan, training.start_step
     with StopSignals() as signals:
         callbacks = [StopOnNaN(start_step), ReportStep(start_step, workers, signals)]
@@ -177,7 +177,7 @@ def _fit(training: _Training, workers: Workers) -> None:
             steps=plan.total_steps - start_step,
             callbacks=callbacks,
         )
-    summary = clock.verdict() if clock else f"worker {training.cluster.index}"
+    summary = clock.summary() if clock else f"worker {training.cluster.index}"
     unreadable = training.source.unreadable.summary()
     print(f"{summary}\ndone: {training.directory}{unreadable}", file=sys.stderr)
 
@@ -185,7 +185,7 @@ def _fit(training: _Training, workers: Workers) -> None:
 def _observers(
     training: _Training, metrics: MetricsFile, clock: StepClock
 ) -> list[tf.keras.callbacks.Callback]:
-    """What looks at the run without changing it, in the order in which it must be called."""
+    """Callbacks that observe the run without changing it, in the order of their calls."""
     settings, plan, start_step = training.settings, training.plan, training.start_step
     seed, directory = settings.run.seed, training.directory
     if start_step == 0:

@@ -1,4 +1,4 @@
-"""Object discovery."""
+"""Settings of object discovery."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ RANKERS = ("lod", "q", "pagerank", "degree")
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSettings:
-    """Where the maps and the descriptors come from."""
+    """The encoder, its feature maps and its descriptors."""
 
     encoder: str = setting(
         "",
@@ -26,12 +26,12 @@ class FeatureSettings:
         "Empty: C3,C4 of a ResNet, relu4_3,relu5_3 of a VGG.",
     )
     long_side: int = setting(
-        0, "Longer side of the images under the encoder, in pixels; 0: as they are.", low=0
+        0, "Longer side of the encoder's input images, in pixels; 0: as they are.", low=0
     )
     square_side: int = setting(
         224, "Side to which images are squashed for the descriptor that finds neighbours.", low=8
     )
-    feature_batch: int = setting(16, "Images of one size under the encoder at a time.", low=1)
+    feature_batch: int = setting(16, "Batch size of the encoder, in images of one size.", low=1)
     descriptor_projection: int = setting(
         0, "Channels to which descriptors are projected at random; 0: all there are.", low=0
     )
@@ -45,11 +45,11 @@ class FeatureSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RegionSettings:
-    """Boxes out of feature maps; the defaults are LOD's for VGG16."""
+    """Region proposals from feature maps; the defaults are LOD's for VGG16."""
 
     peaks: int = setting(20, "Peaks of a feature map.", low=1)
     peak_threshold: float = setting(
-        0.3, "A peak's least saliency, as a share of the map's largest.", low=0, high=1
+        0.3, "Smallest saliency of a peak, as a share of the map's largest.", low=0, high=1
     )
     peak_window: int = setting(3, "Side of the window that a peak keeps for itself.", low=1)
     peak_margin: str = setting(
@@ -86,12 +86,12 @@ class RegionSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RankingSettings:
-    """The graph, the ranking on it and the choice of boxes."""
+    """The graph of matches, the ranking of regions and the choice of boxes."""
 
     neighbours: int = setting(100, "Nearest images to which an image is compared.", low=1)
     pair_top_k: int = setting(1000, "Scores kept of a pair of images.", low=1)
     standout: bool = setting(
-        False, "Less each score the best of the regions around it (Cho et al. 2015)."
+        False, "Subtract from each score the best of the regions around it (Cho et al. 2015)."
     )
     hough_anchor: str = setting(
         "corner",
@@ -102,7 +102,7 @@ class RankingSettings:
     ranker: str = setting("lod", "What orders the regions.", choices=RANKERS)
     damping: float = setting(1e-4, "Share of the uniform graph.", low=0, high=1)
     teleport: float = setting(1e-4, "Share of the restart in a PageRank step.", low=0, high=1)
-    iterations: int = setting(100, "Most power iterations.", low=1)
+    iterations: int = setting(100, "Largest number of power iterations.", low=1)
     stop_change: float = setting(1e-6, "Change of the vector that ends the iteration.", low=0)
     stop_measure: str = setting(
         "absolute",
@@ -113,7 +113,7 @@ class RankingSettings:
     seed_share: float = setting(
         0.1, "Share of the images whose best region starts LOD's walk.", above=0, high=1
     )
-    boxes_per_image: int = setting(10, "Boxes an image may get.", low=1)
+    boxes_per_image: int = setting(10, "Largest number of boxes of an image.", low=1)
     max_iou: float = setting(0.3, "Largest overlap of two boxes of an image.", low=0, high=1)
 
 
@@ -125,16 +125,18 @@ class DiscoverSettings:
     features: FeatureSettings
     regions: RegionSettings
     ranking: RankingSettings
-    output: str = setting("", "Everything found goes here; started again, the work goes on.")
+    output: str = setting(
+        "", "Directory of all results; the same command resumes an interrupted run there."
+    )
     boxes: str = setting(
         "",
-        "ground_truth: measure the found boxes on those of the images, beside baselines.",
+        "ground_truth: measure the found boxes, and baselines, on those of the images.",
         choices=("", "ground_truth"),
         free=True,
     )
     seed: int = setting(0, "Seed of all draws.", low=0, high=2**31 - 1)
     shard_images: int = setting(
-        64, "Images of a shard, the work that a killed run repeats at most.", low=1
+        64, "Images of a shard; a killed run repeats a shard a worker at most.", low=1
     )
     workers: int = setting(0, "Processes of the local runner; 0: one a core.", low=0, free=True)
     beam_options: tuple[str, ...] = setting(

@@ -1,4 +1,4 @@
-"""What is done with the encoder of a run."""
+"""Settings of evaluation, export and comparison."""
 
 import dataclasses
 
@@ -10,14 +10,16 @@ from ssl_tf.settings.run import NeighbourSettings
 
 @dataclasses.dataclass(frozen=True)
 class EncoderSettings:
-    """The encoder of a run, and how it looks at images."""
+    """The encoder of a run, and the size of its input images."""
 
     checkpoint: str = setting("", "Run directory whose encoder is evaluated.")
     step: int = setting(0, "Step of the checkpoint to evaluate; 0: the newest.", low=0)
     image_size: int = setting(
-        0, "Side of the images that are looked at, in pixels; 0: that of the run's views.", low=0
+        0, "Side of the input images, in pixels; 0: that of the run's views.", low=0
     )
-    random_baseline: bool = setting(True, "Evaluate the encoder the run started from beside it.")
+    random_baseline: bool = setting(
+        True, "Evaluate the random encoder too, from which the run started."
+    )
 
     def __post_init__(self) -> None:
         if not self.checkpoint:
@@ -28,13 +30,11 @@ class EncoderSettings:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSettings(EncoderSettings):
-    """What an evaluation looks at: the encoder of a run, and labelled images."""
+    """The encoder of a run and the labelled images of an evaluation."""
 
     data: DataSettings = dataclasses.field(kw_only=True)
     output: str = setting("", "JSON file for the result; empty: STAGE.json in the run directory.")
-    test_split: str = setting(
-        "", "Split to report on; empty: test or validation, where there is one."
-    )
+    test_split: str = setting("", "Split to report on; empty: test or validation, if there is one.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +43,11 @@ class LinearSettings:
 
     evaluation: EvaluationSettings
     augment: bool = setting(
-        False, "Random crop and flip while training; off: features are computed once and kept."
+        False,
+        "Random crop and flip in training; off: features are computed once and kept in memory.",
     )
     standardize: bool = setting(
-        True, "Features to zero mean and unit variance before the classifier, by its batches."
+        True, "Features to zero mean and unit variance before the classifier, by batch statistics."
     )
     epochs: float = setting(50.0, "Epochs of the classifier.", above=0)
     batch_size: int = setting(256, "Batch of the classifier.", low=2)
@@ -55,20 +56,18 @@ class LinearSettings:
     )
     base_learning_rates: tuple[float, ...] = setting(
         (),
-        "Several such rates in place of one: a classifier each, trained side by side; the best on "
-        "the --validation images is reported.",
+        "Several such rates in place of one: each trains its own classifier, all in one training; "
+        "the best on the --validation images is reported.",
         above=0,
     )
-    validation: int = setting(
-        0, "Training images kept out of training to choose the rate by.", low=0
-    )
+    validation: int = setting(0, "Training images held out to choose the learning rate by.", low=0)
     schedule: str = setting(
         "cosine",
         "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
         choices=("cosine", "step"),
     )
     drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
-    nesterov: bool = setting(True, "Nesterov momentum, or plain.")
+    nesterov: bool = setting(True, "Nesterov momentum in place of plain momentum.")
     weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
     checkpoint_every: float = setting(
@@ -77,7 +76,7 @@ class LinearSettings:
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """One base learning rate a classifier."""
+        """The base learning rates, one for each classifier."""
         return self.base_learning_rates or (self.base_learning_rate,)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Training the whole network on labels."""
+"""Settings of fine-tuning."""
 
 import dataclasses
 import re
@@ -12,10 +12,10 @@ from ssl_tf.settings.run import PRECISIONS
 
 @dataclasses.dataclass(frozen=True)
 class TuningSettings:
-    """How a network is fine-tuned; every pair of a rate and a decay is one trial."""
+    """The training; every pair of a learning rate and a weight decay is one trial."""
 
-    epochs: float = setting(30.0, "Epochs over the images that train.", above=0)
-    steps: int = setting(0, "Steps in place of --epochs; 0: as many as the epochs make.", low=0)
+    epochs: float = setting(30.0, "Epochs over the training images.", above=0)
+    steps: int = setting(0, "Steps in place of --epochs; 0: those of --epochs.", low=0)
     batch_size: int = setting(256, "Global batch, over all replicas.", low=2)
     base_learning_rate: float = setting(
         0.05, "Learning rate of the classifier for a batch of 256, scaled linearly.", above=0
@@ -39,11 +39,11 @@ class TuningSettings:
         choices=("cosine", "step"),
     )
     drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
-    nesterov: bool = setting(True, "Nesterov momentum, or plain.")
+    nesterov: bool = setting(True, "Nesterov momentum in place of plain momentum.")
     frozen_blocks: int = setting(
         0,
-        "0: all layers learn; K: the stem and the first K of the four stages stay as they are, "
-        "their batch normalization in inference mode.",
+        "0: all layers are trained; K: the stem and the first K of the four stages are frozen, "
+        "with their batch normalization in inference mode.",
         low=0,
         high=4,
     )
@@ -58,7 +58,7 @@ class TuningSettings:
     )
     precision: str = setting(
         "float32",
-        "Type of the networks' arithmetic; weights, losses and batch statistics stay float32.",
+        "Dtype policy of the networks; weights, losses and batch statistics stay float32.",
         choices=PRECISIONS,
     )
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
@@ -89,7 +89,7 @@ class TuningSettings:
 
 @dataclasses.dataclass(frozen=True)
 class LabelSettings:
-    """Which labels may be seen."""
+    """The labels that may be used."""
 
     label_fraction: float = setting(
         1.0,
@@ -106,12 +106,12 @@ class LabelSettings:
         "fine-tuning, or a published list such as SimCLR's 1percent.txt for ImageNet.",
     )
     validation: int = setting(
-        0, "Images kept out of training to choose rate and decay by; never test images.", low=0
+        0, "Images held out to choose learning rate and weight decay by; never test images.", low=0
     )
     validation_of: str = setting(
         "labelled",
-        "Where those come from: the labelled images; or the rest of the train images, whose labels "
-        "then serve the choice alone (BYOL C.1).",
+        "Source of those: the labelled images; or the rest of the train images, whose labels then "
+        "serve the choice alone (BYOL C.1).",
         choices=("labelled", "rest"),
     )
     refit: bool = setting(
@@ -146,7 +146,7 @@ class FineTuneSettings:
 
     @property
     def share(self) -> str:
-        """Name of the labelled share, such as 1pct; empty where all labels may be seen."""
+        """Name of the labelled share, such as 1pct; empty if all labels may be used."""
         if self.labels.labels_from:
             return Path(self.labels.labels_from).stem
         if self.labels.label_fraction < 1:

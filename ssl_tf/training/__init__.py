@@ -1,1 +1,1 @@
-"""How any method is trained: optimizers, schedules, devices, the loop."""
+"""Training of any model: optimizers, schedules, devices, checkpoints, the fit loop."""

@@ -1,7 +1,7 @@
-"""Keras callbacks of every stage: the count of steps, checkpoints, the guard against NaN.
+"""Keras callbacks of every stage: step counting, checkpoints, the stop on NaN.
 
-A stage is one `fit` over all its steps, so that every period is counted in optimizer steps of the
-whole run and does not move when a run is resumed.
+A stage is one `fit` over all its steps. Every period is therefore counted in optimizer steps of the
+whole run, and does not move when a run is resumed.
 """
 
 import math
@@ -21,8 +21,8 @@ class StepCallback(tf.keras.callbacks.Callback):
     An execution is one step, or `steps_at_once` of them (see `TimedModel`).
 
     Attributes:
-        step: the last one taken.
-        previous: the last one taken before this execution.
+        step: the last optimizer step taken.
+        previous: the last optimizer step before this execution.
     """
 
     def __init__(self, start_step: int):
@@ -51,10 +51,10 @@ class StepCallback(tf.keras.callbacks.Callback):
 
 
 class Diverged(UserError):
-    """The loss is no number any more.
+    """The loss is NaN or infinite.
 
     Attributes:
-        cause: that, and the step, without the way out.
+        cause: the loss and the step, without advice.
     """
 
     def __init__(self, loss: float, step: int):
@@ -66,7 +66,7 @@ class Diverged(UserError):
 
 
 class StopOnNaN(StepCallback):
-    """A loss that is no number ends the run before it can reach a checkpoint."""
+    """Ends the run when the loss is NaN or infinite, before it is saved in a checkpoint."""
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         if not math.isfinite(logs["loss"]):
@@ -74,9 +74,10 @@ class StopOnNaN(StepCallback):
 
 
 class SaveCheckpoint(StepCallback):
-    """Saves every `every` steps, at the last step, and when a signal asks to stop, which it does.
+    """Saves every `every` steps, at the last step and when a signal asks to stop.
 
-    It stands last, so that whatever belongs to a step is written before its checkpoint is.
+    After such a signal it ends the run. It is the last callback, so that everything else of a step
+    is written before its checkpoint.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class SaveCheckpoint(StepCallback):
 
 
 class ReportStep(StepCallback):
-    """Lets the other workers know the step, and passes a signal to stop on to the chief."""
+    """Publishes the step to the other workers, and passes a stop signal on to all of them."""
 
     def __init__(self, start_step: int, workers: Workers, signals: StopSignals):
         super().__init__(start_step)

@@ -1,4 +1,4 @@
-"""Checkpoints: the step is the name, a directory that is there is whole or told to be damaged."""
+"""Checkpoints named by their step, with checksums that detect damage."""
 
 import hashlib
 import re
@@ -23,17 +23,17 @@ _LEFTOVERS = (f"*{UNFINISHED}", "*.removing")
 class Checkpoints:
     """Saves and restores the variables of a run under `directory`.
 
-    A checkpoint is written under a temporary name, brought to the disk and renamed when it is
-    complete. It holds networks and optimizer (and with it the step), and nothing of `tf.data`: the
-    position in the data is a function of the step.
+    A checkpoint is written under a temporary name, synced to the disk and renamed when it is
+    complete. It holds the networks and the optimizer with its step. It holds no state of `tf.data`,
+    because the position in the data is a function of the step.
     """
 
     def __init__(self, directory: Path, keep: int, **items: tf.Module):
         """
         Args:
-            directory: made where missing.
-            keep: how many of the newest to keep.
-            items: what is saved, by name.
+            directory: of all checkpoints; created if missing.
+            keep: number of checkpoints to keep, the newest ones.
+            items: the objects to save, by name.
         """
         self._directory = directory
         self._keep = keep
@@ -79,12 +79,12 @@ class Checkpoints:
         return path
 
     def newest(self) -> int | None:
-        """Step of the newest checkpoint that is whole, None where there is none at all.
+        """Step of the newest undamaged checkpoint; None if there is no checkpoint.
 
-        Each damaged one that is passed over is told on stderr.
+        Each damaged checkpoint that is passed over is reported on stderr.
 
         Raises:
-            UserError: there are checkpoints, and all of them are damaged.
+            UserError: there are checkpoints and all of them are damaged.
         """
         steps = self.steps()
         for step in reversed(steps):
@@ -100,13 +100,13 @@ class Checkpoints:
         return None
 
     def resume(self) -> int | None:
-        """Restores the newest whole checkpoint into the items, for the run that writes here.
+        """Restores the newest undamaged checkpoint into the items, for the run that writes here.
 
-        Damaged ones that are newer are moved aside, to `step_XXXXXXXX.damaged`, and what a killed
-        process left unfinished is removed.
+        Newer, damaged checkpoints are moved to `step_XXXXXXXX.damaged`. Unfinished files of a
+        killed process are removed.
 
         Returns:
-            The step restored, None where there is no checkpoint.
+            The restored step; None if there is no checkpoint.
 
         Raises:
             UserError: the checkpoint is of another model, or all of them are damaged.
@@ -122,11 +122,12 @@ class Checkpoints:
         return newest
 
     def restore(self, step: int, partial: bool = False) -> None:
-        """Restores the checkpoint of a step; every variable of the items must be found in it.
+        """Restores the checkpoint of a step, which must hold every variable of the items.
 
         Args:
             step: of the checkpoint.
-            partial: whether it may hold items beside these (an encoder is taken out of a run).
+            partial: whether the checkpoint may hold further items, as when only the encoder of a
+                run is needed.
 
         Raises:
             UserError: the checkpoint is damaged, or of another model.
@@ -145,19 +146,19 @@ class Checkpoints:
             shutil.rmtree(aside)
         path.rename(aside)
         print(
-            f"going on from step {used}; the damaged checkpoint of step {step} is now {aside}, "
+            f"resuming from step {used}; the damaged checkpoint of step {step} is now {aside}, "
             "which nothing reads: remove it when you like",
             file=sys.stderr,
         )
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a directory is one checkpoint, whole or not."""
+    """Whether a directory is a checkpoint, damaged or not."""
     return (path / SUMS).is_file() or (path / f"{_STATE}.index").is_file()
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with the files of a checkpoint, in a few words; None where all are whole."""
+    """The damage to the files of a checkpoint, in a few words; None if there is none."""
     try:
         recorded = (path / SUMS).read_text(errors="replace").splitlines()
         sums = {name: digest for digest, _, name in (line.partition("  ") for line in recorded)}
@@ -180,7 +181,7 @@ def read_checkpoint(path: Path, items: dict[str, tf.Module], partial: bool) -> N
     Args:
         path: of the checkpoint.
         items: by the names under which they were saved.
-        partial: whether the checkpoint may hold items beside these.
+        partial: whether the checkpoint may hold further items.
 
     Raises:
         UserError: the checkpoint is damaged, or variables are unmatched; the message names them.
@@ -206,7 +207,7 @@ def read_checkpoint(path: Path, items: dict[str, tf.Module], partial: bool) -> N
 
 
 def item_names(path: Path) -> set[str]:
-    """Names of the items in a checkpoint that are networks or optimizers, not single variables."""
+    """Names of a checkpoint's items that are networks or optimizers, not single variables."""
     keys = (name.split("/") for name, _ in tf.train.list_variables(str(path / _STATE)))
     return {key[0] for key in keys if len(key) > 1 and key[1] != ".ATTRIBUTES"}
 
@@ -217,16 +218,23 @@ def checkpoint_bytes(variables: list[tf.Variable]) -> int:
 
 
 def _check_counts(prefix: str, items: dict[str, tf.Module]) -> None:
-    """TensorFlow says what it misses in a checkpoint, not what it left of an item; this does."""
+    """Checks that a checkpoint holds no more variables of an item than the item has.
+
+    TensorFlow reports the variables that a checkpoint lacks. It does not report the variables of an
+    item that it leaves unread.
+
+    Raises:
+        ValueError: the checkpoint holds more.
+    """
     names = [name for name, _ in tf.train.list_variables(prefix)]
     for item, module in items.items():
-        there = sum(name.startswith(f"{item}/") for name in names)
-        if there > len(module.variables):
-            raise ValueError(f"{item} has {there} variables there, {len(module.variables)} here")
+        saved = sum(name.startswith(f"{item}/") for name in names)
+        if saved > len(module.variables):
+            raise ValueError(f"{item} has {saved} variables there, {len(module.variables)} here")
 
 
 def _unmatched(message: str) -> str:
-    """TensorFlow's message on one line: the names of the variables, without their values."""
+    """TensorFlow's message on one line, with the names of the variables but not their values."""
     names = re.findall(r"<tf\.Variable '([^']+)'", message)
     if names:
         count = re.search(r"Found (\d+) Python objects", message)
@@ -245,7 +253,7 @@ def _sha256(path: Path) -> str:
 
 
 def _remove(path: Path) -> None:
-    """Removes a checkpoint so that no moment shows a part of it under its name."""
+    """Removes a checkpoint; a part of it never lies under its name."""
     removing = path.with_name(path.name + ".removing")
     path.rename(removing)
     shutil.rmtree(removing)

@@ -1,4 +1,4 @@
-"""Where the time of a run goes."""
+"""Throughput of a run, and its time spent waiting for input."""
 
 import time
 
@@ -10,17 +10,17 @@ _INPUT_BOUND = 0.2
 
 
 class StepClock(StepCallback):
-    """Images a second of the training steps alone, and the share of their time without input.
+    """Images a second of the training steps, and the share of their time spent waiting for input.
 
-    Compilation (the first execution after a start), monitors and checkpoints are outside the
-    measured time. A resumed run goes on counting where its last line of metrics stopped.
+    Compilation (the first execution after a start), monitors and checkpoints are not timed. A
+    resumed run continues the counts in its last line of metrics.
     """
 
     def __init__(self, start_step: int, batch_size: int, before: dict[str, float] | None = None):
         """
         Args:
-            start_step: step from which this process goes on.
-            batch_size: global.
+            start_step: step from which this process continues.
+            batch_size: global batch size.
             before: `figures` of the process before this one.
         """
         super().__init__(start_step)
@@ -51,7 +51,7 @@ class StepClock(StepCallback):
         return self._waited / self._seconds if self._seconds else 0.0
 
     def figures(self) -> dict[str, float]:
-        """What metrics.jsonl keeps of the clock."""
+        """The values of the clock in metrics.jsonl."""
         return {
             "images_per_second": round(self.images_per_second, 1),
             "input_wait": round(self.input_wait, 4),
@@ -62,8 +62,8 @@ class StepClock(StepCallback):
     def seconds_left(self, steps: int) -> float:
         return steps * self._seconds / self._steps if self._steps else 0.0
 
-    def verdict(self) -> str:
-        """One line on what bounds the run."""
+    def summary(self) -> str:
+        """Throughput and what limits it, input or compute, on one line."""
         line = f"{self.images_per_second:.1f} images/s over {self._steps} steps, "
         line += f"{100 * self.input_wait:.1f} % of the step time spent waiting for input: "
         if self.input_wait > _INPUT_BOUND:

@@ -1,4 +1,4 @@
-"""Which machines take part in a run, as TF_CONFIG or Slurm tell it."""
+"""The machines that take part in a run, read from TF_CONFIG or Slurm."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ class Cluster:
 
     Attributes:
         addresses: host:port of every worker.
-        index: which of them this process is; worker 0 is the chief, which alone writes.
+        index: number of this process; worker 0 is the chief, which alone writes.
     """
 
     addresses: tuple[str, ...] = ("",)
@@ -32,11 +32,11 @@ class Cluster:
         return self.index == 0
 
     def name(self, index: int) -> str:
-        """How messages call a worker."""
+        """The name of a worker in messages."""
         return f"worker {index} ({self.addresses[index]})"
 
     def environment(self) -> dict[str, str]:
-        """TF_CONFIG as TensorFlow reads it; empty for one process."""
+        """TF_CONFIG in the format of TensorFlow; empty for one process."""
         if self.workers == 1:
             return {}
         task = {"type": "worker", "index": self.index}
@@ -46,11 +46,11 @@ class Cluster:
 def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
     """The cluster of TF_CONFIG; else of the Slurm step, one task a node; else of one process.
 
-    TF_CONFIG may call the first worker "chief". Slurm's tasks find each other by the node names of
-    the step and port 23456, or MASTER_PORT.
+    TF_CONFIG may name the first worker "chief". Slurm's tasks connect by the node names of the step
+    and port 23456, or MASTER_PORT.
 
     Raises:
-        SettingsError: TF_CONFIG cannot be understood, or Slurm runs several tasks on one node.
+        SettingsError: TF_CONFIG cannot be parsed, or Slurm runs several tasks on one node.
     """
     if environment.get("TF_CONFIG"):
         return _from_tf_config(environment["TF_CONFIG"])
@@ -80,12 +80,12 @@ def _from_tf_config(text: str) -> Cluster:
 def _from_slurm(environment: Mapping[str, str]) -> Cluster:
     tasks = int(environment["SLURM_NTASKS"])
     nodes = environment.get("SLURM_STEP_NODELIST") or environment["SLURM_JOB_NODELIST"]
-    # Slurm abbreviates node lists, and ships the command that spells them out.
-    spelled = subprocess.run(
+    # Slurm abbreviates node lists, and ships the command that expands them.
+    expanded = subprocess.run(
         ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=False
     )
-    hosts = spelled.stdout.split()
-    if spelled.returncode or len(hosts) != tasks:
+    hosts = expanded.stdout.split()
+    if expanded.returncode or len(hosts) != tasks:
         raise SettingsError(
             f"Slurm runs {tasks} tasks on {len(hosts)} nodes ({nodes}); start one task a node "
             "(--ntasks-per-node=1), which takes all GPUs of its node, or set TF_CONFIG"

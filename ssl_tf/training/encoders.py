@@ -16,10 +16,10 @@ def load_encoder(directory: Path, step: int = 0) -> tuple[tf.keras.Model, Pretra
 
     Args:
         directory: of the run.
-        step: of the checkpoint; 0 is the newest that is whole.
+        step: of the checkpoint; 0 is the newest undamaged one.
 
     Raises:
-        UserError: the directory holds no run, no checkpoint yet, or not that of the step.
+        UserError: the directory holds no run, no checkpoint yet, or no checkpoint of the step.
     """
     settings = read_settings(directory)
     encoder = build_encoder(settings.model, settings.run.seed)

@@ -1,22 +1,23 @@
-"""How training steps are executed: compiled or not, several at a time, with the input timed."""
+"""Execution of training steps: XLA or not, several at a time, with the input timed."""
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
-# In the logs of an execution: seconds it waited for its batches.
+# Log of an execution: the seconds it waited for its batches.
 INPUT_SECONDS = "input_seconds"
 
 
 class TimedModel(tf.keras.Model):
     """A Keras model whose executions measure how long they wait for their input.
 
-    `train_step` must return what is reduced over replicas already; the first replica's is logged.
+    `train_step` must return logs that are already reduced over the replicas; those of the first
+    replica are used.
 
     Attributes:
-        compile_step: the step runs as one XLA program; without collectives only.
-        steps_at_once: steps taken without returning to Python.
-        last_step: the last execution ends here, whatever `steps_at_once` is.
+        compile_step: whether the step runs as one XLA program; it must have no collectives.
+        steps_at_once: steps of an execution, as `steps_per_execution` of Keras.
+        last_step: step at which the last execution ends, whatever `steps_at_once` is.
     """
 
     def __init__(self, name: str):
@@ -58,9 +59,9 @@ class TimedModel(tf.keras.Model):
         else:
 
             def execution(iterator):
-                left = self.last_step - tf.cast(self.optimizer.iterations, tf.int32)
+                remaining = self.last_step - tf.cast(self.optimizer.iterations, tf.int32)
                 waited = zero
-                for _ in tf.range(tf.minimum(self.steps_at_once, left)):
+                for _ in tf.range(tf.minimum(self.steps_at_once, remaining)):
                     waited, logs = step(iterator, waited)
                 return {**logs, INPUT_SECONDS: waited}
 

@@ -6,36 +6,36 @@ import tensorflow as tf
 
 LARS_VARIANTS = ("byol", "simclr")
 
-Rate = float | tf.keras.optimizers.schedules.LearningRateSchedule
+LearningRate = float | tf.keras.optimizers.schedules.LearningRateSchedule
 
 
 @tf.keras.utils.register_keras_serializable("ssl_tf")
 class MomentumSGD(tf.keras.optimizers.Optimizer):
-    """SGD with momentum and coupled (L2) weight decay, as torch and optax have it.
+    """SGD with momentum and coupled (L2) weight decay, as in torch and optax.
 
     g' = g + weight_decay w;  m = momentum m + g';  w -= learning_rate m,
-    with nesterov w -= learning_rate (g' + momentum m). Keras's own SGD takes the decay out of
-    the momentum and the learning rate into it.
+    with nesterov w -= learning_rate (g' + momentum m). Keras's own SGD keeps the decay out of the
+    momentum and multiplies it by the learning rate.
 
     Args:
         learning_rate: number or schedule of the optimizer step.
         momentum: decay of the momentum buffer.
         weight_decay: L2 coefficient.
-        nesterov: look one momentum step ahead.
-        decay_rank_one: decay variables of rank 0 and 1 (biases, normalization) too.
+        nesterov: whether to use Nesterov momentum.
+        decay_rank_one: whether to decay variables of rank 0 and 1 (biases, normalization) too.
         name: of the optimizer.
     """
 
     def __init__(
         self,
-        learning_rate: Rate,
+        learning_rate: LearningRate,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         nesterov: bool = False,
         decay_rank_one: bool = False,
         name: str = "MomentumSGD",
     ):
-        # Told of a weight decay, the base class would decay a second time, by its own rule.
+        # Given a weight decay, the base class would decay a second time, by its own rule.
         super().__init__(name, weight_decay=None, jit_compile=False)
         self._learning_rate = self._build_learning_rate(learning_rate)
         self.momentum = momentum
@@ -45,13 +45,13 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         self._rate_factors: dict[str, float] = {}
         self._kept_rates: dict[str, float] = {}
 
-    def scale_rate(self, variables: Sequence[tf.Variable], factor: float) -> None:
-        """Moves these variables by `factor` times the learning rate."""
+    def scale_learning_rate(self, variables: Sequence[tf.Variable], factor: float) -> None:
+        """Trains these variables at `factor` times the learning rate."""
         for variable in variables:
             self._rate_factors[self._var_key(variable)] = factor
 
-    def keep_rate(self, variables: Sequence[tf.Variable], rate: float) -> None:
-        """Moves these variables by a rate of their own, the same at every step."""
+    def fix_learning_rate(self, variables: Sequence[tf.Variable], rate: float) -> None:
+        """Trains these variables at a constant learning rate."""
         for variable in variables:
             self._kept_rates[self._var_key(variable)] = rate
 
@@ -83,9 +83,9 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         return rate * self._rate_factors.get(key, 1.0)
 
     def _direction(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
-        """What the momentum takes up: here the gradient of the loss with its L2 term."""
+        """The term that the momentum accumulates: here the gradient of the loss and its L2 term."""
         if variable.shape.rank > 1 or self.decay_rank_one:
-            return _plus(gradient, self.coupled_weight_decay, variable)
+            return _add_scaled(gradient, self.coupled_weight_decay, variable)
         return gradient
 
     def _descend(
@@ -97,11 +97,11 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
     ) -> None:
         """m = momentum m + inner_rate direction;  w -= outer_rate m."""
         buffer = self._momentums[self._index_dict[self._var_key(variable)]]
-        taken = inner_rate * direction
-        momentum = _plus(taken, self.momentum, buffer)
+        scaled = inner_rate * direction
+        momentum = _add_scaled(scaled, self.momentum, buffer)
         buffer.assign(momentum)
         variable.assign_sub(
-            outer_rate * (taken + self.momentum * momentum if self.nesterov else momentum)
+            outer_rate * (scaled + self.momentum * momentum if self.nesterov else momentum)
         )
 
 
@@ -113,8 +113,8 @@ class LARS(MomentumSGD):
     variant "byol":   m = momentum m + d;                w -= learning_rate m
     variant "simclr": m = momentum m + learning_rate d;  w -= m
     (utils/optimizers.py of BYOL's code, tf2/lars_optimizer.py of SimCLR's). They differ only
-    while the learning rate changes. Variables of rank 0 and 1, which are biases and
-    normalization parameters, are neither decayed nor adapted: d = g.
+    while the learning rate changes. Variables of rank 0 and 1 (biases, normalization) are neither
+    decayed nor adapted: d = g.
 
     Args:
         learning_rate: number or schedule of the optimizer step.
@@ -125,12 +125,12 @@ class LARS(MomentumSGD):
         name: of the optimizer.
 
     Raises:
-        ValueError: for another variant.
+        ValueError: the variant is unknown.
     """
 
     def __init__(
         self,
-        learning_rate: Rate,
+        learning_rate: LearningRate,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         trust_coefficient: float = 1e-3,
@@ -170,7 +170,7 @@ class LARS(MomentumSGD):
 
 def build_optimizer(
     name: str,
-    learning_rate: Rate,
+    learning_rate: LearningRate,
     weight_decay: float = 0.0,
     momentum: float = 0.9,
     trust_coefficient: float = 1e-3,
@@ -179,21 +179,22 @@ def build_optimizer(
     decay_rank_one: bool = False,
     variables: Sequence[tf.Variable] | None = None,
 ) -> tf.keras.optimizers.Optimizer:
-    """Optimizer by name; none of them clips.
+    """The optimizer of a name, without gradient clipping.
 
     Args:
         name: "lars", "sgd" (`MomentumSGD`) or "adamw" (Keras's, betas 0.9 and 0.999; its decay is
-            decoupled and times the learning rate).
+            decoupled and multiplied by the learning rate).
         learning_rate: number or schedule of the optimizer step.
         weight_decay: of variables of rank 2 and more.
         momentum: of lars and sgd.
         trust_coefficient, lars_variant: of lars.
         nesterov: of sgd.
-        decay_rank_one: sgd and adamw decay biases and normalization parameters too, as MoCo does.
-        variables: adamw needs the trained variables to know those of rank 0 and 1 among them.
+        decay_rank_one: of sgd and adamw: decay biases and normalization parameters too, as MoCo
+            does.
+        variables: trained variables, from which adamw excludes those of rank 0 and 1.
 
     Raises:
-        ValueError: for another name, or adamw without the variables that it needs.
+        ValueError: the name is unknown, or adamw needs the variables and has none.
     """
     if name == "lars":
         return LARS(learning_rate, momentum, weight_decay, trust_coefficient, lars_variant)
@@ -209,17 +210,17 @@ def build_optimizer(
     raise ValueError(f"optimizer {name!r}: lars, sgd or adamw")
 
 
-def _plus(first: tf.Tensor, factor: float, second: tf.Tensor | tf.Variable) -> tf.Tensor:
+def _add_scaled(first: tf.Tensor, factor: float, second: tf.Tensor | tf.Variable) -> tf.Tensor:
     """first + factor second, always in this order, so that a run can be repeated bit for bit.
 
-    Written with a plus, TensorFlow would merge it with the sum over views that the gradient is into
-    one AddN of three terms. AddN starts with whichever term's memory it may reuse, which depends on
-    the threads' timing, and three terms round differently in another order.
+    TensorFlow would merge a plus with the gradient, a sum over views, into one AddN of three terms.
+    AddN starts with the term whose memory it can reuse, which depends on the timing of threads.
+    Three terms round differently in another order.
     """
     return first - (-factor) * second
 
 
 def _norm(x: tf.Tensor | tf.Variable) -> tf.Tensor:
-    """Euclidean length, in float32 at least: in half precision small squares vanish."""
+    """Euclidean norm, in float32 at least: in half precision small squares vanish."""
     x = tf.convert_to_tensor(x)
     return tf.norm(x if x.dtype == tf.float64 else tf.cast(x, tf.float32))

@@ -1,4 +1,4 @@
-"""What follows from the settings and the number of images, before anything runs."""
+"""Step counts and learning rate of a run, from its settings and its number of images."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ class Plan:
 
 
 def make_plan(optimization: OptimizationSettings, images: int) -> Plan:
-    """Steps, warm-up and the learning rate after scaling.
+    """The steps, the warm-up and the scaled learning rate of a run.
 
     Raises:
         SettingsError: the run would have no step.

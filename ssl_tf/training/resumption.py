@@ -1,4 +1,4 @@
-"""A training inside an evaluation: its directory, and how it goes on after a kill."""
+"""A training inside an evaluation: its directory, and its resumption after a kill."""
 
 import json
 import sys
@@ -18,26 +18,26 @@ from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.trainer import fit
 
 _IDENTITY = "identity.json"
-_KEPT = 2
+_KEEP = 2
 
 
 def open_training_directory(directory: Path, identity: dict[str, str]) -> None:
-    """Makes a directory for one training, or takes up the one that it has made.
+    """Creates the directory of a training, or reopens it if this training created it.
 
     Args:
         directory: of the training.
-        identity: all that its result depends on, by name.
+        identity: everything that the result depends on, by name.
 
     Raises:
         SettingsError: the directory belongs to another training, or to something else.
     """
     path = directory / _IDENTITY
     if path.exists():
-        there = json.loads(path.read_text())
+        saved = json.loads(path.read_text())
         differing = [
-            f"{name}={there.get(name)} there, {identity.get(name)} here"
-            for name in {**there, **identity}
-            if there.get(name) != identity.get(name)
+            f"{name}={saved.get(name)} there, {identity.get(name)} here"
+            for name in {**saved, **identity}
+            if saved.get(name) != identity.get(name)
         ]
         if differing:
             raise SettingsError(
@@ -66,30 +66,30 @@ def fit_to_end(
     signals: StopSignals,
     observers: Callable[[int], list[tf.keras.callbacks.Callback]] = lambda start: [],
 ) -> dict[str, float]:
-    """Trains up to a step, from the newest checkpoint where there is one.
+    """Trains up to a step, from the newest checkpoint if there is one.
 
     Args:
         model: compiled, with all slots of its optimizer built.
         batches: first of the remaining steps -> their batches.
-        directory: the checkpoints lie in it.
-        items: what they hold beside the optimizer.
-        logged: names of logs to keep.
-        source: where the batches come from.
-        steps: all of the training, those of earlier processes too.
+        directory: parent of the directory of checkpoints.
+        items: objects to save in addition to the optimizer, by name.
+        logged: names of the logs to return.
+        source: of the images in the batches.
+        steps: of the whole training, including those of earlier processes.
         save_every: steps between two checkpoints.
-        signals: that ask to stop.
-        observers: first step -> further callbacks, which stand before the checkpoint.
+        signals: stop signals.
+        observers: first step -> further callbacks, called before the one that saves.
 
     Returns:
-        What was logged at the last step, whichever process took it.
+        The logs of the last step, whichever process took it.
 
     Raises:
-        UserError: as `fit`, and where the checkpoints do not fit or are damaged.
+        UserError: as in `fit`; or the checkpoints do not fit or are damaged.
         Stopped: a signal asked to stop.
     """
     last = LastLogs(logged)
     checkpoints = Checkpoints(
-        directory / CHECKPOINTS, _KEPT, optimizer=model.optimizer, logs=last.variable, **items
+        directory / CHECKPOINTS, _KEEP, optimizer=model.optimizer, logs=last.variable, **items
     )
     start = checkpoints.resume() or 0
     if start:
@@ -111,7 +111,7 @@ def fit_to_end(
 
 
 class LastLogs(tf.keras.callbacks.Callback):
-    """Keeps what was logged at the last step, in a variable that a checkpoint can hold."""
+    """Keeps the logs of the last step in a variable, which a checkpoint can hold."""
 
     def __init__(self, names: Sequence[str]):
         super().__init__()

@@ -19,11 +19,11 @@ from ssl_tf.training import workers
 FLAGS = "flags.txt"
 CHECKPOINTS = "checkpoints"
 ENVIRONMENT = "environment.json"
-# Figures of the machine, which differ between two runs that are equal in all others.
+# Metrics of the machine. They differ between two runs whose other metrics are equal.
 MACHINE_FIGURES = (
     "images_per_second", "input_wait", "train_seconds", "timed_steps", "host_memory_mib",
 )  # fmt: skip
-# All that a process killed while it made the directory can have left there.
+# Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {
     ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY,
 }  # fmt: skip
@@ -31,7 +31,7 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-datasets", 
 
 
 def check_run(settings: PretrainSettings) -> bool:
-    """Whether the run directory is there already; nothing is written.
+    """Whether the run directory exists already; nothing is written.
 
     Raises:
         SettingsError: the directory belongs to a run with other flags, or to something else.
@@ -40,11 +40,11 @@ def check_run(settings: PretrainSettings) -> bool:
     if (directory / FLAGS).exists():
         differing = flagfiles.bound_differences(read_settings(directory), settings)
         if differing:
-            told = ", ".join(
+            listed = ", ".join(
                 f"--{n}={old} there, {new} here" for n, (old, new) in differing.items()
             )
             raise SettingsError(
-                f"--run_dir={directory} belongs to a run with other flags ({told}); give another "
+                f"--run_dir={directory} belongs to a run with other flags ({listed}); give another "
                 "--run_dir, or the flags of that run to resume it"
             )
         return True
@@ -54,17 +54,17 @@ def check_run(settings: PretrainSettings) -> bool:
 
 
 def open_run(settings: PretrainSettings, replicas: int) -> Path:
-    """Makes the run directory, or takes up the one that these flags made.
+    """Creates the run directory, or reopens it if these flags created it.
 
-    A run that goes on where numbers may round otherwise (another number of replicas, another
-    TensorFlow) is told so on stderr, now and at each later start.
+    Numbers may round differently in another environment (number of replicas, TensorFlow version).
+    A change of environment is reported on stderr, now and at each later start.
 
     Args:
         settings: of the run.
-        replicas: over which this process trains.
+        replicas: number of replicas that train.
 
     Raises:
-        SettingsError: as `check_run`.
+        SettingsError: as in `check_run`.
     """
     directory = Path(settings.run.run_dir)
     if check_run(settings):
@@ -72,7 +72,7 @@ def open_run(settings: PretrainSettings, replicas: int) -> Path:
         return directory
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / ENVIRONMENT, [environment(replicas)])
-    # Last, because it is what makes the directory a run.
+    # Last, because this file makes the directory a run.
     flags = directory / FLAGS
     flagfiles.write_flagfile(
         settings, flags, comments=[f"python -m ssl_tf.pretrain --flagfile={flags}"]
@@ -110,14 +110,20 @@ def environment(replicas: int) -> dict[str, str | int]:
 
 
 def _note_environment(directory: Path, replicas: int) -> None:
-    """Appends this environment where it is not the last one; tells when there was another."""
+    """Appends this environment if it is not the last one; reports it if there were several."""
     path, here = directory / ENVIRONMENT, environment(replicas)
-    seen = json.loads(path.read_text())
-    if seen[-1] != here:
-        seen.append(here)
-        write_json(path, seen)
-    values = {name: list(dict.fromkeys(str(one.get(name)) for one in seen)) for name in here}
-    changed = [f"{name} {', then '.join(v)}" for name, v in values.items() if len(v) > 1]
+    environments = json.loads(path.read_text())
+    if environments[-1] != here:
+        environments.append(here)
+        write_json(path, environments)
+    values = {
+        name: list(dict.fromkeys(str(entry.get(name)) for entry in environments)) for name in here
+    }
+    changed = [
+        f"{name} {', then '.join(variants)}"
+        for name, variants in values.items()
+        if len(variants) > 1
+    ]
     if changed:
         print(
             f"{directory} is trained in several environments ({'; '.join(changed)}): its result "
@@ -135,13 +141,13 @@ class MetricsFile:
 
     Attributes:
         path: of the file.
-        last: the last line that is kept from before; empty where there is none.
+        last: the last line kept from an earlier process; empty if there is none.
     """
 
     def __init__(self, path: Path, resumed_step: int):
-        """Opens the file; lines after `resumed_step` belong to work that is done again, and go.
+        """Opens the file and removes the lines after `resumed_step`, whose steps are repeated.
 
-        A run that starts at step 0 writes the line of step 0 again, so it keeps nothing.
+        A run that starts at step 0 writes the line of step 0 again, so no line is kept.
         """
         self.path = path
         lines = self.read(path) if resumed_step else []
@@ -150,7 +156,7 @@ class MetricsFile:
         write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def append(self, values: dict[str, Any]) -> None:
-        """Writes a line and brings it to the disk, so that it is there when its checkpoint is."""
+        """Appends a line and syncs it to the disk, so that it is there when its checkpoint is."""
         with self.path.open("a") as file:
             file.write(json.dumps(values) + "\n")
             file.flush()
@@ -158,19 +164,19 @@ class MetricsFile:
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
-        """All whole lines; a last line cut short by a kill is left out.
+        """All complete lines; a last line cut short by a kill is left out.
 
         Raises:
-            UserError: another line is no JSON.
+            UserError: an earlier line is not JSON.
         """
         if not path.exists():
             return []
-        found = []
+        lines = []
         for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], 1):
             try:
-                found.append(json.loads(line))
+                lines.append(json.loads(line))
             except json.JSONDecodeError:
                 raise UserError(
                     f"{path}: line {number} is damaged; remove the line and start again"
                 ) from None
-        return found
+        return lines

@@ -1,4 +1,4 @@
-"""What a run tells of itself: metrics.jsonl, TensorBoard, a line of progress."""
+"""The log of a run: metrics.jsonl, TensorBoard, a line of progress."""
 
 import os
 import sys
@@ -14,9 +14,9 @@ from ssl_tf.training.run_directory import MetricsFile
 
 
 class RunLog(StepCallback):
-    """Writes metrics.jsonl and TensorBoard, and tells the progress.
+    """Writes metrics.jsonl and TensorBoard, and prints the progress.
 
-    Other callbacks put their figures of the current step into `extra`; this one stands behind them
+    Other callbacks put their values of the current step into `extra`. This one is called after them
     and writes one line a step.
     """
 
@@ -35,8 +35,8 @@ class RunLog(StepCallback):
     ):
         """
         Args:
-            start_step: step from which this process goes on.
-            file: metrics.jsonl of the run; tensorboard/ lies beside it.
+            start_step: step from which this process continues.
+            file: metrics.jsonl of the run; tensorboard/ lies next to it.
             clock: measures the steps.
             last_step: of the run.
             images: in one epoch.
@@ -49,9 +49,9 @@ class RunLog(StepCallback):
         self.extra: dict[str, float] = {}
         self._file = file
         self._writer = _event_writer(file.path.parent / "tensorboard")
-        # Written anew from what is kept, so that no curve shows a step twice after a resume.
+        # Rewritten from the lines that are kept, so that no curve shows a step twice.
         for line in file.read(file.path):
-            self._show(line)
+            self._write_summaries(line)
         self._clock = clock
         self._last_step = last_step
         self._images = images
@@ -76,23 +76,23 @@ class RunLog(StepCallback):
         )
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Writes one line: the values and whatever stands in `extra`."""
+        """Writes one line: the values and those in `extra`, which is emptied."""
         values = {**values, **self.extra}
         self.extra = {}
         epoch = step * self._batch_size / self._images
         line = {"step": step, "epoch": round(epoch, 4), **values}
         self._file.append(line)
-        self._show(line)
+        self._write_summaries(line)
         self._writer.flush()
-        self._tell(step, epoch, values)
+        self._print_progress(step, epoch, values)
 
-    def _show(self, line: dict[str, float]) -> None:
+    def _write_summaries(self, line: dict[str, float]) -> None:
         with self._writer.as_default(step=line["step"]):
             for name, value in line.items():
                 if name not in ("step", "epoch"):
                     tf.summary.scalar(name, value)
 
-    def _tell(self, step: int, epoch: float, values: dict[str, Any]) -> None:
+    def _print_progress(self, step: int, epoch: float, values: dict[str, Any]) -> None:
         done = step / self._last_step
         bar = "#" * int(20 * done)
         parts = [f"[{bar:<20}] {step}/{self._last_step} epoch {epoch:.2f}"]
@@ -105,7 +105,7 @@ class RunLog(StepCallback):
 
 
 def _host_memory() -> dict[str, float]:
-    """Resident size of this process in MiB, where the system tells it (Linux)."""
+    """Resident size of this process in MiB; empty if the system does not report it (Linux does)."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return {}
@@ -114,7 +114,7 @@ def _host_memory() -> dict[str, float]:
 
 
 def _event_writer(directory: Path) -> tf.summary.SummaryWriter:
-    """A writer into a directory from which the events of earlier starts are removed."""
+    """A writer into a directory, from which the events of earlier starts are removed."""
     for earlier in directory.glob("events.out.tfevents.*"):
         earlier.unlink()
     return tf.summary.create_file_writer(str(directory))

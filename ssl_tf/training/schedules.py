@@ -1,7 +1,7 @@
 """Step counts, learning rate and EMA decay as pure functions of the optimizer step.
 
 A step may be a Python number, which gives a float, or a tensor, which gives a float32 tensor.
-Either way the arithmetic is float64: as float32 a step is exact only up to 2^24.
+Both are computed in float64: in float32 a step is exact only up to 2^24.
 """
 
 import math
@@ -21,12 +21,12 @@ def total_steps(epochs: float, examples: int, batch: int) -> int:
 
 
 def warmup_steps(epochs: float, examples: int, batch: int) -> int:
-    """Steps of a warm-up of `epochs` epochs, counted as the run is: 10 epochs there are 6,255."""
+    """Steps of a warm-up, counted as in `total_steps`: 10 epochs of BYOL's run are 6,255."""
     return total_steps(epochs, examples, batch)
 
 
 def scaled_learning_rate(base: float, batch_size: int) -> float:
-    """Peak rate for a global batch; `base` is meant for 256 (linear scaling, BYOL App. B)."""
+    """Peak learning rate of a global batch; `base` is for 256 (linear scaling, BYOL App. B)."""
     return base * batch_size / 256
 
 

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it finishes its step, saves and leaves."""
+"""Signals that ask a run to stop: it finishes its step, saves a checkpoint and exits."""
 
 import os
 import signal
@@ -9,24 +9,28 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class StopSignals:
-    """Remembers the first such signal while the context is open; a second one ends at once."""
+    """Remembers the first stop signal inside the `with` block; a second one ends the process.
+
+    Attributes:
+        received: the first signal; None if there was none.
+    """
 
     def __init__(self):
         self.received: signal.Signals | None = None
-        self._before = {}
+        self._handlers = {}
 
     def __enter__(self) -> "StopSignals":
-        self._before = {number: signal.signal(number, self._remember) for number in SIGNALS}
+        self._handlers = {number: signal.signal(number, self._remember) for number in SIGNALS}
         return self
 
     def __exit__(self, *_) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+        for stop_signal in SIGNALS:
+            signal.signal(stop_signal, signal.SIG_DFL)
         # Not print: the signal may have come in the middle of one.
         note = f"{self.received.name}: saving after this step; a second signal ends at once\n"
         os.write(2, note.encode())

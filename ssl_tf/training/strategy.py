@@ -18,13 +18,13 @@ def make_strategy(
     TensorFlow first touches a device.
 
     Args:
-        logical_cpus: CPU replicas; 0 uses the GPUs, or one CPU where there is none.
-        batch_size: global batch, to be divided equally.
-        accumulate: parts in which a replica takes its share.
+        logical_cpus: number of CPU replicas; 0 uses the GPUs, or one CPU if there is none.
+        batch_size: global batch size, a multiple of replicas x `accumulate`.
+        accumulate: number of parts into which a replica splits its share.
         cluster: of the run.
 
     Raises:
-        SettingsError: the batch does not divide.
+        SettingsError: the batch does not divide, or `logical_cpus` is given in a cluster.
     """
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
@@ -57,7 +57,7 @@ def make_strategy(
     )
 
 
-def compiles(xla: str, strategy: tf.distribute.Strategy, on_device: bool) -> bool:
+def should_jit_compile(xla: str, strategy: tf.distribute.Strategy, on_device: bool) -> bool:
     """Whether the training step runs as one XLA program.
 
     Collectives (gradients, batch statistics, keys of several replicas) have no XLA kernel
@@ -66,10 +66,10 @@ def compiles(xla: str, strategy: tf.distribute.Strategy, on_device: bool) -> boo
     Args:
         xla: auto, on or off.
         strategy: of the run.
-        on_device: the step makes the pixel operations, some of which XLA does not know.
+        on_device: whether the step computes the pixel operations, some of which XLA lacks.
 
     Raises:
-        SettingsError: it cannot, and is asked to.
+        SettingsError: `xla` is "on" and the step cannot be compiled.
     """
     reason = None
     if strategy.num_replicas_in_sync > 1:

@@ -1,4 +1,4 @@
-"""The one fit loop that all stages share."""
+"""The fit loop of all stages."""
 
 import tensorflow as tf
 
@@ -21,13 +21,13 @@ def fit(
     steps: int,
     callbacks: list[tf.keras.callbacks.Callback],
 ) -> None:
-    """One `fit` over the remaining steps; what breaks in the input comes out as one line.
+    """Runs Keras's `fit` over the remaining steps; an error of the input becomes one line.
 
     Args:
         model: compiled.
         batches: of the remaining steps.
-        source: where they come from; asked for the damage when reading fails.
-        steps: how many remain.
+        source: of the images in the batches; it names the damage when reading fails.
+        steps: number of remaining steps.
         callbacks: of Keras.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Workers of one run that know of each other through files in the run directory.
+"""The workers of one run, which watch each other through files in the run directory.
 
 TensorFlow lets the survivors of a dead worker wait: up to an hour at the start, and for ever in a
-collective whose partner is stopped. Here every worker beats once a second into a file of its own
-and watches the files of the others, from a thread that no collective can block.
+collective whose partner is stopped. Here every worker writes a heartbeat once a second to its own
+file. It watches the files of the others from a thread that no collective can block.
 """
 
 import json
@@ -24,18 +24,19 @@ _RUNNING, _DONE, _FAILED = "running", "done", "failed"
 
 
 class Workers:
-    """The other workers, for as long as the `with` block lasts; one process has none.
+    """The other workers of a run, watched inside the `with` block; a single process has none.
 
-    Inside the block a worker that dies, stops beating for `timeout` seconds or leaves with an error
-    ends this process too, with a line that names it and the exit code of `errors`.
+    A worker is lost when it dies, sends no heartbeat for `timeout` seconds or leaves with an error.
+    Inside the block a lost worker ends this process too, with a line that names the worker and the
+    exit code of `errors`.
     """
 
     def __init__(self, directory: Path, cluster: Cluster, timeout: float):
         """
         Args:
-            directory: of the run; on a file system that all workers see.
+            directory: of the run, on a file system that all workers share.
             cluster: of this process.
-            timeout: seconds without a beat, at the start or later, after which one is lost.
+            timeout: seconds without a heartbeat after which a worker is lost.
         """
         self._directory = directory / DIRECTORY
         self._cluster = cluster
@@ -45,34 +46,34 @@ class Workers:
         self._count = 0
         self._lock = threading.Lock()
         self._finished = threading.Event()
-        self._others = [_Other(i) for i in range(cluster.workers) if i != cluster.index]
+        self._peers = [_Peer(i) for i in range(cluster.workers) if i != cluster.index]
         self._thread = threading.Thread(target=self._watch, name="workers", daemon=True)
 
     def __enter__(self) -> "Workers":
-        if not self._others:
+        if not self._peers:
             return self
         self._directory.mkdir(parents=True, exist_ok=True)
-        for other in self._others:
-            # Beats of an earlier start must not be taken for those of this one.
-            other.content = self._read(other)
-        self._beat()
-        self._await("start", lambda other: other.beats > 0)
+        for peer in self._peers:
+            # Heartbeats of an earlier start must not count for this one.
+            peer.content = self._read(peer)
+        self._write_heartbeat()
+        self._wait_until("start", lambda peer: peer.beats > 0)
         self._thread.start()
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        if not self._others:
+        if not self._peers:
             return
         if isinstance(error, ConnectionError):
-            # A partner is gone; the thread knows which within its time-out, and ends this process.
+            # A worker is gone. The thread finds out which one, and ends this process.
             time.sleep(self._timeout + 2 * _BEAT_SECONDS)
         self._finished.set()
         self._state = _DONE if error is None else _FAILED
         self._reason = " ".join(str(error or "").split())[:300]
-        self._beat()
+        self._write_heartbeat()
 
     def publish(self, **facts: Any) -> None:
-        """Goes out with the next beat: the others see it within seconds."""
+        """Sends values with the next heartbeat; the other workers see them within seconds."""
         # A new dict: the thread may be writing the old one.
         self._facts = {**self._facts, **facts}
 
@@ -81,60 +82,60 @@ class Workers:
 
         Raises:
             UserError: a worker has another value.
-            LostWorker: a worker does not tell it in time.
+            LostWorker: a worker does not publish its value in time.
         """
         self.publish(**{name: value})
-        self._await(f"tell its {name}", lambda other: name in other.facts)
-        for other in self._others:
-            if other.facts[name] != value:
+        self._wait_until(f"publish its {name}", lambda peer: name in peer.facts)
+        for peer in self._peers:
+            if peer.facts[name] != value:
                 raise UserError(
-                    f"{self._cluster.name(other.index)} has {name} {other.facts[name]!r}, this "
+                    f"{self._cluster.name(peer.index)} has {name} {peer.facts[name]!r}, this "
                     f"worker {value!r}: all workers need the same command and the same --run_dir "
                     "on a file system that they share"
                 )
 
-    def await_chief(self, name: str) -> None:
+    def wait_for_chief(self, name: str) -> None:
         """Waits, unless this is the chief, until the chief has published a value.
 
         Raises:
-            LostWorker: it does not in time.
+            LostWorker: the chief does not publish it in time.
         """
         if not self._cluster.is_chief:
-            self._await(f"tell its {name}", lambda other: other.index or name in other.facts)
+            self._wait_until(f"publish its {name}", lambda peer: peer.index or name in peer.facts)
 
     def shared_value(self, name: str) -> Any:
-        """Returns the value that the first other worker has published; None where none has."""
-        return next((o.facts[name] for o in self._others if name in o.facts), None)
+        """The value published by the first other worker that has one; None if none has."""
+        return next((o.facts[name] for o in self._peers if name in o.facts), None)
 
-    def lost(self) -> str | None:
-        """Names the first worker that has failed or is silent, with what is known; else None."""
-        for other in self._others:
-            name = self._cluster.name(other.index)
-            if other.state == _FAILED:
-                return f"{name} has left: {other.reason}"
-            silent = time.monotonic() - other.heard
-            if other.state == _RUNNING and silent > self._timeout:
-                at = other.facts.get("step")
+    def lost_worker(self) -> str | None:
+        """The name of the first lost worker and the reason; None if all are well."""
+        for peer in self._peers:
+            name = self._cluster.name(peer.index)
+            if peer.state == _FAILED:
+                return f"{name} has left: {peer.reason}"
+            silent = time.monotonic() - peer.heard
+            if peer.state == _RUNNING and silent > self._timeout:
+                at = peer.facts.get("step")
                 step = f", last at step {at}" if at is not None else ""
                 return f"{name} has not been heard of for {silent:.0f} s (--worker_timeout){step}"
         return None
 
-    def _await(self, what: str, is_there) -> None:
-        if not self._others:
+    def _wait_until(self, what: str, is_ready) -> None:
+        if not self._peers:
             return
         while True:
-            self._beat()
-            self._look()
-            missing = [other for other in self._others if not is_there(other)]
-            failed = next((other for other in self._others if other.state == _FAILED), None)
+            self._write_heartbeat()
+            self._read_heartbeats()
+            missing = [peer for peer in self._peers if not is_ready(peer)]
+            failed = next((peer for peer in self._peers if peer.state == _FAILED), None)
             if failed:
                 raise LostWorker(f"{self._cluster.name(failed.index)} has left: {failed.reason}")
             if not missing:
                 return
-            # A worker that beats is at work, however long that takes it.
+            # A worker with a heartbeat is at work, however long its work takes.
             silent = [o for o in missing if time.monotonic() - o.heard > self._timeout]
             if silent:
-                names = ", ".join(self._cluster.name(other.index) for other in silent)
+                names = ", ".join(self._cluster.name(peer.index) for peer in silent)
                 raise LostWorker(
                     f"{names} did not {what} within {self._timeout:g} s: start all workers with "
                     "the same command and a --run_dir that they share, or raise --worker_timeout"
@@ -144,16 +145,16 @@ class Workers:
     def _watch(self) -> None:
         while not self._finished.wait(_BEAT_SECONDS):
             try:
-                self._beat()
+                self._write_heartbeat()
             except OSError:
-                pass  # a full disk or a slow mount: the next beat may go through again
-            self._look()
-            lost = self.lost()
-            if lost and not self._finished.is_set():
-                # The main thread may hang in a collective for ever: nothing softer ends it.
+                pass  # a full disk or a slow mount: the next heartbeat may succeed
+            self._read_heartbeats()
+            lost_worker = self.lost_worker()
+            if lost_worker and not self._finished.is_set():
+                # The main thread may hang in a collective for ever: only this ends it.
                 print(
-                    f"error: {lost}; this worker ends too, and the same command on all of them "
-                    "goes on from the last checkpoint",
+                    f"error: {lost_worker}; this worker ends too, and the same command on all of "
+                    "them resumes from the last checkpoint",
                     file=sys.stderr,
                     flush=True,
                 )
@@ -162,7 +163,7 @@ class Workers:
     def _file(self, index: int) -> Path:
         return self._directory / f"worker_{index}.json"
 
-    def _beat(self) -> None:
+    def _write_heartbeat(self) -> None:
         with self._lock:
             self._count += 1
             content = {
@@ -172,31 +173,39 @@ class Workers:
                 "reason": self._reason,
                 "facts": self._facts,
             }
-            # Not synced: a beat is of the moment.
+            # Not synced: a heartbeat is soon out of date.
             write_text(self._file(self._cluster.index), json.dumps(content), sync=False)
 
-    def _read(self, other: "_Other") -> str:
+    def _read(self, peer: "_Peer") -> str:
         try:
-            return self._file(other.index).read_text()
+            return self._file(peer.index).read_text()
         except OSError:
             return ""
 
-    def _look(self) -> None:
-        for other in self._others:
-            content = self._read(other)
-            if not content or content == other.content:
+    def _read_heartbeats(self) -> None:
+        for peer in self._peers:
+            content = self._read(peer)
+            if not content or content == peer.content:
                 continue
-            other.content, other.heard = content, time.monotonic()
-            beat = json.loads(content)
+            peer.content, peer.heard = content, time.monotonic()
+            heartbeat = json.loads(content)
             # A worker that already left an earlier start is not one of this start.
-            if other.beats or beat["state"] == _RUNNING:
-                other.beats += 1
-                other.state, other.reason = beat["state"], beat["reason"]
-                other.facts = beat["facts"]
+            if peer.beats or heartbeat["state"] == _RUNNING:
+                peer.beats += 1
+                peer.state, peer.reason = heartbeat["state"], heartbeat["reason"]
+                peer.facts = heartbeat["facts"]
 
 
-class _Other:
-    """What is known of another worker; `heard` is in the clock of this process alone."""
+class _Peer:
+    """Another worker.
+
+    Attributes:
+        index: of the worker.
+        content: of its file, as last read.
+        beats: number of heartbeats seen.
+        heard: monotonic time of the last one, by the clock of this process, in seconds.
+        state, reason, facts: of its last heartbeat.
+    """
 
     def __init__(self, index: int):
         self.index = index

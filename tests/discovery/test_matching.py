@@ -118,7 +118,7 @@ def test_a_standout_score_is_less_the_best_of_the_regions_around_both():
     scores = np.array([[3, 1], [9, 5], [4, 6]], np.float32)
     # only (1, 1) has a pair around it, (0, 0) with 3
     expected = [[3, 1], [9, 2], [4, 6]]
-    np.testing.assert_array_equal(matching.standing_out(scores, boxes_a, boxes_b), expected)
+    np.testing.assert_array_equal(matching.standout_scores(scores, boxes_a, boxes_b), expected)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

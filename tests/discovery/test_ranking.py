@@ -45,7 +45,7 @@ def test_shards_multiply_like_the_matrix_with_and_without_memory(tmp_path):
     for images in (1, 2, 6):
         kept = graph.Graph(write_blocks(matrix, tmp_path, images), len(matrix), memory_mib=10)
         streamed = graph.Graph(kept._paths, len(matrix), memory_mib=0)
-        assert streamed.kept == 0 and kept.kept == len(kept._paths)
+        assert streamed.blocks_in_memory == 0 and kept.blocks_in_memory == len(kept._paths)
         assert kept.entries == streamed.entries == np.count_nonzero(matrix)
         np.testing.assert_allclose(kept.degree, matrix.sum(axis=1), rtol=1e-12)
         for one in (kept, streamed):

@@ -16,7 +16,7 @@ from ssl_tf.methods import losses
 from ssl_tf.methods.swav import SwAV
 from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.pretraining.monitors import collapse_verdict
+from ssl_tf.pretraining.monitors import collapse_reason
 from ssl_tf.pretraining.restoring import run_checkpoints
 from ssl_tf.settings import PretrainSettings
 
@@ -249,7 +249,7 @@ def test_a_collapsed_network_is_stuck_at_chance_and_the_monitor_says_so():
     # All codes are 1 / K; the prediction of equal codes can be no better than they.
     one, two = (method.embed(batch_of(seed)["views"][0])[1].numpy() for seed in (0, 1))
     z = np.concatenate([one, two])
-    assert "standard deviation" in collapse_verdict(embedding_std(z), rankme(z), z.shape[1])
+    assert "standard deviation" in collapse_reason(embedding_std(z), rankme(z), z.shape[1])
     assert tf.reduce_min(found["swapped_loss"]).numpy() >= math.log(K) - 1e-5
     assert "--sinkhorn_epsilon" in SwAV.against_collapse
 

@@ -305,7 +305,7 @@ def test_scaled_variables_move_as_at_their_own_rate(name):
     def moved(rate, factor):
         variable = tf.Variable([[1.0, -2.0], [0.5, 3.0]])
         optimizer = build_optimizer(name, rate, weight_decay=0.1)
-        optimizer.scale_rate([variable], factor)
+        optimizer.scale_learning_rate([variable], factor)
         for step in range(4):
             optimizer.apply_gradients([(variable * 0.3 + step, variable)])
         return variable.numpy()
@@ -320,7 +320,7 @@ def test_a_kept_rate_is_that_of_a_run_without_schedule(options):
         variable = tf.Variable([[1.0, -2.0], [0.5, 3.0]])
         optimizer = build_optimizer(learning_rate=rate, weight_decay=0.1, **options)
         if kept:
-            optimizer.keep_rate([variable], kept)
+            optimizer.fix_learning_rate([variable], kept)
         for step in range(4):
             optimizer.apply_gradients([(variable * 0.3 + step, variable)])
         return variable.numpy()
