@@ -7,20 +7,13 @@ import tensorflow as tf
 
 from ssl_tf.data.order import example_seed
 from ssl_tf.settings import ViewSettings
+from ssl_tf.views.levels import Level, no_value
 from ssl_tf.views.ops import OPS, Op
-from ssl_tf.views.policies import autoaugment, op_range, randaugment
 from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.sheet import Cell, framed, with_rectangles
 
-# Fast AutoAugment's range; no other policy has a cutout.
-_CUTOUT = 0.2
-# As in RandAugment at full range.
-_TRANSLATE = 100 / 224
 _FILL = 128.0
 _COLUMNS = 9
-_SIGNED = {
-    row.op for row in (*autoaugment("imagenet").rows, *randaugment(1, 9.0).rows) if row.signed
-}
 
 
 def op_cells(
@@ -39,14 +32,14 @@ def op_cells(
     plain: list[Cell | None] = []
     single: list[list[Cell | None]] = []
     double: list[list[Cell | None]] = []
+    scale, meaning = settings.level_scale, settings.posterize_solarize
+    at = [Level(10.0 * level / scale, meaning) for level in levels]
     for op in OPS:
-        directions = _directions(op.name, levels, settings)
-        if not any(directions[0]):
+        if op.value_range is no_value:
             plain.append(_cell(op, image, 0.0, [op.name]))
             continue
-        captions = [f"level {level:g}" for level in levels]
-        if op.name == "rand_blur":
-            captions = ["any level"] * len(levels)
+        directions = _directions(op, at)
+        captions = [f"level {level:g}" if op.has_levels else "any level" for level in levels]
         (single if len(directions) == 1 else double).extend(
             [_cell(op, image, v, [op.name, f"{c}: {v:.3g}"]) for v, c in zip(values, captions)]
             for values in directions
@@ -101,21 +94,13 @@ def view_cells(
     return rows
 
 
-def _directions(op: str, levels: Sequence[float], settings: ViewSettings) -> list[list[float]]:
-    """The values of an operation at the levels, once for each direction; zeros without any."""
-    scale, meaning = settings.level_scale, settings.posterize_solarize
-    if op == "Identity":
-        return [[0.0] * len(levels)]
-    if op == "Cutout":
-        return [[_CUTOUT * level / scale for level in levels]]
-    ranges = [
-        op_range(op, level, scale=scale, meaning=meaning, translate=_TRANSLATE) for level in levels
-    ]
-    low, high = (list(ends) for ends in zip(*ranges))
-    if op == "rand_blur":
-        # The only range without a level: the cells are spread over it.
-        return [list(np.linspace(*ranges[0], len(levels)))]
-    if op in _SIGNED:
+def _directions(op: Op, levels: Sequence[Level]) -> list[list[float]]:
+    """The values of an operation at the levels, one list for each direction."""
+    low, high = (list(ends) for ends in zip(*(op.value_range(level) for level in levels)))
+    if not op.has_levels:
+        # The same range at every level: the cells are spread over it.
+        return [list(np.linspace(low[0], high[0], len(levels)))]
+    if op.signed:
         return [high, [-value for value in high]]
     return [high] if low == high else [high, low]
 

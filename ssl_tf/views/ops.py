@@ -17,13 +17,39 @@ import tensorflow as tf
 from ssl_tf.views import geometry, jitter, photometric
 from ssl_tf.views.compilation import branch, choose, compiled
 from ssl_tf.views.layout import gather_bytes, index_type, lines, per_image, pixels, planes, shaped
+from ssl_tf.views.levels import (
+    Level,
+    LevelRule,
+    around,
+    constant,
+    linear,
+    no_value,
+    posterize_bits,
+    solarize_amount,
+    solarize_threshold,
+    translation,
+)
 
 
 class Op(NamedTuple):
-    """A name and `apply(image, value, fill, center)`, which hands the op what it needs."""
+    """One row of `OPS`: an operation and what policies need to know about it.
+
+    Attributes:
+        name: the name in policies, reports and drawn operations.
+        apply: `apply(image, value, fill, center)`; the arguments are those of `apply_op`.
+        value_range: the level rule, from a `levels.Level` to the range (low, high) of the value.
+        signed: whether policies turn the sign of the value with a probability of 1/2.
+    """
 
     name: str
     apply: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+    value_range: LevelRule
+    signed: bool = False
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether the range of the value depends on the level."""
+        return self.value_range(Level(0.0)) != self.value_range(Level(10.0))
 
 
 def identity(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -254,30 +280,32 @@ def _centred(op: Callable) -> Callable:
     return lambda image, value, fill, center: op(image, value, center)
 
 
+# Policies draw an index into this table: append new rows, keep the order of the others.
 OPS: tuple[Op, ...] = (
-    Op("Identity", _plain(identity)),
-    Op("AutoContrast", _plain(auto_contrast)),
-    Op("Equalize", _plain(equalize)),
-    Op("Invert", _plain(invert)),
-    Op("Posterize", _plain(posterize)),
-    Op("Solarize", _plain(solarize)),
-    Op("SolarizeAdd", _plain(solarize_add)),
-    Op("Color", _plain(color)),
-    Op("Contrast", _plain(contrast)),
-    Op("Brightness", _plain(brightness)),
-    Op("Sharpness", _plain(sharpness)),
-    Op("ShearX", _filled(geometry.shear_x)),
-    Op("ShearY", _filled(geometry.shear_y)),
-    Op("TranslateX", _filled(geometry.translate_x)),
-    Op("TranslateY", _filled(geometry.translate_y)),
-    Op("Rotate", _filled(geometry.rotate)),
-    Op("Cutout", _centred(geometry.cutout)),
-    Op("rand_brightness", _plain(rand_brightness)),
-    Op("rand_contrast", _plain(rand_contrast)),
-    Op("rand_saturation", _plain(rand_saturation)),
-    Op("rand_hue", _plain(rand_hue)),
-    Op("rand_blur", _plain(rand_blur)),
-    Op("color_drop", _plain(color_drop)),
+    Op("Identity", _plain(identity), no_value),
+    Op("AutoContrast", _plain(auto_contrast), no_value),
+    Op("Equalize", _plain(equalize), no_value),
+    Op("Invert", _plain(invert), no_value),
+    Op("Posterize", _plain(posterize), posterize_bits),
+    Op("Solarize", _plain(solarize), solarize_threshold),
+    Op("SolarizeAdd", _plain(solarize_add), solarize_amount),
+    Op("Color", _plain(color), linear(0.1, 0.18)),
+    Op("Contrast", _plain(contrast), linear(0.1, 0.18)),
+    Op("Brightness", _plain(brightness), linear(0.1, 0.18)),
+    Op("Sharpness", _plain(sharpness), linear(0.1, 0.18)),
+    Op("ShearX", _filled(geometry.shear_x), linear(0.0, 0.03), signed=True),
+    Op("ShearY", _filled(geometry.shear_y), linear(0.0, 0.03), signed=True),
+    Op("TranslateX", _filled(geometry.translate_x), translation, signed=True),
+    Op("TranslateY", _filled(geometry.translate_y), translation, signed=True),
+    Op("Rotate", _filled(geometry.rotate), linear(0.0, 3.0), signed=True),
+    # No policy gives Cutout a level; the rule spans the range of Fast AutoAugment.
+    Op("Cutout", _centred(geometry.cutout), linear(0.0, 0.02)),
+    Op("rand_brightness", _plain(rand_brightness), around(0.0, 0.08)),
+    Op("rand_contrast", _plain(rand_contrast), around(1.0, 0.08, lowest=0.0)),
+    Op("rand_saturation", _plain(rand_saturation), around(1.0, 0.08, lowest=0.0)),
+    Op("rand_hue", _plain(rand_hue), around(0.0, 0.1, lowest=-0.5, highest=0.5)),
+    Op("rand_blur", _plain(rand_blur), constant(0.1, 2.0)),
+    Op("color_drop", _plain(color_drop), no_value),
 )
 
 OP_INDEX: dict[str, int] = {op.name: index for index, op in enumerate(OPS)}

@@ -9,12 +9,14 @@ policies into one table of tensors, so the graph is as large for 498 sub-policie
 import dataclasses
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 
 import tensorflow as tf
 
-from ssl_tf.views.ops import OP_INDEX
+from ssl_tf.settings import ViewSettings
+from ssl_tf.views.levels import Level
+from ssl_tf.views.ops import OP_INDEX, OPS
 
 # MA-SSRL section 3.2: the TF RandAugment list without Contrast, Brightness, Cutout and Rotate, plus
 # six SimCLR operations.
@@ -23,10 +25,6 @@ EXTENDED_RANDAUGMENT = (
     "SolarizeAdd", "ShearX", "ShearY", "TranslateX", "TranslateY", "rand_brightness",
     "rand_contrast", "rand_saturation", "rand_hue", "rand_blur", "color_drop",
 )  # fmt: skip
-
-_SIGNED = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
-_ENHANCE = ("Color", "Contrast", "Brightness", "Sharpness")
-_PARAMETER_FREE = ("Identity", "AutoContrast", "Equalize", "Invert", "color_drop")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,55 +57,10 @@ class Policy:
         return len(self.rows) // self.slots if self.grouped else len(self.rows)
 
 
-def op_range(
-    op: str, level: float, *, scale: int, meaning: str, translate: float
-) -> tuple[float, float]:
-    """The range from which an operation's value is drawn at `level` of `scale`.
-
-    Args:
-        op: name in `ops.OPS`.
-        level: 0 to `scale`; higher levels extrapolate, saturating where the value has an end.
-        scale: level at full range, 10 (TF code) or 30 (the grid of the RandAugment paper).
-        meaning: of Posterize and Solarize, "tf" (weaker with the level) or "pil" (stronger).
-        translate: fraction of the side at full range.
-
-    Sources: the AutoAugment mapping of tensorflow/models and tensorflow/tpu; for the six last
-    operations the extended class of the MA-SSRL authors, whose three defects are not kept: hue fell
-    back to 0.1 above level 5 (it saturates at the full circle here), contrast and saturation raised
-    above level 12.5 (their lower end stops at 0), and level 0 was replaced by a middle strength.
-    """
-    level = 10.0 * level / scale
-    if op in _PARAMETER_FREE:
-        return 0.0, 0.0
-    if op in _ENHANCE:
-        value = 0.1 + 0.18 * level
-        return value, value
-    if op in ("ShearX", "ShearY"):
-        return 0.03 * level, 0.03 * level
-    if op in ("TranslateX", "TranslateY"):
-        return translate * level / 10, translate * level / 10
-    if op == "Rotate":
-        return 3.0 * level, 3.0 * level
-    if op == "Posterize":
-        kept = int(0.4 * level + 1e-6)
-        bits = float(min(max(kept if meaning == "tf" else 4 - kept, 0), 8))
-        return bits, bits
-    if op == "Solarize":
-        threshold = int(25.6 * level + 1e-6)
-        threshold = float(min(max(threshold if meaning == "tf" else 256 - threshold, 0), 256))
-        return threshold, threshold
-    if op == "SolarizeAdd":
-        amount = float(min(int(11.0 * level + 1e-6), 255))
-        return amount, amount
-    if op == "rand_brightness":
-        return -0.08 * level, 0.08 * level
-    if op in ("rand_contrast", "rand_saturation"):
-        return max(0.0, 1 - 0.08 * level), 1 + 0.08 * level
-    if op == "rand_hue":
-        return -min(0.1 * level, 0.5), min(0.1 * level, 0.5)
-    if op == "rand_blur":
-        return 0.1, 2.0
-    raise ValueError(f"no level rule for {op}")
+def _row(op: str, probability: float, level: Level) -> Row:
+    """The row of an operation at a level, its range by the level rule of the operation."""
+    found = OPS[OP_INDEX[op]]
+    return Row(op, probability, *found.value_range(level), signed=found.signed)
 
 
 # Fast AutoAugment gives a magnitude in 0..1; the ranges are those of its published code.
@@ -134,8 +87,7 @@ def autoaugment(searched_on: str, meaning: str = "tf") -> Policy:
     rows = []
     for subpolicy in _subpolicies(f"autoaugment_{searched_on}"):
         for op, probability, level in subpolicy:
-            low, high = op_range(op, level, scale=10, meaning=meaning, translate=150 / 331)
-            rows.append(Row(op, probability, low, high, signed=op in _SIGNED))
+            rows.append(_row(op, probability, Level(level, meaning, translate=150 / 331)))
     return Policy("autoaugment", tuple(rows), slots=2, grouped=True)
 
 
@@ -152,7 +104,7 @@ def fast_autoaugment(searched_on: str) -> Policy:
             value = low + magnitude * (high - low)
             if op == "Posterize":
                 value = float(int(value))
-            rows.append(Row(op, probability, value, value, signed=op in _SIGNED, fill=0))
+            rows.append(Row(op, probability, value, value, signed=OPS[OP_INDEX[op]].signed, fill=0))
     return Policy("fast_autoaugment", tuple(rows), slots=2, grouped=True)
 
 
@@ -163,11 +115,22 @@ def randaugment(num_ops: int, magnitude: float, scale: int = 10, meaning: str = 
     In the authors' code the chosen operation ran up to 18 times on its own output, and a 19th
     branch was the identity; the paper has neither. Translation is 100 of 224 pixels at full range.
     """
-    rows = []
-    for op in EXTENDED_RANDAUGMENT:
-        low, high = op_range(op, magnitude, scale=scale, meaning=meaning, translate=100 / 224)
-        rows.append(Row(op, 1.0, low, high, signed=op in _SIGNED))
-    return Policy("randaugment", tuple(rows), slots=num_ops, grouped=False)
+    level = Level(10.0 * magnitude / scale, meaning)
+    rows = tuple(_row(op, 1.0, level) for op in EXTENDED_RANDAUGMENT)
+    return Policy("randaugment", rows, slots=num_ops, grouped=False)
+
+
+# The policies that strategies name in `settings.STRATEGIES`, and how the flags build them.
+POLICIES: dict[str, Callable[[ViewSettings], Policy]] = {
+    "autoaugment": lambda views: autoaugment(views.policy_set, views.posterize_solarize),
+    "fast_autoaugment": lambda views: fast_autoaugment(views.policy_set),
+    "randaugment": lambda views: randaugment(
+        views.randaugment_ops,
+        views.randaugment_magnitude,
+        views.level_scale,
+        views.posterize_solarize,
+    ),
+}
 
 
 class PolicySpace:

@@ -12,36 +12,16 @@ give the same bits in any process and at any parallelism.
 
 import tensorflow as tf
 
-from ssl_tf.settings import ViewSettings
+from ssl_tf.settings import STRATEGIES, ViewSettings
 from ssl_tf.views import chains, crops
 from ssl_tf.views.ops import OPS, apply_op
-from ssl_tf.views.policies import (
-    Policy,
-    PolicySpace,
-    Row,
-    autoaugment,
-    fast_autoaugment,
-    randaugment,
-)
+from ssl_tf.views.policies import POLICIES, Policy, PolicySpace, Row
 from ssl_tf.views.rectangles import fold_in, object_rectangles, scene_rectangles
 
 
-def policy_space(strategy: str, settings: ViewSettings) -> PolicySpace | None:
-    """The policies a view of this strategy draws from; None where it has none."""
-    meaning = settings.posterize_solarize
-    auto = autoaugment(settings.policy_set, meaning)
-    fast = fast_autoaugment(settings.policy_set)
-    rand = randaugment(
-        settings.randaugment_ops, settings.randaugment_magnitude, settings.level_scale, meaning
-    )
-    spaces = {
-        "autoaugment": [auto],
-        "fast_autoaugment": [fast],
-        "randaugment": [rand],
-        # MA-SSRL section 3.2: each view draws its transformations from the three together.
-        "integrated": [auto, fast, rand],
-    }
-    return PolicySpace(spaces[strategy]) if strategy in spaces else None
+def policy_space(strategy: str, settings: ViewSettings) -> PolicySpace:
+    """The policies from which a view of this strategy draws."""
+    return PolicySpace([POLICIES[name](settings) for name in STRATEGIES[strategy]])
 
 
 # The space of strategies that have none: one slot, always the identity.
@@ -83,12 +63,12 @@ class Recipe:
             self.strategies += (settings.strategies[1 % self._large],)
         bounds = smallest_areas or (settings.area[0],) * 2
         self._smallest = (settings.smallest_area,) * 2 if settings.smallest_area else bounds
-        spaces = {s: policy_space(s, settings) for s in dict.fromkeys(self.strategies)}
-        self.spaces = {strategy: space for strategy, space in spaces.items() if space}
+        used = dict.fromkeys(self.strategies)
+        self.spaces = {s: policy_space(s, settings) for s in used if STRATEGIES[s]}
         self.chains = {
             s: chains.chain(s, settings.jitter_strength, settings.blur)
-            for s in spaces
-            if s not in self.spaces and s != "plain"
+            for s in used
+            if s in chains.CHAINS
         }
         self._slots = max([space.slots for space in self.spaces.values()], default=1)
 
