@@ -107,4 +107,6 @@ def _directions(op: Op, levels: Sequence[Level]) -> list[list[float]]:
 
 def _cell(op: Op, image: tf.Tensor, value: float, lines: list[str]) -> Cell:
     centre = tf.constant([0.5, 0.5])
-    return op.apply(image, tf.constant(value), tf.constant(_FILL), centre).numpy(), lines
+    return op.apply(
+        image, tf.constant(value, tf.float32), tf.constant(_FILL), centre
+    ).numpy(), lines
