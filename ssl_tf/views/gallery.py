@@ -106,7 +106,5 @@ def _directions(op: Op, levels: Sequence[Level]) -> list[list[float]]:
 
 
 def _cell(op: Op, image: tf.Tensor, value: float, lines: list[str]) -> Cell:
-    centre = tf.constant([0.5, 0.5])
-    return op.apply(
-        image, tf.constant(value, tf.float32), tf.constant(_FILL), centre
-    ).numpy(), lines
+    numbers = tf.constant(value, tf.float32), tf.constant(_FILL), tf.constant([0.5, 0.5])
+    return op.apply(image, *numbers).numpy(), lines
