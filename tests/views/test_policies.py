@@ -96,15 +96,17 @@ def test_every_operation_has_a_level_rule(op):
 
 
 def test_operations_without_levels():
-    without = {op.name for op in OPS if not op.has_levels}
+    published = OPS[: OP_INDEX["color_drop"] + 1]
+    without = {op.name for op in published if not op.has_levels}
     assert without == {
         "Identity", "AutoContrast", "Equalize", "Invert", "color_drop", "rand_blur",
     }  # fmt: skip
-    assert level("Identity", 7) == level("Equalize", 7) == (0.0, 0.0)
+    assert {level(name, 7) for name in without} == {(0.0, 0.0), (0.1, 2.0)}
 
 
 def test_operations_with_a_sign():
-    signed = {op.name for op in OPS if op.signed}
+    published = OPS[: OP_INDEX["color_drop"] + 1]
+    signed = {op.name for op in published if op.signed}
     assert signed == {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}
     assert {row.op for row in autoaugment("imagenet").rows if row.signed} == {"ShearX", "Rotate"}
 
