@@ -1,4 +1,7 @@
-"""The fixed colour chains: jitter, grey, blur, solarize, each with its own probability."""
+"""The fixed colour chains: jitter, grey, blur and solarize, each with a probability.
+
+`CHAINS` has one row for each strategy of `settings.STRATEGIES` that is a colour chain.
+"""
 
 import dataclasses
 
@@ -8,14 +11,21 @@ from ssl_tf.views import photometric
 from ssl_tf.views.compilation import choose
 from ssl_tf.views.jitter import jitter
 
-# Random numbers of one application: whether jitter, grey, blur and solarize happen, the blur's
-# sigma, and five for the jitter.
+# Random numbers of one application: four decide on jitter, grey, blur and solarize, one gives the
+# sigma of the blur, five go to the jitter.
 DRAWS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
-    """Strengths and probabilities of one chain; the order is that of BYOL appendix B."""
+    """Strengths and probabilities of one chain; the order of the steps is that of BYOL appendix B.
+
+    Attributes:
+        brightness, contrast, saturation, hue: strengths of the jitter, as in `jitter.jitter`.
+        additive_brightness: whether brightness is added or multiplied.
+        blur, solarize, jitter, grey: probabilities of the steps, 0..1.
+        scaled: whether --jitter_strength multiplies the four strengths.
+    """
 
     brightness: float
     contrast: float
@@ -29,9 +39,14 @@ class Chain:
     scaled: bool = False
 
     def __call__(self, image: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        """uint8 [S, S, 3] -> uint8 [S, S, 3]; float32 in between, rounded once at the end.
+        """Applies the chain, in float32, rounded once at the end.
 
-        uniform: float32 [DRAWS] in [0, 1). A batch has a leading dimension N, and so have they.
+        Args:
+            image: uint8 [S, S, 3] or a batch [N, S, S, 3].
+            uniform: float32 [DRAWS] in [0, 1), or [N, DRAWS].
+
+        Returns:
+            uint8, with the shape of `image`.
         """
         taps = photometric.blur_taps(image.shape[-2])
         strengths = (self.brightness, self.contrast, self.saturation, self.hue)
@@ -54,7 +69,7 @@ class Chain:
         for index, (probability, otherwise, step) in enumerate(steps):
             if probability == 1.0:
                 x = step(x, uniform)
-            # The first step is never left out: both its branches make floats of bytes.
+            # The first step always runs, since both its branches convert bytes to floats.
             elif probability or index == 0:
                 happens = tf.cast(uniform[..., index] < probability, tf.int32)
                 x = choose(happens, [otherwise, step], x, uniform)

@@ -1,4 +1,4 @@
-"""What there is to look at: each operation by level, and what a recipe draws."""
+"""The cells of the views report: each operation by level, and the draws of a recipe."""
 
 from collections.abc import Sequence
 
@@ -19,15 +19,17 @@ _COLUMNS = 9
 def op_cells(
     image: tf.Tensor, levels: Sequence[float], settings: ViewSettings
 ) -> list[list[Cell | None]]:
-    """An image under every operation, two groups of cells a row, a cell for each level.
-
-    Operations without a parameter share a group with the image itself; those with a sign or a
-    range have a group for each direction, the ends of the range.
+    """Applies every operation of `OPS` to an image, at every level.
 
     Args:
         image: uint8 [S, S, 3].
         levels: levels to show, on the scale of the settings.
         settings: gives the level scale and the meaning of Posterize and Solarize.
+
+    Returns:
+        Rows of two groups, each group with one cell a level. The operations without a value share
+        groups with the image itself. An operation with a sign or a range has two groups, one for
+        each sign or each end of the range.
     """
     plain: list[Cell | None] = []
     single: list[list[Cell | None]] = []
@@ -60,15 +62,18 @@ def view_cells(
     seed: int,
     draws: int,
 ) -> list[list[Cell]]:
-    """The first draws of a run: the source with its crops, then the views with their policies.
+    """The first draws of a run: the source with its crops, then the views with their operations.
 
     Args:
         recipe: makes the views.
         examples: (index, uint8 [H, W, 3] image).
-        boxes: float32 [n, 4] of each image, where the recipe crops objects; the one that was drawn
-            is shown with the crops.
+        boxes: float32 [n, 4] of each image, for a recipe that crops objects. The drawn box is shown
+            with the crops.
         seed: seed of the run.
-        draws: epochs to show; side by side as far as a row of `_COLUMNS` cells allows.
+        draws: epochs to show.
+
+    Returns:
+        Rows of cells, with as many epochs side by side as fit into `_COLUMNS` cells.
     """
     make = tf.function(recipe, reduce_retracing=True)
     abreast = max(1, _COLUMNS // (1 + len(recipe.strategies)))
@@ -98,7 +103,7 @@ def _directions(op: Op, levels: Sequence[Level]) -> list[list[float]]:
     """The values of an operation at the levels, one list for each direction."""
     low, high = (list(ends) for ends in zip(*(op.value_range(level) for level in levels)))
     if not op.has_levels:
-        # The same range at every level: the cells are spread over it.
+        # The range is the same at every level, so the cells are spread over it.
         return [list(np.linspace(low[0], high[0], len(levels)))]
     if op.signed:
         return [high, [-value for value in high]]
