@@ -18,7 +18,7 @@ from ssl_tf.data.pipeline import training_batches
 from ssl_tf.errors import UserError
 from ssl_tf.settings import BenchmarkSettings
 from ssl_tf.views.evaluation import evaluation_crop
-from ssl_tf.views.levels import Level
+from ssl_tf.views.level_rules import Level
 from ssl_tf.views.ops import OPS, Op
 from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.regions import smallest_areas

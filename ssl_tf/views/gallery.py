@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.data.order import example_seed
 from ssl_tf.settings import ViewSettings
-from ssl_tf.views.levels import Level, no_value
+from ssl_tf.views.level_rules import Level, no_value
 from ssl_tf.views.ops import OPS, Op
 from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.sheet import Cell, framed, with_rectangles

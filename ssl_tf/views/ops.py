@@ -16,21 +16,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ssl_tf.views import geometry, jitter, photometric
+from ssl_tf.views import geometry, jitter, level_rules, photometric
 from ssl_tf.views.compilation import branch, choose, compiled
 from ssl_tf.views.layout import gather_bytes, index_type, lines, per_image, pixels, planes, shaped
-from ssl_tf.views.levels import (
-    Level,
-    LevelRule,
-    around,
-    constant,
-    linear,
-    no_value,
-    posterize_bits,
-    solarize_amount,
-    solarize_threshold,
-    translation,
-)
 
 
 class Op(NamedTuple):
@@ -39,19 +27,20 @@ class Op(NamedTuple):
     Attributes:
         name: the name in policies, reports and drawn operations.
         apply: `apply(image, value, fill, center)`; the arguments are those of `apply_op`.
-        value_range: the level rule, from a `levels.Level` to the range (low, high) of the value.
+        value_range: the level rule; maps a `level_rules.Level` to the value's range (low, high).
         signed: whether policies turn the sign of the value with a probability of 1/2.
     """
 
     name: str
     apply: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-    value_range: LevelRule
+    value_range: level_rules.LevelRule
     signed: bool = False
 
     @property
     def has_levels(self) -> bool:
         """Whether the range of the value depends on the level."""
-        return self.value_range(Level(0.0)) != self.value_range(Level(10.0))
+        lowest, highest = (self.value_range(level_rules.Level(at)) for at in (0.0, 10.0))
+        return lowest != highest
 
 
 def identity(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -291,30 +280,30 @@ def _centred(op: Callable) -> Callable:
 
 # Policies draw an index into this table: append new rows, keep the order of the others.
 OPS: tuple[Op, ...] = (
-    Op("Identity", _plain(identity), no_value),
-    Op("AutoContrast", _plain(auto_contrast), no_value),
-    Op("Equalize", _plain(equalize), no_value),
-    Op("Invert", _plain(invert), no_value),
-    Op("Posterize", _plain(posterize), posterize_bits),
-    Op("Solarize", _plain(solarize), solarize_threshold),
-    Op("SolarizeAdd", _plain(solarize_add), solarize_amount),
-    Op("Color", _plain(color), linear(0.1, 0.18)),
-    Op("Contrast", _plain(contrast), linear(0.1, 0.18)),
-    Op("Brightness", _plain(brightness), linear(0.1, 0.18)),
-    Op("Sharpness", _plain(sharpness), linear(0.1, 0.18)),
-    Op("ShearX", _filled(geometry.shear_x), linear(0.0, 0.03), signed=True),
-    Op("ShearY", _filled(geometry.shear_y), linear(0.0, 0.03), signed=True),
-    Op("TranslateX", _filled(geometry.translate_x), translation, signed=True),
-    Op("TranslateY", _filled(geometry.translate_y), translation, signed=True),
-    Op("Rotate", _filled(geometry.rotate), linear(0.0, 3.0), signed=True),
+    Op("Identity", _plain(identity), level_rules.no_value),
+    Op("AutoContrast", _plain(auto_contrast), level_rules.no_value),
+    Op("Equalize", _plain(equalize), level_rules.no_value),
+    Op("Invert", _plain(invert), level_rules.no_value),
+    Op("Posterize", _plain(posterize), level_rules.posterize_bits),
+    Op("Solarize", _plain(solarize), level_rules.solarize_threshold),
+    Op("SolarizeAdd", _plain(solarize_add), level_rules.solarize_amount),
+    Op("Color", _plain(color), level_rules.linear(0.1, 0.18)),
+    Op("Contrast", _plain(contrast), level_rules.linear(0.1, 0.18)),
+    Op("Brightness", _plain(brightness), level_rules.linear(0.1, 0.18)),
+    Op("Sharpness", _plain(sharpness), level_rules.linear(0.1, 0.18)),
+    Op("ShearX", _filled(geometry.shear_x), level_rules.linear(0.0, 0.03), signed=True),
+    Op("ShearY", _filled(geometry.shear_y), level_rules.linear(0.0, 0.03), signed=True),
+    Op("TranslateX", _filled(geometry.translate_x), level_rules.translation, signed=True),
+    Op("TranslateY", _filled(geometry.translate_y), level_rules.translation, signed=True),
+    Op("Rotate", _filled(geometry.rotate), level_rules.linear(0.0, 3.0), signed=True),
     # No policy gives Cutout a level; the rule spans the range of Fast AutoAugment.
-    Op("Cutout", _centred(geometry.cutout), linear(0.0, 0.02)),
-    Op("rand_brightness", _plain(rand_brightness), around(0.0, 0.08)),
-    Op("rand_contrast", _plain(rand_contrast), around(1.0, 0.08, lowest=0.0)),
-    Op("rand_saturation", _plain(rand_saturation), around(1.0, 0.08, lowest=0.0)),
-    Op("rand_hue", _plain(rand_hue), around(0.0, 0.1, lowest=-0.5, highest=0.5)),
-    Op("rand_blur", _plain(rand_blur), constant(0.1, 2.0)),
-    Op("color_drop", _plain(color_drop), no_value),
+    Op("Cutout", _centred(geometry.cutout), level_rules.linear(0.0, 0.02)),
+    Op("rand_brightness", _plain(rand_brightness), level_rules.around(0.0, 0.08)),
+    Op("rand_contrast", _plain(rand_contrast), level_rules.around(1.0, 0.08, lowest=0.0)),
+    Op("rand_saturation", _plain(rand_saturation), level_rules.around(1.0, 0.08, lowest=0.0)),
+    Op("rand_hue", _plain(rand_hue), level_rules.around(0.0, 0.1, lowest=-0.5, highest=0.5)),
+    Op("rand_blur", _plain(rand_blur), level_rules.constant(0.1, 2.0)),
+    Op("color_drop", _plain(color_drop), level_rules.no_value),
 )
 
 OP_INDEX: dict[str, int] = {op.name: index for index, op in enumerate(OPS)}

@@ -15,7 +15,7 @@ from importlib import resources
 import tensorflow as tf
 
 from ssl_tf.settings import ViewSettings
-from ssl_tf.views.levels import Level
+from ssl_tf.views.level_rules import Level
 from ssl_tf.views.ops import OP_INDEX, OPS
 
 # MA-SSRL section 3.2: the TF RandAugment list without Contrast, Brightness, Cutout and Rotate, plus
@@ -99,7 +99,7 @@ def autoaugment(searched_on: str, meaning: str = "tf") -> Policy:
 
     Args:
         searched_on: data set of the search.
-        meaning: of Posterize and Solarize, as in `levels.Level`.
+        meaning: of Posterize and Solarize, as in `level_rules.Level`.
     """
     rows = []
     for subpolicy in _subpolicies(f"autoaugment_{searched_on}"):
@@ -137,7 +137,7 @@ def randaugment(num_ops: int, magnitude: float, scale: int = 10, meaning: str = 
         num_ops: N, operations a view.
         magnitude: M, on the scale 0..`scale`.
         scale: level of full range, 10 (TF code) or 30 (the grid of the RandAugment paper).
-        meaning: of Posterize and Solarize, as in `levels.Level`.
+        meaning: of Posterize and Solarize, as in `level_rules.Level`.
     """
     level = Level(10.0 * magnitude / scale, meaning)
     rows = tuple(_row(op, 1.0, level) for op in EXTENDED_RANDAUGMENT)

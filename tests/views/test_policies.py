@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ssl_tf.settings import STRATEGIES, ViewSettings
 from ssl_tf.views.chains import CHAINS
-from ssl_tf.views.levels import Level
+from ssl_tf.views.level_rules import Level
 from ssl_tf.views.ops import OP_INDEX, OPS
 from ssl_tf.views.policies import (
     EXTENDED_RANDAUGMENT,

@@ -10,7 +10,7 @@ from ssl_tf.data.order import example_seed
 from ssl_tf.settings import ViewSettings, ViewsReportSettings
 from ssl_tf.views import gallery
 from ssl_tf.views.gallery import op_cells, view_cells
-from ssl_tf.views.levels import Level, constant, linear, no_value
+from ssl_tf.views.level_rules import Level, constant, linear, no_value
 from ssl_tf.views.ops import OP_INDEX, OPS, Op
 from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.sheet import draw_sheet, framed, with_rectangles
