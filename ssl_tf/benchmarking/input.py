@@ -19,13 +19,12 @@ from ssl_tf.data.sources.opening import open_split, with_boxes
 from ssl_tf.errors import UserError
 from ssl_tf.settings import BenchmarkSettings
 from ssl_tf.views.evaluation import evaluation_crop
-from ssl_tf.views.ops import OPS
-from ssl_tf.views.policies import op_range
+from ssl_tf.views.level_rules import Level
+from ssl_tf.views.ops import OPS, Op
 from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.regions import smallest_areas
 
-_OP_LEVEL = 9
-_CUTOUT = 0.2
+_OP_LEVEL = 9.0
 # An operation takes a small part of an image's time, so this share of the seconds will do.
 _OP_SHARE = 0.1
 # The number of examples of a large data set: TensorFlow's shuffle searches at least 2**16 places,
@@ -167,7 +166,7 @@ def _op_costs(settings: BenchmarkSettings, sample: Sample) -> dict[str, float]:
 
 def _op_contender(index: int, patches: tf.Tensor) -> Contender:
     op = OPS[index]
-    value = tf.constant(_typical_value(op.name))
+    value = tf.constant(_typical_value(op))
 
     def apply(counter: tf.Tensor) -> tf.Tensor:
         patch = tf.gather(patches, counter % len(patches))
@@ -179,9 +178,7 @@ def _op_contender(index: int, patches: tf.Tensor) -> Contender:
     return contender(op.name, views)
 
 
-def _typical_value(op: str) -> float:
+def _typical_value(op: Op) -> float:
     """Three quarters through the range at level 9 of 10: away from every special value."""
-    if op == "Cutout":
-        return _CUTOUT
-    low, high = op_range(op, _OP_LEVEL, scale=10, meaning="tf", translate=100 / 224)
+    low, high = op.value_range(Level(_OP_LEVEL))
     return low + 0.75 * (high - low)

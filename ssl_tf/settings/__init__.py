@@ -34,9 +34,10 @@ from ssl_tf.settings.pretraining import (
     PretrainSettings,
     ViewsReportSettings,
 )
+from ssl_tf.settings.recipes import RECIPES, STRATEGIES
 from ssl_tf.settings.run import PRECISIONS, MonitorSettings, NeighbourSettings, RunSettings
 from ssl_tf.settings.transfer import SUITES, TransferSettings
-from ssl_tf.settings.views import CROPS, RECIPES, REGIONS, STRATEGIES, ViewSettings
+from ssl_tf.settings.views import CROPS, REGIONS, ViewSettings
 
 __all__ = [
     "BenchmarkSettings",

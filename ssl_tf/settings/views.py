@@ -4,9 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting
-
-RECIPES = ("ma_ssrl", "byol", "simclr", "moco")
-
+from ssl_tf.settings.recipes import RECIPES, STRATEGIES
 
 CROPS = ("uniform", "inception", "byol", "random_resized", "full")
 
@@ -14,23 +12,9 @@ CROPS = ("uniform", "inception", "byol", "random_resized", "full")
 REGIONS = ("scene_scene", "object_object", "object_dilated")
 
 
-STRATEGIES = (
-    "integrated",
-    "autoaugment",
-    "fast_autoaugment",
-    "randaugment",
-    "byol_t",
-    "byol_t_prime",
-    "simclr",
-    "ma_ssrl_simclr",
-    "moco",
-    "plain",
-)
-
-
 @dataclasses.dataclass(frozen=True)
 class ViewSettings:
-    recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=RECIPES)
+    recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=tuple(RECIPES))
     image_size: int = setting(224, "Side of a view, in pixels.", low=8)
     small_views: int = setting(
         0,
@@ -80,7 +64,7 @@ class ViewSettings:
     )
     flip: float = setting(0.5, "Probability of a horizontal flip.", low=0, high=1)
     view_strategies: tuple[str, ...] = setting(
-        (), "One strategy a view; empty: the recipe's own two.", choices=STRATEGIES
+        (), "One strategy a view; empty: the recipe's own two.", choices=tuple(STRATEGIES)
     )
     distinct_crops: int = setting(
         0, "Crops an image: view v uses crop v mod this; 0: every view its own.", low=0
@@ -138,13 +122,7 @@ class ViewSettings:
     @property
     def strategies(self) -> tuple[str, ...]:
         """One strategy a view of --image_size, the recipe's own where the flag is empty."""
-        own = {
-            "ma_ssrl": ("integrated", "integrated"),
-            "byol": ("byol_t", "byol_t_prime"),
-            "simclr": ("simclr", "simclr"),
-            "moco": ("moco", "moco"),
-        }
-        return self.view_strategies or own[self.recipe]
+        return self.view_strategies or RECIPES[self.recipe].strategies
 
     def _check_small_views(self) -> None:
         # The operation behind `inception` never goes below a tenth of the image.
@@ -173,13 +151,7 @@ class ViewSettings:
     def crop_law(self) -> str:
         if self.crop:
             return self.crop
-        own = {
-            "ma_ssrl": "uniform",
-            "byol": "byol",
-            "simclr": "inception",
-            "moco": "random_resized",
-        }
-        return "random_resized" if self.object_crops else own[self.recipe]
+        return "random_resized" if self.object_crops else RECIPES[self.recipe].crop
 
     @property
     def area(self) -> tuple[float, float]:

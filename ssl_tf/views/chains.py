@@ -1,4 +1,7 @@
-"""The fixed colour chains: jitter, grey, blur, solarize, each with its own probability."""
+"""The fixed colour chains: jitter, grey, blur and solarize, each with a probability.
+
+`CHAINS` has one row for each strategy of `settings.STRATEGIES` that is a colour chain.
+"""
 
 import dataclasses
 
@@ -8,14 +11,21 @@ from ssl_tf.views import photometric
 from ssl_tf.views.compilation import choose
 from ssl_tf.views.jitter import jitter
 
-# Random numbers of one application: whether jitter, grey, blur and solarize happen, the blur's
-# sigma, and five for the jitter.
+# Random numbers of one application: four decide on jitter, grey, blur and solarize, one gives the
+# sigma of the blur, five go to the jitter.
 DRAWS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
-    """Strengths and probabilities of one chain; the order is that of BYOL appendix B."""
+    """Strengths and probabilities of one chain; the order of the steps is that of BYOL appendix B.
+
+    Attributes:
+        brightness, contrast, saturation, hue: strengths of the jitter, as in `jitter.jitter`.
+        additive_brightness: whether brightness is added or multiplied.
+        blur, solarize, jitter, grey: probabilities of the steps, 0..1.
+        scaled: whether --jitter_strength multiplies the four strengths.
+    """
 
     brightness: float
     contrast: float
@@ -26,11 +36,17 @@ class Chain:
     solarize: float = 0.0
     jitter: float = 0.8
     grey: float = 0.2
+    scaled: bool = False
 
     def __call__(self, image: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        """uint8 [S, S, 3] -> uint8 [S, S, 3]; float32 in between, rounded once at the end.
+        """Applies the chain, in float32, rounded once at the end.
 
-        uniform: float32 [DRAWS] in [0, 1). A batch has a leading dimension N, and so have they.
+        Args:
+            image: uint8 [S, S, 3] or a batch [N, S, S, 3].
+            uniform: float32 [DRAWS] in [0, 1), or [N, DRAWS].
+
+        Returns:
+            uint8, with the shape of `image`.
         """
         taps = photometric.blur_taps(image.shape[-2])
         strengths = (self.brightness, self.contrast, self.saturation, self.hue)
@@ -53,7 +69,7 @@ class Chain:
         for index, (probability, otherwise, step) in enumerate(steps):
             if probability == 1.0:
                 x = step(x, uniform)
-            # The first step is never left out: both its branches make floats of bytes.
+            # The first step always runs, since both its branches convert bytes to floats.
             elif probability or index == 0:
                 happens = tf.cast(uniform[..., index] < probability, tf.int32)
                 x = choose(happens, [otherwise, step], x, uniform)
@@ -64,28 +80,35 @@ def _kept(x: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     return tf.identity(x)
 
 
+# The order of the strengths is brightness, contrast, saturation, hue.
+CHAINS: dict[str, Chain] = {
+    # BYOL appendix B, table 6.
+    "byol_t": Chain(0.4, 0.4, 0.2, 0.1, additive_brightness=True, blur=1.0),
+    "byol_t_prime": Chain(0.4, 0.4, 0.2, 0.1, additive_brightness=True, blur=0.1, solarize=0.2),
+    # SimCLR appendix A; the multiplicative brightness is that of its second release.
+    "simclr": Chain(0.8, 0.8, 0.8, 0.2, additive_brightness=False, blur=0.5, scaled=True),
+    # The SimCLR branch of the MA-SSRL authors' code: weaker, above all in hue, always blurred.
+    "ma_ssrl_simclr": Chain(0.32, 0.32, 0.16, 0.02, additive_brightness=True, blur=1.0),
+    # MoCo v2 and Object-Aware Cropping, with the multiplicative jitter of torchvision.
+    "moco": Chain(0.4, 0.4, 0.4, 0.1, additive_brightness=False, blur=0.5),
+}
+
+
 def chain(strategy: str, strength: float = 1.0, blur: bool = True) -> Chain:
-    """The chain of a strategy, with its blur or without.
+    """The colour chain of a strategy, adapted to the flags.
 
-    byol_t, byol_t_prime: BYOL appendix B, table 6. simclr: SimCLR appendix A at colour strength
-    `strength`, brightness multiplicative as in its second release. ma_ssrl_simclr: the SimCLR-like
-    branch in the code of the MA-SSRL authors, weaker in hue, blurred always. moco: that of
-    MoCo v2 and Object-Aware Cropping, the jitter multiplicative as torchvision's.
+    Args:
+        strategy: a key of `CHAINS`.
+        strength: SimCLR's colour strength s, a factor on the jitter of rows that are `scaled`.
+        blur: False leaves the blur out.
     """
-    found = _published(strategy, strength)
-    return found if blur else dataclasses.replace(found, blur=0.0)
-
-
-def _published(strategy: str, strength: float) -> Chain:
-    if strategy == "byol_t":
-        return Chain(0.4, 0.4, 0.2, 0.1, additive_brightness=True, blur=1.0)
-    if strategy == "byol_t_prime":
-        return Chain(0.4, 0.4, 0.2, 0.1, additive_brightness=True, blur=0.1, solarize=0.2)
-    if strategy == "simclr":
-        s = strength
-        return Chain(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, additive_brightness=False, blur=0.5)
-    if strategy == "ma_ssrl_simclr":
-        return Chain(0.32, 0.32, 0.16, 0.02, additive_brightness=True, blur=1.0)
-    if strategy == "moco":
-        return Chain(0.4, 0.4, 0.4, 0.1, additive_brightness=False, blur=0.5)
-    raise ValueError(f"no colour chain for {strategy}")
+    made = CHAINS[strategy]
+    if made.scaled:
+        made = dataclasses.replace(
+            made,
+            brightness=made.brightness * strength,
+            contrast=made.contrast * strength,
+            saturation=made.saturation * strength,
+            hue=made.hue * strength,
+        )
+    return made if blur else dataclasses.replace(made, blur=0.0)

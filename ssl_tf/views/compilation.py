@@ -1,7 +1,7 @@
 """How functions of an image are put into graphs.
 
-In that of a data set, image by image, small nodes cost most; in that of a training step, on a batch
-of images, what counts is that every node takes many of them.
+In the graph of a data set, which runs image by image, the number of nodes costs most. In the graph
+of a training step, which runs on a batch, every node should take many images.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from ssl_tf.views.layout import gather_bytes
 
 
 def branch(function: Callable) -> Callable:
-    """`function` as one node, for `tf.switch_case` and `tf.cond` inside a data set.
+    """Makes `function` one node, for `tf.switch_case` and `tf.cond` inside a data set.
 
-    TensorFlow lays the branches of a conditional out in one graph and sends a token through every
-    node of those not taken. With 23 operations that costs as much as a cheap operation; a call
-    that is not inlined is one node, and its graph exists once for all views and slots.
+    TensorFlow inlines the branches of a conditional into one graph and sends a dead token through
+    every node of the branches not taken. With 23 operations that costs as much as a cheap
+    operation. A call that is not inlined is one node, and all views and slots share its graph.
     """
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
@@ -25,13 +25,12 @@ def branch(function: Callable) -> Callable:
 def choose(
     index: tf.Tensor, branches: Sequence[Callable[..., tf.Tensor]], *arguments: tf.Tensor
 ) -> tf.Tensor:
-    """`branches[index](*arguments)`, of one image or of each image of a batch.
+    """`branches[index](*arguments)`, for one image or for each image of a batch.
 
     Args:
-        index: int32 scalar; or int32 [N], for a batch: each branch is computed once, on the images
-            that chose it and on no other.
-        branches: functions of `arguments`, all to results of one type and one shape an image.
-        arguments: tensors; for a batch each [N, ...].
+        index: int32, scalar or [N]. For a batch each branch runs once, on the images that chose it.
+        branches: functions of `arguments`, whose results have one dtype and one shape an image.
+        arguments: tensors, each [N, ...] for a batch.
     """
     if len(index.shape) == 0:
         return tf.switch_case(index, [partial(branch, *arguments) for branch in branches])
@@ -42,7 +41,7 @@ def choose(
     ]
     kind = made[0].dtype
     if kind == tf.uint8:
-        # GPUs stitch no bytes.
+        # TensorFlow has no GPU kernel that stitches bytes; float16 holds them exactly.
         made = [tf.cast(part, tf.float16) for part in made]
     return tf.cast(tf.dynamic_stitch(groups, made), kind)
 
@@ -52,14 +51,14 @@ def _rows(values: tf.Tensor, group: tf.Tensor) -> tf.Tensor:
 
 
 def compiled(function: Callable) -> Callable:
-    """`function(image, ...)`, compiled by XLA for one image of known size, not of rank 4.
+    """Compiles `function(image, ...)` with XLA for one image (rank below 4) of static size.
 
-    One pass over the image instead of one a node. Graphs for any size, and batches of any number,
-    which would be compiled anew for each, run it as it stands; so do graphs for a GPU, where nodes
-    are cheap and XLA needs tools that not every installation has.
+    The compiled function passes over the image once instead of once a node. Images of unknown size
+    and batches run uncompiled, since XLA would compile every size anew. Graphs for a GPU run
+    uncompiled, too: nodes are cheap there, and XLA needs tools that not every installation has.
 
     XLA contracts a product and a sum into one rounding. So no function may round a product in
-    float32 and add to it: integers, or a product that is exact in float64, stay the same.
+    float32 and add to it; integers and products that are exact in float64 give the same result.
     """
     fast = tf.function(function, jit_compile=True, autograph=False)
 

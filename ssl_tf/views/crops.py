@@ -1,8 +1,8 @@
 """Crop rectangles: pure geometry from the size of an image and uniform random numbers.
 
-A rectangle is int32 [4]: top, left, height, width in source pixels, inside the image, at least one
-pixel in each direction. Leading dimensions of the random numbers become those of the rectangles;
-height and width may have them, too, to draw inside another region each.
+A rectangle is int32 [4]: top, left, height, width in source pixels. It lies inside the image and is
+at least one pixel high and wide. The rectangles have the leading dimensions of the random numbers.
+Height and width may have the same dimensions, to draw each rectangle inside a different region.
 """
 
 import math
@@ -10,19 +10,19 @@ import math
 import tensorflow as tf
 
 RANDOM_RESIZED_TRIES = 10
-# Ten areas, ten aspects and the place.
+# Ten areas, ten aspects and two numbers for the place.
 RANDOM_RESIZED_DRAWS = 2 * RANDOM_RESIZED_TRIES + 2
 
 
 def uniform_crop(
     height: tf.Tensor, width: tf.Tensor, uniform: tf.Tensor, ratio: tuple[float, float]
 ) -> tf.Tensor:
-    """Both sides times one ratio r ~ U[ratio], at a uniform position (MA-SSRL section 3.1).
+    """Multiplies both sides by one ratio r ~ U[ratio], at a uniform place (MA-SSRL section 3.1).
 
     Args:
         height, width: int32 scalars, source pixels.
         uniform: float32 [..., 3] in [0, 1).
-        ratio: smallest and largest r; the paper's is (0.5, 1).
+        ratio: smallest and largest r; (0.5, 1) in the paper.
     """
     r = ratio[0] + uniform[..., 0] * (ratio[1] - ratio[0])
     return _place(
@@ -35,7 +35,9 @@ def uniform_crop(
 def byol_crop(
     height: tf.Tensor, width: tf.Tensor, uniform: tf.Tensor, area: tuple[float, float]
 ) -> tf.Tensor:
-    """Area ~ U[area], aspect log-uniform in 3/4..4/3, sides cut to the image (BYOL appendix B).
+    """Draws an area ~ U[area] and an aspect, log-uniform in 3/4..4/3 (BYOL appendix B).
+
+    Sides longer than the image are cut.
 
     Args:
         height, width: int32 scalars, source pixels.
@@ -55,10 +57,11 @@ def byol_crop(
 def random_resized_crop(
     height: tf.Tensor, width: tf.Tensor, uniform: tf.Tensor, area: tuple
 ) -> tf.Tensor:
-    """Area ~ U[area], aspect log-uniform in 3/4..4/3; the first of ten draws that fits.
+    """Draws an area ~ U[area] and an aspect, log-uniform in 3/4..4/3, until they fit.
 
-    The law of MoCo and of Object-Aware Cropping, torchvision's RandomResizedCrop. Where none of the
-    ten fits, the largest centred crop of an aspect in 3/4..4/3.
+    This is torchvision's RandomResizedCrop, used by MoCo and by Object-Aware Cropping. It takes the
+    first of ten draws that fits into the image. If none fits, it takes the largest centred crop
+    with an aspect in 3/4..4/3.
 
     Args:
         height, width: int32 scalars or [...], source pixels.
@@ -74,11 +77,11 @@ def random_resized_crop(
     fits = tf.reduce_all((drawn >= 1) & (drawn <= sides), axis=-1)
     first = tf.argmax(tf.cast(fits, tf.int32), axis=-1, output_type=tf.int32)
     chosen = tf.gather(drawn, first, axis=-2, batch_dims=first.shape.rank)
-    # What is left of the image when its longer side is cut to the extreme aspect.
+    # The image, with its longer side cut to the extreme aspect.
     whole = tf.minimum(sides, tf.round(tf.reverse(sides, [-1]) * (4 / 3)))[..., 0, :]
     found = tf.reduce_any(fits, axis=-1, keepdims=True)
     size = tf.where(found, chosen, whole)
-    # Just below the half, so that an odd rest leaves the smaller part above and on the left.
+    # Slightly below 0.5: of an odd margin, the smaller part is at the top and on the left.
     centre = tf.constant([0.49999, 0.49999])
     place = tf.where(found, uniform[..., 2 * tries :], centre)
     return _place(size[..., 0], size[..., 1], height, width, place)
@@ -87,10 +90,10 @@ def random_resized_crop(
 def inception_crop(
     height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, area: tuple[float, float]
 ) -> tf.Tensor:
-    """The TF box operation with aspect 3/4..4/3, at least 0.1 of the image, 100 attempts.
+    """TensorFlow's distorted bounding box with the arguments of SimCLR and of the MA-SSRL authors.
 
-    As SimCLR and the MA-SSRL authors call it. It draws the aspect linearly and the height, not the
-    area, uniformly.
+    The aspect is 3/4..4/3, at least 0.1 of the image is covered, and there are 100 attempts. The
+    operation draws the aspect and the height uniformly, not the area.
 
     Args:
         height, width: int32 scalars, source pixels.
@@ -134,7 +137,9 @@ def _place(
 def crop_and_resize(
     image: tf.Tensor, rectangle: tf.Tensor, size: int, method: str = "bilinear"
 ) -> tf.Tensor:
-    """Cuts the rectangle and resizes it to [size, size], without antialiasing as the papers' code.
+    """Cuts the rectangle and resizes it to [size, size].
+
+    It does not antialias, like the code of the papers.
 
     Args:
         image: uint8 [H, W, 3].
@@ -143,18 +148,19 @@ def crop_and_resize(
         method: "bilinear" or "bicubic".
 
     Returns:
-        uint8 [size, size, 3], rounded, halves up; bicubic overshoot is cut off.
+        uint8 [size, size, 3], rounded, halves up; bicubic overshoot is clipped.
     """
     begin, extent = (
         tf.pad(rectangle[:2], [[0, 1]]),
         tf.pad(rectangle[2:], [[0, 1]], constant_values=3),
     )
-    # Both kernels convert every pixel that they read from bytes, bicubic sixteen for each it makes;
-    # of floats they take four fifths and six tenths of the time, this cast included.
+    # Both kernels convert every byte that they read, the bicubic one sixteen for each that it
+    # writes. On floats they take four fifths (bilinear) and six tenths (bicubic) of the time, this
+    # cast included.
     window = tf.cast(tf.slice(image, begin, extent), tf.float32)[tf.newaxis]
     resize = tf.raw_ops.ResizeBicubic if method == "bicubic" else tf.raw_ops.ResizeBilinear
     resized = resize(images=window, size=(size, size), half_pixel_centers=True)[0]
-    # Cut, rounded and cast in one pass.
+    # QuantizeV2 clips, rounds and casts in one pass.
     levels = tf.raw_ops.QuantizeV2(
         input=resized, min_range=0.0, max_range=255.0, T=tf.quint8, mode="MIN_COMBINED"
     ).output
@@ -162,7 +168,7 @@ def crop_and_resize(
 
 
 def normalized(rectangle: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """float32 [..., 4]: ymin, xmin, ymax, xmax as fractions of the image."""
+    """Converts a rectangle to float32 [..., 4]: ymin, xmin, ymax, xmax as fractions."""
     corner, size = rectangle[..., :2], rectangle[..., 2:]
     edges = tf.cast(tf.concat([corner, corner + size], axis=-1), tf.float32)
     return edges / tf.cast(tf.stack([height, width, height, width]), tf.float32)

@@ -1,4 +1,4 @@
-"""The pixel operations inside the training step, on the device that trains."""
+"""The pixel operations in the training step, on the device that trains (--augment_on=device)."""
 
 import tensorflow as tf
 
@@ -6,12 +6,12 @@ from ssl_tf.views.recipe import Recipe
 
 
 def cropped_batches(batches: tf.data.Dataset, recipe: Recipe) -> tf.data.Dataset:
-    """What the device needs, from batches of `recipe.crop`.
+    """Draws the operations of batches of `recipe.crop`, for `augment_batch`.
 
     Returns:
-        A data set of the same dicts with "drawn", what `recipe.draw` makes of their random
-        numbers, in place of "uniform": for the whole batch at once and on the host, so that it is
-        what the host would have drawn.
+        A data set of the same dicts, with "drawn", the result of `recipe.draw`, instead of
+        "uniform". It draws for the whole batch at once. It draws on the host, so that the draws are
+        those of --augment_on=host.
     """
 
     def drawn(batch: dict) -> dict:
@@ -24,22 +24,23 @@ def cropped_batches(batches: tf.data.Dataset, recipe: Recipe) -> tf.data.Dataset
 def augment_batch(
     recipe: Recipe, views: tuple[tf.Tensor, ...], drawn: dict[str, tf.Tensor]
 ) -> tuple[tf.Tensor, ...]:
-    """`recipe.augment` on a batch: each operation at once on all images that drew it.
+    """Applies `recipe.augment` to a batch: each operation at once to all images that drew it.
 
     Args:
+        recipe: makes the views.
         views: V uint8 [N, S, S, 3].
-        drawn: what `recipe.draw` returned, each with a leading dimension N.
+        drawn: what `recipe.draw` returned, each tensor with a leading dimension N.
 
     Returns:
         V uint8 [N, S, S, 3].
     """
-    behind = {"chain": 1}  # views; for the others views and slots
+    behind = {"chain": 1}  # the dimension of views; the others also have one of slots
     return recipe.augment(
         views, {name: _images_behind(values, behind.get(name, 2)) for name, values in drawn.items()}
     )
 
 
 def _images_behind(values: tf.Tensor, axes: int) -> tf.Tensor:
-    """[N, a, b, ...] -> [a, N, b, ...] or [a, b, N, ...]."""
+    """Transposes [N, a, b, ...] to [a, N, b, ...] or [a, b, N, ...]."""
     order = list(range(values.shape.rank))
     return tf.transpose(values, [*order[1 : axes + 1], 0, *order[axes + 1 :]])

@@ -1,4 +1,4 @@
-"""What there is to look at: each operation by level, and what a recipe draws."""
+"""The cells of the views report: each operation by level, and the draws of a recipe."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,46 +6,41 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.settings import ViewSettings
+from ssl_tf.views.level_rules import Level, no_value
 from ssl_tf.views.ops import OPS, Op
-from ssl_tf.views.policies import autoaugment, op_range, randaugment
 from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.sheet import Cell, framed, with_rectangles
 
-# Fast AutoAugment's range; no other policy has a cutout.
-_CUTOUT = 0.2
-# As in RandAugment at full range.
-_TRANSLATE = 100 / 224
 _FILL = 128.0
 _COLUMNS = 9
-_SIGNED = {
-    row.op for row in (*autoaugment("imagenet").rows, *randaugment(1, 9.0).rows) if row.signed
-}
 
 
 def op_cells(
     image: tf.Tensor, levels: Sequence[float], settings: ViewSettings
 ) -> list[list[Cell | None]]:
-    """An image under every operation, two groups of cells a row, a cell for each level.
-
-    Operations without a parameter share a group with the image itself; those with a sign or a
-    range have a group for each direction, the ends of the range.
+    """Applies every operation of `OPS` to an image, at every level.
 
     Args:
         image: uint8 [S, S, 3].
         levels: levels to show, on the scale of the settings.
         settings: gives the level scale and the meaning of Posterize and Solarize.
+
+    Returns:
+        Rows of two groups, each group with one cell a level. The operations without a value share
+        groups with the image itself. An operation with a sign or a range has two groups, one for
+        each sign or each end of the range.
     """
     plain: list[Cell | None] = []
     single: list[list[Cell | None]] = []
     double: list[list[Cell | None]] = []
+    scale, meaning = settings.level_scale, settings.posterize_solarize
+    at = [Level(10.0 * level / scale, meaning) for level in levels]
     for op in OPS:
-        directions = _directions(op.name, levels, settings)
-        if not any(directions[0]):
+        if op.value_range is no_value:
             plain.append(_cell(op, image, 0.0, [op.name]))
             continue
-        captions = [f"level {level:g}" for level in levels]
-        if op.name == "rand_blur":
-            captions = ["any level"] * len(levels)
+        directions = _directions(op, at)
+        captions = [f"level {level:g}" if op.has_levels else "any level" for level in levels]
         (single if len(directions) == 1 else double).extend(
             [_cell(op, image, v, [op.name, f"{c}: {v:.3g}"]) for v, c in zip(values, captions)]
             for values in directions
@@ -66,15 +61,18 @@ def view_cells(
     seed_of: Callable[[int, int], tf.Tensor],
     draws: int,
 ) -> list[list[Cell]]:
-    """The first draws of a run: the source with its crops, then the views with their policies.
+    """The first draws of a run: the source with its crops, then the views with their operations.
 
     Args:
         recipe: makes the views.
         examples: (index, uint8 [H, W, 3] image).
-        boxes: float32 [n, 4] of each image, where the recipe crops objects; the one that was drawn
-            is shown with the crops.
+        boxes: float32 [n, 4] of each image, for a recipe that crops objects. The drawn box is shown
+            with the crops.
         seed_of: (epoch, index) -> int64 [2], the seed of an image's augmentation in an epoch.
-        draws: epochs to show; side by side as far as a row of `_COLUMNS` cells allows.
+        draws: epochs to show.
+
+    Returns:
+        Rows of cells, with as many epochs side by side as fit into `_COLUMNS` cells.
     """
     make = tf.function(recipe, reduce_retracing=True)
     abreast = max(1, _COLUMNS // (1 + len(recipe.strategies)))
@@ -100,25 +98,17 @@ def view_cells(
     return rows
 
 
-def _directions(op: str, levels: Sequence[float], settings: ViewSettings) -> list[list[float]]:
-    """The values of an operation at the levels, once for each direction; zeros without any."""
-    scale, meaning = settings.level_scale, settings.posterize_solarize
-    if op == "Identity":
-        return [[0.0] * len(levels)]
-    if op == "Cutout":
-        return [[_CUTOUT * level / scale for level in levels]]
-    ranges = [
-        op_range(op, level, scale=scale, meaning=meaning, translate=_TRANSLATE) for level in levels
-    ]
-    low, high = (list(ends) for ends in zip(*ranges))
-    if op == "rand_blur":
-        # The only range without a level: the cells are spread over it.
-        return [list(np.linspace(*ranges[0], len(levels)))]
-    if op in _SIGNED:
+def _directions(op: Op, levels: Sequence[Level]) -> list[list[float]]:
+    """The values of an operation at the levels, one list for each direction."""
+    low, high = (list(ends) for ends in zip(*(op.value_range(level) for level in levels)))
+    if not op.has_levels:
+        # The range is the same at every level, so the cells are spread over it.
+        return [list(np.linspace(low[0], high[0], len(levels)))]
+    if op.signed:
         return [high, [-value for value in high]]
     return [high] if low == high else [high, low]
 
 
 def _cell(op: Op, image: tf.Tensor, value: float, lines: list[str]) -> Cell:
-    centre = tf.constant([0.5, 0.5])
-    return op.apply(image, tf.constant(value), tf.constant(_FILL), centre).numpy(), lines
+    numbers = tf.constant(value, tf.float32), tf.constant(_FILL), tf.constant([0.5, 0.5])
+    return op.apply(image, *numbers).numpy(), lines

@@ -1,7 +1,7 @@
 """The colour jitter of BYOL, SimCLR and MoCo: four steps in random order, compiled as one.
 
-Each step takes float32 [3, 1, P] in [0, 1], the planes of red, green and blue, and an amount; or a
-batch, [N, 3, H, W] and [N, 1, 1, 1].
+Each step takes the planes of red, green and blue, float32 [3, 1, P] in [0, 1], and a scalar amount;
+or a batch [N, 3, H, W] and amounts [N, 1, 1, 1].
 """
 
 import itertools
@@ -22,23 +22,25 @@ def jitter(
     strengths: tuple[float, float, float, float],
     brightness_kind: str,
 ) -> tf.Tensor:
-    """Brightness, contrast, saturation and hue, each once, in one of the 24 orders.
+    """Changes brightness, contrast, saturation and hue, each once, in one of the 24 orders.
 
-    Each step is clipped to [0, 1], as in the BYOL and SimCLR code: a value above 1 would turn into
-    another hue later on.
+    Source: Grill et al. 2020, appendix B; Chen et al. 2020, appendix A. Each step is clipped to
+    [0, 1], as in the BYOL and SimCLR code, because a value above 1 would change the hue in a later
+    step.
 
     Args:
-      image: float32 [H, W, 3] in [0, 1], or uint8 [H, W, 3]; or a batch [N, H, W, 3].
-      uniform: float32 [5] in [0, 1): the four amounts, then the order; of a batch [N, 5].
-      strengths: brightness b, contrast c, saturation s, hue h. Brightness is added from
-        U(-b, b) or multiplied from U(max(0, 1-b), 1+b); contrast and saturation factors come from
-        U(max(0, 1-c), 1+c); the hue turns by U(-h, h) of the circle, h <= 0.5.
-      brightness_kind: "additive" (BYOL, SimCLR v1) or "multiplicative" (SimCLR v2, MoCo).
+        image: float32 [H, W, 3] in [0, 1] or uint8 [H, W, 3]; or a batch [N, H, W, 3].
+        uniform: float32 [5] in [0, 1), the four amounts, then the order; [N, 5] for a batch.
+        strengths: brightness b, contrast c, saturation s, hue h. Brightness adds U(-b, b) or
+            multiplies by U(max(0, 1-b), 1+b). Contrast and saturation multiply by
+            U(max(0, 1-c), 1+c). The hue turns by U(-h, h) of the circle, h <= 0.5.
+        brightness_kind: "additive" (BYOL, SimCLR v1) or "multiplicative" (SimCLR v2, MoCo).
+
+    Returns:
+        float32 in [0, 1], with the shape of `image`.
 
     Raises:
-      ValueError: for another `brightness_kind`, a negative strength or a hue above 0.5.
-
-    Source: Grill et al. 2020, appendix B; Chen et al. 2020, appendix A.
+        ValueError: another `brightness_kind`, a negative strength or a hue above 0.5.
     """
     if brightness_kind not in ("additive", "multiplicative"):
         raise ValueError(f"brightness_kind is additive or multiplicative, not {brightness_kind!r}")
@@ -58,38 +60,38 @@ def jitter(
         [brightness if additive else 1.0 + brightness, 1.0 + contrast, 1.0 + saturation, hue]
     )
     amount = low + uniform[..., :4] * (high - low)
-    # float32 draws below 1 stay below 24 after the product, so the last order is not exceeded.
+    # The product of 24 and a float32 draw below 1 stays below 24, so the index is in range.
     order = tf.gather(_ORDERS, tf.cast(uniform[..., 4] * len(_ORDERS), tf.int32))
     steps = _jitter_additive if additive else _jitter_multiplicative
     return pixels(steps(planes(image), amount, order), image)
 
 
 def add_brightness(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
-    """`planes + delta`: BYOL, SimCLR v1 (`tf.image.random_brightness`)."""
+    """`planes + delta`, as in BYOL and SimCLR v1 (`tf.image.random_brightness`)."""
     return _clip(planes + delta)
 
 
 def scale_brightness(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """`planes * factor`: SimCLR v2, MoCo."""
+    """`planes * factor`, as in SimCLR v2 and MoCo."""
     return _clip(planes * factor)
 
 
 def adjust_contrast(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Distance from each channel's mean times `factor` (`tf.image.adjust_contrast`)."""
+    """Multiplies the distance from the channel mean by `factor` (`tf.image.adjust_contrast`)."""
     mean = tf.reduce_mean(planes, axis=[-2, -1], keepdims=True)
     return _clip(mean + factor * (planes - mean))
 
 
 def adjust_saturation(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """HSV saturation times `factor`, at most 1 afterwards (`tf.image.adjust_saturation`)."""
+    """Multiplies the HSV saturation by `factor`, up to 1 (`tf.image.adjust_saturation`)."""
     value, chroma = _value_and_chroma(planes)
-    # The saturation chroma / value cannot grow beyond 1.
+    # The saturation, chroma / value, is at most 1.
     factor = tf.minimum(factor, value / tf.maximum(chroma, _TINY))
     return _clip(value - (value - planes) * factor)
 
 
 def adjust_hue(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
-    """HSV hue turned by `delta`, a fraction of the circle; grey stays (`tf.image.adjust_hue`)."""
+    """Turns the HSV hue by `delta` of the circle; grey stays (`tf.image.adjust_hue`)."""
     red, green, blue = tf.split(planes, 3, axis=-3)
     value, chroma = _value_and_chroma(planes)
     scale = 1.0 / tf.maximum(chroma, _TINY)
@@ -101,16 +103,16 @@ def adjust_hue(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
     turned = sextant + 6.0 * delta
 
     def channel(offset: float) -> tf.Tensor:
-        """How far below the value a channel lies, by its angle from the hue."""
+        """A channel: the value minus a part of the chroma, by the angle from the hue."""
         angle = turned + offset
-        # As floormod, whose remainder is not taken in vectors.
+        # This is floormod, which TensorFlow does not vectorize.
         angle -= 6.0 * tf.floor(angle * (1.0 / 6.0))
         return value - chroma * _clip(tf.minimum(angle, 4.0 - angle))
 
     return _clip(tf.concat([channel(5.0), channel(3.0), channel(1.0)], axis=-3))
 
 
-# Below any difference of two levels, and its inverse is still a number.
+# Smaller than any difference of two levels, with a finite inverse.
 _TINY = 1e-12
 
 
@@ -119,7 +121,7 @@ def _clip(planes: tf.Tensor) -> tf.Tensor:
 
 
 def _value_and_chroma(planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The largest of the channels and its distance from the smallest, one plane each."""
+    """The largest channel and its distance from the smallest, one plane each."""
     red, green, blue = tf.split(planes, 3, axis=-3)
     value = tf.maximum(tf.maximum(red, green), blue)
     return value, value - tf.minimum(tf.minimum(red, green), blue)

@@ -1,37 +1,43 @@
 """Policies as constant tables: which operation, how often, how strong.
 
-A policy is a list of rows (operation, probability, range of the value, random sign, fill). In
-AutoAugment and Fast AutoAugment the rows stand in groups of two, and one group, a sub-policy, is
-drawn as a whole; in RandAugment each slot draws a row of its own. `PolicySpace` puts several
-policies into one table of tensors, so the graph is as large for 498 sub-policies as for one.
+A policy is a list of rows (operation, probability, range of the value, random sign, fill).
+AutoAugment and Fast AutoAugment group the rows in pairs, the sub-policies, and draw a whole pair.
+RandAugment draws one row for each slot. `PolicySpace` puts several policies into one table of
+tensors, so the graph for 498 sub-policies is as large as that for one.
 """
 
 import dataclasses
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 
 import tensorflow as tf
 
-from ssl_tf.views.ops import OP_INDEX
+from ssl_tf.settings import ViewSettings
+from ssl_tf.views.level_rules import Level
+from ssl_tf.views.ops import OP_INDEX, OPS
 
 # MA-SSRL section 3.2: the TF RandAugment list without Contrast, Brightness, Cutout and Rotate, plus
-# six SimCLR operations.
+# six SimCLR operations. The order is the authors'; draws are indices into it.
 EXTENDED_RANDAUGMENT = (
     "AutoContrast", "Equalize", "Invert", "Posterize", "Solarize", "Sharpness", "Color",
     "SolarizeAdd", "ShearX", "ShearY", "TranslateX", "TranslateY", "rand_brightness",
     "rand_contrast", "rand_saturation", "rand_hue", "rand_blur", "color_drop",
 )  # fmt: skip
 
-_SIGNED = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
-_ENHANCE = ("Color", "Contrast", "Brightness", "Sharpness")
-_PARAMETER_FREE = ("Identity", "AutoContrast", "Equalize", "Invert", "color_drop")
-
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One operation of a policy: applied with `probability`, value drawn from U[low, high]."""
+    """One operation of a policy.
+
+    Attributes:
+        op: name in `ops.OPS`.
+        probability: of the operation being applied, 0..1.
+        low, high: the value is drawn from U[low, high], in the unit of the operation.
+        signed: the value is negated with a probability of 1/2.
+        fill: grey level 0..255 of pixels that the operation leaves empty.
+    """
 
     op: str
     probability: float
@@ -45,8 +51,12 @@ class Row:
 class Policy:
     """Rows and how they are drawn.
 
-    grouped: the rows form sub-policies of `slots` consecutive rows, drawn as a whole; otherwise
-    each of the `slots` operations of a view draws its own row.
+    Attributes:
+        name: the name in reports.
+        rows: the operations.
+        slots: operations of one view.
+        grouped: True if the rows form sub-policies of `slots` consecutive rows, of which one is
+            drawn whole; False if each slot draws one row independently.
     """
 
     name: str
@@ -56,61 +66,17 @@ class Policy:
 
     @property
     def choices(self) -> int:
+        """How many sub-policies, or rows, a draw chooses from."""
         return len(self.rows) // self.slots if self.grouped else len(self.rows)
 
 
-def op_range(
-    op: str, level: float, *, scale: int, meaning: str, translate: float
-) -> tuple[float, float]:
-    """The range from which an operation's value is drawn at `level` of `scale`.
-
-    Args:
-        op: name in `ops.OPS`.
-        level: 0 to `scale`; higher levels extrapolate, saturating where the value has an end.
-        scale: level at full range, 10 (TF code) or 30 (the grid of the RandAugment paper).
-        meaning: of Posterize and Solarize, "tf" (weaker with the level) or "pil" (stronger).
-        translate: fraction of the side at full range.
-
-    Sources: the AutoAugment mapping of tensorflow/models and tensorflow/tpu; for the six last
-    operations the extended class of the MA-SSRL authors, whose three defects are not kept: hue fell
-    back to 0.1 above level 5 (it saturates at the full circle here), contrast and saturation raised
-    above level 12.5 (their lower end stops at 0), and level 0 was replaced by a middle strength.
-    """
-    level = 10.0 * level / scale
-    if op in _PARAMETER_FREE:
-        return 0.0, 0.0
-    if op in _ENHANCE:
-        value = 0.1 + 0.18 * level
-        return value, value
-    if op in ("ShearX", "ShearY"):
-        return 0.03 * level, 0.03 * level
-    if op in ("TranslateX", "TranslateY"):
-        return translate * level / 10, translate * level / 10
-    if op == "Rotate":
-        return 3.0 * level, 3.0 * level
-    if op == "Posterize":
-        kept = int(0.4 * level + 1e-6)
-        bits = float(min(max(kept if meaning == "tf" else 4 - kept, 0), 8))
-        return bits, bits
-    if op == "Solarize":
-        threshold = int(25.6 * level + 1e-6)
-        threshold = float(min(max(threshold if meaning == "tf" else 256 - threshold, 0), 256))
-        return threshold, threshold
-    if op == "SolarizeAdd":
-        amount = float(min(int(11.0 * level + 1e-6), 255))
-        return amount, amount
-    if op == "rand_brightness":
-        return -0.08 * level, 0.08 * level
-    if op in ("rand_contrast", "rand_saturation"):
-        return max(0.0, 1 - 0.08 * level), 1 + 0.08 * level
-    if op == "rand_hue":
-        return -min(0.1 * level, 0.5), min(0.1 * level, 0.5)
-    if op == "rand_blur":
-        return 0.1, 2.0
-    raise ValueError(f"no level rule for {op}")
+def _row(op: str, probability: float, level: Level) -> Row:
+    """The row of an operation at a level, its range by the level rule of the operation."""
+    found = OPS[OP_INDEX[op]]
+    return Row(op, probability, *found.value_range(level), signed=found.signed)
 
 
-# Fast AutoAugment gives a magnitude in 0..1; the ranges are those of its published code.
+# Fast AutoAugment gives a magnitude in 0..1 instead of a level; these are the published ranges.
 _FAST_RANGES = {
     "ShearX": (-0.3, 0.3), "ShearY": (-0.3, 0.3), "TranslateX": (-0.45, 0.45),
     "TranslateY": (-0.45, 0.45), "Rotate": (-30.0, 30.0), "Solarize": (0.0, 256.0),
@@ -128,14 +94,17 @@ def _subpolicies(name: str) -> list[list[list]]:
 def autoaugment(searched_on: str, meaning: str = "tf") -> Policy:
     """The 25 AutoAugment sub-policies searched on "imagenet", "cifar10" or "svhn".
 
-    Translation is the paper's 150 of 331 pixels as a fraction of the side; the 250 pixels of the TF
-    code move a 224-pixel view out of the frame.
+    Translation is the paper's 150 of 331 pixels, as a fraction of the side. The TF code uses 250
+    pixels, which move a 224-pixel view out of the frame.
+
+    Args:
+        searched_on: data set of the search.
+        meaning: of Posterize and Solarize, as in `level_rules.Level`.
     """
     rows = []
     for subpolicy in _subpolicies(f"autoaugment_{searched_on}"):
         for op, probability, level in subpolicy:
-            low, high = op_range(op, level, scale=10, meaning=meaning, translate=150 / 331)
-            rows.append(Row(op, probability, low, high, signed=op in _SIGNED))
+            rows.append(_row(op, probability, Level(level, meaning, translate=150 / 331)))
     return Policy("autoaugment", tuple(rows), slots=2, grouped=True)
 
 
@@ -143,7 +112,7 @@ def autoaugment(searched_on: str, meaning: str = "tf") -> Policy:
 def fast_autoaugment(searched_on: str) -> Policy:
     """The published Fast AutoAugment sub-policies: 498 (imagenet), 493 (cifar10), 497 (svhn).
 
-    value = low + magnitude * (high - low); empty pixels are black, as in the published code.
+    The value is low + magnitude * (high - low). Empty pixels are black, as in the published code.
     """
     rows = []
     for subpolicy in _subpolicies(f"fast_autoaugment_{searched_on}"):
@@ -152,7 +121,7 @@ def fast_autoaugment(searched_on: str) -> Policy:
             value = low + magnitude * (high - low)
             if op == "Posterize":
                 value = float(int(value))
-            rows.append(Row(op, probability, value, value, signed=op in _SIGNED, fill=0))
+            rows.append(Row(op, probability, value, value, signed=OPS[OP_INDEX[op]].signed, fill=0))
     return Policy("fast_autoaugment", tuple(rows), slots=2, grouped=True)
 
 
@@ -160,14 +129,32 @@ def fast_autoaugment(searched_on: str) -> Policy:
 def randaugment(num_ops: int, magnitude: float, scale: int = 10, meaning: str = "tf") -> Policy:
     """The extended RandAugment of MA-SSRL: `num_ops` of 18 operations, each applied once.
 
-    In the authors' code the chosen operation ran up to 18 times on its own output, and a 19th
-    branch was the identity; the paper has neither. Translation is 100 of 224 pixels at full range.
+    The authors' code applies the chosen operation up to 18 times to its own output and has the
+    identity as a 19th choice. The paper has neither. At full range, translation is 100 of
+    224 pixels.
+
+    Args:
+        num_ops: N, operations a view.
+        magnitude: M, on the scale 0..`scale`.
+        scale: level of full range, 10 (TF code) or 30 (the grid of the RandAugment paper).
+        meaning: of Posterize and Solarize, as in `level_rules.Level`.
     """
-    rows = []
-    for op in EXTENDED_RANDAUGMENT:
-        low, high = op_range(op, magnitude, scale=scale, meaning=meaning, translate=100 / 224)
-        rows.append(Row(op, 1.0, low, high, signed=op in _SIGNED))
-    return Policy("randaugment", tuple(rows), slots=num_ops, grouped=False)
+    level = Level(10.0 * magnitude / scale, meaning)
+    rows = tuple(_row(op, 1.0, level) for op in EXTENDED_RANDAUGMENT)
+    return Policy("randaugment", rows, slots=num_ops, grouped=False)
+
+
+# The policies that strategies name in `settings.STRATEGIES`, and how the flags build them.
+POLICIES: dict[str, Callable[[ViewSettings], Policy]] = {
+    "autoaugment": lambda views: autoaugment(views.policy_set, views.posterize_solarize),
+    "fast_autoaugment": lambda views: fast_autoaugment(views.policy_set),
+    "randaugment": lambda views: randaugment(
+        views.randaugment_ops,
+        views.randaugment_magnitude,
+        views.level_scale,
+        views.posterize_solarize,
+    ),
+}
 
 
 class PolicySpace:
@@ -176,12 +163,12 @@ class PolicySpace:
     def __init__(self, policies: Sequence[Policy]):
         self.policies = tuple(policies)
         self.slots = max(policy.slots for policy in policies)
-        # Row 0 is the identity: what a draw that the probability refuses becomes, and what fills
-        # the slots that a shorter policy leaves free.
+        # Row 0 is the identity. It stands for an operation that is not applied, and it fills the
+        # slots that a shorter policy leaves free.
         rows = [Row("Identity", 1.0)]
-        # A draw costs more in nodes of the graph than in numbers, so the tables hold whatever can
-        # be known before. Of a policy: its first row, how many it chooses from, the step from one
-        # choice to the next, and whether the slots follow one choice, in floats below 2**24.
+        # Nodes of the graph cost more than numbers, so the tables hold all that is known in
+        # advance. Of each policy: its first row, the number of choices, the step from one choice to
+        # the next, and whether one choice sets all slots; as floats, exact below 2**24.
         self._policy = []
         for policy in policies:
             step = policy.slots if policy.grouped else 1
@@ -191,7 +178,7 @@ class PolicySpace:
             rows.extend(policy.rows)
         self._policy_slots = [policy.slots for policy in policies]
         self._probability = [row.probability for row in rows]
-        # Each row twice, as it is and with the other sign.
+        # Each row appears twice, with either sign.
         self._rows = [
             [OP_INDEX[row.op], sign * row.low, sign * (row.high - row.low), row.fill]
             for row in rows
@@ -207,16 +194,18 @@ class PolicySpace:
         """Turns uniform numbers into the operations of views.
 
         Args:
-            uniform: float32 [..., draws] of `tf.random.stateless_uniform`; the leading dimensions,
-                known statically, are those of the views.
+            uniform: float32 [..., draws] of `tf.random.stateless_uniform`. The leading dimensions
+                are those of the views and are known statically.
 
         Returns:
-            "policy": int32 [...], index into `policies`; "op": int32 [..., slots], index into
-            `ops.OPS`, 0 (Identity) where the probability said no; "value": float32 [..., slots] in
-            the operation's unit, sign included; "fill": float32 [..., slots], grey level of empty
-            pixels; "center": float32 [..., slots, 2] in [0, 1), centre of a cutout.
+            A dict.
+            "policy": int32 [...], index into `policies`.
+            "op": int32 [..., slots], index into `ops.OPS`; 0 (Identity) where none is applied.
+            "value": float32 [..., slots], in the unit of the operation, with its sign.
+            "fill": float32 [..., slots], grey level of empty pixels.
+            "center": float32 [..., slots, 2] in [0, 1), centre of a cutout.
         """
-        # Draws are multiples of 2**-23 below 1: a product with a count stays below the count.
+        # Draws are multiples of 2**-23 below 1, so a product with a count stays below the count.
         policy = tf.cast(uniform[..., 0] * float(len(self.policies)), tf.int32)
         first, choices, step, grouped = tf.split(tf.gather(self._policy, policy), 4, axis=-1)
         slot = tf.range(self.slots)

@@ -1,61 +1,41 @@
-"""A recipe turns one image and one seed into views: crop, flip, then the view's strategy.
+"""A recipe turns one image and one seed into views: crop, flip, then the strategy of the view.
 
-With object crops it takes the boxes of the image, too: one is drawn; views 0, 2, ... are cropped in
-it, views 1, 3, ... in it or in the dilated box.
+With object crops the recipe also takes the boxes of the image and draws one. Views 0, 2, ... are
+cropped in that box, views 1, 3, ... in the same box or in the dilated one.
 
-Small views (SwAV's multi-crop) stand behind the others, from a random stream of their own: the
-others are the same with and without them.
+Small views (SwAV's multi-crop) follow the others. They have a separate random stream, so the others
+are the same with and without them.
 
-All randomness of an image comes from its seed, by stateless operations, so the same image and seed
-give the same bits in any process and at any parallelism.
+All randomness of an image comes from its seed through stateless operations. The same image and seed
+therefore give the same bits in any process and at any parallelism.
 """
 
 import tensorflow as tf
 
-from ssl_tf.settings import ViewSettings
+from ssl_tf.settings import STRATEGIES, ViewSettings
 from ssl_tf.views import chains, crops
 from ssl_tf.views.ops import OPS, apply_op
-from ssl_tf.views.policies import (
-    Policy,
-    PolicySpace,
-    Row,
-    autoaugment,
-    fast_autoaugment,
-    randaugment,
-)
+from ssl_tf.views.policies import POLICIES, Policy, PolicySpace, Row
 from ssl_tf.views.rectangles import fold_in, object_rectangles, scene_rectangles
 
 
-def policy_space(strategy: str, settings: ViewSettings) -> PolicySpace | None:
-    """The policies a view of this strategy draws from; None where it has none."""
-    meaning = settings.posterize_solarize
-    auto = autoaugment(settings.policy_set, meaning)
-    fast = fast_autoaugment(settings.policy_set)
-    rand = randaugment(
-        settings.randaugment_ops, settings.randaugment_magnitude, settings.level_scale, meaning
-    )
-    spaces = {
-        "autoaugment": [auto],
-        "fast_autoaugment": [fast],
-        "randaugment": [rand],
-        # MA-SSRL section 3.2: each view draws its transformations from the three together.
-        "integrated": [auto, fast, rand],
-    }
-    return PolicySpace(spaces[strategy]) if strategy in spaces else None
+def policy_space(strategy: str, settings: ViewSettings) -> PolicySpace:
+    """The policies from which a view of this strategy draws."""
+    return PolicySpace([POLICIES[name](settings) for name in STRATEGIES[strategy]])
 
 
-# The space of strategies that have none: one slot, always the identity.
+# The space of strategies without policies: one slot, always the identity.
 _NOTHING = PolicySpace([Policy("none", (Row("Identity", 1.0),), slots=1, grouped=False)])
 
-# As in `rectangles`: streams of their own.
+# Separate random streams, numbered on from those of `rectangles`.
 _PRETEXT, _ORIGINAL, _SMALL = 3, 4, 5
 
 
 class Recipe:
     """`recipe(image, seed)` -> the views of one image and what was drawn for them.
 
-    It has three parts, which can run in different places: `crop` (with the random numbers of all
-    three), `draw` and `augment`.
+    It has three parts, which can run in different places: `crop`, which also draws the random
+    numbers of all three, `draw` and `augment`.
     """
 
     def __init__(
@@ -67,11 +47,11 @@ class Recipe:
         """Prepares the tables of the strategies.
 
         Args:
-            settings: what to make.
-            smallest_areas: of random resized crops inside boxes and inside dilated boxes, as
-                `regions.smallest_areas` finds them; --smallest_area goes before them, and without
-                either they are those of scenes.
-            with_original: make "original", too, which goes through the parts as one view more.
+            settings: the flags of the views.
+            smallest_areas: smallest area of random resized crops inside boxes and inside dilated
+                boxes, from `regions.smallest_areas`. --smallest_area takes precedence. Without
+                either, the smallest area is that of scenes.
+            with_original: whether to make "original", which passes the parts as one more view.
         """
         self.settings = settings
         self.takes_boxes = settings.object_crops
@@ -83,12 +63,12 @@ class Recipe:
             self.strategies += (settings.strategies[1 % self._large],)
         bounds = smallest_areas or (settings.area[0],) * 2
         self._smallest = (settings.smallest_area,) * 2 if settings.smallest_area else bounds
-        spaces = {s: policy_space(s, settings) for s in dict.fromkeys(self.strategies)}
-        self.spaces = {strategy: space for strategy, space in spaces.items() if space}
+        used = dict.fromkeys(self.strategies)
+        self.spaces = {s: policy_space(s, settings) for s in used if STRATEGIES[s]}
         self.chains = {
             s: chains.chain(s, settings.jitter_strength, settings.blur)
-            for s in spaces
-            if s not in self.spaces and s != "plain"
+            for s in used
+            if s in chains.CHAINS
         }
         self._slots = max([space.slots for space in self.spaces.values()], default=1)
 
@@ -100,12 +80,12 @@ class Recipe:
         Args:
             image: uint8 [H, W, 3], any size.
             seed: int32 or int64 [2].
-            boxes: float32 [n, 4], the proposals, for object crops alone.
+            boxes: float32 [n, 4], the proposals; only for object crops.
 
         Returns:
-            What `crop` and `draw` return, "views" with their pixel operations done; with the
-            original, "original" uint8 [S, S, 3], the whole image squashed to the size of a view,
-            under the strategy of view 1 with draws of its own.
+            What `crop` and `draw` return, with the pixel operations applied to "views".
+            "original" (with `with_original`): uint8 [S, S, 3], the whole image resized to the size
+            of a view, under the strategy of view 1 with separate draws.
         """
         made = self.crop(image, seed, boxes)
         drawn = self.draw(made["uniform"])
@@ -121,23 +101,25 @@ class Recipe:
         Args:
             image: uint8 [H, W, 3], any size.
             seed: int32 or int64 [2].
-            boxes: float32 [n, 4], the proposals, for object crops alone.
+            boxes: float32 [n, 4], the proposals; only for object crops.
 
         Returns:
-            "views": tuple of V uint8 [S, S, 3], cropped, resized and flipped, the small ones, of a
-            side of their own, behind the others, and the original behind them; "rectangles":
-            float32 [V, 4], ymin, xmin, ymax, xmax of each crop as fractions of the image;
-            "flipped": bool [V]; "uniform": float32 [V, numbers] (one row more for the original),
-            for `draw`.
-
-            For object crops "proposal": float32 [4], the box that was drawn, the whole image where
-            there is none. For pretext tasks "swapped": bool, a fair coin, whether views 0 and 1
-            change their parts of query and key; "rotation": int32, 0..3 with equal chances, quarter
-            turns; "original_flipped": bool.
+            A dict.
+            "views": tuple of V uint8 [S, S, 3], cropped, resized and flipped. The small views
+            follow the others and have a smaller side; the original comes last.
+            "rectangles": float32 [V, 4], ymin, xmin, ymax, xmax of each crop as fractions of the
+            image.
+            "flipped": bool [V].
+            "uniform": float32 [V, numbers], for `draw`; the original has one more row.
+            "proposal" (object crops): float32 [4], the drawn box; the whole image without boxes.
+            "swapped" (pretext tasks): bool, a fair coin, whether views 0 and 1 swap the roles of
+            query and key.
+            "rotation" (pretext tasks): int32, 0..3 with equal chances, quarter turns.
+            "original_flipped" (with the original): bool.
         """
         height, width = tf.unstack(tf.shape(image)[:2])
         views = self._large
-        # One call for all views: crop 4, flip 1, the strategy's numbers from there on.
+        # One call for all views: four numbers for the crop, one for the flip, then the strategy's.
         spaces = (*self.spaces.values(), _NOTHING)
         numbers = max(chains.DRAWS, *(space.draws for space in spaces))
         uniform = tf.random.stateless_uniform([views, 5 + numbers], seed)
@@ -162,8 +144,8 @@ class Recipe:
             )
             rectangles = tf.concat([rectangles, smaller], axis=0)
             uniform = tf.concat([uniform, own], axis=0)
-        # The Inception and BYOL crops are resized bicubically, the uniform crop bilinearly, as the
-        # code of their authors does.
+        # The authors' code resizes Inception and BYOL crops bicubically, the uniform crop
+        # bilinearly.
         method = "bicubic" if self.settings.crop_law in ("inception", "byol") else "bilinear"
         patches = [
             crops.crop_and_resize(image, rectangle, size, method)
@@ -192,12 +174,13 @@ class Recipe:
         """Turns the random numbers of one image or of a batch into the operations of its views.
 
         Args:
-            uniform: float32 [..., V, numbers], static, as `crop` returns it.
+            uniform: float32 [..., V, numbers] of static shape, from `crop`.
 
         Returns:
-            What `PolicySpace.draw` does, with a dimension V and the slots of the longest space:
-            "policy" [..., V], "op", "value", "fill" [..., V, slots], "center" [..., V, slots, 2],
-            0 for views without policies; "chain": float32 [..., V, chains.DRAWS].
+            The dict of `PolicySpace.draw`, with a dimension V and the slots of the longest space:
+            "policy" [..., V], "op", "value" and "fill" [..., V, slots], "center"
+            [..., V, slots, 2]; all 0 for views without policies.
+            "chain": float32 [..., V, chains.DRAWS], the numbers of the colour chains.
         """
         parts, order = [], []
         for strategy in dict.fromkeys(self.strategies):
@@ -224,17 +207,17 @@ class Recipe:
     def augment(
         self, views: tuple[tf.Tensor, ...], drawn: dict[str, tf.Tensor]
     ) -> tuple[tf.Tensor, ...]:
-        """The pixel operations of the views of one image, or of a batch of N.
+        """Applies the pixel operations to the views of one image, or of a batch of N.
 
         Args:
-            views: V uint8 [S, S, 3], or V [N, S, S, 3], each of its own side.
-            drawn: what `draw` returned for the image; of a batch with a dimension N behind those of
+            views: V uint8 [S, S, 3] or V [N, S, S, 3]; the side S may differ between views.
+            drawn: what `draw` returned for the image. For a batch, a dimension N follows those of
                 views and slots.
 
         Returns:
             V uint8 of the same shape.
         """
-        # Cut in one node a dimension: one that cuts one slice costs as much as one that cuts all.
+        # One unstack a dimension: it costs as much as a node that takes a single slice.
         steps = {
             name: [tf.unstack(view) for view in tf.unstack(drawn[name])]
             for name in ("op", "value", "fill", "center")
@@ -251,7 +234,7 @@ class Recipe:
         return tuple(made)
 
     def _padded(self, name: str, values: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
-        """With free slots behind those of a space that has fewer than another."""
+        """Appends identity slots to the draws of a space with fewer slots than the longest."""
         axis = shape.rank - 1
         if name == "policy" or values.shape[axis] == self._slots:
             return values
@@ -260,13 +243,13 @@ class Recipe:
         return tf.pad(values, paddings)
 
     def describe(self, view: int, policy: int, op, value) -> list[str]:
-        """What was drawn for one view, a short line each: the strategy, then its operations.
+        """Describes the draws of one view in short lines: the strategy, then the operations.
 
-        A small view's strategy is followed by its side.
+        The line of the strategy also gives the side of a small view.
 
         Args:
             view: index of the view.
-            policy, op, value: that view's entries of what the recipe returned, as numpy.
+            policy, op, value: the entries of that view in the recipe's result, as numpy.
         """
         space = self.spaces.get(self.strategies[view])
         lines = [space.policies[policy].name if space else self.strategies[view]]
@@ -279,13 +262,13 @@ class Recipe:
 
 
 def _flip(view: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
-    """The mirror image where `flipped`; a reversal costs far less than tf.where on bytes."""
+    """Mirrors the view if `flipped`; a reversal costs far less than tf.where on bytes."""
     return tf.ensure_shape(
         tf.cond(flipped, lambda: tf.reverse(view, [1]), lambda: view), view.shape
     )
 
 
 def _pretext(seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The draws of pretext tasks; a recipe of which they are not asked does not compute them."""
+    """The draws of pretext tasks; TensorFlow prunes them from graphs that do not use them."""
     uniform = tf.random.stateless_uniform([2], fold_in(seed, _PRETEXT))
     return {"swapped": uniform[0] < 0.5, "rotation": tf.cast(4 * uniform[1], tf.int32)}

@@ -1,11 +1,11 @@
-"""Where the crops of an image lie: in the scene or in one object, by the law of the settings."""
+"""The crop rectangles of an image, in the scene or in one object, by the crop law of the flags."""
 
 import tensorflow as tf
 
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops, regions
 
-# Streams of their own, folded into the image's seed, so that they change no other draw.
+# Separate random streams, folded into the seed of the image; they change no other draw.
 _REGION, _LAW = 1, 2
 
 
@@ -17,14 +17,14 @@ def scene_rectangles(
     seed: tf.Tensor,
     area: tuple[float, float],
 ) -> tf.Tensor:
-    """The crops of one image, anywhere in it.
+    """Draws crops anywhere in one image.
 
     Args:
-        settings: give the law.
+        settings: gives the crop law.
         height, width: int32 scalars, of the image.
-        uniform: float32 [C, 4], the numbers of C crops.
+        uniform: float32 [C, 4], the random numbers of C crops.
         seed: int32 or int64 [2], of the image, for laws that need more numbers.
-        area: smallest and largest fraction of the image, for laws that have them.
+        area: smallest and largest fraction of the image, for laws with an area.
 
     Returns:
         int32 [C, 4].
@@ -41,18 +41,19 @@ def object_rectangles(
     uniform: tf.Tensor,
     seed: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The crops of one image inside one of its boxes, in turn inside the box itself and around it.
+    """Draws crops inside one box of an image, in turn in the box and in the dilated box.
 
     Args:
-        settings: give the regions and the law.
-        smallest_areas: of random resized crops in boxes and in dilated boxes, as fractions of them.
+        settings: gives the regions and the crop law.
+        smallest_areas: smallest area of random resized crops in boxes and in dilated boxes, as a
+            fraction of the box.
         height, width: int32 scalars, of the image.
-        boxes: float32 [n, 4]; where n is 0, the crops are those of a scene.
-        uniform: float32 [C, 4], the numbers of C crops.
+        boxes: float32 [n, 4]; an image with n = 0 gets scene crops.
+        uniform: float32 [C, 4], the random numbers of C crops.
         seed: int32 or int64 [2], of the image.
 
     Returns:
-        int32 [C, 4], and float32 [4], the box that was drawn.
+        The crops, int32 [C, 4], and the drawn box, float32 [4].
     """
     count, dilated = uniform.shape[0], int(settings.crops == "object_dilated")
     chance = tf.random.stateless_uniform([], fold_in(seed, _REGION))
@@ -76,7 +77,7 @@ def object_rectangles(
 
 
 def fold_in(seed: tf.Tensor, domain: int) -> tf.Tensor:
-    """The seed of a stream of an image's own, int64 [2]."""
+    """Derives the seed of a separate random stream from the seed of an image, int64 [2]."""
     return tf.random.experimental.stateless_fold_in(seed, domain)
 
 
@@ -88,7 +89,7 @@ def _inside(
     seed: tf.Tensor,
     area: tuple,
 ) -> tf.Tensor:
-    """int32 [C, 4]: the law's rectangles in one region or, with heights and widths [C], in C."""
+    """Rectangles of the crop law, int32 [C, 4], in one region or, for heights [C], in C regions."""
     law, count = settings.crop_law, uniform.shape[0]
     if law == "uniform":
         return crops.uniform_crop(height, width, uniform[:, :3], settings.crop_ratio)
@@ -100,7 +101,7 @@ def _inside(
         return crops.random_resized_crop(height, width, more, area)
     heights, widths = (tf.unstack(tf.broadcast_to(side, [count])) for side in (height, width))
     if law == "inception":
-        # The TF operation draws by itself, from a stream of its own a crop.
+        # The TF operation takes a seed instead of numbers, one for each crop.
         seeds = tf.random.experimental.stateless_split(seed, count)
         made = [crops.inception_crop(heights[c], widths[c], seeds[c], area) for c in range(count)]
     else:

@@ -10,7 +10,8 @@ from ssl_tf.files import replacing
 
 Cell = tuple[np.ndarray, list[str]]
 
-# Of the rectangles of the views, in their order; told apart also by readers who see few colours.
+# Colours of the rectangles of the views, in order; readers with colour blindness can tell them
+# apart.
 COLOURS = (
     "#ff7f0e", "#17becf", "#e31a9c", "#7fd400", "#ffe119", "#a65cff", "#ffffff", "#4363d8",
 )  # fmt: skip
@@ -26,7 +27,7 @@ def draw_sheet(cells: Sequence[Sequence[Cell | None]], path: Path) -> np.ndarray
 
     Args:
         cells: rows of (uint8 [H, W, 3] picture, lines under it); None leaves a cell empty.
-        path: of the PNG; complete or absent.
+        path: the PNG; a crash leaves it complete or absent.
 
     Returns:
         The sheet, uint8 [H, W, 3].
@@ -66,19 +67,22 @@ def draw_sheet(cells: Sequence[Sequence[Cell | None]], path: Path) -> np.ndarray
 def with_rectangles(
     image: np.ndarray, rectangles: np.ndarray, proposal: np.ndarray | None = None
 ) -> np.ndarray:
-    """The image, at the height it has in a sheet, with one coloured rectangle a view.
+    """Resizes the image to the height of a cell and draws one coloured rectangle a view.
 
     Args:
         image: uint8 [H, W, 3].
         rectangles: float [V, 4], ymin, xmin, ymax, xmax as fractions of the image.
-        proposal: float [4], the box that they were drawn in, as a dotted line.
+        proposal: float [4], the box in which they were drawn, as a dotted line.
+
+    Returns:
+        uint8 [H, W, 3].
     """
     picture = _fitted(image)
     pen = ImageDraw.Draw(picture)
     width, height = picture.size
     for v, (top, left, bottom, right) in enumerate(rectangles):
         corners = [left * width, top * height, right * width - 1, bottom * height - 1]
-        # A dark line around the bright one shows it on any ground.
+        # A dark line around the bright one keeps it visible on any background.
         pen.rectangle(corners, outline="black", width=4)
         pen.rectangle(
             [corners[0] + 1, corners[1] + 1, corners[2] - 1, corners[3] - 1],
@@ -97,7 +101,7 @@ def with_rectangles(
 
 
 def framed(view: np.ndarray, index: int) -> np.ndarray:
-    """The view, at the height it has in a sheet, in the colour of its rectangle."""
+    """Resizes the view to the height of a cell and frames it in the colour of its rectangle."""
     picture = _fitted(view)
     ImageDraw.Draw(picture).rectangle(
         [0, 0, picture.width - 1, picture.height - 1],
@@ -112,14 +116,14 @@ def _width(picture: np.ndarray) -> int:
 
 
 def _fitted(picture: np.ndarray) -> Image.Image:
-    """The picture at the height of a cell; small ones keep their pixels visible as squares."""
+    """Resizes to the height of a cell; pixels of small pictures stay visible as squares."""
     size = (_width(picture), _HEIGHT)
     method = Image.NEAREST if picture.shape[0] <= _HEIGHT else Image.BOX
     return Image.fromarray(picture).resize(size, method)
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """As much of the text as fits into the width."""
+    """Cuts the text to the width, in pixels."""
     while text and font.getlength(text) > width:
         text = text[:-1]
     return text

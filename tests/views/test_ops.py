@@ -79,9 +79,10 @@ def _cases(images, values):
     return [(image, np.float32(value)) for image in images.values() for value in values]
 
 
-def test_registry_has_every_op_once_in_order():
-    assert [op.name for op in ops.OPS] == NAMES
-    assert ops.OP_INDEX == {name: index for index, name in enumerate(NAMES)}
+def test_the_published_operations_keep_their_places():
+    names = [op.name for op in ops.OPS]
+    assert names[: len(NAMES)] == NAMES  # drawn operations are indices: new rows come behind
+    assert ops.OP_INDEX == {name: index for index, name in enumerate(names)}
 
 
 @pytest.mark.parametrize("name", PILLOW)

@@ -1,20 +1,28 @@
+"""Policies against the published lists and value tables, and the statistics of their draws."""
+
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.views.ops import OP_INDEX
+from ssl_tf.settings import STRATEGIES, ViewSettings
+from ssl_tf.views.chains import CHAINS
+from ssl_tf.views.level_rules import Level
+from ssl_tf.views.ops import OP_INDEX, OPS
 from ssl_tf.views.policies import (
     EXTENDED_RANDAUGMENT,
+    POLICIES,
     PolicySpace,
     autoaugment,
     fast_autoaugment,
-    op_range,
     randaugment,
 )
+from ssl_tf.views.recipe import Recipe
 
 
-def level(op, at, scale=10, meaning="tf", translate=0.45):
-    return op_range(op, at, scale=scale, meaning=meaning, translate=translate)
+def level(op, at, meaning="tf", translate=0.45):
+    return OPS[OP_INDEX[op]].value_range(Level(at, meaning, translate))
 
 
 @pytest.mark.parametrize("name, subpolicies", [("imagenet", 498), ("cifar10", 493), ("svhn", 497)])
@@ -77,10 +85,50 @@ def test_levels_beyond_the_published_defects():
     assert level("Solarize", 30) == (256.0, 256.0)
 
 
-@pytest.mark.parametrize("op", EXTENDED_RANDAUGMENT)
-def test_scale_30_spreads_the_same_range(op):
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_every_operation_has_a_level_rule(op):
+    # Level 30 is the end of the grid of the RandAugment paper.
+    for at, meaning in itertools.product(np.arange(0, 30.5, 0.5), ("tf", "pil")):
+        low, high = op.value_range(Level(float(at), meaning))
+        assert isinstance(low, float) and isinstance(high, float)
+        assert np.isfinite([low, high]).all() and low <= high
+        assert not op.signed or low == high >= 0.0
+
+
+def test_operations_without_levels():
+    published = OPS[: OP_INDEX["color_drop"] + 1]
+    without = {op.name for op in published if not op.has_levels}
+    assert without == {
+        "Identity", "AutoContrast", "Equalize", "Invert", "color_drop", "rand_blur",
+    }  # fmt: skip
+    assert {level(name, 7) for name in without} == {(0.0, 0.0), (0.1, 2.0)}
+
+
+def test_operations_with_a_sign():
+    published = OPS[: OP_INDEX["color_drop"] + 1]
+    signed = {op.name for op in published if op.signed}
+    assert signed == {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}
+    assert {row.op for row in autoaugment("imagenet").rows if row.signed} == {"ShearX", "Rotate"}
+
+
+def test_scale_30_spreads_the_same_range():
     for at in range(11):
-        assert level(op, 3 * at, scale=30) == pytest.approx(level(op, at), abs=1e-9)
+        on_ten, on_thirty = (randaugment(1, s * at, 10 * s).rows for s in (1, 3))
+        for ten, thirty in zip(on_ten, on_thirty, strict=True):
+            assert (thirty.op, thirty.signed) == (ten.op, ten.signed)
+            assert (thirty.low, thirty.high) == pytest.approx((ten.low, ten.high), abs=1e-9)
+
+
+def test_every_strategy_has_a_builder():
+    for strategy, policies in STRATEGIES.items():
+        recipe = Recipe(ViewSettings(image_size=16, view_strategies=(strategy,)))
+        built = [policy.name for policy in recipe.spaces[strategy].policies] if policies else []
+        assert built == list(policies)
+        chained = strategy in recipe.chains
+        assert [strategy == "plain", chained, bool(policies)].count(True) == 1
+    # And every builder has a strategy.
+    assert CHAINS.keys() <= STRATEGIES.keys()
+    assert POLICIES.keys() == {name for policies in STRATEGIES.values() for name in policies}
 
 
 @pytest.mark.parametrize("op", ("Posterize", "Solarize"))

@@ -8,9 +8,10 @@ from PIL import Image
 from ssl_tf import command, views_report
 from ssl_tf.data.order import example_seed
 from ssl_tf.settings import ViewSettings, ViewsReportSettings
+from ssl_tf.views import gallery
 from ssl_tf.views.gallery import op_cells, view_cells
-from ssl_tf.views.ops import OPS
-from ssl_tf.views.policies import op_range
+from ssl_tf.views.level_rules import Level, constant, linear, no_value
+from ssl_tf.views.ops import OP_INDEX, OPS, Op
 from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.sheet import draw_sheet, framed, with_rectangles
 
@@ -56,7 +57,8 @@ def test_every_operation_is_shown_at_every_level_in_both_directions():
         shown.setdefault(lines[0], []).append((made, lines[1:]))
     assert shown.keys() == {op.name for op in OPS}
     without = {name for name, made in shown.items() if len(made) == 1}
-    assert without == {"Identity", "AutoContrast", "Equalize", "Invert", "color_drop"}
+    assert without == {op.name for op in OPS if op.value_range is no_value}
+    assert without >= {"Identity", "AutoContrast", "Equalize", "Invert", "color_drop"}
     assert [lines for _, lines in shown["ShearX"]] == [
         ["level 3: 0.09"], ["level 9: 0.27"], ["level 3: -0.09"], ["level 9: -0.27"],
     ]  # fmt: skip
@@ -65,9 +67,35 @@ def test_every_operation_is_shown_at_every_level_in_both_directions():
     ]  # fmt: skip
     assert [lines for _, lines in shown["rand_blur"]] == [["any level: 0.1"], ["any level: 2"]]
     np.testing.assert_array_equal(shown["Identity"][0][0], image)
-    threshold, _ = op_range("Solarize", 9.0, scale=10, meaning="tf", translate=0.0)
+    threshold, _ = OPS[OP_INDEX["Solarize"]].value_range(Level(9.0))
     solarized = np.where(picture() >= threshold, 255 - picture(), picture())
     np.testing.assert_array_equal(shown["Solarize"][1][0], solarized)
+
+
+@pytest.mark.parametrize(
+    "rule, signed, expected",
+    [
+        (linear(0.0, 0.1), False, {"level 15: 0.5": 0.5, "level 30: 1": 1.0}),
+        (
+            linear(0.0, 0.05),
+            True,
+            {"level 15: 0.25": 0.25, "level 30: 0.5": 0.5, "level 15: -0.25": -0.25,
+             "level 30: -0.5": -0.5},
+        ),
+        (constant(0.25, 0.75), False, {"any level: 0.25": 0.25, "any level: 0.75": 0.75}),
+    ],
+)  # fmt: skip
+def test_a_new_row_is_shown_without_a_further_edit(rule, signed, expected, monkeypatch):
+    def shade(image, value, fill, center):
+        return tf.cast(tf.cast(image, tf.float32) * tf.abs(value), tf.uint8)
+
+    monkeypatch.setattr(gallery, "OPS", (*OPS, Op("Shade", shade, rule, signed)))
+    settings = ViewSettings(image_size=16, level_scale=30)
+    cells = cells_of(op_cells(tf.constant(picture()), (15.0, 30.0), settings))
+    shown = {lines[1]: made for made, lines in cells if lines[0] == "Shade"}
+    assert shown.keys() == expected.keys()
+    for caption, value in expected.items():
+        np.testing.assert_array_equal(shown[caption], (picture() * abs(value)).astype(np.uint8))
 
 
 def test_the_draws_are_those_of_the_run():
