@@ -66,7 +66,7 @@ def floor_batches(
 
 
 def contender(name: str, batches: tf.data.Dataset) -> Contender:
-    """A contender from a data set of batches of `BATCH`, on the threads of training."""
+    """A data set of batches of `BATCH`, on the threads that training would give it."""
     batches = with_private_threads(batches)
 
     def start() -> Iterator[int]:
