@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import command, export, finetune, flagfiles, knn, linear, pretrain
-from ssl_tf.data import openimages
+from ssl_tf import command, export, finetune, knn, linear, openimages, pretrain
 from ssl_tf.settings import (
     ExportSettings,
     FineTuneSettings,
@@ -19,6 +18,7 @@ from ssl_tf.settings import (
     LinearSettings,
     OpenImagesSettings,
     PretrainSettings,
+    flagfiles,
 )
 from ssl_tf.training.run_directory import MACHINE_FIGURES
 

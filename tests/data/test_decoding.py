@@ -6,7 +6,8 @@ import tensorflow as tf
 from PIL import Image
 from tiny import picture, png
 
-from ssl_tf.data.decoding import UnreadableImages, attempt, decode
+from ssl_tf.data.decoding import attempt, decode
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 
 

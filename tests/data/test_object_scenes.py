@@ -5,7 +5,7 @@ from prepared import prepare
 from tiny import png, write_folder
 
 from ssl_tf.data.batches import evaluation_batches, training_batches
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.order import Steps
 from ssl_tf.data.scenes import objects
 from ssl_tf.data.scenes.objects import ObjectScenes, draw_layout, render_layout
 from ssl_tf.data.scenes.renderer import SAMPLES, TEXTURES, SceneRenderer
@@ -134,7 +134,7 @@ def test_each_split_has_the_objects_of_its_own(root):
 def test_batches_have_multi_hot_labels(root):
     source = opened(root)
     labels = [record["label"] for record in source.sequence().as_numpy_iterator()]
-    batches = evaluation_batches(source, 16, 5, unreadable=UnreadableImages(0))
+    batches = evaluation_batches(source, 16, 5)
     assert batches.element_spec["label"].shape.as_list() == [None, 3]
     found = np.concatenate([batch["label"] for batch in batches.as_numpy_iterator()])
     np.testing.assert_array_equal(found, labels)
@@ -144,11 +144,7 @@ def test_batches_have_multi_hot_labels(root):
         training_batches(
             rest,
             lambda image, seed: {"views": (tf.image.resize(image, [8, 8]),)},
-            seed=0,
-            batch_size=8,
-            start_step=0,
-            stop_step=1,
-            unreadable=UnreadableImages(0),
+            Steps(0, 8, 0, 1),
         ).as_numpy_iterator()
     )
     kept = [label for index, label in enumerate(labels) if index * 4 % 12 >= 4]

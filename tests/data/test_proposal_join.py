@@ -5,7 +5,7 @@ import pytest
 from tiny import example, png, write_records
 
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf.data.order import Steps
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import Matches, WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
@@ -155,11 +155,7 @@ def test_a_recipe_gets_the_boxes_or_none(source, joined):
         return training_batches(
             of,
             lambda image, seed, *boxes: {"count": sum(len(b) for b in boxes), "with": len(boxes)},
-            seed=3,
-            batch_size=23,
-            start_step=0,
-            stop_step=1,
-            unreadable=UnreadableImages(0),
+            Steps(3, 23, 0, 1),
             **options,
         ).get_single_element()
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_tf import compare, flagfiles
+from ssl_tf import compare
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.curves import Panel, draw_curves, ticks
 from ssl_tf.evaluation.run_table import as_csv, as_markdown, panels, read_runs, table
-from ssl_tf.settings import CompareSettings, PretrainSettings
+from ssl_tf.settings import CompareSettings, PretrainSettings, flagfiles
 
 
 def write_run(directory, *flags, knn="knn_top1", values=(0.2, 0.3, 0.35), probes=(), random="r"):

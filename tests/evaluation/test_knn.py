@@ -10,7 +10,6 @@ from shades import Shades
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation import knn
 from ssl_tf.evaluation.knn import (
@@ -183,21 +182,19 @@ def test_evaluation_equals_knn_in_memory(kind, monkeypatch):
 
     bank, bank_labels = arrays(train)
     queries, labels = arrays(test)
-    found = evaluate_knn(
-        mean_colour, train, test, 16, NeighbourSettings(5, 0.07), UnreadableImages(0)
-    )
+    found = evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(5, 0.07))
     scores = weighted_knn(bank, bank_labels, queries, 3, 5, 0.07)
     assert found == pytest.approx(score_figures(scores, labels))
     assert found["map" if kind is Shades else "top1"] > 0.6
 
 
 def test_labels_outside_of_the_classes_are_one_clear_line():
-    settings, unreadable = NeighbourSettings(), UnreadableImages(0)
+    settings = NeighbourSettings()
     with pytest.raises(UserError, match="image 0 has the label .*, but there are 3 classes"):
-        evaluate_knn(mean_colour, Repeated(9, 0, shift=3), Repeated(9, 1), 16, settings, unreadable)
+        evaluate_knn(mean_colour, Repeated(9, 0, shift=3), Repeated(9, 1), 16, settings)
 
 
 def test_a_class_without_train_images_is_told(capsys):
     train, test = Repeated(9, 0, shift=1), Repeated(20, 1)
-    evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(), UnreadableImages(0))
+    evaluate_knn(mean_colour, train, test, 16, NeighbourSettings())
     assert "is of class red, which the test images show" in capsys.readouterr().err

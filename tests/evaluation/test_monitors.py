@@ -6,7 +6,6 @@ import tensorflow as tf
 from shades import Shades
 from sklearn.metrics import average_precision_score
 
-from ssl_tf.data.decoding import UnreadableImages
 from ssl_tf.evaluation.metrics import embedding_std, rankme
 from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_verdict, evenly_spaced
 from ssl_tf.settings import MonitorSettings, ViewSettings, flagfiles
@@ -77,13 +76,12 @@ def monitor_of(method, bank, queries):
         method=method,
         recipe=Recipe(ViewSettings(image_size=16, crop="full", view_strategies=("plain",) * 2)),
         settings=flagfiles.parse(["--knn_k=9", "--monitor_queries=30"], MonitorSettings),
-        record=None,
+        log=None,
         source=bank,
         held_out=queries,
         every=1,
         last_step=1,
         seed=0,
-        unreadable=UnreadableImages(0),
     )
 
 

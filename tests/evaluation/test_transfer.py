@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import suite
 
-from ssl_tf import command
-from ssl_tf.data.decoding import UnreadableImages
+from ssl_tf import command, transfer
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.evaluation import transfer as stage
 from ssl_tf.evaluation import transfer_table
@@ -17,9 +16,9 @@ from ssl_tf.evaluation.freezing import frozen
 from ssl_tf.evaluation.logistic_regression import PENALTIES
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.methods.blueprint import build_encoder
-from ssl_tf.pretraining.restoring import CHECKPOINTS
-from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles, transfer
+from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.encoders import CHECKPOINTS
 
 MODEL = (
     "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", f"--image_size={suite.SIDE}"
@@ -149,7 +148,7 @@ def test_the_classifier_is_there_before_a_test_image_is_read(run, data, monkeypa
     with frozen(encoder) as encode:
         for (features, labels), split in zip(seen, ("train", "validation"), strict=True):
             source = open_source(dataset="dtd", data_dir=str(data), split=split)
-            how = suite.SIDE, 250, UnreadableImages(0)
+            how = suite.SIDE, 250
             expected, expected_labels = FeatureReader(encode, source, *how).read()
             np.testing.assert_allclose(features, expected, atol=1e-5)
             np.testing.assert_array_equal(labels, expected_labels)

@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.methods.registry import build_method, compile_method
+from ssl_tf.methods.registry import build_method
+from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.plan import make_plan
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from small_methods import make, values, views
 
 from ssl_tf.networks import resnet
-from ssl_tf.networks.precision import arithmetic
+from ssl_tf.networks.precision import policy_scope
 from ssl_tf.training.execution import INPUT_SECONDS
 
 STEPS = 7
@@ -21,7 +21,7 @@ def two_blocks(monkeypatch):
 
 def train(precision="float32", *flags, **attributes):
     """Losses after each execution, the method, and the seconds without input."""
-    with arithmetic(precision):
+    with policy_scope(precision):
         method = make(
             "--method=byol", "--tau=0.9", "--base_learning_rate=1", *flags, precision=precision
         )
@@ -89,7 +89,7 @@ PRECISIONS = [("mixed_bfloat16", 0.02, 0.95), ("mixed_float16", 0.01, 0.997)]
 @pytest.mark.parametrize("precision, bound, cosine", PRECISIONS)
 def test_half_precision_takes_the_step_of_full_precision(precision, bound, cosine):
     full = make("--method=byol")
-    with arithmetic(precision):
+    with policy_scope(precision):
         half = make("--method=byol", precision=precision)
     gradients = []
     for method in (full, half):
@@ -121,7 +121,7 @@ def test_the_loss_in_half_precision_follows_that_in_full(precision, bound, cosin
 
 
 def test_a_step_whose_gradients_overflow_is_left_out_and_counted():
-    with arithmetic("mixed_float16"):
+    with policy_scope("mixed_float16"):
         method = make("--method=byol", "--tau=0.5")
     optimizer = tf.keras.mixed_precision.LossScaleOptimizer(
         tf.keras.optimizers.SGD(0.1), initial_scale=2.0**60

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from ssl_tf.errors import UserError
-from ssl_tf.methods.registry import build_method, compile_method
-from ssl_tf.pretraining.restoring import load_encoder, resume_or_init, run_checkpoints
+from ssl_tf.methods.registry import build_method
+from ssl_tf.pretraining.compiling import compile_method
+from ssl_tf.pretraining.restoring import resume_or_init, run_checkpoints
 from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.training.encoders import load_encoder
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.run_directory import open_run
 

@@ -13,8 +13,7 @@ import tensorflow as tf
 from scipy import stats
 
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.decoding import UnreadableImages
-from ssl_tf.data.order import epoch_seed, example_seed
+from ssl_tf.data.order import Steps, epoch_seed, example_seed
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops
@@ -260,15 +259,7 @@ def batches_of_a_run():
     settings = ViewSettings(
         image_size=8, randaugment_ops=1, view_strategies=("randaugment", "byol_t_prime")
     )
-    return training_batches(
-        Scenes("train", 24, 16),
-        Recipe(settings),
-        seed=11,
-        batch_size=8,
-        start_step=1,
-        stop_step=7,
-        unreadable=UnreadableImages(0),
-    )
+    return training_batches(Scenes("train", 24, 16), Recipe(settings), Steps(11, 8, 1, 7))
 
 
 def digest(batches, threads):
