@@ -1,11 +1,11 @@
 """One small source of each kind."""
 
 import pytest
-from tiny import example, png, write_folder, write_records
 
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import UnreadableImages
+from tests.data.tiny_images import example, png, write_folder, write_records
 
 
 @pytest.fixture(params=["folder", "records", "records of a small buffer"])

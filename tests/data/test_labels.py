@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tiny import without_images, write_folder
 
 from ssl_tf.data.labels import draw_share, read_annotations, read_list, write_list
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.memory import InMemory, in_memory
 from ssl_tf.errors import SettingsError, UserError
+from tests.data.tiny_images import without_images, write_folder
 
 
 class Classes:

@@ -8,8 +8,6 @@ import signal
 import numpy as np
 import pytest
 import tensorflow as tf
-from kills import Killed, killed_after
-from shades import Shades
 
 from ssl_tf.errors import SettingsError, Stopped, UserError
 from ssl_tf.evaluation import finetuning
@@ -22,6 +20,8 @@ from ssl_tf.networks.precision import policy_scope
 from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import FineTuneSettings, LabelSettings, TuningSettings, flagfiles
 from ssl_tf.training.callbacks import SaveCheckpoint
+from tests.evaluation.multi_label_source import Shades
+from tests.training.killed_training import Killed, killed_after
 
 
 def settings(*flags):

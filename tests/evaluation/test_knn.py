@@ -6,7 +6,6 @@ import weakref
 import numpy as np
 import pytest
 import tensorflow as tf
-from shades import Shades
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -22,6 +21,7 @@ from ssl_tf.evaluation.knn import (
 )
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.settings import NeighbourSettings
+from tests.evaluation.multi_label_source import Shades
 
 
 def problem(bank=83, queries=31, dim=6, classes=5):

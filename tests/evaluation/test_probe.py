@@ -4,8 +4,6 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from kills import Killed, killed_after
-from shades import Shades
 
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation import probe
@@ -13,6 +11,8 @@ from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import LinearSettings, flagfiles
 from ssl_tf.training.callbacks import SaveCheckpoint
+from tests.evaluation.multi_label_source import Shades
+from tests.training.killed_training import Killed, killed_after
 
 
 def settings(*flags):

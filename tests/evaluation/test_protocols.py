@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-import suite
 
 from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.errors import NotPrepared, UserError
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.settings import SUITES, ReadingSettings, flagfiles
+from tests.evaluation import prepared_suite as suite
 
 # BYOL, Table 10; the last two have no published protocol.
 PUBLISHED = {

@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-import suite
 
 from ssl_tf import command, transfer
 from ssl_tf.data.sources.opening import open_source
@@ -19,6 +18,7 @@ from ssl_tf.methods.blueprint import build_encoder
 from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.encoders import CHECKPOINTS
+from tests.evaluation import prepared_suite as suite
 
 MODEL = (
     "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", f"--image_size={suite.SIDE}"

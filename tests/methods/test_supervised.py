@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import BATCH, SIZE, small_settings, views
 
 from ssl_tf import command, knn, pretrain
 from ssl_tf.data.order import Steps
@@ -23,6 +22,7 @@ from ssl_tf.settings import KnnSettings, PretrainSettings, ViewSettings, flagfil
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.trainer import fit
 from ssl_tf.views.recipe import Recipe
+from tests.methods.small_methods import BATCH, SIZE, small_settings, views
 
 CLASSES = 5
 

@@ -274,12 +274,11 @@ def digest(batches, threads):
 
 
 def test_the_same_bits_with_any_number_of_threads_and_in_another_process():
-    folder = Path(__file__).parent
-    code = "import test_statistics as t; print(t.digest(t.batches_of_a_run(), 2))"
-    path = f"{folder}:{folder.parents[1]}"
+    code = f"import {__name__} as t; print(t.digest(t.batches_of_a_run(), 2))"
+    root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

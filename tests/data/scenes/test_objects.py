@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from prepared import prepare
-from tiny import png, write_folder
 
 from ssl_tf.data.batches import evaluation_batches, training_batches
 from ssl_tf.data.order import Steps
@@ -13,6 +11,8 @@ from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import PretrainSettings, flagfiles
+from tests.data.prepared_tfds import prepare
+from tests.data.tiny_images import png, write_folder
 
 MEMBERS = {kind: np.arange(7 * kind, 7 * kind + 7) for kind in range(10)}
 

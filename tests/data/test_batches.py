@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import example, picture, png, write_folder, write_records
 
 from ssl_tf.data import decoding
 from ssl_tf.data.batches import evaluation_batches, training_batches
@@ -13,6 +12,7 @@ from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.training.trainer import fit
 from ssl_tf.views.evaluation import evaluation_crop
+from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 each_kind = pytest.mark.parametrize(
     "source", ["folder", "records of a small buffer"], indirect=True

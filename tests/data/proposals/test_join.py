@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tiny import example, png, write_records
 
 from ssl_tf.data.batches import training_batches
 from ssl_tf.data.order import Steps
@@ -13,6 +12,7 @@ from ssl_tf.data.sources.opening import open_training_source, with_boxes
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings
+from tests.data.tiny_images import example, png, write_records
 
 
 def made_boxes(identity: bytes) -> np.ndarray:

@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from shades import Shades
 from sklearn.metrics import average_precision_score
 
 from ssl_tf.evaluation.metrics import embedding_std, rankme
 from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_verdict, evenly_spaced
 from ssl_tf.settings import MonitorSettings, ViewSettings, flagfiles
 from ssl_tf.views.recipe import Recipe
+from tests.evaluation.multi_label_source import Shades
 
 
 def verdict(z):
