@@ -4,8 +4,13 @@ import itertools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One worker a core: threads of TensorFlow, OpenMP and BLAS beyond that would only contend. The
+    # processes that a test starts inherit it.
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["TF_NUM_INTEROP_THREADS"] = "2"
 
-import tensorflow as tf  # noqa: E402  (the log level is read at import)
+import tensorflow as tf  # noqa: E402  (all of these are read at import)
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
