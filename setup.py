@@ -26,5 +26,5 @@ setup(
         "scipy>=1.11",
         "apache-beam~=2.77.0",
     ],
-    extras_require={"test": ["pytest", "scikit-learn"]},
+    extras_require={"test": ["pytest", "pytest-xdist", "scikit-learn"]},
 )

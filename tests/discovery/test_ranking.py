@@ -129,7 +129,10 @@ def test_the_stop_is_the_published_one_or_relative_to_the_vector():
         seen = []
         settings = RankingSettings(stop_measure=measure, stop_change=1e-2)
         ranking.page_rank(
-            lambda v: matrix @ v, matrix.sum(axis=1), settings, told=lambda _, n: seen.append(n)
+            lambda v: matrix @ v,
+            matrix.sum(axis=1),
+            settings,
+            on_iteration=lambda _, n: seen.append(n),
         )
         steps[measure] = len(seen)
     assert steps["absolute"] < steps["relative"] < 100
