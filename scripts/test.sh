@@ -1,6 +1,15 @@
 #!/usr/bin/env bash
-# The test suite in its own environment; arguments go to pytest. No network beyond the package index.
+# The tests in their own environment, a worker on each core. No network beyond the package index.
+#   scripts/test.sh           all of them
+#   scripts/test.sh --fast    those that take seconds, from every folder: a few minutes
+#   scripts/test.sh ARGUMENTS what pytest makes of them, in one process
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
-python -m pytest -q "${@:-tests}"
+# A file stays on one worker, with its fixtures; the longest come first (tests/conftest.py).
+workers=(-n "$(nproc)" --dist=loadfile --no-loadscope-reorder)
+case "${1-}" in
+  "") exec python -m pytest -q "${workers[@]}" ;;
+  --fast) exec python -m pytest -q "${workers[@]}" -m "not slow" "${@:2}" ;;
+  *) exec python -m pytest -q "$@" ;;
+esac

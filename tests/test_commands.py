@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import command, export, finetune, flagfiles, knn, linear, pretrain
-from ssl_tf.data import openimages
+from ssl_tf import command, export, finetune, knn, linear, openimages, pretrain
+from ssl_tf.networks import resnet
 from ssl_tf.settings import (
     ExportSettings,
     FineTuneSettings,
@@ -19,8 +19,10 @@ from ssl_tf.settings import (
     LinearSettings,
     OpenImagesSettings,
     PretrainSettings,
+    flagfiles,
 )
 from ssl_tf.training.run_directory import MACHINE_FIGURES
+from tests.two_blocks import TWO_BLOCKS
 
 TINY = (
     "--dataset=scenes --scenes=48 --scene_size=16 --image_size=16 "
@@ -30,6 +32,13 @@ TINY = (
     "--checkpoint_every=0.67 --keep_checkpoints=9 --logical_cpus=1 "
     "--view_strategies=byol_t,randaugment "
 ).split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_blocks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(resnet.DEPTHS, 18, TWO_BLOCKS)
+        yield
 
 
 def start(module, settings_class, *flags):
@@ -167,8 +176,10 @@ def test_knn_reports_in_the_run_directory(run, capsys):
 
 
 # The process that runs this dies when step 3 is through and not yet saved.
-DYING = """
+DYING = f"""
 import os, signal, sys
+from ssl_tf.networks import resnet
+resnet.DEPTHS[18] = {TWO_BLOCKS}
 from ssl_tf import command, finetune
 from ssl_tf.settings import FineTuneSettings
 from ssl_tf.training import callbacks

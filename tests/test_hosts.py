@@ -18,8 +18,10 @@ import tensorflow as tf
 
 from ssl_tf import command, pretrain
 from ssl_tf.errors import EXIT_LOST_WORKER
+from ssl_tf.networks import resnet
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.training.run_directory import MACHINE_FIGURES
+from tests import two_blocks
 
 FLAGS = (
     "--dataset=scenes --scenes=48 --scene_size=16 --image_size=16 --depth=18 --width=0.0625 "
@@ -36,12 +38,13 @@ def start_workers(directory):
     addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
     for one in held:
         one.close()
+    pretraining = [sys.executable, two_blocks.__file__, "ssl_tf.pretrain", *FLAGS]
     started = []
     for index in range(2):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         started.append(
             subprocess.Popen(
-                [sys.executable, "-m", "ssl_tf.pretrain", *FLAGS, f"--run_dir={directory}"],
+                [*pretraining, f"--run_dir={directory}"],
                 env={**os.environ, "TF_CONFIG": json.dumps(config)},
                 stderr=subprocess.PIPE,
                 text=True,
@@ -69,7 +72,10 @@ def kill_at_the_end():
         process.kill()
 
 
-def test_two_workers_are_two_replicas_also_when_one_is_killed_between(tmp_path, kill_at_the_end):
+def test_two_workers_are_two_replicas_also_when_one_is_killed_between(
+    tmp_path, kill_at_the_end, monkeypatch
+):
+    monkeypatch.setitem(resnet.DEPTHS, 18, two_blocks.TWO_BLOCKS)
     two = tmp_path / "two"
     workers = start_workers(two)
     kill_at_the_end.extend(workers)

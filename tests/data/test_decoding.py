@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tiny import picture, png
 
-from ssl_tf.data.decoding import UnreadableImages, attempt, decode
+from ssl_tf.data.decoding import attempt, decode
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
+from tests.data.tiny_images import picture, png
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tiny import without_images, write_folder
 
 from ssl_tf.data.labels import draw_share, read_annotations, read_list, write_list
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.data.sources.memory import InMemory, held
+from ssl_tf.data.sources.memory import InMemory, in_memory
 from ssl_tf.errors import SettingsError, UserError
+from tests.data.tiny_images import without_images, write_folder
 
 
 class Classes:
@@ -120,7 +120,7 @@ def test_a_list_of_other_images_is_one_line(text, told, source, tmp_path):
 def test_a_small_part_of_record_files_is_held_in_memory(source):
     keep = np.arange(source.size) % 6 == 1
     part = source.part(keep, "a part")
-    kept = held(part)
+    kept = in_memory(part)
     assert isinstance(kept, InMemory) == (not isinstance(source, ImageFolder))
     assert kept.name == "a part" and kept.size == 4
     assert without_images(kept.sequence()) == without_images(part.sequence())
@@ -131,4 +131,4 @@ def test_a_small_part_of_record_files_is_held_in_memory(source):
     # Each epoch of a shuffled run shows each example once.
     indices = [record["index"] for record in without_images(kept.stream(0, 0, 12))]
     assert [sorted(indices[i : i + 4]) for i in (0, 4, 8)] == [[0, 1, 2, 3]] * 3
-    assert held(source) is source or source.shuffle_buffer == source.size
+    assert in_memory(source) is source or source.shuffle_buffer == source.size

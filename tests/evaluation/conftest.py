@@ -20,4 +20,4 @@ def coloured(tmp_path_factory):
             tf.io.write_file(
                 str(folder / name / f"{i:02d}.png"), tf.io.encode_png(np.uint8(pixels))
             )
-    return open_source(image_folder=str(folder)).hold_out(15)
+    return open_source(image_folder=str(folder), max_bad_images=0).hold_out(15)

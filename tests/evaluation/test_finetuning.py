@@ -8,10 +8,7 @@ import signal
 import numpy as np
 import pytest
 import tensorflow as tf
-from kills import Killed, killed_after
-from shades import Shades
 
-from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, Stopped, UserError
 from ssl_tf.evaluation import finetuning
 from ssl_tf.evaluation.classification import rate_schedule
@@ -23,6 +20,8 @@ from ssl_tf.networks.precision import policy_scope
 from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import FineTuneSettings, LabelSettings, TuningSettings, flagfiles
 from ssl_tf.training.callbacks import SaveCheckpoint
+from tests.evaluation.multi_label_source import Shades
+from tests.training.killed_training import Killed, killed_after
 
 
 def settings(*flags):
@@ -146,9 +145,7 @@ def tuned(coloured, directory, *flags, validation=False, refit=False, strategy=N
     if validation:
         train, held = whole.hold_out(9)
         images = LabelledImages(train, test, held, whole if refit else None)
-    return fine_tune(
-        start or small_start, images, 16, settings(*flags), directory, UnreadableImages(0), strategy
-    )
+    return fine_tune(start or small_start, images, 16, settings(*flags), directory, strategy)
 
 
 def test_two_replicas_give_what_one_gives(coloured, tmp_path):
@@ -224,9 +221,9 @@ def test_kills_and_a_stop_leave_no_trace(coloured, reference, tmp_path, monkeypa
     trained = []
     crop = finetuning.cropped_batches
 
-    def spy(source, *arguments, start_step, **keywords):
-        trained.append((source.size, start_step))
-        return crop(source, *arguments, start_step=start_step, **keywords)
+    def spy(source, image_size, steps):
+        trained.append((source.size, steps.start))
+        return crop(source, image_size, steps)
 
     monkeypatch.setattr(finetuning, "cropped_batches", spy)
 
@@ -323,7 +320,7 @@ def test_of_several_labels_the_best_trial_is_tested_once_after_the_choice(tmp_pa
     monkeypatch.setattr(finetuning, "FeatureReader", spy)
     given = settings("--epochs=5", "--base_learning_rates=20,1e-60")
     images = LabelledImages(train, test, validation)
-    result = fine_tune(small_start, images, 16, given, tmp_path / "x", UnreadableImages(0))
+    result = fine_tune(small_start, images, 16, given, tmp_path / "x")
     assert result.figures.keys() == {"map"} and result.figures["map"] > 0.75
     assert looked == [12, 12, "test"] and result.base_learning_rate == 20
     # Without a refit the chosen trial itself is tested; only its checkpoints are left.

@@ -6,11 +6,9 @@ import weakref
 import numpy as np
 import pytest
 import tensorflow as tf
-from shades import Shades
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation import knn
 from ssl_tf.evaluation.knn import (
@@ -23,6 +21,7 @@ from ssl_tf.evaluation.knn import (
 )
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.settings import NeighbourSettings
+from tests.evaluation.multi_label_source import Shades
 
 
 def problem(bank=83, queries=31, dim=6, classes=5):
@@ -162,8 +161,8 @@ class Repeated(Shades):
         self.multi_label = False
         self._shift = shift
 
-    def _example(self, row):
-        record = super()._example(row)
+    def _record(self, row):
+        record = super()._record(row)
         return {**record, "label": tf.cast(record["label"][0], tf.int64) + self._shift}
 
 
@@ -183,21 +182,19 @@ def test_evaluation_equals_knn_in_memory(kind, monkeypatch):
 
     bank, bank_labels = arrays(train)
     queries, labels = arrays(test)
-    found = evaluate_knn(
-        mean_colour, train, test, 16, NeighbourSettings(5, 0.07), UnreadableImages(0)
-    )
+    found = evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(5, 0.07))
     scores = weighted_knn(bank, bank_labels, queries, 3, 5, 0.07)
     assert found == pytest.approx(score_figures(scores, labels))
     assert found["map" if kind is Shades else "top1"] > 0.6
 
 
 def test_labels_outside_of_the_classes_are_one_clear_line():
-    settings, unreadable = NeighbourSettings(), UnreadableImages(0)
+    settings = NeighbourSettings()
     with pytest.raises(UserError, match="image 0 has the label .*, but there are 3 classes"):
-        evaluate_knn(mean_colour, Repeated(9, 0, shift=3), Repeated(9, 1), 16, settings, unreadable)
+        evaluate_knn(mean_colour, Repeated(9, 0, shift=3), Repeated(9, 1), 16, settings)
 
 
 def test_a_class_without_train_images_is_told(capsys):
     train, test = Repeated(9, 0, shift=1), Repeated(20, 1)
-    evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(), UnreadableImages(0))
+    evaluate_knn(mean_colour, train, test, 16, NeighbourSettings())
     assert "is of class red, which the test images show" in capsys.readouterr().err

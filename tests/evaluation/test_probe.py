@@ -4,16 +4,15 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from kills import Killed, killed_after
-from shades import Shades
 
-from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation import probe
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import LinearSettings, flagfiles
 from ssl_tf.training.callbacks import SaveCheckpoint
+from tests.evaluation.multi_label_source import Shades
+from tests.training.killed_training import Killed, killed_after
 
 
 def settings(*flags):
@@ -35,9 +34,7 @@ def colour_encoder():
 )
 def test_separable_classes_are_separated(coloured, flags):
     train, test = coloured
-    result = probe.probe_encoder(
-        colour_encoder(), train, test, 16, settings(*flags), UnreadableImages(0)
-    )
+    result = probe.probe_encoder(colour_encoder(), train, test, 16, settings(*flags))
     assert result.figures == {"top1": 1.0, "mean_per_class": 1.0}
     assert result.train_loss < np.log(3) / 2
 
@@ -48,9 +45,7 @@ def test_the_encoder_is_unchanged_batch_statistics_included(coloured, flags):
     encoder = build_resnet(18, 0.0625, "small", seed=3)
     encoder(tf.random.stateless_normal([8, 16, 16, 3], [1, 2]), training=True)
     before = [variable.numpy() for variable in encoder.variables]
-    probe.probe_encoder(
-        encoder, train, test, 16, settings("--epochs=2", *flags), UnreadableImages(0)
-    )
+    probe.probe_encoder(encoder, train, test, 16, settings("--epochs=2", *flags))
     for old, variable in zip(before, encoder.variables):
         np.testing.assert_array_equal(old, variable.numpy())
 
@@ -66,7 +61,7 @@ def test_a_changed_encoder_is_found_out(coloured, monkeypatch):
 
     monkeypatch.setattr(probe, "fit", meddle)
     with pytest.raises(UserError, match="encoder changed"):
-        probe.probe_encoder(encoder, train, test, 16, settings("--epochs=1"), UnreadableImages(0))
+        probe.probe_encoder(encoder, train, test, 16, settings("--epochs=1"))
 
 
 def test_the_same_seed_gives_the_same_result(coloured):
@@ -77,7 +72,6 @@ def test_the_same_seed_gives_the_same_result(coloured):
         test,
         16,
         settings("--epochs=3", f"--seed={seed}"),
-        UnreadableImages(0),
     )
     assert run(1).train_loss == run(1).train_loss != run(2).train_loss
 
@@ -86,9 +80,7 @@ def test_the_same_seed_gives_the_same_result(coloured):
 def test_several_labels_are_told_one_by_one(flags):
     train, test = Shades(60, 0), Shades(48, 1)
     steps = ("--schedule=step", "--drop_epochs=10,15", "--nonesterov", "--base_learning_rate=20")
-    result = probe.probe_encoder(
-        colour_encoder(), train, test, 16, settings(*flags, *steps), UnreadableImages(0)
-    )
+    result = probe.probe_encoder(colour_encoder(), train, test, 16, settings(*flags, *steps))
     assert set(result.figures) == {"map", "map_batchwise"}
     # Two classes of average precision 1 and one of about its share of the images.
     share = test._labels[:, 1].mean()
@@ -125,9 +117,7 @@ def test_a_step_schedule_needs_its_epochs():
 
 
 def probe_colours(train, test, *flags):
-    return probe.probe_encoder(
-        colour_encoder(), train, test, 16, settings(*flags), UnreadableImages(0)
-    )
+    return probe.probe_encoder(colour_encoder(), train, test, 16, settings(*flags))
 
 
 @pytest.mark.parametrize(
@@ -181,10 +171,10 @@ def test_several_rates_need_validation_images(coloured):
 
 def test_a_classifier_that_diverged_is_not_chosen_and_the_first_of_equal_ones_is():
     poor, good = {"top1": 0.2}, {"top1": 0.8}
-    assert probe.best_index([None, poor, good, good]) == 2
-    assert probe.best_index([None, {"map": 0.5}]) == 1
+    assert probe.best([None, poor, good, good]) == 2
+    assert probe.best([None, {"map": 0.5}]) == 1
     with pytest.raises(UserError, match="lower --base_learning_rates"):
-        probe.best_index([None, None])
+        probe.best([None, None])
 
 
 @pytest.mark.parametrize("flags", [(), ("--augment", "--checkpoint_every=0.8")])
@@ -193,9 +183,7 @@ def test_a_probe_that_was_killed_ends_with_the_same_numbers(flags, coloured, tmp
     given = settings("--epochs=3", "--base_learning_rates=0.3,0.05", "--validation=9", *flags)
 
     def probed(directory):
-        return probe.probe_encoder(
-            colour_encoder(), train, test, 16, given, UnreadableImages(0), tmp_path / directory
-        )
+        return probe.probe_encoder(colour_encoder(), train, test, 16, given, tmp_path / directory)
 
     whole = probed("whole")
     if not flags:
@@ -209,9 +197,9 @@ def test_a_probe_that_was_killed_ends_with_the_same_numbers(flags, coloured, tmp
     seen = []
     crop = probe.cropped_batches
 
-    def spy(*arguments, **keywords):
-        seen.append(keywords["start_step"])
-        return crop(*arguments, **keywords)
+    def spy(source, image_size, steps):
+        seen.append(steps.start)
+        return crop(source, image_size, steps)
 
     monkeypatch.setattr(probe, "cropped_batches", spy)
     assert probed("killed") == whole

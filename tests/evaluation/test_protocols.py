@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-import suite
 
 from ssl_tf.data.batches import evaluation_batches
-from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import NotPrepared, UserError
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.settings import SUITES, ReadingSettings, flagfiles
+from tests.evaluation import prepared_suite as suite
 
 # BYOL, Table 10; the last two have no published protocol.
 PUBLISHED = {
@@ -116,7 +115,7 @@ def test_grey_images_become_three_equal_channels(tmp_path, monkeypatch):
     suite.prepare(tmp_path, "mnist", {"train": [4, 4, 4], "test": [1, 1, 1]})
     suite.shrink(monkeypatch, "mnist", (10, 2, 3), held_out=2)
     test = opened("mnist", tmp_path).test
-    batches = evaluation_batches(test, suite.SIDE, 3, unreadable=UnreadableImages(0), whole=True)
+    batches = evaluation_batches(test, suite.SIDE, 3, whole=True)
     (batch,) = batches.as_numpy_iterator()
     assert batch["image"].shape == (3, 16, 16, 3)
     for image, label, number in zip(batch["image"], batch["label"], (13, 14, 15)):

@@ -5,11 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-import suite
 
-from ssl_tf import command
+from ssl_tf import command, transfer
 from ssl_tf.data.sources.opening import open_source
-from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.evaluation import transfer as stage
 from ssl_tf.evaluation import transfer_table
 from ssl_tf.evaluation.features import FeatureReader
@@ -17,9 +15,10 @@ from ssl_tf.evaluation.freezing import frozen
 from ssl_tf.evaluation.logistic_regression import PENALTIES
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.networks.encoder import build_encoder
-from ssl_tf.pretraining.restoring import CHECKPOINTS
-from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles, transfer
+from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.encoders import CHECKPOINTS
+from tests.evaluation import prepared_suite as suite
 
 MODEL = (
     "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", f"--image_size={suite.SIDE}"
@@ -109,7 +108,7 @@ def test_a_suite_skips_what_is_not_prepared_and_goes_on_where_it_was(
     # Other settings make it anew.
     start(run, part, "--suite=small", "--only=mnist", "--norandom_baseline", "--max_iterations=3")
     told = capsys.readouterr()
-    assert "of other settings or another step; it is recomputed" in told.out
+    assert "of other settings or another step; it is made anew" in told.out
     assert "MNIST, trained encoder: L-BFGS was stopped at --max_iterations=3" in told.err
     assert read[9:] == ["mnist"] * 3 and "random" not in report(run, "mnist")
 
@@ -149,7 +148,7 @@ def test_the_classifier_is_there_before_a_test_image_is_read(run, data, monkeypa
     with frozen(encoder) as encode:
         for (features, labels), split in zip(seen, ("train", "validation"), strict=True):
             source = open_source(dataset="dtd", data_dir=str(data), split=split)
-            how = suite.SIDE, 250, UnreadableImages(0)
+            how = suite.SIDE, 250
             expected, expected_labels = FeatureReader(encode, source, *how).read()
             np.testing.assert_allclose(features, expected, atol=1e-5)
             np.testing.assert_array_equal(labels, expected_labels)
@@ -203,7 +202,7 @@ def test_a_data_set_that_fails_does_not_keep_the_others_from_their_turn(
     assert stopped.value.code == 1
     told = capsys.readouterr()
     assert f"CIFAR-10: failed: {shard} is damaged" in told.err
-    assert "error: cifar10 failed, as reported above" in told.err
+    assert "error: cifar10 failed, as told above" in told.err
     assert "MNIST has 21 + 9 + 12 images to train, choose and test on" in told.err
     assert report(run, "mnist")["trained"]["top1"] > 0.9
     table = (run / "transfer" / "table.md").read_text()

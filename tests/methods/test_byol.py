@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import BATCH, make, object_batch, values, views
 
 from ssl_tf.methods.base import move_towards
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.training.schedules import ema_decay
+from tests.methods.small_methods import BATCH, make, object_batch, values, views
 
 
 def cosine(a, b):

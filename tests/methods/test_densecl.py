@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import BATCH, make, object_batch, replica_run, values, views
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import SPATIAL_FEATURES
 from ssl_tf.pretraining.restoring import run_checkpoints
+from tests.methods.small_methods import BATCH, make, object_batch, replica_run, values, views
 
 
 def unit(x):

@@ -5,11 +5,11 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import make, values, views
 
 from ssl_tf.networks import resnet
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.training.execution import INPUT_SECONDS
+from tests.methods.small_methods import make, values, views
 
 STEPS = 7
 

@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import BATCH, make, object_batch, replica_run, values, views
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.restoring import run_checkpoints
+from tests.methods.small_methods import BATCH, make, object_batch, replica_run, values, views
 
 OBJECTS = ("--method=moco", "--crops=object_dilated", "--projection_heads=per_view")
 

@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import BATCH, SIZE, make, object_batch
 
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.methods.pretext import cells_covered, turn
 from ssl_tf.networks.normalization import normalize_images
+from tests.methods.small_methods import BATCH, SIZE, make, object_batch
 
 TASKS = ("--crops=object_dilated", "--pretext=rotation,localization", "--localization_grid=3")
 

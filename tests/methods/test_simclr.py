@@ -3,12 +3,12 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import BATCH, make, views
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
+from tests.methods.small_methods import BATCH, make, views
 
 SIMCLR = ("--method=simclr", "--temperature=0.5")
 

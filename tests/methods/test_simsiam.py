@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import BATCH, make, values, views
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.losses import unit_rows
 from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.restoring import run_checkpoints
+from tests.methods.small_methods import BATCH, make, values, views
 
 SIMSIAM = ("--method=simsiam", "--projection=32", "--base_learning_rate=3.2")
 

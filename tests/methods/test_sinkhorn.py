@@ -7,25 +7,13 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.methods.sinkhorn import balanced_codes
+from tests.methods.slow_sinkhorn import slow_codes
 
 SCORES = np.array([[0.9, 0.1, -0.2], [0.8, 0.3, 0.0], [0.1, 0.7, 0.2], [-0.3, 0.2, 0.6]])
 
 
 def scores_of(count, prototypes, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, [count, prototypes])
-
-
-def slow_codes(scores, epsilon, iterations):
-    """As SwAV's code has it: a matrix of prototypes by examples, normalized in place."""
-    q = np.exp(scores.T / epsilon)
-    prototypes, count = q.shape
-    q /= q.sum()
-    for _ in range(iterations):
-        for k in range(prototypes):
-            q[k] /= q[k].sum() * prototypes
-        for b in range(count):
-            q[:, b] /= q[:, b].sum() * count
-    return q.T * count
 
 
 @pytest.mark.parametrize(

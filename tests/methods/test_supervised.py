@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_methods import BATCH, SIZE, small_settings, views
 
-from ssl_tf import command
+from ssl_tf import command, knn, pretrain
+from ssl_tf.data.order import Steps
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.methods import losses
@@ -18,10 +18,11 @@ from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.pretraining.inputs import method_batches
-from ssl_tf.settings import KnnSettings, PretrainSettings, ViewSettings, flagfiles, knn, pretrain
+from ssl_tf.settings import KnnSettings, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.trainer import fit
 from ssl_tf.views.recipe import Recipe
+from tests.methods.small_methods import BATCH, SIZE, small_settings, views
 
 CLASSES = 5
 
@@ -108,6 +109,7 @@ class Labelled:
     """Twelve grey pictures whose labels are what a test wants."""
 
     def __init__(self, labels):
+        self.unreadable = UnreadableImages(0)
         self.name, self.size, self.num_classes = "made", len(labels), CLASSES
         self.multi_label = np.ndim(labels) == 2
         self._labels = tf.constant(labels)
@@ -125,19 +127,18 @@ class Labelled:
         pass
 
 
-def batches(method, source, place, unreadable):
+def batches(method, source, place):
     recipe = Recipe(ViewSettings(image_size=SIZE, crop="full", view_strategies=("simclr",)))
     return method_batches(
-        method, source, recipe, on_device=place == "device", seed=0, batch_size=BATCH,
-        start_step=0, stop_step=3, unreadable=unreadable,
-    )  # fmt: skip
+        method, source, recipe, Steps(0, BATCH, 0, 3), on_device=place == "device"
+    )
 
 
 @pytest.mark.parametrize("place", ["host", "device"])
 def test_labels_come_with_the_images(place):
     method = supervised("--view_strategies=plain")
     source = Labelled(np.arange(12, dtype=np.int64) % CLASSES)
-    found = [batch["label"] for batch in batches(method, source, place, UnreadableImages(0))]
+    found = [batch["label"] for batch in batches(method, source, place)]
     expected = np.arange(24).reshape(3, BATCH) % 12 % CLASSES
     np.testing.assert_array_equal(found, expected)
 
@@ -152,10 +153,10 @@ def test_labels_come_with_the_images(place):
 )
 def test_a_label_outside_the_classes_ends_the_run_in_one_line(labels, told):
     method = supervised("--view_strategies=plain", multi_label=labels.ndim == 2)
-    source, unreadable = Labelled(labels), UnreadableImages(0)
-    data = batches(method, source, "host", unreadable)
+    source = Labelled(labels)
+    data = batches(method, source, "host")
     with pytest.raises(UserError, match=told):
-        fit(method, data, source=source, steps=3, callbacks=[], unreadable=unreadable)
+        fit(method, data, source=source, steps=3, callbacks=[])
 
 
 def test_a_dry_run_needs_the_number_of_classes_not_the_data(tmp_path):

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from small_methods import BATCH, IMAGES, SIZE, make, values
-from test_sinkhorn import slow_codes
 
 from ssl_tf import command, pretrain
 from ssl_tf.errors import SettingsError
@@ -19,6 +17,8 @@ from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.monitors import collapse_reason
 from ssl_tf.pretraining.restoring import run_checkpoints
 from ssl_tf.settings import PretrainSettings
+from tests.methods.slow_sinkhorn import slow_codes
+from tests.methods.small_methods import BATCH, IMAGES, SIZE, make, values
 
 FLAGS = (
     "--method=swav", "--temperature=0.1", "--prototypes=12", "--freeze_prototypes=0",

@@ -12,6 +12,7 @@ from ssl_tf.training import callbacks
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.run_directory import MetricsFile
+from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.schedules import WarmupCosine
 from ssl_tf.training.stop_signals import SIGNALS, StopSignals
 
@@ -94,14 +95,14 @@ def test_the_clock_counts_without_the_first_execution_and_over_a_resume(monkeypa
     assert first.figures() == {
         "images_per_second": 4.0, "input_wait": 0.25, "train_seconds": 4.0, "timed_steps": 2,
     }  # fmt: skip
-    assert "25.0 % of the step time spent waiting for input: input-bound" in first.summary()
+    assert "25.0 % of the step time spent waiting for input: input-bound" in first.verdict()
     second = run(StepClock(3, 8, first.figures()), [50.0, 4.0])
     assert second.figures()["images_per_second"] == 3.0 and second.figures()["timed_steps"] == 3
     assert second.seconds_left(6) == 16.0
 
 
-def record(directory, start_step):
-    callback = Record(
+def run_log(directory, start_step):
+    callback = RunLog(
         start_step,
         MetricsFile(directory / "metrics.jsonl", start_step),
         StepClock(start_step, 8),
@@ -117,10 +118,10 @@ def record(directory, start_step):
 
 
 def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path):
-    first = record(tmp_path, 0)
+    first = run_log(tmp_path, 0)
     for batch in range(9):
         first.on_train_batch_end(batch, {"loss": 1.0})
-    resumed = record(tmp_path, 4)
+    resumed = run_log(tmp_path, 4)
     for batch in range(4):
         resumed.on_train_batch_end(batch, {"loss": 2.0})
     events = EventAccumulator(str(tmp_path / "tensorboard"))

@@ -21,7 +21,7 @@ directory, index, behaviour = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 try:
     with Workers(directory, Cluster(("a:1", "b:1"), index), 4.0) as workers:
         workers.agree("start step", 7 if behaviour != "another step" else 5)
-        workers.note(step=12)
+        workers.publish(step=12)
         print("running", flush=True)
         if behaviour == "fails":
             raise UserError("the disk is full")

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.data.batches import training_batches
+from ssl_tf.data.order import Steps
 from ssl_tf.data.scenes.shapes import Scenes
-from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.settings import CROPS, STRATEGIES, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.views.ops import OP_INDEX, OPS
 from ssl_tf.views.policies import randaugment
@@ -63,15 +63,7 @@ def test_every_operation_runs_at_every_magnitude_of_the_grid():
 )
 def test_every_crop_and_every_strategy_makes_a_batch(crop, strategies, randaugment_flags):
     views = ViewSettings(image_size=16, crop=crop, view_strategies=strategies, **randaugment_flags)
-    batches = training_batches(
-        Scenes("train", 4, 16),
-        Recipe(views),
-        seed=0,
-        batch_size=4,
-        start_step=0,
-        stop_step=1,
-        unreadable=UnreadableImages(0),
-    )
+    batches = training_batches(Scenes("train", 4, 16), Recipe(views), Steps(0, 4, 0, 1))
     (batch,) = batches.as_numpy_iterator()
     assert [view.shape for view in batch["views"]] == [(4, 16, 16, 3)] * 2
     whole = np.broadcast_to(np.float32([0, 0, 1, 1]), [4, 2, 4])

@@ -108,11 +108,11 @@ def test_smallest_areas_are_a_fifth_over_the_mean_within_bounds():
     area, dilated = (np.prod(b[:, 2:] - b[:, :2], axis=1).mean() for b in (boxes, grown))
     assert area < 0.25 < dilated  # the first is bound from above
     settings = ViewSettings(crops="object_dilated", dilation=0.4)
-    found = regions.smallest_areas(settings, scenes)
+    found = regions.smallest_areas(settings, scenes.boxes)
     assert found == pytest.approx((0.8, 0.2 / dilated), rel=1e-5)
     for other in (
         ViewSettings(),
         ViewSettings(crops="object_object", smallest_area=0.3),
         ViewSettings(crops="object_object", crop="byol"),
     ):
-        assert regions.smallest_areas(other, scenes) is None
+        assert regions.smallest_areas(other, scenes.boxes) is None

@@ -1,5 +1,7 @@
 """Contact sheets: what stands where, and the report command on tiny images."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +16,8 @@ from ssl_tf.views.level_rules import Level, constant, linear, no_value
 from ssl_tf.views.ops import OP_INDEX, OPS, Op
 from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.sheet import draw_sheet, framed, with_rectangles
+
+SEED_OF = functools.partial(example_seed, 2)
 
 
 def picture(height=16, width=16, seed=0):
@@ -101,7 +105,7 @@ def test_a_new_row_is_shown_without_a_further_edit(rule, signed, expected, monke
 def test_the_draws_are_those_of_the_run():
     recipe = Recipe(ViewSettings(image_size=160, view_strategies=("randaugment", "plain")))
     source = tf.constant(picture(40, 60))
-    rows = view_cells(recipe, [(5, source)], seed=2, draws=4)
+    rows = view_cells(recipe, [(5, source)], seed_of=SEED_OF, draws=4)
     assert [len(row) for row in rows] == [9, 3]  # three draws fill a row
     made = recipe(source, example_seed(2, 3, 5))
     expected = recipe.describe(
@@ -122,7 +126,12 @@ def test_small_views_are_shown_behind_the_others():
             small_views=2, small_image_size=40,
         )
     )  # fmt: skip
-    (row,) = view_cells(recipe, [(5, tf.constant(picture(40, 60)))], seed=2, draws=1)
+    (row,) = view_cells(
+        recipe,
+        [(5, tf.constant(picture(40, 60)))],
+        seed_of=SEED_OF,
+        draws=1,
+    )
     assert [lines for _, lines in row[1:]] == [["plain"]] * 2 + [["plain, 40 px"]] * 2
     made = recipe(tf.constant(picture(40, 60)), example_seed(2, 0, 5))
     # A small view fills its cell, four screen pixels a side for each of its own.

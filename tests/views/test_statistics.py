@@ -13,9 +13,8 @@ import tensorflow as tf
 from scipy import stats
 
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.order import epoch_seed, example_seed
+from ssl_tf.data.order import Steps, epoch_seed, example_seed
 from ssl_tf.data.scenes.shapes import Scenes
-from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops
 from ssl_tf.views.ops import OP_INDEX
@@ -260,15 +259,7 @@ def batches_of_a_run():
     settings = ViewSettings(
         image_size=8, randaugment_ops=1, view_strategies=("randaugment", "byol_t_prime")
     )
-    return training_batches(
-        Scenes("train", 24, 16),
-        Recipe(settings),
-        seed=11,
-        batch_size=8,
-        start_step=1,
-        stop_step=7,
-        unreadable=UnreadableImages(0),
-    )
+    return training_batches(Scenes("train", 24, 16), Recipe(settings), Steps(11, 8, 1, 7))
 
 
 def digest(batches, threads):
@@ -283,12 +274,11 @@ def digest(batches, threads):
 
 
 def test_the_same_bits_with_any_number_of_threads_and_in_another_process():
-    folder = Path(__file__).parent
-    code = "import test_statistics as t; print(t.digest(t.batches_of_a_run(), 2))"
-    path = f"{folder}:{folder.parents[1]}"
+    code = f"import {__name__} as t; print(t.digest(t.batches_of_a_run(), 2))"
+    root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import benchmark, flagfiles
+from ssl_tf import benchmark
 from ssl_tf.benchmarking import FIRST, FLOOR, HOST, OWN, RECIPE, rivals, tables
 from ssl_tf.benchmarking.floor import BATCH, contender, floor_batches, floor_views
 from ssl_tf.benchmarking.timing import Contender, Cost, alternate, burst, median_cost, median_ratio
 from ssl_tf.errors import UserError
-from ssl_tf.settings import BenchmarkSettings, ViewSettings
+from ssl_tf.settings import BenchmarkSettings, ViewSettings, flagfiles
 from ssl_tf.views.ops import OPS
 
 TINY = [

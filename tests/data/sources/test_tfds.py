@@ -3,12 +3,12 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from prepared import prepare
-from tiny import picture, without_images, write_records
 
 from ssl_tf.data.sources import tfds as tfds_source
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
+from tests.data.prepared_tfds import prepare
+from tests.data.tiny_images import picture, without_images, write_records
 
 
 @pytest.fixture(scope="module")

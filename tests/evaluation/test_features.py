@@ -17,8 +17,10 @@ def test_too_many_unreadable_images_are_one_line(tmp_path):
     def mean(images):
         return tf.reduce_mean(tf.cast(images, tf.float32), axis=(1, 2))
 
-    features, labels = FeatureReader(mean, source, 8, 3, UnreadableImages(1)).read()
+    source.unreadable = UnreadableImages(1)
+    features, labels = FeatureReader(mean, source, 8, 3).read()
     assert labels is None and features[:, 0].tolist() == [0, 1, 2, 3]
+    source.unreadable = UnreadableImages(0)
     with pytest.raises(UserError, match="no.png.*--max_bad_images=0") as told:
-        FeatureReader(mean, source, 8, 3, UnreadableImages(0)).read()
+        FeatureReader(mean, source, 8, 3).read()
     assert "\n" not in str(told.value)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssl_tf.discovery import baselines, metrics
+from ssl_tf.discovery import baselines, box_metrics
 from ssl_tf.discovery.selection import select_regions
 
 A, B, C = [1, 1, 10, 10], [21, 21, 30, 30], [41, 41, 50, 50]
@@ -9,7 +9,7 @@ NEAR_A = [1, 1, 10, 12]  # IoU 100 / 120 with A
 
 
 def test_overlap_counts_both_end_pixels():
-    table = metrics.overlaps(np.array([A, NEAR_A]), np.array([A, B, [6, 1, 15, 10]]))
+    table = box_metrics.overlaps(np.array([A, NEAR_A]), np.array([A, B, [6, 1, 15, 10]]))
     np.testing.assert_allclose(table, [[1, 0, 50 / 150], [100 / 120, 0, 50 / 170]])
 
 
@@ -20,7 +20,7 @@ def test_three_images_by_hand():
         np.zeros([0, 4]),  # an image without boxes, one object
     ]
     objects = [np.array([A, B]), np.array([A]), np.array([C])]
-    measured = metrics.measure(found, objects)
+    measured = box_metrics.measure(found, objects)
     assert measured.corloc == pytest.approx(1 / 3)
     assert measured.detection_rate == pytest.approx(3 / 4)
     assert measured.mabo == pytest.approx((1 + 1 + 0) / 3)
@@ -35,9 +35,9 @@ def test_three_images_by_hand():
 
 def test_an_object_hit_by_nothing_and_a_box_that_hits_two():
     wide = [1, 1, 20, 10]
-    tables = [metrics.overlaps(np.array([wide]), np.array([A, [11, 1, 20, 10], B]))]
+    tables = [box_metrics.overlaps(np.array([wide]), np.array([A, [11, 1, 20, 10], B]))]
     # one box hits two objects: precision 1, recall 2/3
-    assert metrics.average_precision(tables, 0.5) == pytest.approx(2 / 3)
+    assert box_metrics.average_precision(tables, 0.5) == pytest.approx(2 / 3)
 
 
 def test_selection_takes_one_of_a_group_and_none_that_overlaps():

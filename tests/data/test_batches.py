@@ -1,17 +1,18 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import example, picture, png, write_folder, write_records
 
 from ssl_tf.data import decoding
 from ssl_tf.data.batches import evaluation_batches, training_batches
-from ssl_tf.data.decoding import KnownImages, UnreadableImages, decode
-from ssl_tf.data.order import example_seed
+from ssl_tf.data.decoding import KnownImages, decode
+from ssl_tf.data.order import Steps, example_seed
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.tfrecord import ExampleFiles
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.training.trainer import fit
 from ssl_tf.views.evaluation import evaluation_crop
+from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 each_kind = pytest.mark.parametrize(
     "source", ["folder", "records of a small buffer"], indirect=True
@@ -26,17 +27,9 @@ def recipe(image: tf.Tensor, seed: tf.Tensor) -> dict:
 
 
 def batches(source, start, stop, batch_size=4, limit=0, seed=9):
-    unreadable = UnreadableImages(limit)
-    made = training_batches(
-        source,
-        recipe,
-        seed=seed,
-        batch_size=batch_size,
-        start_step=start,
-        stop_step=stop,
-        unreadable=unreadable,
-    )
-    return [tf.nest.map_structure(np.copy, batch) for batch in made.as_numpy_iterator()], unreadable
+    source.unreadable = UnreadableImages(limit)
+    made = training_batches(source, recipe, Steps(seed, batch_size, start, stop))
+    return [tf.nest.map_structure(np.copy, batch) for batch in made.as_numpy_iterator()]
 
 
 def assert_equal(these, those):
@@ -46,7 +39,7 @@ def assert_equal(these, those):
 
 @each_kind
 def test_a_batch_holds_the_views_of_its_examples(source):
-    made, _ = batches(source, 0, 12)
+    made = batches(source, 0, 12)
     means = [picture(i).astype(np.float32).mean() for i in range(23)]
     identity = {
         record["index"]: int("".join(filter(str.isdigit, record["id"].decode()))[-2:])
@@ -67,19 +60,16 @@ def test_a_batch_holds_the_views_of_its_examples(source):
 
 @each_kind
 def test_the_number_of_batches_and_their_shape(source):
-    unreadable = UnreadableImages(0)
-    made = training_batches(
-        source, recipe, seed=0, batch_size=5, start_step=3, stop_step=17, unreadable=unreadable
-    )
+    made = training_batches(source, recipe, Steps(0, 5, 3, 17))
     assert made.element_spec["views"][0].shape.as_list() == [5, 2]
     assert len(list(made)) == 14
 
 
 @each_kind
 def test_a_run_may_start_at_any_step(source):
-    whole, _ = batches(source, 0, 14)
+    whole = batches(source, 0, 14)
     for start in (5, 6):
-        assert_equal(batches(source, start, 14)[0], whole[start:])
+        assert_equal(batches(source, start, 14), whole[start:])
 
 
 @each_kind
@@ -88,15 +78,7 @@ def test_parallelism_changes_nothing(source):
         options = tf.data.Options()
         options.threading.private_threadpool_size = count
         options.autotune.enabled = count > 1
-        made = training_batches(
-            source,
-            recipe,
-            seed=1,
-            batch_size=4,
-            start_step=0,
-            stop_step=8,
-            unreadable=UnreadableImages(0),
-        ).with_options(options)
+        made = training_batches(source, recipe, Steps(1, 4, 0, 8)).with_options(options)
         return list(made.as_numpy_iterator())
 
     alone = with_threads(1)
@@ -120,7 +102,8 @@ def holed(tmp_path):
 
 
 def test_unreadable_images_leave_no_hole(holed, capsys):
-    made, unreadable = batches(holed, 0, 16, limit=4)
+    made = batches(holed, 0, 16, limit=4)
+    unreadable = holed.unreadable
     assert unreadable.count == 4
     assert sorted(unreadable.summary().split(": ")[1].split(", ")) == sorted(BAD)
     stream = list(holed.stream(9, 0, 64).as_numpy_iterator())
@@ -134,16 +117,12 @@ def test_unreadable_images_leave_no_hole(holed, capsys):
             np.testing.assert_allclose(
                 batch["views"][0][place, 0], means[indices[taken]], rtol=1e-5
             )
-    assert_equal(batches(holed, 5, 16, limit=4)[0], made[5:])
+    assert_equal(batches(holed, 5, 16, limit=4), made[5:])
 
 
-def running(source, unreadable):
+def running(source):
     """An iterator that has been through an epoch of a folder of 8, more than it reads ahead."""
-    made = iter(
-        training_batches(
-            source, recipe, seed=0, batch_size=4, start_step=0, stop_step=99, unreadable=unreadable
-        )
-    )
+    made = iter(training_batches(source, recipe, Steps(0, 4, 0, 99)))
     for _ in range(4):
         next(made)
     return made
@@ -151,17 +130,17 @@ def running(source, unreadable):
 
 def test_an_image_that_vanishes_during_the_run_is_unreadable(tmp_path):
     source = ImageFolder(write_folder(tmp_path, {f"{i}.png": png(i) for i in range(8)}))
-    unreadable = UnreadableImages(1)
-    made = running(source, unreadable)
+    source.unreadable = UnreadableImages(1)
+    made = running(source)
     (tmp_path / "3.png").unlink()
     assert len(list(made)) == 95
-    assert unreadable.summary() == "; 1 unreadable images: 3.png"
+    assert source.unreadable.summary() == "; 1 unreadable images: 3.png"
 
 
 def test_an_image_that_is_damaged_during_the_run_ends_it_in_one_line(tmp_path):
     source = ImageFolder(write_folder(tmp_path, {f"{i}.png": png(i) for i in range(8)}))
-    unreadable = UnreadableImages(8)
-    made = running(source, unreadable)
+    source.unreadable = UnreadableImages(8)
+    made = running(source)
 
     class Reader:
         steps_at_once = 1
@@ -171,11 +150,11 @@ def test_an_image_that_is_damaged_during_the_run_ends_it_in_one_line(tmp_path):
             list(batches)
 
     with pytest.raises(UserError, match="damaged while the run went on; the same command goes on"):
-        fit(Reader(), made, source=source, steps=95, callbacks=[], unreadable=unreadable)
-    assert unreadable.count == 0
+        fit(Reader(), made, source=source, steps=95, callbacks=[])
+    assert source.unreadable.count == 0
     # Another process, which knows no image yet, skips it.
-    assert len(list(running(source, unreadable))) == 95
-    assert unreadable.summary() == "; 1 unreadable images: 3.png"
+    assert len(list(running(source))) == 95
+    assert source.unreadable.summary() == "; 1 unreadable images: 3.png"
 
 
 def test_known_images_are_those_that_could_be_decoded_or_all():
@@ -189,19 +168,12 @@ def test_known_images_are_those_that_could_be_decoded_or_all():
 
 def test_an_image_is_guarded_until_it_has_been_decoded(tmp_path, monkeypatch):
     source = ImageFolder(write_folder(tmp_path, {"good.png": png(0), "bad.png": b"text"}))
+    source.unreadable = UnreadableImages(1)
     tried = []
     monkeypatch.setattr(
         decoding, "decode", lambda record, unreadable: tried_decode(tried, record, unreadable)
     )
-    made = training_batches(
-        source,
-        recipe,
-        seed=0,
-        batch_size=2,
-        start_step=0,
-        stop_step=50,
-        unreadable=UnreadableImages(1),
-    )
+    made = training_batches(source, recipe, Steps(0, 2, 0, 50))
     assert len(list(made)) == 50
     assert tried.count("bad.png") == 50
     # Several of these are under way before the first is done.
@@ -221,26 +193,22 @@ def tried_decode(tried, record, unreadable):
 
 
 def test_too_many_unreadable_images_end_the_run(holed):
-    unreadable = UnreadableImages(3)
-    made = training_batches(
-        holed, recipe, seed=0, batch_size=16, start_step=0, stop_step=1, unreadable=unreadable
-    )
+    holed.unreadable = UnreadableImages(3)
+    made = training_batches(holed, recipe, Steps(0, 16, 0, 1))
     with pytest.raises(tf.errors.OpError):
         list(made)
     with pytest.raises(UserError, match="4 images cannot be decoded .*--max_bad_images=3"):
-        unreadable.check()
+        holed.unreadable.check()
 
 
 def test_a_batch_without_any_readable_image_ends_the_run(tmp_path):
     source = ImageFolder(write_folder(tmp_path, {f"{i}.png": b"" for i in range(4)}))
-    unreadable = UnreadableImages(10)
-    made = training_batches(
-        source, recipe, seed=0, batch_size=4, start_step=0, stop_step=1, unreadable=unreadable
-    )
+    source.unreadable = UnreadableImages(10)
+    made = training_batches(source, recipe, Steps(0, 4, 0, 1))
     with pytest.raises(tf.errors.OpError):
         list(made)
     with pytest.raises(UserError, match="no image of a whole batch can be decoded"):
-        unreadable.check()
+        source.unreadable.check()
 
 
 def test_a_file_that_lost_records_does_not_shift_the_run(tmp_path):
@@ -252,8 +220,8 @@ def test_a_file_that_lost_records_does_not_shift_the_run(tmp_path):
 
 
 def test_evaluation_sees_each_readable_example_once(holed):
-    unreadable = UnreadableImages(4)
-    made = list(evaluation_batches(holed, 6, 5, unreadable=unreadable).as_numpy_iterator())
+    holed.unreadable = UnreadableImages(4)
+    made = list(evaluation_batches(holed, 6, 5).as_numpy_iterator())
     assert [len(batch["index"]) for batch in made] == [5, 5, 2]
     indices = np.concatenate([batch["index"] for batch in made])
     assert indices.tolist() == [i for i in range(16) if i not in (3, 7, 8, 11)]
@@ -261,12 +229,12 @@ def test_evaluation_sees_each_readable_example_once(holed):
     assert images.dtype == np.uint8 and images.shape == (12, 6, 6, 3)
     for index, image in zip(indices, images):
         np.testing.assert_array_equal(image, evaluation_crop(picture(index), 6))
-    assert unreadable.count == 4 and "label" not in made[0]
+    assert holed.unreadable.count == 4 and "label" not in made[0]
 
 
 @each_kind
 def test_evaluation_passes_labels_on(source):
-    made = evaluation_batches(source, 6, 23, unreadable=UnreadableImages(0))
+    made = evaluation_batches(source, 6, 23)
     batch = next(made.as_numpy_iterator())
     labels = [record["label"] for record in source.sequence().as_numpy_iterator()]
     assert batch["label"].tolist() == labels and sorted(batch) == ["image", "index", "label"]

@@ -1,18 +1,18 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from prepared import prepare
-from tiny import png, write_folder
 
 from ssl_tf.data.batches import evaluation_batches, training_batches
+from ssl_tf.data.order import Steps
 from ssl_tf.data.scenes import objects
 from ssl_tf.data.scenes.objects import ObjectScenes, draw_layout, render_layout
 from ssl_tf.data.scenes.renderer import SAMPLES, TEXTURES, SceneRenderer
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_source
-from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import PretrainSettings, flagfiles
+from tests.data.prepared_tfds import prepare
+from tests.data.tiny_images import png, write_folder
 
 MEMBERS = {kind: np.arange(7 * kind, 7 * kind + 7) for kind in range(10)}
 
@@ -25,8 +25,8 @@ def test_layouts():
     size, counts, seen, areas = 64, [], set(), []
     for index in range(300):
         layout = draw_layout(0, index, size, MEMBERS)
-        assert len(set(layout.labels)) == len(layout.labels) == len(layout.rows)
-        np.testing.assert_array_equal(layout.rows // 7, layout.labels)
+        assert len(set(layout.kinds)) == len(layout.kinds) == len(layout.rows)
+        np.testing.assert_array_equal(layout.rows // 7, layout.kinds)
         boxes = layout.boxes
         assert (boxes >= 0).all() and (boxes <= size).all()
         sides = boxes[:, 2:] - boxes[:, :2]
@@ -62,7 +62,7 @@ def test_two_classes_make_scenes_of_two():
 
 
 def test_objects_are_pasted_where_the_boxes_are(monkeypatch):
-    monkeypatch.setattr(SceneRenderer, "finish", lambda canvas: canvas._image)
+    monkeypatch.setattr(SceneRenderer, "develop", lambda canvas: canvas._image)
     size = 40
     for index in range(20):
         layout = draw_layout(3, index, size, MEMBERS)
@@ -70,7 +70,7 @@ def test_objects_are_pasted_where_the_boxes_are(monkeypatch):
         images = [np.tile(color, (9, 9, 1)) for color in colors]
         scene = render_layout(layout, 3, index, size, images, 10)
         np.testing.assert_allclose(scene.boxes * size, layout.boxes, atol=1e-5)
-        assert set(np.flatnonzero(scene.label)) == set(layout.labels) == set(scene.box_labels)
+        assert set(np.flatnonzero(scene.label)) == set(layout.kinds) == set(scene.box_labels)
         assert scene.label.dtype == np.float32 and scene.label.shape == (10,)
         random = np.random.default_rng([3, index, objects._PAINT])
         bare = SceneRenderer(random, size, random.integers(len(TEXTURES)))._image
@@ -134,7 +134,7 @@ def test_each_split_has_the_objects_of_its_own(root):
 def test_batches_have_multi_hot_labels(root):
     source = opened(root)
     labels = [record["label"] for record in source.sequence().as_numpy_iterator()]
-    batches = evaluation_batches(source, 16, 5, unreadable=UnreadableImages(0))
+    batches = evaluation_batches(source, 16, 5)
     assert batches.element_spec["label"].shape.as_list() == [None, 3]
     found = np.concatenate([batch["label"] for batch in batches.as_numpy_iterator()])
     np.testing.assert_array_equal(found, labels)
@@ -144,11 +144,7 @@ def test_batches_have_multi_hot_labels(root):
         training_batches(
             rest,
             lambda image, seed: {"views": (tf.image.resize(image, [8, 8]),)},
-            seed=0,
-            batch_size=8,
-            start_step=0,
-            stop_step=1,
-            unreadable=UnreadableImages(0),
+            Steps(0, 8, 0, 1),
         ).as_numpy_iterator()
     )
     kept = [label for index, label in enumerate(labels) if index * 4 % 12 >= 4]

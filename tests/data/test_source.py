@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import png, without_images, write_folder
 
 from ssl_tf.data.order import Share
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.errors import SettingsError
+from tests.data.tiny_images import png, without_images, write_folder
 
 
 def test_sequence_is_canonical(source):

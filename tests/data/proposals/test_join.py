@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
-from tiny import example, png, write_records
 
 from ssl_tf.data.batches import training_batches
+from ssl_tf.data.order import Steps
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import Matches, WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.sources.opening import open_training_source, with_boxes
 from ssl_tf.data.sources.tfrecord import ExampleFiles
-from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings
+from tests.data.tiny_images import example, png, write_records
 
 
 def made_boxes(identity: bytes) -> np.ndarray:
@@ -155,11 +155,7 @@ def test_a_recipe_gets_the_boxes_or_none(source, joined):
         return training_batches(
             of,
             lambda image, seed, *boxes: {"count": sum(len(b) for b in boxes), "with": len(boxes)},
-            seed=3,
-            batch_size=23,
-            start_step=0,
-            stop_step=1,
-            unreadable=UnreadableImages(0),
+            Steps(3, 23, 0, 1),
             **options,
         ).get_single_element()
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tiny import example, png, write_records
 
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.errors import SettingsError, UserError
+from tests.data.tiny_images import example, png, write_records
 
 
 def test_all_fields(tmp_path):

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import command
-from ssl_tf.data import openimages
+from ssl_tf import command, openimages
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.settings import OpenImagesSettings
 

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import tensorflow as tf
-from tiny import picture
+
+from tests.data.tiny_images import picture
 
 
 def prepare(

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from tiny import png, write_folder
 
 from ssl_tf import command
 from ssl_tf.data.proposals.importing import Importer
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.proposals import ACTIONS
+from tests.data.tiny_images import png, write_folder
 
 BOXES = {"a": [[0.1, 0.2, 0.5, 0.6], [0.0, 0.0, 1.0, 1.0]], "b": [[0.25, 0.5, 0.75, 1.0]], "c": []}
 

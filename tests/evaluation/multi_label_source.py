@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.source import IndexedSource
+from ssl_tf.data.unreadable import UnreadableImages
 
 
 class Shades(IndexedSource):
@@ -11,6 +12,7 @@ class Shades(IndexedSource):
 
     def __init__(self, size, seed):
         super().__init__("shades", size, 3, ("red", "green", "blue"), multi_label=True)
+        self.unreadable = UnreadableImages(0)
         random = np.random.default_rng(seed)
         self._labels = random.integers(0, 2, (size, 3)).astype(np.float32)
         shades = np.uint8(50 + 100 * self._labels + random.integers(0, 50, (size, 3)))

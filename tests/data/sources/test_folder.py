@@ -1,11 +1,11 @@
 import os
 
 import pytest
-from tiny import png, write_folder
 
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
+from tests.data.tiny_images import png, write_folder
 
 
 def ids(source):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.data import scenes
+from ssl_tf.data.scenes import shapes
 from ssl_tf.data.scenes.shapes import CLASSES, render_scene
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError
@@ -37,17 +37,17 @@ def test_objects_of_a_scene(size):
 
 def test_boxes_are_tight(monkeypatch):
     # A flat dark ground and flat light objects: the box is where the image is light.
-    monkeypatch.setattr(scenes._ShapeRenderer, "_mark", lambda canvas: None)
-    monkeypatch.setattr(scenes._ShapeRenderer, "_shade", lambda canvas, inside, corner: None)
-    monkeypatch.setattr(scenes._ShapeRenderer, "_contrasting", lambda canvas, color: np.ones(3))
+    monkeypatch.setattr(shapes._ShapeRenderer, "_mark", lambda canvas: None)
+    monkeypatch.setattr(shapes._ShapeRenderer, "_shade", lambda canvas, inside, corner: None)
+    monkeypatch.setattr(shapes._ShapeRenderer, "_contrasting", lambda canvas, color: np.ones(3))
     monkeypatch.setattr(
-        scenes._ShapeRenderer,
+        shapes._ShapeRenderer,
         "_textured",
         lambda canvas, y, x, color, strength, typical: np.full(
             (y * x).shape + (3,), float(strength < 1), np.float32
         ),
     )
-    monkeypatch.setattr(scenes._ShapeRenderer, "finish", lambda canvas: canvas._image)
+    monkeypatch.setattr(shapes._ShapeRenderer, "develop", lambda canvas: canvas._image)
     single = 0
     for index in range(40):
         scene = render_scene(0, index, 48)
@@ -105,7 +105,7 @@ def test_raw_pixels_say_little_about_the_class():
 
 
 def test_surface_and_habitat_together_are_typical_of_one_class():
-    pairs = {(scenes.background_of(kind), scenes.surface_of(kind)) for kind in range(len(CLASSES))}
+    pairs = {(shapes.habitat(kind), shapes.surface_of(kind)) for kind in range(len(CLASSES))}
     assert len(pairs) == len(CLASSES)
     assert all(ground != surface for ground, surface in pairs)
 
