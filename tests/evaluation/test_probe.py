@@ -171,10 +171,10 @@ def test_several_rates_need_validation_images(coloured):
 
 def test_a_classifier_that_diverged_is_not_chosen_and_the_first_of_equal_ones_is():
     poor, good = {"top1": 0.2}, {"top1": 0.8}
-    assert probe.best([None, poor, good, good]) == 2
-    assert probe.best([None, {"map": 0.5}]) == 1
+    assert probe.best_index([None, poor, good, good]) == 2
+    assert probe.best_index([None, {"map": 0.5}]) == 1
     with pytest.raises(UserError, match="lower --base_learning_rates"):
-        probe.best([None, None])
+        probe.best_index([None, None])
 
 
 @pytest.mark.parametrize("flags", [(), ("--augment", "--checkpoint_every=0.8")])

@@ -108,7 +108,7 @@ def test_a_suite_skips_what_is_not_prepared_and_goes_on_where_it_was(
     # Other settings make it anew.
     start(run, part, "--suite=small", "--only=mnist", "--norandom_baseline", "--max_iterations=3")
     told = capsys.readouterr()
-    assert "of other settings or another step; it is made anew" in told.out
+    assert "of other settings or another step; it is recomputed" in told.out
     assert "MNIST, trained encoder: L-BFGS was stopped at --max_iterations=3" in told.err
     assert read[9:] == ["mnist"] * 3 and "random" not in report(run, "mnist")
 
@@ -202,7 +202,7 @@ def test_a_data_set_that_fails_does_not_keep_the_others_from_their_turn(
     assert stopped.value.code == 1
     told = capsys.readouterr()
     assert f"CIFAR-10: failed: {shard} is damaged" in told.err
-    assert "error: cifar10 failed, as told above" in told.err
+    assert "error: cifar10 failed, as reported above" in told.err
     assert "MNIST has 21 + 9 + 12 images to train, choose and test on" in told.err
     assert report(run, "mnist")["trained"]["top1"] > 0.9
     table = (run / "transfer" / "table.md").read_text()

@@ -6,14 +6,14 @@ import tensorflow as tf
 from sklearn.metrics import average_precision_score
 
 from ssl_tf.evaluation.metrics import embedding_std, rankme
-from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_verdict, evenly_spaced
+from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_reason, evenly_spaced
 from ssl_tf.settings import MonitorSettings, ViewSettings, flagfiles
 from ssl_tf.views.recipe import Recipe
 from tests.evaluation.multi_label_source import Shades
 
 
 def verdict(z):
-    return collapse_verdict(embedding_std(z), rankme(z), z.shape[1])
+    return collapse_reason(embedding_std(z), rankme(z), z.shape[1])
 
 
 def test_spread_out_embeddings_are_healthy():
@@ -36,8 +36,8 @@ def test_one_line_is_a_collapse():
 @pytest.mark.parametrize("d", [8, 2048])
 def test_the_threshold_scales_with_the_dimension(d):
     healthy = 1 / math.sqrt(d)
-    assert collapse_verdict(0.11 * healthy, 5.0, d) is None
-    assert collapse_verdict(0.09 * healthy, 5.0, d) is not None
+    assert collapse_reason(0.11 * healthy, 5.0, d) is None
+    assert collapse_reason(0.09 * healthy, 5.0, d) is not None
 
 
 def test_evenly_takes_at_most_what_there_is():
@@ -86,14 +86,14 @@ def monitor_of(method, bank, queries):
 
 
 def test_a_collapse_is_told_with_what_helps_this_method(capsys):
-    assert monitor_of(OnePoint(), Shades(10, 0), Shades(8, 1)).look()["collapsed"] == 1.0
+    assert monitor_of(OnePoint(), Shades(10, 0), Shades(8, 1)).measure()["collapsed"] == 1.0
     told = capsys.readouterr().err
     assert "COLLAPSE" in told and "means nothing now. Show it more colours.\n" in told
 
 
 def test_images_with_several_labels_get_a_mean_average_precision():
     bank, queries = Shades(40, 0), Shades(30, 1)
-    found = monitor_of(MeanColor(), bank, queries).look()
+    found = monitor_of(MeanColor(), bank, queries).measure()
     assert "knn_top1" not in found
 
     def unit(source):

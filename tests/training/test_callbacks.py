@@ -95,7 +95,7 @@ def test_the_clock_counts_without_the_first_execution_and_over_a_resume(monkeypa
     assert first.figures() == {
         "images_per_second": 4.0, "input_wait": 0.25, "train_seconds": 4.0, "timed_steps": 2,
     }  # fmt: skip
-    assert "25.0 % of the step time spent waiting for input: input-bound" in first.verdict()
+    assert "25.0 % of the step time spent waiting for input: input-bound" in first.summary()
     second = run(StepClock(3, 8, first.figures()), [50.0, 4.0])
     assert second.figures()["images_per_second"] == 3.0 and second.figures()["timed_steps"] == 3
     assert second.seconds_left(6) == 16.0
