@@ -1,31 +1,21 @@
-"""From settings to a method: a new method is its file and one line here."""
+"""From settings to a method."""
+
+import importlib
 
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.blueprint import Blueprint
-from ssl_tf.methods.byol import BYOL, MaSsrl
-from ssl_tf.methods.densecl import DenseCL
-from ssl_tf.methods.moco import MoCo
-from ssl_tf.methods.simclr import SimCLR
-from ssl_tf.methods.simsiam import SimSiam
-from ssl_tf.methods.supervised import Supervised
-from ssl_tf.methods.swav import SwAV
-from ssl_tf.settings import OptimizationSettings, PretrainSettings
+from ssl_tf.settings import METHODS, OptimizationSettings, PretrainSettings
 from ssl_tf.training.optimizers import build_optimizer
 from ssl_tf.training.plan import Plan
 
-METHODS = {
-    "ma_ssrl": MaSsrl,
-    "byol": BYOL,
-    "moco": MoCo,
-    "densecl": DenseCL,
-    "simclr": SimCLR,
-    "simsiam": SimSiam,
-    "swav": SwAV,
-    "supervised": Supervised,
-}
+
+def method_class(name: str) -> type[Method]:
+    """The class of a row of the table of methods; of all methods only its module is imported."""
+    module, _, member = METHODS[name].place.partition(":")
+    return getattr(importlib.import_module(f"ssl_tf.methods.{module}"), member)
 
 
 def build_method(
@@ -49,7 +39,7 @@ def build_method(
     """
     synchronized = synchronized and settings.model.batch_norm == "synchronized"
     blueprint = Blueprint(settings, plan, synchronized, num_classes, multi_label)
-    return METHODS[settings.model.method](blueprint)
+    return method_class(settings.model.method)(blueprint)
 
 
 def compile_method(
