@@ -9,8 +9,7 @@ from ssl_tf.methods.branch import Heads
 from ssl_tf.methods.online_target import OnlineTarget
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings.methods import ProjectorFlags, TargetFlags
-from ssl_tf.training.schedules import ema_decay
+from ssl_tf.settings.methods import ProjectorFlags
 
 
 class BYOL(OnlineTarget):
@@ -24,8 +23,6 @@ class BYOL(OnlineTarget):
     def __init__(self, blueprint: Blueprint):
         super().__init__(blueprint, self.pair_chance)
         self.predictor = blueprint.mlp(blueprint.flags(ProjectorFlags).projection, "predictor")
-        self.total_steps = blueprint.plan.total_steps
-        self.base_tau = blueprint.flags(TargetFlags).tau
 
     @staticmethod
     def build_heads(blueprint: Blueprint) -> Heads:
@@ -55,12 +52,6 @@ class BYOL(OnlineTarget):
             for a, b in self.pairs
         ]
         return {"similarity_loss": losses.summed(terms) / len(terms)}, {}
-
-    def tau(self, step: tf.Tensor) -> tf.Tensor:
-        return ema_decay(step, self.total_steps, self.base_tau)
-
-    def step_logs(self, step: tf.Tensor) -> Tensors:
-        return {"tau": self.tau(step)}
 
 
 class MaSsrl(BYOL):

@@ -25,8 +25,8 @@ _LARGE = 2
 class DINO(OnlineTarget):
     """The student is the online network, the teacher its target; cross-entropy between them.
 
-    As in the authors' code all views of one size pass the encoder together. The head has no batch
-    normalization, and its prototypes have length 1.
+    As in the authors' code all views of one size pass the encoder together, and all views the head,
+    whose prototypes have length 1.
 
     Two things keep the teacher from a constant answer (section 3.1): the center, a moving average
     of its scores over the global batch, is taken from them, so that no prototype wins always; and a
@@ -64,7 +64,12 @@ class DINO(OnlineTarget):
         count = blueprint.flags(PrototypeFlags).prototypes
         return {
             "projector": build_unit_mlp(
-                blueprint.features, size.projector_hidden, size.projection, seed=blueprint.seed
+                blueprint.features,
+                size.projector_hidden,
+                size.projection,
+                normalized=blueprint.flags(DinoFlags).head_batch_norm,
+                synchronized=blueprint.synchronized,
+                seed=blueprint.seed,
             ),
             "prototypes": build_unit_prototypes(size.projection, count, seed=blueprint.seed),
         }

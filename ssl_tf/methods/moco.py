@@ -18,7 +18,7 @@ from ssl_tf.methods.queue import KeyQueue, check_queue
 from ssl_tf.methods.shuffling import shuffle, unshuffle
 from ssl_tf.networks.heads import build_plain_mlp
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings.methods import ProjectorFlags, QueueFlags, TargetFlags, TemperatureFlags
+from ssl_tf.settings.methods import ProjectorFlags, QueueFlags, TemperatureFlags
 
 
 class MoCo(OnlineTarget):
@@ -48,7 +48,6 @@ class MoCo(OnlineTarget):
         self.directions = directions
         self.keys_a_step = keys
         self.temperature = blueprint.flags(TemperatureFlags).temperature
-        self.decay = blueprint.flags(TargetFlags).tau
         self.seed = blueprint.seed
         self.shuffles = blueprint.model.batch_norm == "shuffled"
         self.query_encoder = self.online.encoder
@@ -108,7 +107,7 @@ class MoCo(OnlineTarget):
         return means, {name: tf.stack([keys[name] for keys in kept], 1) for name in self.queues}
 
     def tau(self, step: tf.Tensor) -> tf.Tensor:
-        return tf.constant(self.decay, tf.float32)
+        return tf.constant(self.base_tau, tf.float32)
 
     def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
         super().after_step(step, kept)

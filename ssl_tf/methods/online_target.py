@@ -1,6 +1,5 @@
 """An online network and its moving average, the target: what BYOL, MoCo and their kin share."""
 
-import abc
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -9,6 +8,8 @@ from ssl_tf.methods.base import Tensors, move_towards
 from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Branch
 from ssl_tf.methods.online_network import OnlineNetwork
+from ssl_tf.settings.methods import TargetFlags
+from ssl_tf.training.schedules import ema_decay
 
 
 class OnlineTarget(OnlineNetwork):
@@ -23,7 +24,7 @@ class OnlineTarget(OnlineNetwork):
     both start as copies, every key is the same, and the target of the last checkpoint is one
     update ahead.
 
-    Subclasses implement `tau` beside `build_heads` and `compare`.
+    Subclasses implement `build_heads` and `compare`.
     """
 
     against_collapse = "Lower --base_learning_rate, raise --tau or lengthen --warmup_epochs"
@@ -37,15 +38,20 @@ class OnlineTarget(OnlineNetwork):
         """Builds the networks; arguments as in `OnlineNetwork`."""
         super().__init__(blueprint, chance, online_views)
         self.target = Branch(blueprint, self.build_heads)
+        self.total_steps = blueprint.plan.total_steps
+        self.base_tau = blueprint.flags(TargetFlags).tau
 
     @property
     def target_networks(self) -> dict[str, tf.keras.Model]:
         return {f"target_{name}": network for name, network in self.target.networks.items()}
 
-    @abc.abstractmethod
     def tau(self, step: tf.Tensor) -> tf.Tensor:
-        """EMA decay at a step, float32."""
+        """EMA decay at a step, float32: --tau at first, rising to 1 (BYOL section 3.3)."""
+        return ema_decay(step, self.total_steps, self.base_tau)
 
     def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
         # Parameters only: the target's batch statistics are its own.
         move_towards(self.target.parameters(), self.online.parameters(), self.tau(step))
+
+    def step_logs(self, step: tf.Tensor) -> Tensors:
+        return {"tau": self.tau(step)}

@@ -48,7 +48,7 @@ def compile_method(
     """Gives the method its optimizer, with all slots built, so that a checkpoint finds them.
 
     Raises:
-        SettingsError: the optimizer cannot keep the rate of a part that the method wants constant.
+        SettingsError: the optimizer has no second rate, which the method wants for some variables.
     """
     optimizer = build_optimizer(
         optimization.optimizer,
@@ -60,6 +60,14 @@ def compile_method(
         decay_rank_one=optimization.decay_rank_one,
         variables=method.learned_variables,
     )
+    scaled, factor = method.scaled_rate_variables
+    if scaled:
+        if optimization.optimizer == "adamw":
+            raise SettingsError(
+                "--optimizer=adamw: has one rate for all variables, and this method has one of its "
+                "own for biases and normalization; give --optimizer=lars or sgd, or --bias_rate=1"
+            )
+        optimizer.scale_rate(scaled, factor)
     if method.constant_rate_variables:
         if optimization.optimizer == "adamw":
             raise SettingsError(

@@ -13,6 +13,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Method, Tensors
 from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.online_views import encode_by_size
 from ssl_tf.methods.queue import KeyQueue
 from ssl_tf.methods.sinkhorn import balanced_codes
 from ssl_tf.networks.heads import build_mlp, build_prototypes
@@ -134,12 +135,8 @@ class SwAV(Method):
 
     def _embedded(self, views: tuple[tf.Tensor, ...], training: bool) -> list[tf.Tensor]:
         """Embeddings [N, E] of the views, rows of length 1."""
-        features = [
-            self.encoder(normalize_images(tf.concat(of_one_size, axis=0)), training=training)
-            for of_one_size in (views[:_CODED], views[_CODED:])
-            if of_one_size
-        ]
-        projected = self.projector(tf.concat(features, axis=0), training=training)
+        features = encode_by_size(self.encoder, (views[:_CODED], views[_CODED:]), training)
+        projected = self.projector(features, training=training)
         return tf.split(losses.unit_rows(projected), len(views))
 
     def _codes(self, view: int, scores: tf.Tensor) -> tf.Tensor:

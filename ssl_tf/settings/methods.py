@@ -135,8 +135,11 @@ class BarlowTwinsFlags:
 
 @dataclasses.dataclass(frozen=True)
 class DinoFlags:
-    """DINO's teacher."""
+    """DINO's head and teacher."""
 
+    head_batch_norm: bool = setting(
+        False, "dino: batch normalization in the projector; keeps a ResNet from early collapse."
+    )
     first_teacher_temperature: float = setting(
         0.04, "dino: softmax temperature of the teacher at the first step.", above=0
     )
