@@ -15,14 +15,15 @@ shift 2
 shift || true
 
 runs=()
-for method in ma_ssrl byol simclr moco simsiam swav supervised; do
-  run="$directory/$method"
+for flagfile in configs/cifar10_*.flags; do
+  name="$(basename "$flagfile" .flags)"
+  run="$directory/${name#cifar10_}"
   runs+=("$run")
-  python -m ssl_tf.pretrain --flagfile="configs/cifar10_$method.flags" --data_dir="$data" \
+  python -m ssl_tf.pretrain --flagfile="$flagfile" --data_dir="$data" \
     --epochs="$epochs" --run_dir="$run" "$@"
   judge=(--data_dir="$data" --checkpoint="$run")
   # All start from one encoder, so its row is measured beside the first run alone.
-  [ "$method" = ma_ssrl ] || judge+=(--norandom_baseline)
+  [ "${#runs[@]}" = 1 ] || judge+=(--norandom_baseline)
   [ -f "$run/knn.json" ] || python -m ssl_tf.knn --dataset=cifar10 "${judge[@]}"
   [ -f "$run/linear.json" ] || python -m ssl_tf.linear --flagfile=configs/linear_cifar10.flags "${judge[@]}"
   for share in 1pct 10pct; do

@@ -5,6 +5,7 @@ follows the optimizer (the EMA of a target, a queue). Everything else, gradients
 here.
 """
 
+import abc
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -15,41 +16,73 @@ from ssl_tf.training.execution import TimedModel
 
 Batch = dict[str, tf.Tensor | tuple[tf.Tensor, ...]]
 Tensors = dict[str, tf.Tensor]
+Pairs = tuple[tuple[int, int], ...]
 
 
-class Method(TimedModel):
+class Method(TimedModel, abc.ABC):
     """Base of all methods.
 
-    Subclasses set `encoder` (images to features, the network that is kept), `needs` (what they
-    take from the view recipe beside "views"), `encoder_passes` (forward passes of the encoder that
-    a step keeps for the gradients), `chance_loss` (the loss of independent random embeddings;
-    None where there is none) and, where other things help, `against_collapse` (what to do about
-    it, as the monitors say), and implement `forward`, `learned_variables`, `networks`
-    and, where something follows a step, `after_step`, and where something beside networks is to be
-    kept in checkpoints, `state`.
+    Subclasses implement `learned_networks`, `forward` and `embed`. They may override
+    `target_networks`, `state`, `after_step`, `step_logs` and the properties about learning rates.
+
+    Attributes:
+        encoder: images to features, the network that is kept. Subclasses must set it.
+        needs: what the method takes from the view recipe beside "views".
+        chance_loss: the loss of independent random embeddings, logged beside the loss. None, the
+            default, logs nothing.
+        encoder_passes: how many forward passes of the encoder on views of --image_size a step
+            keeps for the gradients. Only the estimate of --dry_run reads it.
+        against_collapse: what to do about a collapse, for the warning of the monitors.
+        pairs: the pairs of views that are compared.
+        used_views: the views in `pairs`, sorted.
     """
 
     against_collapse = "Lower --base_learning_rate or lengthen --warmup_epochs"
     chance_loss: float | None = None
     encoder: tf.keras.Model
-    encoder_passes: int
+    encoder_passes: int = 2
     needs: tuple[str, ...] = ()
 
-    def __init__(self, name: str):
-        super().__init__(name=name)
+    def __init__(self, pairs: Pairs = ()):
+        super().__init__(name=type(self).__name__.lower())
+        self.pairs = pairs
+        self.used_views = tuple(sorted({view for pair in pairs for view in pair}))
         self.accumulate = 1
         # `augment(views, drawn)` gives the views of a batch that comes with "drawn".
         self.augment: Callable[[tuple, dict], tuple] | None = None
 
+    @staticmethod
+    def is_surroundings(view: int) -> bool:
+        """Whether a view shows an object's surroundings, where --crops=object_dilated.
+
+        Even views are cropped in the object, odd ones in the dilated object.
+        """
+        return view % 2 == 1
+
+    @property
+    @abc.abstractmethod
+    def learned_networks(self) -> dict[str, tf.keras.Model]:
+        """The networks that the optimizer moves, by their names in a checkpoint.
+
+        The order is that of the optimizer's variables, so it must not change between versions.
+        """
+
+    @property
+    def target_networks(self) -> dict[str, tf.keras.Model]:
+        """The networks that the optimizer does not move, by their names in a checkpoint."""
+        return {}
+
     @property
     def networks(self) -> dict[str, tf.keras.Model]:
         """All networks by name, as they stand in a checkpoint."""
-        raise NotImplementedError
+        return {**self.learned_networks, **self.target_networks}
 
     @property
     def learned_variables(self) -> list[tf.Variable]:
         """The variables that the optimizer moves, in a fixed order."""
-        raise NotImplementedError
+        return [
+            v for network in self.learned_networks.values() for v in network.trainable_variables
+        ]
 
     @property
     def constant_rate_variables(self) -> list[tf.Variable]:
@@ -57,12 +90,24 @@ class Method(TimedModel):
         return []
 
     @property
+    def scaled_rate_variables(self) -> tuple[list[tf.Variable], float]:
+        """Learned variables whose rate is a multiple of the others', and that multiple."""
+        return [], 1.0
+
+    @property
     def state(self) -> dict[str, tf.Variable]:
-        """What a checkpoint holds beside networks and optimizer: queues and their positions."""
+        """What a checkpoint holds beside networks and optimizer: queues, running means."""
         return {}
 
+    @abc.abstractmethod
     def forward(self, batch: Batch, training: bool) -> tuple[Tensors, Tensors]:
-        """Losses of this replica's share of a batch.
+        """Losses of this replica's share of a batch. Called in replica context.
+
+        A loss of each example, [N], is averaged over the global batch. A loss of the whole batch
+        is a scalar. It must be the same on all replicas, so it must be a function of tensors that
+        are gathered over them (`gathering.gather`); then one step on many replicas is that on one.
+        With --accumulate "the batch" is a part of it over all replicas, and the parts' losses are
+        averaged.
 
         Args:
             batch: "views", V uint8 [N, S, S, 3], small ones last, and what else `needs` names,
@@ -70,18 +115,17 @@ class Method(TimedModel):
             training: whether batch statistics are used and updated.
 
         Returns:
-            losses: name -> float32 [N], one number an example; the total is the sum over names.
+            losses: name -> float32 [N] or scalar; the total is the sum over names.
             kept: name -> [N, ...], without gradient, what `after_step` needs of the batch (the keys
                 of a queue).
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def embed(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Features [N, D] and embeddings [N, E] of uint8 images [N, S, S, 3], for the monitors.
 
         In inference mode: moving batch statistics, nothing is updated.
         """
-        raise NotImplementedError
 
     def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
         """Called in replica context once an optimizer step.
@@ -90,7 +134,7 @@ class Method(TimedModel):
             step: the one just taken, from 0.
             kept: what `forward` kept of this replica's share of the step's global batch.
         """
-        return None  # of a body of words alone AutoGraph would complain
+        return None  # AutoGraph cannot convert a body that is only a docstring
 
     def step_logs(self, step: tf.Tensor) -> Tensors:
         """Further scalars to log at a step, equal on all replicas."""
@@ -124,7 +168,9 @@ class Method(TimedModel):
         """Gradients of this replica's share of the loss, the share by name, and what is kept.
 
         Each replica holds an equal part of the batch and of each accumulated part, so the mean over
-        the global batch is the sum of (local mean / their number); the optimizer sums gradients.
+        the global batch is the sum of (local mean / their number); the optimizer sums gradients. A
+        scalar that all replicas share is the sum of their equal fractions in the same way, and what
+        one replica's fraction asks of another's examples comes back through the gathering.
         """
         parts = tf.distribute.get_strategy().num_replicas_in_sync * self.accumulate
         with tf.GradientTape() as tape:

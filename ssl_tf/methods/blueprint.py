@@ -1,6 +1,7 @@
 """What a method is built from: the settings of a run, its plan, and the networks they describe."""
 
 import dataclasses
+from typing import TypeVar
 
 import tensorflow as tf
 
@@ -8,7 +9,10 @@ from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.heads import build_mlp, build_normalized_mlp
 from ssl_tf.networks.resnet import feature_dim
 from ssl_tf.settings import ModelSettings, PretrainSettings
+from ssl_tf.settings.methods import LayersFlags, ProjectorFlags
 from ssl_tf.training.plan import Plan
+
+Group = TypeVar("Group")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,24 +47,37 @@ class Blueprint:
     def encoder(self) -> tf.keras.Model:
         return build_encoder(self.model, self.seed, self.synchronized)
 
-    def byol_mlp(self, input_dim: int, name: str) -> tf.keras.Model:
-        """BYOL's projector or predictor."""
+    def flags(self, group: type[Group]) -> Group:
+        """The method's flags of one group of `settings/methods.py`.
+
+        Raises:
+            LookupError: the method's row does not list the group, so that --help and the checks of
+                settings would not know that the method reads it.
+        """
+        if group not in self.model.row.flags:
+            raise LookupError(f"{group.__name__} is not in the row of --method={self.model.method}")
+        return self.model.flags[group]
+
+    def mlp(self, input_dim: int, name: str) -> tf.keras.Model:
+        """A projector or predictor whose hidden layer alone is normalized (`build_mlp`)."""
+        size = self.flags(ProjectorFlags)
         return build_mlp(
             input_dim,
-            hidden=self.model.projector_hidden,
-            output=self.model.projection,
+            hidden=size.projector_hidden,
+            output=size.projection,
             synchronized=self.synchronized,
             seed=self.seed,
             name=name,
         )
 
     def normalized_mlp(self, last_scale: bool) -> tf.keras.Model:
-        """SimCLR's projector, or without `last_scale` SimSiam's."""
+        """A projector whose layers are all normalized (`build_normalized_mlp`)."""
+        size = self.flags(ProjectorFlags)
         return build_normalized_mlp(
             self.features,
-            self.model.projector_hidden,
-            self.model.projection,
-            self.model.projector_layers,
+            size.projector_hidden,
+            size.projection,
+            self.flags(LayersFlags).projector_layers,
             last_scale=last_scale,
             synchronized=self.synchronized,
             seed=self.seed,

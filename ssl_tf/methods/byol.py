@@ -1,16 +1,15 @@
 """BYOL (Grill et al. 2020): predict the target network's projection of another view."""
 
-import functools
-
 import tensorflow as tf
 
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
 from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.branch import Heads
 from ssl_tf.methods.online_target import OnlineTarget
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.training.schedules import ema_decay
+from ssl_tf.settings.methods import ProjectorFlags
 
 
 class BYOL(OnlineTarget):
@@ -22,21 +21,16 @@ class BYOL(OnlineTarget):
     pair_chance = losses.BYOL_CHANCE
 
     def __init__(self, blueprint: Blueprint):
-        pairs = blueprint.settings.views.pairs
-        used = sorted({view for pair in pairs for view in pair})
-        make_projector = functools.partial(blueprint.byol_mlp, blueprint.features, "projector")
-        super().__init__(
-            blueprint, {"projector": make_projector}, self.pair_chance, shared_views=used
-        )
-        self.predictor = blueprint.byol_mlp(blueprint.model.projection, "predictor")
-        self.pairs = pairs
-        self.used_views = used
-        self.total_steps = blueprint.plan.total_steps
-        self.base_tau = blueprint.model.tau
+        super().__init__(blueprint, self.pair_chance)
+        self.predictor = blueprint.mlp(blueprint.flags(ProjectorFlags).projection, "predictor")
+
+    @staticmethod
+    def build_heads(blueprint: Blueprint) -> Heads:
+        return {"projector": blueprint.mlp(blueprint.features, "projector")}
 
     @property
-    def networks(self) -> dict[str, tf.keras.Model]:
-        return {**super().networks, "predictor": self.predictor}
+    def learned_networks(self) -> dict[str, tf.keras.Model]:
+        return {**super().learned_networks, "predictor": self.predictor}
 
     def pair_loss(self, p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
         """Both directions of one pair of views, [N]."""
@@ -47,23 +41,17 @@ class BYOL(OnlineTarget):
         predictions, targets = {}, {}
         # View by view, not concatenated: batch statistics are those of one view, as in BYOL.
         for view in self.used_views:
-            scene = view % 2 == 1
-            projected = self.project(self.online, "projector", online[view], scene, training)
+            surroundings = self.is_surroundings(view)
+            projected = self.online.project("projector", online[view], surroundings, training)
             predictions[view] = self.predictor(projected, training=training)
             images = normalize_images(batch["views"][view])
-            features = self.target["encoder"](images, training=training)
-            targets[view] = self.project(self.target, "projector", features, scene, training)
+            features = self.target.encoder(images, training=training)
+            targets[view] = self.target.project("projector", features, surroundings, training)
         terms = [
             self.pair_loss(predictions[a], predictions[b], targets[a], targets[b])
             for a, b in self.pairs
         ]
         return {"similarity_loss": losses.summed(terms) / len(terms)}, {}
-
-    def tau(self, step: tf.Tensor) -> tf.Tensor:
-        return ema_decay(step, self.total_steps, self.base_tau)
-
-    def step_logs(self, step: tf.Tensor) -> Tensors:
-        return {"tau": self.tau(step)}
 
 
 class MaSsrl(BYOL):

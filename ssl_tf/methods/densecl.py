@@ -1,17 +1,16 @@
 """DenseCL (Wang et al. 2021): MoCo on whole images and, with a queue of its own, on positions."""
 
-import functools
-from collections.abc import Callable
-
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Tensors
 from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.branch import Branch, Heads
 from ssl_tf.methods.moco import MoCo
 from ssl_tf.networks.heads import build_dense_head
 from ssl_tf.networks.resnet import SPATIAL_FEATURES
+from ssl_tf.settings.methods import DenseFlags, ProjectorFlags
 
 
 class DenseCL(MoCo):
@@ -24,11 +23,12 @@ class DenseCL(MoCo):
 
     def __init__(self, blueprint: Blueprint):
         super().__init__(blueprint)
-        self.dense_weight = blueprint.model.dense_weight
+        flags = blueprint.flags(DenseFlags)
+        self.dense_weight = flags.dense_weight
         self.queues["dense"] = self.make_queue(blueprint, "dense_queue")
         self.query_encoder = _with_map(self.query_encoder)
         self.key_encoder = _with_map(self.key_encoder)
-        image_size, grid = blueprint.settings.views.image_size, blueprint.model.dense_grid
+        image_size, grid = blueprint.settings.views.image_size, flags.dense_grid
         side = self.query_encoder.compute_output_shape((1, image_size, image_size, 3))[1][1]
         if grid and side % grid:
             raise SettingsError(
@@ -38,10 +38,12 @@ class DenseCL(MoCo):
         self.window = side // grid if grid else 1
 
     @staticmethod
-    def heads(blueprint: Blueprint) -> dict[str, Callable[[], tf.keras.Model]]:
-        size = blueprint.features, blueprint.model.projector_hidden, blueprint.model.projection
-        dense = functools.partial(build_dense_head, *size, seed=blueprint.seed)
-        return {**MoCo.heads(blueprint), "dense_projector": dense}
+    def build_heads(blueprint: Blueprint) -> Heads:
+        size = blueprint.flags(ProjectorFlags)
+        dense = build_dense_head(
+            blueprint.features, size.projector_hidden, size.projection, seed=blueprint.seed
+        )
+        return {**MoCo.build_heads(blueprint), "dense_projector": dense}
 
     def encode(self, encoder: tf.keras.Model, images: tf.Tensor, training: bool) -> Tensors:
         """Beside "pooled" "map", [N, P, P, D]."""
@@ -52,16 +54,16 @@ class DenseCL(MoCo):
 
     def embeddings(
         self,
-        branch: dict[str, tf.keras.Model],
+        branch: Branch,
         encoded: Tensors,
-        scene: bool | tf.Tensor,
+        surroundings: bool | tf.Tensor,
         training: bool,
     ) -> Tensors:
         """Beside "global" "grid" [N, P^2, E], their mean "dense" [N, E], and "map" [N, P^2, D]."""
-        projected = self.project(branch, "dense_projector", encoded["map"], scene, training)
+        projected = branch.project("dense_projector", encoded["map"], surroundings, training)
         grid = _positions(projected)
         return {
-            **super().embeddings(branch, encoded, scene, training),
+            **super().embeddings(branch, encoded, surroundings, training),
             "grid": losses.unit_rows(grid),
             "dense": losses.unit_rows(tf.reduce_mean(grid, axis=1)),
             "map": _positions(encoded["map"]),

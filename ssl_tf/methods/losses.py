@@ -1,5 +1,8 @@
 """Losses as pure functions of predictions and targets, one number an example.
 
+Here stand those that several methods share or that grew up with the first ones; the loss of a new
+method can stand in the method's own file.
+
 Half precision inputs are raised to float32 first; nothing is averaged, so that a caller under a
 strategy can divide by the global batch. Targets receive no gradient.
 """
@@ -143,7 +146,7 @@ def classification_loss(scores: tf.Tensor, labels: tf.Tensor, smoothing: float =
         labels: int [N] in [0, C), or float [N, C] of 0 and 1.
         smoothing: in [0, 1].
     """
-    scores = _full_precision(scores)
+    scores = full_precision(scores)
     classes = scores.shape[-1]
     if labels.shape.rank == 1:
         target = tf.one_hot(labels, classes, 1 - smoothing, 0.0, dtype=scores.dtype)
@@ -162,13 +165,13 @@ def code_cross_entropy(scores: tf.Tensor, codes: tf.Tensor, temperature: float) 
         codes: q [N, K], rows that sum to 1.
         temperature: T.
     """
-    predictions = tf.nn.log_softmax(_full_precision(scores) / temperature)
+    predictions = tf.nn.log_softmax(full_precision(scores) / temperature)
     return -tf.reduce_sum(tf.stop_gradient(codes) * predictions, axis=-1)
 
 
 def unit_rows(x: tf.Tensor) -> tf.Tensor:
     """[..., D] with every row at length 1, float32 at least; a row of zeros stays."""
-    return tf.math.l2_normalize(_full_precision(x), axis=-1, epsilon=1e-12)
+    return tf.math.l2_normalize(full_precision(x), axis=-1, epsilon=1e-12)
 
 
 def summed(terms: Iterable[tf.Tensor]) -> tf.Tensor:
@@ -181,6 +184,7 @@ def summed(terms: Iterable[tf.Tensor]) -> tf.Tensor:
     return tf.reduce_sum(tf.stack(list(terms)), axis=0)
 
 
-def _full_precision(x: tf.Tensor) -> tf.Tensor:
+def full_precision(x: tf.Tensor) -> tf.Tensor:
+    """Half precision raised to float32; float32 and float64 as they are."""
     x = tf.convert_to_tensor(x)
     return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)

@@ -4,21 +4,21 @@ Order of a step: queries and keys are encoded, compared with the queue as the st
 optimizer moves the online network, the target follows, and the keys enter the queue.
 """
 
-import functools
 import math
-from collections.abc import Callable
 
 import tensorflow as tf
 
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
 from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.branch import Branch, Heads
 from ssl_tf.methods.online_target import OnlineTarget
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.methods.queue import KeyQueue, check_queue
 from ssl_tf.methods.shuffling import shuffle, unshuffle
 from ssl_tf.networks.heads import build_plain_mlp
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.settings.methods import ProjectorFlags, QueueFlags, TemperatureFlags
 
 
 class MoCo(OnlineTarget):
@@ -35,35 +35,37 @@ class MoCo(OnlineTarget):
     """
 
     def __init__(self, blueprint: Blueprint):
-        model = blueprint.model
-        directions = ((0, 1), (1, 0)) if model.symmetric else ((0, 1),)
+        flags = blueprint.flags(QueueFlags)
+        directions = ((0, 1), (1, 0)) if flags.symmetric else ((0, 1),)
         keys = len(directions) * blueprint.settings.optimization.batch_size
-        check_queue(model.queue, blueprint.plan.images, keys)
-        super().__init__(blueprint, self.heads(blueprint), chance=math.log(model.queue + 1))
+        check_queue(flags.queue, blueprint.plan.images, keys)
+        # A query may mix both views, so it is encoded here and not taken from `OnlineViews`.
+        super().__init__(blueprint, chance=math.log(flags.queue + 1), online_views=())
         self.encoder_passes += len(directions)
-        self.swaps = blueprint.settings.views.object_crops and not model.symmetric
+        self.swaps = blueprint.settings.views.object_crops and not flags.symmetric
         if self.swaps:
             self.needs = ("swapped", *self.needs)
         self.directions = directions
         self.keys_a_step = keys
-        self.temperature = model.temperature
-        self.decay = model.tau
+        self.temperature = blueprint.flags(TemperatureFlags).temperature
         self.seed = blueprint.seed
-        self.shuffles = model.batch_norm == "shuffled"
-        self.query_encoder = self.online["encoder"]
-        self.key_encoder = self.target["encoder"]
+        self.shuffles = blueprint.model.batch_norm == "shuffled"
+        self.query_encoder = self.online.encoder
+        self.key_encoder = self.target.encoder
         self.queues = {"global": self.make_queue(blueprint, "queue")}
 
     @staticmethod
-    def heads(blueprint: Blueprint) -> dict[str, Callable[[], tf.keras.Model]]:
-        """The heads on the encoder, as `OnlineTarget` takes them."""
-        size = blueprint.features, blueprint.model.projector_hidden, blueprint.model.projection
-        return {"projector": functools.partial(build_plain_mlp, *size, seed=blueprint.seed)}
+    def build_heads(blueprint: Blueprint) -> Heads:
+        size = blueprint.flags(ProjectorFlags)
+        projector = build_plain_mlp(
+            blueprint.features, size.projector_hidden, size.projection, seed=blueprint.seed
+        )
+        return {"projector": projector}
 
     @staticmethod
     def make_queue(blueprint: Blueprint, name: str) -> KeyQueue:
-        model = blueprint.model
-        return KeyQueue(model.queue, model.projection, blueprint.seed, name)
+        dim = blueprint.flags(ProjectorFlags).projection
+        return KeyQueue(blueprint.flags(QueueFlags).queue, dim, blueprint.seed, name)
 
     @property
     def state(self) -> dict[str, tf.Variable]:
@@ -75,13 +77,13 @@ class MoCo(OnlineTarget):
 
     def embeddings(
         self,
-        branch: dict[str, tf.keras.Model],
+        branch: Branch,
         encoded: Tensors,
-        scene: bool | tf.Tensor,
+        surroundings: bool | tf.Tensor,
         training: bool,
     ) -> Tensors:
         """What is compared, in rows of length 1: "global" [N, E], as queued under that name."""
-        projected = self.project(branch, "projector", encoded["pooled"], scene, training)
+        projected = branch.project("projector", encoded["pooled"], surroundings, training)
         return {"global": losses.unit_rows(projected)}
 
     def contrast(self, queries: Tensors, keys: Tensors) -> Tensors:
@@ -93,7 +95,7 @@ class MoCo(OnlineTarget):
 
     def compare(self, batch: Batch, online: OnlineViews, training: bool) -> tuple[Tensors, Tensors]:
         """The mean over the directions, and the keys [N, directions, E] of each queue."""
-        del online  # a query mixes both views where they are swapped
+        del online
         terms, kept = [], []
         for query_view, key_view in self.directions:
             queries, keys = self._both(batch, query_view, key_view, training)
@@ -105,7 +107,7 @@ class MoCo(OnlineTarget):
         return means, {name: tf.stack([keys[name] for keys in kept], 1) for name in self.queues}
 
     def tau(self, step: tf.Tensor) -> tf.Tensor:
-        return tf.constant(self.decay, tf.float32)
+        return tf.constant(self.base_tau, tf.float32)
 
     def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
         super().after_step(step, kept)
@@ -122,18 +124,18 @@ class MoCo(OnlineTarget):
     ) -> tuple[Tensors, Tensors]:
         """Embeddings of the queries and, without gradient, of the keys of one direction."""
         query_images, key_images = batch["views"][query_view], batch["views"][key_view]
-        query_scene, key_scene = query_view == 1, key_view == 1
+        of_query, of_key = self.is_surroundings(query_view), self.is_surroundings(key_view)
         if self.swaps:
-            query_scene, key_scene = batch["swapped"], ~batch["swapped"]
+            of_query, of_key = batch["swapped"], ~batch["swapped"]
             mask = batch["swapped"][:, None, None, None]
             query_images, key_images = (
                 tf.where(mask, key_images, query_images),
                 tf.where(mask, query_images, key_images),
             )
         encoded = self.encode(self.query_encoder, normalize_images(query_images), training)
-        queries = self.embeddings(self.online, encoded, query_scene, training)
+        queries = self.embeddings(self.online, encoded, of_query, training)
         encoded = self._encode_keys(normalize_images(key_images), training)
-        keys = self.embeddings(self.target, encoded, key_scene, training)
+        keys = self.embeddings(self.target, encoded, of_key, training)
         return queries, tf.nest.map_structure(tf.stop_gradient, keys)
 
     def _encode_keys(self, images: tf.Tensor, training: bool) -> Tensors:

@@ -1,12 +1,15 @@
 """An online network and its moving average, the target: what BYOL, MoCo and their kin share."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from ssl_tf.methods.base import Tensors, move_towards
 from ssl_tf.methods.blueprint import Blueprint
-from ssl_tf.methods.online_network import OnlineNetwork, build_branch
+from ssl_tf.methods.branch import Branch
+from ssl_tf.methods.online_network import OnlineNetwork
+from ssl_tf.settings.methods import TargetFlags
+from ssl_tf.training.schedules import ema_decay
 
 
 class OnlineTarget(OnlineNetwork):
@@ -14,14 +17,14 @@ class OnlineTarget(OnlineNetwork):
 
     The target starts as a copy of it. It runs batch normalization on batch statistics and keeps
     moving statistics of its own, as the code of BYOL and MoCo has it. It is kept from the optimizer
-    by `learned_variables`, not by `trainable = False`, which would switch its normalization to
+    by `target_networks`, not by `trainable = False`, which would switch its normalization to
     moving statistics.
 
     MoCo's code moves the key network at the start of a step, ours at the end of the one before; as
     both start as copies, every key is the same, and the target of the last checkpoint is one
     update ahead.
 
-    Subclasses implement `tau` beside `compare`.
+    Subclasses implement `build_heads` and `compare`.
     """
 
     against_collapse = "Lower --base_learning_rate, raise --tau or lengthen --warmup_epochs"
@@ -29,25 +32,26 @@ class OnlineTarget(OnlineNetwork):
     def __init__(
         self,
         blueprint: Blueprint,
-        make_heads: dict[str, Callable[[], tf.keras.Model]],
-        chance: float,
-        shared_views: Collection[int] = (),
+        chance: float | None,
+        online_views: Sequence[int] | None = None,
     ):
         """Builds the networks; arguments as in `OnlineNetwork`."""
-        super().__init__(blueprint, make_heads, chance, shared_views)
-        self.target = build_branch(blueprint, make_heads)
+        super().__init__(blueprint, chance, online_views)
+        self.target = Branch(blueprint, self.build_heads)
+        self.total_steps = blueprint.plan.total_steps
+        self.base_tau = blueprint.flags(TargetFlags).tau
 
     @property
-    def networks(self) -> dict[str, tf.keras.Model]:
-        target = {f"target_{name}": network for name, network in self.target.items()}
-        return {**super().networks, **target}
+    def target_networks(self) -> dict[str, tf.keras.Model]:
+        return {f"target_{name}": network for name, network in self.target.networks.items()}
 
     def tau(self, step: tf.Tensor) -> tf.Tensor:
-        """EMA decay at a step, float32."""
-        raise NotImplementedError
+        """EMA decay at a step, float32: --tau at first, rising to 1 (BYOL section 3.3)."""
+        return ema_decay(step, self.total_steps, self.base_tau)
 
     def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
         # Parameters only: the target's batch statistics are its own.
-        online = [v for network in self.online.values() for v in network.trainable_variables]
-        target = [v for network in self.target.values() for v in network.trainable_variables]
-        move_towards(target, online, self.tau(step))
+        move_towards(self.target.parameters(), self.online.parameters(), self.tau(step))
+
+    def step_logs(self, step: tf.Tensor) -> Tensors:
+        return {"tau": self.tau(step)}

@@ -12,6 +12,7 @@ from ssl_tf.methods.base import Batch
 from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.heads import build_plain_mlp
+from ssl_tf.settings.methods import ObjectPairFlags
 
 # Overlaps below a millionth of the image's side are rounding: a pixel is more.
 _ROUNDING = 1e-6
@@ -62,7 +63,8 @@ class Rotation(Pretext):
     view = 1
 
     def __init__(self, blueprint: Blueprint):
-        super().__init__("rotation", 4, blueprint.model.rotation_weight, blueprint)
+        weight = blueprint.flags(ObjectPairFlags).rotation_weight
+        super().__init__("rotation", 4, weight, blueprint)
 
     def loss(self, batch: Batch, online: OnlineViews, training: bool) -> tf.Tensor:
         turned = online.encode(turn(batch["views"][0], batch["rotation"]))
@@ -84,9 +86,9 @@ class Localization(Pretext):
     view = 0
 
     def __init__(self, blueprint: Blueprint):
-        self.cells = blueprint.model.localization_grid
-        weight = blueprint.model.localization_weight
-        super().__init__("localization", self.cells**2, weight, blueprint)
+        flags = blueprint.flags(ObjectPairFlags)
+        self.cells = flags.localization_grid
+        super().__init__("localization", self.cells**2, flags.localization_weight, blueprint)
 
     def loss(self, batch: Batch, online: OnlineViews, training: bool) -> tf.Tensor:
         logits = self.logits(online[self.view], online.encode(batch["original"]), training)
@@ -99,8 +101,9 @@ TASKS = {"rotation": Rotation, "localization": Localization}
 
 
 def build_tasks(blueprint: Blueprint) -> list[Pretext]:
-    """The tasks of the settings, in a fixed order."""
-    return [task(blueprint) for name, task in TASKS.items() if name in blueprint.model.pretext]
+    """The tasks of the settings, in a fixed order; none for a method that cannot have them."""
+    asked = blueprint.model.flags[ObjectPairFlags].pretext
+    return [task(blueprint) for name, task in TASKS.items() if name in asked]
 
 
 def turn(images: tf.Tensor, quarters: tf.Tensor) -> tf.Tensor:

@@ -1,27 +1,17 @@
-"""From settings to a method: a new method is its file and one line here."""
+"""From settings to a method."""
+
+import importlib
 
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.blueprint import Blueprint
-from ssl_tf.methods.byol import BYOL, MaSsrl
-from ssl_tf.methods.densecl import DenseCL
-from ssl_tf.methods.moco import MoCo
-from ssl_tf.methods.simclr import SimCLR
-from ssl_tf.methods.simsiam import SimSiam
-from ssl_tf.methods.supervised import Supervised
-from ssl_tf.methods.swav import SwAV
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings import METHODS, PretrainSettings
 from ssl_tf.training.plan import Plan
 
-METHODS = {
-    "ma_ssrl": MaSsrl,
-    "byol": BYOL,
-    "moco": MoCo,
-    "densecl": DenseCL,
-    "simclr": SimCLR,
-    "simsiam": SimSiam,
-    "swav": SwAV,
-    "supervised": Supervised,
-}
+
+def method_class(name: str) -> type[Method]:
+    """The class of a row of the table of methods; of all methods only its module is imported."""
+    module, _, member = METHODS[name].place.partition(":")
+    return getattr(importlib.import_module(f"ssl_tf.methods.{module}"), member)
 
 
 def build_method(
@@ -45,4 +35,4 @@ def build_method(
     """
     synchronized = synchronized and settings.model.batch_norm == "synchronized"
     blueprint = Blueprint(settings, plan, synchronized, num_classes, multi_label)
-    return METHODS[settings.model.method](blueprint)
+    return method_class(settings.model.method)(blueprint)

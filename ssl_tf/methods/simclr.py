@@ -1,6 +1,5 @@
 """SimCLR (Chen et al. 2020): tell the other view of the same image from all views of the batch."""
 
-import functools
 import math
 
 import tensorflow as tf
@@ -9,9 +8,11 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
 from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.branch import Heads
 from ssl_tf.methods.gathering import gather
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
+from ssl_tf.settings.methods import TemperatureFlags
 
 
 class SimCLR(OnlineNetwork):
@@ -28,30 +29,27 @@ class SimCLR(OnlineNetwork):
     """
 
     def __init__(self, blueprint: Blueprint):
-        model, optimization = blueprint.model, blueprint.settings.optimization
+        optimization = blueprint.settings.optimization
         part = optimization.batch_size // optimization.accumulate
         if part < 2:
             raise SettingsError(
                 f"--accumulate={optimization.accumulate}: one image has no negatives; give parts "
                 "of two and more"
             )
-        pairs = blueprint.settings.views.pairs
-        used = sorted({view for pair in pairs for view in pair})
-        make_projector = functools.partial(blueprint.normalized_mlp, last_scale=True)
         # What equal embeddings cost; independent directions cost a little more (`losses.nt_xent`).
-        chance = math.log(2 * part - 1)
-        super().__init__(blueprint, {"projector": make_projector}, chance, shared_views=used)
-        self.pairs = pairs
-        self.used_views = used
-        self.temperature = model.temperature
+        super().__init__(blueprint, chance=math.log(2 * part - 1))
+        self.temperature = blueprint.flags(TemperatureFlags).temperature
+
+    @staticmethod
+    def build_heads(blueprint: Blueprint) -> Heads:
+        return {"projector": blueprint.normalized_mlp(last_scale=True)}
 
     def compare(self, batch: Batch, online: OnlineViews, training: bool) -> tuple[Tensors, Tensors]:
         """The pair loss, averaged over the compared pairs."""
         embeddings, gathered = {}, {}
         for view in self.used_views:
-            projected = self.project(
-                self.online, "projector", online[view], view % 2 == 1, training
-            )
+            surroundings = self.is_surroundings(view)
+            projected = self.online.project("projector", online[view], surroundings, training)
             embeddings[view] = losses.unit_rows(projected)
             gathered[view], own = gather(embeddings[view])
         terms = []

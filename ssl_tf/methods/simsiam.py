@@ -1,15 +1,15 @@
 """SimSiam (Chen and He 2021): predict one's own projection of another view, held fixed."""
 
-import functools
-
 import tensorflow as tf
 
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
 from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.branch import Heads
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.heads import build_bottleneck
+from ssl_tf.settings.methods import ProjectorFlags
 
 
 class SimSiam(OnlineNetwork):
@@ -24,23 +24,19 @@ class SimSiam(OnlineNetwork):
     """
 
     def __init__(self, blueprint: Blueprint):
-        model = blueprint.model
-        pairs = blueprint.settings.views.pairs
-        used = sorted({view for pair in pairs for view in pair})
-        make_projector = functools.partial(blueprint.normalized_mlp, last_scale=False)
-        super().__init__(blueprint, {"projector": make_projector}, chance=0.0, shared_views=used)
+        super().__init__(blueprint, chance=0.0)
+        dim = blueprint.flags(ProjectorFlags).projection
         self.predictor = build_bottleneck(
-            model.projection,
-            max(1, model.projection // 4),
-            synchronized=blueprint.synchronized,
-            seed=blueprint.seed,
+            dim, max(1, dim // 4), synchronized=blueprint.synchronized, seed=blueprint.seed
         )
-        self.pairs = pairs
-        self.used_views = used
+
+    @staticmethod
+    def build_heads(blueprint: Blueprint) -> Heads:
+        return {"projector": blueprint.normalized_mlp(last_scale=False)}
 
     @property
-    def networks(self) -> dict[str, tf.keras.Model]:
-        return {**super().networks, "predictor": self.predictor}
+    def learned_networks(self) -> dict[str, tf.keras.Model]:
+        return {**super().learned_networks, "predictor": self.predictor}
 
     @property
     def constant_rate_variables(self) -> list[tf.Variable]:
@@ -50,8 +46,8 @@ class SimSiam(OnlineNetwork):
         """The pair loss, averaged over the compared pairs."""
         projections, predictions = {}, {}
         for view in self.used_views:
-            projections[view] = self.project(
-                self.online, "projector", online[view], view % 2 == 1, training
+            projections[view] = self.online.project(
+                "projector", online[view], self.is_surroundings(view), training
             )
             predictions[view] = self.predictor(projections[view], training=training)
         # Eq. 3 of MA-SSRL, with the stop-gradient, is Eq. 4 of SimSiam.

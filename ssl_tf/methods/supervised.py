@@ -1,6 +1,5 @@
 """The supervised baseline: an encoder and a linear classifier, learned from labels."""
 
-import functools
 import math
 
 import tensorflow as tf
@@ -9,10 +8,12 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
 from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.branch import Heads
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.heads import build_classifier
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.settings.methods import SupervisedFlags
 
 
 class Supervised(OnlineNetwork):
@@ -32,23 +33,27 @@ class Supervised(OnlineNetwork):
                 "with one folder a class, a data set with labels), or another --method"
             )
         views = range(len(blueprint.settings.views.strategies))
-        make_classifier = functools.partial(
-            build_classifier, blueprint.features, classes, seed=blueprint.seed
-        )
         # What equal scores cost, whatever the labels are.
         chance = math.log(2 if blueprint.multi_label else classes)
-        super().__init__(blueprint, {"classifier": make_classifier}, chance, shared_views=views)
+        super().__init__(blueprint, chance, online_views=views)
         self.needs = ("label", *self.needs)
         self.views = views
         self.num_classes = classes
         self.multi_label = blueprint.multi_label
-        self.smoothing = blueprint.model.label_smoothing
+        self.smoothing = blueprint.flags(SupervisedFlags).label_smoothing
+
+    @staticmethod
+    def build_heads(blueprint: Blueprint) -> Heads:
+        size = blueprint.features, blueprint.num_classes
+        return {"classifier": build_classifier(*size, seed=blueprint.seed)}
 
     def compare(self, batch: Batch, online: OnlineViews, training: bool) -> tuple[Tensors, Tensors]:
         """ "label": int64 [N], or float32 [N, classes] of 0 and 1."""
         terms = [
             losses.classification_loss(
-                self.project(self.online, "classifier", online[view], view % 2 == 1, training),
+                self.online.project(
+                    "classifier", online[view], self.is_surroundings(view), training
+                ),
                 batch["label"],
                 self.smoothing,
             )

@@ -13,10 +13,17 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Method, Tensors
 from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.online_views import encode_by_size
 from ssl_tf.methods.queue import KeyQueue
 from ssl_tf.methods.sinkhorn import balanced_codes
 from ssl_tf.networks.heads import build_mlp, build_prototypes
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.settings.methods import (
+    ProjectorFlags,
+    PrototypeFlags,
+    SinkhornFlags,
+    TemperatureFlags,
+)
 
 # The views whose codes the others predict: those of --image_size.
 _CODED = 2
@@ -41,46 +48,42 @@ class SwAV(Method):
 
     def __init__(self, blueprint: Blueprint):
         """Raises: SettingsError, the feature queue does not fit the batch or the data."""
-        super().__init__("swav")
-        model, plan = blueprint.model, blueprint.plan
-        _check_queue(model.feature_queue, plan.images, plan.batch_size)
+        super().__init__(blueprint.settings.views.pairs)
+        size, flags = blueprint.flags(ProjectorFlags), blueprint.flags(SinkhornFlags)
+        prototypes, plan = blueprint.flags(PrototypeFlags), blueprint.plan
+        _check_queue(flags.feature_queue, plan.images, plan.batch_size)
         self.encoder = blueprint.encoder()
         self.projector = build_mlp(
             blueprint.features,
-            model.projector_hidden,
-            model.projection,
+            size.projector_hidden,
+            size.projection,
             output_bias=True,
             synchronized=blueprint.synchronized,
             seed=blueprint.seed,
         )
-        self.prototypes = build_prototypes(model.projection, model.prototypes, blueprint.seed)
+        self.prototypes = build_prototypes(size.projection, prototypes.prototypes, blueprint.seed)
         self.kernel = self.prototypes.trainable_variables[0]
-        self.chance_loss = math.log(model.prototypes)
-        self.encoder_passes = _CODED
-        self.temperature = model.temperature
-        self.epsilon = model.sinkhorn_epsilon
-        self.iterations = model.sinkhorn_iterations
-        self.frozen_steps = plan.steps_of(model.freeze_prototypes) if model.freeze_prototypes else 0
+        self.chance_loss = math.log(prototypes.prototypes)
+        self.temperature = blueprint.flags(TemperatureFlags).temperature
+        self.epsilon = flags.sinkhorn_epsilon
+        self.iterations = flags.sinkhorn_iterations
+        self.frozen_steps = plan.steps_until(prototypes.freeze_prototypes)
         self.queues = []
-        if model.feature_queue:
-            start = plan.steps_of(model.feature_queue_start) if model.feature_queue_start else 0
-            self.full_queue_step = start + model.feature_queue // plan.batch_size
+        if flags.feature_queue:
+            start = plan.steps_until(flags.feature_queue_start)
+            self.full_queue_step = start + flags.feature_queue // plan.batch_size
             self.queues = [
-                KeyQueue(model.feature_queue, model.projection, blueprint.seed, f"queue_{view}")
+                KeyQueue(flags.feature_queue, size.projection, blueprint.seed, f"queue_{view}")
                 for view in range(_CODED)
             ]
 
     @property
-    def networks(self) -> dict[str, tf.keras.Model]:
+    def learned_networks(self) -> dict[str, tf.keras.Model]:
         return {
             "encoder": self.encoder,
             "projector": self.projector,
             "prototypes": self.prototypes,
         }
-
-    @property
-    def learned_variables(self) -> list[tf.Variable]:
-        return [v for network in self.networks.values() for v in network.trainable_variables]
 
     @property
     def state(self) -> dict[str, tf.Variable]:
@@ -132,12 +135,8 @@ class SwAV(Method):
 
     def _embedded(self, views: tuple[tf.Tensor, ...], training: bool) -> list[tf.Tensor]:
         """Embeddings [N, E] of the views, rows of length 1."""
-        features = [
-            self.encoder(normalize_images(tf.concat(of_one_size, axis=0)), training=training)
-            for of_one_size in (views[:_CODED], views[_CODED:])
-            if of_one_size
-        ]
-        projected = self.projector(tf.concat(features, axis=0), training=training)
+        features = encode_by_size(self.encoder, (views[:_CODED], views[_CODED:]), training)
+        projected = self.projector(features, training=training)
         return tf.split(losses.unit_rows(projected), len(views))
 
     def _codes(self, view: int, scores: tf.Tensor) -> tf.Tensor:

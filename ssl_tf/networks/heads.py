@@ -223,6 +223,110 @@ def build_prototypes(dim: int, count: int, seed: int = 0) -> tf.keras.Model:
     return tf.keras.Model(inputs, scores(inputs), name="prototypes")
 
 
+def build_unit_mlp(
+    input_dim: int,
+    hidden: int,
+    output: int,
+    normalized: bool,
+    synchronized: bool,
+    layers: int = 3,
+    seed: int = 0,
+    name: str = "projector",
+) -> tf.keras.Model:
+    """DINO's projector down to its bottleneck: [N, input_dim] -> [N, output], rows of length 1.
+
+    (Dense with bias, GELU) `layers - 1` times, then Dense with bias. Kernels start normal with
+    standard deviation 0.02, biases at 0 (vision_transformer.py of its code). Published: 3 layers,
+    2048 hidden, 256 outputs. The output is float32 also under a mixed precision policy (float64
+    under a float64 one).
+
+    Args:
+        input_dim: length of the features.
+        hidden: width of the hidden layers.
+        output: length of the output.
+        normalized: batch normalization in front of each GELU.
+        synchronized: batch statistics over all replicas.
+        layers: number of Dense layers, at least 1.
+        seed: with `name`, all that the first weights depend on.
+        name: of the model.
+    """
+
+    def dense(units: int, index: int) -> tf.keras.layers.Dense:
+        kernel_seed = layer_seed(seed, f"{name}/dense{index}")
+        kernel = tf.keras.initializers.RandomNormal(stddev=0.02, seed=kernel_seed)
+        return tf.keras.layers.Dense(units, kernel_initializer=kernel, name=f"dense{index}")
+
+    inputs = tf.keras.Input((input_dim,), name="inputs")
+    x = inputs
+    for index in range(1, layers):
+        x = dense(hidden, index)(x)
+        if normalized:
+            x = batch_normalization(f"bn{index}", synchronized, maps=False)(x)
+        x = tf.keras.layers.Activation("gelu", name=f"gelu{index}")(x)
+    x = dense(output, layers)(x)
+    full = tf.keras.mixed_precision.global_policy().variable_dtype
+    x = tf.keras.layers.UnitNormalization(axis=-1, dtype=full, name="unit")(x)
+    return tf.keras.Model(inputs, x, name=name)
+
+
+@tf.keras.utils.register_keras_serializable("ssl_tf")
+class UnitPrototypes(tf.keras.layers.Layer):
+    """Inner products [N, dim] -> [N, count] with prototypes of length 1.
+
+    Weight normalization whose length g stays at 1: the optimizer moves a kernel [dim, count] of any
+    length, and its columns are brought to length 1 in every forward pass.
+
+    Args:
+        count: number of prototypes.
+        kernel_initializer: of the columns before they are normalized.
+    """
+
+    def __init__(self, count: int, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.count = count
+        self.kernel_initializer = tf.keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(int(input_shape[-1]), self.count),
+            initializer=self.kernel_initializer,
+        )
+        super().build(input_shape)
+
+    def prototypes(self) -> tf.Tensor:
+        """The prototypes as columns of length 1, [dim, count]."""
+        return tf.math.l2_normalize(self.kernel, axis=0)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(inputs, self.prototypes())
+
+    def get_config(self) -> dict:
+        initializer = tf.keras.initializers.serialize(self.kernel_initializer)
+        return {**super().get_config(), "count": self.count, "kernel_initializer": initializer}
+
+
+def build_unit_prototypes(dim: int, count: int, seed: int = 0) -> tf.keras.Model:
+    """DINO's last layer: embeddings [N, dim] -> scores [N, count], by `UnitPrototypes`.
+
+    Published: 256 in, 65,536 out. Scores are float32 also under a mixed precision policy (float64
+    under a float64 one).
+
+    Args:
+        dim: length of the embeddings.
+        count: number of prototypes.
+        seed: all that the first weights depend on.
+    """
+    inputs = tf.keras.Input((dim,), name="embeddings")
+    scores = UnitPrototypes(
+        count,
+        _torch_uniform(seed, "prototypes"),
+        dtype=tf.keras.mixed_precision.global_policy().variable_dtype,
+        name="prototypes",
+    )
+    return tf.keras.Model(inputs, scores(inputs), name="prototypes")
+
+
 def _torch_uniform(seed: int, name: str) -> tf.keras.initializers.Initializer:
     """Uniform up to 1 / sqrt(fan-in): torch's default, and so what MoCo's heads start from.
 

@@ -15,7 +15,7 @@ def compile_method(
     """Compiles a method with its optimizer and builds all slots, so that a checkpoint finds them.
 
     Raises:
-        SettingsError: some variables need a constant learning rate, and the optimizer has one rate
+        SettingsError: some variables need their own learning rate, and the optimizer has one rate
             for all.
     """
     optimizer = build_optimizer(
@@ -28,6 +28,14 @@ def compile_method(
         decay_rank_one=optimization.decay_rank_one,
         variables=method.learned_variables,
     )
+    scaled, factor = method.scaled_rate_variables
+    if scaled:
+        if optimization.optimizer == "adamw":
+            raise SettingsError(
+                "--optimizer=adamw: has one rate for all variables, and this method another one "
+                "for biases and normalization; give --optimizer=lars or sgd, or --bias_rate=1"
+            )
+        optimizer.scale_learning_rate(scaled, factor)
     if method.constant_rate_variables:
         if optimization.optimizer == "adamw":
             raise SettingsError(

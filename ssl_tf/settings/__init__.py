@@ -26,7 +26,8 @@ from ssl_tf.settings.evaluation import (
     LinearSettings,
 )
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
-from ssl_tf.settings.model import METHODS, PRETEXT, ModelSettings
+from ssl_tf.settings.methods import METHODS, PRETEXT
+from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
 from ssl_tf.settings.pretraining import (
     RIVALS,

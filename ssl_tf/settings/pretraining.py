@@ -5,6 +5,7 @@ import dataclasses
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import GROUND_TRUTH, DataSettings
 from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.methods import METHODS, ObjectPairFlags
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
 from ssl_tf.settings.run import MonitorSettings, RunSettings
@@ -23,35 +24,38 @@ class PretrainSettings:
     run: RunSettings
 
     def __post_init__(self) -> None:
-        if not self.views.pairs and self.model.method != "supervised":
+        model, row = self.model, self.model.row
+        if not self.views.pairs and row.views != "one":
             raise SettingsError("--view_strategies: views are compared in pairs, give two or more")
         if self.views.object_crops and not self.data.proposals:
             raise SettingsError(
                 f"--crops={self.views.crops}: give the boxes with --proposals=STORE, or "
                 f"--proposals={GROUND_TRUTH} where the data has its own"
             )
-        model = self.model
-        if model.method in ("moco", "densecl", "swav") and self.views.pairs != ((0, 1),):
+        if row.views == "two" and self.views.pairs != ((0, 1),):
             raise SettingsError(
                 f"--method={model.method}: compares two views; give two --view_strategies"
             )
-        if self.views.small_views and model.method != "swav":
+        if self.views.small_views and not row.small_views:
+            takers = " or ".join(name for name, other in METHODS.items() if other.small_views)
             raise SettingsError(
                 f"--small_views={self.views.small_views}: --method={model.method} compares views "
-                "of one size; give --method=swav or --small_views=0"
+                f"of one size; give --method={takers}, or --small_views=0"
             )
-        if model.method == "swav" and (model.pretext or model.projection_heads == "per_view"):
+        pair = model.flags[ObjectPairFlags]
+        asked = pair.pretext or pair.projection_heads == "per_view"
+        if asked and ObjectPairFlags not in row.flags:
             raise SettingsError(
-                "--method=swav: has one projector and no task beside it; give --pretext= and "
-                "--projection_heads=shared"
+                f"--method={model.method}: has one projector and no task beside it; give "
+                "--pretext= and --projection_heads=shared"
             )
-        for name in model.pretext:
+        for name in pair.pretext:
             if not self.views.object_crops:
                 raise SettingsError(
                     f"--pretext={name}: needs an object and its surroundings; give "
                     "--crops=object_dilated"
                 )
-        if model.projection_heads == "per_view" and self.views.crops != "object_dilated":
+        if pair.projection_heads == "per_view" and self.views.crops != "object_dilated":
             raise SettingsError(
                 f"--projection_heads=per_view: the views of --crops={self.views.crops} are of one "
                 "kind; give --crops=object_dilated or --projection_heads=shared"

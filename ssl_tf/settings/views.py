@@ -18,8 +18,8 @@ class ViewSettings:
     image_size: int = setting(224, "Side of a view, in pixels.", low=8)
     small_views: int = setting(
         0,
-        "Small views an image beside the others (SwAV's multi-crop), crops of a law with an area, "
-        "under the others' strategies in turn.",
+        "Small views an image beside the others (multi-crop of SwAV and DINO), crops of a law with "
+        "an area, under the others' strategies in turn.",
         low=0,
     )
     small_image_size: int = setting(96, "Side of a small view, in pixels.", low=8)

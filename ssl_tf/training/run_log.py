@@ -30,7 +30,7 @@ class RunLog(StepCallback):
         images: int,
         batch_size: int,
         every: int,
-        constants: dict[str, float],
+        constants: dict[str, float | None],
         learning_rate: tf.keras.optimizers.schedules.LearningRateSchedule,
     ):
         """
@@ -42,7 +42,7 @@ class RunLog(StepCallback):
             images: in one epoch.
             batch_size: global.
             every: steps between two lines.
-            constants: put into every line that holds a loss.
+            constants: put into every line that holds a loss, but for those that are None.
             learning_rate: schedule whose value of the step just taken is logged.
         """
         super().__init__(start_step)
@@ -57,7 +57,7 @@ class RunLog(StepCallback):
         self._images = images
         self._batch_size = batch_size
         self._every = every
-        self._constants = constants
+        self._constants = {name: x for name, x in constants.items() if x is not None}
         self._learning_rate = learning_rate
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:

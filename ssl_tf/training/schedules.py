@@ -74,6 +74,21 @@ def ema_decay(step: int | tf.Tensor, total_steps: int, base: float) -> float | t
     return _at_step(formula, step)
 
 
+def linear_warmup(
+    step: int | tf.Tensor, first: float, last: float, warmup_steps: int
+) -> float | tf.Tensor:
+    """`first` at step 0, rising (or falling) linearly to `last` at `warmup_steps`, then constant.
+
+    DINO's teacher temperature; its code takes one value an epoch, this one moves at every step.
+    """
+
+    def formula(step, module):
+        risen = module.minimum(step / warmup_steps, 1.0) if warmup_steps else 1.0
+        return first + (last - first) * risen
+
+    return _at_step(formula, step)
+
+
 @tf.keras.utils.register_keras_serializable("ssl_tf")
 class WarmupCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
     """`warmup_cosine` for a Keras optimizer.

@@ -1,4 +1,10 @@
-"""Methods on tiny networks, and hand-made batches as the view recipe gives them."""
+"""Every method on a tiny network, and hand-made batches as the view recipe gives them.
+
+`SMALL` is the one list of methods in the tests: a row of `settings/methods.py` needs an entry here,
+and with it is compared on 1, 2 and 4 replicas by test_replicas.py.
+"""
+
+import dataclasses
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +14,50 @@ from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.plan import make_plan
 
-BATCH, SIZE, IMAGES = 8, 16, 64
+BATCH, SIZE, IMAGES, CLASSES = 8, 16, 64, 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Small:
+    """How a method is made small.
+
+    flags: beside those of `small_settings`.
+    sides: of its views, in pixels.
+    replicas: numbers of replicas whose steps are compared with those of one.
+    """
+
+    flags: tuple[str, ...] = ()
+    sides: tuple[int, ...] = (SIZE, SIZE)
+    replicas: tuple[int, ...] = (2, 4)
+
+
+SMALL = {
+    "byol": Small(("--tau=0.9",)),
+    "ma_ssrl": Small(("--tau=0.9",)),
+    "moco": Small(("--tau=0.9",)),
+    "densecl": Small(("--tau=0.9",)),
+    "simclr": Small(),
+    # Two replicas are enough where a method has nothing that another one lacks.
+    "simsiam": Small(replicas=(2,)),
+    # Step 0 with frozen prototypes, step 2 with the queue.
+    "swav": Small(
+        (
+            "--temperature=0.1", "--prototypes=12", "--freeze_prototypes=0.125",
+            "--feature_queue=16", "--feature_queue_start=0",
+        ),
+        sides=(SIZE, SIZE, SIZE // 2, SIZE // 2),
+    ),
+    "supervised": Small(("--label_smoothing=0.1",), replicas=(2,)),
+    "barlow_twins": Small(("--projector_layers=3",)),
+    # Step 0 with frozen prototypes; the teacher's temperature rises up to step 2.
+    "dino": Small(
+        (
+            "--temperature=0.1", "--prototypes=12", "--freeze_prototypes=0.125", "--tau=0.9",
+            "--teacher_temperature_epochs=0.25",
+        ),
+        sides=(SIZE, SIZE, SIZE // 2, SIZE // 2),
+    ),
+}  # fmt: skip
 
 
 def small_settings(*flags):
@@ -23,18 +72,23 @@ def small_settings(*flags):
     )  # fmt: skip
 
 
-def make(*flags, strategy=None, synchronized=True, precision="float32"):
+def make(*flags, strategy=None, synchronized=True, precision="float32", num_classes=None):
     settings = small_settings(*flags)
     plan = make_plan(settings.optimization, IMAGES)
     with (strategy or tf.distribute.get_strategy()).scope():
-        method = build_method(settings, plan, synchronized)
+        method = build_method(settings, plan, synchronized, num_classes)
         compile_method(method, settings.optimization, plan, precision)
     return method
 
 
 def views(count=2, seed=0):
+    return sized_views([SIZE] * count, seed)
+
+
+def sized_views(sides, seed=0):
+    """One batch of views, each of its own side in pixels."""
     random = np.random.default_rng(seed)
-    return tuple(random.integers(0, 256, [BATCH, SIZE, SIZE, 3], np.uint8) for _ in range(count))
+    return tuple(random.integers(0, 256, [BATCH, side, side, 3], np.uint8) for side in sides)
 
 
 def object_batch(seed=0):

@@ -66,7 +66,7 @@ def test_views_outside_the_pairs_cost_nothing():
 def test_one_step_moves_online_by_the_optimizer_and_target_by_the_ema():
     method = make("--tau=0.9")
     batch = {"views": views()}
-    target_encoder = method.target["encoder"]
+    target_encoder = method.networks["target_encoder"]
     old_online, old_target = values(method.learned_variables), values(target_encoder.weights)
     trainable = values(target_encoder.trainable_variables)
     for old, new in zip(method.encoder.trainable_variables, target_encoder.trainable_variables):
@@ -104,12 +104,12 @@ def test_target_decay_follows_the_schedule_over_steps():
 
 def test_the_optimizer_never_sees_the_target():
     method = make()
-    target = {id(v) for network in method.target.values() for v in network.variables}
+    target = {id(v) for network in method.target.networks.values() for v in network.variables}
     assert not target & {id(v) for v in method.learned_variables}
-    assert all(v.trainable for v in method.target["encoder"].trainable_variables)
+    assert all(v.trainable for v in method.networks["target_encoder"].trainable_variables)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(loss_of(method, views(), training=True))
-    variables = method.target["encoder"].trainable_variables
+    variables = method.networks["target_encoder"].trainable_variables
     assert all(g is None for g in tape.gradient(loss, variables))
 
 

@@ -102,7 +102,7 @@ def test_half_precision_takes_the_step_of_full_precision(precision, bound, cosin
     one, two = gradients
     assert one @ two / np.linalg.norm(one) / np.linalg.norm(two) > cosine
     assert np.linalg.norm(two) == pytest.approx(np.linalg.norm(one), rel=5 * bound)
-    weights = [*half.learned_variables, *half.target["encoder"].variables]
+    weights = [*half.learned_variables, *half.networks["target_encoder"].variables]
     assert {v.dtype for v in weights} == {tf.float32}
     conv = half.encoder.get_layer("conv1")
     assert conv.compute_dtype == precision.removeprefix("mixed_")

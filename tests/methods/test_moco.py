@@ -42,7 +42,7 @@ def moco():
 def routed():
     method = make(*OBJECTS, "--tau=0.9")
     for branch in (method.online, method.target):
-        heads = (branch[name].get_weights() for name in ("projector", "scene_projector"))
+        heads = (branch.networks[name].get_weights() for name in ("projector", "scene_projector"))
         for one, two in zip(*heads):
             np.testing.assert_array_equal(one, two)  # they start as copies
     for seed, name in enumerate(("projector", "scene_projector", "target_scene_projector")):
@@ -92,7 +92,7 @@ def test_a_step_compares_with_the_old_queue_then_enqueues_its_keys():
         queue = method.state["queue"].numpy()
         q, k = encoded(method, "", batch["views"][0]), encoded(method, "target_", batch["views"][1])
         expected = slow_loss(q, k, queue).mean()
-        before = values(v for n in method.target.values() for v in n.trainable_variables)
+        before = values(v for n in method.target.networks.values() for v in n.trainable_variables)
         logs = step(batch)
         assert float(logs["loss"]) == pytest.approx(expected, rel=1e-4)
         assert float(logs["queue_filled"]) == min(1.0, (index + 1) * BATCH / 16)
@@ -103,8 +103,8 @@ def test_a_step_compares_with_the_old_queue_then_enqueues_its_keys():
         for old, network in zip(
             before,
             zip(
-                [v for n in method.target.values() for v in n.trainable_variables],
-                [v for n in method.online.values() for v in n.trainable_variables],
+                [v for n in method.target.networks.values() for v in n.trainable_variables],
+                [v for n in method.online.networks.values() for v in n.trainable_variables],
             ),
         ):
             target, online = values(network)
@@ -112,7 +112,7 @@ def test_a_step_compares_with_the_old_queue_then_enqueues_its_keys():
 
 
 def test_no_gradient_reaches_the_key_network(moco):
-    target = [v for n in moco.target.values() for v in n.trainable_variables]
+    target = [v for n in moco.target.networks.values() for v in n.trainable_variables]
     assert target and not {id(v) for v in target} & {id(v) for v in moco.learned_variables}
     with tf.GradientTape() as tape:
         losses, _ = moco.forward({"views": views()}, training=True)
@@ -226,7 +226,7 @@ def test_what_cannot_work_is_one_line(flags, message):
 def test_decay_of_biases_reaches_the_optimizer():
     def bias_after_a_step(*flags):
         method = make("--method=moco", "--weight_decay=0.1", *flags)
-        bias = next(v for v in method.online["projector"].trainable_variables if "bias" in v.name)
+        bias = next(v for v in method.networks["projector"].trainable_variables if "bias" in v.name)
         bias.assign(tf.ones_like(bias))
         zeros = [tf.zeros_like(v) for v in method.learned_variables]
         method.optimizer.apply_gradients(zip(zeros, method.learned_variables))

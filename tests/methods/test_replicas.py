@@ -5,59 +5,24 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.methods.base import Method, move_towards
-from ssl_tf.methods.registry import build_method
 from ssl_tf.networks import resnet
-from ssl_tf.pretraining.compiling import compile_method
-from ssl_tf.settings import PretrainSettings, flagfiles
-from ssl_tf.training.plan import make_plan
+from ssl_tf.settings import METHODS
+from tests.methods.small_methods import BATCH, CLASSES, SIZE, SMALL, make, sized_views
 
-BATCH, SIZE, STEPS, CLASSES = 8, 16, 3, 5
-
-METHODS = {
-    "byol": ["--method=byol", "--tau=0.9"],
-    "ma_ssrl": ["--method=ma_ssrl", "--tau=0.9"],
-    "moco": ["--method=moco", "--tau=0.9", "--queue=16"],
-    "densecl": ["--method=densecl", "--tau=0.9", "--queue=16"],
-    # Step 0 with frozen prototypes, step 2 with the queue.
-    "swav": [
-        "--method=swav", "--temperature=0.1", "--prototypes=12", "--freeze_prototypes=0.125",
-        "--feature_queue=16", "--feature_queue_start=0",
-    ],
-    "simclr": ["--method=simclr"],
-    "simsiam": ["--method=simsiam"],
-    "supervised": ["--method=supervised", "--label_smoothing=0.1"],
-}  # fmt: skip
-# Nothing in these that the others do not have.
-TWO_ARE_ENOUGH = ("simsiam", "supervised")
-SIDES = {"swav": (SIZE, SIZE, SIZE // 2, SIZE // 2)}
-
-
-def settings_of(name, *flags):
-    return flagfiles.parse(
-        [
-            "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--batch_size=8",
-            "--epochs=10", "--warmup_epochs=0", "--projector_hidden=16", "--projection=8",
-            f"--image_size={SIZE}", "--optimizer=sgd", "--base_learning_rate=0.5",
-            *METHODS[name], *flags,
-        ],
-        PretrainSettings,
-    )  # fmt: skip
+STEPS = 3
 
 
 def batches(sides=(SIZE, SIZE)):
-    random = np.random.default_rng(0)
-    for _ in range(STEPS):
-        shapes = [[BATCH, side, side, 3] for side in sides]
-        views = tuple(random.integers(0, 256, shape, np.uint8) for shape in shapes)
-        yield {"views": views, "label": random.integers(0, CLASSES, BATCH)}
+    for step in range(STEPS):
+        label = np.random.default_rng([step, 1]).integers(0, CLASSES, BATCH)
+        yield {"views": sized_views(sides, seed=step), "label": label}
 
 
 def train(name, synchronized, replicas, *flags, order=range(BATCH)):
     """Losses of the steps, and all variables after them; `order` of the examples in a batch."""
-    sides = SIDES.get(name, (SIZE, SIZE))
+    sides = SMALL[name].sides
     strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
-    with strategy.scope():
-        method = build(name, synchronized, *flags)
+    method = build(name, synchronized, *flags, strategy=strategy)
     specs = {
         "views": tuple(tf.TensorSpec([BATCH, side, side, 3], tf.uint8) for side in sides),
         "label": tf.TensorSpec([BATCH], tf.int64),
@@ -71,16 +36,16 @@ def train(name, synchronized, replicas, *flags, order=range(BATCH)):
             losses.append(logs["loss"])
 
     method.fit(data, epochs=1, steps_per_epoch=STEPS, verbose=0, callbacks=[Keep()])
-    variables = [*method.variables, *method.state.values()]
+    networks = [v for network in method.networks.values() for v in network.variables]
+    variables = [*networks, *method.optimizer.variables, *method.state.values()]
     return np.array(losses), [v.numpy() for v in variables]
 
 
-def build(name, synchronized, *flags):
-    settings = settings_of(name, *flags)
-    plan = make_plan(settings.optimization, 64)
-    method = build_method(settings, plan, synchronized, CLASSES)
-    compile_method(method, settings.optimization, plan)
-    return method
+def build(name, synchronized, *flags, strategy=None):
+    return make(
+        f"--method={name}", "--base_learning_rate=0.5", *SMALL[name].flags, *flags,
+        strategy=strategy, synchronized=synchronized, num_classes=CLASSES,
+    )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -104,11 +69,17 @@ def furthest(ours, reference):
     )
 
 
+def test_every_method_is_compared():
+    """A row of the table of methods without an entry in small_methods.py fails here."""
+    assert set(SMALL) == set(METHODS)
+    assert all(small.replicas for small in SMALL.values())
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_replicas_agree_to_rounding_in_double_precision(name, double_precision):
     """What is left is rounding only: nothing is counted twice, averaged wrongly or left out."""
     losses, variables = train(name, True, 1)
-    for replicas in (2,) if name in TWO_ARE_ENOUGH else (2, 4):
+    for replicas in SMALL[name].replicas:
         other_losses, others = train(name, True, replicas)
         np.testing.assert_allclose(other_losses, losses, rtol=1e-12)
         assert furthest(others, variables) < 1e-12
@@ -127,23 +98,22 @@ class Linear(Method):
     """Regresses nothing on nothing: a method without batch normalization, with an EMA."""
 
     def __init__(self):
-        super().__init__("linear")
+        super().__init__()
         self.encoder = tf.keras.Sequential([tf.keras.layers.Dense(4, kernel_initializer="ones")])
         self.encoder.build((None, 6))
         self.mean = tf.Variable(tf.zeros([6, 4]))
         self.seen = tf.Variable(tf.zeros([BATCH, 4]))
 
     @property
-    def networks(self):
+    def learned_networks(self):
         return {"encoder": self.encoder}
 
     @property
     def state(self):
         return {"mean": self.mean, "seen": self.seen}
 
-    @property
-    def learned_variables(self):
-        return self.encoder.trainable_variables
+    def embed(self, images):
+        raise NotImplementedError
 
     def forward(self, batch, training):
         features = self.encoder(tf.cast(batch["views"][0], tf.float32) / 255)

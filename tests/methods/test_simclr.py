@@ -20,7 +20,7 @@ def two_blocks(monkeypatch):
 
 def embedded(method, images):
     features = method.encoder(normalize_images(images), training=True)
-    return method.online["projector"](features, training=True)
+    return method.networks["projector"](features, training=True)
 
 
 def expected_pair(method, one, two):

@@ -20,7 +20,7 @@ def two_blocks(monkeypatch):
 def outputs(method, images):
     """Projections and predictions of a view, rows of length 1."""
     features = method.encoder(normalize_images(images), training=True)
-    projected = method.online["projector"](features, training=True)
+    projected = method.networks["projector"](features, training=True)
     return unit_rows(projected), unit_rows(method.predictor(projected, training=True))
 
 

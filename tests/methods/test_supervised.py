@@ -79,7 +79,7 @@ def test_the_loss_is_the_mean_over_the_views(multi_label, chance):
         label = np.float32(random.random([BATCH, CLASSES]) < 0.5)
     expected = [
         losses.classification_loss(
-            method.online["classifier"](method.encoder(normalize_images(view), training=True)),
+            method.networks["classifier"](method.encoder(normalize_images(view), training=True)),
             tf.constant(label),
             0.1,
         )

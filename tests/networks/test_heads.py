@@ -1,5 +1,7 @@
 """The heads against BYOL's published form."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,6 +14,8 @@ from ssl_tf.networks.heads import (
     build_normalized_mlp,
     build_plain_mlp,
     build_prototypes,
+    build_unit_mlp,
+    build_unit_prototypes,
 )
 
 
@@ -151,3 +155,50 @@ def test_a_classifier_starts_near_zero():
     kernel, bias = build_classifier(512, 100).get_weights()
     assert kernel.shape == (512, 100) and kernel.std() == pytest.approx(0.01, rel=0.02)
     np.testing.assert_array_equal(bias, np.zeros(100))
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_dinos_projector_by_hand(batch_norm):
+    rng = np.random.default_rng(0)
+    head = build_unit_mlp(12, 10, 6, normalized=batch_norm, synchronized=False)
+    assert len(head.trainable_variables) == 3 * 2 + (2 * 2 if batch_norm else 0)
+    for variable in head.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    x = rng.normal(size=(16, 12))
+    parameters = [v.numpy() for v in head.trainable_variables]
+    expected = x
+    for _ in range(2):
+        kernel, bias, *parameters = parameters
+        expected = expected @ kernel + bias
+        if batch_norm:
+            gamma, beta, *parameters = parameters
+            expected = normalized(expected, gamma, beta)
+        expected = expected * (1 + np.vectorize(math.erf)(expected / math.sqrt(2))) / 2
+    expected = expected @ parameters[0] + parameters[1]
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(head(np.float32(x), training=True), expected, atol=1e-5)
+
+
+def test_dinos_projector_starts_from_small_normal_kernels():
+    head = build_unit_mlp(512, 512, 256, normalized=False, synchronized=False)
+    kernel, bias = head.get_layer("dense1").get_weights()
+    assert kernel.std() == pytest.approx(0.02, rel=0.01) and not bias.any()
+    assert np.abs(kernel).max() > 0.06  # normal, not cut off at two standard deviations
+
+
+def test_unit_prototypes_compare_by_direction_alone():
+    head = build_unit_prototypes(6, 40, seed=1)
+    (kernel,) = head.get_weights()
+    x = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    expected = x @ (kernel / np.linalg.norm(kernel, axis=0))
+    np.testing.assert_allclose(head(x), expected, atol=1e-6)
+    head.set_weights([kernel * np.linspace(0.1, 9, 40, dtype=np.float32)])
+    np.testing.assert_allclose(head(x), expected, atol=1e-6)
+    # The gradient is that of weight normalization: at right angles to each prototype.
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(head(x) ** 3)
+    gradient = tape.gradient(loss, head.trainable_variables[0]).numpy()
+    assert np.abs(gradient).max() > 0.1
+    np.testing.assert_allclose((gradient * head.get_weights()[0]).sum(axis=0), 0, atol=1e-4)
+    again = tf.keras.models.clone_model(head)
+    assert again.layers[-1].count == 40 and again.layers[-1].dtype == "float32"

@@ -101,7 +101,7 @@ def test_the_clock_counts_without_the_first_execution_and_over_a_resume(monkeypa
     assert second.seconds_left(6) == 16.0
 
 
-def run_log(directory, start_step):
+def run_log(directory, start_step, constants=None):
     callback = RunLog(
         start_step,
         MetricsFile(directory / "metrics.jsonl", start_step),
@@ -110,7 +110,7 @@ def run_log(directory, start_step):
         images=80,
         batch_size=8,
         every=1,
-        constants={},
+        constants=constants or {},
         learning_rate=WarmupCosine(1.0, 0, 20),
     )
     callback.set_model(model())
@@ -132,3 +132,10 @@ def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path):
     assert [(line["step"], line["loss"]) for line in lines] == shown
     # A process with TensorFlow in it has some hundreds of MiB.
     assert all(100 < line["host_memory_mib"] < 1e5 for line in lines)
+
+
+def test_a_constant_that_is_none_is_left_out(tmp_path):
+    callback = run_log(tmp_path, 0, constants={"chance_loss": None, "known": 2.0})
+    callback.on_train_batch_end(0, {"loss": 1.0})
+    (line,) = MetricsFile.read(tmp_path / "metrics.jsonl")
+    assert line["known"] == 2.0 and "chance_loss" not in line

@@ -10,6 +10,7 @@ from ssl_tf.training.schedules import (
     StepDecay,
     WarmupCosine,
     ema_decay,
+    linear_warmup,
     scaled_learning_rate,
     step_decay,
     total_steps,
@@ -124,3 +125,12 @@ def test_step_decay_of_the_moco_protocol():
         for found in (schedule(tf.constant(step)), in_graph(tf.Variable(step, dtype=tf.int64))):
             assert found.dtype == tf.float32
             assert found.numpy() == pytest.approx(expected, rel=3e-7)
+
+
+def test_a_linear_warmup_passes_its_ends_and_stays():
+    found = [linear_warmup(step, 0.04, 0.07, 30) for step in (0, 10, 30, 31, 1000)]
+    np.testing.assert_allclose(found, [0.04, 0.05, 0.07, 0.07, 0.07], rtol=1e-12)
+    assert linear_warmup(0, 0.04, 0.07, 0) == 0.07
+    as_tensor = linear_warmup(tf.constant(10, tf.int64), 0.04, 0.07, 30)
+    assert as_tensor.dtype == tf.float32 and float(as_tensor) == pytest.approx(0.05)
+    assert float(linear_warmup(tf.constant(0), 0.04, 0.07, 0)) == pytest.approx(0.07)
