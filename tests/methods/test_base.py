@@ -44,7 +44,8 @@ def test_the_optimizer_moves_what_is_declared_whatever_its_name():
         @property
         def learned_networks(self):
             networks = super().learned_networks
-            return {**networks, "target_practice": networks.pop("predictor")}
+            predictor = networks.pop("predictor")
+            return {**networks, "target_practice": predictor}
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ssl_tf.methods.byol.BYOL", Named)

@@ -84,7 +84,7 @@ def test_flags_of_all_methods_are_written_and_read_back(tmp_path):
 
 def test_settings_name_no_method():
     """The table is the only place: no other rule of the settings asks for a method by name."""
-    for module in ("model", "pretraining", "views", "optimization"):
+    for module in ("model", "pretraining"):
         source = inspect.getsource(getattr(settings, module))
         code = re.sub(r'setting\(.*?\n    \)|"""', "", source, flags=re.DOTALL)
         names = "|".join(METHODS)
