@@ -9,18 +9,21 @@ import sys
 import time
 
 from ssl_tf.training.run_directory import MACHINE_FIGURES
+from tests import two_blocks
 
 FLAGS = (
     "--dataset=scenes --scenes=48 --scene_size=16 --image_size=16 --depth=18 --width=0.0625 "
-    "--projector_hidden=16 --projection=8 --batch_size=16 --epochs=20 --warmup_epochs=1 "
+    "--projector_hidden=16 --projection=8 --batch_size=16 --epochs=40 --warmup_epochs=1 "
     "--base_learning_rate=3 --weight_decay=1e-4 --monitor_bank=32 --monitor_queries=12 "
-    "--monitor_every=4 --log_every=1 --checkpoint_every=0.67"
+    "--monitor_every=8 --log_every=1 --checkpoint_every=0.67"
 ).split()
-LAST = 60
+LAST = 120
 
 
 def start(directory):
-    command = [sys.executable, "-m", "ssl_tf.pretrain", *FLAGS, f"--run_dir={directory}"]
+    command = [
+        sys.executable, two_blocks.__file__, "ssl_tf.pretrain", *FLAGS, f"--run_dir={directory}",
+    ]  # fmt: skip
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
