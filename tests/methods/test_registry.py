@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
+from ssl_tf import settings
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.pretext import TASKS
 from ssl_tf.methods.registry import method_class
 from ssl_tf.networks import resnet
-from ssl_tf.settings import METHODS, ModelSettings, PretrainSettings, flagfiles, settings
+from ssl_tf.settings import METHODS, ModelSettings, PretrainSettings, flagfiles
 from ssl_tf.settings.methods import MethodFlags, ObjectPairFlags, QueueFlags
 from tests.methods.small_methods import SMALL, make, small_settings
 
