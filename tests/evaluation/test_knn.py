@@ -161,8 +161,8 @@ class Repeated(Shades):
         self.multi_label = False
         self._shift = shift
 
-    def _record(self, row):
-        record = super()._record(row)
+    def _example(self, row):
+        record = super()._example(row)
         return {**record, "label": tf.cast(record["label"][0], tf.int64) + self._shift}
 
 

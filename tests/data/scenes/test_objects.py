@@ -25,8 +25,8 @@ def test_layouts():
     size, counts, seen, areas = 64, [], set(), []
     for index in range(300):
         layout = draw_layout(0, index, size, MEMBERS)
-        assert len(set(layout.kinds)) == len(layout.kinds) == len(layout.rows)
-        np.testing.assert_array_equal(layout.rows // 7, layout.kinds)
+        assert len(set(layout.labels)) == len(layout.labels) == len(layout.rows)
+        np.testing.assert_array_equal(layout.rows // 7, layout.labels)
         boxes = layout.boxes
         assert (boxes >= 0).all() and (boxes <= size).all()
         sides = boxes[:, 2:] - boxes[:, :2]
@@ -62,7 +62,7 @@ def test_two_classes_make_scenes_of_two():
 
 
 def test_objects_are_pasted_where_the_boxes_are(monkeypatch):
-    monkeypatch.setattr(SceneRenderer, "develop", lambda canvas: canvas._image)
+    monkeypatch.setattr(SceneRenderer, "finish", lambda canvas: canvas._image)
     size = 40
     for index in range(20):
         layout = draw_layout(3, index, size, MEMBERS)
@@ -70,7 +70,7 @@ def test_objects_are_pasted_where_the_boxes_are(monkeypatch):
         images = [np.tile(color, (9, 9, 1)) for color in colors]
         scene = render_layout(layout, 3, index, size, images, 10)
         np.testing.assert_allclose(scene.boxes * size, layout.boxes, atol=1e-5)
-        assert set(np.flatnonzero(scene.label)) == set(layout.kinds) == set(scene.box_labels)
+        assert set(np.flatnonzero(scene.label)) == set(layout.labels) == set(scene.box_labels)
         assert scene.label.dtype == np.float32 and scene.label.shape == (10,)
         random = np.random.default_rng([3, index, objects._PAINT])
         bare = SceneRenderer(random, size, random.integers(len(TEXTURES)))._image

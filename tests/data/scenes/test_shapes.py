@@ -47,7 +47,7 @@ def test_boxes_are_tight(monkeypatch):
             (y * x).shape + (3,), float(strength < 1), np.float32
         ),
     )
-    monkeypatch.setattr(shapes._ShapeRenderer, "develop", lambda canvas: canvas._image)
+    monkeypatch.setattr(shapes._ShapeRenderer, "finish", lambda canvas: canvas._image)
     single = 0
     for index in range(40):
         scene = render_scene(0, index, 48)
@@ -105,7 +105,7 @@ def test_raw_pixels_say_little_about_the_class():
 
 
 def test_surface_and_habitat_together_are_typical_of_one_class():
-    pairs = {(shapes.habitat(kind), shapes.surface_of(kind)) for kind in range(len(CLASSES))}
+    pairs = {(shapes.background_of(kind), shapes.surface_of(kind)) for kind in range(len(CLASSES))}
     assert len(pairs) == len(CLASSES)
     assert all(ground != surface for ground, surface in pairs)
 
