@@ -22,6 +22,7 @@ LAYERS = """
     methods exporters benchmarking
     evaluation discovery
     pretraining
+    pretrain
     ssl_tf
 """.strip().splitlines()
 RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer.split()}

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
-from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Heads
 from ssl_tf.methods.gathering import gather
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.settings.methods import BarlowTwinsFlags, ProjectorFlags
@@ -27,19 +27,19 @@ class BarlowTwins(OnlineNetwork):
     Biases and normalization have a learning rate of their own (section 2.2, `--bias_rate`).
     """
 
-    def __init__(self, blueprint: Blueprint):
-        optimization = blueprint.settings.optimization
-        flags, dim = blueprint.flags(BarlowTwinsFlags), blueprint.flags(ProjectorFlags).projection
+    def __init__(self, builder: NetworkBuilder):
+        optimization = builder.settings.optimization
+        flags, dim = builder.flags(BarlowTwinsFlags), builder.flags(ProjectorFlags).projection
         part = optimization.batch_size // optimization.accumulate
         # Independent embeddings: each correlation is 0 with variance 1 / part.
         chance = dim * (1 + 1 / part) + flags.redundancy_weight * dim * (dim - 1) / part
-        super().__init__(blueprint, chance)
+        super().__init__(builder, chance)
         self.redundancy_weight = flags.redundancy_weight
         self.bias_rate = flags.bias_rate
 
     @staticmethod
-    def build_heads(blueprint: Blueprint) -> Heads:
-        return {"projector": blueprint.normalized_mlp(last_scale=False)}
+    def build_heads(builder: NetworkBuilder) -> Heads:
+        return {"projector": builder.normalized_mlp(last_scale=False)}
 
     @property
     def scaled_rate_variables(self) -> tuple[list[tf.Variable], float]:

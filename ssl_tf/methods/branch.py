@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.settings.methods import ObjectPairFlags
 
 Heads = dict[str, tf.keras.Model]
 
 
 class Branch(tf.Module):
-    """A new encoder and new heads; two branches of a blueprint are equal.
+    """A new encoder and new heads; two branches of a builder are equal.
 
     With `--projection_heads=per_view` object views and views of their surroundings have a head
     each, which start as copies: heads that point in directions of their own would tell the kind of
@@ -23,12 +23,12 @@ class Branch(tf.Module):
         surroundings_heads: those of the surroundings by the same names; empty where views share.
     """
 
-    def __init__(self, blueprint: Blueprint, build_heads: Callable[[Blueprint], Heads]):
+    def __init__(self, builder: NetworkBuilder, build_heads: Callable[[NetworkBuilder], Heads]):
         super().__init__()
-        per_view = blueprint.model.flags[ObjectPairFlags].projection_heads == "per_view"
-        self.heads = build_heads(blueprint)
-        self.surroundings_heads = build_heads(blueprint) if per_view else {}
-        self.encoder = blueprint.encoder()
+        per_view = builder.model.flags[ObjectPairFlags].projection_heads == "per_view"
+        self.heads = build_heads(builder)
+        self.surroundings_heads = build_heads(builder) if per_view else {}
+        self.encoder = builder.encoder()
 
     @property
     def networks(self) -> dict[str, tf.keras.Model]:

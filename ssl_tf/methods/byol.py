@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
-from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Heads
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_target import OnlineTarget
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.normalization import normalize_images
@@ -20,13 +20,13 @@ class BYOL(OnlineTarget):
 
     pair_chance = losses.BYOL_CHANCE
 
-    def __init__(self, blueprint: Blueprint):
-        super().__init__(blueprint, self.pair_chance)
-        self.predictor = blueprint.mlp(blueprint.flags(ProjectorFlags).projection, "predictor")
+    def __init__(self, builder: NetworkBuilder):
+        super().__init__(builder, self.pair_chance)
+        self.predictor = builder.mlp(builder.flags(ProjectorFlags).projection, "predictor")
 
     @staticmethod
-    def build_heads(blueprint: Blueprint) -> Heads:
-        return {"projector": blueprint.mlp(blueprint.features, "projector")}
+    def build_heads(builder: NetworkBuilder) -> Heads:
+        return {"projector": builder.mlp(builder.features, "projector")}
 
     @property
     def learned_networks(self) -> dict[str, tf.keras.Model]:

@@ -5,9 +5,9 @@ import tensorflow as tf
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Tensors
-from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Branch, Heads
 from ssl_tf.methods.moco import MoCo
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.networks.heads import build_dense_head
 from ssl_tf.networks.resnet import SPATIAL_FEATURES
 from ssl_tf.settings.methods import DenseFlags, ProjectorFlags
@@ -21,14 +21,14 @@ class DenseCL(MoCo):
     `--dense_grid` averages the maps down to so many cells a side, before matching and projection.
     """
 
-    def __init__(self, blueprint: Blueprint):
-        super().__init__(blueprint)
-        flags = blueprint.flags(DenseFlags)
+    def __init__(self, builder: NetworkBuilder):
+        super().__init__(builder)
+        flags = builder.flags(DenseFlags)
         self.dense_weight = flags.dense_weight
-        self.queues["dense"] = self.make_queue(blueprint, "dense_queue")
+        self.queues["dense"] = self.make_queue(builder, "dense_queue")
         self.query_encoder = _with_map(self.query_encoder)
         self.key_encoder = _with_map(self.key_encoder)
-        image_size, grid = blueprint.settings.views.image_size, flags.dense_grid
+        image_size, grid = builder.settings.views.image_size, flags.dense_grid
         side = self.query_encoder.compute_output_shape((1, image_size, image_size, 3))[1][1]
         if grid and side % grid:
             raise SettingsError(
@@ -38,12 +38,12 @@ class DenseCL(MoCo):
         self.window = side // grid if grid else 1
 
     @staticmethod
-    def build_heads(blueprint: Blueprint) -> Heads:
-        size = blueprint.flags(ProjectorFlags)
+    def build_heads(builder: NetworkBuilder) -> Heads:
+        size = builder.flags(ProjectorFlags)
         dense = build_dense_head(
-            blueprint.features, size.projector_hidden, size.projection, seed=blueprint.seed
+            builder.features, size.projector_hidden, size.projection, seed=builder.seed
         )
-        return {**MoCo.build_heads(blueprint), "dense_projector": dense}
+        return {**MoCo.build_heads(builder), "dense_projector": dense}
 
     def encode(self, encoder: tf.keras.Model, images: tf.Tensor, training: bool) -> Tensors:
         """Beside "pooled" "map", [N, P, P, D]."""

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
-from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Heads
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_target import OnlineTarget
 from ssl_tf.methods.online_views import OnlineViews, encode_by_size
 from ssl_tf.networks.heads import build_unit_mlp, build_unit_prototypes
@@ -38,12 +38,12 @@ class DINO(OnlineTarget):
         "--warmup_epochs"
     )
 
-    def __init__(self, blueprint: Blueprint):
-        flags, plan = blueprint.flags(DinoFlags), blueprint.plan
-        prototypes = blueprint.flags(PrototypeFlags)
+    def __init__(self, builder: NetworkBuilder):
+        flags, plan = builder.flags(DinoFlags), builder.plan
+        prototypes = builder.flags(PrototypeFlags)
         # What equal scores cost.
-        super().__init__(blueprint, chance=math.log(prototypes.prototypes))
-        self.temperature = blueprint.flags(TemperatureFlags).temperature
+        super().__init__(builder, chance=math.log(prototypes.prototypes))
+        self.temperature = builder.flags(TemperatureFlags).temperature
         self.teacher_temperatures = flags.first_teacher_temperature, flags.teacher_temperature
         self.teacher_warmup = plan.steps_until(flags.teacher_temperature_epochs)
         self.frozen_steps = plan.steps_until(prototypes.freeze_prototypes)
@@ -59,19 +59,19 @@ class DINO(OnlineTarget):
         )
 
     @staticmethod
-    def build_heads(blueprint: Blueprint) -> Heads:
-        size = blueprint.flags(ProjectorFlags)
-        count = blueprint.flags(PrototypeFlags).prototypes
+    def build_heads(builder: NetworkBuilder) -> Heads:
+        size = builder.flags(ProjectorFlags)
+        count = builder.flags(PrototypeFlags).prototypes
         return {
             "projector": build_unit_mlp(
-                blueprint.features,
+                builder.features,
                 size.projector_hidden,
                 size.projection,
-                normalized=blueprint.flags(DinoFlags).head_batch_norm,
-                synchronized=blueprint.synchronized,
-                seed=blueprint.seed,
+                normalized=builder.flags(DinoFlags).head_batch_norm,
+                synchronized=builder.synchronized,
+                seed=builder.seed,
             ),
-            "prototypes": build_unit_prototypes(size.projection, count, seed=blueprint.seed),
+            "prototypes": build_unit_prototypes(size.projection, count, seed=builder.seed),
         }
 
     @property

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
-from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Branch, Heads
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_target import OnlineTarget
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.methods.queue import KeyQueue, check_queue
@@ -34,38 +34,38 @@ class MoCo(OnlineTarget):
     to shuffle, and the result is that of synchronized statistics.
     """
 
-    def __init__(self, blueprint: Blueprint):
-        flags = blueprint.flags(QueueFlags)
+    def __init__(self, builder: NetworkBuilder):
+        flags = builder.flags(QueueFlags)
         directions = ((0, 1), (1, 0)) if flags.symmetric else ((0, 1),)
-        keys = len(directions) * blueprint.settings.optimization.batch_size
-        check_queue(flags.queue, blueprint.plan.images, keys)
+        keys = len(directions) * builder.settings.optimization.batch_size
+        check_queue(flags.queue, builder.plan.images, keys)
         # A query may mix both views, so it is encoded here and not taken from `OnlineViews`.
-        super().__init__(blueprint, chance=math.log(flags.queue + 1), online_views=())
+        super().__init__(builder, chance=math.log(flags.queue + 1), online_views=())
         self.encoder_passes += len(directions)
-        self.swaps = blueprint.settings.views.object_crops and not flags.symmetric
+        self.swaps = builder.settings.views.object_crops and not flags.symmetric
         if self.swaps:
             self.needs = ("swapped", *self.needs)
         self.directions = directions
         self.keys_a_step = keys
-        self.temperature = blueprint.flags(TemperatureFlags).temperature
-        self.seed = blueprint.seed
-        self.shuffles = blueprint.model.batch_norm == "shuffled"
+        self.temperature = builder.flags(TemperatureFlags).temperature
+        self.seed = builder.seed
+        self.shuffles = builder.model.batch_norm == "shuffled"
         self.query_encoder = self.online.encoder
         self.key_encoder = self.target.encoder
-        self.queues = {"global": self.make_queue(blueprint, "queue")}
+        self.queues = {"global": self.make_queue(builder, "queue")}
 
     @staticmethod
-    def build_heads(blueprint: Blueprint) -> Heads:
-        size = blueprint.flags(ProjectorFlags)
+    def build_heads(builder: NetworkBuilder) -> Heads:
+        size = builder.flags(ProjectorFlags)
         projector = build_plain_mlp(
-            blueprint.features, size.projector_hidden, size.projection, seed=blueprint.seed
+            builder.features, size.projector_hidden, size.projection, seed=builder.seed
         )
         return {"projector": projector}
 
     @staticmethod
-    def make_queue(blueprint: Blueprint, name: str) -> KeyQueue:
-        dim = blueprint.flags(ProjectorFlags).projection
-        return KeyQueue(blueprint.flags(QueueFlags).queue, dim, blueprint.seed, name)
+    def make_queue(builder: NetworkBuilder, name: str) -> KeyQueue:
+        dim = builder.flags(ProjectorFlags).projection
+        return KeyQueue(builder.flags(QueueFlags).queue, dim, builder.seed, name)
 
     @property
     def state(self) -> dict[str, tf.Variable]:

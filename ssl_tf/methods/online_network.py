@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from ssl_tf.methods.base import Batch, Method, Tensors
-from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Branch, Heads
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.methods.pretext import build_tasks
 from ssl_tf.networks.normalization import normalize_images
@@ -21,22 +21,22 @@ class OnlineNetwork(Method):
 
     def __init__(
         self,
-        blueprint: Blueprint,
+        builder: NetworkBuilder,
         chance: float | None,
         online_views: Sequence[int] | None = None,
     ):
         """Builds the networks.
 
         Args:
-            blueprint: of the run.
+            builder: of the run.
             chance: what `compare` comes to for independent random embeddings; None: not known.
             online_views: the views whose features `compare` takes from `OnlineViews`, for
                 `encoder_passes`; None: all that are in a pair.
         """
-        super().__init__(blueprint.settings.views.pairs)
-        self.online = Branch(blueprint, self.build_heads)
+        super().__init__(builder.settings.views.pairs)
+        self.online = Branch(builder, self.build_heads)
         self.encoder = self.online.encoder
-        self.tasks = build_tasks(blueprint)
+        self.tasks = build_tasks(builder)
         self.needs = tuple(dict.fromkeys(need for task in self.tasks for need in task.needs))
         if chance is not None:
             self.chance_loss = chance + sum(task.weight * task.chance for task in self.tasks)
@@ -46,7 +46,7 @@ class OnlineNetwork(Method):
 
     @staticmethod
     @abc.abstractmethod
-    def build_heads(blueprint: Blueprint) -> Heads:
+    def build_heads(builder: NetworkBuilder) -> Heads:
         """New heads on the encoder, by name; equal at every call.
 
         Called once for each branch, and twice where object views and surroundings have heads of

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from ssl_tf.methods.base import Tensors, move_towards
-from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Branch
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.settings.methods import TargetFlags
 from ssl_tf.training.schedules import ema_decay
@@ -31,15 +31,15 @@ class OnlineTarget(OnlineNetwork):
 
     def __init__(
         self,
-        blueprint: Blueprint,
+        builder: NetworkBuilder,
         chance: float | None,
         online_views: Sequence[int] | None = None,
     ):
         """Builds the networks; arguments as in `OnlineNetwork`."""
-        super().__init__(blueprint, chance, online_views)
-        self.target = Branch(blueprint, self.build_heads)
-        self.total_steps = blueprint.plan.total_steps
-        self.base_tau = blueprint.flags(TargetFlags).tau
+        super().__init__(builder, chance, online_views)
+        self.target = Branch(builder, self.build_heads)
+        self.total_steps = builder.plan.total_steps
+        self.base_tau = builder.flags(TargetFlags).tau
 
     @property
     def target_networks(self) -> dict[str, tf.keras.Model]:

@@ -9,7 +9,7 @@ import math
 import tensorflow as tf
 
 from ssl_tf.methods.base import Batch
-from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.heads import build_plain_mlp
 from ssl_tf.settings.methods import ObjectPairFlags
@@ -30,10 +30,10 @@ class Pretext(tf.keras.layers.Layer):
     chance: float
     view: int
 
-    def __init__(self, name: str, outputs: int, weight: float, blueprint: Blueprint):
+    def __init__(self, name: str, outputs: int, weight: float, builder: NetworkBuilder):
         super().__init__(name=name)
-        size = 2 * blueprint.features, blueprint.features, outputs
-        self.head = build_plain_mlp(*size, seed=blueprint.seed, name=f"{name}_head")
+        size = 2 * builder.features, builder.features, outputs
+        self.head = build_plain_mlp(*size, seed=builder.seed, name=f"{name}_head")
         self.weight = weight
 
     def logits(self, one: tf.Tensor, two: tf.Tensor, training: bool) -> tf.Tensor:
@@ -62,9 +62,9 @@ class Rotation(Pretext):
     chance = math.log(4)
     view = 1
 
-    def __init__(self, blueprint: Blueprint):
-        weight = blueprint.flags(ObjectPairFlags).rotation_weight
-        super().__init__("rotation", 4, weight, blueprint)
+    def __init__(self, builder: NetworkBuilder):
+        weight = builder.flags(ObjectPairFlags).rotation_weight
+        super().__init__("rotation", 4, weight, builder)
 
     def loss(self, batch: Batch, online: OnlineViews, training: bool) -> tf.Tensor:
         turned = online.encode(turn(batch["views"][0], batch["rotation"]))
@@ -85,10 +85,10 @@ class Localization(Pretext):
     chance = math.log(2)
     view = 0
 
-    def __init__(self, blueprint: Blueprint):
-        flags = blueprint.flags(ObjectPairFlags)
+    def __init__(self, builder: NetworkBuilder):
+        flags = builder.flags(ObjectPairFlags)
         self.cells = flags.localization_grid
-        super().__init__("localization", self.cells**2, flags.localization_weight, blueprint)
+        super().__init__("localization", self.cells**2, flags.localization_weight, builder)
 
     def loss(self, batch: Batch, online: OnlineViews, training: bool) -> tf.Tensor:
         logits = self.logits(online[self.view], online.encode(batch["original"]), training)
@@ -100,10 +100,10 @@ class Localization(Pretext):
 TASKS = {"rotation": Rotation, "localization": Localization}
 
 
-def build_tasks(blueprint: Blueprint) -> list[Pretext]:
+def build_tasks(builder: NetworkBuilder) -> list[Pretext]:
     """The tasks of the settings, in a fixed order; none for a method that cannot have them."""
-    asked = blueprint.model.flags[ObjectPairFlags].pretext
-    return [task(blueprint) for name, task in TASKS.items() if name in asked]
+    asked = builder.model.flags[ObjectPairFlags].pretext
+    return [task(builder) for name, task in TASKS.items() if name in asked]
 
 
 def turn(images: tf.Tensor, quarters: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,7 @@
 import importlib
 
 from ssl_tf.methods.base import Method
-from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.settings import METHODS, PretrainSettings
 from ssl_tf.training.plan import Plan
 
@@ -34,5 +34,5 @@ def build_method(
         SettingsError: the method cannot work on these images or this batch.
     """
     synchronized = synchronized and settings.model.batch_norm == "synchronized"
-    blueprint = Blueprint(settings, plan, synchronized, num_classes, multi_label)
-    return method_class(settings.model.method)(blueprint)
+    builder = NetworkBuilder(settings, plan, synchronized, num_classes, multi_label)
+    return method_class(settings.model.method)(builder)

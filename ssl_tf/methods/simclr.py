@@ -7,9 +7,9 @@ import tensorflow as tf
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
-from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Heads
 from ssl_tf.methods.gathering import gather
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.settings.methods import TemperatureFlags
@@ -28,8 +28,8 @@ class SimCLR(OnlineNetwork):
     together, here of each view, as in BYOL.
     """
 
-    def __init__(self, blueprint: Blueprint):
-        optimization = blueprint.settings.optimization
+    def __init__(self, builder: NetworkBuilder):
+        optimization = builder.settings.optimization
         part = optimization.batch_size // optimization.accumulate
         if part < 2:
             raise SettingsError(
@@ -37,12 +37,12 @@ class SimCLR(OnlineNetwork):
                 "of two and more"
             )
         # What equal embeddings cost; independent directions cost a little more (`losses.nt_xent`).
-        super().__init__(blueprint, chance=math.log(2 * part - 1))
-        self.temperature = blueprint.flags(TemperatureFlags).temperature
+        super().__init__(builder, chance=math.log(2 * part - 1))
+        self.temperature = builder.flags(TemperatureFlags).temperature
 
     @staticmethod
-    def build_heads(blueprint: Blueprint) -> Heads:
-        return {"projector": blueprint.normalized_mlp(last_scale=True)}
+    def build_heads(builder: NetworkBuilder) -> Heads:
+        return {"projector": builder.normalized_mlp(last_scale=True)}
 
     def compare(self, batch: Batch, online: OnlineViews, training: bool) -> tuple[Tensors, Tensors]:
         """The pair loss, averaged over the compared pairs."""

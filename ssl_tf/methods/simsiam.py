@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
-from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Heads
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.heads import build_bottleneck
@@ -23,16 +23,16 @@ class SimSiam(OnlineNetwork):
     Where object views and their surroundings have a projector each, they share the predictor.
     """
 
-    def __init__(self, blueprint: Blueprint):
-        super().__init__(blueprint, chance=0.0)
-        dim = blueprint.flags(ProjectorFlags).projection
+    def __init__(self, builder: NetworkBuilder):
+        super().__init__(builder, chance=0.0)
+        dim = builder.flags(ProjectorFlags).projection
         self.predictor = build_bottleneck(
-            dim, max(1, dim // 4), synchronized=blueprint.synchronized, seed=blueprint.seed
+            dim, max(1, dim // 4), synchronized=builder.synchronized, seed=builder.seed
         )
 
     @staticmethod
-    def build_heads(blueprint: Blueprint) -> Heads:
-        return {"projector": blueprint.normalized_mlp(last_scale=False)}
+    def build_heads(builder: NetworkBuilder) -> Heads:
+        return {"projector": builder.normalized_mlp(last_scale=False)}
 
     @property
     def learned_networks(self) -> dict[str, tf.keras.Model]:

@@ -7,8 +7,8 @@ import tensorflow as tf
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
-from ssl_tf.methods.blueprint import Blueprint
 from ssl_tf.methods.branch import Heads
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.heads import build_classifier
@@ -25,27 +25,27 @@ class Supervised(OnlineNetwork):
     moves so much of the target to all classes alike, with several labels towards a half.
     """
 
-    def __init__(self, blueprint: Blueprint):
-        classes = blueprint.num_classes
+    def __init__(self, builder: NetworkBuilder):
+        classes = builder.num_classes
         if not classes:
             raise SettingsError(
                 "--method=supervised: these images have no labels; give labelled ones (a folder "
                 "with one folder a class, a data set with labels), or another --method"
             )
-        views = range(len(blueprint.settings.views.strategies))
+        views = range(len(builder.settings.views.strategies))
         # What equal scores cost, whatever the labels are.
-        chance = math.log(2 if blueprint.multi_label else classes)
-        super().__init__(blueprint, chance, online_views=views)
+        chance = math.log(2 if builder.multi_label else classes)
+        super().__init__(builder, chance, online_views=views)
         self.needs = ("label", *self.needs)
         self.views = views
         self.num_classes = classes
-        self.multi_label = blueprint.multi_label
-        self.smoothing = blueprint.flags(SupervisedFlags).label_smoothing
+        self.multi_label = builder.multi_label
+        self.smoothing = builder.flags(SupervisedFlags).label_smoothing
 
     @staticmethod
-    def build_heads(blueprint: Blueprint) -> Heads:
-        size = blueprint.features, blueprint.num_classes
-        return {"classifier": build_classifier(*size, seed=blueprint.seed)}
+    def build_heads(builder: NetworkBuilder) -> Heads:
+        size = builder.features, builder.num_classes
+        return {"classifier": build_classifier(*size, seed=builder.seed)}
 
     def compare(self, batch: Batch, online: OnlineViews, training: bool) -> tuple[Tensors, Tensors]:
         """ "label": int64 [N], or float32 [N, classes] of 0 and 1."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Method, Tensors
-from ssl_tf.methods.blueprint import Blueprint
+from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_views import encode_by_size
 from ssl_tf.methods.queue import KeyQueue
 from ssl_tf.methods.sinkhorn import balanced_codes
@@ -46,25 +46,25 @@ class SwAV(Method):
         "Lower --sinkhorn_epsilon or --base_learning_rate, or lengthen --warmup_epochs"
     )
 
-    def __init__(self, blueprint: Blueprint):
+    def __init__(self, builder: NetworkBuilder):
         """Raises: SettingsError, the feature queue does not fit the batch or the data."""
-        super().__init__(blueprint.settings.views.pairs)
-        size, flags = blueprint.flags(ProjectorFlags), blueprint.flags(SinkhornFlags)
-        prototypes, plan = blueprint.flags(PrototypeFlags), blueprint.plan
+        super().__init__(builder.settings.views.pairs)
+        size, flags = builder.flags(ProjectorFlags), builder.flags(SinkhornFlags)
+        prototypes, plan = builder.flags(PrototypeFlags), builder.plan
         _check_queue(flags.feature_queue, plan.images, plan.batch_size)
-        self.encoder = blueprint.encoder()
+        self.encoder = builder.encoder()
         self.projector = build_mlp(
-            blueprint.features,
+            builder.features,
             size.projector_hidden,
             size.projection,
             output_bias=True,
-            synchronized=blueprint.synchronized,
-            seed=blueprint.seed,
+            synchronized=builder.synchronized,
+            seed=builder.seed,
         )
-        self.prototypes = build_prototypes(size.projection, prototypes.prototypes, blueprint.seed)
+        self.prototypes = build_prototypes(size.projection, prototypes.prototypes, builder.seed)
         self.kernel = self.prototypes.trainable_variables[0]
         self.chance_loss = math.log(prototypes.prototypes)
-        self.temperature = blueprint.flags(TemperatureFlags).temperature
+        self.temperature = builder.flags(TemperatureFlags).temperature
         self.epsilon = flags.sinkhorn_epsilon
         self.iterations = flags.sinkhorn_iterations
         self.frozen_steps = plan.steps_until(prototypes.freeze_prototypes)
@@ -73,7 +73,7 @@ class SwAV(Method):
             start = plan.steps_until(flags.feature_queue_start)
             self.full_queue_step = start + flags.feature_queue // plan.batch_size
             self.queues = [
-                KeyQueue(flags.feature_queue, size.projection, blueprint.seed, f"queue_{view}")
+                KeyQueue(flags.feature_queue, size.projection, builder.seed, f"queue_{view}")
                 for view in range(_CODED)
             ]
 

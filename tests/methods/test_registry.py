@@ -64,8 +64,8 @@ def test_flags_outside_the_row_cannot_be_read():
     blueprint_flags = []
 
     class Greedy(method_class("simsiam")):
-        def __init__(self, blueprint):
-            blueprint_flags.append(blueprint.flags(QueueFlags))
+        def __init__(self, builder):
+            blueprint_flags.append(builder.flags(QueueFlags))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ssl_tf.methods.simsiam.SimSiam", Greedy)

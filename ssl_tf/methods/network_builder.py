@@ -16,7 +16,7 @@ Group = TypeVar("Group")
 
 
 @dataclasses.dataclass(frozen=True)
-class Blueprint:
+class NetworkBuilder:
     """Settings and plan of a run; each call of a building method gives a new, equal network.
 
     synchronized: batch statistics over all replicas; False on one replica, where the result is the
