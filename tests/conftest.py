@@ -15,6 +15,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import tensorflow as tf  # noqa: E402  (all of these are read at import)
 
+from tests.longest import LONGEST  # noqa: E402
+
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration() for _ in range(4)],
@@ -25,25 +27,10 @@ tf.config.set_logical_device_configuration(
 COLLECTIVE_KEYS = itertools.count(0, 100_000)
 tf.distribute.MirroredStrategy._collective_key_base = property(lambda _: next(COLLECTIVE_KEYS))
 
-# The files that take longest, longest first: they are started first, so that no worker is left with
-# one of them when the others are done, and scripts/test.sh --fast leaves them out.
-LONGEST = (
-    "test_commands.py",
-    "methods/test_replicas.py",
-    "test_survival.py",
-    "test_hosts.py",
-    "views/test_device.py",
-    "views/test_statistics.py",
-    "benchmarking/test_benchmark.py",
-    "methods/test_swav.py",
-    "methods/test_supervised.py",
-    "evaluation/test_finetuning.py",
-    "evaluation/test_probe.py",
-)
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    """The longest files first and marked slow."""
     ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
     for item in items:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.longest import LONGEST
+
 PACKAGE = Path(__file__).parents[1] / "ssl_tf"
 # Bottom to top. A folder imports only from lines above its own, and so does a module that lies at
 # the root of the package; "ssl_tf" is the package itself. Root modules without a line are commands,
@@ -128,3 +130,13 @@ def test_a_name_stands_for_one_thing():
         if not path.stem.startswith("__") and folder != "settings":
             folders[path.stem].add(folder)
     assert {name: where for name, where in folders.items() if len(where) > 1} == SHARED_NAMES
+
+
+def test_every_folder_has_tests_also_without_the_longest():
+    tests = PACKAGE.parent / "tests"
+    for name in LONGEST:
+        assert (tests / name).is_file()
+    folders = {path.parent.relative_to(PACKAGE) for path in PACKAGE.rglob("*/*.py")}
+    for folder in folders:
+        files = {f"{folder.as_posix()}/{path.name}" for path in (tests / folder).glob("test_*.py")}
+        assert files - set(LONGEST), folder

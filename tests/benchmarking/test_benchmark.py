@@ -144,12 +144,14 @@ def test_rivals_that_are_not_installed_are_named(monkeypatch):
     assert "official" in missing["tf_models"]
 
 
+@pytest.mark.slow
 def test_keras_cv_runs_beside_the_floor():
     found, missing = rivals.contenders(("keras_cv",), [png(), png(seed=1)], 16)
     assert missing == {} and [rival.name for rival in found] == ["keras_cv, RandAugment(2, 9)"]
     assert next(found[0].start()) == BATCH
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_it_prints(tmp_path, capfd):
     output = tmp_path / "input.json"
     benchmark.run(["input", *TINY, f"--output={output}"])

@@ -26,6 +26,7 @@ np.savez(sys.argv[3], images=images.numpy(), encoded=decoded.numpy())
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_gets_the_same_features(tmp_path):
     encoder = build_resnet(18, 0.125, "small", zero_init_last_gamma=False, seed=1)
     random = np.random.default_rng(0)

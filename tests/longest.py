@@ -1,0 +1,27 @@
+"""The test files that take longest, longest first.
+
+They are started first, so that no worker is left with one of them when the others are done, and
+`scripts/test.sh --fast` leaves them out.
+"""
+
+LONGEST = (
+    "test_commands.py",
+    "methods/test_replicas.py",
+    "test_survival.py",
+    "test_hosts.py",
+    "views/test_device.py",
+    "views/test_statistics.py",
+    "methods/test_swav.py",
+    "methods/test_supervised.py",
+    "methods/test_densecl.py",
+    "methods/test_moco.py",
+    "methods/test_dino.py",
+    "methods/test_execution.py",
+    "networks/test_resnet.py",
+    "views/test_object_crops.py",
+    "views/test_chains.py",
+    "evaluation/test_finetuning.py",
+    "evaluation/test_probe.py",
+    "evaluation/test_transfer.py",
+    "discovery/test_run.py",
+)
