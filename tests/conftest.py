@@ -28,10 +28,17 @@ tf.distribute.MirroredStrategy._collective_key_base = property(lambda _: next(CO
 # The files that take longest, longest first: they are started first, so that no worker is left with
 # one of them when the others are done, and scripts/test.sh --fast leaves them out.
 LONGEST = (
-    "methods/test_replicas.py",
     "test_commands.py",
+    "methods/test_replicas.py",
     "test_survival.py",
     "test_hosts.py",
+    "views/test_device.py",
+    "views/test_statistics.py",
+    "benchmarking/test_benchmark.py",
+    "methods/test_swav.py",
+    "methods/test_supervised.py",
+    "evaluation/test_finetuning.py",
+    "evaluation/test_probe.py",
 )
 
 

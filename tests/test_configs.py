@@ -108,13 +108,15 @@ def test_the_paper_recipe_counts_its_steps_without_the_data(tmp_path):
 def test_mocos_queue_is_counted(tmp_path):
     path = next(path for path in PRETRAIN if path.name == "moco_v2.flags")
 
-    def checkpoint_mib(*flags):
-        settings = flagfiles.parse(
-            [f"--flagfile={path}", f"--data_dir={tmp_path}", *flags], PretrainSettings
-        )
-        told = describe(settings)
-        assert f"{23_508_032 + 2048 * 2048 + 2048 + 2048 * 128 + 128:,} learned" in told
-        return int(re.search(r"checkpoint +(\d+) MiB", told)[1])
+    def told(*flags):
+        given = [f"--flagfile={path}", f"--data_dir={tmp_path}", *flags]
+        return describe(flagfiles.parse(given, PretrainSettings))
 
+    def checkpoint_mib(*flags):
+        # The queue is the same beside a small encoder.
+        text = told("--depth=18", "--width=0.25", *flags)
+        return int(re.search(r"checkpoint +(\d+) MiB", text)[1])
+
+    assert f"{23_508_032 + 2048 * 2048 + 2048 + 2048 * 128 + 128:,} learned" in told()
     # 16,384 keys of 128 float32 numbers are 8 MiB.
     assert checkpoint_mib() - checkpoint_mib("--queue=49152") == 8
