@@ -46,6 +46,13 @@ def test_top_k_of_ties_and_nan():
     assert top_k_accuracy(normal(4, 3), np.array([0, 1, 2, 0]), 5) == 1.0
 
 
+def test_a_class_that_is_no_answer_is_never_among_the_largest():
+    scores = np.full((10, 10), -np.inf)
+    scores[:, 3] = 1.0
+    labels = np.arange(10)
+    assert [top_k_accuracy(scores, labels, k) for k in (1, 5, 10)] == [0.1, 0.1, 0.1]
+
+
 def test_mean_per_class_accuracy():
     labels = np.array([0, 0, 0, 0, 2, 2, 5])
     predictions = np.array([0, 0, 0, 1, 2, 5, 0])
