@@ -1,5 +1,7 @@
 """Classification by weighted nearest neighbours, without training."""
 
+import sys
+
 import numpy as np
 import tensorflow as tf
 
@@ -200,6 +202,22 @@ def evaluate_knn(
     scores = vote(*search.neighbours(), bank_labels, train.num_classes, settings.knn_temperature)
     # A class for which nobody voted is no answer, however few classes have votes.
     return score_figures(np.where(scores > 0, scores, -np.inf), labels)
+
+
+def real_k(k: int, bank: Source) -> int:
+    """The number of neighbours that vote: at most all images of the bank, which is told on stderr.
+
+    Args:
+        k: the number asked for.
+        bank: the images that vote.
+    """
+    if k <= bank.size:
+        return k
+    print(
+        f"--knn_k={k}: {bank.name} has {bank.size} images, all of which vote on every image",
+        file=sys.stderr,
+    )
+    return bank.size
 
 
 def search_bytes(queries: int, features: int, k: int, classes: int) -> int:

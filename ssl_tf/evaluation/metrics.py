@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from ssl_tf.errors import UserError
+
 
 def l2_normalized(x: np.ndarray) -> np.ndarray:
     """The rows of [N, D] at norm 1, float64; a row of zeros stays zero."""
@@ -99,8 +101,13 @@ def score_figures(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         scores: [N, C] real.
         labels: [N] integer, for "top1", "top5" (with more than five classes) and
             "mean_per_class"; or [N, C] of 0 and 1, for "map".
+
+    Raises:
+        UserError: no image has any of several labels, so that there is no "map".
     """
     if labels.ndim == 2:
+        if not np.any(labels):
+            raise UserError("no image to report on shows any class; give others")
         return {"map": mean_average_precision(scores, labels)}
     ks = (1, 5) if scores.shape[1] > 5 else (1,)
     return {

@@ -17,6 +17,7 @@ from ssl_tf.evaluation.knn import (
     evaluate_knn,
     knn_accuracy,
     knn_map,
+    real_k,
     search_bytes,
     weighted_knn,
 )
@@ -218,6 +219,12 @@ def test_labels_outside_of_the_classes_are_one_clear_line():
     settings = NeighbourSettings()
     with pytest.raises(UserError, match="image 0 has the label .*, but there are 3 classes"):
         evaluate_knn(mean_colour, Repeated(9, 0, shift=3), Repeated(9, 1), 16, settings)
+
+
+def test_no_more_neighbours_vote_than_there_are(capsys):
+    assert real_k(9, Noise(9, 0)) == 9 and capsys.readouterr().err == ""
+    assert real_k(200, Noise(9, 0)) == 9
+    assert "--knn_k=200: noise has 9 images" in capsys.readouterr().err
 
 
 def test_a_class_without_train_images_is_told(capsys):
