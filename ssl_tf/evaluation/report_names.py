@@ -7,6 +7,9 @@ from pathlib import Path
 
 from ssl_tf.settings import DataSettings
 
+# TFDS has the published lists of labelled images of ImageNet as configurations of a data set, which
+# fine-tuning has in the name of its stage.
+_LISTS_OF = {"imagenet2012_subset": "imagenet2012"}
 _NO_WORD = re.compile(r"[^\w.-]+")
 
 
@@ -35,7 +38,8 @@ def _place(data: DataSettings) -> tuple[str, ...]:
     """Where the images are, whatever their split."""
     folder = str(Path(data.image_folder).resolve()) if data.image_folder else ""
     records = str(Path(data.tfrecord).resolve()) if data.tfrecord else ""
-    return data.dataset, data.scene_objects, folder, records
+    name = data.dataset.partition("/")[0]
+    return _LISTS_OF.get(name, data.dataset), data.scene_objects, folder, records
 
 
 def _slug(data: DataSettings) -> str:

@@ -38,7 +38,7 @@ class Stage:
         tabled: figures that the table shows; the CSV has all of `FIGURES`.
         drawn: figures that have a panel.
         details: entries of an encoder's report that are columns without a heading.
-        data: its test images, as reports tell them; empty where they do not, or where the name does.
+        data: its test images, as reports tell them; empty where they do not, or the name does.
         named_by_data: name, heading and title tell the data, because the runs have several.
     """
 

@@ -27,6 +27,12 @@ def test_another_data_set_stands_behind_the_stage(tmp_path, flags, name):
     assert report_file(tmp_path, "knn", data(*flags), own, "x") == tmp_path / name
 
 
+def test_a_list_of_labels_of_imagenet_is_of_its_images(tmp_path):
+    own, some = data("--dataset=imagenet2012"), data("--dataset=imagenet2012_subset/1pct")
+    found = report_file(tmp_path, "finetune_1pct", some, own, "x")
+    assert found == tmp_path / "finetune_1pct.json"
+
+
 def test_a_folder_is_the_runs_own_by_any_path_and_others_that_end_alike_are_told_apart(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path)
     own = data(f"--image_folder={tmp_path / 'one' / 'train'}")
