@@ -22,6 +22,8 @@ setup(
     # was tested stands in constraints.txt.
     install_requires=[
         "tensorflow~=2.15.0",
+        # TensorBoard 2.15 imports pkg_resources, which setuptools 81 and later do not have.
+        "setuptools<81",
         "tensorflow-addons~=0.23.0",
         "tensorflow-datasets~=4.9.4",
         # TFDS needs it to prepare a data set, and does not say so.

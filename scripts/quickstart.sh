@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
 # From a fresh clone to an exported encoder on the built-in data set; no data and no GPU needed.
+#   scripts/quickstart.sh [RUN_DIR] [FLAGS of pretrain, such as --seed=1]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-run="${1:-runs/quickstart-$(date +%Y%m%d-%H%M%S)}"
-python -m ssl_tf.pretrain --flagfile=configs/quickstart.flags --run_dir="$run"
+run="runs/quickstart-$(date +%Y%m%d-%H%M%S)"
+if [[ $# -gt 0 && $1 != -* ]]; then
+  run="$1"
+  shift
+fi
+python -m ssl_tf.pretrain --flagfile=configs/quickstart.flags --run_dir="$run" "$@"
 python -m ssl_tf.linear --flagfile=configs/linear_quickstart.flags --checkpoint="$run"
 python -m ssl_tf.export --checkpoint="$run"
 cat <<END

@@ -40,6 +40,9 @@ def main(settings: CompareSettings) -> None:
     print(shown.as_markdown(), end="")
     drawn = panels(runs)
     if drawn:
+        absent = [run.name for run in runs if run.name not in drawn[0].series]
+        if absent:
+            print(f"not in curves.png, without figures: {', '.join(absent)}", file=sys.stderr)
         write_png(draw_panels(drawn), output / "curves.png")
     else:
         print("no figures yet, so no curves.png", file=sys.stderr)

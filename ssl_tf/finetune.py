@@ -11,6 +11,7 @@ from ssl_tf.settings import FineTuneSettings
 
 def main(settings: FineTuneSettings) -> None:
     """Fine-tunes the encoder of a run, and the random encoder from which the run started."""
+    from ssl_tf.evaluation.classification import real_batch_size
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.finetuning import fine_tune
     from ssl_tf.evaluation.labelled import choose_labelled
@@ -22,13 +23,18 @@ def main(settings: FineTuneSettings) -> None:
     share = settings.share
     context = open_context(settings.evaluation, f"finetune_{share}" if share else "finetune")
     directory = context.output.with_suffix("")
+    if directory == context.output:  # an --output without .json is the report all the same
+        directory = directory.with_name(f"{directory.name}_training")
     images = choose_labelled(context.train, context.test, labels, directory / "labels.txt")
     learned = images.whole or images.train
+    replicas = strategy.num_replicas_in_sync
+    batch_size = real_batch_size(tuning.batch_size, learned.size, replicas)
     results = {
         "train": f"{learned.name}, {learned.size} images",
         "share": share,
-        "batch_size": tuning.batch_size,
-        "epochs": tuning.epochs,
+        "batch_size": batch_size,
+        # --steps takes the place of --epochs.
+        "epochs": tuning.steps * batch_size / learned.size if tuning.steps else tuning.epochs,
         "frozen_blocks": tuning.frozen_blocks,
         "trunk_rate_multiplier": tuning.trunk_rate_multiplier,
     }

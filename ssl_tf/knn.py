@@ -13,10 +13,11 @@ def main(settings: KnnSettings) -> None:
     """Classifies with the encoder of a run, and the random encoder from which the run started."""
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.freezing import digest, frozen
-    from ssl_tf.evaluation.knn import evaluate_knn, search_bytes
+    from ssl_tf.evaluation.knn import evaluate_knn, real_k, search_bytes
 
-    k, temperature = settings.neighbours.knn_k, settings.neighbours.knn_temperature
     context = open_context(settings.evaluation, "knn")
+    k = real_k(settings.neighbours.knn_k, context.train)
+    temperature = settings.neighbours.knn_temperature
     results = {"knn_k": k, "knn_temperature": temperature}
     for name, encoder in context.encoders.items():
         features = encoder.output_shape[-1]

@@ -34,13 +34,15 @@ def main(settings: LinearSettings) -> None:
             **result.figures,
             "train_loss": result.train_loss,
             "base_learning_rate": result.base_learning_rate,
+            "train_batch_size": result.batch_size,
             "encoder_sha256": digest(encoder),
         }
         if result.validation:
             results[name]["validation"] = {str(r): v for r, v in result.validation.items()}
         for rate, figures in result.validation.items():
             mark = " <- chosen" if rate == result.base_learning_rate else ""
-            print(f"{name:<8} base rate {rate:g}: validation {format_figures(figures)}{mark}")
+            shown = format_figures(figures) if figures else "diverged"
+            print(f"{name:<8} base rate {rate:g}: validation {shown}{mark}")
         line = format_figures(result.figures, batch_size=settings.batch_size)
         print(f"{name:<8} encoder: {line}", flush=True)
     context.report(results)

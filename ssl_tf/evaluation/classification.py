@@ -1,18 +1,56 @@
 """Shared by linear probe and fine-tuning: loss, learning rate, batches, choice of the best."""
 
+import dataclasses
+import sys
 from collections.abc import Sequence
+from typing import TypeVar
 
+import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.batches import training_batches
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
-from ssl_tf.settings import ViewSettings
+from ssl_tf.settings import LinearSettings, TuningSettings, ViewSettings
 from ssl_tf.training import schedules
 from ssl_tf.views.recipe import Recipe
 
 Schedule = tf.keras.optimizers.schedules.LearningRateSchedule
+Settings = TypeVar("Settings", LinearSettings, TuningSettings)
+
+
+def real_batch_size(batch_size: int, examples: int, replicas: int = 1) -> int:
+    """The largest global batch up to `batch_size` that shows no example twice.
+
+    Args:
+        batch_size: the one asked for, a multiple of `replicas`.
+        examples: number of examples of an epoch.
+        replicas: number of replicas, which divide a batch equally; each has an example at least.
+    """
+    return min(batch_size, max(1, examples // replicas) * replicas)
+
+
+def with_real_batch(settings: Settings, source: Source, replicas: int = 1) -> Settings:
+    """The settings with the `real_batch_size` of the images; a smaller batch is told on stderr.
+
+    Steps, learning rate, decay and statistics follow from the batch in the settings, so all of them
+    are those of the batches that are trained on.
+
+    Args:
+        settings: of the training.
+        source: its images.
+        replicas: number of replicas.
+    """
+    batch_size = real_batch_size(settings.batch_size, source.size, replicas)
+    if batch_size == settings.batch_size:
+        return settings
+    print(
+        f"--batch_size={settings.batch_size}: {source.name} has {source.size} images; batches are "
+        f"of {batch_size}, and steps and learning rate are those of such batches",
+        file=sys.stderr,
+    )
+    return dataclasses.replace(settings, batch_size=batch_size)
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -53,6 +91,13 @@ def rate_schedule(
     if schedule == "cosine":
         return schedules.WarmupCosine(rate, 0, steps)
     drops = [schedules.total_steps(epoch, examples, batch_size) for epoch in drop_epochs]
+    late = [f"{epoch:g}" for epoch, drop in zip(drop_epochs, drops) if drop >= steps]
+    if late:
+        print(
+            f"warning: --drop_epochs={','.join(late)}: the training is over by then, so the rate "
+            "does not drop",
+            file=sys.stderr,
+        )
     return schedules.StepDecay(rate, drops)
 
 
@@ -67,6 +112,19 @@ def cropped_batches(source: Source, image_size: int, steps: Steps) -> tf.data.Da
     views = ViewSettings(image_size=image_size, crop="byol", view_strategies=("plain",))
     batches = training_batches(source, Recipe(views), steps)
     return batches.map(lambda batch: (batch["views"][0], batch["label"]))
+
+
+def check_scores(scores: np.ndarray) -> None:
+    """Checks the scores [N, C] of the test images, of which figures would say something.
+
+    Raises:
+        UserError: a score is NaN or infinite.
+    """
+    if not np.isfinite(scores).all():
+        raise UserError(
+            "the scores of the test images are not finite, so the classifier has diverged: lower "
+            "--base_learning_rate"
+        )
 
 
 def best_index(figures: Sequence[dict[str, float] | None]) -> int:

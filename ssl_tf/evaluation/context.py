@@ -9,6 +9,7 @@ import tensorflow as tf
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_held_out, open_training_source
 from ssl_tf.errors import SettingsError
+from ssl_tf.evaluation.report_names import report_file
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import DataSettings, EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.encoders import load_encoder
@@ -72,7 +73,9 @@ class EvaluationContext(Encoders):
 
     def report(self, results: dict[str, object], remark: str = "the encoder is unchanged") -> None:
         """Writes the facts and the results, and prints where they are."""
-        write_json(self.output, {**self.facts, **results})
+        unreadable = self.train.unreadable.count
+        left_out = {"unreadable_images": unreadable} if unreadable else {}
+        write_json(self.output, {**self.facts, **left_out, **results})
         print(f"{remark}; result in {self.output}{self.train.unreadable.summary()}")
 
 
@@ -95,15 +98,17 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
 
     Args:
         settings: of the evaluation.
-        stage: name of the report in the run directory, used if --output is empty.
+        stage: name of the report in the run directory, used if --output is empty (see
+            `report_file`).
 
     Raises:
         UserError: the run, checkpoint or split does not exist, or the images have no labels.
     """
     run = Path(settings.checkpoint)
-    read_settings(run)  # a wrong path is reported before data sets are opened
+    own = read_settings(run).data  # a wrong path is reported before data sets are opened
     train, test = open_labelled(settings.data, settings.test_split)
     opened = open_encoders(settings)
+    tested = f"{test.name}, {test.size} images"
     return EvaluationContext(
         **vars(opened),
         train=train,
@@ -112,9 +117,14 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
             "checkpoint": str(run),
             "step": opened.step,
             "train": f"{train.name}, {train.size} images",
-            "test": f"{test.name}, {test.size} images",
+            "test": tested,
+            "image_size": opened.image_size,
         },
-        output=Path(settings.output) if settings.output else run / f"{stage}.json",
+        output=(
+            Path(settings.output)
+            if settings.output
+            else report_file(run, stage, settings.data, own, tested)
+        ),
     )
 
 

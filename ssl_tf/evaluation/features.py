@@ -9,6 +9,7 @@ import tensorflow as tf
 from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.data.labels import check_labels
 from ssl_tf.data.source import Source
+from ssl_tf.errors import UserError
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
 
@@ -27,6 +28,7 @@ class FeatureReader:
         image_size: int,
         batch_size: int,
         whole: bool = False,
+        finite: bool = True,
     ):
         """
         Args:
@@ -35,9 +37,11 @@ class FeatureReader:
             image_size: S, in pixels.
             batch_size: B; the last batch may be smaller.
             whole: whether to take the whole centre square, as in `evaluation_crop`.
+            finite: refuse features that are NaN or infinite.
         """
         self._encode = encode
         self._source = source
+        self._finite = finite
         self._batches = evaluation_batches(source, image_size, batch_size, whole=whole)
 
     def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
@@ -49,19 +53,31 @@ class FeatureReader:
 
         Raises:
             UserError: a label is outside of the source's classes, too many images are unreadable,
-                or the stored data is damaged.
+                the stored data is damaged, or features are not finite.
         """
         try:
             for batch in self._batches:
                 labels = batch["label"].numpy() if "label" in batch else None
                 if labels is not None and self._source.num_classes:
                     check_labels(labels, batch["index"].numpy(), self._source)
-                yield self._encode(batch["image"]).numpy(), labels
+                features = self._encode(batch["image"]).numpy()
+                if self._finite:
+                    self._check_finite(features, batch["index"].numpy())
+                yield features, labels
         except tf.errors.OpError:
             self._source.unreadable.check()
             # A graph error says little; the source can name the file and the record.
             self._source.verify()
             raise
+
+    def _check_finite(self, features: np.ndarray, indices: np.ndarray) -> None:
+        infinite = ~np.isfinite(features).all(axis=1)
+        if infinite.any():
+            raise UserError(
+                f"{self._source.name}: the features of image {indices[np.argmax(infinite)]} are "
+                "not finite: the encoder has diverged; give an earlier --step, or train it at a "
+                "lower rate"
+            )
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The features of all batches, float32 [N, D], and their labels [N], [N, C] or None."""

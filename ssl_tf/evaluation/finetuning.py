@@ -13,7 +13,14 @@ from ssl_tf.data.labels import read_annotations
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
-from ssl_tf.evaluation.classification import best_index, cropped_batches, rate_schedule
+from ssl_tf.evaluation.classification import (
+    best_index,
+    check_scores,
+    cropped_batches,
+    rate_schedule,
+    real_batch_size,
+    with_real_batch,
+)
 from ssl_tf.evaluation.encoder_classifier import (
     EncoderClassifier,
     EncoderFactory,
@@ -149,6 +156,7 @@ class _Stage:
             except Diverged as error:
                 raise UserError(f"{error.cause}: lower --base_learning_rate") from None
         scores, test_labels = self._scores(model, images.test)
+        check_scores(scores)
         warn_of_absent_classes(whole, labels, test_labels)
         trial_settings = [
             {"base_learning_rate": rate, "weight_decay": decay} for rate, decay in trials
@@ -173,7 +181,15 @@ class _Stage:
             for name, source in vars(self.images).items()
             if source is not None
         }
-        flags = {f"--{name}": text for name, text in flagfiles.bound(self.settings).items()}
+        # The trials have the fewest images, so their batch tells whether any batch is smaller than
+        # the flag's.
+        batch_size = real_batch_size(
+            self.settings.batch_size,
+            self.images.train.size,
+            self.strategy.num_replicas_in_sync,
+        )
+        settings = dataclasses.replace(self.settings, batch_size=batch_size)
+        flags = {f"--{name}": text for name, text in flagfiles.bound(settings).items()}
         return {**flags, **sources, "image_size": str(self.image_size), "encoder": encoder}
 
     def _trial(self, trial: Trial, signals: StopSignals) -> Figures | None:
@@ -208,7 +224,8 @@ class _Stage:
         Raises:
             Diverged: the loss is NaN or infinite.
         """
-        settings, (rate, decay) = self.settings, trial
+        replicas = self.strategy.num_replicas_in_sync
+        settings, (rate, decay) = with_real_batch(self.settings, source, replicas), trial
         batch_size = settings.batch_size
         steps = settings.steps or max(
             1, schedules.total_steps(settings.epochs, source.size, batch_size)
@@ -227,7 +244,6 @@ class _Stage:
             model = build_encoder_classifier(
                 self.new_encoder, source.num_classes, settings, schedule, decay, source.size, steps
             )
-        replicas = self.strategy.num_replicas_in_sync
 
         def batches(start: int) -> tf.data.Dataset:
             def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -271,11 +287,17 @@ class _Stage:
         return model, logs["loss"]
 
     def _scores(self, model: EncoderClassifier, source: Source) -> tuple[np.ndarray, np.ndarray]:
-        """The logits [N, C] of a source's readable images, and their labels."""
+        """The logits [N, C] of a source's readable images, maybe not finite, and their labels."""
         logits = tf.function(lambda images: model(images, training=False))
         sizes = self.image_size, _SCORED_AT_ONCE
-        return FeatureReader(logits, source, *sizes).read()
+        return FeatureReader(logits, source, *sizes, finite=False).read()
 
 
 def _name(trial: Trial) -> str:
-    return "rate_{:g}_decay_{:g}".format(*trial)
+    return "rate_{}_decay_{}".format(*map(_exact, trial))
+
+
+def _exact(number: float) -> str:
+    """Six digits where they are all there is, so that no two numbers have one name."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)

@@ -1,5 +1,7 @@
 """Classification by weighted nearest neighbours, without training."""
 
+import sys
+
 import numpy as np
 import tensorflow as tf
 
@@ -94,7 +96,8 @@ def vote(
     """The class scores of the queries from their neighbours: float64 [Q, C].
 
     A neighbour votes exp(similarity / temperature) for its class (Wu et al. 2018). A query's votes
-    are divided by their sum, so that small temperatures do not overflow.
+    are divided by their sum, so that small temperatures do not overflow. Each vote stays above 0,
+    so that exactly the classes without a vote score 0.
 
     Args:
         similarities: [Q, k], descending.
@@ -109,6 +112,7 @@ def vote(
     for start in range(0, len(similarities), block):
         rows = slice(start, start + block)
         votes = np.exp((similarities[rows] - similarities[rows, :1]) / temperature)
+        votes = np.maximum(votes, np.finfo(votes.dtype).tiny)
         votes /= votes.sum(axis=1, keepdims=True)
         if bank_labels.ndim == 2:
             for weight, neighbour in zip(votes.T, neighbours[rows].T):
@@ -196,7 +200,24 @@ def evaluate_knn(
     bank_labels = np.concatenate(label_batches)
     warn_of_absent_classes(train, bank_labels, labels)
     scores = vote(*search.neighbours(), bank_labels, train.num_classes, settings.knn_temperature)
-    return score_figures(scores, labels)
+    # A class for which nobody voted is no answer, however few classes have votes.
+    return score_figures(np.where(scores > 0, scores, -np.inf), labels)
+
+
+def real_k(k: int, bank: Source) -> int:
+    """The number of neighbours that vote: at most all images of the bank, which is told on stderr.
+
+    Args:
+        k: the number asked for.
+        bank: the images that vote.
+    """
+    if k <= bank.size:
+        return k
+    print(
+        f"--knn_k={k}: {bank.name} has {bank.size} images, all of which vote on every image",
+        file=sys.stderr,
+    )
+    return bank.size
 
 
 def search_bytes(queries: int, features: int, k: int, classes: int) -> int:

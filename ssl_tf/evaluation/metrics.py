@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from ssl_tf.errors import UserError
+
 
 def l2_normalized(x: np.ndarray) -> np.ndarray:
     """The rows of [N, D] at norm 1, float64; a row of zeros stays zero."""
@@ -15,10 +17,10 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
     """Share of rows whose label is among the k largest scores, in [0, 1].
 
     Among equal scores the lower class comes first, so that constant scores give chance and not 1.
-    A label whose score is NaN counts as missed.
+    A label whose score is NaN or -inf counts as missed.
 
     Args:
-        scores: [N, C] real.
+        scores: [N, C] real; -inf: the class is no answer at all.
         labels: [N] integer in [0, C).
         k: at least 1; at most the number of classes counts.
     """
@@ -28,7 +30,8 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
     is_lower_class = np.arange(scores.shape[1]) < labels[:, None]
     # "Not smaller" in place of "larger": every class is then ahead of a NaN.
     is_ahead = np.where(is_lower_class, ~(scores < own), ~(scores <= own))
-    return float(np.mean(is_ahead.sum(axis=1) < min(k, scores.shape[1])))
+    is_answer = (own > -np.inf)[:, 0]
+    return float(np.mean(is_answer & (is_ahead.sum(axis=1) < min(k, scores.shape[1]))))
 
 
 def mean_per_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
@@ -98,8 +101,13 @@ def score_figures(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         scores: [N, C] real.
         labels: [N] integer, for "top1", "top5" (with more than five classes) and
             "mean_per_class"; or [N, C] of 0 and 1, for "map".
+
+    Raises:
+        UserError: no image has any of several labels, so that there is no "map".
     """
     if labels.ndim == 2:
+        if not np.any(labels):
+            raise UserError("no image to report on shows any class; give others")
         return {"map": mean_average_precision(scores, labels)}
     ks = (1, 5) if scores.shape[1] > 5 else (1,)
     return {

@@ -13,9 +13,11 @@ from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.classification import (
     best_index,
+    check_scores,
     cropped_batches,
     cross_entropy,
     rate_schedule,
+    with_real_batch,
 )
 from ssl_tf.evaluation.features import Encode, FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.freezing import digest, frozen
@@ -42,13 +44,15 @@ class ProbeResult:
         train_loss: of the chosen classifier on the last batch.
         base_learning_rate: of the chosen classifier.
         validation: base learning rate -> figures of its classifier on the validation images; empty
-            without such images.
+            without such images, and None if it diverged.
+        batch_size: of the training, which is at most the number of train images.
     """
 
     figures: dict[str, float]
     train_loss: float
     base_learning_rate: float
-    validation: dict[float, dict[str, float]]
+    validation: dict[float, dict[str, float] | None]
+    batch_size: int
 
 
 class Probe(TimedModel):
@@ -133,6 +137,8 @@ def probe_encoder(
         )
     if settings.validation:
         train, validation = train.hold_out(settings.validation)
+    scored_at_once = settings.batch_size
+    settings = with_real_batch(settings, train)
     steps = max(1, schedules.total_steps(settings.epochs, train.size, settings.batch_size))
     with frozen(encoder) as encode:
 
@@ -177,21 +183,21 @@ def probe_encoder(
         if validation is not None:
             features, labels = features_of(validation)
             scores = [logits.numpy() for logits in probe(features, training=False)]
-            rate_figures = [score_figures(x, labels) for x in scores]
+            rate_figures = [
+                score_figures(x, labels) if np.isfinite(x).all() else None for x in scores
+            ]
             by_rate = dict(zip(settings.rates, rate_figures))
-            finite = [np.isfinite(x).all() for x in scores]
-            chosen = best_index(
-                [x if is_finite else None for x, is_finite in zip(rate_figures, finite)]
-            )
+            chosen = best_index(rate_figures)
         features, labels = features_of(test)
         warn_of_absent_classes(train, train_labels, labels)
         scores = probe(features, training=False)[chosen].numpy()
+    check_scores(scores)
     figures = score_figures(scores, labels)
     if train.multi_label:
-        figures["map_batchwise"] = batchwise_mean_average_precision(
-            scores, labels, settings.batch_size
-        )
-    return ProbeResult(figures, losses[f"loss_{chosen}"], settings.rates[chosen], by_rate)
+        figures["map_batchwise"] = batchwise_mean_average_precision(scores, labels, scored_at_once)
+    return ProbeResult(
+        figures, losses[f"loss_{chosen}"], settings.rates[chosen], by_rate, settings.batch_size
+    )
 
 
 def _identity(

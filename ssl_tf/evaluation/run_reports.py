@@ -3,14 +3,15 @@
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation import transfer
 from ssl_tf.evaluation.protocols import PROTOCOLS
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings import DataSettings, PretrainSettings
 from ssl_tf.training.run_directory import ENVIRONMENT, MetricsFile, read_settings
 
 Report = dict[str, Any]
@@ -21,12 +22,13 @@ FIGURES = {"top1": "top-1", "top5": "top-5", "mean_per_class": "mean per class",
 _PROTOCOLS = {"linear": "linear", "finetune": "fine-tuned"}
 _DATASETS = {protocol.dataset: name for name, protocol in PROTOCOLS.items()}
 # A share of the labels by its name: 1pct is a percentage, 5000 is a number of labels.
+_WORD = re.compile(r"[^\w.-]+")
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(pct)?")
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One evaluation whose reports can be compared between runs.
+    """One evaluation on one data set, whose reports can be compared between runs.
 
     Attributes:
         name: prefix of its columns, such as "linear", "finetune_1pct", "transfer_dtd_linear".
@@ -36,6 +38,8 @@ class Stage:
         tabled: figures that the table shows; the CSV has all of `FIGURES`.
         drawn: figures that have a panel.
         details: entries of an encoder's report that are columns without a heading.
+        data: its test images, as reports tell them; empty where they do not, or the name does.
+        named_by_data: name, heading and title tell the data, because the runs have several.
     """
 
     name: str
@@ -45,6 +49,12 @@ class Stage:
     tabled: tuple[str, ...] = tuple(FIGURES)
     drawn: tuple[str, ...] = ("top1", "map")
     details: tuple[str, ...] = ()
+    data: str = ""
+    named_by_data: bool = False
+
+    @property
+    def is_knn(self) -> bool:
+        return self.position[0] == KNN.position[0]
 
 
 KNN = Stage("knn", "kNN", "k nearest neighbours", (0,))
@@ -69,6 +79,11 @@ class Run:
     environment: dict[str, Any]
     reports: dict[Stage, list[Report]]
 
+    @property
+    def data(self) -> str:
+        """Names the images that the run learns from."""
+        return _data_name(self.settings.data)
+
     def epoch(self, step: int) -> float:
         """Returns the epoch at a step; all steps of a run are equally long."""
         last = self.lines[-1] if self.lines else {"step": 0}
@@ -78,33 +93,73 @@ class Run:
 def read_runs(directories: Sequence[Path]) -> list[Run]:
     """Reads runs, in the order given.
 
-    A run is named by its directory, by the whole path where two directories end alike.
+    A run is named by its directory, by the whole path where two directories end alike. Evaluations
+    on different test images are different stages, here and between runs.
 
     Raises:
         UserError: a directory is no run, or a file in it is damaged or of another kind.
     """
     names = [directory.resolve().name for directory in directories]
-    return [
+    runs = [
         _read_run(directory, name if names.count(name) == 1 else str(directory))
         for directory, name in zip(directories, names)
     ]
+    data: dict[str, set[str]] = {}
+    for run in runs:
+        for stage in run.reports:
+            data.setdefault(stage.name, set()).add(stage.data)
+    return [
+        dataclasses.replace(
+            run,
+            reports={
+                _named_by_data(stage) if len(data[stage.name]) > 1 else stage: reports
+                for stage, reports in run.reports.items()
+            },
+        )
+        for run in runs
+    ]
+
+
+def _named_by_data(stage: Stage) -> Stage:
+    """Returns the stage with its data in its names; unchanged where they are unknown."""
+    if not stage.data:
+        return stage
+    return dataclasses.replace(
+        stage,
+        name=f"{stage.name}_{_WORD.sub('_', stage.data)}",
+        heading=f"{stage.heading}, {stage.data}:",
+        title=f"{stage.title}, {stage.data}",
+        position=(*stage.position, stage.data),
+        named_by_data=True,
+    )
+
+
+def _data_name(data: DataSettings) -> str:
+    if data.dataset == "scenes":
+        objects = f" of {data.scene_objects}" if data.scene_objects else ""
+        return f"scenes{objects}:{data.split}, {data.scenes} of {data.scene_size} pixels"
+    return f"{data.dataset}:{data.split}" if data.dataset else data.image_folder or data.tfrecord
 
 
 def _read_run(directory: Path, name: str) -> Run:
     settings = read_settings(directory)
-    reports: dict[Stage, list[Report]] = {}
-    knn = directory / "knn.json"
-    if knn.exists():
-        reports[KNN] = [_read_report(knn, "knn_k", "knn_temperature")]
+    reports: dict[Stage, dict[Path, Report]] = {}
+
+    def add(stage: Stage, path: Path, report: Report) -> None:
+        stage = dataclasses.replace(stage, data=str(report.get("test", "")))
+        reports.setdefault(stage, {})[path] = report
+
+    for path in sorted(directory.glob("knn*.json")):
+        add(KNN, path, _read_report(path, "knn_k", "knn_temperature"))
     for path in sorted(directory.glob("linear*.json")):
-        reports.setdefault(LINEAR, []).append(_read_report(path))
+        add(LINEAR, path, _read_report(path))
     for path in sorted(directory.glob("finetune*.json")):
         report = _read_report(path, "share", "epochs")
-        reports.setdefault(_fine_tuning(str(report["share"])), []).append(report)
+        add(_fine_tuning(str(report["share"])), path, report)
     for path in sorted((directory / transfer.DIRECTORY).glob("*.json")):
         report = _read_report(path, "dataset", "protocol", "metric")
         stage = _transfer(*(str(report[key]) for key in ("dataset", "protocol", "metric")))
-        reports.setdefault(stage, []).append(report)
+        add(stage, path, report)
     return Run(
         name,
         settings,
@@ -156,10 +211,18 @@ def _transfer(dataset: str, protocol: str, metric: str) -> Stage:
     )
 
 
-def _by_step(reports: Iterable[Report]) -> list[Report]:
-    """Returns one report for each step, the last of those given."""
-    found = {report["step"]: report for report in reports}
-    return [found[step] for step in sorted(found)]
+def _by_step(reports: Mapping[Path, Report]) -> list[Report]:
+    """Returns one report for each step, the last of those given; the others are told on stderr."""
+    found: dict[int, Path] = {}
+    for path, report in reports.items():
+        if report["step"] in found:
+            print(
+                f"{found[report['step']]} and {path.name} are of one evaluation and one step; the "
+                "second counts",
+                file=sys.stderr,
+            )
+        found[report["step"]] = path
+    return [reports[found[step]] for step in sorted(found)]
 
 
 def _read_json(path: Path) -> Any:

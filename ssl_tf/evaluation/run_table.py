@@ -15,6 +15,7 @@ Row = dict[str, Any]
 _RUN_COLUMNS = {
     "run": "run",
     "method": "method",
+    "data": "data",
     "views": "views",
     "encoder": "encoder",
     "seed": "seed",
@@ -68,13 +69,15 @@ class Table:
 def table(runs: Sequence[Run]) -> Table:
     """Makes one row for each run, then one for each random encoder of their newest reports.
 
-    Runs that started from the same random encoder share its row.
+    Runs that started from the same random encoder share its row, unless their reports of it
+    differ, for example by k of kNN: each then has a row.
     """
     columns = dict(_RUN_COLUMNS)
     for stage in _stages(runs, KNN, LINEAR):
         for name, heading in _stage_columns(stage).items():
             columns[name] = columns.get(name) or heading
-    rows, random = [], {}
+    rows: list[Row] = []
+    random: dict[str, list[Row]] = {}
     for run in runs:
         row = _run_row(run)
         rows.append(row)
@@ -83,30 +86,50 @@ def table(runs: Sequence[Run]) -> Table:
             row[f"{stage.name}_step"] = report["step"]
             row |= _reported(stage, report, "trained", columns)
             if "random" in report:
-                start = random.setdefault(
-                    report["random"]["encoder_sha256"],
-                    {"run": "random", "encoder": _encoder(run), "seed": run.settings.run.seed},
+                start = {"run": "random", "encoder": _encoder(run), "seed": run.settings.run.seed}
+                _join(
+                    _reported(stage, report, "random", columns),
+                    random.setdefault(report["random"]["encoder_sha256"], []),
+                    start,
                 )
-                start |= _reported(stage, report, "random", columns)
-    return Table(columns, [*rows, *random.values()])
+    return Table(columns, [*rows, *(row for joined in random.values() for row in joined)])
+
+
+def _join(values: Row, rows: list[Row], start: Row) -> None:
+    """Puts values into the first row that they do not contradict, or into a new one."""
+    for row in rows:
+        if all(row.get(name, value) == value for name, value in values.items()):
+            row |= values
+            return
+    rows.append(start | values)
 
 
 def panels(runs: Sequence[Run]) -> list[Panel]:
     """Makes a panel for each drawn figure that a run has, in percent.
 
-    kNN while training comes first, then the stages in the order of the table's columns.
+    kNN while training comes first, a panel for each data set, then the stages in the order of the
+    table's columns. A run without any figure is in none of them.
     """
     found = []
     for name, figure in _MONITORS.items():
-        series = {
+        curves = {
             run.name: [(line["epoch"], 100 * line[name]) for line in run.lines if name in line]
             for run in runs
         }
-        found.append(Panel("kNN while training", FIGURES[figure], series))
+        data = dict.fromkeys(run.data for run in runs if curves[run.name])
+        for images in data:
+            series = {run.name: curves[run.name] if run.data == images else [] for run in runs}
+            title = "kNN while training" + (f", {images}" if len(data) > 1 else "")
+            found.append(Panel(title, FIGURES[figure], series))
     for stage in _stages(runs):
         for figure in stage.drawn:
             found.append(_stage_panel(runs, stage, figure))
-    return [panel for panel in found if any(panel.series.values())]
+    found = [panel for panel in found if any(panel.series.values())]
+    shown = [run.name for run in runs if any(panel.series[run.name] for panel in found)]
+    return [
+        dataclasses.replace(panel, series={name: panel.series[name] for name in shown})
+        for panel in found
+    ]
 
 
 def _stage_panel(runs: Sequence[Run], stage: Stage, figure: str) -> Panel:
@@ -130,8 +153,11 @@ def _stages(runs: Sequence[Run], *always: Stage) -> list[Stage]:
 
 def _stage_columns(stage: Stage) -> dict[str, str | None]:
     columns = {f"{stage.name}_step": None}
-    if stage == KNN:
-        columns["knn"] = "kNN k, T"
+    if stage.data:
+        columns[f"{stage.name}_train"] = None
+        columns[f"{stage.name}_test"] = None if stage.named_by_data else f"{stage.heading} data"
+    if stage.is_knn:
+        columns[stage.name] = f"{stage.heading} k, T"
     columns |= {f"{stage.name}_{detail}": None for detail in stage.details}
     return columns | {
         f"{stage.name}_{figure}": f"{stage.heading} {title}" if figure in stage.tabled else None
@@ -144,6 +170,7 @@ def _run_row(run: Run) -> Row:
     row = {
         "run": run.name,
         "method": settings.model.method,
+        "data": run.data,
         "views": settings.views.recipe,
         "encoder": _encoder(run),
         "seed": settings.run.seed,
@@ -167,9 +194,10 @@ def _run_row(run: Run) -> Row:
 def _reported(stage: Stage, report: Report, encoder: str, columns: dict[str, str | None]) -> Row:
     """Returns the values of one encoder that are columns of the table."""
     named = {f"{stage.name}_{name}": value for name, value in report[encoder].items()}
+    named |= {f"{stage.name}_{name}": report[name] for name in ("train", "test") if name in report}
     row = {name: value for name, value in named.items() if name in columns}
-    if stage == KNN:
-        row["knn"] = f"{report['knn_k']}, {report['knn_temperature']:g}"
+    if stage.is_knn:
+        row[stage.name] = f"{report['knn_k']}, {report['knn_temperature']:g}"
     return row
 
 

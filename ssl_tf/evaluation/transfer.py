@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.errors import NotPrepared, UserError
+from ssl_tf.evaluation.classification import real_batch_size
 from ssl_tf.evaluation.context import Encoders, format_figures
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
@@ -140,6 +141,8 @@ class _Evaluation:
         evaluate = {"linear": self._linear, "finetune": self._fine_tuned}[self.settings.protocol]
         for encoder in missing:
             report[encoder] = evaluate(encoder, images)
+            if images.train.unreadable.count:
+                report["unreadable_images"] = images.train.unreadable.count
             path.parent.mkdir(exist_ok=True)
             write_json(path, report)
             figure = {self.protocol.metric: report[encoder][self.protocol.metric]}
@@ -221,7 +224,7 @@ class _Evaluation:
     def _tuning(self, examples: int) -> TuningSettings:
         """The settings of fine-tuning, with fewer checkpoints if an epoch of the data is short."""
         tuning = self.settings.tuning
-        least = _STEPS_BETWEEN_CHECKPOINTS * tuning.batch_size / examples
+        least = _STEPS_BETWEEN_CHECKPOINTS * real_batch_size(tuning.batch_size, examples) / examples
         return dataclasses.replace(tuning, checkpoint_every=max(tuning.checkpoint_every, least))
 
     def _metric(self, scores: np.ndarray, labels: np.ndarray) -> float:

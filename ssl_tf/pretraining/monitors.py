@@ -9,9 +9,10 @@ import tensorflow as tf
 from ssl_tf.data.batches import training_batches
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
+from ssl_tf.errors import UserError
 from ssl_tf.evaluation import metrics
 from ssl_tf.evaluation.features import FeatureReader
-from ssl_tf.evaluation.knn import knn_accuracy, knn_map
+from ssl_tf.evaluation.knn import knn_accuracy, knn_map, real_k
 from ssl_tf.methods.base import Method
 from ssl_tf.settings import MonitorSettings
 from ssl_tf.training.callbacks import StepCallback
@@ -99,7 +100,10 @@ class RepresentationMonitor(StepCallback):
         self._num_classes = source.num_classes
         self._multi_label = source.multi_label
         self._bank = self._queries = None
+        self._k = settings.neighbours.knn_k
         if has_labels:
+            bank = evenly_spaced(source, settings.monitor_bank)
+            self._k = real_k(self._k, bank)
             self._bank, self._queries = (
                 FeatureReader(
                     lambda images: self._embed(images)[0],
@@ -107,10 +111,12 @@ class RepresentationMonitor(StepCallback):
                     recipe.settings.image_size,
                     _BATCH,
                 )
-                for image_source in (evenly_spaced(source, settings.monitor_bank), queries)
+                for image_source in (bank, queries)
             )
         batch = min(_BATCH, queries.size)
-        steps = Steps(seed, batch, start=0, stop=queries.size // batch)
+        # The last batch is filled up by images that `measure` cuts off again.
+        self._embedded = queries.size
+        steps = Steps(seed, batch, start=0, stop=-(-queries.size // batch))
         self._views = training_batches(queries, recipe, steps, with_boxes=recipe.takes_boxes)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -129,14 +135,21 @@ class RepresentationMonitor(StepCallback):
             first.append(self._embed(batch["views"][0])[1].numpy())
             if len(batch["views"]) > 1:
                 second.append(self._embed(batch["views"][1])[1].numpy())
-        embeddings = np.concatenate(first)
+        embeddings = np.concatenate(first)[: self._embedded]
+        if not np.isfinite(embeddings).all():
+            raise UserError(
+                "the embeddings of the monitor are not finite: the network has diverged; lower "
+                "--base_learning_rate"
+            )
         values = {
             "embedding_std": metrics.embedding_std(embeddings),
             "rankme": metrics.rankme(embeddings),
             "uniformity": metrics.uniformity(embeddings),
         }
         if second:
-            values["alignment"] = metrics.alignment(embeddings, np.concatenate(second))
+            values["alignment"] = metrics.alignment(
+                embeddings, np.concatenate(second)[: self._embedded]
+            )
         reason = collapse_reason(values["embedding_std"], values["rankme"], embeddings.shape[1])
         values["collapsed"] = float(reason is not None)
         if reason:
@@ -159,7 +172,7 @@ class RepresentationMonitor(StepCallback):
             queries,
             labels,
             self._num_classes,
-            k=self._settings.neighbours.knn_k,
+            k=self._k,
             temperature=self._settings.neighbours.knn_temperature,
         )
         return {name: value}

@@ -1,6 +1,7 @@
 """Step counts and learning rate of a run, from its settings and its number of images."""
 
 import dataclasses
+import sys
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings import OptimizationSettings
@@ -32,6 +33,8 @@ class Plan:
 def make_plan(optimization: OptimizationSettings, images: int) -> Plan:
     """The steps, the warm-up and the scaled learning rate of a run.
 
+    A batch above the number of images holds an image several times; this is told on stderr.
+
     Raises:
         SettingsError: the run would have no step.
     """
@@ -41,6 +44,13 @@ def make_plan(optimization: OptimizationSettings, images: int) -> Plan:
         raise SettingsError(
             f"--batch_size={batch}: {optimization.epochs:g} epochs of {images} images do not fill "
             "one batch; lower it or raise --epochs"
+        )
+    if batch > images:
+        print(
+            f"warning: --batch_size={batch} is above the {images} images, so a batch holds an "
+            "image several times, and a method with negatives takes an image as its own; give "
+            f"--batch_size={images} or less",
+            file=sys.stderr,
         )
     return Plan(
         images=images,

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -5,6 +6,7 @@ from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.features import FeatureReader
+from tests.evaluation.multi_label_source import Shades
 
 
 def test_too_many_unreadable_images_are_one_line(tmp_path):
@@ -24,3 +26,16 @@ def test_too_many_unreadable_images_are_one_line(tmp_path):
     with pytest.raises(UserError, match="no.png.*--max_bad_images=0") as told:
         FeatureReader(mean, source, 8, 3).read()
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_features_that_are_not_finite_are_one_line_that_names_the_image(bad):
+    source = Shades(20, 0)
+
+    def encode(images):
+        return tf.where(tf.range(len(images))[:, None] == 2, bad, tf.ones([len(images), 3]))
+
+    with pytest.raises(UserError, match="shades: the features of image 2 are not finite"):
+        FeatureReader(encode, source, 16, 8).read()
+    features, _ = FeatureReader(encode, source, 16, 8, finite=False).read()
+    assert (~np.isfinite(features)).sum() == 9

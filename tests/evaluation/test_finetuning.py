@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, Stopped, UserError
 from ssl_tf.evaluation import finetuning
-from ssl_tf.evaluation.classification import rate_schedule
+from ssl_tf.evaluation.classification import rate_schedule, real_batch_size
 from ssl_tf.evaluation.encoder_classifier import build_encoder_classifier
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
 from ssl_tf.evaluation.labelled import choose_labelled
@@ -266,6 +266,21 @@ def test_kills_and_a_stop_leave_no_trace(coloured, reference, tmp_path, monkeypa
     assert go() == expected and len(trained) == 2
 
 
+def test_a_batch_above_the_images_is_a_batch_of_all_of_them(coloured, tmp_path, capsys):
+    given = ("--epochs=3", "--bn_momentum_rule=kornblith")
+    large = tuned(coloured, tmp_path / "large", *given, "--batch_size=256")
+    exact = tuned(coloured, tmp_path / "exact", *given, "--batch_size=45")
+    assert large == exact
+    lines = (tmp_path / "large" / "rate_0.05_decay_0" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+    assert "--batch_size=256: " in capsys.readouterr().err
+
+
+def test_replicas_divide_the_largest_batch_that_shows_no_image_twice():
+    assert [real_batch_size(256, 45, n) for n in (1, 2, 4)] == [45, 44, 44]
+    assert real_batch_size(256, 3, 4) == 4 and real_batch_size(12, 45, 4) == 12
+
+
 def test_a_directory_of_other_settings_is_left_alone(coloured, reference, tmp_path):
     directory, _ = reference
     before = sums(directory)
@@ -294,6 +309,12 @@ def test_trials_that_all_diverged_are_one_line(coloured, tmp_path, capsys):
         tuned(coloured, tmp_path / "one", *flags, validation=True)
     assert "rate_1e+30_decay_1: the loss is nan at step" in capsys.readouterr().err
     assert (tmp_path / "one/rate_1e+31_decay_1/validation.json").read_text() == "null\n"
+
+
+def test_rates_that_look_alike_have_directories_of_their_own():
+    assert finetuning._name((0.1, 1e-4)) == "rate_0.1_decay_0.0001"
+    names = {finetuning._name((rate, 0.0)) for rate in (0.1, 0.1000001, 0.10000011)}
+    assert names == {f"rate_{rate}_decay_0" for rate in ("0.1", "0.1000001", "0.10000011")}
 
 
 def test_the_decay_may_be_divided_by_the_rate(coloured, tmp_path, monkeypatch):

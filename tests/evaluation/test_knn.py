@@ -9,6 +9,7 @@ import tensorflow as tf
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from ssl_tf.data.source import IndexedSource
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation import knn
 from ssl_tf.evaluation.knn import (
@@ -16,6 +17,7 @@ from ssl_tf.evaluation.knn import (
     evaluate_knn,
     knn_accuracy,
     knn_map,
+    real_k,
     search_bytes,
     weighted_knn,
 )
@@ -188,10 +190,41 @@ def test_evaluation_equals_knn_in_memory(kind, monkeypatch):
     assert found["map" if kind is Shades else "top1"] > 0.6
 
 
+class Noise(IndexedSource):
+    """Images of one colour each and classes in turn, which have nothing to do with each other."""
+
+    def __init__(self, size, seed):
+        super().__init__("noise", size, 10)
+        colours = np.random.default_rng(seed).integers(0, 256, (size, 3), np.uint8)
+        self._images = tf.stack(
+            [tf.io.encode_png(np.broadcast_to(colour, (16, 16, 3))) for colour in colours]
+        )
+
+    def _example(self, row):
+        return {"id": tf.strings.as_string(row), "image": self._images[row], "label": row % 10}
+
+
+def test_classes_without_a_vote_are_not_among_the_five_best():
+    train, test = Noise(200, 0), Noise(300, 1)
+    one = evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(1, 0.1))
+    assert one["top5"] == one["top1"] == pytest.approx(0.1, abs=0.04)
+    two = evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(2, 0.1))
+    assert one["top1"] < two["top5"] == pytest.approx(0.2, abs=0.05)
+    # A vote counts even where its weight is far below the smallest float.
+    sharp = evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(2, 1e-9))
+    assert sharp["top5"] == two["top5"]
+
+
 def test_labels_outside_of_the_classes_are_one_clear_line():
     settings = NeighbourSettings()
     with pytest.raises(UserError, match="image 0 has the label .*, but there are 3 classes"):
         evaluate_knn(mean_colour, Repeated(9, 0, shift=3), Repeated(9, 1), 16, settings)
+
+
+def test_no_more_neighbours_vote_than_there_are(capsys):
+    assert real_k(9, Noise(9, 0)) == 9 and capsys.readouterr().err == ""
+    assert real_k(200, Noise(9, 0)) == 9
+    assert "--knn_k=200: noise has 9 images" in capsys.readouterr().err
 
 
 def test_a_class_without_train_images_is_told(capsys):

@@ -10,6 +10,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
+from ssl_tf.errors import UserError
 from ssl_tf.evaluation.metrics import (
     alignment,
     average_precision,
@@ -44,6 +45,18 @@ def test_top_k_of_ties_and_nan():
     scores = np.array([[np.nan, 1.0, 2.0], [3.0, np.nan, 2.0]])
     assert top_k_accuracy(scores, np.array([0, 1]), 2) == 0.0
     assert top_k_accuracy(normal(4, 3), np.array([0, 1, 2, 0]), 5) == 1.0
+
+
+def test_without_any_label_there_is_no_figure():
+    with pytest.raises(UserError, match="shows any class"):
+        score_figures(normal(4, 3), np.zeros((4, 3)))
+
+
+def test_a_class_that_is_no_answer_is_never_among_the_largest():
+    scores = np.full((10, 10), -np.inf)
+    scores[:, 3] = 1.0
+    labels = np.arange(10)
+    assert [top_k_accuracy(scores, labels, k) for k in (1, 5, 10)] == [0.1, 0.1, 0.1]
 
 
 def test_mean_per_class_accuracy():

@@ -109,6 +109,44 @@ def test_the_loss_of_several_labels_is_the_binary_cross_entropy_mean_over_classe
     assert loss == pytest.approx(total / 20, rel=1e-5)
 
 
+@pytest.mark.parametrize("flags", [(), ("--augment",)])
+def test_a_batch_above_the_images_is_a_batch_of_all_of_them(flags, coloured, monkeypatch, capsys):
+    train, test = coloured
+    seen = []
+    fit, rate_schedule = probe.fit, probe.rate_schedule
+
+    def steps_of(*arguments, steps, **keywords):
+        seen.append(steps)
+        return fit(*arguments, steps=steps, **keywords)
+
+    def rates_of(*arguments, **keywords):
+        schedule = rate_schedule(*arguments, **keywords)
+        seen.append([float(schedule(step)) for step in (0, 5)])
+        return schedule
+
+    monkeypatch.setattr(probe, "fit", steps_of)
+    monkeypatch.setattr(probe, "rate_schedule", rates_of)
+    results = [
+        probe.probe_encoder(
+            colour_encoder(), train, test, 16, settings("--epochs=5", f"--batch_size={n}", *flags)
+        )
+        for n in (256, 45)
+    ]
+    # 5 passes over 45 images, each pass a step, at the rate for 45 images of the 256.
+    assert seen == [pytest.approx([0.1 * 45 / 256, 0.0]), 5] * 2
+    assert results[0] == results[1] and results[0].batch_size == 45
+    assert "--batch_size=256: " in capsys.readouterr().err
+
+
+def test_the_last_batch_of_figures_is_that_of_the_flag():
+    train, test = Shades(30, 0), Shades(48, 1)
+    result = probe.probe_encoder(
+        colour_encoder(), train, test, 16, settings("--epochs=2", "--batch_size=64")
+    )
+    # 48 test images are one batch of 64, whatever the 30 train images were.
+    assert result.figures["map_batchwise"] == pytest.approx(result.figures["map"])
+
+
 def test_a_step_schedule_needs_its_epochs():
     with pytest.raises(SettingsError, match="give the epochs with --schedule=step"):
         settings("--schedule=step")
@@ -175,6 +213,14 @@ def test_a_classifier_that_diverged_is_not_chosen_and_the_first_of_equal_ones_is
     assert probe.best_index([None, {"map": 0.5}]) == 1
     with pytest.raises(UserError, match="lower --base_learning_rates"):
         probe.best_index([None, None])
+
+
+def test_a_classifier_that_diverged_has_no_figures(coloured):
+    with pytest.raises(UserError, match="not finite.*lower --base_learning_rate"):
+        probe_colours(*coloured, "--base_learning_rate=1e38", "--weight_decay=1")
+    swept = ("--base_learning_rates=1e38,0.1", "--weight_decay=1", "--validation=9")
+    result = probe_colours(*coloured, *swept)
+    assert result.validation[1e38] is None and result.base_learning_rate == 0.1
 
 
 @pytest.mark.parametrize("flags", [(), ("--augment", "--checkpoint_every=0.8")])

@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import average_precision_score
 
+from ssl_tf.errors import UserError
 from ssl_tf.evaluation.metrics import embedding_std, rankme
+from ssl_tf.pretraining import monitors
 from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_reason, evenly_spaced
 from ssl_tf.settings import MonitorSettings, ViewSettings, flagfiles
 from ssl_tf.views.recipe import Recipe
@@ -89,6 +91,28 @@ def test_a_collapse_is_told_with_what_helps_this_method(capsys):
     assert monitor_of(OnePoint(), Shades(10, 0), Shades(8, 1)).measure()["collapsed"] == 1.0
     told = capsys.readouterr().err
     assert "COLLAPSE" in told and "means nothing now. Show it more colours.\n" in told
+
+
+class NoNumber(MeanColor):
+    """A network that has diverged."""
+
+    def embed(self, images):
+        color, _ = super().embed(images)
+        return color, color * np.nan
+
+
+def test_embeddings_that_are_no_numbers_are_one_line():
+    with pytest.raises(UserError, match="not finite.*lower --base_learning_rate"):
+        monitor_of(NoNumber(), Shades(10, 0), Shades(8, 1)).measure()
+
+
+def test_images_that_do_not_fill_the_last_batch_are_measured_too(monkeypatch):
+    def measured(batch):
+        monkeypatch.setattr(monitors, "_BATCH", batch)
+        return monitor_of(MeanColor(), Shades(40, 0), Shades(30, 1)).measure()
+
+    whole = measured(30)
+    assert measured(16) == pytest.approx(whole, rel=1e-5) and measured(15) == pytest.approx(whole)
 
 
 def test_images_with_several_labels_get_a_mean_average_precision():

@@ -1,0 +1,60 @@
+"""The files of reports: each data set that an encoder is judged on has its own."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from ssl_tf.settings import DataSettings
+
+# TFDS has the published lists of labelled images of ImageNet as configurations of a data set, which
+# fine-tuning has in the name of its stage.
+_LISTS_OF = {"imagenet2012_subset": "imagenet2012"}
+_NO_WORD = re.compile(r"[^\w.-]+")
+
+
+def report_file(run: Path, stage: str, data: DataSettings, own: DataSettings, test: str) -> Path:
+    """The report of a stage in the directory of a run.
+
+    It is STAGE.json for the data set of the run itself, and STAGE_DATA.json for another one. The
+    name of the test images follows if that file is there and of other test images, such as those of
+    another split.
+
+    Args:
+        run: directory of the run.
+        stage: name of the evaluation, such as "knn".
+        data: of the evaluation.
+        own: of the run.
+        test: name of the test images, as the report tells it.
+    """
+    name = stage if _place(data) == _place(own) else f"{stage}_{_slug(data)}"
+    path = run / f"{name}.json"
+    if _test_images(path) in (None, test):
+        return path
+    return run / f"{name}_{_NO_WORD.sub('_', test)}.json"
+
+
+def _place(data: DataSettings) -> tuple[str, ...]:
+    """Where the images are, whatever their split."""
+    folder = str(Path(data.image_folder).resolve()) if data.image_folder else ""
+    records = str(Path(data.tfrecord).resolve()) if data.tfrecord else ""
+    name = data.dataset.partition("/")[0]
+    return _LISTS_OF.get(name, data.dataset), data.scene_objects, folder, records
+
+
+def _slug(data: DataSettings) -> str:
+    """A name for files. Paths that end alike differ in a digest of the whole path."""
+    if data.dataset:
+        objects = f"_of_{data.scene_objects}" if data.scene_objects else ""
+        return _NO_WORD.sub("_", data.dataset + objects)
+    path = Path(data.image_folder or data.tfrecord).resolve()
+    return f"{_NO_WORD.sub('_', path.name)}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+
+
+def _test_images(path: Path) -> str | None:
+    """The test images of a report; None if there is no report, or none that tells them."""
+    try:
+        report = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return report.get("test") if isinstance(report, dict) else None

@@ -1,0 +1,106 @@
+"""Reports of several data sets: what is not alike is not joined."""
+
+import csv
+import json
+
+from ssl_tf import compare
+from ssl_tf.evaluation.run_reports import read_runs
+from ssl_tf.evaluation.run_table import panels, table
+from ssl_tf.settings import CompareSettings, PretrainSettings, flagfiles
+
+SCENES, CIFAR = "scenes:test, 1000 images", "cifar10:test, 10000 images"
+
+
+def write_run(directory, *flags, curve=(0.2, 0.3)):
+    """A run of 10 steps an epoch, kNN while training as given."""
+    directory.mkdir()
+    given = ["--dataset=scenes", "--depth=18", "--batch_size=64", *flags]
+    flagfiles.write_flagfile(flagfiles.parse(given, PretrainSettings), directory / "flags.txt")
+    lines = [
+        json.dumps({"step": 10 * epoch, "epoch": float(epoch), "knn_top1": value}) + "\n"
+        for epoch, value in enumerate(curve)
+    ]
+    (directory / "metrics.jsonl").write_text("".join(lines))
+    return directory
+
+
+def write_report(path, test, trained, random, k=20, step=10):
+    report = {
+        "step": step, "knn_k": k, "knn_temperature": 0.1, "train": test.replace("test", "train"),
+        "test": test, "trained": {"top1": trained},
+        "random": {"top1": random, "encoder_sha256": "r"},
+    }  # fmt: skip
+    path.write_text(json.dumps(report))
+
+
+def cells_of(found):
+    heading, _, *rows = [line[2:-2].split(" | ") for line in found.as_markdown().splitlines()]
+    return [dict(zip(heading, [cell.strip() for cell in row])) for row in rows]
+
+
+def test_figures_of_two_data_sets_share_neither_column_nor_panel(tmp_path):
+    one, two = write_run(tmp_path / "one"), write_run(tmp_path / "two", "--dataset=cifar10")
+    write_report(one / "linear.json", SCENES, 0.5, 0.1)
+    write_report(two / "linear.json", CIFAR, 0.7, 0.3)
+    write_report(one / "linear_cifar10.json", CIFAR, 0.6, 0.3)
+    runs = read_runs([one, two])
+    found = table(runs)
+    first, second, random = cells_of(found)
+    assert first["data"] == "scenes:train, 4000 of 48 pixels" and second["data"] == "cifar10:train"
+    on_scenes, on_cifar = f"linear, {SCENES}: top-1", f"linear, {CIFAR}: top-1"
+    assert (first[on_scenes], first[on_cifar]) == ("50.00", "60.00")
+    assert (second[on_scenes], second[on_cifar]) == ("", "70.00")
+    assert (random[on_scenes], random[on_cifar]) == ("10.00", "30.00")
+    assert "linear top-1" not in first
+    (row, *_) = csv.DictReader(found.as_csv().splitlines())
+    assert row["linear_cifar10_test_10000_images_top1"] == "0.6"
+    assert row["linear_cifar10_test_10000_images_train"] == "cifar10:train, 10000 images"
+    drawn = {panel.title: panel for panel in panels(runs)}
+    assert drawn[f"linear classifier, {CIFAR}"].series == {
+        "one": [(1.0, 60.0)], "two": [(1.0, 70.0)]
+    }  # fmt: skip
+    assert drawn[f"linear classifier, {SCENES}"].series == {"one": [(1.0, 50.0)], "two": []}
+    assert drawn["kNN while training, cifar10:train"].series["one"] == []
+
+
+def test_one_data_set_is_a_column_of_its_own(tmp_path):
+    runs = [write_run(tmp_path / name) for name in ("one", "two")]
+    for run in runs:
+        write_report(run / "linear.json", SCENES, 0.5, 0.1)
+        write_report(run / "knn.json", SCENES, 0.4, 0.2)
+    first, _, random = cells_of(table(read_runs(runs)))
+    for row in (first, random):
+        assert row["linear data"] == row["kNN data"] == SCENES
+    assert (first["linear top-1"], random["kNN top-1"]) == ("50.00", "20.00")
+
+
+def test_a_random_encoder_has_a_row_for_each_k_of_knn(tmp_path):
+    runs = [write_run(tmp_path / name) for name in ("one", "two", "three")]
+    for run, (k, random) in zip(runs, ((20, 0.2), (200, 0.15), (20, 0.2))):
+        write_report(run / "knn.json", SCENES, 0.4, random, k)
+        write_report(run / "linear.json", SCENES, 0.5, 0.1)
+    *_, first, second = rows = cells_of(table(read_runs(runs)))
+    assert [row["run"] for row in rows] == ["one", "two", "three", "random", "random"]
+    assert (first["kNN k, T"], first["kNN top-1"], first["linear top-1"]) == (
+        "20, 0.1", "20.00", "10.00"
+    )  # fmt: skip
+    assert (second["kNN k, T"], second["kNN top-1"], second["linear top-1"]) == (
+        "200, 0.1", "15.00", ""
+    )  # fmt: skip
+
+
+def test_two_reports_of_one_step_are_told(tmp_path, capsys):
+    run = write_run(tmp_path / "one")
+    write_report(run / "linear.json", SCENES, 0.5, 0.1)
+    write_report(run / "linear_b.json", SCENES, 0.6, 0.1)
+    assert table(read_runs([run])).rows[0]["linear_top1"] == 0.6
+    assert "linear_b.json are of one evaluation and one step" in capsys.readouterr().err
+
+
+def test_a_run_without_figures_is_not_in_the_legend_and_told(tmp_path, capsys):
+    runs = [write_run(tmp_path / "one"), write_run(tmp_path / "new", curve=())]
+    (panel,) = panels(read_runs(runs))
+    assert list(panel.series) == ["one"]
+    arguments = [*map(str, runs), f"--output={tmp_path / 'out'}"]
+    compare.main(flagfiles.parse(compare.flags_of(arguments), CompareSettings))
+    assert "not in curves.png, without figures: new\n" in capsys.readouterr().err

@@ -1,0 +1,24 @@
+"""Step counts and learning rate of a run."""
+
+import pytest
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.settings import OptimizationSettings, flagfiles
+from ssl_tf.training.plan import make_plan
+
+
+def optimization(*flags):
+    return flagfiles.parse(flags, OptimizationSettings)
+
+
+def test_a_batch_above_the_images_is_told(capsys):
+    flags = ("--batch_size=64", "--epochs=4", "--warmup_epochs=1")
+    assert make_plan(optimization(*flags), 64).total_steps == 4
+    assert capsys.readouterr().err == ""
+    assert make_plan(optimization(*flags), 63).total_steps == 3
+    assert "--batch_size=63 or less" in capsys.readouterr().err
+
+
+def test_a_run_without_a_step_is_refused():
+    with pytest.raises(SettingsError, match="do not fill one batch"):
+        make_plan(optimization("--batch_size=64", "--epochs=1", "--warmup_epochs=0"), 63)
