@@ -94,7 +94,7 @@ class RepresentationMonitor(StepCallback):
 
         self._embed = tf.function(embed, reduce_retracing=True)
         monitored = held_out or source
-        queries = evenly_spaced(monitored, settings.monitor_queries)
+        queries = spread(monitored, settings.monitor_queries)
         has_labels = held_out is not None and source.num_classes and held_out.num_classes
         self._num_classes = source.num_classes
         self._multi_label = source.multi_label
@@ -107,7 +107,7 @@ class RepresentationMonitor(StepCallback):
                     recipe.settings.image_size,
                     _BATCH,
                 )
-                for image_source in (evenly_spaced(source, settings.monitor_bank), queries)
+                for image_source in (spread(source, settings.monitor_bank), queries)
             )
         batch = min(_BATCH, queries.size)
         steps = Steps(seed, batch, start=0, stop=queries.size // batch)
@@ -165,6 +165,6 @@ class RepresentationMonitor(StepCallback):
         return {name: value}
 
 
-def evenly_spaced(source: Source, count: int) -> Source:
-    """At most `count` images of a source, evenly spaced, so that a sorted one is covered."""
+def spread(source: Source, count: int) -> Source:
+    """At most `count` images of a source, spread over it as `Source.hold_out` says."""
     return source.hold_out(count)[1] if count < source.size else source

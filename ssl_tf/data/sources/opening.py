@@ -73,7 +73,7 @@ def open_split(data: DataSettings, split: str) -> Source:
     Raises:
         UserError: the split does not exist or cannot be read.
     """
-    return open_source(
+    source = open_source(
         dataset=data.dataset,
         data_dir=data.data_dir,
         split=split,
@@ -85,6 +85,8 @@ def open_split(data: DataSettings, split: str) -> Source:
         shuffle_mib=data.shuffle_mib,
         max_bad_images=data.max_bad_images,
     )
+    source.holdout_rule = data.holdout_rule
+    return source
 
 
 def with_boxes(source: Source, data: DataSettings) -> Source:
