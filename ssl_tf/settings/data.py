@@ -34,6 +34,9 @@ class DataSettings(ReadingSettings):
         "", "A folder of images: flat and unlabelled, or one folder a class."
     )
     tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")
+    first_label: int = setting(
+        0, "Label of the first class in --tfrecord; 1 where labels count from 1.", low=0, high=1
+    )
     num_images: int = setting(0, "Expected number of images; 0: any.", low=0)
     num_classes: int = setting(0, "Expected number of classes; 0: any.", low=0)
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
@@ -69,6 +72,10 @@ class DataSettings(ReadingSettings):
             raise SettingsError(f"{' and '.join(self.named)}: give one of them")
         if not self.named:
             raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+        if self.first_label and not self.tfrecord:
+            raise SettingsError(
+                f"--first_label={self.first_label}: only the labels of --tfrecord may count from 1"
+            )
         if self.scene_objects and self.dataset != "scenes":
             raise SettingsError(
                 f"--scene_objects={self.scene_objects}: only scenes have objects; give "
