@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.data import unusual
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.views.compilation import branch
 
@@ -57,9 +58,9 @@ def decode_fast(
 
     @branch
     def decode_unknown(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
-        decoded = decode({"id": image_id, "image": encoded}, unreadable)
-        known.note(index, decoded["readable"])
-        return decoded["image"], decoded["readable"]
+        image, readable, plain = _decode(image_id, encoded, unreadable)
+        known.note(index, readable & plain)
+        return image, readable
 
     @branch
     def decode_known(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
@@ -78,7 +79,9 @@ def decode(example: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[
     """The example with its image decoded, in graph mode.
 
     JPEG (also CMYK), PNG, BMP and the first frame of a GIF become RGB. Grey is repeated,
-    transparency is dropped (the stored colour stays), and 16 bits are cut to the upper 8.
+    transparency is dropped (the stored colour stays), and 16 bits are cut to the upper 8. A PNG of
+    16 bits that uses the lower 12 alone, as cameras and scanners write it, would become black: it
+    counts as unreadable.
 
     Args:
         example: has "id" and "image" (encoded bytes), string scalars.
@@ -89,20 +92,45 @@ def decode(example: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[
         black.
     """
 
+    image, readable, _ = _decode(example["id"], example["image"], unreadable)
+    return {**example, "image": image, "readable": readable}
+
+
+def _decode(
+    image_id: tf.Tensor, encoded: tf.Tensor, unreadable: UnreadableImages
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The image, whether it is readable, and whether `pixels` alone gives it."""
+
     def placeholder() -> tf.Tensor:
-        def count(image_id: bytes | np.ndarray) -> bool:
+        def count(image_id: bytes | np.ndarray, encoded: bytes | np.ndarray) -> bool:
             # Graphs pass bytes, eager calls an array of them.
-            unreadable.add(np.asarray(image_id).item())
+            reason = unusual.refusal(np.asarray(encoded).item())
+            unreadable.add(np.asarray(image_id).item(), reason)
             return False
 
-        counted = tf.numpy_function(count, [example["id"]], tf.bool)
+        counted = tf.numpy_function(count, [image_id, encoded], tf.bool)
         with tf.control_dependencies([counted]):
             return tf.zeros(_PLACEHOLDER_SHAPE, tf.uint8)
 
-    image, readable = attempt(pixels, example["image"], tf.zeros([0, 0, 3], tf.uint8))
+    nothing = tf.zeros([0, 0, 3], tf.uint8), tf.constant(False)
+    (image, plain), readable = attempt(_any_pixels, encoded, nothing)
     image = tf.cond(readable, lambda: image, placeholder)
     image.set_shape([None, None, 3])
-    return {**example, "image": image, "readable": readable}
+    return image, readable, plain
+
+
+def _any_pixels(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The image of encoded bytes, and whether `pixels` gives it; fails if they are no image."""
+    # The header tells an unusual file, so all others pay for the comparison of a few bytes, and
+    # that only until they are known.
+    image, plain = tf.cond(
+        unusual.is_unusual(encoded),
+        lambda: tuple(tf.numpy_function(unusual.decode, [encoded], (tf.uint8, tf.bool))),
+        lambda: (pixels(encoded), tf.constant(True)),
+    )
+    image.set_shape([None, None, 3])
+    plain.set_shape([])
+    return image, plain
 
 
 def pixels(encoded: tf.Tensor) -> tf.Tensor:
@@ -117,8 +145,8 @@ def read_file(path: tf.Tensor) -> tf.Tensor:
     return attempt(tf.io.read_file, path, tf.constant(b""))[0]
 
 
-def attempt(function, argument: tf.Tensor, otherwise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(function(argument), True), or (otherwise, False) if the function fails.
+def attempt(function, argument: tf.Tensor, otherwise) -> tuple:
+    """(function(argument), True), or (otherwise, False), of the same structure, if it fails.
 
     A graph has no exceptions, but a data set can drop the elements that fail. So the call is a data
     set of one element, the alternative follows it, and the first remaining element is taken.

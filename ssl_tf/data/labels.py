@@ -1,5 +1,7 @@
 """The labels of a whole source, and the labelled share for semi-supervised training."""
 
+import ast
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -92,8 +94,8 @@ def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndar
     """The images that a list names: bool [N].
 
     Args:
-        path: text file with one id a line, as written by `write_list` and by SimCLR; lines that
-            begin with # are comments.
+        path: text file with one id a line, as written by `write_list` and by SimCLR; other lines
+            that begin with # are comments.
         ids: ids of all images, bytes [N].
         source: the source of the images.
         flag: flag that named the file, for messages.
@@ -102,10 +104,11 @@ def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndar
         UserError: the list cannot be read, is empty, or names images that are not in the source.
     """
     try:
-        lines = (line.strip() for line in path.read_bytes().splitlines())
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise UserError(f"{flag}={path}: {error.strerror}") from None
-    listed = {line for line in lines if line and not line.startswith(b"#")}
+    known = set(ids)
+    listed = {image_id for line in lines if (image_id := _listed_id(line, known))}
     if not listed:
         raise UserError(f"{flag}={path} names no image")
     keep = np.array([image_id in listed for image_id in ids])
@@ -122,6 +125,8 @@ def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndar
 def write_list(path: Path, ids: np.ndarray, comments: Sequence[str]) -> None:
     """Writes comments, then ids, one a line; the file is complete or absent.
 
+    An id that a line cannot hold is written as a Python literal of bytes: b'two\\nlines'.
+
     Args:
         path: the file.
         ids: ids of images, bytes.
@@ -131,7 +136,8 @@ def write_list(path: Path, ids: np.ndarray, comments: Sequence[str]) -> None:
         SettingsError: the file exists and differs.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = b"\n".join([*(f"# {comment}".encode() for comment in comments), *ids]) + b"\n"
+    text = b"\n".join([*(f"# {comment}".encode() for comment in comments), *map(_line, ids)])
+    text += b"\n"
     if path.exists() and path.read_bytes() != text:
         raise SettingsError(
             f"{path} names other images than these flags do; give another --output, or remove its "
@@ -139,3 +145,23 @@ def write_list(path: Path, ids: np.ndarray, comments: Sequence[str]) -> None:
         )
     with replacing(path) as temporary:
         temporary.write_bytes(text)
+
+
+def _line(image_id: bytes) -> bytes:
+    return repr(image_id).encode() if image_id.splitlines() != [image_id] else image_id
+
+
+def _listed_id(line: bytes, known: set[bytes]) -> bytes:
+    """The id on a line; empty for a comment or an empty line.
+
+    What an id may look like is only known by the ids of the source: outer spaces may belong to it,
+    and it may begin with #.
+    """
+    stripped = line.strip()
+    for image_id in (line, stripped):
+        if image_id in known:
+            return image_id
+    if stripped.startswith((b"b'", b'b"')):
+        with contextlib.suppress(ValueError, SyntaxError):
+            return ast.literal_eval(stripped.decode())
+    return b"" if stripped.startswith(b"#") else stripped

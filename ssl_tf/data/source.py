@@ -40,6 +40,7 @@ class Source(abc.ABC):
         multi_label: an image may have several labels; "label" is then float32 [classes].
         unreadable: counts the images that cannot be decoded; subsets of a source share it, and
             sources that are read for one purpose may.
+        holdout_rule: the rule of `hold_out`, "seeded" or "spaced"; subsets inherit it.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Source(abc.ABC):
         self.class_names = class_names
         self.multi_label = multi_label
         self.unreadable = UnreadableImages()
+        self.holdout_rule = "seeded"
 
     @abc.abstractmethod
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
@@ -109,10 +111,12 @@ class Source(abc.ABC):
         return examples.map(lambda example: example["boxes"], num_parallel_calls=tf.data.AUTOTUNE)
 
     def hold_out(self, count: int) -> tuple["Source", "Source"]:
-        """(rest, held-out part): the source without `count` evenly spaced examples, and these.
+        """(rest, held-out part): the source without `count` spread examples, and these.
 
-        Example i is held out if (i * count) % size < count. Both parts renumber their examples, in
-        the same canonical order.
+        One example is held out of each of `count` stretches of equal length, so a sorted source is
+        covered. The rule "seeded" draws it, by (size, count) alone: a source whose labels repeat
+        with the length of a stretch is covered, too, and all runs hold out the same examples. The
+        rule "spaced" takes the first. Both parts renumber their examples, in canonical order.
 
         Raises:
             SettingsError: unless 0 < count < size.
@@ -122,7 +126,8 @@ class Source(abc.ABC):
                 f"cannot hold {count} examples out of the {self.size} of {self.name}: "
                 f"hold out between 1 and {self.size - 1}"
             )
-        held_out = (np.arange(self.size, dtype=np.int64) * count) % self.size < count
+        held_out = np.zeros(self.size, bool)
+        held_out[_one_of_each_stretch(self.size, count, self.holdout_rule)] = True
         return (
             self.part(~held_out, f"{self.name} without {count} held out"),
             self.part(held_out, f"{self.name}, {count} held out"),
@@ -215,6 +220,17 @@ class IndexedSource(Source):
         part._rows = rows[keep]
         part.size = len(part._rows)
         return part
+
+
+def _one_of_each_stretch(size: int, count: int, rule: str) -> np.ndarray:
+    """The index of one example of each of `count` equal stretches: int64 [count], ascending."""
+    # Stretch k is [begin[k], begin[k + 1]): the indices i with k <= i * count / size < k + 1.
+    begin = -(-np.arange(count + 1, dtype=np.int64) * size // count)
+    if rule == "spaced":
+        return begin[:-1]
+    # Of NumPy's generators this one alone promises the same numbers in all versions.
+    draws = np.random.RandomState([size % 2**32, count % 2**32]).random_sample(count)
+    return begin[:-1] + (draws * np.diff(begin)).astype(np.int64)
 
 
 def _without_image(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -30,8 +30,12 @@ class UnreadableImages:
         """Number of distinct unreadable images so far."""
         return len(self._ids)
 
-    def add(self, image_id: bytes) -> None:
+    def add(self, image_id: bytes, reason: str = "") -> None:
         """Counts an image by its id, and warns on stderr if it is new.
+
+        Args:
+            image_id: its id.
+            reason: why it cannot be decoded, if that is known.
 
         Raises:
             UserError: more than `limit` images are unreadable.
@@ -40,11 +44,11 @@ class UnreadableImages:
         with self._lock:
             if name not in self._ids:
                 self._ids[name] = None
-                self._warn(name)
+                self._warn(name, reason)
             if self.count > self.limit:
                 self._fail(
                     f"{self.count} images cannot be decoded (the first: "
-                    f"{self._first(3)}), more than "
+                    f"{self._first(3)}{reason and f': {reason}'}), more than "
                     f"--max_bad_images={self.limit}: mend or remove them, or raise the flag"
                 )
 
@@ -88,9 +92,13 @@ class UnreadableImages:
     def _first(self, count: int) -> str:
         return ", ".join(list(self._ids)[:count])
 
-    def _warn(self, name: str) -> None:
+    def _warn(self, name: str, reason: str) -> None:
         if self.count <= _LISTED:
-            print(f"warning: cannot decode {name}, another image takes its place", file=sys.stderr)
+            why = f" ({reason})" if reason else ""
+            print(
+                f"warning: cannot decode {name}{why}, another image takes its place",
+                file=sys.stderr,
+            )
         elif self.count == _LISTED + 1:
             print("warning: further unreadable images are counted, not listed", file=sys.stderr)
 

@@ -1,5 +1,6 @@
 """A discovery: the stages in their order, from images to boxes."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ssl_tf.discovery.ranking import rank_regions
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import write_json
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
+from ssl_tf.settings.data import with_rule_of
 
 FLAGS = "flags.txt"
 PROPOSALS = "proposals"
@@ -36,6 +38,9 @@ def discover(settings: DiscoverSettings) -> Path:
             output directory belongs to other settings.
     """
     output = Path(settings.output)
+    if (output / FLAGS).is_file():
+        recorded = flagfiles.read_flagfile(output / FLAGS, DiscoverSettings)
+        settings = dataclasses.replace(settings, data=with_rule_of(recorded.data, settings.data))
     source, _ = open_training_source(settings.data)
     encoder = open_encoder(settings.features)
     open_output(settings)

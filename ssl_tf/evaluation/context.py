@@ -13,7 +13,7 @@ from ssl_tf.evaluation.report_names import report_file
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import DataSettings, EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.encoders import load_encoder
-from ssl_tf.training.run_directory import read_settings, write_json
+from ssl_tf.training.run_directory import read_settings, with_rule_of_run, write_json
 
 # Names of figures in printed lines.
 TITLES = {
@@ -106,7 +106,8 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     """
     run = Path(settings.checkpoint)
     own = read_settings(run).data  # a wrong path is reported before data sets are opened
-    train, test = open_labelled(settings.data, settings.test_split)
+    data = with_rule_of_run(settings.data, run)
+    train, test = open_labelled(data, settings.test_split)
     opened = open_encoders(settings)
     tested = f"{test.name}, {test.size} images"
     return EvaluationContext(

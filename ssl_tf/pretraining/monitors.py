@@ -95,14 +95,14 @@ class RepresentationMonitor(StepCallback):
 
         self._embed = tf.function(embed, reduce_retracing=True)
         monitored = held_out or source
-        queries = evenly_spaced(monitored, settings.monitor_queries)
+        queries = spread(monitored, settings.monitor_queries)
         has_labels = held_out is not None and source.num_classes and held_out.num_classes
         self._num_classes = source.num_classes
         self._multi_label = source.multi_label
         self._bank = self._queries = None
         self._k = settings.neighbours.knn_k
         if has_labels:
-            bank = evenly_spaced(source, settings.monitor_bank)
+            bank = spread(source, settings.monitor_bank)
             self._k = real_k(self._k, bank)
             self._bank, self._queries = (
                 FeatureReader(
@@ -178,6 +178,6 @@ class RepresentationMonitor(StepCallback):
         return {name: value}
 
 
-def evenly_spaced(source: Source, count: int) -> Source:
-    """At most `count` images of a source, evenly spaced, so that a sorted one is covered."""
+def spread(source: Source, count: int) -> Source:
+    """At most `count` images of a source, spread over it as `Source.hold_out` says."""
     return source.hold_out(count)[1] if count < source.size else source

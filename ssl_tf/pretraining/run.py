@@ -24,7 +24,7 @@ from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
-from ssl_tf.training.run_directory import MetricsFile, check_run, open_run
+from ssl_tf.training.run_directory import MetricsFile, check_run, open_run, with_rule_of_run
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.strategy import make_strategy, should_jit_compile
@@ -42,6 +42,7 @@ def run(settings: PretrainSettings) -> None:
     """
     cluster = read_cluster()
     directory = Path(settings.run.run_dir)
+    settings = dataclasses.replace(settings, data=with_rule_of_run(settings.data, directory))
     with Workers(directory, cluster, settings.run.worker_timeout) as workers:
         training = _open(settings, cluster, workers)
         if training.start_step < training.plan.total_steps:

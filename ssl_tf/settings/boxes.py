@@ -1,10 +1,16 @@
 """The settings of the commands for box files: OpenImages and proposals."""
 
 import dataclasses
+import re
+import string
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import GROUND_TRUTH, OptionalDataSettings
 from ssl_tf.settings.flagfiles import setting
+
+_ID_FIELDS = ("id", "stem", "file_name")
+# The format of a field: fill, side and a width of at most three digits.
+_WIDTH = re.compile(r"(.?[<>^])?\d{0,3}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +86,26 @@ class ImportProposalsSettings:
         for name in ("input", "output"):
             if not getattr(self, name):
                 raise SettingsError(f"--{name}: give the file of boxes and the store to make")
+        check_id_template(self.id_template)
+
+
+def check_id_template(template: str) -> None:
+    """Refuses a template of ids that cannot be filled, or that makes ids of any length.
+
+    Raises:
+        SettingsError: it has other fields than {id}, {stem} and {file_name}, or a format that is
+            more than a width, such as {id:0>12}.
+    """
+    try:
+        fields = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
+    except ValueError:
+        fields = [("", "", None)]
+    for name, spec, conversion in fields:
+        if name not in _ID_FIELDS or conversion or not _WIDTH.fullmatch(spec):
+            raise SettingsError(
+                f"--id_template={template}: give text with {{id}}, {{stem}} or {{file_name}}, at "
+                "most with a width, such as {id:0>12}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting
 
 GROUND_TRUTH = "ground_truth"
+HOLDOUT_RULES = ("seeded", "spaced")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,9 @@ class DataSettings(ReadingSettings):
         "", "A folder of images: flat and unlabelled, or one folder a class."
     )
     tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")
+    first_label: int = setting(
+        0, "Label of the first class in --tfrecord; 1 where labels count from 1.", low=0, high=1
+    )
     num_images: int = setting(0, "Expected number of images; 0: any.", low=0)
     num_classes: int = setting(0, "Expected number of classes; 0: any.", low=0)
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
@@ -44,6 +48,14 @@ class DataSettings(ReadingSettings):
         0,
         "Images to hold out of training for the monitors, if there is no other split.",
         low=0,
+    )
+    holdout_rule: str = setting(
+        HOLDOUT_RULES[0],
+        "The image held out of each of N equal stretches of data: seeded, one drawn; spaced, the "
+        "first, as in older versions. An existing run keeps its rule.",
+        choices=HOLDOUT_RULES,
+        free=True,
+        before="spaced",
     )
     proposals: str = setting(
         "", "A proposal store, for object crops; ground_truth: the boxes of the data set itself."
@@ -60,6 +72,10 @@ class DataSettings(ReadingSettings):
             raise SettingsError(f"{' and '.join(self.named)}: give one of them")
         if not self.named:
             raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+        if self.first_label and not self.tfrecord:
+            raise SettingsError(
+                f"--first_label={self.first_label}: only the labels of --tfrecord may count from 1"
+            )
         if self.scene_objects and self.dataset != "scenes":
             raise SettingsError(
                 f"--scene_objects={self.scene_objects}: only scenes have objects; give "
@@ -70,6 +86,22 @@ class DataSettings(ReadingSettings):
     def named(self) -> list[str]:
         """The flags that name images."""
         return [f"--{n}" for n in ("dataset", "image_folder", "tfrecord") if getattr(self, n)]
+
+
+def with_rule_of(recorded: DataSettings, data: DataSettings) -> DataSettings:
+    """The data settings with the --holdout_rule that is recorded in an output directory.
+
+    So what an older version began is resumed, or judged, on the images that it held out.
+
+    Raises:
+        SettingsError: the settings ask for the older rule, and the newer one is recorded.
+    """
+    if data.holdout_rule not in (HOLDOUT_RULES[0], recorded.holdout_rule):
+        raise SettingsError(
+            f"--holdout_rule={data.holdout_rule}: the directory was begun with "
+            f"{recorded.holdout_rule}, and keeps it; remove the flag"
+        )
+    return dataclasses.replace(data, holdout_rule=recorded.holdout_rule)
 
 
 @dataclasses.dataclass(frozen=True)

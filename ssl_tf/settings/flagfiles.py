@@ -28,6 +28,7 @@ def setting(
     above: float | None = None,
     high: float | None = None,
     free: bool = False,
+    before: Any = None,
 ) -> Any:
     """A dataclass field that is also a flag.
 
@@ -39,9 +40,17 @@ def setting(
         above: exclusive lower bound.
         high: inclusive upper bound.
         free: a resumed run may change the flag, because the result does not depend on it.
+        before: value of the runs that are older than the flag, so that their file lacks it; None:
+            the default.
     """
     metadata = dict(
-        description=description, choices=choices, low=low, above=above, high=high, free=free
+        description=description,
+        choices=choices,
+        low=low,
+        above=above,
+        high=high,
+        free=free,
+        before=before,
     )
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -187,12 +196,17 @@ def write_flagfile(settings: Any, path: Path, comments: Sequence[str] = ()) -> N
 
 
 def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
-    """The settings that `write_flagfile` wrote.
+    """The settings that `write_flagfile` wrote, at this version or before a flag existed.
 
     Raises:
         SettingsError: the file cannot be read, or has a flag that is unknown to this version.
     """
-    return parse([f"--flagfile={path}"], settings_class)
+    older = [
+        f"--{field.name}={_as_text(field.metadata['before'])}"
+        for field, _ in flag_fields(settings_class)
+        if field.metadata["before"] is not None
+    ]
+    return parse([*older, f"--flagfile={path}"], settings_class)
 
 
 def bound(settings: Any) -> dict[str, str]:

@@ -13,7 +13,8 @@ import tensorflow as tf
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import UNFINISHED, write_json, write_text
-from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
+from ssl_tf.settings.data import with_rule_of
 from ssl_tf.training import workers
 
 FLAGS = "flags.txt"
@@ -92,6 +93,13 @@ def read_settings(directory: Path) -> PretrainSettings:
             f"{directory} is no run directory: it has no {FLAGS}; give the --run_dir of a run"
         )
     return flagfiles.read_flagfile(flags, PretrainSettings)
+
+
+def with_rule_of_run(data: DataSettings, directory: Path) -> DataSettings:
+    """The data settings with the --holdout_rule of the run in a directory, if there is one."""
+    if not (directory / FLAGS).is_file():
+        return data
+    return with_rule_of(read_settings(directory).data, data)
 
 
 def environment(replicas: int) -> dict[str, str | int]:

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ssl_tf.data.decoding import attempt, decode
+from ssl_tf.data.decoding import KnownImages, attempt, decode, decode_fast
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from tests.data.tiny_images import picture, png
@@ -54,6 +54,11 @@ ANIMATION = [Image.fromarray(np.full((24, 32), level, np.uint8)) for level in (1
         (encoded(COLOR, "bmp"), np.array(COLOR)),
         (encoded(GREY, "png"), REPEATED),
         (encoded(COLOR.quantize(16), "png"), np.array(COLOR.quantize(16).convert("RGB"))),
+        (encoded(COLOR.quantize(256), "bmp"), np.array(COLOR.quantize(256).convert("RGB"))),
+        (encoded(COLOR.quantize(16), "bmp"), np.array(COLOR.quantize(16).convert("RGB"))),
+        (encoded(GREY, "bmp"), REPEATED),
+        (encoded(GREY.convert("1"), "bmp"), np.array(GREY.convert("1").convert("RGB"))),
+        (encoded(Image.new("I;16", (32, 24)), "png"), np.zeros([24, 32, 3])),
         (encoded(TRANSPARENT, "png"), np.array(COLOR)),
         (encoded(TRANSPARENT.convert("LA"), "png"), REPEATED),
         (encoded(Image.fromarray(DEEP), "png"), np.repeat((DEEP // 256)[..., None], 3, -1)),
@@ -62,13 +67,56 @@ ANIMATION = [Image.fromarray(np.full((24, 32), level, np.uint8)) for level in (1
             np.full((24, 32, 3), 10),
         ),
     ],
-    ids=["rgb", "bmp", "grey", "palette", "alpha", "grey alpha", "16 bit", "animation"],
+    ids=[
+        "rgb",
+        "bmp",
+        "grey",
+        "palette",
+        "palette bmp",
+        "16 colour bmp",
+        "grey bmp",
+        "1 bit bmp",
+        "black 16 bit",
+        "alpha",
+        "grey alpha",
+        "16 bit",
+        "animation",
+    ],
 )
 def test_lossless_formats(content, expected):
     unreadable = UnreadableImages(0)
     record = decoded(content, unreadable)
     np.testing.assert_array_equal(record["image"], expected)
     assert record["readable"] and record["image"].dtype == np.uint8 and unreadable.count == 0
+
+
+TWELVE = encoded(Image.fromarray(DEEP >> 4), "png")
+
+
+def test_12_bits_in_a_png_of_16_are_unreadable_and_told(capfd):
+    record = decoded(TWELVE, UnreadableImages(1))
+    assert not record["readable"]
+    told = capfd.readouterr().err
+    assert "cannot decode a (it has 16 bits a sample but uses the lower 12 alone; scale" in told
+    one_more = encoded(Image.fromarray((DEEP >> 4) + 2**12), "png")
+    record = decoded(one_more, UnreadableImages(0))
+    expected = np.repeat(((DEEP >> 4) + 2**12)[..., None] // 256, 3, -1)
+    np.testing.assert_array_equal(record["image"], expected)
+
+
+def test_a_palette_is_right_in_every_epoch():
+    contents = [encoded(COLOR.quantize(16), "bmp"), encoded(COLOR, "png")] * 3
+    indices = tf.constant([0, 1] * 3, tf.int64)
+    records = tf.data.Dataset.from_tensor_slices(
+        {"id": ["a", "b"] * 3, "image": contents, "index": indices}
+    )
+    known = KnownImages()
+    images = records.map(lambda record: decode_fast(record, UnreadableImages(0), known))
+    expected = [np.array(COLOR.quantize(16).convert("RGB")), np.array(COLOR)] * 3
+    for record, image in zip(images.as_numpy_iterator(), expected, strict=True):
+        np.testing.assert_array_equal(record["image"], image)
+    # An ordinary image is decoded on the short way from then on.
+    assert known.contains(indices).numpy().tolist() == [False, True] * 3
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
@@ -89,6 +137,8 @@ BROKEN = {
     "jpeg header": JPEG[:20],
     "corrupt jpeg": JPEG[:2] + bytes(len(JPEG)),
     "truncated png": png(0, 64, 64)[:2000],
+    "short bmp": encoded(COLOR.quantize(16), "bmp")[:200],
+    "header of 16 bits": encoded(Image.fromarray(DEEP), "png")[:40],
     "corrupt png": png(0)[:40] + b"\0\0\0\0" + png(0)[44:],
 }
 

@@ -100,6 +100,25 @@ def test_a_list_names_its_images_again(source, tmp_path):
         write_list(path, ids[~keep], ["9 of 23", "seed 0"])
 
 
+def test_any_id_can_be_read_back(tmp_path):
+    ids = [
+        b"#1.png",
+        b" a ",
+        b"two\nlines",
+        b"\r",
+        b"b'x'",
+        b"# 2 of 9",
+        b"\xff\xfe",
+        b"\ttab",
+        b"a",
+    ]
+    ids = np.array([*ids, b"other"], object)
+    keep = np.arange(len(ids)) < len(ids) - 1
+    write_list(tmp_path / "labels.txt", ids[keep], ["9 of 10"])
+    listed = read_list(tmp_path / "labels.txt", ids, Classes(1), "--labels_from")
+    np.testing.assert_array_equal(listed, keep)
+
+
 @pytest.mark.parametrize(
     "text, told",
     [

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ssl_tf.data.labels import read_annotations
 from ssl_tf.data.order import Share
+from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.errors import SettingsError
 from tests.data.tiny_images import png, without_images, write_folder
@@ -79,7 +81,8 @@ def test_workers_share_every_batch_and_meet_each_example_once(source, workers):
 
 
 @pytest.mark.parametrize("count", [1, 5, 22])
-def test_hold_out_takes_evenly_spaced_examples(source, count):
+def test_the_older_rule_takes_evenly_spaced_examples(source, count):
+    source.holdout_rule = "spaced"
     names = [record["id"] for record in without_images(source.sequence())]
     rest, held = source.hold_out(count)
     assert (rest.size, held.size, source.size) == (23 - count, count, 23)
@@ -94,6 +97,52 @@ def test_hold_out_takes_evenly_spaced_examples(source, count):
         assert {record["epoch"] for record in epoch} == {1}
     gaps = np.diff(expected)
     assert count == 1 or gaps.max() - gaps.min() <= 1
+
+
+@pytest.mark.parametrize("count", [1, 5, 22])
+def test_hold_out_draws_one_example_of_each_stretch(source, count):
+    rest, held = source.hold_out(count)
+    names = [record["id"] for record in without_images(source.sequence())]
+    rows = [names.index(record["id"]) for record in without_images(held.sequence())]
+    # Stretch k has the indices with k <= i * count / 23 < k + 1.
+    assert [row * count // 23 for row in rows] == list(range(count))
+    assert sorted(rows + [names.index(r["id"]) for r in without_images(rest.sequence())]) == list(
+        range(23)
+    )
+
+
+class Periodic(Scenes):
+    """200 scenes as examples whose label is index % 10."""
+
+    def __init__(self):
+        super().__init__("train", 200, 16)
+        self.num_classes = 10
+
+    def _annotation(self, row):
+        return {"id": tf.strings.as_string(row), "label": row % 10}
+
+
+def test_labels_of_the_period_of_the_stretches_are_held_out_of_every_kind():
+    rest, held = Periodic().hold_out(20)
+    counts = np.bincount(read_annotations(held)[1], minlength=10)
+    # 20 draws of ten classes at random: more than seven of one are drawn once in 1000 times.
+    assert counts.sum() == 20 and counts.max() <= 7 and (counts > 0).sum() >= 6
+    assert np.bincount(read_annotations(rest)[1], minlength=10).min() >= 13
+    # The same in every process and for every seed of a run.
+    assert read_annotations(Periodic().hold_out(20)[1])[0].tolist() == (
+        read_annotations(held)[0].tolist()
+    )
+    source = Periodic()
+    source.holdout_rule = "spaced"
+    assert read_annotations(source.hold_out(20)[1])[1].tolist() == [0] * 20
+
+
+def test_the_draw_is_the_same_for_ever():
+    # Else runs of this version would resume on other images.
+    held = Periodic().hold_out(20)[1]
+    assert [int(image_id) for image_id in read_annotations(held)[0]] == (
+        [7, 13, 20, 34, 40, 51, 67, 75, 87, 99, 101, 111, 128, 136, 148, 155, 166, 175, 184, 199]
+    )
 
 
 def test_parts_can_be_parted_again(source):

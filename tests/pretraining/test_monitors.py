@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.metrics import embedding_std, rankme
 from ssl_tf.pretraining import monitors
-from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_reason, evenly_spaced
+from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_reason, spread
 from ssl_tf.settings import MonitorSettings, ViewSettings, flagfiles
 from ssl_tf.views.recipe import Recipe
 from tests.evaluation.multi_label_source import Shades
@@ -42,7 +42,7 @@ def test_the_threshold_scales_with_the_dimension(d):
     assert collapse_reason(0.09 * healthy, 5.0, d) is not None
 
 
-def test_evenly_takes_at_most_what_there_is():
+def test_spread_takes_at_most_what_there_is():
     class Ten:
         size = 10
 
@@ -50,8 +50,8 @@ def test_evenly_takes_at_most_what_there_is():
             return "rest", f"{count} held"
 
     source = Ten()
-    assert evenly_spaced(source, 4) == "4 held"
-    assert evenly_spaced(source, 10) is source and evenly_spaced(source, 11) is source
+    assert spread(source, 4) == "4 held"
+    assert spread(source, 10) is source and spread(source, 11) is source
 
 
 class MeanColor:

@@ -2,9 +2,17 @@ import json
 
 import pytest
 
+from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.settings import PretrainSettings, flagfiles
-from ssl_tf.training.run_directory import MetricsFile, open_run, read_settings
+from ssl_tf.evaluation import context
+from ssl_tf.pretraining import run
+from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
+from ssl_tf.training.run_directory import (
+    MetricsFile,
+    open_run,
+    read_settings,
+    with_rule_of_run,
+)
 
 
 def settings(directory, *flags):
@@ -18,6 +26,61 @@ def test_a_run_can_be_started_again_from_its_own_flags(tmp_path):
     assert open_run(again, 1) == directory
     (environment,) = json.loads((directory / "environment.json").read_text())
     assert environment["tensorflow"].startswith("2.15") and environment["replicas"] == 1
+
+
+HELD = [0, 10, 20, 30]  # the first of each stretch of ten
+
+
+def of_an_older_version(directory):
+    """A run of 40 scenes with 4 held out, whose flags.txt is older than --holdout_rule."""
+    open_run(settings(directory, "--scenes=40", "--holdout=4"), 1)
+    flags = directory / "flags.txt"
+    lines = flags.read_text().splitlines(keepends=True)
+    older = [line for line in lines if not line.startswith("--holdout_rule=")]
+    assert len(older) == len(lines) - 1
+    flags.write_text("".join(older))
+    return directory
+
+
+def held_out(data):
+    _, held = open_training_source(data)
+    return [int(r["id"].decode().split("/")[-1]) for r in held.annotations().as_numpy_iterator()]
+
+
+def test_a_run_of_an_older_version_keeps_its_split(tmp_path, monkeypatch):
+    directory = of_an_older_version(tmp_path / "old")
+    again = settings(directory, "--scenes=40", "--holdout=4")
+    assert held_out(again.data) != HELD
+    # Resumed, by its flags or by its file.
+    opened = []
+
+    def open_only(settings, cluster, workers):
+        opened.append(settings.data)
+        raise InterruptedError
+
+    monkeypatch.setattr(run, "_open", open_only)
+    for start in (again, flagfiles.parse([f"--flagfile={directory}/flags.txt"], PretrainSettings)):
+        with pytest.raises(InterruptedError):
+            run.run(start)
+        assert held_out(opened[-1]) == HELD and open_run(start, 1) == directory
+    # Judged.
+    monkeypatch.setattr(context, "open_encoders", lambda _: context.Encoders({}, None, 16, 1))
+    data = ["--dataset=scenes", "--scenes=40", "--holdout=4", f"--checkpoint={directory}"]
+    judged = context.open_context(flagfiles.parse(data, EvaluationSettings), "knn")
+    ids = [record["id"].decode() for record in judged.test.annotations().as_numpy_iterator()]
+    assert [int(name.split("/")[-1]) for name in ids] == HELD
+    # Its --validation and the monitors follow the same rule.
+    assert judged.train.holdout_rule == "spaced"
+
+
+def test_a_run_of_this_version_keeps_its_split_too(tmp_path):
+    new = settings(tmp_path / "new", "--scenes=40", "--holdout=4")
+    directory = open_run(new, 1)
+    assert held_out(with_rule_of_run(new.data, directory)) == held_out(new.data) != HELD
+    asked = settings(tmp_path / "new", "--scenes=40", "--holdout=4", "--holdout_rule=spaced")
+    assert held_out(asked.data) == HELD
+    with pytest.raises(SettingsError, match="--holdout_rule=spaced: .* begun with seeded"):
+        with_rule_of_run(asked.data, directory)
 
 
 def test_other_flags_are_refused_and_named(tmp_path):

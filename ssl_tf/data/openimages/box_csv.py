@@ -59,7 +59,7 @@ class BoxFile:
                 names the line.
         """
         try:
-            with open(self.path, newline="", encoding="utf-8") as file:
+            with open(self.path, newline="", encoding="utf-8-sig") as file:
                 reader = csv.reader(file)
                 columns = self._columns(next(reader, []))
                 line = 2

@@ -1,13 +1,15 @@
 """The reader of lists of image ids: text, JSON, and the published NumPy dictionaries."""
 
 import json
-import pickle
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from ssl_tf.data.openimages.box_csv import parse_id
 from ssl_tf.errors import SettingsError, UserError
+
+_SHOWN = 80
 
 
 def read_ids(path: Path, flag: str, allow_pickle: bool = False) -> np.ndarray:
@@ -29,12 +31,14 @@ def read_ids(path: Path, flag: str, allow_pickle: bool = False) -> np.ndarray:
         if path.suffix == ".npy":
             entries = _read_array(path, flag, allow_pickle)
         elif path.suffix == ".json":
-            entries = json.loads(path.read_text())
+            entries = json.loads(path.read_text(encoding="utf-8-sig"))
         else:
-            entries = [line for line in path.read_text().split("\n") if line.strip()]
+            entries = [
+                line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()
+            ]
     except OSError as error:
         raise UserError(f"{flag}={path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{flag}={path} cannot be read: {error}") from None
     if not isinstance(entries, list | dict) or not entries:
         raise UserError(f"{flag}={path} holds no list of ids")
@@ -43,7 +47,8 @@ def read_ids(path: Path, flag: str, allow_pickle: bool = False) -> np.ndarray:
         try:
             numbers.append(parse_id(Path(str(entry).strip()).stem))
         except ValueError:
-            raise UserError(f"{flag}={path}: entry {place}, {entry!r}, is no image id") from None
+            shown = " ".join(repr(entry).split())[:_SHOWN]
+            raise UserError(f"{flag}={path}: entry {place}, {shown}, is no image id") from None
     return np.unique(np.array(numbers, np.uint64))
 
 
@@ -57,8 +62,12 @@ def _read_array(path: Path, flag: str, allow_pickle: bool) -> list:
             f"{flag}={path} holds pickled objects, which can run any code: convert it to JSON, or "
             "give --allow_pickle if you trust where it comes from"
         ) from None
-    except (EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{flag}={path} cannot be read: {error}") from None
+    except (OSError, SettingsError):
+        raise
+    except Exception as error:  # a pickle may raise anything
+        raise UserError(f"{flag}={path} cannot be read: {' '.join(str(error).split())}") from None
     if isinstance(loaded, np.ndarray):
         loaded = loaded.item() if loaded.shape == () else loaded.ravel()
+    if not isinstance(loaded, Iterable):
+        raise UserError(f"{flag}={path} holds no list of ids")
     return list(loaded)

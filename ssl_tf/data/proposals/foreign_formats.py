@@ -22,6 +22,12 @@ _OWN = ("id", "ymin", "xmin", "ymax", "xmax")
 _OPENIMAGES = ("ImageID", "YMin", "XMin", "YMax", "XMax")
 # Columns of YMin, XMin, YMax, XMax in an OpenImages row of the OAC authors' dictionary.
 _OHMS_COLUMNS = (6, 4, 7, 5)
+_KNOWN = {*_OWN, *_OPENIMAGES, "score", "height", "width"}
+_COCO_IMAGE = ("id", "file_name", "width", "height")
+# A box in JSON or NumPy is one of these, never text, which Python iterates by its letters.
+_LISTS = (list, tuple, np.ndarray)
+_MOST_PIXELS = 2**31 - 1
+_SHOWN = 80
 _COCO_KEY = re.compile(r"(?:.*/)?(?P<stem>[^/]+)_(?P<number>\d+)\.\w+")
 
 
@@ -98,18 +104,23 @@ def _read_coco_crops(file: str, content: dict[str, Any], image_folder: str) -> I
             raise UserError(f"{file}: the key {key!r} is not FOLDER/STEM_NUMBER.jpg")
         numbered.setdefault(match["stem"], []).append((int(match["number"]), key))
     for stem, keys in numbered.items():
-        if stem not in paths:
-            raise UserError(
-                f"{file}, key {keys[0][1]!r}: --image_folder={image_folder} has no image {stem}"
+        place, found = f"key {keys[0][1]!r}", paths.get(stem, [])
+        if len(found) != 1:
+            problem = (
+                f"{len(found)} images {stem} ({', '.join(found)})"
+                if found
+                else (f"no image {stem}")
             )
-        height, width = _image_size(os.path.join(image_folder, paths[stem]))
+            raise UserError(f"{file}, {place}: --image_folder={image_folder} has {problem}")
+        (path,) = found
+        height, width = _image_size(os.path.join(image_folder, path))
         rows = []
         for _, key in sorted(keys):
-            x1, y1, x2, y2 = _numbers(file, str(key), content[key], 4)
+            x1, y1, x2, y2 = _numbers(file, f"key {key!r}", content[key], 4)
             box = (y1 / height, x1 / width, y2 / height, x2 / width)
             rows.append(Row(f"key {key!r}", box))
-        names = {"id": stem.lstrip("0") or "0", "stem": stem, "file_name": paths[stem]}
-        yield Entry(f"key {keys[0][1]!r}", names, rows, height, width)
+        names = {"id": stem.lstrip("0") or "0", "stem": stem, "file_name": path}
+        yield Entry(place, names, rows, height, width)
 
 
 def _read_ohms(file: str, content: dict[str, Any]) -> Iterator[Entry]:
@@ -117,11 +128,16 @@ def _read_ohms(file: str, content: dict[str, Any]) -> Iterator[Entry]:
     for image_id, value in content.items():
         place = f"image {image_id!r}"
         rows = []
+        if not isinstance(value, dict) or not isinstance(value.get("data"), _LISTS):
+            raise UserError(f"{file}, {place}: expected a dictionary with rows under 'data'")
         for number, columns in enumerate(value["data"]):
-            if len(columns) <= max(_OHMS_COLUMNS):
-                raise UserError(f"{file}, {place}, row {number}: {len(columns)} columns, not 8")
             where = f"{place}, row {number}"
-            box = _numbers(file, where, [columns[column] for column in _OHMS_COLUMNS], 4)
+            if not isinstance(columns, _LISTS):
+                raise UserError(f"{file}, {where}: expected columns, not {_shown(columns)}")
+            if len(columns) <= max(_OHMS_COLUMNS):
+                raise UserError(f"{file}, {where}: {len(columns)} columns, not 8")
+            sides = [columns[column] for column in _OHMS_COLUMNS]
+            box = _numbers(file, where, [_from_text(side) for side in sides], 4)
             rows.append(Row(where, tuple(box)))
         yield Entry(place, {"id": str(image_id)}, rows)
 
@@ -134,9 +150,13 @@ def read_csv(file: str) -> Iterator[Entry]:
     Raises:
         UserError: a column is missing or a row is damaged; the message names the line.
     """
-    with open(file, newline="", encoding="utf-8") as stream:
+    # Excel begins a file with a mark of its encoding, which "utf-8-sig" drops.
+    with open(file, newline="", encoding="utf-8-sig") as stream:
         lines = csv.reader(stream)
         header = [name.strip() for name in next(lines, [])]
+        twice = [name for name, count in Counter(header).items() if count > 1 and name in _KNOWN]
+        if twice:
+            raise UserError(f"{file}, line 1: the column {twice[0]} comes twice; remove one")
         wanted = _OPENIMAGES if "ImageID" in header else _OWN
         missing = [name for name in wanted if name not in header]
         if missing:
@@ -156,17 +176,18 @@ def read_csv(file: str) -> Iterator[Entry]:
                 raise UserError(
                     f"{file}, {place}: {len(columns)} columns, where the header has {len(header)}"
                 )
-            box = _numbers(file, place, [columns[side] for side in sides], 4)
+            box = _numbers(file, place, [_from_text(columns[side]) for side in sides], 4)
             row = Row(place, tuple(box))
             if score is not None:
-                (row.score,) = _numbers(file, place, [columns[score]], 1)
+                row.score = _number(file, place, _from_text(columns[score]))
             if entry is None or columns[id_column] != entry.names["id"]:
                 if entry is not None:
                     yield entry
                 entry = Entry(place, {"id": columns[id_column]}, [])
                 if height is not None and width is not None:
-                    size = _numbers(file, place, [columns[height], columns[width]], 2)
-                    entry.height, entry.width = map(int, size)
+                    entry.height, entry.width = (
+                        _pixels(file, place, _from_text(columns[side])) for side in (height, width)
+                    )
             entry.rows.append(row)
         if entry is not None:
             yield entry
@@ -186,10 +207,12 @@ def read_json(file: str) -> Iterator[Entry]:
         return dict(pairs)
 
     try:
-        with open(file, encoding="utf-8") as stream:
+        with open(file, encoding="utf-8-sig") as stream:
             content = json.load(stream, object_pairs_hook=without_duplicates)
-    except ValueError as error:
-        raise UserError(f"{file} is no JSON: {error}") from None
+    except UnicodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file} is no JSON of boxes: {error}") from None
     if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
         return _read_coco(file, content)
     if isinstance(content, dict):
@@ -208,8 +231,10 @@ def _read_objects(file: str, content: list[Any]) -> Iterator[Entry]:
         if not isinstance(value, dict) or "id" not in value:
             raise UserError(f"{file}, entry {number}: expected an object with id and boxes")
         place, boxes = f"image {value['id']!r}", value.get("boxes")
-        scores = value.get("scores", [])
-        if not isinstance(boxes, list) or (scores and len(scores) != len(boxes)):
+        scores = value.get("scores") or []
+        if not (isinstance(boxes, list) and isinstance(scores, list)) or (
+            scores and len(scores) != len(boxes)
+        ):
             raise UserError(f"{file}, {place}: expected a list of boxes, and a score each if any")
         rows = []
         for n, box in enumerate(boxes):
@@ -217,10 +242,10 @@ def _read_objects(file: str, content: list[Any]) -> Iterator[Entry]:
             sides = _numbers(file, where, box, 4, 5)
             score = sides[4] if len(sides) > 4 else 1.0
             if scores:
-                (score,) = _numbers(file, where, [scores[n]], 1)
+                score = _number(file, where, scores[n])
             rows.append(Row(where, tuple(sides[:4]), score))
-        height, width = _numbers(file, place, [value.get("height", 0), value.get("width", 0)], 2)
-        yield Entry(place, {"id": str(value["id"])}, rows, int(height), int(width))
+        height, width = (_pixels(file, place, value.get(side, 0)) for side in ("height", "width"))
+        yield Entry(place, {"id": _name(file, place, value["id"])}, rows, height, width)
 
 
 def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:
@@ -228,55 +253,108 @@ def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:
 
     Images without annotations have an entry, too.
     """
+    for key in ("images", "annotations"):
+        if not isinstance(content[key], list):
+            raise UserError(f"{file}: expected a list of {key}")
     entries: dict[Any, Entry] = {}
     for number, image in enumerate(content["images"]):
         place = f"image {number}"
-        try:
-            image_id, name = image["id"], str(image["file_name"])
-            height, width = int(image["height"]), int(image["width"])
-        except (KeyError, TypeError, ValueError) as error:
+        missing = [key for key in _COCO_IMAGE if not isinstance(image, dict) or key not in image]
+        if missing:
             raise UserError(
-                f"{file}, {place}: expected id, file_name, width and height ({error!r})"
-            ) from None
+                f"{file}, {place}: expected id, file_name, width and height; it lacks "
+                f"{', '.join(missing)}"
+            )
+        image_id = image["id"]
+        names = {key: _name(file, place, image[key]) for key in ("id", "file_name")}
+        height, width = (_pixels(file, place, image[side]) for side in ("height", "width"))
         if image_id in entries:
             raise UserError(f"{file}, {place}: the id {image_id!r} comes twice")
         if min(height, width) < 1:
             raise UserError(f"{file}, {place}: a size of {width}x{height}")
-        names = {"id": str(image_id), "file_name": name}
         entries[image_id] = Entry(place, names, [], height, width)
     for number, annotation in enumerate(content["annotations"]):
         place = f"annotation {number}"
-        if not isinstance(annotation, dict) or annotation.get("image_id") not in entries:
+        image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
+        if not isinstance(image_id, str | int) or image_id not in entries:
             raise UserError(f"{file}, {place}: its image_id is not among the images")
         entry = entries[annotation["image_id"]]
         x, y, w, h = _numbers(file, place, annotation.get("bbox"), 4)
         box = (y / entry.height, x / entry.width, (y + h) / entry.height, (x + w) / entry.width)
-        (score,) = _numbers(file, place, [annotation.get("score", 1.0)], 1)
+        score = _number(file, place, annotation.get("score", 1.0))
         entry.rows.append(Row(place, box, score))
     yield from entries.values()
 
 
 def _numbers(file: str, place: str, values: Any, low: int, high: int | None = None) -> list[float]:
     """The values as floats; raises UserError unless there are `low` to `high` numbers."""
-    try:
-        numbers = [float(value) for value in values]
-    except (TypeError, ValueError):
-        raise UserError(f"{file}, {place}: expected numbers, not {values!r}") from None
+    if not isinstance(values, _LISTS):
+        raise UserError(f"{file}, {place}: expected numbers, not {_shown(values)}")
+    numbers = [_number(file, place, value, values) for value in values]
     if not low <= len(numbers) <= (high or low):
-        raise UserError(f"{file}, {place}: expected {low} numbers, not {values!r}")
+        raise UserError(f"{file}, {place}: expected {low} numbers, not {_shown(values)}")
     return numbers
 
 
-def _paths_by_stem(folder: str) -> dict[str, str]:
-    """Stem -> path of each image under a folder, relative to it."""
+def _number(file: str, place: str, value: Any, among: Any = None) -> float:
+    """A value as float; text and truth values are no numbers (see `_from_text`).
+
+    Args:
+        file, place: for messages.
+        value: the value.
+        among: the values that it is one of, for the message.
+    """
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            pass
+    shown = _shown(value if among is None else among)
+    raise UserError(f"{file}, {place}: expected numbers, not {shown}")
+
+
+def _from_text(value: Any) -> Any:
+    """The number that a text spells; anything else unchanged, for `_number` to refuse."""
+    if isinstance(value, str) and "_" not in value:
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    return value
+
+
+def _pixels(file: str, place: str, value: Any) -> int:
+    """A side of an image in pixels; raises UserError unless it is a whole number, 0 if unknown."""
+    number = _number(file, place, value)
+    if not 0 <= number <= _MOST_PIXELS or number != int(number):
+        raise UserError(f"{file}, {place}: {_shown(value)} is no height or width in pixels")
+    return int(number)
+
+
+def _name(file: str, place: str, value: Any) -> str:
+    """An id or a file name, which may be a number."""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise UserError(f"{file}, {place}: expected an id or a name, not {_shown(value)}")
+    return str(value)
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: one line of a limited length."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _paths_by_stem(folder: str) -> dict[str, list[str]]:
+    """Stem -> paths of the images of this name under a folder, relative to it."""
     if not os.path.isdir(folder):
         raise UserError(f"--image_folder={folder} is no folder")
-    paths = {}
+    paths: dict[str, list[str]] = {}
     for parent, _, names in os.walk(folder):
         for name in names:
             stem, extension = os.path.splitext(name)
             if extension.lower() in EXTENSIONS:
-                paths[stem] = os.path.relpath(os.path.join(parent, name), folder)
+                path = os.path.relpath(os.path.join(parent, name), folder)
+                paths.setdefault(stem, []).append(path)
     return paths
 
 
@@ -287,5 +365,5 @@ def _image_size(path: str) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.height, image.width
-    except (UnidentifiedImageError, OSError):
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError):
         raise UserError(f"{path} is no readable image") from None

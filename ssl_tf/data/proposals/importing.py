@@ -1,5 +1,7 @@
 """Import of box files as proposals: choice of the reader, ids, and checks of the boxes."""
 
+import contextlib
+import csv
 import dataclasses
 import os
 from collections import Counter
@@ -10,11 +12,14 @@ import numpy as np
 
 from ssl_tf.data.proposals.foreign_formats import Entry, read_csv, read_json, read_npy
 from ssl_tf.data.proposals.format import ImageProposals, fingerprint, invalid_reason
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import UserError
+from ssl_tf.settings.boxes import check_id_template
 
 # Pixel coordinates are rounded, and some converters count from 1. So a box may reach beyond the
 # border by this fraction of the side, and is cut; beyond that it is invalid.
 TOLERANCE = 0.01
+# Scores are stored in single precision.
+_LARGEST_SCORE = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass
@@ -43,7 +48,13 @@ class Importer:
             UserError: the format is unknown, an id is there twice, or a box is invalid; the
                 message names the place in the file.
         """
-        return self._checked(file, self._entries(file))
+        with _text_errors_told(file):
+            entries = self._entries(file)
+        return self._told(file, self._checked(file, entries))
+
+    def _told(self, file: str, images: Iterator[ImageProposals]) -> Iterator[ImageProposals]:
+        with _text_errors_told(file):
+            yield from images
 
     def _entries(self, file: str) -> Iterator[Entry]:
         if not os.path.isfile(file):
@@ -60,7 +71,7 @@ class Importer:
     def _checked(self, file: str, entries: Iterable[Entry]) -> Iterator[ImageProposals]:
         seen: set[int] = set()
         for entry in entries:
-            image_id = self._image_id(entry)
+            image_id = self._image_id(file, entry)
             key = fingerprint(image_id)
             if key in seen:
                 raise UserError(
@@ -71,7 +82,7 @@ class Importer:
             valid = []
             for row in entry.rows:
                 reason = invalid_reason(row.box, TOLERANCE)
-                if reason is None and not np.isfinite(row.score):
+                if reason is None and not abs(row.score) <= _LARGEST_SCORE:
                     reason = "its score is no finite number"
                 if reason is None:
                     valid.append(row)
@@ -86,14 +97,28 @@ class Importer:
             scores = np.array([row.score for row in valid], np.float32)
             yield ImageProposals(image_id, boxes, scores, entry.height, entry.width)
 
-    def _image_id(self, entry: Entry) -> str:
+    def _image_id(self, file: str, entry: Entry) -> str:
         template = self.template or ("{file_name}" if "file_name" in entry.names else "{id}")
         names = entry.names
         name = names.get("file_name", names["id"])
         names = {"file_name": name, "stem": os.path.splitext(os.path.basename(name))[0], **names}
-        try:
-            return template.format(**names)
-        except (KeyError, IndexError, ValueError):
-            raise SettingsError(
-                f"--id_template={self.template}: give text with {{id}}, {{stem}} or {{file_name}}"
-            ) from None
+        check_id_template(template)
+        image_id = template.format(**names)
+        if not image_id:
+            raise UserError(f"{file}, {entry.place}: the id is empty; give each image its id")
+        image_id.encode()  # half of a surrogate pair, which JSON can spell, is no text
+        return image_id
+
+
+@contextlib.contextmanager
+def _text_errors_told(file: str) -> Iterator[None]:
+    """Turns the errors of decoding and splitting text into a UserError that names the file."""
+    try:
+        yield
+    except UnicodeError as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"--input={file} is no text in UTF-8 ({reason}): save it as UTF-8"
+        ) from None
+    except csv.Error as error:
+        raise UserError(f"--input={file} is no CSV file: {error}") from None

@@ -51,6 +51,7 @@ class WithProposals(Source):
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
         )
         self.unreadable = source.unreadable
+        self.holdout_rule = source.holdout_rule
         self._source = source
         self._store = store
         ids, splits, boxes = store.read()

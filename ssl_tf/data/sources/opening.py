@@ -27,6 +27,7 @@ def open_source(
     scenes: int = 4000,
     scene_size: int = 48,
     scene_objects: str = "",
+    first_label: int = 0,
     shuffle_mib: int = 1024,
     max_bad_images: int = MAX_BAD_IMAGES,
 ) -> Source:
@@ -38,6 +39,7 @@ def open_source(
         split: split of `dataset`; folders and record files have none.
         image_folder: a folder of images (see `ImageFolder`).
         tfrecord: a glob of files of tf.train.Example (see `ExampleFiles`).
+        first_label: label of the first class in `tfrecord`, 0 or 1.
         scenes: number of training scenes; the test split has a quarter of them.
         scene_size: side of a scene, in pixels.
         scene_objects: a prepared TFDS data set whose images are pasted into the scenes (see
@@ -55,7 +57,7 @@ def open_source(
     if image_folder:
         source = ImageFolder(image_folder)
     elif tfrecord:
-        source = ExampleFiles(tfrecord, shuffle_mib)
+        source = ExampleFiles(tfrecord, shuffle_mib, first_label)
     elif dataset == "scenes" and scene_objects:
         objects = PreparedDataset(scene_objects, data_dir, split, shuffle_mib)
         source = ObjectScenes(objects, split, scenes, scene_size)
@@ -73,18 +75,21 @@ def open_split(data: DataSettings, split: str) -> Source:
     Raises:
         UserError: the split does not exist or cannot be read.
     """
-    return open_source(
+    source = open_source(
         dataset=data.dataset,
         data_dir=data.data_dir,
         split=split,
         image_folder=data.image_folder,
         tfrecord=data.tfrecord,
+        first_label=data.first_label,
         scenes=data.scenes,
         scene_size=data.scene_size,
         scene_objects=data.scene_objects,
         shuffle_mib=data.shuffle_mib,
         max_bad_images=data.max_bad_images,
     )
+    source.holdout_rule = data.holdout_rule
+    return source
 
 
 def with_boxes(source: Source, data: DataSettings) -> Source:

@@ -10,6 +10,7 @@ from ssl_tf.data.proposals.importing import Importer
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.proposals import ACTIONS
+from ssl_tf.settings import ImportProposalsSettings, flagfiles
 from tests.data.tiny_images import png, write_folder
 
 BOXES = {"a": [[0.1, 0.2, 0.5, 0.6], [0.0, 0.0, 1.0, 1.0]], "b": [[0.25, 0.5, 0.75, 1.0]], "c": []}
@@ -182,6 +183,9 @@ def test_the_rounding_of_pixels_is_cut_off(tmp_path):
     assert boxes_of(read(path)) == {"a": [[0.0, 0.5, 0.5, 1.0]]}
 
 
+HEAD = "id,ymin,xmin,ymax,xmax\n"
+
+
 @pytest.mark.parametrize(
     "name, content, message",
     [
@@ -196,6 +200,62 @@ def test_the_rounding_of_pixels_is_cut_off(tmp_path):
         ("f.json", '[{"id": 1, "boxes": []}, {"id": 1, "boxes": []}]', "image 1: .* before"),
         ("f.json", '{"a": [[0, 0, 1, 1]]', "is no JSON"),
         ("f.json", '{"a": [[0, 0, 1]]}', "image 'a', box 0: expected 4 numbers"),
+        ("f.csv", f"{HEAD}a,0,0,1,1_0\n", "line 2: expected numbers"),
+        ("f.csv", f"id,{HEAD}a,a,0,0,1,1\n", "line 1: the column id comes twice"),
+        ("f.csv", f"{HEAD},0,0,1,1\n", "line 2: the id is empty"),
+        ("f.csv", f"{HEAD}{'a' * 200_000},0,0,1,1\n", "no CSV file: field larger than"),
+        ("f.csv", f"{HEAD}ä,0,0,1,1\n".encode("latin-1"), "no text in UTF-8 .*: save it as UTF-8"),
+        ("f.csv", f"{HEAD}a,0,0,1,1\n".encode("utf-16"), "no text in UTF-8"),
+        ("f.csv", f"height,width,{HEAD}-4,9,a,0,0,1,1\n", "line 2: -4.0 is no height or width"),
+        ("f.csv", f"height,width,{HEAD}inf,9,a,0,0,1,1\n", "line 2: inf is no height or width"),
+        ("f.csv", f"height,width,{HEAD}9,1e19,a,0,0,1,1\n", "line 2: 1e.19 is no height or width"),
+        ("f.csv", f"score,{HEAD}best,a,0,0,1,1\n", "line 2: expected numbers, not 'best'"),
+        ("f.json", '{"a": ["0011"]}', "image 'a', box 0: expected numbers, not '0011'"),
+        ("f.json", '{"a": [[0, 0, true, 1]]}', r"box 0: expected numbers, not \[0, 0, True, 1\]"),
+        ("f.json", '{"a": [["0", 0, 1, 1]]}', "box 0: expected numbers"),
+        ("f.json", '{"a": [{"0": 1}]}', "box 0: expected numbers"),
+        ("f.json", f'{{"a": [[0, 0, 1, 1{"0" * 400}]]}}', "box 0: expected numbers"),
+        ("f.json", f'{{"a": [[0, 0, 1, 1, 1{"0" * 60}]]}}', "its score is no finite number"),
+        ("f.json", "[" * 100_000, "is no JSON of boxes: .*recursion"),
+        ("f.json", b'{"\xe4": []}', "no text in UTF-8"),
+        ("f.json", '{"\\ud800": []}', "no text in UTF-8 .surrogates"),
+        ("f.json", '{"": []}', "image '': the id is empty"),
+        ("f.json", '[{"id": null, "boxes": []}]', "expected an id or a name, not None"),
+        ("f.json", '[{"id": [1], "boxes": []}]', "expected an id or a name"),
+        ("f.json", '[{"id": 1, "boxes": [[0, 0, 1, 1]], "scores": 5}]', "a score each"),
+        ("f.json", '[{"id": 1, "boxes": [[0, 0, 1, 1]], "scores": ["x"]}]', "expected numbers"),
+        ("f.json", '[{"id": 1, "boxes": [], "height": -4}]', "-4 is no height or width in pixels"),
+        ("f.json", '[{"id": 1, "boxes": [], "height": 1e999}]', "inf is no height or width"),
+        ("f.json", '[{"id": 1, "boxes": [], "height": 1e19}]', "is no height or width"),
+        ("f.json", '[{"id": 1, "boxes": [], "height": "4"}]', "expected numbers, not '4'"),
+        ("f.json", json.dumps(coco({}, images=3)), "expected a list of images"),
+        ("f.json", json.dumps(coco({}, annotations={"a": 1})), "expected a list of annotations"),
+        ("f.json", json.dumps(coco({}, images=[3])), "image 0: expected id, file_name, width"),
+        (
+            "f.json",
+            json.dumps(coco({}, images=[dict(id=[1], file_name="a", width=1, height=1)])),
+            "image 0: expected an id or a name",
+        ),
+        (
+            "f.json",
+            json.dumps(coco({}, images=[dict(id=1, file_name="a", width="x", height=1)])),
+            "image 0: expected numbers, not 'x'",
+        ),
+        (
+            "f.json", json.dumps(coco({"a": []}, annotations=[{"image_id": [0], "bbox": [0] * 4}])),
+            "annotation 0: its image_id",
+        ),
+        (
+            "f.json",
+            json.dumps(
+                coco({"a": []}, annotations=[{"image_id": 0, "bbox": [0, 0, 9, 9], "score": "x"}])
+            ),
+            "annotation 0: expected numbers, not 'x'",
+        ),
+        (
+            "f.json", json.dumps(coco({"a": []}, annotations=[{"image_id": 0, "bbox": "1234"}])),
+            "annotation 0: expected numbers, not '1234'",
+        ),
         ("f.json", '{"a": 3}', "image 'a': expected a list of boxes"),
         ("f.json", "3", "expected an object of id: boxes"),
         ("f.json", '["a"]', "entry 0: expected an object"),
@@ -210,10 +270,63 @@ def test_the_rounding_of_pixels_is_cut_off(tmp_path):
     ],
 )  # fmt: skip
 def test_bad_files(name, content, message, tmp_path):
-    (tmp_path / name).write_text(content)
+    content = content.encode() if isinstance(content, str) else content
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
         read(tmp_path / name)
     assert name in str(error.value) and "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({"a": 3}, "image 'a': expected a dictionary with rows under 'data'"),
+        ({"a": {"data": 3}}, "image 'a': expected a dictionary with rows"),
+        ({"a": {"data": [3]}}, "image 'a', row 0: expected columns, not 3"),
+        ({"a": {"data": ["abcdefgh"]}}, "image 'a', row 0: expected columns"),
+        ({"a": {"data": [["x"] * 8]}}, "image 'a', row 0: expected numbers"),
+        ({"a": {"data": [[True] * 8]}}, "image 'a', row 0: expected numbers"),
+    ],
+)
+def test_bad_numpy_dictionaries_of_ohms(content, message, tmp_path):
+    # The first entry decides on the kind of dictionary.
+    good = {"first": {"data": []}}
+    np.save(tmp_path / "f.npy", good | content)
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / "f.npy", allow_pickle=True)
+
+
+def test_files_as_excel_writes_them(tmp_path):
+    (tmp_path / "f.csv").write_bytes(f"{HEAD}a,0,0.5,1,1\r\n".encode("utf-8-sig"))
+    assert boxes_of(read(tmp_path / "f.csv")) == {"a": [[0.0, 0.5, 1.0, 1.0]]}
+    (tmp_path / "f.json").write_bytes(json.dumps(BOXES).encode("utf-8-sig"))
+    assert boxes_of(read(tmp_path / "f.json")) == BOXES
+
+
+@pytest.mark.parametrize(
+    "template", ["{other}", "{0}", "{", "{id!r}", "{id.__class__}", "{id:>9999999999}", "{id:{id}}"]
+)
+def test_templates_that_cannot_be_filled_are_wrong_flags(template):
+    flags = ["--input=a.json", "--output=b", f"--id_template={template}"]
+    with pytest.raises(SettingsError, match="--id_template=.*: give text with"):
+        flagfiles.parse(flags, ImportProposalsSettings)
+
+
+def test_a_template_may_have_a_width(tmp_path):
+    path = write_json(tmp_path / "a.json", {"7": []})
+    assert list(read(path, template="train/{id:0>12}.jpg")) == ["train/000000000007.jpg"]
+
+
+def test_two_images_of_one_stem_are_told(tmp_path):
+    files = {"train/7.png": png(0), "val/7.jpg": png(1), "val/8.png": png(2, height=20, width=40)}
+    folder = write_folder(tmp_path / "images", files)
+    options = dict(allow_pickle=True, image_folder=folder)
+    np.save(tmp_path / "crops.npy", {"x/8_0.jpg": [0, 0, 40, 10]})
+    assert boxes_of(read(tmp_path / "crops.npy", **options)) == {"val/8.png": [[0, 0, 0.5, 1]]}
+    np.save(tmp_path / "crops.npy", {"x/7_0.jpg": [0, 0, 8, 6]})
+    with pytest.raises(UserError, match=r"has 2 images 7 \((train/7.png|val/7.jpg), .*7"):
+        read(tmp_path / "crops.npy", **options)
 
 
 def test_the_command_imports_inspects_and_verifies(tmp_path, capsys):

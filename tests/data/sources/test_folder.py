@@ -57,6 +57,45 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     assert ids(ImageFolder(folder)) == ["a/0.png", "b/1.png"]
 
 
+def test_what_is_left_out_is_counted_and_named(tmp_path, capsys):
+    names = ["a.webp", "b.WEBP", "c.tif", "d.jfif", "e"]
+    files = {f"cat/{n}": b"" for n in names} | {
+        "cat/0.png": b"",
+        "dog/0.webp": b"",
+        "eel/1.JPG": b"",
+    }
+    folder = write_folder(tmp_path, files)
+    (tmp_path / "fox").mkdir()  # an empty class of a part of a data set
+    source = ImageFolder(folder)
+    assert ids(source) == ["cat/0.png", "eel/1.JPG"] and source.num_classes == 4
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"warning: --image_folder={folder}: left out as no images (.jpg, ")
+    told = first.split("): ")[1].split(";")[0].split(", ")
+    assert told[0] == "3 .webp" and set(told[1:]) == {"1 .tif", "1 .jfif", "1 without extension"}
+    assert second == "warning: 1 classes are empty without these files: dog"
+
+
+def test_nothing_is_told_where_nothing_is_left_out(tmp_path, capsys):
+    ImageFolder(write_folder(tmp_path, {"cat/0.png": b"", ".DS_Store": b"", "cat/.x": b""}))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_of_other_files_says_what_it_holds(tmp_path):
+    folder = write_folder(tmp_path, {"0.webp": b"", "1.webp": b"", "2.t\x1bx": b""})
+    with pytest.raises(UserError, match=r"it holds 2 \.webp, 1 \.t\\x1bx: convert"):
+        ImageFolder(folder)
+
+
+def test_a_looped_link_and_a_fifo_are_left_out(tmp_path, capsys):
+    folder = write_folder(tmp_path, {"a/0.png": b""})
+    os.symlink("loop", tmp_path / "loop")
+    os.symlink("x.png", tmp_path / "a" / "x.png")
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    source = ImageFolder(folder)
+    assert ids(source) == ["a/0.png"] and source.class_names == ("a",)
+    assert "2 broken links, 1 special files;" in capsys.readouterr().err
+
+
 def test_names_of_any_bytes(tmp_path):
     (tmp_path / "größe 1.png").write_bytes(png(0))
     with open(os.path.join(os.fsencode(tmp_path), b"\xff.png"), "wb") as file:

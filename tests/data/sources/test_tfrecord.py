@@ -1,9 +1,13 @@
+import os
+
 import numpy as np
 import pytest
 
-from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.labels import read_annotations
+from ssl_tf.data.sources.opening import open_source, open_split
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.settings import DataSettings, flagfiles
 from tests.data.tiny_images import example, png, write_records
 
 
@@ -63,6 +67,9 @@ def test_damage_after_opening_is_found_by_verify(tmp_path):
         source.verify()
 
 
+SIDES = ("ymin", "xmin", "ymax", "xmax")
+
+
 @pytest.mark.parametrize(
     "records, message",
     [
@@ -80,6 +87,39 @@ def test_damage_after_opening_is_found_by_verify(tmp_path):
             "record 1 of .* has 2 values under label",
         ),
         ([example(image=b"x", label=-1)], "label -1 under label: labels count from 0"),
+        (
+            [example(image=b"x", label=10**8)] * 10,
+            "label goes up to 100000000 in 10 records, .* renumber the labels",
+        ),
+        ([example(image=b"x", label=2**62)], "label goes up to 4611686018427387904 in 1 records"),
+        ([example(image=b"x"), b"\xff" * 40], "record 1 of .* is no tf.train.Example"),
+        ([example(image=b"x", label=0), b"\xff" * 40], "record 1 of .* is no tf.train.Example"),
+        ([example(image=b"x"), example(image=3)], "record 1 .*: image is int64_list, not bytes_li"),
+        (
+            [example(image=b"x"), example(image=[b"x", b"y"])],
+            "record 1 .* has 2 values under image",
+        ),
+        (
+            [example(image=b"x", id=b"1"), example(image=b"y", id=1.5)],
+            "record 1 of .*: id is float_list, not bytes_list; give all records the same fields",
+        ),
+        (
+            [example(image=b"x", label=0), example(image=b"y", label=b"dog")],
+            "record 1 of .*: label is bytes_list, not int64_list",
+        ),
+        (
+            [example(image=b"x", **{f"image__object__bbox__{s}": 1 for s in SIDES})],
+            "record 0 of .*ymin is int64_list, not float_list",
+        ),
+        (
+            [
+                example(
+                    image=b"x",
+                    **{f"image__object__bbox__{s}": [0.5] * (1 + (s == "xmax")) for s in SIDES},
+                )
+            ],
+            "record 0 of .* has 1, 1, 1, 2 values under .*: give each box its four sides",
+        ),
         ([], "1 files hold no record"),
     ],
 )
@@ -88,6 +128,37 @@ def test_bad_files(tmp_path, records, message):
     with pytest.raises(UserError, match=message) as caught:
         ExampleFiles(str(tmp_path / "a"), 1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("label, kind", [(b"dog", "bytes_list"), (1.0, "float_list")])
+def test_labels_of_another_type_count_as_none_and_are_told(tmp_path, label, kind, capsys):
+    write_records(tmp_path / "a", [example(image=png(0), image__class__label=label)])
+    source = ExampleFiles(str(tmp_path / "a"), 1)
+    assert source.num_classes is None
+    told = capsys.readouterr().err
+    assert f"image/class/label ({kind}) of" in told and "count as unlabelled" in told
+
+
+def test_labels_from_1(tmp_path, capsys):
+    write_records(tmp_path / "a", [example(image=png(i), label=1 + i % 3) for i in range(6)])
+    glob = str(tmp_path / "a")
+    assert ExampleFiles(glob, 1).num_classes == 4
+    assert "label goes from 1 to 3, so class 0 has no image" in capsys.readouterr().err
+    data = flagfiles.parse([f"--tfrecord={glob}", "--first_label=1"], DataSettings)
+    source = open_split(data, "train")
+    assert source.num_classes == 3 and capsys.readouterr().err == ""
+    assert read_annotations(source)[1].tolist() == [0, 1, 2, 0, 1, 2]
+    write_records(tmp_path / "b", [example(image=png(0), label=0)])
+    with pytest.raises(SettingsError, match="--first_label=1: .* has the label 0 under label"):
+        ExampleFiles(str(tmp_path / "*"), 1, first_label=1)
+    with pytest.raises(SettingsError, match="--first_label=1: only the labels of --tfrecord"):
+        flagfiles.parse(["--dataset=scenes", "--first_label=1"], DataSettings)
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "a")
+    with pytest.raises(UserError, match="a is no regular file"):
+        ExampleFiles(str(tmp_path / "*"), 1)
 
 
 def test_no_file_matches(tmp_path):
