@@ -3,9 +3,11 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 
 GROUND_TRUTH = "ground_truth"
+
+_OF_SCENES = ("scenes", "scene_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +67,20 @@ class DataSettings(ReadingSettings):
                 f"--scene_objects={self.scene_objects}: only scenes have objects; give "
                 "--dataset=scenes"
             )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        prepared = self.dataset and (self.dataset != "scenes" or self.scene_objects)
+        source = " and ".join(self.named) or "no source"
+        stored = self.proposals and self.proposals != GROUND_TRUTH
+        return {
+            **unless(self.dataset, f"{source} has no splits", "split"),
+            **unless(prepared, "no TFDS data set is read", "data_dir"),
+            **unless(prepared or self.tfrecord, "no record files are read", "shuffle_mib"),
+            **unless(self.dataset == "scenes", "only --dataset=scenes has scenes", *_OF_SCENES),
+            **unless(stored, "no store is given with --proposals", "unmatched_proposals"),
+        }
 
     @property
     def named(self) -> list[str]:

@@ -1,11 +1,13 @@
 """Settings of object discovery."""
 
 import dataclasses
+from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 
+KERAS_ENCODERS = ("vgg16", "vgg19", "resnet50")
 RANKERS = ("lod", "q", "pagerank", "degree")
 
 
@@ -146,6 +148,29 @@ class DiscoverSettings:
         2048, "Memory for the matrix, and for a worker's descriptors, in MiB.", low=1, free=True
     )
     sheet_images: int = setting(24, "Images on the contact sheet.", low=0, free=True)
+
+    @property
+    def recorded(self) -> Path:
+        """The flagfile of the discovery that these settings continue, if they continue one."""
+        return Path(self.output) / "flags.txt"
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        of_keras = self.features.encoder in KERAS_ENCODERS
+        rankers = RANKERS if self.boxes else (self.ranking.ranker,)
+        reason = f"--ranker={self.ranking.ranker} does not read it"
+        iterated = ("iterations", "stop_change", "stop_measure")
+        return {
+            **unless(False, "boxes are found here, not taken", "proposals", "unmatched_proposals"),
+            **unless(of_keras, "the encoder has its own weights", "encoder_weights"),
+            **unless(not of_keras, f"{self.features.encoder} has no steps", "step"),
+            **unless("lod" in rankers, reason, "seed_share"),
+            **unless({"lod", "q"} & set(rankers), reason, "damping"),
+            **unless({"lod", "pagerank"} & set(rankers), reason, "teleport"),
+            **unless(set(rankers) - {"degree"}, reason, *iterated),
+            **unless(not self.beam_options, "--beam_options names the workers", "workers"),
+        }
 
     def __post_init__(self) -> None:
         if not self.output:

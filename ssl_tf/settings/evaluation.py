@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.run import NeighbourSettings
 
 
@@ -35,6 +35,41 @@ class EvaluationSettings(EncoderSettings):
     data: DataSettings = dataclasses.field(kw_only=True)
     output: str = setting("", "JSON file for the result; empty: STAGE.json in the run directory.")
     test_split: str = setting("", "Split to report on; empty: test or validation, if there is one.")
+    test_image_folder: str = setting(
+        "", "Folder of the images to report on, one folder a class, those of the train images."
+    )
+    test_tfrecord: str = setting("", "TFRecord files of the images to report on, as a glob.")
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return {
+            **unless(self.data.dataset, f"{self.data.named[0]} has no splits", "test_split"),
+            **unless(False, "an evaluation takes no boxes", "proposals", "unmatched_proposals"),
+        }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sources = ("test_split", "test_image_folder", "test_tfrecord")
+        given = [f"--{name}={getattr(self, name)}" for name in sources if getattr(self, name)]
+        if self.data.holdout:
+            given.insert(0, f"--holdout={self.data.holdout}")
+        if len(given) > 1:
+            raise SettingsError(
+                f"{' and '.join(given)}: each names images to report on; give one of them"
+            )
+        for name in ("image_folder", "tfrecord"):
+            images = getattr(self.data, name)
+            if images and images == getattr(self, f"test_{name}"):
+                raise SettingsError(
+                    f"--{name}={images} and --test_{name}: the train images are no test images; "
+                    "give others, or --holdout=N"
+                )
+        if self.test_split and self.test_split == self.data.split:
+            raise SettingsError(
+                f"--split={self.data.split} and --test_split={self.test_split}: the train images "
+                "are no test images; give another split, or --holdout=N"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +113,15 @@ class LinearSettings:
     def rates(self) -> tuple[float, ...]:
         """The base learning rates, one for each classifier."""
         return self.base_learning_rates or (self.base_learning_rate,)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        several = "--base_learning_rates is given"
+        return {
+            **unless(not self.base_learning_rates, several, "base_learning_rate"),
+            **unless(self.augment, "only --augment writes checkpoints", "checkpoint_every"),
+        }
 
     def __post_init__(self) -> None:
         if len(self.rates) > 1 and not self.validation:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.evaluation import EvaluationSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.run import PRECISIONS
 
 
@@ -69,6 +69,16 @@ class TuningSettings:
     log_every: int = setting(50, "Steps between two lines of metrics.jsonl.", low=1, free=True)
 
     @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        rates, decays = "--base_learning_rates is given", "--weight_decays is given"
+        return {
+            **unless(not self.steps, "--steps is given", "epochs"),
+            **unless(not self.base_learning_rates, rates, "base_learning_rate"),
+            **unless(not self.weight_decays, decays, "weight_decay"),
+        }
+
+    @property
     def trials(self) -> tuple[tuple[float, float], ...]:
         """(base learning rate, weight decay) of each trial."""
         rates = self.base_learning_rates or (self.base_learning_rate,)
@@ -118,6 +128,14 @@ class LabelSettings:
         False,
         "Train once more with the chosen pair, on the validation images too, and report that.",
     )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return {
+            **unless(self.label_fraction < 1, "--label_fraction draws no share", "label_seed"),
+            **unless(self.validation, "there is no --validation", "validation_of"),
+        }
 
     def __post_init__(self) -> None:
         if self.labels_from and self.label_fraction < 1:

@@ -3,8 +3,8 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting
-from ssl_tf.settings.methods import METHODS, MethodFlags, MethodRow
+from ssl_tf.settings.flagfiles import flag_fields, setting, unless
+from ssl_tf.settings.methods import METHODS, MethodFlags, MethodRow, ObjectPairFlags, SinkhornFlags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,28 @@ class ModelSettings:
             raise SettingsError(
                 f"--batch_norm=shuffled: hides the keys of a queue; --method={self.method} has none"
             )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        pretext = self.flags[ObjectPairFlags].pretext
+        sinkhorn = self.flags[SinkhornFlags]
+        return {
+            **unless("rotation" in pretext, "--pretext has no rotation", "rotation_weight"),
+            **unless(
+                "localization" in pretext,
+                "--pretext has no localization",
+                "localization_weight",
+                "localization_grid",
+            ),
+            **unless(sinkhorn.feature_queue, "there is no --feature_queue", "feature_queue_start"),
+            **dict.fromkeys(self._foreign, f"--method={self.method} does not read it"),
+        }
+
+    @property
+    def _foreign(self) -> list[str]:
+        """Names of the flags that only other methods read."""
+        return [f.name for f, _ in flag_fields(MethodFlags) if f.name not in self.row.flag_names]
 
     @property
     def row(self) -> MethodRow:

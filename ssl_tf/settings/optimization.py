@@ -3,7 +3,7 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +34,15 @@ class OptimizationSettings:
     )
     momentum: float = setting(0.9, "Momentum.", low=0, high=1)
     trust_coefficient: float = setting(1e-3, "LARS trust coefficient.", above=0)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        reason = f"--optimizer={self.optimizer} does not read it"
+        return {
+            **unless(self.optimizer == "lars", reason, "lars_variant", "trust_coefficient"),
+            **unless(self.optimizer != "adamw", reason, "momentum"),
+        }
 
     def __post_init__(self) -> None:
         if self.warmup_epochs > self.epochs:

@@ -1,15 +1,18 @@
 """Pre-training, and what takes the flagfile of one."""
 
 import dataclasses
+from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import GROUND_TRUTH, DataSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.methods import METHODS, ObjectPairFlags
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
 from ssl_tf.settings.run import MonitorSettings, RunSettings
 from ssl_tf.settings.views import ViewSettings
+
+_OF_PROPOSALS = ("proposals", "unmatched_proposals")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +25,25 @@ class PretrainSettings:
     optimization: OptimizationSettings
     monitor: MonitorSettings
     run: RunSettings
+
+    @property
+    def recorded(self) -> Path:
+        """The flagfile of the run that these settings continue, if they continue one."""
+        return Path(self.run.run_dir) / "flags.txt"
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        split = "--holdout is given" if self.data.holdout else f"{self.data.named[0]} has no splits"
+        return {
+            **unless(self.views.object_crops, "--crops=scene_scene takes no boxes", *_OF_PROPOSALS),
+            **unless(self.data.dataset and not self.data.holdout, split, "monitor_split"),
+            **unless(
+                self.model.row.views != "one",
+                f"--method={self.model.method} compares no views",
+                "compared_pairs",
+            ),
+        }
 
     def __post_init__(self) -> None:
         model, row = self.model, self.model.row
@@ -81,6 +103,11 @@ class BenchmarkSettings:
     gpu_images_per_second: float = setting(750.0, "Images one GPU takes in a second.", above=0)
     output: str = setting("", "JSON file for the result; empty: none.")
 
+    @property
+    def unused(self) -> dict[str, str]:
+        """Takes back what pre-training says of its monitors: other images are measured on."""
+        return {"monitor_split": ""}
+
 
 @dataclasses.dataclass(frozen=True)
 class ViewsReportSettings:
@@ -93,6 +120,11 @@ class ViewsReportSettings:
     levels: tuple[float, ...] = setting(
         (), "Levels to show of each operation; empty: four, up to --level_scale.", low=0
     )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Takes back what pre-training says: the sheets show each operation by level."""
+        return dict.fromkeys(("level_scale", "posterize_solarize", "monitor_split"), "")
 
     def __post_init__(self) -> None:
         if not self.output:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.recipes import RECIPES, STRATEGIES
 
 CROPS = ("uniform", "inception", "byol", "random_resized", "full")
@@ -123,6 +123,40 @@ class ViewSettings:
     def strategies(self) -> tuple[str, ...]:
         """One strategy a view of --image_size, the recipe's own where the flag is empty."""
         return self.view_strategies or RECIPES[self.recipe].strategies
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`.
+
+        --policy_set is none of them: it says which data set the images are of.
+        """
+        policies = {policy for name in self.strategies for policy in STRATEGIES[name]}
+        chains = {name for name in self.strategies if not STRATEGIES[name] and name != "plain"}
+        law = f"the {self.crop_law} crop does not read it"
+        has_area = self.crop_law in ("inception", "byol", "random_resized")
+        has_smallest_area = self.object_crops and self.crop_law == "random_resized"
+        scenes = f"--crops={self.crops} does not read it"
+        strategies = f"none of the strategies {', '.join(self.strategies)} reads it"
+        return {
+            **unless(
+                self.small_views, "there are no --small_views", "small_image_size", "small_area"
+            ),
+            **unless(self.crop_law == "uniform", law, "crop_ratio"),
+            **unless(has_area, law, "crop_area"),
+            **unless(self.crops == "object_dilated", scenes, "dilation"),
+            **unless(self.object_crops, scenes, "min_crop"),
+            **unless(has_smallest_area, scenes if not self.object_crops else law, "smallest_area"),
+            **unless(
+                "randaugment" in policies,
+                strategies,
+                "randaugment_ops",
+                "randaugment_magnitude",
+                "level_scale",
+            ),
+            **unless(policies & {"autoaugment", "randaugment"}, strategies, "posterize_solarize"),
+            **unless("simclr" in chains, strategies, "jitter_strength"),
+            **unless(chains, strategies, "blur"),
+        }
 
     def _check_small_views(self) -> None:
         # The operation behind `inception` never goes below a tenth of the image.
