@@ -6,6 +6,7 @@ that `--flagfile=RUN/flags.txt` starts the same run again. Only this module uses
 """
 
 import dataclasses
+import math
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,8 +16,12 @@ from absl import flags
 
 from ssl_tf.errors import EXIT_CODES, SettingsError
 from ssl_tf.files import write_text
+from ssl_tf.settings.flagfile_lines import expand
 
 Settings = TypeVar("Settings")
+
+# The upper bound of a number that has none of its own: what TensorFlow's 32-bit counts can hold.
+LARGEST = 2**31 - 1
 
 
 def setting(
@@ -37,7 +42,7 @@ def setting(
         choices: allowed strings (of each element of a list flag).
         low: inclusive lower bound (of each element of a list flag).
         above: exclusive lower bound.
-        high: inclusive upper bound.
+        high: inclusive upper bound, where more than `LARGEST` is no use. Numbers are finite.
         free: a resumed run may change the flag, because the result does not depend on it.
     """
     metadata = dict(
@@ -158,6 +163,10 @@ def _flags_of(settings: Any) -> list[dataclasses.Field]:
 def _check(name: str, value: Any, metadata: Any) -> None:
     for element in value if isinstance(value, tuple) else (value,):
         choices, low, above, high = (metadata[k] for k in ("choices", "low", "above", "high"))
+        if isinstance(element, float) and not math.isfinite(element):
+            raise SettingsError(f"--{name}={element}: must be a finite number")
+        if high is None and isinstance(element, int | float):
+            high = LARGEST
         if choices and element not in choices:
             raise SettingsError(f"--{name}={element}: unknown; choose one of {', '.join(choices)}")
         if low is not None and element < low:
@@ -202,8 +211,8 @@ def _read(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
         _define(values, field, kind)
     flags.DEFINE_boolean("help", False, "Print the flags and leave.", flag_values=values)
     try:
-        left_over = values(["ssl_tf", *arguments])[1:]
-    except (flags.Error, OSError) as error:
+        left_over = values(["ssl_tf", *expand(arguments)])[1:]
+    except flags.Error as error:
         raise SettingsError(" ".join(str(error).split())) from None
     if values.help:
         print(values.get_help(), EXIT_CODES, sep="\n\n")
@@ -266,7 +275,12 @@ def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
     Raises:
         SettingsError: the file cannot be read, or has a flag that is unknown to this version.
     """
-    return _read([f"--flagfile={path}"], settings_class)
+    try:
+        return _read([f"--flagfile={path}"], settings_class)
+    except SettingsError as error:
+        if str(path) in str(error):
+            raise
+        raise SettingsError(f"{path}: {error}") from None
 
 
 def bound(settings: Any) -> dict[str, str]:
