@@ -17,7 +17,9 @@ class ReadingSettings:
     data_dir: str = setting(
         "", "Directory of the TFDS data sets; empty: TFDS_DATA_DIR or its default.", free=True
     )
-    shuffle_mib: int = setting(1024, "Memory for shuffling encoded examples, in MiB.", low=1)
+    shuffle_mib: int = setting(
+        1024, "Memory for shuffling encoded examples, in MiB.", low=1, high=2**24
+    )
     max_bad_images: int = setting(
         10, "Unreadable images to skip and report; one more ends the run.", low=0, free=True
     )
@@ -37,8 +39,8 @@ class DataSettings(ReadingSettings):
     tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")
     num_images: int = setting(0, "Expected number of images; 0: any.", low=0)
     num_classes: int = setting(0, "Expected number of classes; 0: any.", low=0)
-    scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
-    scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16)
+    scenes: int = setting(4000, "Number of built-in scenes to render.", low=1, high=1_000_000)
+    scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16, high=4096)
     scene_objects: str = setting(
         "", "A prepared TFDS data set whose images are pasted into the scenes; empty: shapes."
     )

@@ -13,9 +13,9 @@ class EncoderSettings:
     """The encoder of a run, and the size of its input images."""
 
     checkpoint: str = setting("", "Run directory whose encoder is evaluated.")
-    step: int = setting(0, "Step of the checkpoint to evaluate; 0: the newest.", low=0)
+    step: int = setting(0, "Step of the checkpoint to evaluate; 0: the newest.", low=0, high=10**9)
     image_size: int = setting(
-        0, "Side of the input images, in pixels; 0: that of the run's views.", low=0
+        0, "Side of the input images, in pixels; 0: that of the run's views.", low=0, high=4096
     )
     random_baseline: bool = setting(
         True, "Evaluate the random encoder too, from which the run started."
@@ -84,16 +84,17 @@ class LinearSettings:
     standardize: bool = setting(
         True, "Features to zero mean and unit variance before the classifier, by batch statistics."
     )
-    epochs: float = setting(50.0, "Epochs of the classifier.", above=0)
-    batch_size: int = setting(256, "Batch of the classifier.", low=2)
+    epochs: float = setting(50.0, "Epochs of the classifier.", above=0, high=1e6)
+    batch_size: int = setting(256, "Batch of the classifier.", low=2, high=2**20)
     base_learning_rate: float = setting(
-        0.1, "Learning rate for a batch of 256, scaled linearly.", above=0
+        0.1, "Learning rate for a batch of 256, scaled linearly.", above=0, high=1e6
     )
     base_learning_rates: tuple[float, ...] = setting(
         (),
         "Several such rates in place of one: each trains its own classifier, all in one training; "
         "the best on the --validation images is reported.",
         above=0,
+        high=1e6,
     )
     validation: int = setting(0, "Training images held out to choose the learning rate by.", low=0)
     schedule: str = setting(
@@ -101,12 +102,15 @@ class LinearSettings:
         "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
         choices=("cosine", "step"),
     )
-    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
+    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0, high=1e6)
     nesterov: bool = setting(True, "Nesterov momentum in place of plain momentum.")
-    weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
+    weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0, high=1e6)
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
     checkpoint_every: float = setting(
-        1.0, "Epochs between two checkpoints of a probe with --augment.", above=0, free=True
+        1.0,
+        "Epochs between two checkpoints of a probe with --augment.",
+        above=0,
+        free=True,
     )
 
     @property
@@ -151,7 +155,7 @@ class ExportSettings:
     """`python -m ssl_tf.export`."""
 
     checkpoint: str = setting("", "Run directory whose encoder is exported.")
-    step: int = setting(0, "Step of the checkpoint to export; 0: the newest.", low=0)
+    step: int = setting(0, "Step of the checkpoint to export; 0: the newest.", low=0, high=10**9)
     output: str = setting("", "New directory for the SavedModel; empty: RUN/export.")
 
     def __post_init__(self) -> None:

@@ -3,15 +3,15 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import flag_fields, setting, unless
-from ssl_tf.settings.methods import METHODS, MethodFlags, MethodRow, ObjectPairFlags, SinkhornFlags
+from ssl_tf.settings.flagfiles import flag_fields, setting
+from ssl_tf.settings.methods import METHODS, MethodFlags, MethodRow
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
     method: str = setting("ma_ssrl", "What is learned.", choices=tuple(METHODS))
     depth: int = setting(50, "ResNet depth: 18, 34, 50, 101, 152 or 200.")
-    width: float = setting(1.0, "Multiplier of all channels, also below 1.", above=0)
+    width: float = setting(1.0, "Multiplier of all channels, also below 1.", above=0, high=32)
     stem: str = setting(
         "imagenet", "7x7 stride 2 and pool, or 3x3 stride 1.", choices=("imagenet", "small")
     )
@@ -34,19 +34,7 @@ class ModelSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
-        pretext = self.flags[ObjectPairFlags].pretext
-        sinkhorn = self.flags[SinkhornFlags]
-        return {
-            **unless("rotation" in pretext, "--pretext has no rotation", "rotation_weight"),
-            **unless(
-                "localization" in pretext,
-                "--pretext has no localization",
-                "localization_weight",
-                "localization_grid",
-            ),
-            **unless(sinkhorn.feature_queue, "there is no --feature_queue", "feature_queue_start"),
-            **dict.fromkeys(self._foreign, f"--method={self.method} does not read it"),
-        }
+        return dict.fromkeys(self._foreign, f"--method={self.method} does not read it")
 
     @property
     def _foreign(self) -> list[str]:

@@ -92,14 +92,16 @@ class BenchmarkSettings:
     """`python -m ssl_tf.benchmark`; takes the flagfile of any pre-training."""
 
     pretrain: PretrainSettings
-    seconds: float = setting(10.0, "Time for each pipeline, in seconds.", above=0)
-    repetitions: int = setting(5, "Turns that the pipelines take, sharing that time.", low=1)
-    cores: int = setting(0, "Cores of the machine to measure on; 0: all.", low=0)
-    sample: int = setting(256, "Images to measure on, kept in memory.", low=1)
+    seconds: float = setting(10.0, "Time for each pipeline, in seconds.", above=0, high=86_400)
+    repetitions: int = setting(
+        5, "Turns that the pipelines take, sharing that time.", low=1, high=1000
+    )
+    cores: int = setting(0, "Cores of the machine to measure on; 0: all.", low=0, high=4096)
+    sample: int = setting(256, "Images to measure on, kept in memory.", low=1, high=10**6)
     against: tuple[str, ...] = setting(
         (), "Other libraries to measure beside it, where installed.", choices=RIVALS
     )
-    gpus: int = setting(8, "GPUs to keep busy.", low=1)
+    gpus: int = setting(8, "GPUs to keep busy.", low=1, high=10**6)
     gpu_images_per_second: float = setting(750.0, "Images one GPU takes in a second.", above=0)
     output: str = setting("", "JSON file for the result; empty: none.")
 
@@ -115,8 +117,8 @@ class ViewsReportSettings:
 
     pretrain: PretrainSettings
     output: str = setting("", "Directory for the sheets.")
-    images: int = setting(4, "Images to show.", low=1)
-    draws: int = setting(3, "Draws of the recipe to show of each image.", low=1)
+    images: int = setting(4, "Images to show.", low=1, high=1000)
+    draws: int = setting(3, "Draws of the recipe to show of each image.", low=1, high=1000)
     levels: tuple[float, ...] = setting(
         (), "Levels to show of each operation; empty: four, up to --level_scale.", low=0
     )

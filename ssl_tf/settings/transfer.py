@@ -36,7 +36,10 @@ class TransferSettings:
         choices=("linear", "finetune"),
     )
     max_iterations: int = setting(
-        1000, "Limit of L-BFGS at each of the 45 penalties; fits that reach it are reported.", low=1
+        1000,
+        "Limit of L-BFGS at each of the 45 penalties; fits that reach it are reported.",
+        low=1,
+        high=10**6,
     )
 
     @property

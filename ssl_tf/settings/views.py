@@ -15,14 +15,15 @@ REGIONS = ("scene_scene", "object_object", "object_dilated")
 @dataclasses.dataclass(frozen=True)
 class ViewSettings:
     recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=tuple(RECIPES))
-    image_size: int = setting(224, "Side of a view, in pixels.", low=8)
+    image_size: int = setting(224, "Side of a view, in pixels.", low=8, high=4096)
     small_views: int = setting(
         0,
         "Small views an image beside the others (multi-crop of SwAV and DINO), crops of a law with "
         "an area, under the others' strategies in turn.",
         low=0,
+        high=64,
     )
-    small_image_size: int = setting(96, "Side of a small view, in pixels.", low=8)
+    small_image_size: int = setting(96, "Side of a small view, in pixels.", low=8, high=4096)
     small_area: tuple[float, ...] = setting(
         (0.05, 0.14), "Small views: smallest and largest area of a crop.", above=0, high=1
     )
@@ -44,6 +45,7 @@ class ViewSettings:
         "Smallest side of an object's region in source pixels; 0: that of a view, at most half of "
         "the image's.",
         low=0,
+        high=2**16,
     )
     smallest_area: float = setting(
         0.0,
@@ -83,7 +85,7 @@ class ViewSettings:
         "Meaning of their levels: tf, weaker with the level; pil, stronger.",
         choices=("tf", "pil"),
     )
-    jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0)
+    jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0, high=100)
     blur: bool = setting(
         True, "Blur in the colour chains; published recipes for images of 32 pixels have none."
     )
