@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,18 @@ from ssl_tf.errors import (
 from ssl_tf.settings import flagfiles
 
 VERSION = f"ssl_tf {__version__}"
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error as a terminal can show it.
+
+    Names of files and values of flags are quoted in messages. Their control characters are
+    escaped, since they could clear the screen or forge a line, and very long ones are cut.
+    """
+    text = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error)
+    )
+    return re.sub(r"\S{1000,}", lambda word: f"{word[0][:200]}...", text)
 
 
 class _Output:
@@ -88,7 +101,7 @@ def run(
         settings = flagfiles.parse(arguments, settings_class)
         main(settings)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Stopped as stopped:
         print(f"{stopped}; the same command continues from there", file=sys.stderr)
@@ -97,7 +110,7 @@ def run(
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_SIGNAL + signal.SIGINT)
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(EXIT_FAILURE)
 
 
