@@ -122,6 +122,11 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     source, held_out = open_training_source(settings.data, views.object_crops)
     warn_of_split_folders(source)
     held_out = held_out or open_held_out(settings.data, settings.monitor.monitor_split, source)
+    monitored = held_out or source
+    if monitored.size < 2:
+        raise SettingsError(
+            f"{monitored.name}: the monitors compare two images or more; give --holdout=2 or more"
+        )
     plan = make_plan(optimization, source.size)
     if cluster.is_chief:
         check_run(settings)
