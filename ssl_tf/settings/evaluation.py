@@ -87,14 +87,14 @@ class LinearSettings:
     epochs: float = setting(50.0, "Epochs of the classifier.", above=0, high=1e6)
     batch_size: int = setting(256, "Batch of the classifier.", low=2, high=2**20)
     base_learning_rate: float = setting(
-        0.1, "Learning rate for a batch of 256, scaled linearly.", above=0, high=1e6
+        0.1, "Learning rate for a batch of 256, scaled linearly.", above=0, high=1e38
     )
     base_learning_rates: tuple[float, ...] = setting(
         (),
         "Several such rates in place of one: each trains its own classifier, all in one training; "
         "the best on the --validation images is reported.",
         above=0,
-        high=1e6,
+        high=1e38,
     )
     validation: int = setting(0, "Training images held out to choose the learning rate by.", low=0)
     schedule: str = setting(
@@ -104,7 +104,7 @@ class LinearSettings:
     )
     drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0, high=1e6)
     nesterov: bool = setting(True, "Nesterov momentum in place of plain momentum.")
-    weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0, high=1e6)
+    weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0, high=1e38)
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
     checkpoint_every: float = setting(
         1.0,

@@ -21,20 +21,20 @@ class TuningSettings:
         0.05,
         "Learning rate of the classifier for a batch of 256, scaled linearly.",
         above=0,
-        high=1e6,
+        high=1e38,
     )
     base_learning_rates: tuple[float, ...] = setting(
         (),
         "Several such rates in place of one, tried one after the other; the best on the "
         "--validation images is reported.",
         above=0,
-        high=1e6,
+        high=1e38,
     )
     weight_decay: float = setting(
-        0.0, "Weight decay; biases and normalization excluded.", low=0, high=1e6
+        0.0, "Weight decay; biases and normalization excluded.", low=0, high=1e38
     )
     weight_decays: tuple[float, ...] = setting(
-        (), "Several such decays in place of one, each tried with each rate.", low=0, high=1e6
+        (), "Several such decays in place of one, each tried with each rate.", low=0, high=1e38
     )
     decay_over_rate: bool = setting(
         False, "Divide weight decays by the scaled learning rate, as Kornblith et al. do."

@@ -17,7 +17,7 @@ class OptimizationSettings:
         choices=("byol", "simclr"),
     )
     base_learning_rate: float = setting(
-        0.3, "Learning rate for a batch of 256, scaled linearly.", above=0, high=1e6
+        0.3, "Learning rate for a batch of 256, scaled linearly.", above=0, high=1e38
     )
     batch_size: int = setting(2048, "Batch size over all replicas.", low=2, high=2**20)
     accumulate: int = setting(
@@ -30,7 +30,7 @@ class OptimizationSettings:
     epochs: float = setting(300.0, "Number of passes over the images.", above=0, high=1e6)
     warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0, high=1e6)
     weight_decay: float = setting(
-        1.5e-6, "Weight decay; biases and normalization excluded.", low=0, high=1e6
+        1.5e-6, "Weight decay; biases and normalization excluded.", low=0, high=1e38
     )
     decay_rank_one: bool = setting(
         False, "Weight decay also of biases and normalization, as in MoCo; not with lars."
