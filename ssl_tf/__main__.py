@@ -39,7 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command that the first argument names, as `python -m ssl_tf.NAME` does."""
     name, *flags = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name == "--help":
-        print(overview())
+        from ssl_tf.command import readable_output
+
+        with readable_output():
+            print(overview())
     elif name == "--version":
         print(f"ssl_tf {__version__}")
     elif name in COMMANDS:

@@ -1,10 +1,12 @@
 """The start and the failures of every command: one line, no traceback, a documented exit code."""
 
+import contextlib
 import logging
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging as absl_logging
@@ -23,6 +25,61 @@ from ssl_tf.settings import flagfiles
 VERSION = f"ssl_tf {__version__}"
 
 
+def one_line(error: Exception) -> str:
+    """The message of an error as a terminal can show it.
+
+    Names of files and values of flags are quoted in messages. Their control characters are
+    escaped, since they could clear the screen or forge a line, and very long ones are cut.
+    """
+    text = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error)
+    )
+    return re.sub(r"\S{1000,}", lambda word: f"{word[0][:200]}...", text)
+
+
+class _Output:
+    """Standard output that goes nowhere once its reader has left."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._drop()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._drop()
+
+    def _drop(self) -> None:
+        # What the stream still holds goes there too, so that the interpreter's last flush works.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def readable_output() -> Iterator[None]:
+    """Takes a reader that has seen enough, as in `| head`, for no error: the work is finished."""
+    if sys.stdout is None:
+        yield
+        return
+    with contextlib.redirect_stdout(_Output(sys.stdout)) as output:
+        try:
+            yield
+        finally:
+            output.flush()
+
+
+@readable_output()
 def run(
     main: Callable[[Any], None], settings_class: type, arguments: Sequence[str] | None = None
 ) -> None:
@@ -44,7 +101,7 @@ def run(
         settings = flagfiles.parse(arguments, settings_class)
         main(settings)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Stopped as stopped:
         print(f"{stopped}; the same command continues from there", file=sys.stderr)
@@ -53,10 +110,11 @@ def run(
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_SIGNAL + signal.SIGINT)
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(EXIT_FAILURE)
 
 
+@readable_output()
 def run_action(
     actions: Mapping[str, tuple[Callable[[Any], None], type]],
     arguments: Sequence[str] | None = None,

@@ -7,11 +7,17 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import open_held_out, open_training_source
-from ssl_tf.errors import SettingsError
+from ssl_tf.data.sources.opening import (
+    common_images,
+    open_held_out,
+    open_source,
+    open_training_source,
+    split_folders,
+)
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.report_names import report_file
 from ssl_tf.networks.encoder import build_encoder
-from ssl_tf.settings import DataSettings, EncoderSettings, EvaluationSettings, ModelSettings
+from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.encoders import load_encoder
 from ssl_tf.training.run_directory import read_settings, with_rule_of_run, write_json
 
@@ -107,7 +113,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     run = Path(settings.checkpoint)
     own = read_settings(run).data  # a wrong path is reported before data sets are opened
     data = with_rule_of_run(settings.data, run)
-    train, test = open_labelled(data, settings.test_split)
+    train, test = open_labelled(dataclasses.replace(settings, data=data))
     opened = open_encoders(settings)
     tested = f"{test.name}, {test.size} images"
     return EvaluationContext(
@@ -129,17 +135,31 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     )
 
 
-def open_labelled(data: DataSettings, test_split: str) -> tuple[Source, Source]:
-    """The training images, and the test images from --holdout or another split.
+def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
+    """The training images, and the test images: held out, of another split or another source.
 
     Raises:
-        UserError: there are no test images, images have no labels, or the test images have more
-            classes.
+        UserError: there are no test images, images have no labels, the folders are splits and no
+            classes, the test images have other classes, or they are training images.
     """
+    data = settings.data
     train, held_out = open_training_source(data)
-    test = held_out or open_held_out(data, test_split, train)
+    folders = split_folders(train)
+    if folders:
+        raise SettingsError(
+            f"{folders}, which are no classes; give --image_folder={data.image_folder}/"
+            f"{train.class_names[0]} and the other one as --test_image_folder"
+        )
+    test = held_out or open_test(settings, train)
     if test is None:
-        raise SettingsError("no images to report on: give --test_split, or --holdout=N")
+        other = "--test_split" if data.dataset else "--test_image_folder, --test_tfrecord"
+        raise SettingsError(f"no images to report on: give {other} or --holdout=N")
+    common = 0 if held_out else common_images(train, test)
+    if common:
+        raise SettingsError(
+            f"{common} images of {test.name} are training images, of {train.name}; give others to "
+            "report on, or --holdout=N"
+        )
     for source in (train, test):
         if not source.num_classes:
             raise SettingsError(f"{source.name} has no labels; an evaluation needs them")
@@ -148,7 +168,40 @@ def open_labelled(data: DataSettings, test_split: str) -> tuple[Source, Source]:
             f"{test.name} has {test.num_classes} classes, {train.name} only {train.num_classes}; "
             "give splits of one data set"
         )
+    if train.class_names and test.class_names and train.class_names != test.class_names:
+        differing = sorted({*train.class_names} ^ {*test.class_names})
+        raise SettingsError(
+            f"{test.name} has other classes than {train.name} ({', '.join(differing[:5])}), so its "
+            "labels mean something else; a class without images is an empty folder"
+        )
     return train, test
+
+
+def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
+    """The test images of their own source, or of a split; None if there are none.
+
+    Args:
+        settings: name the images.
+        train: the training images; unreadable images are counted together with theirs.
+
+    Raises:
+        UserError: the images do not exist.
+    """
+    named = {
+        name: getattr(settings, f"test_{name}")
+        for name in ("image_folder", "tfrecord")
+        if getattr(settings, f"test_{name}")
+    }
+    if not named:
+        return open_held_out(settings.data, settings.test_split, train)
+    try:
+        test = open_source(**named, shuffle_mib=settings.data.shuffle_mib)
+    except UserError as error:
+        # A source names the flag of the training images.
+        name = next(iter(named))
+        raise type(error)(str(error).replace(f"--{name}", f"--test_{name}")) from None
+    test.unreadable = train.unreadable
+    return test
 
 
 def format_figures(figures: dict[str, float], **counts: int) -> str:

@@ -105,6 +105,7 @@ class Protocol:
             data_dir=reading.data_dir,
             split=split,
             shuffle_mib=reading.shuffle_mib,
+            max_bad_images=reading.max_bad_images,
         )
         if not source.num_classes or source.multi_label:
             raise UserError(f"{source.name} has not one label for each image; prepare it again")

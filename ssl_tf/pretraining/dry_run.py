@@ -1,6 +1,6 @@
 """The plan of a run from its settings alone: no step is taken, nothing is written."""
 
-from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.data.sources.opening import open_training_source, warn_of_split_folders
 from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.registry import build_method
@@ -30,6 +30,7 @@ def describe(settings: PretrainSettings) -> str:
     replicas = strategy.num_replicas_in_sync
     try:
         source, _ = open_training_source(settings.data)
+        warn_of_split_folders(source)
         name, images = source.name, source.size
         labels = source.num_classes, source.multi_label
     except UserError as error:

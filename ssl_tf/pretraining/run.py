@@ -8,7 +8,11 @@ import tensorflow as tf
 
 from ssl_tf.data.order import Share, Steps
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import open_held_out, open_training_source
+from ssl_tf.data.sources.opening import (
+    open_held_out,
+    open_training_source,
+    warn_of_split_folders,
+)
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.registry import build_method
@@ -117,7 +121,13 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     replicas = strategy.num_replicas_in_sync
     tf.keras.utils.set_random_seed(run.seed)
     source, held_out = open_training_source(settings.data, views.object_crops)
+    warn_of_split_folders(source)
     held_out = held_out or open_held_out(settings.data, settings.monitor.monitor_split, source)
+    monitored = held_out or source
+    if monitored.size < 2:
+        raise SettingsError(
+            f"{monitored.name}: the monitors compare two images or more; give --holdout=2 or more"
+        )
     plan = make_plan(optimization, source.size)
     if cluster.is_chief:
         check_run(settings)

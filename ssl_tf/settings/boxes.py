@@ -6,7 +6,7 @@ import string
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import GROUND_TRUTH, OptionalDataSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 
 _ID_FIELDS = ("id", "stem", "file_name")
 # The format of a field: fill, side and a width of at most three digits.
@@ -46,6 +46,18 @@ class OpenImagesSettings:
     )
     seed: int = setting(0, "Seed of the random draws.", low=0, high=2**31 - 1)
 
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        filters = ("min_classes", "min_images", "min_classes_after", "to_fixed_point")
+        drawn = self.max_images or self.random_control
+        return {
+            **unless(not self.ids, "--ids replaces the filters", *filters),
+            **unless(self.ids or self.test_ids, "there is no list of images", "allow_pickle"),
+            **unless(self.images, "no images are read without --images", "max_missing"),
+            **unless(drawn, "nothing is drawn without --max_images or --random_control", "seed"),
+        }
+
     def __post_init__(self) -> None:
         if not self.boxes:
             raise SettingsError("--boxes: give the box CSV of the train images")
@@ -82,6 +94,12 @@ class ImportProposalsSettings:
     image_folder: str = setting("", "Folder of the images, for boxes in pixels (.npy of COCO).")
     allow_pickle: bool = setting(False, "Load a .npy file, which may run any program.")
 
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        numpy = self.input.lower().endswith(".npy")
+        return unless(numpy, "only .npy files are pickled", "allow_pickle")
+
     def __post_init__(self) -> None:
         for name in ("input", "output"):
             if not getattr(self, name):
@@ -114,6 +132,12 @@ class StoreSettings:
 
     data: OptionalDataSettings
     records: int = setting(5, "Number of images to print.", low=0)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        reason = "the ids of all images are compared"
+        return unless(False, reason, "num_images", "num_classes", "holdout")
 
     def __post_init__(self) -> None:
         if not self.data.proposals or self.data.proposals == GROUND_TRUTH:

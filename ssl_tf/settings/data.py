@@ -3,10 +3,12 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 
 GROUND_TRUTH = "ground_truth"
 HOLDOUT_RULES = ("seeded", "spaced")
+
+_OF_SCENES = ("scenes", "scene_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +18,9 @@ class ReadingSettings:
     data_dir: str = setting(
         "", "Directory of the TFDS data sets; empty: TFDS_DATA_DIR or its default.", free=True
     )
-    shuffle_mib: int = setting(1024, "Memory for shuffling encoded examples, in MiB.", low=1)
+    shuffle_mib: int = setting(
+        1024, "Memory for shuffling encoded examples, in MiB.", low=1, high=2**24
+    )
     max_bad_images: int = setting(
         10, "Unreadable images to skip and report; one more ends the run.", low=0, free=True
     )
@@ -39,8 +43,8 @@ class DataSettings(ReadingSettings):
     )
     num_images: int = setting(0, "Expected number of images; 0: any.", low=0)
     num_classes: int = setting(0, "Expected number of classes; 0: any.", low=0)
-    scenes: int = setting(4000, "Number of built-in scenes to render.", low=1)
-    scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16)
+    scenes: int = setting(4000, "Number of built-in scenes to render.", low=1, high=1_000_000)
+    scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16, high=4096)
     scene_objects: str = setting(
         "", "A prepared TFDS data set whose images are pasted into the scenes; empty: shapes."
     )
@@ -81,6 +85,20 @@ class DataSettings(ReadingSettings):
                 f"--scene_objects={self.scene_objects}: only scenes have objects; give "
                 "--dataset=scenes"
             )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        prepared = self.dataset and (self.dataset != "scenes" or self.scene_objects)
+        source = " and ".join(self.named) or "no source"
+        stored = self.proposals and self.proposals != GROUND_TRUTH
+        return {
+            **unless(self.dataset, f"{source} has no splits", "split"),
+            **unless(prepared, "no TFDS data set is read", "data_dir"),
+            **unless(prepared or self.tfrecord, "no record files are read", "shuffle_mib"),
+            **unless(self.dataset == "scenes", "only --dataset=scenes has scenes", *_OF_SCENES),
+            **unless(stored, "no store is given with --proposals", "unmatched_proposals"),
+        }
 
     @property
     def named(self) -> list[str]:

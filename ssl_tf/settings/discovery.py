@@ -1,11 +1,13 @@
 """Settings of object discovery."""
 
 import dataclasses
+from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 
+KERAS_ENCODERS = ("vgg16", "vgg19", "resnet50")
 RANKERS = ("lod", "q", "pagerank", "degree")
 
 
@@ -19,21 +21,29 @@ class FeatureSettings:
         "--encoder_weights.",
     )
     encoder_weights: str = setting("", "Keras weights file of vgg16, vgg19 or resnet50.")
-    step: int = setting(0, "Step of the run's checkpoint; 0: the newest.", low=0)
+    step: int = setting(0, "Step of the run's checkpoint; 0: the newest.", low=0, high=10**9)
     layers: tuple[str, ...] = setting(
         (),
         "Layers of the maps, the one for the descriptors last; C2 to C5 name a ResNet's stages. "
         "Empty: C3,C4 of a ResNet, relu4_3,relu5_3 of a VGG.",
     )
     long_side: int = setting(
-        0, "Longer side of the encoder's input images, in pixels; 0: as they are.", low=0
+        0, "Longer side of the encoder's input images, in pixels; 0: as they are.", low=0, high=8192
     )
     square_side: int = setting(
-        224, "Side to which images are squashed for the descriptor that finds neighbours.", low=8
+        224,
+        "Side to which images are squashed for the descriptor that finds neighbours.",
+        low=8,
+        high=8192,
     )
-    feature_batch: int = setting(16, "Batch size of the encoder, in images of one size.", low=1)
+    feature_batch: int = setting(
+        16, "Batch size of the encoder, in images of one size.", low=1, high=2**16
+    )
     descriptor_projection: int = setting(
-        0, "Channels to which descriptors are projected at random; 0: all there are.", low=0
+        0,
+        "Channels to which descriptors are projected at random; 0: all there are.",
+        low=0,
+        high=2**16,
     )
     descriptor_norm: str = setting(
         "max01",
@@ -47,11 +57,13 @@ class FeatureSettings:
 class RegionSettings:
     """Region proposals from feature maps; the defaults are LOD's for VGG16."""
 
-    peaks: int = setting(20, "Peaks of a feature map.", low=1)
+    peaks: int = setting(20, "Peaks of a feature map.", low=1, high=10**4)
     peak_threshold: float = setting(
         0.3, "Smallest saliency of a peak, as a share of the map's largest.", low=0, high=1
     )
-    peak_window: int = setting(3, "Side of the window that a peak keeps for itself.", low=1)
+    peak_window: int = setting(
+        3, "Side of the window that a peak keeps for itself.", low=1, high=10**4
+    )
     peak_margin: str = setting(
         "cell",
         "No peak there: one cell at the border, or a fifteenth of the sides.",
@@ -69,7 +81,7 @@ class RegionSettings:
         "Smallest level: as many cells as strong components (published) or as strong pixels.",
         choices=("components", "pixels"),
     )
-    max_regions: int = setting(2000, "Regions of an image.", low=1)
+    max_regions: int = setting(2000, "Regions of an image.", low=1, high=10**6)
     least_side: float = setting(
         0.0,
         "Smallest side of a region, as a share of the image's; 0 as published, where regions of a "
@@ -88,8 +100,10 @@ class RegionSettings:
 class RankingSettings:
     """The graph of matches, the ranking of regions and the choice of boxes."""
 
-    neighbours: int = setting(100, "Nearest images to which an image is compared.", low=1)
-    pair_top_k: int = setting(1000, "Scores kept of a pair of images.", low=1)
+    neighbours: int = setting(
+        100, "Nearest images to which an image is compared.", low=1, high=10**6
+    )
+    pair_top_k: int = setting(1000, "Scores kept of a pair of images.", low=1, high=10**7)
     standout: bool = setting(
         False, "Subtract from each score the best of the regions around it (Cho et al. 2015)."
     )
@@ -102,7 +116,7 @@ class RankingSettings:
     ranker: str = setting("lod", "What orders the regions.", choices=RANKERS)
     damping: float = setting(1e-4, "Share of the uniform graph.", low=0, high=1)
     teleport: float = setting(1e-4, "Share of the restart in a PageRank step.", low=0, high=1)
-    iterations: int = setting(100, "Largest number of power iterations.", low=1)
+    iterations: int = setting(100, "Largest number of power iterations.", low=1, high=10**7)
     stop_change: float = setting(1e-6, "Change of the vector that ends the iteration.", low=0)
     stop_measure: str = setting(
         "absolute",
@@ -113,7 +127,7 @@ class RankingSettings:
     seed_share: float = setting(
         0.1, "Share of the images whose best region starts LOD's walk.", above=0, high=1
     )
-    boxes_per_image: int = setting(10, "Largest number of boxes of an image.", low=1)
+    boxes_per_image: int = setting(10, "Largest number of boxes of an image.", low=1, high=10**4)
     max_iou: float = setting(0.3, "Largest overlap of two boxes of an image.", low=0, high=1)
 
 
@@ -138,14 +152,43 @@ class DiscoverSettings:
     shard_images: int = setting(
         64, "Images of a shard; a killed run repeats a shard a worker at most.", low=1
     )
-    workers: int = setting(0, "Processes of the local runner; 0: one a core.", low=0, free=True)
+    workers: int = setting(
+        0, "Processes of the local runner; 0: one a core.", low=0, free=True, high=4096
+    )
     beam_options: tuple[str, ...] = setting(
         (), "Options of Apache Beam, such as --runner=FlinkRunner; empty: this machine.", free=True
     )
     memory_mib: int = setting(
-        2048, "Memory for the matrix, and for a worker's descriptors, in MiB.", low=1, free=True
+        2048,
+        "Memory for the matrix, and for a worker's descriptors, in MiB.",
+        low=1,
+        free=True,
+        high=2**24,
     )
-    sheet_images: int = setting(24, "Images on the contact sheet.", low=0, free=True)
+    sheet_images: int = setting(24, "Images on the contact sheet.", low=0, free=True, high=1000)
+
+    @property
+    def recorded(self) -> Path:
+        """The flagfile of the discovery that these settings continue, if they continue one."""
+        return Path(self.output) / "flags.txt"
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        of_keras = self.features.encoder in KERAS_ENCODERS
+        rankers = RANKERS if self.boxes else (self.ranking.ranker,)
+        reason = f"--ranker={self.ranking.ranker} does not read it"
+        iterated = ("iterations", "stop_change", "stop_measure")
+        return {
+            **unless(False, "boxes are found here, not taken", "proposals", "unmatched_proposals"),
+            **unless(of_keras, "the encoder has its own weights", "encoder_weights"),
+            **unless(not of_keras, f"{self.features.encoder} has no steps", "step"),
+            **unless("lod" in rankers, reason, "seed_share"),
+            **unless({"lod", "q"} & set(rankers), reason, "damping"),
+            **unless({"lod", "pagerank"} & set(rankers), reason, "teleport"),
+            **unless(set(rankers) - {"degree"}, reason, *iterated),
+            **unless(not self.beam_options, "--beam_options names the workers", "workers"),
+        }
 
     def __post_init__(self) -> None:
         if not self.output:

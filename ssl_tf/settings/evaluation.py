@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.run import NeighbourSettings
 
 
@@ -13,9 +13,9 @@ class EncoderSettings:
     """The encoder of a run, and the size of its input images."""
 
     checkpoint: str = setting("", "Run directory whose encoder is evaluated.")
-    step: int = setting(0, "Step of the checkpoint to evaluate; 0: the newest.", low=0)
+    step: int = setting(0, "Step of the checkpoint to evaluate; 0: the newest.", low=0, high=10**9)
     image_size: int = setting(
-        0, "Side of the input images, in pixels; 0: that of the run's views.", low=0
+        0, "Side of the input images, in pixels; 0: that of the run's views.", low=0, high=4096
     )
     random_baseline: bool = setting(
         True, "Evaluate the random encoder too, from which the run started."
@@ -35,6 +35,41 @@ class EvaluationSettings(EncoderSettings):
     data: DataSettings = dataclasses.field(kw_only=True)
     output: str = setting("", "JSON file for the result; empty: STAGE.json in the run directory.")
     test_split: str = setting("", "Split to report on; empty: test or validation, if there is one.")
+    test_image_folder: str = setting(
+        "", "Folder of the images to report on, one folder a class, those of the train images."
+    )
+    test_tfrecord: str = setting("", "TFRecord files of the images to report on, as a glob.")
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return {
+            **unless(self.data.dataset, f"{self.data.named[0]} has no splits", "test_split"),
+            **unless(False, "an evaluation takes no boxes", "proposals", "unmatched_proposals"),
+        }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sources = ("test_split", "test_image_folder", "test_tfrecord")
+        given = [f"--{name}={getattr(self, name)}" for name in sources if getattr(self, name)]
+        if self.data.holdout:
+            given.insert(0, f"--holdout={self.data.holdout}")
+        if len(given) > 1:
+            raise SettingsError(
+                f"{' and '.join(given)}: each names images to report on; give one of them"
+            )
+        for name in ("image_folder", "tfrecord"):
+            images = getattr(self.data, name)
+            if images and images == getattr(self, f"test_{name}"):
+                raise SettingsError(
+                    f"--{name}={images} and --test_{name}: the train images are no test images; "
+                    "give others, or --holdout=N"
+                )
+        if self.test_split and self.test_split == self.data.split:
+            raise SettingsError(
+                f"--split={self.data.split} and --test_split={self.test_split}: the train images "
+                "are no test images; give another split, or --holdout=N"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +84,17 @@ class LinearSettings:
     standardize: bool = setting(
         True, "Features to zero mean and unit variance before the classifier, by batch statistics."
     )
-    epochs: float = setting(50.0, "Epochs of the classifier.", above=0)
-    batch_size: int = setting(256, "Batch of the classifier.", low=2)
+    epochs: float = setting(50.0, "Epochs of the classifier.", above=0, high=1e6)
+    batch_size: int = setting(256, "Batch of the classifier.", low=2, high=2**20)
     base_learning_rate: float = setting(
-        0.1, "Learning rate for a batch of 256, scaled linearly.", above=0
+        0.1, "Learning rate for a batch of 256, scaled linearly.", above=0, high=1e38
     )
     base_learning_rates: tuple[float, ...] = setting(
         (),
         "Several such rates in place of one: each trains its own classifier, all in one training; "
         "the best on the --validation images is reported.",
         above=0,
+        high=1e38,
     )
     validation: int = setting(0, "Training images held out to choose the learning rate by.", low=0)
     schedule: str = setting(
@@ -66,18 +102,30 @@ class LinearSettings:
         "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
         choices=("cosine", "step"),
     )
-    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
+    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0, high=1e6)
     nesterov: bool = setting(True, "Nesterov momentum in place of plain momentum.")
-    weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0)
+    weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0, high=1e38)
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
     checkpoint_every: float = setting(
-        1.0, "Epochs between two checkpoints of a probe with --augment.", above=0, free=True
+        1.0,
+        "Epochs between two checkpoints of a probe with --augment.",
+        above=0,
+        free=True,
     )
 
     @property
     def rates(self) -> tuple[float, ...]:
         """The base learning rates, one for each classifier."""
         return self.base_learning_rates or (self.base_learning_rate,)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        several = "--base_learning_rates is given"
+        return {
+            **unless(not self.base_learning_rates, several, "base_learning_rate"),
+            **unless(self.augment, "only --augment writes checkpoints", "checkpoint_every"),
+        }
 
     def __post_init__(self) -> None:
         if len(self.rates) > 1 and not self.validation:
@@ -107,7 +155,7 @@ class ExportSettings:
     """`python -m ssl_tf.export`."""
 
     checkpoint: str = setting("", "Run directory whose encoder is exported.")
-    step: int = setting(0, "Step of the checkpoint to export; 0: the newest.", low=0)
+    step: int = setting(0, "Step of the checkpoint to export; 0: the newest.", low=0, high=10**9)
     output: str = setting("", "New directory for the SavedModel; empty: RUN/export.")
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.evaluation import EvaluationSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.run import PRECISIONS
 
 
@@ -14,21 +14,27 @@ from ssl_tf.settings.run import PRECISIONS
 class TuningSettings:
     """The training; every pair of a learning rate and a weight decay is one trial."""
 
-    epochs: float = setting(30.0, "Epochs over the training images.", above=0)
-    steps: int = setting(0, "Steps in place of --epochs; 0: those of --epochs.", low=0)
-    batch_size: int = setting(256, "Global batch, over all replicas.", low=2)
+    epochs: float = setting(30.0, "Epochs over the training images.", above=0, high=1e6)
+    steps: int = setting(0, "Steps in place of --epochs; 0: those of --epochs.", low=0, high=10**9)
+    batch_size: int = setting(256, "Global batch, over all replicas.", low=2, high=2**20)
     base_learning_rate: float = setting(
-        0.05, "Learning rate of the classifier for a batch of 256, scaled linearly.", above=0
+        0.05,
+        "Learning rate of the classifier for a batch of 256, scaled linearly.",
+        above=0,
+        high=1e38,
     )
     base_learning_rates: tuple[float, ...] = setting(
         (),
         "Several such rates in place of one, tried one after the other; the best on the "
         "--validation images is reported.",
         above=0,
+        high=1e38,
     )
-    weight_decay: float = setting(0.0, "Weight decay; biases and normalization excluded.", low=0)
+    weight_decay: float = setting(
+        0.0, "Weight decay; biases and normalization excluded.", low=0, high=1e38
+    )
     weight_decays: tuple[float, ...] = setting(
-        (), "Several such decays in place of one, each tried with each rate.", low=0
+        (), "Several such decays in place of one, each tried with each rate.", low=0, high=1e38
     )
     decay_over_rate: bool = setting(
         False, "Divide weight decays by the scaled learning rate, as Kornblith et al. do."
@@ -38,7 +44,7 @@ class TuningSettings:
         "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
         choices=("cosine", "step"),
     )
-    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0)
+    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0, high=1e6)
     nesterov: bool = setting(True, "Nesterov momentum in place of plain momentum.")
     frozen_blocks: int = setting(
         0,
@@ -63,10 +69,24 @@ class TuningSettings:
     )
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
     logical_cpus: int = setting(
-        0, "Split the CPU into this many replicas; 0: all GPUs, or one CPU.", low=0, free=True
+        0,
+        "Split the CPU into this many replicas; 0: all GPUs, or one CPU.",
+        low=0,
+        free=True,
+        high=1024,
     )
     checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
     log_every: int = setting(50, "Steps between two lines of metrics.jsonl.", low=1, free=True)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        rates, decays = "--base_learning_rates is given", "--weight_decays is given"
+        return {
+            **unless(not self.steps, "--steps is given", "epochs"),
+            **unless(not self.base_learning_rates, rates, "base_learning_rate"),
+            **unless(not self.weight_decays, decays, "weight_decay"),
+        }
 
     @property
     def trials(self) -> tuple[tuple[float, float], ...]:
@@ -118,6 +138,14 @@ class LabelSettings:
         False,
         "Train once more with the chosen pair, on the validation images too, and report that.",
     )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return {
+            **unless(self.label_fraction < 1, "--label_fraction draws no share", "label_seed"),
+            **unless(self.validation, "there is no --validation", "validation_of"),
+        }
 
     def __post_init__(self) -> None:
         if self.labels_from and self.label_fraction < 1:

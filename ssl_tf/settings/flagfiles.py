@@ -6,8 +6,9 @@ that `--flagfile=RUN/flags.txt` starts the same run again. Only this module uses
 """
 
 import dataclasses
+import math
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +16,12 @@ from absl import flags
 
 from ssl_tf.errors import EXIT_CODES, SettingsError
 from ssl_tf.files import write_text
+from ssl_tf.settings.flagfile_lines import expand
 
 Settings = TypeVar("Settings")
+
+# The upper bound of a number that has none of its own: what TensorFlow's 32-bit counts can hold.
+LARGEST = 2**31 - 1
 
 
 def setting(
@@ -38,7 +43,7 @@ def setting(
         choices: allowed strings (of each element of a list flag).
         low: inclusive lower bound (of each element of a list flag).
         above: exclusive lower bound.
-        high: inclusive upper bound.
+        high: inclusive upper bound, where more than `LARGEST` is no use. Numbers are finite.
         free: a resumed run may change the flag, because the result does not depend on it.
         before: value of the runs that are older than the flag, so that their file lacks it; None:
             the default.
@@ -100,9 +105,77 @@ def _convert(name: str, text: Any, kind: Any) -> Any:
         raise SettingsError(f"--{name}={text}: expected numbers separated by commas") from None
 
 
+def unless(honoured: object, reason: str, *names: str) -> dict[str, str]:
+    """Rows of a settings class's `unused`: nothing if `honoured`, else each name with the reason.
+
+    Args:
+        honoured: whether something reads the flags.
+        reason: why nothing does, as the end of a sentence.
+        *names: the flags.
+    """
+    return {} if honoured else dict.fromkeys(names, reason)
+
+
+def _parts(settings: Any) -> Iterator[Any]:
+    """The settings and those nested in them, inner ones first."""
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _parts(value)
+    yield settings
+
+
+def unused(settings: Any) -> dict[str, str]:
+    """The flags that nothing reads beside the others that are given: name -> reason.
+
+    A settings class says in its property `unused` which flags depend on its own fields. What an
+    outer class says of a flag replaces what an inner one says; an empty reason takes it back.
+    """
+    found: dict[str, str] = {}
+    for part in _parts(settings):
+        found.update(getattr(part, "unused", {}))
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def _refuse_unused(settings: Any) -> None:
+    """Refuses a flag that differs from its default and that nothing would read.
+
+    A flag is accepted as it stands in the flags of a run that these settings continue.
+
+    Raises:
+        SettingsError: names the first such flag.
+    """
+    values = {f.name: (f, getattr(p, f.name)) for p in _parts(settings) for f in _flags_of(p)}
+    given = as_dict(settings)
+    wrong = {n: r for n, r in unused(settings).items() if values[n][1] != values[n][0].default}
+    if not wrong:
+        return
+    recorded: dict[str, str] = {}
+    for part in _parts(settings):
+        path = getattr(part, "recorded", None)
+        if path is not None and path.is_file():
+            recorded.update(as_dict(read_flagfile(path, type(part))))
+    for name, reason in wrong.items():
+        if recorded.get(name) != given[name]:
+            default = _as_text(values[name][0].default)
+            raise SettingsError(
+                f"--{name}={given[name]}: has no effect, because {reason}; leave it out, or give "
+                f"--{name}={default}"
+            )
+
+
+def _flags_of(settings: Any) -> list[dataclasses.Field]:
+    """The fields of a settings instance that are flags."""
+    return [f for f in dataclasses.fields(settings) if "description" in f.metadata]
+
+
 def _check(name: str, value: Any, metadata: Any) -> None:
     for element in value if isinstance(value, tuple) else (value,):
         choices, low, above, high = (metadata[k] for k in ("choices", "low", "above", "high"))
+        if isinstance(element, float) and not math.isfinite(element):
+            raise SettingsError(f"--{name}={element}: must be a finite number")
+        if high is None and isinstance(element, int | float):
+            high = LARGEST
         if choices and element not in choices:
             raise SettingsError(f"--{name}={element}: unknown; choose one of {', '.join(choices)}")
         if low is not None and element < low:
@@ -131,16 +204,24 @@ def parse(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
     """Reads a command line without the program's name into frozen settings.
 
     Raises:
-        SettingsError: a flag is unknown, a flagfile cannot be read, or a value is not allowed.
+        SettingsError: a flag is unknown, a flagfile cannot be read, a value is not allowed, or
+            nothing would read it.
         SystemExit: the flags have been printed for --help.
     """
+    settings = _read(arguments, settings_class)
+    _refuse_unused(settings)
+    return settings
+
+
+def _read(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
+    """`parse` without the refusal of what nothing reads."""
     values = flags.FlagValues()
     for field, kind in flag_fields(settings_class):
         _define(values, field, kind)
     flags.DEFINE_boolean("help", False, "Print the flags and leave.", flag_values=values)
     try:
-        left_over = values(["ssl_tf", *arguments])[1:]
-    except (flags.Error, OSError) as error:
+        left_over = values(["ssl_tf", *expand(arguments)])[1:]
+    except flags.Error as error:
         raise SettingsError(" ".join(str(error).split())) from None
     if values.help:
         print(values.get_help(), EXIT_CODES, sep="\n\n")
@@ -198,6 +279,8 @@ def write_flagfile(settings: Any, path: Path, comments: Sequence[str] = ()) -> N
 def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
     """The settings that `write_flagfile` wrote, at this version or before a flag existed.
 
+    A flag that nothing reads is accepted: earlier versions wrote such flags.
+
     Raises:
         SettingsError: the file cannot be read, or has a flag that is unknown to this version.
     """
@@ -206,7 +289,12 @@ def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
         for field, _ in flag_fields(settings_class)
         if field.metadata["before"] is not None
     ]
-    return parse([*older, f"--flagfile={path}"], settings_class)
+    try:
+        return _read([*older, f"--flagfile={path}"], settings_class)
+    except SettingsError as error:
+        if str(path) in str(error):
+            raise
+        raise SettingsError(f"{path}: {error}") from None
 
 
 def bound(settings: Any) -> dict[str, str]:
@@ -218,4 +306,5 @@ def bound(settings: Any) -> dict[str, str]:
 def bound_differences(first: Any, second: Any) -> dict[str, tuple[str, str]]:
     """The flags that differ and on which a result depends: name -> (first, second) as text."""
     ours, theirs = bound(first), bound(second)
-    return {n: (ours[n], theirs[n]) for n in ours if ours[n] != theirs[n]}
+    ignored = unused(first).keys() & unused(second).keys()
+    return {n: (ours[n], theirs[n]) for n in ours if ours[n] != theirs[n] and n not in ignored}

@@ -8,7 +8,7 @@ TensorFlow is not imported: a row names its class, and `ssl_tf.methods.registry`
 import dataclasses
 from typing import TypeVar
 
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 
 PRETEXT = ("rotation", "localization")
 
@@ -25,12 +25,14 @@ class ProjectorFlags:
         "(whose predictor has a quarter of --projection), 8192 in Barlow Twins, as many as "
         "features in SimCLR.",
         low=1,
+        high=2**20,
     )
     projection: int = setting(
         256,
         "Outputs of projector and predictor; 128 in MoCo, DenseCL, SimCLR and SwAV, 2048 in "
         "SimSiam, 8192 in Barlow Twins.",
         low=2,
+        high=2**20,
     )
 
 
@@ -43,6 +45,7 @@ class LayersFlags:
         "Dense layers of the projector of simclr, simsiam and barlow_twins; 3 in SimSiam on "
         "ImageNet and in Barlow Twins.",
         low=1,
+        high=64,
     )
 
 
@@ -68,6 +71,7 @@ class TemperatureFlags:
         "Softmax temperature of moco, densecl, simclr, swav and of dino's student; 0.1 in SimCLR, "
         "SwAV and DINO.",
         above=0,
+        high=1e6,
     )
 
 
@@ -75,7 +79,7 @@ class TemperatureFlags:
 class QueueFlags:
     """Negatives from a queue of keys."""
 
-    queue: int = setting(65536, "Keys in the queue of moco and densecl.", low=1)
+    queue: int = setting(65536, "Keys in the queue of moco and densecl.", low=1, high=10_000_000)
     symmetric: bool = setting(False, "moco and densecl: each view is a query, and each a key.")
 
 
@@ -85,7 +89,10 @@ class DenseFlags:
 
     dense_weight: float = setting(0.5, "Share of densecl's dense loss, lambda.", low=0, high=1)
     dense_grid: int = setting(
-        0, "Cells a side that densecl averages the last map to; 0: the map as it is.", low=0
+        0,
+        "Cells a side that densecl averages the last map to; 0: the map as it is.",
+        low=0,
+        high=1024,
     )
 
 
@@ -93,7 +100,9 @@ class DenseFlags:
 class PrototypeFlags:
     """Prototypes that views are compared with."""
 
-    prototypes: int = setting(3000, "Prototypes of swav and dino, K; 65536 in DINO.", low=2)
+    prototypes: int = setting(
+        3000, "Prototypes of swav and dino, K; 65536 in DINO.", low=2, high=2**20
+    )
     freeze_prototypes: float = setting(
         1.0, "Epochs in which the prototypes of swav and dino keep their first directions.", low=0
     )
@@ -104,18 +113,27 @@ class SinkhornFlags:
     """SwAV's balanced codes."""
 
     sinkhorn_epsilon: float = setting(
-        0.05, "Smoothness of swav's codes; lower it where the loss stays at ln K.", above=0
+        0.05,
+        "Smoothness of swav's codes; lower it where the loss stays at ln K.",
+        above=0,
+        high=1e6,
     )
-    sinkhorn_iterations: int = setting(3, "Iterations that balance swav's codes.", low=1)
+    sinkhorn_iterations: int = setting(3, "Iterations that balance swav's codes.", low=1, high=1000)
     feature_queue: int = setting(
         0,
         "Earlier features of each view that balance swav's codes beside a batch that is small "
         "against the prototypes; 0: none.",
         low=0,
+        high=10_000_000,
     )
     feature_queue_start: float = setting(
         15.0, "Epoch from which the feature queue is filled, to be used once it is full.", low=0
     )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return unless(self.feature_queue, "there is no --feature_queue", "feature_queue_start")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +195,20 @@ class ObjectPairFlags:
     )
     rotation_weight: float = setting(1.0, "Weight of the rotation loss.", low=0)
     localization_weight: float = setting(1.0, "Weight of the localization loss.", low=0)
-    localization_grid: int = setting(7, "Cells a side of the localization task, p.", low=1)
+    localization_grid: int = setting(
+        7, "Cells a side of the localization task, p.", low=1, high=1024
+    )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        localization = ("localization_weight", "localization_grid")
+        return {
+            **unless("rotation" in self.pretext, "--pretext has no rotation", "rotation_weight"),
+            **unless(
+                "localization" in self.pretext, "--pretext has no localization", *localization
+            ),
+        }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import flag_fields, setting
 from ssl_tf.settings.methods import METHODS, MethodFlags, MethodRow
 
 
@@ -11,7 +11,7 @@ from ssl_tf.settings.methods import METHODS, MethodFlags, MethodRow
 class ModelSettings:
     method: str = setting("ma_ssrl", "What is learned.", choices=tuple(METHODS))
     depth: int = setting(50, "ResNet depth: 18, 34, 50, 101, 152 or 200.")
-    width: float = setting(1.0, "Multiplier of all channels, also below 1.", above=0)
+    width: float = setting(1.0, "Multiplier of all channels, also below 1.", above=0, high=32)
     stem: str = setting(
         "imagenet", "7x7 stride 2 and pool, or 3x3 stride 1.", choices=("imagenet", "small")
     )
@@ -30,6 +30,16 @@ class ModelSettings:
             raise SettingsError(
                 f"--batch_norm=shuffled: hides the keys of a queue; --method={self.method} has none"
             )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return dict.fromkeys(self._foreign, f"--method={self.method} does not read it")
+
+    @property
+    def _foreign(self) -> list[str]:
+        """Names of the flags that only other methods read."""
+        return [f.name for f, _ in flag_fields(MethodFlags) if f.name not in self.row.flag_names]
 
     @property
     def row(self) -> MethodRow:

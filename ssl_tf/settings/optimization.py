@@ -3,7 +3,7 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,23 +17,35 @@ class OptimizationSettings:
         choices=("byol", "simclr"),
     )
     base_learning_rate: float = setting(
-        0.3, "Learning rate for a batch of 256, scaled linearly.", above=0
+        0.3, "Learning rate for a batch of 256, scaled linearly.", above=0, high=1e38
     )
-    batch_size: int = setting(2048, "Batch size over all replicas.", low=2)
+    batch_size: int = setting(2048, "Batch size over all replicas.", low=2, high=2**20)
     accumulate: int = setting(
         1,
         "Number of parts of each replica's batch, whose gradients are accumulated to save memory; "
         "the batch statistics are those of a part.",
         low=1,
+        high=2**16,
     )
-    epochs: float = setting(300.0, "Number of passes over the images.", above=0)
-    warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0)
-    weight_decay: float = setting(1.5e-6, "Weight decay; biases and normalization excluded.", low=0)
+    epochs: float = setting(300.0, "Number of passes over the images.", above=0, high=1e6)
+    warmup_epochs: float = setting(10.0, "Epochs of linear warm-up.", low=0, high=1e6)
+    weight_decay: float = setting(
+        1.5e-6, "Weight decay; biases and normalization excluded.", low=0, high=1e38
+    )
     decay_rank_one: bool = setting(
         False, "Weight decay also of biases and normalization, as in MoCo; not with lars."
     )
     momentum: float = setting(0.9, "Momentum.", low=0, high=1)
     trust_coefficient: float = setting(1e-3, "LARS trust coefficient.", above=0)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        reason = f"--optimizer={self.optimizer} does not read it"
+        return {
+            **unless(self.optimizer == "lars", reason, "lars_variant", "trust_coefficient"),
+            **unless(self.optimizer != "adamw", reason, "momentum"),
+        }
 
     def __post_init__(self) -> None:
         if self.warmup_epochs > self.epochs:

@@ -1,15 +1,18 @@
 """Pre-training, and what takes the flagfile of one."""
 
 import dataclasses
+from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import GROUND_TRUTH, DataSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.methods import METHODS, ObjectPairFlags
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
 from ssl_tf.settings.run import MonitorSettings, RunSettings
 from ssl_tf.settings.views import ViewSettings
+
+_OF_PROPOSALS = ("proposals", "unmatched_proposals")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +25,25 @@ class PretrainSettings:
     optimization: OptimizationSettings
     monitor: MonitorSettings
     run: RunSettings
+
+    @property
+    def recorded(self) -> Path:
+        """The flagfile of the run that these settings continue, if they continue one."""
+        return Path(self.run.run_dir) / "flags.txt"
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        split = "--holdout is given" if self.data.holdout else f"{self.data.named[0]} has no splits"
+        return {
+            **unless(self.views.object_crops, "--crops=scene_scene takes no boxes", *_OF_PROPOSALS),
+            **unless(self.data.dataset and not self.data.holdout, split, "monitor_split"),
+            **unless(
+                self.model.row.views != "one",
+                f"--method={self.model.method} compares no views",
+                "compared_pairs",
+            ),
+        }
 
     def __post_init__(self) -> None:
         model, row = self.model, self.model.row
@@ -70,16 +92,23 @@ class BenchmarkSettings:
     """`python -m ssl_tf.benchmark`; takes the flagfile of any pre-training."""
 
     pretrain: PretrainSettings
-    seconds: float = setting(10.0, "Time for each pipeline, in seconds.", above=0)
-    repetitions: int = setting(5, "Turns that the pipelines take, sharing that time.", low=1)
-    cores: int = setting(0, "Cores of the machine to measure on; 0: all.", low=0)
-    sample: int = setting(256, "Images to measure on, kept in memory.", low=1)
+    seconds: float = setting(10.0, "Time for each pipeline, in seconds.", above=0, high=86_400)
+    repetitions: int = setting(
+        5, "Turns that the pipelines take, sharing that time.", low=1, high=1000
+    )
+    cores: int = setting(0, "Cores of the machine to measure on; 0: all.", low=0, high=4096)
+    sample: int = setting(256, "Images to measure on, kept in memory.", low=1, high=10**6)
     against: tuple[str, ...] = setting(
         (), "Other libraries to measure beside it, where installed.", choices=RIVALS
     )
-    gpus: int = setting(8, "GPUs to keep busy.", low=1)
+    gpus: int = setting(8, "GPUs to keep busy.", low=1, high=10**6)
     gpu_images_per_second: float = setting(750.0, "Images one GPU takes in a second.", above=0)
     output: str = setting("", "JSON file for the result; empty: none.")
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Takes back what pre-training says of its monitors: other images are measured on."""
+        return {"monitor_split": ""}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,11 +117,16 @@ class ViewsReportSettings:
 
     pretrain: PretrainSettings
     output: str = setting("", "Directory for the sheets.")
-    images: int = setting(4, "Images to show.", low=1)
-    draws: int = setting(3, "Draws of the recipe to show of each image.", low=1)
+    images: int = setting(4, "Images to show.", low=1, high=1000)
+    draws: int = setting(3, "Draws of the recipe to show of each image.", low=1, high=1000)
     levels: tuple[float, ...] = setting(
         (), "Levels to show of each operation; empty: four, up to --level_scale.", low=0
     )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Takes back what pre-training says: the sheets show each operation by level."""
+        return dict.fromkeys(("level_scale", "posterize_solarize", "monitor_split"), "")
 
     def __post_init__(self) -> None:
         if not self.output:

@@ -13,7 +13,7 @@ class NeighbourSettings:
     """The settings of weighted kNN, for the monitor and `python -m ssl_tf.knn`."""
 
     knn_k: int = setting(200, "Neighbours that vote in weighted kNN.", low=1)
-    knn_temperature: float = setting(0.1, "Temperature of the kNN weights.", above=0)
+    knn_temperature: float = setting(0.1, "Temperature of the kNN weights.", above=0, high=1e6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +27,12 @@ class MonitorSettings:
         free=True,
     )
     monitor_every: float = setting(1.0, "Epochs between two evaluations by the monitors.", above=0)
-    monitor_bank: int = setting(5000, "Labelled training images in the kNN bank.", low=1)
-    monitor_queries: int = setting(1000, "Held-out images that the monitors evaluate.", low=8)
+    monitor_bank: int = setting(
+        5000, "Labelled training images in the kNN bank.", low=1, high=10**7
+    )
+    monitor_queries: int = setting(
+        1000, "Held-out images that the monitors evaluate.", low=8, high=10**7
+    )
     log_every: int = setting(50, "Steps between two lines of metrics.jsonl.", low=1)
 
 
@@ -53,19 +57,24 @@ class RunSettings:
         free=True,
     )
     steps_per_execution: int = setting(
-        1, "Steps in one call from Python; saves the overhead of short steps.", low=1, free=True
+        1,
+        "Steps in one call from Python; saves the overhead of short steps.",
+        low=1,
+        free=True,
+        high=10**6,
     )
     profile_steps: str = setting(
         "", "First and last step, `100,110`, of a TensorBoard profile of this process.", free=True
     )
     logical_cpus: int = setting(
-        0, "Number of replicas on the CPU; 0: all GPUs, or one CPU.", low=0, free=True
+        0, "Number of replicas on the CPU; 0: all GPUs, or one CPU.", low=0, free=True, high=1024
     )
     worker_timeout: float = setting(
         60.0,
         "Seconds of silence of another worker, at the start or later, after which the run ends.",
         above=2,
         free=True,
+        high=1e6,
     )
     checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
     keep_checkpoints: int = setting(2, "Number of newest checkpoints to keep.", low=1, free=True)

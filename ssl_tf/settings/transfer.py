@@ -6,7 +6,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import ReadingSettings
 from ssl_tf.settings.evaluation import EncoderSettings
 from ssl_tf.settings.finetuning import TuningSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 
 # Names of `evaluation.protocols.PROTOCOLS`, in the order of the table's columns. The first six of
 # ma_ssrl are those of its paper; BYOL reports CIFAR-10 in addition.
@@ -36,8 +36,20 @@ class TransferSettings:
         choices=("linear", "finetune"),
     )
     max_iterations: int = setting(
-        1000, "Limit of L-BFGS at each of the 45 penalties; fits that reach it are reported.", low=1
+        1000,
+        "Limit of L-BFGS at each of the 45 penalties; fits that reach it are reported.",
+        low=1,
+        high=10**6,
     )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`.
+
+        Those of fine-tuning are none of them: a suite's flagfile holds them for both protocols.
+        """
+        linear = self.protocol == "linear"
+        return unless(linear, f"--protocol={self.protocol} does not read it", "max_iterations")
 
     @property
     def datasets(self) -> tuple[str, ...]:

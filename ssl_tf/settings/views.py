@@ -3,7 +3,7 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.recipes import RECIPES, STRATEGIES
 
 CROPS = ("uniform", "inception", "byol", "random_resized", "full")
@@ -15,14 +15,15 @@ REGIONS = ("scene_scene", "object_object", "object_dilated")
 @dataclasses.dataclass(frozen=True)
 class ViewSettings:
     recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=tuple(RECIPES))
-    image_size: int = setting(224, "Side of a view, in pixels.", low=8)
+    image_size: int = setting(224, "Side of a view, in pixels.", low=8, high=4096)
     small_views: int = setting(
         0,
         "Small views an image beside the others (multi-crop of SwAV and DINO), crops of a law with "
         "an area, under the others' strategies in turn.",
         low=0,
+        high=64,
     )
-    small_image_size: int = setting(96, "Side of a small view, in pixels.", low=8)
+    small_image_size: int = setting(96, "Side of a small view, in pixels.", low=8, high=4096)
     small_area: tuple[float, ...] = setting(
         (0.05, 0.14), "Small views: smallest and largest area of a crop.", above=0, high=1
     )
@@ -44,6 +45,7 @@ class ViewSettings:
         "Smallest side of an object's region in source pixels; 0: that of a view, at most half of "
         "the image's.",
         low=0,
+        high=2**16,
     )
     smallest_area: float = setting(
         0.0,
@@ -83,7 +85,7 @@ class ViewSettings:
         "Meaning of their levels: tf, weaker with the level; pil, stronger.",
         choices=("tf", "pil"),
     )
-    jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0)
+    jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0, high=100)
     blur: bool = setting(
         True, "Blur in the colour chains; published recipes for images of 32 pixels have none."
     )
@@ -123,6 +125,40 @@ class ViewSettings:
     def strategies(self) -> tuple[str, ...]:
         """One strategy a view of --image_size, the recipe's own where the flag is empty."""
         return self.view_strategies or RECIPES[self.recipe].strategies
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`.
+
+        --policy_set is none of them: it says which data set the images are of.
+        """
+        policies = {policy for name in self.strategies for policy in STRATEGIES[name]}
+        chains = {name for name in self.strategies if not STRATEGIES[name] and name != "plain"}
+        law = f"the {self.crop_law} crop does not read it"
+        has_area = self.crop_law in ("inception", "byol", "random_resized")
+        has_smallest_area = self.object_crops and self.crop_law == "random_resized"
+        scenes = f"--crops={self.crops} does not read it"
+        strategies = f"none of the strategies {', '.join(self.strategies)} reads it"
+        return {
+            **unless(
+                self.small_views, "there are no --small_views", "small_image_size", "small_area"
+            ),
+            **unless(self.crop_law == "uniform", law, "crop_ratio"),
+            **unless(has_area, law, "crop_area"),
+            **unless(self.crops == "object_dilated", scenes, "dilation"),
+            **unless(self.object_crops, scenes, "min_crop"),
+            **unless(has_smallest_area, scenes if not self.object_crops else law, "smallest_area"),
+            **unless(
+                "randaugment" in policies,
+                strategies,
+                "randaugment_ops",
+                "randaugment_magnitude",
+                "level_scale",
+            ),
+            **unless(policies & {"autoaugment", "randaugment"}, strategies, "posterize_solarize"),
+            **unless("simclr" in chains, strategies, "jitter_strength"),
+            **unless(chains, strategies, "blur"),
+        }
 
     def _check_small_views(self) -> None:
         # The operation behind `inception` never goes below a tenth of the image.

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 
 from ssl_tf.errors import SettingsError
 
 _SLURM_PORT = 23456
+_LARGEST = 65_535  # of ports; more tasks are no run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +52,29 @@ def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
     and port 23456, or MASTER_PORT.
 
     Raises:
-        SettingsError: TF_CONFIG cannot be parsed, or Slurm runs several tasks on one node.
+        SettingsError: TF_CONFIG or a variable of Slurm cannot be parsed, or Slurm runs several
+            tasks on one node.
     """
     if environment.get("TF_CONFIG"):
         return _from_tf_config(environment["TF_CONFIG"])
-    if int(environment.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in environment:
+    if "SLURM_PROCID" in environment and _number(environment, "SLURM_NTASKS", "1", low=1) > 1:
         return _from_slurm(environment)
     return Cluster()
+
+
+def _number(environment: Mapping[str, str], name: str, default: str, low: int = 0) -> int:
+    """A variable as a number of tasks or of a port.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    text = environment.get(name, default)
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not low <= int(text) <= _LARGEST:
+        raise SettingsError(
+            f"{name}={text[:200]!r}: expected a whole number from {low} to {_LARGEST}; correct the "
+            "environment variable, or unset it"
+        )
+    return int(text)
 
 
 def _from_tf_config(text: str) -> Cluster:
@@ -65,11 +83,20 @@ def _from_tf_config(text: str) -> Cluster:
         tasks = config["cluster"]
         chiefs, workers = tasks.get("chief", []), tasks.get("worker", [])
         addresses = tuple(chiefs + workers)
+        if not all(isinstance(address, str) for address in addresses):
+            raise ValueError("an address is no text")
         kind, number = config["task"]["type"], int(config["task"]["index"])
         index = {"chief": 0, "worker": len(chiefs)}[kind] + number
         if set(tasks) - {"chief", "worker"} or not 0 <= index < len(addresses):
             raise ValueError("chief and worker tasks only")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise SettingsError(
             f"TF_CONFIG={text[:200]!r} cannot be understood ({error}); expected "
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
@@ -78,17 +105,31 @@ def _from_tf_config(text: str) -> Cluster:
 
 
 def _from_slurm(environment: Mapping[str, str]) -> Cluster:
-    tasks = int(environment["SLURM_NTASKS"])
-    nodes = environment.get("SLURM_STEP_NODELIST") or environment["SLURM_JOB_NODELIST"]
+    tasks = _number(environment, "SLURM_NTASKS", "1", low=1)
+    nodes = environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST")
+    if not nodes:
+        raise SettingsError(
+            f"SLURM_NTASKS={tasks}: neither SLURM_STEP_NODELIST nor SLURM_JOB_NODELIST names the "
+            "nodes; start by srun, set TF_CONFIG, or unset SLURM_NTASKS"
+        )
     # Slurm abbreviates node lists, and ships the command that expands them.
-    expanded = subprocess.run(
-        ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=False
-    )
+    try:
+        expanded = subprocess.run(
+            ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"SLURM_NTASKS={tasks}: scontrol cannot be run ({error.strerror}); set TF_CONFIG, or "
+            "unset SLURM_NTASKS"
+        ) from None
     hosts = expanded.stdout.split()
     if expanded.returncode or len(hosts) != tasks:
         raise SettingsError(
             f"Slurm runs {tasks} tasks on {len(hosts)} nodes ({nodes}); start one task a node "
             "(--ntasks-per-node=1), which takes all GPUs of its node, or set TF_CONFIG"
         )
-    port = environment.get("MASTER_PORT", _SLURM_PORT)
-    return Cluster(tuple(f"{host}:{port}" for host in hosts), int(environment["SLURM_PROCID"]))
+    port = _number(environment, "MASTER_PORT", str(_SLURM_PORT), low=1)
+    index = _number(environment, "SLURM_PROCID", "")
+    if index >= tasks:
+        raise SettingsError(f"SLURM_PROCID={index}: there are only {tasks} tasks; start by srun")
+    return Cluster(tuple(f"{host}:{port}" for host in hosts), index)

@@ -60,16 +60,20 @@ SMALL = {
 }  # fmt: skip
 
 
+SIZES = {"projector_hidden": 16, "projection": 8, "queue": 16}
+
+
 def small_settings(*flags):
-    return flagfiles.parse(
-        [
-            "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--batch_size=8",
-            "--epochs=10", "--warmup_epochs=0", "--projector_hidden=16", "--projection=8",
-            f"--image_size={SIZE}", "--optimizer=sgd", "--queue=16",
-            "--proposals=ground_truth", *flags,
-        ],
-        PretrainSettings,
-    )  # fmt: skip
+    given = [
+        "--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--batch_size=8",
+        "--epochs=10", "--warmup_epochs=0", f"--image_size={SIZE}", "--optimizer=sgd",
+    ]  # fmt: skip
+    method = [flag for flag in flags if flag.startswith("--method=")][-1:]
+    row = flagfiles.parse([*given, *method], PretrainSettings).model.row
+    given += [f"--{name}={size}" for name, size in SIZES.items() if name in row.flag_names]
+    if any(flag.startswith("--crops=object") for flag in flags):
+        given.append("--proposals=ground_truth")
+    return flagfiles.parse([*given, *flags], PretrainSettings)
 
 
 def make(*flags, strategy=None, synchronized=True, precision="float32", num_classes=None):

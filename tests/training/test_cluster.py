@@ -36,6 +36,10 @@ def test_tf_config_with_and_without_a_chief():
         json.dumps({"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}),
         json.dumps({"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}),
         json.dumps({"cluster": {"worker": ["a:1"]}}),
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1e999}}',
+        '{"cluster": {"worker": [1, 2]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": "ab"}, "task": {"type": "worker", "index": 0}}',
+        "[" * 100_000,
     ],
 )
 def test_a_tf_config_that_cannot_be_understood_is_one_line(wrong):
@@ -62,3 +66,32 @@ def test_slurm_has_a_task_a_node(scontrol):
     assert read_cluster({**slurm, "MASTER_PORT": "7"}).addresses[0] == "gpu1:7"
     with pytest.raises(SettingsError, match="6 tasks on 3 nodes .*--ntasks-per-node=1"):
         read_cluster({**slurm, "SLURM_NTASKS": "6"})
+
+
+@pytest.mark.parametrize(
+    "wrong, told",
+    [
+        ({"SLURM_NTASKS": "x"}, "SLURM_NTASKS='x': expected a whole number"),
+        ({"SLURM_NTASKS": "-3"}, "SLURM_NTASKS='-3'"),
+        ({"SLURM_NTASKS": ""}, "SLURM_NTASKS=''"),
+        ({"SLURM_NTASKS": "9" * 5000}, "SLURM_NTASKS='999"),
+        ({"SLURM_NTASKS": "\u0663"}, "SLURM_NTASKS="),
+        ({"SLURM_PROCID": "x"}, "SLURM_PROCID='x'"),
+        ({"SLURM_PROCID": "3"}, "SLURM_PROCID=3: there are only 3 tasks"),
+        ({"MASTER_PORT": "99999"}, "MASTER_PORT='99999'"),
+        ({"SLURM_STEP_NODELIST": ""}, "neither SLURM_STEP_NODELIST nor SLURM_JOB_NODELIST"),
+    ],
+)
+def test_variables_of_slurm_that_are_no_numbers_are_one_line(wrong, told, scontrol):
+    slurm = {"SLURM_NTASKS": "3", "SLURM_PROCID": "2", "SLURM_STEP_NODELIST": "gpu[1-3]"}
+    with pytest.raises(SettingsError) as raised:
+        read_cluster({**slurm, **wrong})
+    assert str(raised.value).startswith(told) or told in str(raised.value)
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 400
+
+
+def test_slurm_without_its_command_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    slurm = {"SLURM_NTASKS": "3", "SLURM_PROCID": "2", "SLURM_STEP_NODELIST": "gpu[1-3]"}
+    with pytest.raises(SettingsError, match="scontrol cannot be run .*set TF_CONFIG"):
+        read_cluster(slurm)

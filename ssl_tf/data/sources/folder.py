@@ -22,6 +22,9 @@ class ImageFolder(IndexedSource):
     empty folder is a class, too, so that parts of a data set agree on the labels. Hidden files and
     folders are left out. Links to folders are followed, except back into a folder above them.
     Other files are left out, too, and counted on stderr by their extension.
+
+    Attributes:
+        directory: the folder, absolute and without links.
     """
 
     def __init__(self, folder: str):
@@ -55,6 +58,7 @@ class ImageFolder(IndexedSource):
         super().__init__(
             f"folder {folder}", len(paths), len(classes) or None, tuple(map(os.fsdecode, classes))
         )
+        self.directory = os.path.realpath(folder)
         self._folder = os.fsencode(os.path.join(folder, ""))
         self._paths = tf.constant(paths)
         self._labels = None

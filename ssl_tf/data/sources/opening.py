@@ -1,5 +1,6 @@
 """Sources opened by the settings: for training, for evaluation, and with boxes."""
 
+import os
 import sys
 
 import tensorflow as tf
@@ -10,11 +11,14 @@ from ssl_tf.data.scenes.objects import ObjectScenes
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.record_files import RecordSource
 from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import GROUND_TRUTH, DataSettings
+
+_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
 
 def open_source(
@@ -54,6 +58,10 @@ def open_source(
     """
     if sum(map(bool, (dataset, image_folder, tfrecord))) != 1:
         raise SettingsError("give exactly one of --dataset, --image_folder and --tfrecord")
+    if not dataset and split != "train":
+        raise SettingsError(
+            f"split {split!r} of {image_folder or tfrecord}: only a --dataset has splits"
+        )
     if image_folder:
         source = ImageFolder(image_folder)
     elif tfrecord:
@@ -149,6 +157,41 @@ def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Sourc
             f"--holdout={data.holdout}: {source.name} has {source.size} images; hold out fewer"
         )
     return source.hold_out(data.holdout)
+
+
+def split_folders(source: Source) -> str:
+    """Tells that the classes of a folder are named like splits; empty if they are not."""
+    names = source.class_names
+    if not isinstance(source, ImageFolder) or not {*map(str.lower, names)} <= _SPLIT_NAMES:
+        return ""
+    return f"{source.name} has only the folders {', '.join(names)}" if names else ""
+
+
+def warn_of_split_folders(source: Source) -> None:
+    """Says on stderr that all parts of a data set are learned from, if its folders are splits."""
+    folders = split_folders(source)
+    if folders:
+        print(
+            f"warning: {folders}: all are learned from, and they are taken for classes; give one "
+            "of them as --image_folder",
+            file=sys.stderr,
+        )
+
+
+def common_images(first: Source, second: Source) -> int:
+    """The number of records that two sources read from the same place on disk.
+
+    Counts records of the same files, and images of folders that are or contain one another.
+    """
+    if isinstance(first, RecordSource) and isinstance(second, RecordSource):
+        return first.common_records(second)
+    if isinstance(first, ImageFolder) and isinstance(second, ImageFolder):
+        outer, inner = sorted((first, second), key=lambda source: len(source.directory))
+        if inner.directory == outer.directory or inner.directory.startswith(
+            os.path.join(outer.directory, "")
+        ):
+            return inner.size
+    return 0
 
 
 def open_held_out(data: DataSettings, split: str, train: Source) -> Source | None:

@@ -34,6 +34,17 @@ class Shard:
 class RecordSource(Source):
     """A source that reads TFRecord files; subclasses implement `_parse`."""
 
+    def common_records(self, other: "RecordSource") -> int:
+        """The number of records that both read from the same files, before any hold-out."""
+        common = 0
+        for ours in self._shards:
+            for theirs in other._shards:
+                if os.path.realpath(ours.file) == os.path.realpath(theirs.file):
+                    start = max(ours.skip, theirs.skip)
+                    stop = min(ours.skip + ours.take, theirs.skip + theirs.take)
+                    common += max(0, stop - start)
+        return common
+
     def __init__(
         self,
         name: str,

@@ -170,8 +170,7 @@ def _find(dataset: str, root: str) -> str:
             else ", which does not exist"
         )
         raise NotPrepared(
-            f"{flag} is not prepared in {root}{have}; prepare it in Python with "
-            f"tfds.builder({name!r}, data_dir={root!r}).download_and_prepare(), or correct "
+            f"{flag} is not prepared in {root}{have}; {_way_to_prepare(name, root)}, or correct "
             "--data_dir"
         )
     configs = dict.fromkeys(path.rpartition("/")[0] for path in found)
@@ -182,6 +181,22 @@ def _find(dataset: str, root: str) -> str:
         raise UserError(f"{flag}: prepared in {root} are the versions {', '.join(versions)}")
     newest = version or max(versions, key=lambda text: tuple(map(int, text.split("."))))
     return os.path.join(root, *next(iter(configs)).split("/"), newest)
+
+
+def _way_to_prepare(name: str, root: str) -> str:
+    """What makes a data set: TFDS, if it knows the name; else what made it elsewhere."""
+    import tensorflow_datasets as tfds
+
+    known = set(tfds.list_builders(with_community_datasets=False))
+    if name.partition("/")[0] in known:
+        return (
+            f"prepare it in Python with tfds.builder({name!r}, data_dir={root!r})"
+            ".download_and_prepare()"
+        )
+    return (
+        "TensorFlow Datasets has none of this name: correct it; a subset of OpenImages is made by "
+        f"python -m ssl_tf.openimages --name={name} --output={root} --boxes=CSV --images=DIR"
+    )
 
 
 def _prepared(root: str) -> list[str]:

@@ -199,3 +199,13 @@ def test_a_sequence_of_labels_becomes_multi_hot(tmp_path):
     labels = [record["label"] for record in source.sequence().as_numpy_iterator()]
     np.testing.assert_array_equal(labels, [[1, 0, 0], [0, 1, 1], [0, 0, 0], [0, 1, 0]])
     assert labels[0].dtype == np.float32
+
+
+def test_what_is_not_prepared_is_told_by_a_way_that_can_work(tmp_path):
+    with pytest.raises(UserError, match=r"tfds.builder\('cifar10', data_dir=.*"):
+        opened(tmp_path, dataset="cifar10")
+    with pytest.raises(UserError) as raised:
+        opened(tmp_path, dataset="ohms")
+    told = str(raised.value)
+    assert "tfds.builder" not in told
+    assert f"python -m ssl_tf.openimages --name=ohms --output={tmp_path}" in told

@@ -1,0 +1,81 @@
+"""Command lines whose flagfiles are replaced by their lines."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+
+from ssl_tf.errors import SettingsError
+
+_DIRECTIVE = re.compile(r"--?flagfile(?:=(.*))?", re.DOTALL)
+# A flagfile is a page of text; more is another file by mistake.
+_LARGEST_BYTES = 2**20
+_PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+_REMEDY = "correct the name, or write the file again as UTF-8 text, one --flag=value a line"
+
+
+def expand(arguments: Sequence[str], above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yields the arguments, and the flags of a flagfile in the place of `--flagfile=FILE`.
+
+    Blank lines and lines that begin with # or // are left out. A flagfile may name another one.
+
+    Args:
+        arguments: of the command line, or the lines of a flagfile.
+        above: the flagfiles that are being read.
+
+    Raises:
+        SettingsError: a file cannot be read, is no text in UTF-8, or names itself.
+    """
+    remaining = iter(arguments)
+    for argument in remaining:
+        directive = _DIRECTIVE.fullmatch(argument)
+        if directive is None:
+            yield argument
+            continue
+        name = next(remaining, None) if directive[1] is None else directive[1]
+        if name is None:
+            raise SettingsError("--flagfile: give a file")
+        if name.strip():
+            path = os.path.expanduser(name.strip())
+            if path in above:
+                raise SettingsError(f"--flagfile={path} names itself; remove that line from it")
+            yield from expand(_lines(path), (*above, path))
+
+
+def _lines(path: str) -> list[str]:
+    """The flags of a file, one a line."""
+    lines = [line.strip() for line in re.split(r"[\r\n]", _text(path))]
+    return [line for line in lines if line and not line.startswith(("#", "//"))]
+
+
+def _text(path: str) -> str:
+    try:
+        kind = os.stat(path).st_mode
+        # Anything else may never end, or never begin.
+        if not stat.S_ISREG(kind) and not (path.startswith(_PIPES) and not stat.S_ISDIR(kind)):
+            raise SettingsError(f"--flagfile={path} is no file; {_REMEDY}")
+        with open(path, "rb") as file:
+            content = file.read(_LARGEST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(f"--flagfile={path} cannot be read: {cause}") from None
+    problem = _problem(content)
+    if problem:
+        raise SettingsError(f"--flagfile={path} {problem}; {_REMEDY}")
+    return content.decode()
+
+
+def _problem(content: bytes) -> str:
+    """Why the content is no flagfile; empty if it is one."""
+    if len(content) > _LARGEST_BYTES:
+        return "is larger than a flagfile can be"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "is in UTF-16"
+    if content.startswith(b"\xef\xbb\xbf"):
+        return "begins with a byte order mark"
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        return f"is not in UTF-8 (byte {error.start} is 0x{content[error.start]:02x})"
+    control = next((c for c in text if ord(c) < 32 and c not in "\t\n\r\f"), None)
+    return "" if control is None else f"is no text (it holds the character {ord(control)})"

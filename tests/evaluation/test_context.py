@@ -1,0 +1,120 @@
+"""Images to report on are never those of training, and their classes are the same."""
+
+import numpy as np
+import pytest
+
+from ssl_tf.data.sources.opening import open_source
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.evaluation.context import open_labelled
+from ssl_tf.evaluation.knn import knn_accuracy
+from ssl_tf.pretraining.dry_run import describe
+from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
+from tests.data.prepared_tfds import prepare
+from tests.data.tiny_images import example, picture, png, write_folder, write_records
+
+CLASSES = ("a", "b", "c")
+
+
+@pytest.fixture
+def noise(tmp_path):
+    """Folders train/ and test/ of three classes of pure noise, 20 and 15 images each."""
+    for part, first, count in (("train", 0, 20), ("test", 1000, 15)):
+        files = {
+            f"{name}/{i:02d}.png": png(first + 100 * label + i)
+            for label, name in enumerate(CLASSES)
+            for i in range(count)
+        }
+        write_folder(tmp_path / part, files)
+    return tmp_path
+
+
+def opened(*flags):
+    return open_labelled(flagfiles.parse(["--checkpoint=RUN", *flags], EvaluationSettings))
+
+
+def refused(told, *flags):
+    with pytest.raises(UserError, match=told) as raised:
+        opened(*flags)
+    assert "\n" not in str(raised.value)
+
+
+def pixels_and_labels(source):
+    import tensorflow as tf
+
+    records = list(source.sequence().as_numpy_iterator())
+    pixels = np.stack([tf.io.decode_png(record["image"]).numpy().ravel() for record in records])
+    return pixels.astype(np.float32) - 127.5, np.array([record["label"] for record in records])
+
+
+def test_a_folder_of_its_own_is_reported_on_and_noise_is_at_chance(noise):
+    train, test = opened(f"--image_folder={noise}/train", f"--test_image_folder={noise}/test")
+    assert (train.size, test.size) == (60, 45)
+    bank, bank_labels = pixels_and_labels(train)
+    queries, labels = pixels_and_labels(test)
+    np.testing.assert_array_equal(labels, np.repeat([0, 1, 2], 15))
+    np.testing.assert_array_equal(queries[0], picture(1000).ravel() - 127.5)
+    # Judged on the bank itself, one neighbour is always right.
+    own = knn_accuracy(bank, bank_labels, bank, bank_labels, 3, k=1, temperature=0.1)
+    assert own == 1.0
+    top1 = knn_accuracy(bank, bank_labels, queries, labels, 3, k=1, temperature=0.1)
+    # 45 guesses at 1/3: a mean of 15 and a standard deviation of 3.2.
+    assert abs(45 * top1 - 15) < 3.5 * 3.2
+
+
+def test_record_files_of_their_own_are_reported_on(tmp_path):
+    for name, first, count in (("train", 0, 9), ("test", 100, 6)):
+        records = [
+            example(image__encoded=png(first + i), image__class__label=i % 3) for i in range(count)
+        ]
+        write_records(tmp_path / f"{name}.tfrecord", records)
+    files = f"--tfrecord={tmp_path}/train.tfrecord"
+    train, test = opened(files, f"--test_tfrecord={tmp_path}/test.tfrecord")
+    assert (train.size, test.size, test.num_classes) == (9, 6, 3)
+    refused("9 images of .* are training images", files, f"--test_tfrecord={tmp_path}/t*n.tfrecord")
+    refused("6 images of", f"--tfrecord={tmp_path}/*", f"--test_tfrecord={tmp_path}/test.tfrecord")
+    refused("--test_tfrecord=.*missing matches no file", files, "--test_tfrecord=missing")
+
+
+def test_the_same_images_by_another_path_are_refused(noise):
+    train = f"--image_folder={noise}/train"
+    (noise / "link").symlink_to(noise / "train")
+    for same in (f"{noise}/train/", f"{noise}/link", f"{noise}/test/../train"):
+        refused("60 images of .* are training images", train, f"--test_image_folder={same}")
+
+
+def test_overlapping_slices_are_counted(tmp_path):
+    prepare(tmp_path)
+    data = ("--dataset=animals", f"--data_dir={tmp_path}")
+    train, test = opened(*data, "--split=train[:8]", "--test_split=train[8:]")
+    assert (train.size, test.size) == (8, 5)
+    refused("2 images of animals", *data, "--split=train[:8]", "--test_split=train[6:]")
+    refused("5 images of animals", *data, "--split=train+test", "--test_split=test")
+
+
+def test_folders_of_splits_are_no_classes(noise, capsys):
+    refused("only the folders test, train, which are no classes", f"--image_folder={noise}")
+    flags = (f"--image_folder={noise}", "--depth=18", "--width=0.25", "--batch_size=8")
+    describe(flagfiles.parse([*flags, "--image_size=16"], PretrainSettings))
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and "only the folders test, train" in error[0]
+
+
+def test_other_classes_mean_other_labels(noise):
+    train = f"--image_folder={noise}/train"
+    (noise / "test" / "b").rename(noise / "test" / "d")
+    told = r"has other classes than .* \(b, d\)"
+    refused(told, train, f"--test_image_folder={noise}/test")
+
+
+def test_a_missing_test_set_recommends_what_the_source_has(noise):
+    refused(
+        "give --test_image_folder, --test_tfrecord or --holdout=N", f"--image_folder={noise}/train"
+    )
+    missing = f"--test_image_folder={noise}/missing"
+    refused("^--test_image_folder=.*does not exist", f"--image_folder={noise}/train", missing)
+
+
+@pytest.mark.parametrize("name", ["image_folder", "tfrecord"])
+def test_a_source_without_splits_has_no_split(name):
+    with pytest.raises(SettingsError, match="only a --dataset has splits"):
+        open_source(**{name: "x"}, split="val")
