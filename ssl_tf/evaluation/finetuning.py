@@ -27,7 +27,7 @@ from ssl_tf.settings import TuningSettings, flagfiles
 from ssl_tf.training import schedules
 from ssl_tf.training.callbacks import Diverged, StopOnNaN
 from ssl_tf.training.clock import StepClock
-from ssl_tf.training.resumption import CHECKPOINTS, fit_to_end, open_training_directory
+from ssl_tf.training.resumption import CHECKPOINTS, fit_to_end, training_directory
 from ssl_tf.training.run_directory import MetricsFile, write_json
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
@@ -129,7 +129,10 @@ class _Stage:
 
     def result(self) -> FineTuneResult:
         encoder = digest(self.new_encoder(False))
-        open_training_directory(self.directory, self._identity(encoder))
+        with training_directory(self.directory, self._identity(encoder)):
+            return self._resumed_result(encoder)
+
+    def _resumed_result(self, encoder: str) -> FineTuneResult:
         path = self.directory / "result.json"
         if path.exists():
             return FineTuneResult(**json.loads(path.read_text()))

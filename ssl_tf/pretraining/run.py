@@ -10,6 +10,7 @@ from ssl_tf.data.order import Share, Steps
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_held_out, open_training_source
 from ssl_tf.errors import SettingsError
+from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.precision import policy_scope
@@ -42,7 +43,14 @@ def run(settings: PretrainSettings) -> None:
     """
     cluster = read_cluster()
     directory = Path(settings.run.run_dir)
-    with Workers(directory, cluster, settings.run.worker_timeout) as workers:
+    if cluster.workers == 1:
+        check_run(settings)
+    # Before the first heartbeat: that of a second start would be taken for one of the first.
+    lock = LOCK if cluster.is_chief else f"worker_{cluster.index}.lock"
+    with (
+        exclusive(directory, lock),
+        Workers(directory, cluster, settings.run.worker_timeout) as workers,
+    ):
         training = _open(settings, cluster, workers)
         if training.start_step < training.plan.total_steps:
             _fit(training, workers)

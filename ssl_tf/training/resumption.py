@@ -1,15 +1,17 @@
 """A training inside an evaluation: its directory, and its resumption after a kill."""
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
-from ssl_tf.files import write_json
+from ssl_tf.files import UNFINISHED, write_json
+from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.execution import TimedModel
@@ -21,8 +23,11 @@ _IDENTITY = "identity.json"
 _KEEP = 2
 
 
-def open_training_directory(directory: Path, identity: dict[str, str]) -> None:
-    """Creates the directory of a training, or reopens it if this training created it.
+@contextlib.contextmanager
+def training_directory(directory: Path, identity: dict[str, str]) -> Iterator[None]:
+    """Holds the lock of a training's directory inside the block.
+
+    The directory is created, or reopened if this training created it.
 
     Args:
         directory: of the training.
@@ -30,7 +35,16 @@ def open_training_directory(directory: Path, identity: dict[str, str]) -> None:
 
     Raises:
         SettingsError: the directory belongs to another training, or to something else.
+        UserError: another process trains there.
     """
+    if directory.exists() and not directory.is_dir():
+        raise SettingsError(f"{directory} is a file; move it out of the way")
+    with exclusive(directory):
+        _check_identity(directory, identity)
+        yield
+
+
+def _check_identity(directory: Path, identity: dict[str, str]) -> None:
     path = directory / _IDENTITY
     if path.exists():
         saved = json.loads(path.read_text())
@@ -45,11 +59,10 @@ def open_training_directory(directory: Path, identity: dict[str, str]) -> None:
                 "remove that directory"
             )
         return
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if {found.name for found in directory.iterdir()} - {LOCK, _IDENTITY + UNFINISHED}:
         raise SettingsError(
             f"{directory} exists and is no training of this stage; move it out of the way"
         )
-    directory.mkdir(parents=True, exist_ok=True)
     write_json(path, identity)
 
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import UNFINISHED, write_json, write_text
+from ssl_tf.locks import LOCK
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training import workers
 
@@ -25,7 +26,7 @@ MACHINE_FIGURES = (
 )  # fmt: skip
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {
-    ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY,
+    ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY, LOCK,
 }  # fmt: skip
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-datasets", "keras-cv", "numpy")
 

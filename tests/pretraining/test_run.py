@@ -1,0 +1,27 @@
+"""The start of a pre-training run, before any image is read."""
+
+import pytest
+
+from ssl_tf.errors import UserError
+from ssl_tf.locks import exclusive
+from ssl_tf.pretraining.run import run
+from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.training.cluster import Cluster
+
+
+def settings(directory, *flags):
+    return flagfiles.parse(["--dataset=scenes", f"--run_dir={directory}", *flags], PretrainSettings)
+
+
+def test_a_second_start_on_a_run_directory_is_refused(tmp_path):
+    with exclusive(tmp_path / "run"), pytest.raises(UserError, match="run is in use by process"):
+        run(settings(tmp_path / "run"))
+
+
+def test_each_worker_of_a_cluster_is_refused_a_second_time(tmp_path, monkeypatch):
+    for index, name in enumerate(["run.lock", "worker_1.lock"]):
+        cluster = Cluster(("a:1", "b:1"), index)
+        monkeypatch.setenv("TF_CONFIG", cluster.environment()["TF_CONFIG"])
+        with exclusive(tmp_path / "run", name), pytest.raises(UserError, match="is in use by"):
+            run(settings(tmp_path / "run"))
+        assert not (tmp_path / "run" / "workers").exists()

@@ -1,0 +1,29 @@
+import pytest
+
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.locks import exclusive
+from ssl_tf.training.resumption import training_directory
+
+
+def test_a_second_start_of_a_training_is_refused(tmp_path):
+    with training_directory(tmp_path / "trained", {"seed": "0"}):
+        with pytest.raises(UserError, match="trained is in use by process"):
+            with training_directory(tmp_path / "trained", {"seed": "0"}):
+                pass
+    with exclusive(tmp_path / "trained"), pytest.raises(UserError, match="is in use"):
+        with training_directory(tmp_path / "trained", {"seed": "0"}):
+            pass
+
+
+def test_a_training_of_other_settings_is_refused_and_named(tmp_path):
+    with training_directory(tmp_path / "trained", {"seed": "0"}):
+        pass
+    with pytest.raises(SettingsError, match="seed=0 there, 1 here"):
+        with training_directory(tmp_path / "trained", {"seed": "1"}):
+            pass
+    (tmp_path / "thesis.txt").touch()
+    for path in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(SettingsError, match="out of the way"):
+            with training_directory(path, {"seed": "0"}):
+                pass
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["thesis.txt", "trained"]
