@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ssl_tf.errors import UserError
+
 # Suffix of files that are not complete yet. A killed process may leave such files.
 UNFINISHED = ".writing"
 
@@ -31,7 +33,7 @@ def replacing(path: Path, *, shared: bool = False, sync: bool = True) -> Iterato
     """
     process = f".{os.getpid()}" if shared else ""
     temporary = path.with_name(f"{path.name}{process}{UNFINISHED}")
-    _remove(temporary)
+    remove(temporary)
     try:
         yield temporary
         if sync:
@@ -41,7 +43,7 @@ def replacing(path: Path, *, shared: bool = False, sync: bool = True) -> Iterato
         if sync:
             _sync(path.parent)
     except BaseException:
-        _remove(temporary)
+        remove(temporary)
         raise
 
 
@@ -56,16 +58,39 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
+def read_json(path: Path, kind: type | tuple[type, ...], remedy: str) -> Any:
+    """The value in a JSON file.
+
+    Args:
+        path: of the file.
+        kind: that the value must have, or several of which it must have one.
+        remedy: what a user can do if the file is damaged, for the message.
+
+    Raises:
+        UserError: the file is no JSON, its value is of another kind, or it cannot be read.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is damaged, it is no JSON; {remedy}") from None
+    if not isinstance(value, kind):
+        raise UserError(f"{path} is damaged or of something else; {remedy}")
+    return value
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a directory, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

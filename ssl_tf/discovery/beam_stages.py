@@ -93,7 +93,7 @@ def _prepare_compare(settings: DiscoverSettings) -> Work:
 
 def _prepare_choose(settings: DiscoverSettings, score_files: dict[str, Path]) -> Work:
     output, ranking = Path(settings.output), settings.ranking
-    scores = {name: np.load(path, mmap_mode="r") for name, path in score_files.items()}
+    scores = {name: shards.read_array(path) for name, path in score_files.items()}
     collection = Collection(output, settings.shard_images, settings.features.descriptor_norm, 0)
 
     def work(number: int) -> None:

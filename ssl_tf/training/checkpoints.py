@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
-from ssl_tf.files import UNFINISHED, replacing
+from ssl_tf.files import UNFINISHED, remove, replacing
 
 # In the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks a checkpoint by hand.
 # TensorFlow keeps a checksum of each tensor, but none that covers its index.
@@ -137,13 +137,12 @@ class Checkpoints:
     def _clean(self) -> None:
         for pattern in _LEFTOVERS:
             for leftover in self._directory.glob(pattern):
-                shutil.rmtree(leftover)
+                remove(leftover)
 
     def _set_aside(self, step: int, used: int) -> None:
         path = self.path(step)
         aside = path.with_name(path.name + ".damaged")
-        if aside.exists():
-            shutil.rmtree(aside)
+        remove(aside)
         path.rename(aside)
         print(
             f"resuming from step {used}; the damaged checkpoint of step {step} is now {aside}, "
@@ -255,5 +254,6 @@ def _sha256(path: Path) -> str:
 def _remove(path: Path) -> None:
     """Removes a checkpoint; a part of it never lies under its name."""
     removing = path.with_name(path.name + ".removing")
+    remove(removing)
     path.rename(removing)
     shutil.rmtree(removing)

@@ -1,7 +1,6 @@
 """A training inside an evaluation: its directory, and its resumption after a kill."""
 
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
-from ssl_tf.files import UNFINISHED, write_json
+from ssl_tf.files import UNFINISHED, read_json, write_json
 from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints
@@ -47,7 +46,7 @@ def training_directory(directory: Path, identity: dict[str, str]) -> Iterator[No
 def _check_identity(directory: Path, identity: dict[str, str]) -> None:
     path = directory / _IDENTITY
     if path.exists():
-        saved = json.loads(path.read_text())
+        saved = read_json(path, dict, f"remove {directory} to train anew")
         differing = [
             f"{name}={saved.get(name)} there, {identity.get(name)} here"
             for name in {**saved, **identity}

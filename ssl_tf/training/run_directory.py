@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.files import UNFINISHED, write_json, write_text
+from ssl_tf.files import UNFINISHED, read_json, write_json, write_text
 from ssl_tf.locks import LOCK
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training import workers
@@ -113,8 +113,13 @@ def environment(replicas: int) -> dict[str, str | int]:
 def _note_environment(directory: Path, replicas: int) -> None:
     """Appends this environment if it is not the last one; reports it if there were several."""
     path, here = directory / ENVIRONMENT, environment(replicas)
-    environments = json.loads(path.read_text())
-    if environments[-1] != here:
+    try:
+        environments = read_json(path, list, "it is only a note and is begun anew")
+        environments = [entry for entry in environments if isinstance(entry, dict)]
+    except UserError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        environments = []
+    if not environments or environments[-1] != here:
         environments.append(here)
         write_json(path, environments)
     values = {
@@ -168,16 +173,20 @@ class MetricsFile:
         """All complete lines; a last line cut short by a kill is left out.
 
         Raises:
-            UserError: an earlier line is not JSON.
+            UserError: an earlier line is not JSON, or has no step.
         """
         if not path.exists():
             return []
         lines = []
         for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], 1):
             try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError:
+                values = json.loads(line)
+                is_whole = isinstance(values, dict) and isinstance(values["step"], int)
+            except (ValueError, KeyError, RecursionError):
+                is_whole = False
+            if not is_whole:
                 raise UserError(
                     f"{path}: line {number} is damaged; remove the line and start again"
-                ) from None
+                )
+            lines.append(values)
         return lines

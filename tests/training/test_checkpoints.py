@@ -64,6 +64,14 @@ def test_what_a_killed_process_left_is_no_checkpoint_and_goes(two, leftover):
         assert all(re.fullmatch(r"step_\d{8}", name) for name in names(two))
 
 
+@pytest.mark.parametrize("stray", ["x.writing", "step_00000009.writing", "step_00000003.removing"])
+def test_a_stray_file_under_the_name_of_a_leftover_blocks_nothing(two, stray):
+    for work in (lambda c: c.resume(), lambda c: c.save(5)):
+        (two / stray).write_text("no checkpoint")
+        work(Checkpoints(two, 2, item=module(0)))
+        assert not (two / stray).exists()
+
+
 def test_saving_a_step_again_replaces_it(tmp_path):
     item = module(1)
     checkpoints = Checkpoints(tmp_path, 2, item=item)

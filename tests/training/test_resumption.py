@@ -27,3 +27,13 @@ def test_a_training_of_other_settings_is_refused_and_named(tmp_path):
             with training_directory(path, {"seed": "0"}):
                 pass
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["thesis.txt", "trained"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xfe", b"\xff\xfe{\x00}\x00", b"{", b"[]", b"3", b"null", b"[" * 100_000]
+)
+def test_a_damaged_identity_is_one_line_with_its_remedy(tmp_path, content):
+    (tmp_path / "identity.json").write_bytes(content)
+    with pytest.raises(UserError, match="identity.json is damaged.*; remove .* to train anew"):
+        with training_directory(tmp_path, {"seed": "0"}):
+            pass
