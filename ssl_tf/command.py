@@ -18,6 +18,7 @@ from ssl_tf.errors import (
     Stopped,
     UserError,
 )
+from ssl_tf.files import refusal
 from ssl_tf.settings import flagfiles
 
 VERSION = f"ssl_tf {__version__}"
@@ -52,8 +53,13 @@ def run(
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_SIGNAL + signal.SIGINT)
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        refused = refusal(error)
+        if refused is None and not isinstance(error, OSError):
+            raise
+        message = str(error) if isinstance(error, OSError) else refused
+        hint = "; make room and start the same command again" if refused else ""
+        print(f"error: {message}{hint}", file=sys.stderr)
         sys.exit(EXIT_FAILURE)
 
 

@@ -1,17 +1,47 @@
 """Atomic writing: a file is complete or absent, even if its writer is killed."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
 
 # Suffix of files that are not complete yet. A killed process may leave such files.
 UNFINISHED = ".writing"
+
+
+# What a disk answers that takes no more. Errors of TensorFlow have the same words, but no number.
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+
+
+class NotWritten(UserError):
+    """A file that the disk refuses; what was there before is untouched.
+
+    Attributes:
+        cause: the answer of the disk, in a few words.
+    """
+
+    def __init__(self, path: Path, cause: str):
+        self.cause = cause
+        super().__init__(
+            f"{path} is not written ({cause}): make room and start the same command again"
+        )
+
+
+def refusal(error: BaseException) -> str | None:
+    """The reason for which a disk refused to write, in a few words; None for other errors."""
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno in _REFUSALS else None
+    if type(error).__module__.startswith("tensorflow."):
+        message = str(error)
+        return next((text for text in map(os.strerror, _REFUSALS) if text in message), None)
+    return None
 
 
 @contextlib.contextmanager
@@ -30,6 +60,9 @@ def replacing(path: Path, *, shared: bool = False, sync: bool = True) -> Iterato
 
     Yields:
         The temporary path, next to `path`.
+
+    Raises:
+        NotWritten: the disk is full, or refuses for another reason.
     """
     process = f".{os.getpid()}" if shared else ""
     temporary = path.with_name(f"{path.name}{process}{UNFINISHED}")
@@ -42,9 +75,12 @@ def replacing(path: Path, *, shared: bool = False, sync: bool = True) -> Iterato
         temporary.replace(path)
         if sync:
             _sync(path.parent)
-    except BaseException:
+    except BaseException as error:
         remove(temporary)
-        raise
+        cause = refusal(error)
+        if cause is None:
+            raise
+        raise NotWritten(path, cause) from None
 
 
 def write_text(path: Path, text: str, *, sync: bool = True) -> None:
@@ -78,6 +114,32 @@ def read_json(path: Path, kind: type | tuple[type, ...], remedy: str) -> Any:
     if not isinstance(value, kind):
         raise UserError(f"{path} is damaged or of something else; {remedy}")
     return value
+
+
+def prepare_output(path: Path, flag: str = "--output", *, is_directory: bool = False) -> None:
+    """Makes sure, before the work, that its result can be written; missing parents are created.
+
+    Args:
+        path: of the result.
+        flag: that gives the path.
+        is_directory: whether the result is a directory, which may exist, and not a file.
+
+    Raises:
+        SettingsError: something is in the way, or the place cannot be written.
+    """
+    if path.exists() and path.is_dir() != is_directory:
+        found, wanted = ("directory", "file") if path.is_dir() else ("file", "directory")
+        raise SettingsError(f"{flag}={path} is a {found}; give a {wanted}")
+    directory = path if is_directory else path.parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # Permissions do not tell everything, a read-only mount for one.
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"{flag}={path} cannot be written ({error.strerror}); give another path"
+        ) from None
 
 
 def remove(path: Path) -> None:

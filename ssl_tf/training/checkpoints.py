@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
-from ssl_tf.files import UNFINISHED, remove, replacing
+from ssl_tf.files import UNFINISHED, NotWritten, remove, replacing
 
 # In the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks a checkpoint by hand.
 # TensorFlow keeps a checksum of each tensor, but none that covers its index.
@@ -68,8 +68,9 @@ class Checkpoints:
                 (temporary / SUMS).write_text(sums)
                 if path.exists():
                     _remove(path)
-        except (tf.errors.OpError, OSError) as error:
-            cause = " ".join(str(error).split())[:200]
+        except (NotWritten, tf.errors.OpError, OSError) as error:
+            cause = error.cause if isinstance(error, NotWritten) else str(error)
+            cause = " ".join(cause.split())[:200]
             raise UserError(
                 f"checkpoint of step {step} not written to {self._directory} ({cause}); earlier "
                 "ones are untouched: make room and start the same command again"

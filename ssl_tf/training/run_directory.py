@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.files import UNFINISHED, read_json, write_json, write_text
+from ssl_tf.files import UNFINISHED, NotWritten, read_json, write_json, write_text
 from ssl_tf.locks import LOCK
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training import workers
@@ -163,10 +163,13 @@ class MetricsFile:
 
     def append(self, values: dict[str, Any]) -> None:
         """Appends a line and syncs it to the disk, so that it is there when its checkpoint is."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(values) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(values) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise NotWritten(self.path, error.strerror) from None
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
