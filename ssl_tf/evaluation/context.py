@@ -9,10 +9,11 @@ import tensorflow as tf
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_held_out, open_training_source
 from ssl_tf.errors import SettingsError
+from ssl_tf.files import prepare_output, write_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import DataSettings, EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.encoders import load_encoder
-from ssl_tf.training.run_directory import read_settings, write_json
+from ssl_tf.training.run_directory import read_settings
 
 # Names of figures in printed lines.
 TITLES = {
@@ -98,10 +99,13 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         stage: name of the report in the run directory, used if --output is empty.
 
     Raises:
-        UserError: the run, checkpoint or split does not exist, or the images have no labels.
+        UserError: the run, checkpoint or split does not exist, the report cannot be written, or the
+            images have no labels.
     """
     run = Path(settings.checkpoint)
     read_settings(run)  # a wrong path is reported before data sets are opened
+    output = Path(settings.output) if settings.output else run / f"{stage}.json"
+    prepare_output(output)
     train, test = open_labelled(settings.data, settings.test_split)
     opened = open_encoders(settings)
     return EvaluationContext(
@@ -114,7 +118,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
             "train": f"{train.name}, {train.size} images",
             "test": f"{test.name}, {test.size} images",
         },
-        output=Path(settings.output) if settings.output else run / f"{stage}.json",
+        output=output,
     )
 
 
