@@ -20,6 +20,7 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import UNFINISHED, write_json
 from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
+from ssl_tf.training.data_record import keep_data
 
 FLAGS = "flags.txt"
 PROPOSALS = "proposals"
@@ -45,6 +46,7 @@ def discover(settings: DiscoverSettings) -> Path:
         source, _ = open_training_source(settings.data)
         encoder = open_encoder(settings.features)
         open_output(settings)
+        keep_data(output, {"described": source})
         return _run_stages(settings, source, encoder)
 
 

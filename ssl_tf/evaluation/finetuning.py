@@ -130,7 +130,7 @@ class _Stage:
 
     def result(self) -> FineTuneResult:
         encoder = digest(self.new_encoder(False))
-        with training_directory(self.directory, self._identity(encoder)):
+        with training_directory(self.directory, self._identity(encoder), self._sources):
             return self._resumed_result(encoder)
 
     def _resumed_result(self, encoder: str) -> FineTuneResult:
@@ -170,12 +170,14 @@ class _Stage:
         write_json(path, dataclasses.asdict(result))
         return result
 
+    @property
+    def _sources(self) -> dict[str, Source]:
+        return {name: x for name, x in vars(self.images).items() if x is not None}
+
     def _identity(self, encoder: str) -> dict[str, str]:
         """Everything that the result depends on, by name."""
         sources = {
-            name: f"{source.name}, {source.size} images"
-            for name, source in vars(self.images).items()
-            if source is not None
+            name: f"{source.name}, {source.size} images" for name, source in self._sources.items()
         }
         flags = {f"--{name}": text for name, text in flagfiles.bound(self.settings).items()}
         return {**flags, **sources, "image_size": str(self.image_size), "encoder": encoder}

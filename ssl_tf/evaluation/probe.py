@@ -154,7 +154,10 @@ def probe_encoder(
 
         if settings.augment and directory is not None:
             identity = _identity(settings, train, image_size, digest(encoder))
-            with training_directory(directory, identity), StopSignals() as signals:
+            with (
+                training_directory(directory, identity, {"train": train}),
+                StopSignals() as signals,
+            ):
                 losses = fit_to_end(
                     probe,
                     batches_from,

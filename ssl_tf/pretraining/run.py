@@ -23,6 +23,7 @@ from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
+from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import MetricsFile, check_run, open_run
@@ -138,7 +139,10 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         checkpoints, start_step, origin = resume_or_init(run, method)
         workers.agree("start step", start_step)
     if cluster.is_chief:
-        open_run(settings, replicas)
+        keep_data(
+            open_run(settings, replicas),
+            {"training": source, **({"held-out": held_out} if held_out else {})},
+        )
     if start_step < plan.total_steps:
         print(
             f"{source.name}: {source.size} images, {plan.total_steps} steps of {plan.batch_size} "

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,6 +13,7 @@ from ssl_tf.files import UNFINISHED, read_json, write_json
 from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.training.stop_signals import StopSignals
@@ -23,7 +24,9 @@ _KEEP = 2
 
 
 @contextlib.contextmanager
-def training_directory(directory: Path, identity: dict[str, str]) -> Iterator[None]:
+def training_directory(
+    directory: Path, identity: dict[str, str], sources: Mapping[str, Source]
+) -> Iterator[None]:
     """Holds the lock of a training's directory inside the block.
 
     The directory is created, or reopened if this training created it.
@@ -31,15 +34,17 @@ def training_directory(directory: Path, identity: dict[str, str]) -> Iterator[No
     Args:
         directory: of the training.
         identity: everything that the result depends on, by name.
+        sources: the images of the training, by their part in it.
 
     Raises:
         SettingsError: the directory belongs to another training, or to something else.
-        UserError: another process trains there.
+        UserError: another process trains there, or the images are not those of the first start.
     """
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"{directory} is a file; move it out of the way")
     with exclusive(directory):
         _check_identity(directory, identity)
+        keep_data(directory, sources)
         yield
 
 
