@@ -20,7 +20,7 @@ from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.restoring import resume_or_init
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
-from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
 from ssl_tf.training.data_record import keep_data
@@ -44,6 +44,7 @@ def run(settings: PretrainSettings) -> None:
     """
     cluster = read_cluster()
     directory = Path(settings.run.run_dir)
+    check_name(directory)
     if cluster.workers == 1:
         check_run(settings)
     # Before the first heartbeat: that of a second start would be taken for one of the first.

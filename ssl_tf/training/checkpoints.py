@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import UNFINISHED, NotWritten, remove, replacing
 
 # In the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks a checkpoint by hand.
@@ -34,7 +34,11 @@ class Checkpoints:
             directory: of all checkpoints; created if missing.
             keep: number of checkpoints to keep, the newest ones.
             items: the objects to save, by name.
+
+        Raises:
+            SettingsError: as in `check_name`.
         """
+        check_name(directory)
         self._directory = directory
         self._keep = keep
         self._items = items
@@ -152,6 +156,29 @@ class Checkpoints:
         )
 
 
+def check_name(directory: Path) -> None:
+    """Checks that TensorFlow can read back what it saves in a directory of this name.
+
+    It looks for a checkpoint by a pattern, in which brackets and backslashes are no letters.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    name = str(directory)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(
+            f"directory {ascii(name)}: its name is no UTF-8, TensorFlow cannot save there; give "
+            "another name"
+        ) from None
+    if set(name) & set("[]\\"):
+        raise SettingsError(
+            f"directory {name}: TensorFlow cannot read checkpoints back from a name with [, ] or "
+            "\\; give another name"
+        )
+
+
 def is_checkpoint(path: Path) -> bool:
     """Whether a directory is a checkpoint, damaged or not."""
     return (path / SUMS).is_file() or (path / f"{_STATE}.index").is_file()
@@ -186,6 +213,7 @@ def read_checkpoint(path: Path, items: dict[str, tf.Module], partial: bool) -> N
     Raises:
         UserError: the checkpoint is damaged, or variables are unmatched; the message names them.
     """
+    check_name(path)
     reason = damage(path)
     if reason:
         raise UserError(f"{path} is damaged ({reason}); give another checkpoint")

@@ -12,7 +12,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.files import UNFINISHED, read_json, write_json
 from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.training.callbacks import SaveCheckpoint
-from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.run_directory import CHECKPOINTS
@@ -40,6 +40,7 @@ def training_directory(
         SettingsError: the directory belongs to another training, or to something else.
         UserError: another process trains there, or the images are not those of the first start.
     """
+    check_name(directory)
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"{directory} is a file; move it out of the way")
     with exclusive(directory):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.locks import exclusive
 from ssl_tf.pretraining.run import run
 from ssl_tf.settings import PretrainSettings, flagfiles
@@ -25,3 +25,10 @@ def test_each_worker_of_a_cluster_is_refused_a_second_time(tmp_path, monkeypatch
         with exclusive(tmp_path / "run", name), pytest.raises(UserError, match="is in use by"):
             run(settings(tmp_path / "run"))
         assert not (tmp_path / "run" / "workers").exists()
+
+
+@pytest.mark.parametrize("name", ["run[1]", "a\\b", "run\udcff"])
+def test_a_name_that_checkpoints_cannot_have_is_refused_at_the_start(tmp_path, name):
+    with pytest.raises(SettingsError, match="give another name"):
+        run(settings(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
