@@ -27,7 +27,7 @@ from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import MetricsFile, check_run, open_run
-from ssl_tf.training.run_log import RunLog
+from ssl_tf.training.run_log import PICTURE, RunLog
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.strategy import make_strategy, should_jit_compile
 from ssl_tf.training.trainer import fit
@@ -181,6 +181,7 @@ def _fit(training: _Training, workers: Workers) -> None:
                 plan.steps_of(training.settings.run.checkpoint_every),
                 plan.total_steps,
                 signals,
+                clock.pause,
             )
             callbacks += [clock, *_observers(training, metrics, clock), saver]
         fit(
@@ -202,7 +203,7 @@ def _observers(
     settings, plan, start_step = training.settings, training.plan, training.start_step
     seed, directory = settings.run.seed, training.directory
     if start_step == 0:
-        show_first_views(training.source, training.recipe, seed, directory / "views.png")
+        show_first_views(training.source, training.recipe, seed, directory / PICTURE)
     log = RunLog(
         start_step,
         metrics,

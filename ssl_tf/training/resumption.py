@@ -13,6 +13,7 @@ from ssl_tf.files import UNFINISHED, read_json, write_json
 from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints, check_name
+from ssl_tf.training.clock import StepClock
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.run_directory import CHECKPOINTS
@@ -113,11 +114,10 @@ def fit_to_end(
     if start:
         print(f"{directory}: resumed from its step {start} of {steps}", file=sys.stderr)
     if start < steps:
-        callbacks = [
-            *observers(start),
-            last,
-            SaveCheckpoint(start, checkpoints, save_every, steps, signals),
-        ]
+        observing = observers(start)
+        pauses = [callback.pause for callback in observing if isinstance(callback, StepClock)]
+        saver = SaveCheckpoint(start, checkpoints, save_every, steps, signals, *pauses)
+        callbacks = [*observing, last, saver]
         fit(
             model,
             batches(start),

@@ -23,6 +23,7 @@ ENVIRONMENT = "environment.json"
 # Metrics of the machine. They differ between two runs whose other metrics are equal.
 MACHINE_FIGURES = (
     "images_per_second", "input_wait", "train_seconds", "timed_steps", "host_memory_mib",
+    "wall_time",
 )  # fmt: skip
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {
