@@ -17,6 +17,7 @@ from ssl_tf.errors import (
     EXIT_SIGNAL,
     Stopped,
     UserError,
+    printable,
 )
 from ssl_tf.files import refusal
 from ssl_tf.settings import flagfiles
@@ -45,7 +46,7 @@ def run(
         settings = flagfiles.parse(arguments, settings_class)
         main(settings)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Stopped as stopped:
         print(f"{stopped}; the same command continues from there", file=sys.stderr)
@@ -59,7 +60,7 @@ def run(
             raise
         message = str(error) if isinstance(error, OSError) else refused
         hint = "; make room and start the same command again" if refused else ""
-        print(f"error: {message}{hint}", file=sys.stderr)
+        print(f"error: {printable(message)}{hint}", file=sys.stderr)
         sys.exit(EXIT_FAILURE)
 
 

@@ -16,7 +16,7 @@ from ssl_tf.discovery.feature_maps import Encoder, open_encoder
 from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError, UserError, printable
 from ssl_tf.files import UNFINISHED, write_json
 from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
@@ -204,7 +204,8 @@ def _names(settings: DiscoverSettings, images: np.ndarray) -> str:
         regions = shards.read_arrays(
             shards.shard_path(Path(settings.output) / REGIONS, image // step)
         )
-        names.append(regions["id"][image % step].decode("utf-8", "backslashreplace"))
+        name = regions["id"][image % step].decode("utf-8", "backslashreplace")
+        names.append(printable(name))
     return ", ".join(names) + (", ..." if images.size > _LISTED else "")
 
 
