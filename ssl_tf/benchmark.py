@@ -17,6 +17,7 @@ from pathlib import Path
 from ssl_tf import command
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import EXIT_FLAGS, UserError
+from ssl_tf.files import prepare_output, write_json
 from ssl_tf.settings import BenchmarkSettings
 
 
@@ -24,6 +25,8 @@ def main(settings: BenchmarkSettings) -> None:
     """Measures, prints the tables and, with --output, writes a JSON file."""
     from ssl_tf.benchmarking.tables import summarize, tables
 
+    if settings.output:
+        prepare_output(Path(settings.output))
     cores = available_cores()
     cores = cores[: settings.cores or len(cores)]
     print("measuring on one core", file=sys.stderr)
@@ -35,8 +38,6 @@ def main(settings: BenchmarkSettings) -> None:
     result = summarize(settings, one_core, several, len(cores))
     print(tables(result))
     if settings.output:
-        from ssl_tf.files import write_json
-
         write_json(Path(settings.output), result)
 
 

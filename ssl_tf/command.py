@@ -19,22 +19,17 @@ from ssl_tf.errors import (
     EXIT_SIGNAL,
     Stopped,
     UserError,
+    printable,
 )
+from ssl_tf.files import refusal
 from ssl_tf.settings import flagfiles
 
 VERSION = f"ssl_tf {__version__}"
 
 
-def one_line(error: Exception) -> str:
-    """The message of an error as a terminal can show it.
-
-    Names of files and values of flags are quoted in messages. Their control characters are
-    escaped, since they could clear the screen or forge a line, and very long ones are cut.
-    """
-    text = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error)
-    )
-    return re.sub(r"\S{1000,}", lambda word: f"{word[0][:200]}...", text)
+def one_line(error: Exception | str) -> str:
+    """The message of an error as a terminal can show it; very long words are cut."""
+    return re.sub(r"\S{1000,}", lambda word: f"{word[0][:200]}...", printable(str(error)))
 
 
 class _Output:
@@ -109,8 +104,13 @@ def run(
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_SIGNAL + signal.SIGINT)
-    except OSError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+    except Exception as error:
+        refused = refusal(error)
+        if refused is None and not isinstance(error, OSError):
+            raise
+        message = str(error) if isinstance(error, OSError) else refused
+        hint = "; make room and start the same command again" if refused else ""
+        print(f"error: {one_line(message)}{hint}", file=sys.stderr)
         sys.exit(EXIT_FAILURE)
 
 

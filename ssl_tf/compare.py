@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_tf import command
-from ssl_tf.errors import SettingsError
-from ssl_tf.files import write_text
+from ssl_tf.files import prepare_output, write_text
 from ssl_tf.settings import CompareSettings
 
 
@@ -19,10 +18,9 @@ def main(settings: CompareSettings) -> None:
     from ssl_tf.evaluation.run_reports import read_runs
     from ssl_tf.evaluation.run_table import panels, table
 
-    runs = read_runs([Path(run) for run in settings.runs])
     output = Path(settings.output)
-    if output.exists() and not output.is_dir():
-        raise SettingsError(f"--output={output} is a file; give a directory")
+    prepare_output(output, is_directory=True)
+    runs = read_runs([Path(run) for run in settings.runs])
     for run in runs:
         last = run.lines[-1]["step"] if run.lines else 0
         for stage, reports in run.reports.items():
@@ -33,7 +31,6 @@ def main(settings: CompareSettings) -> None:
                     f"{last}",
                     file=sys.stderr,
                 )
-    output.mkdir(parents=True, exist_ok=True)
     shown = table(runs)
     for name, text in (("table.md", shown.as_markdown()), ("table.csv", shown.as_csv())):
         write_text(output / name, text)

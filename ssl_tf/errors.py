@@ -14,6 +14,17 @@ EXIT_CODES = (
 )
 
 
+def printable(text: str) -> str:
+    """A text on one line without control characters, which would steer a terminal or forge lines.
+
+    They come from names of files and ids. What is no UTF-8 is escaped too.
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 class UserError(Exception):
     """A failure with a cause outside the program: missing data, an unreadable file, a full disk.
 

@@ -12,12 +12,13 @@ from ssl_tf.settings import ExportSettings
 
 def main(settings: ExportSettings) -> None:
     """Writes the SavedModel of one of a run's checkpoints."""
-    from ssl_tf.exporters.saved_model import export_encoder
+    from ssl_tf.exporters.saved_model import check_new, export_encoder
     from ssl_tf.training.encoders import load_encoder
 
     run = Path(settings.checkpoint)
-    encoder, trained, step = load_encoder(run, settings.step)
     output = Path(settings.output) if settings.output else run / "export"
+    check_new(output)
+    encoder, trained, step = load_encoder(run, settings.step)
     facts = {
         "method": trained.model.method,
         "depth": trained.model.depth,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ssl_tf import command
 from ssl_tf.files import write_text
+from ssl_tf.locks import exclusive
 from ssl_tf.settings import SUITES, TransferSettings
 
 
@@ -22,13 +23,14 @@ def main(settings: TransferSettings) -> None:
     opened = open_encoders(settings.encoder)
     run = Path(settings.encoder.checkpoint)
     directory = run / DIRECTORY
-    try:
-        run_suite(settings, opened, directory, strategy)
-    finally:
-        text = tables(directory, SUITES[settings.suite], run.resolve().name)
-        if text:
-            write_text(directory / "table.md", text)
-            print(text, end="")
+    with exclusive(directory):
+        try:
+            run_suite(settings, opened, directory, strategy)
+        finally:
+            text = tables(directory, SUITES[settings.suite], run.resolve().name)
+            if text:
+                write_text(directory / "table.md", text)
+                print(text, end="")
 
 
 if __name__ == "__main__":

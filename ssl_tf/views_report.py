@@ -10,6 +10,7 @@ import functools
 from pathlib import Path
 
 from ssl_tf import command
+from ssl_tf.files import prepare_output
 from ssl_tf.settings import ViewsReportSettings
 
 
@@ -27,6 +28,7 @@ def main(settings: ViewsReportSettings) -> None:
     from ssl_tf.views.sheet import draw_sheet
 
     pretrain, directory = settings.pretrain, Path(settings.output)
+    prepare_output(directory, is_directory=True)
     views, seed = pretrain.views, pretrain.run.seed
     source = open_split(pretrain.data, pretrain.data.split)
     if views.object_crops:
@@ -41,7 +43,6 @@ def main(settings: ViewsReportSettings) -> None:
     examples = [(int(record["index"]), record["image"]) for record in records]
     boxes = [record["boxes"] for record in records] if views.object_crops else None
     levels = settings.levels or [views.level_scale * step / 10 for step in (3, 5, 7, 9)]
-    directory.mkdir(parents=True, exist_ok=True)
     sheets = {
         f"ops_{i}": op_cells(evaluation_crop(image, views.image_size), levels, views)
         for i, (_, image) in enumerate(examples)

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "ssl_tf"
 # which stand above all and are imported by none.
 LAYERS = """
     errors cores
-    files
+    files locks
     settings
     command networks views
     data data/openimages

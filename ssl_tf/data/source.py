@@ -2,7 +2,7 @@
 
 import abc
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,8 @@ import tensorflow as tf
 from ssl_tf.data import order
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
+
+_IDS_AT_ONCE = 4096
 
 # Maps an example to an element of the data set, in graph mode.
 Transform = Callable[[dict[str, tf.Tensor]], object]
@@ -91,6 +93,11 @@ class Source(abc.ABC):
     def ids(self) -> tf.data.Dataset:
         """The id of every example once, string scalars in any order."""
         return self.sequence().map(lambda example: example["id"])
+
+    def contents(self) -> Iterator[bytes]:
+        """Names that tell this set of examples from another, in any order; no image is read."""
+        for ids in self.ids().batch(_IDS_AT_ONCE).as_numpy_iterator():
+            yield from ids.tolist()
 
     def annotations(self) -> tf.data.Dataset:
         """The "id" and, if the source has labels, the "label" of every example, in canonical order.

@@ -3,7 +3,7 @@
 import sys
 import threading
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, printable
 
 # Default of --max_bad_images.
 MAX_BAD_IMAGES = 10
@@ -40,7 +40,7 @@ class UnreadableImages:
         Raises:
             UserError: more than `limit` images are unreadable.
         """
-        name = image_id.decode("utf-8", errors="backslashreplace")
+        name = printable(image_id.decode("utf-8", errors="backslashreplace"))
         with self._lock:
             if name not in self._ids:
                 self._ids[name] = None

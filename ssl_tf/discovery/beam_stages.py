@@ -5,15 +5,17 @@ runner distributes the shards over one process a core. Another runner works if i
 source and the output directory under the same paths.
 """
 
+import contextlib
 import functools
 import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
+import grpc
 import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -93,7 +95,7 @@ def _prepare_compare(settings: DiscoverSettings) -> Work:
 
 def _prepare_choose(settings: DiscoverSettings, score_files: dict[str, Path]) -> Work:
     output, ranking = Path(settings.output), settings.ranking
-    scores = {name: np.load(path, mmap_mode="r") for name, path in score_files.items()}
+    scores = {name: shards.read_array(path) for name, path in score_files.items()}
     collection = Collection(output, settings.shard_images, settings.features.descriptor_norm, 0)
 
     def work(number: int) -> None:
@@ -123,7 +125,7 @@ def _run(
         return
     with Progress(paths, sizes, unit):
         try:
-            with _pipeline(settings, len(missing)) as pipeline:
+            with _loopback(), _pipeline(settings, len(missing)) as pipeline:
                 numbers = pipeline | beam.Create(missing)
                 # Keeps the runner from fusing all shards into one bundle.
                 _ = numbers | beam.Reshuffle() | beam.ParDo(_DoShard(prepare))
@@ -134,6 +136,28 @@ def _run(
                 f"{stage}: {lines[-1].strip() if lines else error}; what is done stays, "
                 "the same command resumes"
             ) from error
+
+
+@contextlib.contextmanager
+def _loopback() -> Iterator[None]:
+    """Lets servers that listen on all interfaces listen on this machine's own, inside the block.
+
+    Beam's local runner opens ports for its worker processes, which it calls by "localhost". They
+    take orders from whoever reaches them. A runner for several machines opens its own elsewhere.
+    """
+    make = grpc.server
+
+    def server(*arguments, **keywords) -> grpc.Server:
+        made = make(*arguments, **keywords)
+        add = made.add_insecure_port
+        made.add_insecure_port = lambda address: add(address.replace("[::]:", "localhost:"))
+        return made
+
+    grpc.server = server
+    try:
+        yield
+    finally:
+        grpc.server = make
 
 
 def _pipeline(settings: DiscoverSettings, shard_count: int) -> beam.Pipeline:

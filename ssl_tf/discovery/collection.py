@@ -100,4 +100,4 @@ class Collection:
     def _read_shard(self, number: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         regions = shards.read_arrays(shards.shard_path(self._output / REGIONS, number))
         path = shards.shard_path(self._output / DESCRIPTORS, number, ".npy")
-        return {"boxes": regions["boxes"]}, np.load(path, mmap_mode="r", allow_pickle=False)
+        return {"boxes": regions["boxes"]}, shards.read_array(path)

@@ -68,11 +68,12 @@ def write_block(path: Path, block: Block, seconds: float = 0.0) -> None:
 
 def read_block(path: Path) -> Block:
     arrays = shards.read_arrays(path)
-    shape = (len(arrays["indptr"]) - 1, len(arrays["columns"]))
-    matches = sparse.csr_matrix(
-        (arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape, copy=False
-    )
-    return Block(int(arrays["start"]), arrays["columns"], matches)
+    with shards.told(path):
+        shape = (len(arrays["indptr"]) - 1, len(arrays["columns"]))
+        matches = sparse.csr_matrix(
+            (arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape, copy=False
+        )
+        return Block(int(arrays["start"]), arrays["columns"], matches)
 
 
 class Graph:

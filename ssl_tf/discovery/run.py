@@ -7,24 +7,29 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.data.proposals.format import MANIFEST, write_proposals
+from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.discovery import beam_stages, report, shards
 from ssl_tf.discovery.choice import read_proposals
 from ssl_tf.discovery.collection import COLLECTION, gather
 from ssl_tf.discovery.description import REGIONS
-from ssl_tf.discovery.feature_maps import open_encoder
+from ssl_tf.discovery.feature_maps import Encoder, open_encoder
 from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
-from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.files import write_json
+from ssl_tf.errors import SettingsError, UserError, printable
+from ssl_tf.files import UNFINISHED, write_json
+from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
+from ssl_tf.training.data_record import keep_data
 
 FLAGS = "flags.txt"
 PROPOSALS = "proposals"
 RANKING = "ranking"
 _LISTED = 3
+# Files that a process leaves behind if it is killed while it creates the directory.
+_FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
 
 
 def discover(settings: DiscoverSettings) -> Path:
@@ -35,15 +40,23 @@ def discover(settings: DiscoverSettings) -> Path:
 
     Raises:
         UserError: no image is readable, too many are unreadable, the encoder has no maps, or the
-            output directory belongs to other settings.
+            output directory belongs to other settings or is in use by another process.
     """
     output = Path(settings.output)
     if (output / FLAGS).is_file():
         recorded = flagfiles.read_flagfile(output / FLAGS, DiscoverSettings)
         settings = dataclasses.replace(settings, data=with_rule_of(recorded.data, settings.data))
-    source, _ = open_training_source(settings.data)
-    encoder = open_encoder(settings.features)
-    open_output(settings)
+    check_output(settings)
+    with exclusive(output):
+        source, _ = open_training_source(settings.data)
+        encoder = open_encoder(settings.features)
+        open_output(settings)
+        keep_data(output, {"described": source})
+        return _run_stages(settings, source, encoder)
+
+
+def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) -> Path:
+    output = Path(settings.output)
     _log(f"{source.name}: {source.size} images, maps {', '.join(encoder.layers)}")
     shard_images = settings.shard_images
     sizes = np.diff(np.append(np.arange(0, source.size, shard_images), source.size))
@@ -86,8 +99,8 @@ def discover(settings: DiscoverSettings) -> Path:
     return output / PROPOSALS
 
 
-def open_output(settings: DiscoverSettings) -> None:
-    """Creates the output directory, or reopens it if these settings created it.
+def check_output(settings: DiscoverSettings) -> bool:
+    """Whether the output directory is that of these settings already; nothing is written.
 
     Raises:
         SettingsError: it belongs to other settings, or to something else.
@@ -100,9 +113,22 @@ def open_output(settings: DiscoverSettings) -> None:
         if differing:
             listed = ", ".join(f"--{n}={a} there, {b} here" for n, (a, b) in differing.items())
             raise SettingsError(f"--output={output} was made with other flags ({listed})")
-        return
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        return True
+    if output.exists() and (not output.is_dir() or _names_in(output) - _FIRST_FILES):
         raise SettingsError(f"--output={output} exists and is no discovery; give a new directory")
+    return False
+
+
+def open_output(settings: DiscoverSettings) -> None:
+    """Creates the output directory, or reopens it if these settings created it.
+
+    Raises:
+        SettingsError: as in `check_output`.
+    """
+    output = Path(settings.output)
+    if check_output(settings):
+        return
+    flags = output / FLAGS
     output.mkdir(parents=True, exist_ok=True)
     flagfiles.write_flagfile(
         settings, flags, comments=[f"python -m ssl_tf.discover --flagfile={flags}"]
@@ -183,8 +209,13 @@ def _names(settings: DiscoverSettings, images: np.ndarray) -> str:
         regions = shards.read_arrays(
             shards.shard_path(Path(settings.output) / REGIONS, image // step)
         )
-        names.append(regions["id"][image % step].decode("utf-8", "backslashreplace"))
+        name = regions["id"][image % step].decode("utf-8", "backslashreplace")
+        names.append(printable(name))
     return ", ".join(names) + (", ..." if images.size > _LISTED else "")
+
+
+def _names_in(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
 
 
 def _log(line: str) -> None:

@@ -1,5 +1,7 @@
 """Files of arrays that are complete or absent, so that every stage can be resumed."""
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +26,51 @@ def write_array(path: Path, values: np.ndarray) -> None:
         np.save(file, values)
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+class Arrays(dict[str, np.ndarray]):
+    """The arrays of an npz by name; an array that is missing is told as damage of its file."""
+
+    def __init__(self, path: Path, arrays: Mapping[str, np.ndarray]):
+        super().__init__(arrays)
+        self._path = path
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise UserError(f"{self._path} lacks {name}: remove it, it is recomputed")
+
+
+def read_arrays(path: Path) -> Arrays:
     """The arrays of an npz.
 
     Raises:
         UserError: the file is damaged.
     """
+    # Never pickles: an array of objects is refused.
+    with told(path), np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("it holds something else than arrays")
+        return Arrays(path, arrays)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """The array of an npy, memory-mapped.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with told(path):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it is no single array")
+        return array
+
+
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turns what NumPy and SciPy raise at a damaged file, any of many, into one line."""
     try:
-        # Never pickles: an array of objects is refused.
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, EOFError, KeyError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}): remove it, it is recomputed") from None
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        cause = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path} cannot be read ({cause}): remove it, it is recomputed") from None

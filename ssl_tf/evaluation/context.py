@@ -16,10 +16,11 @@ from ssl_tf.data.sources.opening import (
 )
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.report_names import report_file
+from ssl_tf.files import prepare_output, write_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.encoders import load_encoder
-from ssl_tf.training.run_directory import read_settings, with_rule_of_run, write_json
+from ssl_tf.training.run_directory import read_settings, with_rule_of_run
 
 # Names of figures in printed lines.
 TITLES = {
@@ -108,14 +109,21 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
             `report_file`).
 
     Raises:
-        UserError: the run, checkpoint or split does not exist, or the images have no labels.
+        UserError: the run, checkpoint or split does not exist, the report cannot be written, or the
+            images have no labels.
     """
     run = Path(settings.checkpoint)
     own = read_settings(run).data  # a wrong path is reported before data sets are opened
+    if settings.output:
+        prepare_output(Path(settings.output))
     data = with_rule_of_run(settings.data, run)
     train, test = open_labelled(dataclasses.replace(settings, data=data))
-    opened = open_encoders(settings)
     tested = f"{test.name}, {test.size} images"
+    output = Path(settings.output)
+    if not settings.output:
+        output = report_file(run, stage, data, own, tested)
+        prepare_output(output)
+    opened = open_encoders(settings)
     return EvaluationContext(
         **vars(opened),
         train=train,
@@ -127,11 +135,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
             "test": tested,
             "image_size": opened.image_size,
         },
-        output=(
-            Path(settings.output)
-            if settings.output
-            else report_file(run, stage, settings.data, own, tested)
-        ),
+        output=output,
     )
 
 

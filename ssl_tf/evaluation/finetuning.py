@@ -1,7 +1,6 @@
 """Fine-tuning: trials of learning rates and weight decays, the choice, and one test."""
 
 import dataclasses
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -29,17 +28,19 @@ from ssl_tf.evaluation.encoder_classifier import (
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.freezing import digest
 from ssl_tf.evaluation.metrics import score_figures
+from ssl_tf.files import read_json, write_json
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.settings import TuningSettings, flagfiles
 from ssl_tf.training import schedules
 from ssl_tf.training.callbacks import Diverged, StopOnNaN
 from ssl_tf.training.clock import StepClock
-from ssl_tf.training.resumption import CHECKPOINTS, fit_to_end, open_training_directory
-from ssl_tf.training.run_directory import MetricsFile, write_json
+from ssl_tf.training.resumption import CHECKPOINTS, fit_to_end, training_directory
+from ssl_tf.training.run_directory import MetricsFile
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 
 _SCORED_AT_ONCE = 250
+_RECOMPUTED = "remove it, and it is computed again"
 
 Trial = tuple[float, float]  # base learning rate, weight decay
 Figures = dict[str, float]
@@ -136,10 +137,13 @@ class _Stage:
 
     def result(self) -> FineTuneResult:
         encoder = digest(self.new_encoder(False))
-        open_training_directory(self.directory, self._identity(encoder))
+        with training_directory(self.directory, self._identity(encoder), self._sources):
+            return self._resumed_result(encoder)
+
+    def _resumed_result(self, encoder: str) -> FineTuneResult:
         path = self.directory / "result.json"
         if path.exists():
-            return FineTuneResult(**json.loads(path.read_text()))
+            return _read_result(path)
         images, trials = self.images, self.settings.trials
         whole = images.whole or images.train
         labels = read_annotations(whole)[1]
@@ -174,12 +178,14 @@ class _Stage:
         write_json(path, dataclasses.asdict(result))
         return result
 
+    @property
+    def _sources(self) -> dict[str, Source]:
+        return {name: x for name, x in vars(self.images).items() if x is not None}
+
     def _identity(self, encoder: str) -> dict[str, str]:
         """Everything that the result depends on, by name."""
         sources = {
-            name: f"{source.name}, {source.size} images"
-            for name, source in vars(self.images).items()
-            if source is not None
+            name: f"{source.name}, {source.size} images" for name, source in self._sources.items()
         }
         # The trials have the fewest images, so their batch tells whether any batch is smaller than
         # the flag's.
@@ -196,7 +202,7 @@ class _Stage:
         """The validation figures of a trial, from its file if there is one; None if it diverged."""
         path = self.directory / _name(trial) / "validation.json"
         if path.exists():
-            return json.loads(path.read_text())
+            return _read_figures(path)
         figures = None
         try:
             model, _ = self._train(self.images.train, trial, _name(trial), signals)
@@ -291,6 +297,32 @@ class _Stage:
         logits = tf.function(lambda images: model(images, training=False))
         sizes = self.image_size, _SCORED_AT_ONCE
         return FeatureReader(logits, source, *sizes, finite=False).read()
+
+
+def _read_result(path: Path) -> FineTuneResult:
+    """The result in a file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        return FineTuneResult(**read_json(path, dict, _RECOMPUTED))
+    except TypeError:
+        raise UserError(f"{path} is damaged or of something else; {_RECOMPUTED}") from None
+
+
+def _read_figures(path: Path) -> Figures | None:
+    """The validation figures in a file; None for a trial that diverged.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    figures = read_json(path, (dict, type(None)), _RECOMPUTED)
+    if figures is not None and not (
+        figures and all(isinstance(figure, (int, float)) for figure in figures.values())
+    ):
+        raise UserError(f"{path} is damaged or of something else; {_RECOMPUTED}")
+    return figures
 
 
 def _name(trial: Trial) -> str:

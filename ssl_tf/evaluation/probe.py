@@ -26,7 +26,7 @@ from ssl_tf.settings import LinearSettings, flagfiles
 from ssl_tf.training import schedules
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.optimizers import build_optimizer
-from ssl_tf.training.resumption import LastLogs, fit_to_end, open_training_directory
+from ssl_tf.training.resumption import LastLogs, fit_to_end, training_directory
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.trainer import fit
 
@@ -160,8 +160,10 @@ def probe_encoder(
 
         if settings.augment and directory is not None:
             identity = _identity(settings, train, image_size, digest(encoder))
-            open_training_directory(directory, identity)
-            with StopSignals() as signals:
+            with (
+                training_directory(directory, identity, {"train": train}),
+                StopSignals() as signals,
+            ):
                 losses = fit_to_end(
                     probe,
                     batches_from,

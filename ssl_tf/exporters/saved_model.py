@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.files import replacing, write_json
+from ssl_tf.files import prepare_output, replacing, write_json
 from ssl_tf.networks.normalization import MEAN, STD, normalize_images
 from ssl_tf.networks.resnet import stage_outputs
 from ssl_tf.views.evaluation import evaluation_crop
@@ -66,8 +66,7 @@ def export_encoder(
         SettingsError: `output` exists.
         UserError: the features differ by more than rounding.
     """
-    if output.exists():
-        raise SettingsError(f"--output={output} exists; give a new directory")
+    check_new(output)
     module = ExportedEncoder(encoder, image_size)
     with replacing(output) as temporary:
         tf.saved_model.save(
@@ -102,6 +101,17 @@ def export_encoder(
                 "a defect, nothing is exported"
             )
     return difference
+
+
+def check_new(output: Path) -> None:
+    """Checks, before the work, that an export can be written; missing parents are created.
+
+    Raises:
+        SettingsError: `output` exists, or the place cannot be written.
+    """
+    if output.exists():
+        raise SettingsError(f"--output={output} exists; give a new directory")
+    prepare_output(output)
 
 
 def _difference(encoder: tf.keras.Model, path: Path, image_size: int) -> float:

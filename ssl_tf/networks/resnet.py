@@ -155,6 +155,19 @@ def activation_floats(model: tf.keras.Model, image_size: int) -> int:
     return sum(math.prod(shape) for shape in shapes)
 
 
+class PointwiseConv2D(tf.keras.layers.Conv2D):
+    """A 1x1 convolution with a stride, computed as one of every stride-th pixel.
+
+    The result is the same. The gradient of oneDNN for a strided 1x1 convolution writes outside of
+    its memory on a CPU if there are fewer than 16 input channels and the batch is odd. The slice is
+    no layer of its own, so checkpoints hold what they would hold for a Conv2D.
+    """
+
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        rows, columns = self.strides
+        return tf.nn.conv2d(inputs[:, ::rows, ::columns], kernel, strides=1, padding="VALID")
+
+
 class _Layers:
     """Builds the convolutions and normalizations of one encoder."""
 
@@ -179,7 +192,9 @@ class _Layers:
             padding = "same"  # symmetric for odd kernels at stride 1, and saves the padded copy
         elif kernel > 1:
             x = tf.keras.layers.ZeroPadding2D(kernel // 2, name=f"{conv_name}_pad")(x)
-        x = tf.keras.layers.Conv2D(
+        is_strided_pointwise = kernel == 1 and stride > 1
+        convolution = PointwiseConv2D if is_strided_pointwise else tf.keras.layers.Conv2D
+        x = convolution(
             channels,
             kernel,
             stride,

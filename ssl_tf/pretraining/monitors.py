@@ -121,12 +121,14 @@ class RepresentationMonitor(StepCallback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self._start_step == 0:
-            self._log.extra.update(self.measure())
+            with self._log.clock.pause("monitor", self._every):
+                self._log.extra.update(self.measure())
             self._log.write(0, {})
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         if self.passed(self._every) or step == self._last_step:
-            self._log.extra.update(self.measure())
+            with self._log.clock.pause("monitor", self._every):
+                self._log.extra.update(self.measure())
 
     def measure(self) -> dict[str, float]:
         """The current values of all monitors; prints a warning if they show a collapse."""

@@ -14,6 +14,7 @@ from ssl_tf.data.sources.opening import (
     warn_of_split_folders,
 )
 from ssl_tf.errors import SettingsError
+from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.precision import policy_scope
@@ -23,13 +24,14 @@ from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.restoring import resume_or_init
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
-from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
+from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import MetricsFile, check_run, open_run, with_rule_of_run
-from ssl_tf.training.run_log import RunLog
+from ssl_tf.training.run_log import PICTURE, RunLog
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.strategy import make_strategy, should_jit_compile
 from ssl_tf.training.trainer import fit
@@ -47,7 +49,15 @@ def run(settings: PretrainSettings) -> None:
     cluster = read_cluster()
     directory = Path(settings.run.run_dir)
     settings = dataclasses.replace(settings, data=with_rule_of_run(settings.data, directory))
-    with Workers(directory, cluster, settings.run.worker_timeout) as workers:
+    check_name(directory)
+    if cluster.workers == 1:
+        check_run(settings)
+    # Before the first heartbeat: that of a second start would be taken for one of the first.
+    lock = LOCK if cluster.is_chief else f"worker_{cluster.index}.lock"
+    with (
+        exclusive(directory, lock),
+        Workers(directory, cluster, settings.run.worker_timeout) as workers,
+    ):
         training = _open(settings, cluster, workers)
         if training.start_step < training.plan.total_steps:
             _fit(training, workers)
@@ -141,7 +151,10 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         checkpoints, start_step, origin = resume_or_init(run, method)
         workers.agree("start step", start_step)
     if cluster.is_chief:
-        open_run(settings, replicas)
+        keep_data(
+            open_run(settings, replicas),
+            {"training": source, **({"held-out": held_out} if held_out else {})},
+        )
     if start_step < plan.total_steps:
         print(
             f"{source.name}: {source.size} images, {plan.total_steps} steps of {plan.batch_size} "
@@ -179,6 +192,7 @@ def _fit(training: _Training, workers: Workers) -> None:
                 plan.steps_of(training.settings.run.checkpoint_every),
                 plan.total_steps,
                 signals,
+                clock.pause,
             )
             callbacks += [clock, *_observers(training, metrics, clock), saver]
         fit(
@@ -200,7 +214,7 @@ def _observers(
     settings, plan, start_step = training.settings, training.plan, training.start_step
     seed, directory = settings.run.seed, training.directory
     if start_step == 0:
-        show_first_views(training.source, training.recipe, seed, directory / "views.png")
+        show_first_views(training.source, training.recipe, seed, directory / PICTURE)
     log = RunLog(
         start_step,
         metrics,

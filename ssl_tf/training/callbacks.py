@@ -6,6 +6,8 @@ whole run, and does not move when a run is resumed.
 
 import math
 import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import tensorflow as tf
 
@@ -87,8 +89,19 @@ class SaveCheckpoint(StepCallback):
         every: int,
         last_step: int,
         signals: StopSignals,
+        pause: Callable[[str, int], AbstractContextManager] = lambda name, every: nullcontext(),
     ):
+        """
+        Args:
+            start_step: step from which this process continues.
+            checkpoints: of the run.
+            every: steps between two of them.
+            last_step: of the run.
+            signals: stop signals.
+            pause: `StepClock.pause`, which times the saving.
+        """
         super().__init__(start_step)
+        self._pause = pause
         self._checkpoints = checkpoints
         self._every = every
         self._last_step = last_step
@@ -97,7 +110,8 @@ class SaveCheckpoint(StepCallback):
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         stopping = self._signals.received
         if stopping or self.passed(self._every) or step == self._last_step:
-            self._checkpoints.save(step)
+            with self._pause("checkpoint", self._every):
+                self._checkpoints.save(step)
         if stopping and step < self._last_step:
             raise Stopped(stopping, step)
 

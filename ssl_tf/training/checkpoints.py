@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.errors import UserError
-from ssl_tf.files import UNFINISHED, replacing
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.files import UNFINISHED, NotWritten, remove, replacing
 
 # In the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks a checkpoint by hand.
 # TensorFlow keeps a checksum of each tensor, but none that covers its index.
@@ -34,7 +34,11 @@ class Checkpoints:
             directory: of all checkpoints; created if missing.
             keep: number of checkpoints to keep, the newest ones.
             items: the objects to save, by name.
+
+        Raises:
+            SettingsError: as in `check_name`.
         """
+        check_name(directory)
         self._directory = directory
         self._keep = keep
         self._items = items
@@ -68,8 +72,9 @@ class Checkpoints:
                 (temporary / SUMS).write_text(sums)
                 if path.exists():
                     _remove(path)
-        except (tf.errors.OpError, OSError) as error:
-            cause = " ".join(str(error).split())[:200]
+        except (NotWritten, tf.errors.OpError, OSError) as error:
+            cause = error.cause if isinstance(error, NotWritten) else str(error)
+            cause = " ".join(cause.split())[:200]
             raise UserError(
                 f"checkpoint of step {step} not written to {self._directory} ({cause}); earlier "
                 "ones are untouched: make room and start the same command again"
@@ -137,18 +142,40 @@ class Checkpoints:
     def _clean(self) -> None:
         for pattern in _LEFTOVERS:
             for leftover in self._directory.glob(pattern):
-                shutil.rmtree(leftover)
+                remove(leftover)
 
     def _set_aside(self, step: int, used: int) -> None:
         path = self.path(step)
         aside = path.with_name(path.name + ".damaged")
-        if aside.exists():
-            shutil.rmtree(aside)
+        remove(aside)
         path.rename(aside)
         print(
             f"resuming from step {used}; the damaged checkpoint of step {step} is now {aside}, "
             "which nothing reads: remove it when you like",
             file=sys.stderr,
+        )
+
+
+def check_name(directory: Path) -> None:
+    """Checks that TensorFlow can read back what it saves in a directory of this name.
+
+    It looks for a checkpoint by a pattern, in which brackets and backslashes are no letters.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    name = str(directory)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(
+            f"directory {ascii(name)}: its name is no UTF-8, TensorFlow cannot save there; give "
+            "another name"
+        ) from None
+    if set(name) & set("[]\\"):
+        raise SettingsError(
+            f"directory {name}: TensorFlow cannot read checkpoints back from a name with [, ] or "
+            "\\; give another name"
         )
 
 
@@ -186,6 +213,7 @@ def read_checkpoint(path: Path, items: dict[str, tf.Module], partial: bool) -> N
     Raises:
         UserError: the checkpoint is damaged, or variables are unmatched; the message names them.
     """
+    check_name(path)
     reason = damage(path)
     if reason:
         raise UserError(f"{path} is damaged ({reason}); give another checkpoint")
@@ -255,5 +283,6 @@ def _sha256(path: Path) -> str:
 def _remove(path: Path) -> None:
     """Removes a checkpoint; a part of it never lies under its name."""
     removing = path.with_name(path.name + ".removing")
+    remove(removing)
     path.rename(removing)
     shutil.rmtree(removing)

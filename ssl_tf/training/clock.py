@@ -1,6 +1,8 @@
 """Throughput of a run, and its time spent waiting for input."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from ssl_tf.training.callbacks import StepCallback
 from ssl_tf.training.execution import INPUT_SECONDS
@@ -30,6 +32,8 @@ class StepClock(StepCallback):
         self._steps = before.get("timed_steps", 0)
         self._waited = self._seconds * before.get("input_wait", 0.0)
         self._began = 0.0
+        # Name -> steps from one to the next, and the seconds of the last one.
+        self._pauses: dict[str, tuple[int, float]] = {}
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._began = time.perf_counter()
@@ -51,16 +55,32 @@ class StepClock(StepCallback):
         return self._waited / self._seconds if self._seconds else 0.0
 
     def figures(self) -> dict[str, float]:
-        """The values of the clock in metrics.jsonl."""
-        return {
+        """The values of the clock in metrics.jsonl; there is no speed before a step was timed."""
+        speed = {
             "images_per_second": round(self.images_per_second, 1),
             "input_wait": round(self.input_wait, 4),
+        }
+        return {
+            **(speed if self._steps else {}),
             "train_seconds": round(self._seconds, 3),
             "timed_steps": self._steps,
         }
 
-    def seconds_left(self, steps: int) -> float:
-        return steps * self._seconds / self._steps if self._steps else 0.0
+    @contextlib.contextmanager
+    def pause(self, name: str, every: int) -> Iterator[None]:
+        """Times the block, work between steps that comes every so many steps and at the last."""
+        began = time.perf_counter()
+        yield
+        self._pauses[name] = every, time.perf_counter() - began
+
+    def seconds_left(self, step: int, last_step: int) -> float | None:
+        """Seconds until the last step, with the pauses; None before a step was timed."""
+        if not self._steps:
+            return None
+        seconds = (last_step - step) * self._seconds / self._steps
+        for every, taken in self._pauses.values():
+            seconds += taken * (-(-last_step // every) - step // every)
+        return seconds
 
     def summary(self) -> str:
         """Throughput and what limits it, input or compute, on one line."""

@@ -1,17 +1,20 @@
 """A training inside an evaluation: its directory, and its resumption after a kill."""
 
-import json
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
-from ssl_tf.files import write_json
+from ssl_tf.files import UNFINISHED, read_json, write_json
+from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.training.callbacks import SaveCheckpoint
-from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.checkpoints import Checkpoints, check_name
+from ssl_tf.training.clock import StepClock
+from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.training.stop_signals import StopSignals
@@ -21,19 +24,36 @@ _IDENTITY = "identity.json"
 _KEEP = 2
 
 
-def open_training_directory(directory: Path, identity: dict[str, str]) -> None:
-    """Creates the directory of a training, or reopens it if this training created it.
+@contextlib.contextmanager
+def training_directory(
+    directory: Path, identity: dict[str, str], sources: Mapping[str, Source]
+) -> Iterator[None]:
+    """Holds the lock of a training's directory inside the block.
+
+    The directory is created, or reopened if this training created it.
 
     Args:
         directory: of the training.
         identity: everything that the result depends on, by name.
+        sources: the images of the training, by their part in it.
 
     Raises:
         SettingsError: the directory belongs to another training, or to something else.
+        UserError: another process trains there, or the images are not those of the first start.
     """
+    check_name(directory)
+    if directory.exists() and not directory.is_dir():
+        raise SettingsError(f"{directory} is a file; move it out of the way")
+    with exclusive(directory):
+        _check_identity(directory, identity)
+        keep_data(directory, sources)
+        yield
+
+
+def _check_identity(directory: Path, identity: dict[str, str]) -> None:
     path = directory / _IDENTITY
     if path.exists():
-        saved = json.loads(path.read_text())
+        saved = read_json(path, dict, f"remove {directory} to train anew")
         differing = [
             f"{name}={saved.get(name)} there, {identity.get(name)} here"
             for name in {**saved, **identity}
@@ -45,11 +65,10 @@ def open_training_directory(directory: Path, identity: dict[str, str]) -> None:
                 "remove that directory"
             )
         return
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if {found.name for found in directory.iterdir()} - {LOCK, _IDENTITY + UNFINISHED}:
         raise SettingsError(
             f"{directory} exists and is no training of this stage; move it out of the way"
         )
-    directory.mkdir(parents=True, exist_ok=True)
     write_json(path, identity)
 
 
@@ -95,11 +114,10 @@ def fit_to_end(
     if start:
         print(f"{directory}: resumed from its step {start} of {steps}", file=sys.stderr)
     if start < steps:
-        callbacks = [
-            *observers(start),
-            last,
-            SaveCheckpoint(start, checkpoints, save_every, steps, signals),
-        ]
+        observing = observers(start)
+        pauses = [callback.pause for callback in observing if isinstance(callback, StepClock)]
+        saver = SaveCheckpoint(start, checkpoints, save_every, steps, signals, *pauses)
+        callbacks = [*observing, last, saver]
         fit(
             model,
             batches(start),

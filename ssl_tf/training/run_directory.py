@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.files import UNFINISHED, write_json, write_text
+from ssl_tf.files import UNFINISHED, NotWritten, read_json, write_json, write_text
+from ssl_tf.locks import LOCK
 from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.training import workers
@@ -23,10 +24,11 @@ ENVIRONMENT = "environment.json"
 # Metrics of the machine. They differ between two runs whose other metrics are equal.
 MACHINE_FIGURES = (
     "images_per_second", "input_wait", "train_seconds", "timed_steps", "host_memory_mib",
+    "wall_time",
 )  # fmt: skip
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {
-    ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY,
+    ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY, LOCK,
 }  # fmt: skip
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-datasets", "keras-cv", "numpy")
 
@@ -120,8 +122,13 @@ def environment(replicas: int) -> dict[str, str | int]:
 def _note_environment(directory: Path, replicas: int) -> None:
     """Appends this environment if it is not the last one; reports it if there were several."""
     path, here = directory / ENVIRONMENT, environment(replicas)
-    environments = json.loads(path.read_text())
-    if environments[-1] != here:
+    try:
+        environments = read_json(path, list, "it is only a note and is begun anew")
+        environments = [entry for entry in environments if isinstance(entry, dict)]
+    except UserError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        environments = []
+    if not environments or environments[-1] != here:
         environments.append(here)
         write_json(path, environments)
     values = {
@@ -165,26 +172,33 @@ class MetricsFile:
 
     def append(self, values: dict[str, Any]) -> None:
         """Appends a line and syncs it to the disk, so that it is there when its checkpoint is."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(values) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(values) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise NotWritten(self.path, error.strerror) from None
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
         """All complete lines; a last line cut short by a kill is left out.
 
         Raises:
-            UserError: an earlier line is not JSON.
+            UserError: an earlier line is not JSON, or has no step.
         """
         if not path.exists():
             return []
         lines = []
         for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], 1):
             try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError:
+                values = json.loads(line)
+                is_whole = isinstance(values, dict) and isinstance(values["step"], int)
+            except (ValueError, KeyError, RecursionError):
+                is_whole = False
+            if not is_whole:
                 raise UserError(
                     f"{path}: line {number} is damaged; remove the line and start again"
-                ) from None
+                )
+            lines.append(values)
         return lines

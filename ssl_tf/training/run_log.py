@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,19 @@ from ssl_tf.training.clock import StepClock
 from ssl_tf.training.execution import INPUT_SECONDS
 from ssl_tf.training.run_directory import MetricsFile
 
+# The first views of a run, drawn before its first step.
+PICTURE = "views.png"
+
 
 class RunLog(StepCallback):
     """Writes metrics.jsonl and TensorBoard, and prints the progress.
 
     Other callbacks put their values of the current step into `extra`. This one is called after them
     and writes one line a step.
+
+    Attributes:
+        extra: values for the next line.
+        clock: measures the steps and the work between them.
     """
 
     def __init__(
@@ -52,7 +60,8 @@ class RunLog(StepCallback):
         # Rewritten from the lines that are kept, so that no curve shows a step twice.
         for line in file.read(file.path):
             self._write_summaries(line)
-        self._clock = clock
+        self._write_picture(file.path.parent / PICTURE)
+        self.clock = clock
         self._last_step = last_step
         self._images = images
         self._batch_size = batch_size
@@ -70,7 +79,7 @@ class RunLog(StepCallback):
                 **{name: float(value) for name, value in logs.items() if name != INPUT_SECONDS},
                 **self._constants,
                 "learning_rate": float(self._learning_rate(step - 1)),
-                **self._clock.figures(),
+                **self.clock.figures(),
                 **_host_memory(),
             },
         )
@@ -80,7 +89,12 @@ class RunLog(StepCallback):
         values = {**values, **self.extra}
         self.extra = {}
         epoch = step * self._batch_size / self._images
-        line = {"step": step, "epoch": round(epoch, 4), **values}
+        line = {
+            "step": step,
+            "epoch": round(epoch, 4),
+            **values,
+            "wall_time": round(time.time(), 3),
+        }
         self._file.append(line)
         self._write_summaries(line)
         self._writer.flush()
@@ -89,8 +103,17 @@ class RunLog(StepCallback):
     def _write_summaries(self, line: dict[str, float]) -> None:
         with self._writer.as_default(step=line["step"]):
             for name, value in line.items():
-                if name not in ("step", "epoch"):
+                if name not in ("step", "epoch", "wall_time"):
                     tf.summary.scalar(name, value)
+
+    def _write_picture(self, path: Path) -> None:
+        """The first views of a run, where there are any; TensorBoard shows them under Images."""
+        try:
+            picture = tf.io.decode_png(path.read_bytes(), channels=3)
+        except (OSError, tf.errors.InvalidArgumentError):
+            return  # a picture is only a note
+        with self._writer.as_default(step=0):
+            tf.summary.image("first views", picture[None])
 
     def _print_progress(self, step: int, epoch: float, values: dict[str, Any]) -> None:
         done = step / self._last_step
@@ -99,8 +122,9 @@ class RunLog(StepCallback):
         shown = ("loss", "images_per_second", "knn_top1", "knn_map", "embedding_std", "rankme")
         names = {"images_per_second": "images/s", "knn_top1": "kNN", "knn_map": "kNN mAP"}
         parts += [f"{names.get(n, n)} {values[n]:.4g}" for n in shown if n in values]
-        if 0 < step < self._last_step:
-            parts.append(f"ETA {_duration(self._clock.seconds_left(self._last_step - step))}")
+        seconds_left = self.clock.seconds_left(step, self._last_step)
+        if 0 < step < self._last_step and seconds_left is not None:
+            parts.append(f"ETA {_duration(seconds_left)}")
         print("  ".join(parts), file=sys.stderr, flush=True)
 
 

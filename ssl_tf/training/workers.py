@@ -178,7 +178,7 @@ class Workers:
 
     def _read(self, peer: "_Peer") -> str:
         try:
-            return self._file(peer.index).read_text()
+            return self._file(peer.index).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
 
@@ -187,13 +187,26 @@ class Workers:
             content = self._read(peer)
             if not content or content == peer.content:
                 continue
-            peer.content, peer.heard = content, time.monotonic()
-            heartbeat = json.loads(content)
+            peer.content = content
+            heartbeat = _parsed(content)
+            if heartbeat is None:
+                continue  # by something else; a worker that lives writes the next within seconds
+            peer.heard = time.monotonic()
             # A worker that already left an earlier start is not one of this start.
             if peer.beats or heartbeat["state"] == _RUNNING:
                 peer.beats += 1
-                peer.state, peer.reason = heartbeat["state"], heartbeat["reason"]
+                peer.state, peer.reason = heartbeat["state"], str(heartbeat.get("reason", ""))
                 peer.facts = heartbeat["facts"]
+
+
+def _parsed(content: str) -> dict[str, Any] | None:
+    """The heartbeat in a file; None if it is none."""
+    try:
+        heartbeat = json.loads(content)
+        known = heartbeat["state"] in (_RUNNING, _DONE, _FAILED)
+        return heartbeat if known and isinstance(heartbeat["facts"], dict) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 class _Peer:

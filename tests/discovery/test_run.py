@@ -8,6 +8,7 @@ import pytest
 
 from ssl_tf import command, discover
 from ssl_tf.data.proposals.store import ProposalStore
+from ssl_tf.locks import exclusive
 from ssl_tf.settings import DiscoverSettings
 
 SMALL = (
@@ -155,3 +156,9 @@ def test_without_annotations_there_is_nothing_to_measure(photographs, exported, 
     with pytest.raises(SystemExit):
         start("", tmp_path / "out2", f"--image_folder={photographs}")
     assert "--encoder: give a run directory" in capsys.readouterr().err
+
+
+def test_a_second_start_on_the_output_is_refused(tmp_path, capsys):
+    with exclusive(tmp_path / "out"), pytest.raises(SystemExit) as ended:
+        start(tmp_path / "no_encoder", tmp_path / "out", *SCENES)
+    assert ended.value.code == 1 and "out is in use by process" in capsys.readouterr().err

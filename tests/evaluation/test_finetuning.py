@@ -402,3 +402,14 @@ def test_flags_that_do_not_go_together_are_one_line(flags, told):
 def test_more_validation_images_than_there_are_is_one_line(coloured, tmp_path):
     with pytest.raises(SettingsError, match="--validation=18: .* has 18 images; hold out fewer"):
         chosen(coloured, tmp_path, "--label_fraction=0.4", "--validation=18")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xfe", b"{", b"[]", b"{}", b'{"figures": {}}', b"3"]
+)
+def test_a_damaged_result_or_figure_is_one_line_with_its_remedy(tmp_path, content):
+    path = tmp_path / "result.json"
+    path.write_bytes(content)
+    for read in (finetuning._read_result, finetuning._read_figures):
+        with pytest.raises(UserError, match="result.json .*; remove it, and it is computed again"):
+            read(path)

@@ -14,6 +14,7 @@ from ssl_tf.evaluation.features import FeatureReader
 from ssl_tf.evaluation.freezing import frozen
 from ssl_tf.evaluation.logistic_regression import PENALTIES
 from ssl_tf.evaluation.protocols import PROTOCOLS
+from ssl_tf.locks import exclusive
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints
@@ -237,3 +238,9 @@ def test_published_rows_stand_in_their_own_columns():
     assert rows["finetune", "BYOL, rerun"]["dtd"] == 71.3
     assert rows["finetune", "random"]["sun397"] == 53.6
     assert len(PENALTIES) == 45
+
+
+def test_a_second_start_on_a_run_is_refused(run, data, capsys):
+    with exclusive(run / "transfer"), pytest.raises(SystemExit) as ended:
+        start(run, data)
+    assert ended.value.code == 1 and "transfer is in use by process" in capsys.readouterr().err

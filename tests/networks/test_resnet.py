@@ -1,5 +1,8 @@
 """The encoder against torchvision's parameter counts and a slow NumPy forward pass."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +12,7 @@ from ssl_tf.networks.initialization import layer_seed
 from ssl_tf.networks.resnet import (
     DEPTHS,
     SPATIAL_FEATURES,
+    PointwiseConv2D,
     activation_floats,
     build_resnet,
     feature_dim,
@@ -270,3 +274,48 @@ def test_the_fused_kernel_and_the_synchronized_layer_are_the_same():
 def test_what_does_not_exist_is_refused(wrong):
     with pytest.raises(ValueError):
         build_resnet(**wrong)
+
+
+# In a process of its own, which the fault would end: 8 steps of a shortcut of 4 channels.
+NARROW = """
+import tensorflow as tf
+from ssl_tf.networks.resnet import build_resnet
+model = build_resnet(18, 0.0625, "small", synchronized=False)
+@tf.function
+def gradients(images):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(images, training=True) ** 2)
+    return tape.gradient(loss, model.trainable_variables)
+for batch in (1, 3, 5, 7, 15):
+    for _ in range(8):
+        gradients(tf.random.normal([batch, 16, 16, 3]))
+print("whole")
+"""
+
+
+def test_a_narrow_network_learns_from_odd_batches():
+    done = subprocess.run([sys.executable, "-c", NARROW], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr[-500:]
+
+
+@pytest.mark.parametrize("side", [7, 8])
+def test_a_strided_pointwise_convolution_equals_that_of_keras(tmp_path, side):
+    images = tf.random.stateless_normal([4, side, side, 24], [1, 2])
+    arguments = {"filters": 32, "kernel_size": 1, "strides": 2, "use_bias": False, "name": "x"}
+    results = []
+    for layer_class in (tf.keras.layers.Conv2D, PointwiseConv2D):
+        inputs = tf.keras.Input((None, None, 24))
+        model = tf.keras.Model(inputs, layer_class(**arguments)(inputs))
+        if not results:
+            path = tf.train.Checkpoint(model=model).write(str(tmp_path / "keras"))
+        # The very checkpoint of the one is a checkpoint of the other, nothing left over.
+        status = tf.train.Checkpoint(model=model).read(path)
+        status.assert_existing_objects_matched()
+        status.assert_consumed()
+        with tf.GradientTape() as tape:
+            outputs = model(images)
+            loss = tf.reduce_sum(outputs**3)
+        assert outputs.shape[1:] == model.compute_output_shape((4, side, side, 24))[1:]
+        results.append([outputs, *tape.gradient(loss, model.trainable_variables)])
+    for keras, ours in zip(*results):
+        np.testing.assert_allclose(ours, keras, rtol=1e-5, atol=1e-5)

@@ -1,24 +1,42 @@
-"""What a run refuses before its first step."""
+"""The start of a pre-training run, before any image is read."""
 
 import pytest
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.locks import exclusive
 from ssl_tf.pretraining.run import run
 from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.training.cluster import Cluster
+
+
+def settings(directory, *flags):
+    return flagfiles.parse(["--dataset=scenes", f"--run_dir={directory}", *flags], PretrainSettings)
+
+
+def test_a_second_start_on_a_run_directory_is_refused(tmp_path):
+    with exclusive(tmp_path / "run"), pytest.raises(UserError, match="run is in use by process"):
+        run(settings(tmp_path / "run"))
+
+
+def test_each_worker_of_a_cluster_is_refused_a_second_time(tmp_path, monkeypatch):
+    for index, name in enumerate(["run.lock", "worker_1.lock"]):
+        cluster = Cluster(("a:1", "b:1"), index)
+        monkeypatch.setenv("TF_CONFIG", cluster.environment()["TF_CONFIG"])
+        with exclusive(tmp_path / "run", name), pytest.raises(UserError, match="is in use by"):
+            run(settings(tmp_path / "run"))
+        assert not (tmp_path / "run" / "workers").exists()
+
+
+@pytest.mark.parametrize("name", ["run[1]", "a\\b", "run\udcff"])
+def test_a_name_that_checkpoints_cannot_have_is_refused_at_the_start(tmp_path, name):
+    with pytest.raises(SettingsError, match="give another name"):
+        run(settings(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_monitors_need_two_images(tmp_path):
-    flags = ["--dataset=scenes", "--scenes=24", "--scene_size=16", "--image_size=16", "--holdout=1"]
-    settings = flagfiles.parse(
-        [
-            *flags,
-            "--batch_size=8",
-            "--epochs=1",
-            "--warmup_epochs=0",
-            f"--run_dir={tmp_path / 'r'}",
-        ],
-        PretrainSettings,
-    )
+    flags = ["--scenes=24", "--scene_size=16", "--image_size=16", "--holdout=1"]
+    flags += ["--batch_size=8", "--epochs=1", "--warmup_epochs=0"]
     with pytest.raises(SettingsError, match="1 held out: .* give --holdout=2 or more"):
-        run(settings)
+        run(settings(tmp_path / "r", *flags))
     assert not (tmp_path / "r" / "flags.txt").exists()

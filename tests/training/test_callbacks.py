@@ -3,6 +3,7 @@ import signal
 import time
 import types
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -15,6 +16,7 @@ from ssl_tf.training.run_directory import MetricsFile
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.schedules import WarmupCosine
 from ssl_tf.training.stop_signals import SIGNALS, StopSignals
+from ssl_tf.views.sheet import draw_sheet
 
 
 def model(steps_at_once=1, last_step=None):
@@ -98,7 +100,51 @@ def test_the_clock_counts_without_the_first_execution_and_over_a_resume(monkeypa
     assert "25.0 % of the step time spent waiting for input: input-bound" in first.summary()
     second = run(StepClock(3, 8, first.figures()), [50.0, 4.0])
     assert second.figures()["images_per_second"] == 3.0 and second.figures()["timed_steps"] == 3
-    assert second.seconds_left(6) == 16.0
+    assert second.seconds_left(4, 10) == 16.0
+
+
+def test_the_time_left_includes_the_monitors_and_checkpoints_to_come(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    clock = StepClock(0, 8)
+    clock.set_model(model())
+    for batch, taken in enumerate([100.0, 2.0]):
+        clock.on_train_batch_begin(batch)
+        now[0] += taken
+        assert clock.seconds_left(batch, 20) is None
+        clock.on_train_batch_end(batch, {"input_seconds": 0.0})
+        for name, every, pause in (("monitor", 6, 30.0), ("checkpoint", 10, 5.0)):
+            with clock.pause(name, every):
+                now[0] += pause
+    # Monitors after steps 6, 12, 18 and 20, checkpoints after 10 and 20.
+    assert clock.seconds_left(2, 20) == 18 * 2 + 4 * 30 + 2 * 5
+    assert clock.seconds_left(19, 20) == 2 + 30 + 5
+
+
+def test_the_first_line_says_no_speed_because_none_was_measured(tmp_path, capsys):
+    log = run_log(tmp_path, 0)
+    log.on_train_batch_end(0, {"loss": 1.0})
+    told = capsys.readouterr().err
+    assert "loss 1" in told and "images/s" not in told and "ETA" not in told
+    (line,) = MetricsFile.read(tmp_path / "metrics.jsonl")
+    assert "images_per_second" not in line and line["timed_steps"] == 0
+
+
+def test_lines_carry_the_time_and_tensorboard_the_first_views(tmp_path):
+    cells = [[(np.full([8, 8, 3], 200, np.uint8), ["a view"])]]
+    sheet = draw_sheet(cells, tmp_path / "views.png")
+    for start in (0, 1):  # a resumed run shows them too
+        before = time.time()
+        run_log(tmp_path, start).on_train_batch_end(0, {"loss": 1.0})
+        line = MetricsFile.read(tmp_path / "metrics.jsonl")[-1]
+        assert before - 1e-3 <= line["wall_time"] <= time.time() + 1e-3
+        events = EventAccumulator(str(tmp_path / "tensorboard"))
+        events.Reload()
+        (event,) = events.Tensors("first views")
+        encoded = tf.make_ndarray(event.tensor_proto)[2]
+        assert event.step == 0 and (tf.io.decode_png(encoded).numpy() == sheet).all()
+    (tmp_path / "views.png").write_bytes(b"no picture")
+    run_log(tmp_path, 2)
 
 
 def run_log(directory, start_step, constants=None):

@@ -6,8 +6,14 @@ import sys
 import pytest
 import tensorflow as tf
 
-from ssl_tf.errors import UserError
-from ssl_tf.training.checkpoints import Checkpoints, checkpoint_bytes, damage, item_names
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.training.checkpoints import (
+    Checkpoints,
+    check_name,
+    checkpoint_bytes,
+    damage,
+    item_names,
+)
 
 DATA = "state.data-00000-of-00001"
 
@@ -62,6 +68,31 @@ def test_what_a_killed_process_left_is_no_checkpoint_and_goes(two, leftover):
         assert leftover not in map(str, checkpoints.steps())
         clean(checkpoints)
         assert all(re.fullmatch(r"step_\d{8}", name) for name in names(two))
+
+
+@pytest.mark.parametrize("stray", ["x.writing", "step_00000009.writing", "step_00000003.removing"])
+def test_a_stray_file_under_the_name_of_a_leftover_blocks_nothing(two, stray):
+    for work in (lambda c: c.resume(), lambda c: c.save(5)):
+        (two / stray).write_text("no checkpoint")
+        work(Checkpoints(two, 2, item=module(0)))
+        assert not (two / stray).exists()
+
+
+@pytest.mark.parametrize("name", ["run[1]", "run]", "a\\b", "run\udcff", "[/run"])
+def test_a_name_from_which_nothing_could_be_restored_is_refused(tmp_path, name):
+    for refuse in (lambda path: Checkpoints(path, 2, item=module(0)), check_name):
+        with pytest.raises(SettingsError, match="give another name") as refused:
+            refuse(tmp_path / name)
+        str(refused.value).encode()  # can be printed
+
+
+@pytest.mark.parametrize("name", ["run*", "a b", "{x}", "%s", "?", "Bär", "$HOME", "'"])
+def test_every_other_name_is_saved_to_and_restored_from(tmp_path, name):
+    item = module(3)
+    checkpoints = Checkpoints(tmp_path / name, 2, item=item)
+    checkpoints.save(3)
+    item.weights.assign([0.0] * 3)
+    assert checkpoints.resume() == 3 and item.weights.numpy().tolist() == [3.0] * 3
 
 
 def test_saving_a_step_again_replaces_it(tmp_path):
@@ -182,7 +213,7 @@ SAVES_UNDER_A_LIMIT = """
 import json, resource, signal, sys
 import tensorflow as tf
 from pathlib import Path
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.training.checkpoints import Checkpoints
 item = tf.Module()
 item.weights = tf.Variable(tf.ones([200_000]))

@@ -156,3 +156,37 @@ def test_a_damaged_line_within_metrics_is_named(tmp_path):
     path.write_text('{"step": 0}\n{"step": \n{"step": 2}\n')
     with pytest.raises(UserError, match="line 2 is damaged"):
         MetricsFile(path, 2)
+
+
+# Small files as a power cut, a wrong editor or another program leaves them.
+FOREIGN = [
+    b"",
+    b"\x00\x01\xfe",
+    b"\xff\xfe{\x00}\x00",
+    b"{",
+    b"[1",
+    b"3",
+    b"null",
+    b'"a"',
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("content", [*FOREIGN, b"[]", b"{}", b"[3]", b'[{"python": 3}, null]'])
+def test_a_damaged_note_of_the_environment_is_told_and_stops_no_run(tmp_path, content, capsys):
+    directory = open_run(settings(tmp_path / "run"), 2)
+    (whole,) = json.loads((directory / "environment.json").read_text())
+    (directory / "environment.json").write_bytes(content)
+    assert open_run(settings(tmp_path / "run"), 2) == directory
+    assert json.loads((directory / "environment.json").read_text())[-1] == whole
+    capsys.readouterr()
+    open_run(settings(tmp_path / "run"), 2)
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [*FOREIGN, b"[]", b"{}", b'{"step": "1"}', b'{"step": null}'])
+def test_a_line_of_metrics_without_a_step_is_named_with_its_remedy(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 0}\n' + line + b'\n{"step": 2}\n')
+    with pytest.raises(UserError, match="metrics.jsonl: line 2 is damaged; remove the line"):
+        MetricsFile(path, 2)

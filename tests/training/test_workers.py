@@ -8,6 +8,8 @@ import time
 import pytest
 
 from ssl_tf.errors import EXIT_LOST_WORKER
+from ssl_tf.training.cluster import Cluster
+from ssl_tf.training.workers import Workers
 
 TIMEOUT = 4.0
 WORKER = """
@@ -104,3 +106,21 @@ def test_a_worker_whose_partner_never_comes_ends(tmp_path):
     assert alone.returncode == EXIT_LOST_WORKER
     assert "worker 1 (b:1) did not start within 4 s" in told and "--worker_timeout" in told
     alone.wait()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x00\xfe", b"{", b"[]", b"{}", b"3", b'{"state": "lost", "facts": {}}']
+    + [b'{"state": "running"}', b'{"state": [], "facts": {}}', b'{"state": "running", "facts": 3}'],
+)
+def test_a_file_that_is_no_heartbeat_is_none(tmp_path, content):
+    workers = Workers(tmp_path, Cluster(("a:1", "b:1"), 0), TIMEOUT)
+    (tmp_path / "workers").mkdir()
+    file = tmp_path / "workers" / "worker_1.json"
+    file.write_bytes(content)
+    workers._read_heartbeats()
+    (peer,) = workers._peers
+    assert (peer.beats, workers.lost_worker()) == (0, None)
+    file.write_text('{"state": "running", "facts": {"step": 3}}')
+    workers._read_heartbeats()
+    assert (peer.beats, workers.shared_value("step")) == (1, 3)

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
-from ssl_tf.files import replacing
+from ssl_tf.files import prepare_output, replacing
 
 MAX_BOXES = 10
 MANIFEST = "manifest.json"
@@ -120,7 +120,7 @@ def write_proposals(
     output = Path(output)
     if output.exists():
         raise UserError(f"{output} exists already: give another directory or remove it")
-    output.parent.mkdir(parents=True, exist_ok=True)
+    prepare_output(output)
     with replacing(output) as temporary:
         temporary.mkdir()
         return _write(temporary, images, generator, settings, max_boxes, shard_images)

@@ -8,6 +8,7 @@ Opening takes about twice as much for a moment, and an iterator the same amount 
 
 import copy
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -68,6 +69,9 @@ class WithProposals(Source):
         self._keys = tf.constant(keys)
         self._spans = tf.constant(np.stack([splits[:-1], splits[1:]], axis=1)[order])
         self._boxes = tf.constant(boxes)
+
+    def contents(self) -> Iterator[bytes]:
+        return self._source.contents()
 
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         return self._source.sequence(start, stop).map(

@@ -8,7 +8,9 @@ reading, and the rest by dropping undecoded records.
 import abc
 import copy
 import dataclasses
+import hashlib
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -120,6 +122,15 @@ class RecordSource(Source):
             lambda row, serialized: self._parse(serialized, row)["id"],
             num_parallel_calls=tf.data.AUTOTUNE,
         )
+
+    def contents(self) -> Iterator[bytes]:
+        """The pieces of files, and the rows that a subset keeps; ids would cost a whole read."""
+        for shard in self._shards:
+            piece = f"{os.path.basename(shard.file)} {shard.skip} {shard.take}"
+            yield f"{piece} {os.path.getsize(shard.file)}".encode("utf-8", "surrogateescape")
+        if self._index_of_row is not None:
+            kept = self._index_of_row.numpy() >= 0
+            yield b"rows " + hashlib.sha256(np.packbits(kept).tobytes()).hexdigest().encode()
 
     def stream(
         self,

@@ -1,0 +1,106 @@
+"""The lock on a directory: one process writes there at a time."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from ssl_tf.errors import UserError
+
+# Name of the lock's file in the directory. It names the holder, for people.
+LOCK = "run.lock"
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+@contextlib.contextmanager
+def exclusive(directory: Path, name: str = LOCK) -> Iterator[None]:
+    """Holds the lock of a directory inside the block.
+
+    The kernel holds the lock, not the file: it ends with the process, however that ends, so the
+    file of a killed process holds nobody up. On a file system that passes locks on (NFSv4, CephFS,
+    Lustre with flock) it also holds between machines.
+
+    Args:
+        directory: to lock; created if missing, and removed again if it is then still empty.
+        name: of the lock's file, for directories with several locks.
+
+    Raises:
+        UserError: another process holds the lock, or the directory cannot be written.
+    """
+    created = not directory.exists()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = _lock(directory / name)
+    except OSError as error:
+        raise UserError(
+            f"{directory} cannot be written ({error.strerror}); give another directory"
+        ) from None
+    try:
+        yield
+    finally:
+        # Removed before it is released: who opened it meanwhile sees that, and opens a new one.
+        with contextlib.suppress(OSError):
+            (directory / name).unlink()
+            if created:
+                directory.rmdir()
+        file.close()
+
+
+def _lock(path: Path) -> TextIO:
+    """The locked file, with this process as its content."""
+    while True:
+        file = path.open("a+", encoding="utf-8", errors="replace")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(file)
+            file.close()
+            raise UserError(
+                f"{path.parent} is in use by {holder}; wait until that process has ended, or give "
+                "another directory"
+            ) from None
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                file.close()
+                raise
+            print(
+                f"warning: the file system of {path.parent} has no locks; start one process there "
+                "at a time",
+                file=sys.stderr,
+            )
+        if _is_at(file, path):
+            break
+        file.close()
+    file.truncate(0)
+    holder = {
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    file.write(json.dumps(holder) + "\n")
+    file.flush()
+    return file
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    """Whether the path still leads to the open file, and not to a later one or nowhere."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(file: TextIO) -> str:
+    file.seek(0)
+    try:
+        holder = json.loads(file.read())
+        return f"process {holder['process']} on {holder['host']} since {holder['since']}"
+    except (ValueError, TypeError, KeyError):
+        return "another process"

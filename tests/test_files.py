@@ -1,0 +1,94 @@
+"""Files that are complete or absent, on a disk that refuses too."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.files import NotWritten, prepare_output, refusal, replacing, write_json
+
+# Runs the code in its argument with files limited to 20,000 bytes, which stands for a full disk:
+# EFBIG in the place of ENOSPC.
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+exec(sys.argv[1])
+"""
+
+WRITERS = {
+    "write_json": """
+from ssl_tf import command
+from ssl_tf.files import write_json
+from ssl_tf.settings import MonitorSettings
+command.run(lambda settings: write_json(Path("out"), list(range(9000))), MonitorSettings, [])
+""",
+    "import": """
+from ssl_tf import command, proposals
+command.run(*proposals.ACTIONS["import"], ["--input=boxes.csv", "--output=out"])
+""",
+    "export": """
+from ssl_tf import command
+from ssl_tf.settings import MonitorSettings
+def main(settings):
+    from ssl_tf.exporters.saved_model import export_encoder
+    from ssl_tf.networks.resnet import build_resnet
+    export_encoder(build_resnet(18, 0.0625, "small"), 16, Path("out"), {})
+command.run(main, MonitorSettings, [])
+""",
+}
+
+
+@pytest.mark.parametrize("code", WRITERS.values(), ids=WRITERS)
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, code):
+    rows = [f"image_{n:0>60}.jpg,0.1,0.1,0.9,0.9" for n in range(2000)]
+    text = "\n".join(["id,ymin,xmin,ymax,xmax", *rows])
+    (tmp_path / "boxes.csv").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "from pathlib import Path\n" + code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line == (
+        "error: out is not written (File too large): make room and start the same command again"
+    )
+    assert os.listdir(tmp_path) == ["boxes.csv"]
+
+
+def test_other_errors_pass_and_remove_the_temporary_file(tmp_path):
+    for error in (FileNotFoundError(2, "no such file", "input.csv"), KeyError("x")):
+        with pytest.raises(type(error)), replacing(tmp_path / "a") as temporary:
+            temporary.write_text("half")
+            raise error
+    assert os.listdir(tmp_path) == [] and refusal(KeyError("No space left on device")) is None
+
+
+def test_a_refused_file_leaves_the_one_before(tmp_path):
+    write_json(tmp_path / "a", 1)
+    with pytest.raises(NotWritten, match="a is not written .No space left on device."):
+        with replacing(tmp_path / "a"):
+            raise OSError(28, "No space left on device")
+    assert (tmp_path / "a").read_text() == "1\n" and os.listdir(tmp_path) == ["a"]
+
+
+def test_an_output_is_prepared_or_refused_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    prepare_output(tmp_path / "new" / "parent" / "knn.json")
+    assert os.listdir(tmp_path / "new" / "parent") == []
+    prepare_output(tmp_path / "sheets", is_directory=True)
+    prepare_output(tmp_path / "sheets", is_directory=True)
+    prepare_output(tmp_path / "file")
+    for path, is_directory, told in [
+        (tmp_path / "sheets", False, "sheets is a directory; give a file"),
+        (tmp_path / "file", True, "file is a file; give a directory"),
+        (tmp_path / "file" / "knn.json", False, "cannot be written"),
+        (tmp_path / "file" / "sheets", True, "cannot be written"),
+        ("/proc/knn.json", False, "cannot be written"),
+    ]:
+        with pytest.raises(SettingsError, match=f"--output=.*{told}"):
+            prepare_output(type(tmp_path)(path), is_directory=is_directory)

@@ -1,0 +1,58 @@
+import pytest
+from PIL import Image
+
+from ssl_tf.data.sources.opening import open_source
+from ssl_tf.errors import UserError
+from ssl_tf.training.data_record import digest_data, keep_data
+from ssl_tf.training.resumption import training_directory
+
+
+def folder(path, names):
+    for name in names:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(path / name)
+    return open_source(image_folder=str(path))
+
+
+def test_images_that_are_added_renamed_or_lost_are_named(tmp_path):
+    data, run = tmp_path / "data", tmp_path / "run"
+    run.mkdir()
+    source = folder(data, ["a/1.png", "a/2.png", "b/3.png"])
+    keep_data(run, {"training": source})
+    keep_data(run, {"training": source})
+    (data / "b/3.png").rename(data / "b/4.png")
+    with pytest.raises(UserError, match="training images .*last b/3.png there, b/4.png here"):
+        keep_data(run, {"training": open_source(image_folder=str(data))})
+    (data / "b/4.png").rename(data / "b/3.png")
+    keep_data(run, {"training": open_source(image_folder=str(data))})
+    with pytest.raises(UserError, match=r"\(count 3 there, 4 here; sha256 ") as told:
+        keep_data(run, {"training": folder(data, ["a/11.png"])})
+    assert "remove that file to go on" in str(told.value) and "\n" not in str(told.value)
+    (run / "data.json").unlink()
+    keep_data(run, {"training": open_source(image_folder=str(data))})
+
+
+def test_a_held_out_part_and_its_rest_have_their_own_digests(tmp_path):
+    source = folder(tmp_path / "data", [f"a/{n}.png" for n in range(6)])
+    rest, held_out = source.hold_out(2)
+    digests = [digest_data(each) for each in (source, rest, held_out)]
+    assert [digest.count for digest in digests] == [6, 4, 2]
+    assert len({digest.sha256 for digest in digests}) == 3
+    assert digests[0] == digest_data(open_source(image_folder=str(tmp_path / "data")))
+
+
+def test_a_training_goes_on_with_its_images_only(tmp_path):
+    source = open_source(dataset="scenes", scenes=12, scene_size=8)
+    with training_directory(tmp_path / "trained", {}, {"train": source}):
+        pass
+    with pytest.raises(UserError, match="train images .*count 12 there, 11 here"):
+        with training_directory(tmp_path / "trained", {}, {"train": source.hold_out(1)[0]}):
+            pass
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"training": 3}', '{"training": {"count": 1}}'])
+def test_a_damaged_record_is_one_line_with_its_remedy(tmp_path, content):
+    source = folder(tmp_path / "data", ["a/1.png"])
+    (tmp_path / "data.json").write_text(content)
+    with pytest.raises(UserError, match="data.json.*; put the data back, or remove that file"):
+        keep_data(tmp_path, {"training": source})

@@ -1,0 +1,39 @@
+import pytest
+
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.locks import exclusive
+from ssl_tf.training.resumption import training_directory
+
+
+def test_a_second_start_of_a_training_is_refused(tmp_path):
+    with training_directory(tmp_path / "trained", {"seed": "0"}, {}):
+        with pytest.raises(UserError, match="trained is in use by process"):
+            with training_directory(tmp_path / "trained", {"seed": "0"}, {}):
+                pass
+    with exclusive(tmp_path / "trained"), pytest.raises(UserError, match="is in use"):
+        with training_directory(tmp_path / "trained", {"seed": "0"}, {}):
+            pass
+
+
+def test_a_training_of_other_settings_is_refused_and_named(tmp_path):
+    with training_directory(tmp_path / "trained", {"seed": "0"}, {}):
+        pass
+    with pytest.raises(SettingsError, match="seed=0 there, 1 here"):
+        with training_directory(tmp_path / "trained", {"seed": "1"}, {}):
+            pass
+    (tmp_path / "thesis.txt").touch()
+    for path in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(SettingsError, match="out of the way"):
+            with training_directory(path, {"seed": "0"}, {}):
+                pass
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["thesis.txt", "trained"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xfe", b"\xff\xfe{\x00}\x00", b"{", b"[]", b"3", b"null", b"[" * 100_000]
+)
+def test_a_damaged_identity_is_one_line_with_its_remedy(tmp_path, content):
+    (tmp_path / "identity.json").write_bytes(content)
+    with pytest.raises(UserError, match="identity.json is damaged.*; remove .* to train anew"):
+        with training_directory(tmp_path, {"seed": "0"}, {}):
+            pass
