@@ -235,10 +235,10 @@ def test_settings_that_cannot_work(flags, message):
 
 
 def test_the_law_inside_objects_is_random_resized_unless_named():
-    flags = ["--dataset=scenes", "--recipe=byol", "--proposals=x"]
+    flags = ["--dataset=scenes", "--recipe=byol"]
     for more, law in (
         ([], "byol"),
-        (["--crops=object_dilated"], "random_resized"),
-        (["--crops=object_dilated", "--crop=byol"], "byol"),
+        (["--proposals=x", "--crops=object_dilated"], "random_resized"),
+        (["--proposals=x", "--crops=object_dilated", "--crop=byol"], "byol"),
     ):
         assert flagfiles.parse([*flags, *more], PretrainSettings).views.crop_law == law
