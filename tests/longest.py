@@ -24,4 +24,12 @@ LONGEST = (
     "evaluation/test_probe.py",
     "evaluation/test_transfer.py",
     "discovery/test_run.py",
+    "methods/test_byol.py",
+    "methods/test_pretext.py",
+    "views/test_recipe.py",
+    "data/proposals/test_join.py",
+    "test_face.py",
+    "methods/test_base.py",
+    "views/test_ablations.py",
+    "methods/test_restoring.py",
 )
