@@ -1,10 +1,12 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from ssl_tf.data import decoding
 from ssl_tf.data.batches import evaluation_batches, training_batches
-from ssl_tf.data.decoding import KnownImages, decode
+from ssl_tf.data.decoding import KnownImages
 from ssl_tf.data.order import Steps, example_seed
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.tfrecord import ExampleFiles
@@ -171,7 +173,7 @@ def test_an_image_is_guarded_until_it_has_been_decoded(tmp_path, monkeypatch):
     source.unreadable = UnreadableImages(1)
     tried = []
     monkeypatch.setattr(
-        decoding, "decode", lambda record, unreadable: tried_decode(tried, record, unreadable)
+        decoding, "_decode", functools.partial(tried_decode, tried, decoding._decode)
     )
     made = training_batches(source, recipe, Steps(0, 2, 0, 50))
     assert len(list(made)) == 50
@@ -180,16 +182,16 @@ def test_an_image_is_guarded_until_it_has_been_decoded(tmp_path, monkeypatch):
     assert 1 <= tried.count("good.png") <= 16
 
 
-def tried_decode(tried, record, unreadable):
-    """`decode`, noting in a list whose image it is."""
+def tried_decode(tried, decode, image_id, encoded, unreadable):
+    """`decode` under guard, noting in a list whose image it is."""
 
     def note(identity):
         tried.append(identity.decode())
         return True
 
-    with tf.control_dependencies([tf.numpy_function(note, [record["id"]], tf.bool)]):
-        record = tf.nest.map_structure(tf.identity, record)
-    return decode(record, unreadable)
+    with tf.control_dependencies([tf.numpy_function(note, [image_id], tf.bool)]):
+        image_id, encoded = tf.identity(image_id), tf.identity(encoded)
+    return decode(image_id, encoded, unreadable)
 
 
 def test_too_many_unreadable_images_end_the_run(holed):

@@ -87,13 +87,13 @@ def test_the_default_directory(prepared, monkeypatch):
 def test_unknown_data_set(prepared, tmp_path):
     with pytest.raises(
         UserError,
-        match="--dataset=cats is not prepared in .*; prepared there: "
-        "animals; prepare it in Python with tfds.builder..cats., ",
+        match="--dataset=cats is not prepared in .*; prepared there: animals; TensorFlow Datasets "
+        "has none of this name: correct it",
     ):
         opened(prepared, dataset="cats")
-    with pytest.raises(UserError, match="where no data set is prepared; prepare it in Python"):
+    with pytest.raises(UserError, match="where no data set is prepared; TensorFlow"):
         opened(tmp_path)
-    with pytest.raises(UserError, match="nowhere, which does not exist; prepare it in Python"):
+    with pytest.raises(UserError, match="nowhere, which does not exist; TensorFlow"):
         opened(tmp_path / "nowhere")
 
 
