@@ -14,8 +14,10 @@ from typing import TextIO
 
 from ssl_tf.errors import UserError
 
+# Ends the name of the file of a lock.
+SUFFIX = ".lock"
 # Name of the lock's file in the directory. It names the holder, for people.
-LOCK = "run.lock"
+LOCK = f"run{SUFFIX}"
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 

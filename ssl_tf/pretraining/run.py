@@ -14,7 +14,7 @@ from ssl_tf.data.sources.opening import (
     warn_of_split_folders,
 )
 from ssl_tf.errors import SettingsError
-from ssl_tf.locks import LOCK, exclusive
+from ssl_tf.locks import LOCK, SUFFIX, exclusive
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.precision import policy_scope
@@ -53,7 +53,7 @@ def run(settings: PretrainSettings) -> None:
     if cluster.workers == 1:
         check_run(settings)
     # Before the first heartbeat: that of a second start would be taken for one of the first.
-    lock = LOCK if cluster.is_chief else f"worker_{cluster.index}.lock"
+    lock = LOCK if cluster.is_chief else f"worker_{cluster.index}{SUFFIX}"
     with (
         exclusive(directory, lock),
         Workers(directory, cluster, settings.run.worker_timeout) as workers,

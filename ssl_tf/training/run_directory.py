@@ -13,7 +13,7 @@ import tensorflow as tf
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import UNFINISHED, NotWritten, read_json, write_json, write_text
-from ssl_tf.locks import LOCK
+from ssl_tf.locks import SUFFIX
 from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.training import workers
@@ -28,7 +28,7 @@ MACHINE_FIGURES = (
 )  # fmt: skip
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {
-    ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY, LOCK,
+    ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY,
 }  # fmt: skip
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-datasets", "keras-cv", "numpy")
 
@@ -148,7 +148,8 @@ def _note_environment(directory: Path, replicas: int) -> None:
 
 
 def _names(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir()}
+    """The names in a run directory but for locks, of which each worker may hold one."""
+    return {path.name for path in directory.iterdir() if path.suffix != SUFFIX}
 
 
 class MetricsFile:

@@ -9,6 +9,7 @@ from ssl_tf.pretraining import run
 from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
 from ssl_tf.training.run_directory import (
     MetricsFile,
+    check_run,
     open_run,
     read_settings,
     with_rule_of_run,
@@ -111,6 +112,15 @@ def test_a_kill_while_the_directory_is_made_leaves_one_that_can_be_taken_up(tmp_
         open_run(settings(run), 1)
         assert read_settings(run) == settings(run)
         (run / "flags.txt").unlink()
+
+
+def test_locks_of_workers_make_no_run_of_a_directory(tmp_path):
+    for name in ("run.lock", "worker_1.lock"):
+        (tmp_path / name).touch()
+    assert not check_run(settings(tmp_path))
+    (tmp_path / "worker_1.lock.txt").touch()
+    with pytest.raises(SettingsError, match="exists and is not a run"):
+        check_run(settings(tmp_path))
 
 
 def test_a_directory_that_is_no_run_is_left_alone(tmp_path):
