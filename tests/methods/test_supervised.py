@@ -203,7 +203,7 @@ def test_a_run_from_the_command_line_to_the_knn(tmp_path, capsys):
     (folder / "class_2" / "2.png").rename(folder / "class_3" / "2.png")
     for more, told in (
         ([], "does not fit this model"),
-        (["--num_classes=3"], "has 4 classes, not the --num_classes=3"),
+        ([f"--run_dir={tmp_path / 'new'}", "--num_classes=3"], "has 4 classes, not the --num_cl"),
     ):
         with pytest.raises(SystemExit):
             command.run(pretrain.main, PretrainSettings, [*flags, *more])
