@@ -197,7 +197,8 @@ def test_the_best_trial_on_validation_images_is_trained_again_on_all(reference):
     assert (result.base_learning_rate, result.weight_decay) == (3, 0)
     assert result.figures["top1"] > 0.6 and result.figures.keys() == {"top1", "mean_per_class"}
     assert {path.name for path in directory.iterdir()} == {
-        "identity.json", "result.json", "refit", "rate_1e-60_decay_0", "rate_3_decay_0",
+        "data.json", "identity.json", "result.json", "refit", "rate_1e-60_decay_0",
+        "rate_3_decay_0",
     }  # fmt: skip
     # 36 images train in 6 steps, all 45 in 7; nothing asks for the checkpoints of the trials again.
     kept = sorted(path.parent.parent.name for path in directory.glob("*/checkpoints/step_*"))
@@ -334,9 +335,9 @@ def test_of_several_labels_the_best_trial_is_tested_once_after_the_choice(tmp_pa
     looked = []
     reader = finetuning.FeatureReader
 
-    def spy(encode, source, *arguments):
+    def spy(encode, source, *arguments, **keywords):
         looked.append("test" if source is test else source.size)
-        return reader(encode, source, *arguments)
+        return reader(encode, source, *arguments, **keywords)
 
     monkeypatch.setattr(finetuning, "FeatureReader", spy)
     given = settings("--epochs=5", "--base_learning_rates=20,1e-60")

@@ -182,9 +182,9 @@ def test_the_rate_is_chosen_on_validation_whatever_the_test_images_prefer(colour
     seen = []
     reader = probe.FeatureReader
 
-    def spy(encode, source, *arguments):
+    def spy(encode, source, *arguments, **keywords):
         seen.append(set(source.ids().as_numpy_iterator()) if source is not red else "test")
-        return reader(encode, source, *arguments)
+        return reader(encode, source, *arguments, **keywords)
 
     monkeypatch.setattr(probe, "FeatureReader", spy)
     # A classifier that learns nothing says class 0 to everything, which is all of the test: a
