@@ -1,6 +1,7 @@
 """A pre-training run, on one machine or several."""
 
 import dataclasses
+import functools
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ssl_tf.data.sources.opening import (
     warn_of_split_folders,
 )
 from ssl_tf.errors import SettingsError
+from ssl_tf.evaluation.features import Encode
 from ssl_tf.locks import LOCK, SUFFIX, exclusive
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.registry import build_method
@@ -21,6 +23,7 @@ from ssl_tf.networks.precision import policy_scope
 from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.inputs import method_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
+from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
 from ssl_tf.pretraining.restoring import resume_or_init
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
@@ -226,6 +229,20 @@ def _observers(
         constants={"chance_loss": training.method.chance_loss},
         learning_rate=plan.learning_rate_schedule(),
     )
+    random = None  # at step 0 of a run from scratch the encoder is the random one
+    if start_step or settings.run.init_from:
+        random = functools.partial(random_encoder, settings.model, seed)
+    neighbours = NeighbourPicture(
+        training.source,
+        training.held_out,
+        settings.views.image_size,
+        random=random,
+    )
+
+    def look(step: int, encode: Encode) -> None:
+        picture = neighbours.draw(encode, step, directory / NEIGHBOURS)
+        log.write_picture("nearest neighbours", picture, step)
+
     monitor = RepresentationMonitor(
         start_step,
         method=training.method,
@@ -237,6 +254,7 @@ def _observers(
         every=plan.steps_of(settings.monitor.monitor_every),
         last_step=plan.total_steps,
         seed=seed,
+        look=look,
     )
     profiled = settings.run.profiled_steps
     profile = [Profile(start_step, directory / "tensorboard", *profiled)] if profiled else []

@@ -78,6 +78,11 @@ class RunSettings:
     )
     checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
     keep_checkpoints: int = setting(2, "Number of newest checkpoints to keep.", low=1, free=True)
+    auto: bool = setting(
+        False,
+        "Choose every flag that is not given from the images and the machine, and print them.",
+        free=True,
+    )
     dry_run: bool = setting(False, "Print what the run would do, and exit.", free=True)
 
     def __post_init__(self) -> None:
