@@ -5,6 +5,7 @@ import dataclasses
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting
 
+TRACKERS = ("wandb", "mlflow")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -68,6 +69,12 @@ class RunSettings:
     )
     logical_cpus: int = setting(
         0, "Number of replicas on the CPU; 0: all GPUs, or one CPU.", low=0, free=True, high=1024
+    )
+    track: str = setting(
+        "",
+        "Tracker that follows the run, where it is installed: wandb or mlflow.",
+        choices=("", *TRACKERS),
+        free=True,
     )
     worker_timeout: float = setting(
         60.0,

@@ -1,6 +1,7 @@
 """The progress of a run: a bar that redraws on a terminal, plain lines elsewhere."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -24,7 +25,7 @@ class ProgressLine:
     @contextlib.contextmanager
     def drawn(self) -> Iterator[None]:
         """Draws a bar inside the block if stderr is a terminal; other lines stand above it."""
-        if not sys.stderr.isatty():
+        if not _columns():
             yield
             return
         self._bar = tqdm(
@@ -51,3 +52,11 @@ class ProgressLine:
         else:
             bar = "#" * int(20 * step / self._last_step)
             print(f"[{bar:<20}] {step}/{self._last_step} {figures}", file=sys.stderr, flush=True)
+
+
+def _columns() -> int:
+    """The width of the terminal behind stderr; 0 if there is none, or it tells no width."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return 0

@@ -14,6 +14,7 @@ from ssl_tf.training.clock import StepClock
 from ssl_tf.training.execution import INPUT_SECONDS
 from ssl_tf.training.progress_line import ProgressLine
 from ssl_tf.training.run_directory import MetricsFile
+from ssl_tf.training.tracking import Track
 
 # The first views of a run, drawn before its first step.
 PICTURE = "views.png"
@@ -51,6 +52,7 @@ class RunLog(StepCallback):
         every: int,
         constants: dict[str, float | None],
         learning_rate: tf.keras.optimizers.schedules.LearningRateSchedule,
+        track: Track = lambda step, figures: None,
     ):
         """
         Args:
@@ -63,6 +65,7 @@ class RunLog(StepCallback):
             every: steps between two lines.
             constants: put into every line that holds a loss, but for those that are None.
             learning_rate: schedule whose value of the step just taken is logged.
+            track: takes the figures of each line, too.
         """
         super().__init__(start_step)
         self.extra: dict[str, float] = {}
@@ -79,6 +82,7 @@ class RunLog(StepCallback):
         self._every = every
         self._constants = {name: x for name, x in constants.items() if x is not None}
         self._learning_rate = learning_rate
+        self._track = track
         self._progress = ProgressLine(start_step, last_step)
 
     def running(self) -> AbstractContextManager:
@@ -114,6 +118,7 @@ class RunLog(StepCallback):
         self._file.append(line)
         self._write_summaries(line)
         self._writer.flush()
+        self._track(step, {"epoch": epoch, **values})
         self._print_progress(step, epoch, values)
 
     def write_picture(self, name: str, picture: np.ndarray, step: int) -> None:

@@ -153,7 +153,7 @@ def test_every_step_of_a_chain_is_told():
     byol = Recipe(ViewSettings(image_size=16, recipe="byol"))
     uniform[3] = 0.1
     assert byol.describe(1, 0, [], [], uniform) == ["byol_t_prime", "solarize"]
-    uniform[[0, 9]] = 0.1, 23 / 24
+    uniform[[0, 9]] = 0.1, 23.5 / 24
     assert byol.describe(0, 0, [], [], uniform)[1:5] == [
         "hue +0.050", "saturation x1.00", "contrast x0.80", "brightness -0.40",
     ]  # fmt: skip
