@@ -27,8 +27,8 @@ _OWN = "This command"
 _WIDTH = 100
 # Columns of the names, behind which the descriptions stand.
 _NAMES = 30
-# The rest of a screen of 40 lines goes to usage, headings and the last lines.
-_MOST_FLAGS = 27
+# The rest of a screen of 40 lines goes to the usage and to the last lines.
+_LINES = 34
 
 Flag = tuple[dataclasses.Field, Any]
 
@@ -83,8 +83,12 @@ def _common(groups: dict[str, list[Flag]]) -> dict[str, list[Flag]]:
     shown = {title: [known[n] for n in names if n in known] for title, names in COMMON.items()}
     listed = {flag[0].name for flags in shown.values() for flag in flags}
     own = [flag for flag in groups.get(_OWN, ()) if flag[0].name not in listed]
-    shown = {_OWN: own[: max(0, _MOST_FLAGS - len(listed))], **shown}
-    return {title: flags for title, flags in shown.items() if flags}
+    fitting, left = {}, _LINES
+    for title, flags in {_OWN: own, **shown}.items():
+        # A title takes two lines.
+        fitting[title] = flags[: max(0, left - 2)]
+        left -= 2 * bool(flags) + len(fitting[title])
+    return {title: flags for title, flags in fitting.items() if flags}
 
 
 def _described(flag: Flag) -> str:
