@@ -55,7 +55,7 @@ class FeatureReader:
             UserError: a label is outside of the source's classes, too many images are unreadable,
                 the stored data is damaged, or features are not finite.
         """
-        try:
+        with self._source.reading():
             for batch in self._batches:
                 labels = batch["label"].numpy() if "label" in batch else None
                 if labels is not None and self._source.num_classes:
@@ -64,11 +64,6 @@ class FeatureReader:
                 if self._finite:
                     self._check_finite(features, batch["index"].numpy())
                 yield features, labels
-        except tf.errors.OpError:
-            self._source.unreadable.check()
-            # A graph error says little; the source can name the file and the record.
-            self._source.verify()
-            raise
 
     def _check_finite(self, features: np.ndarray, indices: np.ndarray) -> None:
         infinite = ~np.isfinite(features).all(axis=1)

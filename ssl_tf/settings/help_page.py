@@ -100,13 +100,20 @@ def _described(flag: Flag) -> str:
 
 
 def _described_in_full(flag: Flag) -> str:
-    """Lines of a flag."""
+    """Lines of a flag, with its bounds."""
     first, indent = f"{_named(flag):<{_NAMES - 2}}  ", " " * _NAMES
-    return textwrap.fill(_told(flag), _WIDTH, initial_indent=first, subsequent_indent=indent)
+    about = flag[0].metadata
+    bounds = [
+        f"{word} {about[key]:g}"
+        for key, word in (("low", "at least"), ("above", "above"), ("high", "at most"))
+        if about[key] is not None
+    ]
+    text = f"{_told(flag)} {' and '.join(bounds).capitalize()}." if bounds else _told(flag)
+    return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=indent)
 
 
 def _told(flag: Flag) -> str:
-    """The description of a flag, its choices and its bounds."""
+    """The description of a flag and its choices."""
     field, kind = flag
     about = field.metadata
     told = [about["description"]]
@@ -114,13 +121,6 @@ def _told(flag: Flag) -> str:
         told.append(f"One of: {', '.join(filter(None, about['choices']))}.")
     if kind is bool and field.default:
         told.append(f"--no{field.name} turns it off.")
-    bounds = [
-        f"{word} {about[key]:g}"
-        for key, word in (("low", "at least"), ("above", "above"), ("high", "at most"))
-        if about[key] is not None
-    ]
-    if bounds:
-        told.append(f"{' and '.join(bounds).capitalize()}.")
     return " ".join(told)
 
 

@@ -73,9 +73,11 @@ class Small:
 
 
 def test_what_is_known_of_a_flag_stands_beside_it():
+    whole = help_text(Small, "", "python -m ssl_tf.some", True)
+    assert "  --speed=0.5                 How fast. Above 0 and at most 2." in whole.splitlines()
     text = help_text(Small, "", "python -m ssl_tf.some", False)
     for line in (
-        "  --speed=0.5                 How fast. Above 0 and at most 2.",
+        "  --speed=0.5                 How fast.",
         "  --kind=a                    Which kind. One of: a, b.",
         "  --loud                      Make noise. --noloud turns it off.",
         "  --names=...                 Names.",
