@@ -31,7 +31,7 @@ def terminal(columns):
 
 def train(line):
     with line.drawn():
-        line.tell(2, "loss 4.5 (chance 4.9)")
+        line.tell(2, "loss 4.5 (chance 4.9)", kept=True)
         line.advance(3)
         print("warning: something", file=sys.stderr)
         line.tell(4, "loss 4.2 (chance 4.9)")
@@ -42,10 +42,12 @@ def test_a_terminal_shows_one_line_that_is_redrawn():
     with terminal(80) as shown:
         train(ProgressLine(0, 4))
         told = shown()
-    assert "\rwarning: something\r\n" in told  # a line of its own, above the bar
+    # Lines of their own, above the bar.
+    assert "\r[##########          ] 2/4 loss 4.5 (chance 4.9)\r\n" in told
+    assert "\rwarning: something\r\n" in told
     last = told.rstrip("\r\n").split("\r")[-1]
     assert last.startswith("100%|") and last.endswith("4/4, loss 4.2 (chance 4.9)")
-    assert told.count("\n") == 2
+    assert told.count("\n") == 3
 
 
 @pytest.mark.parametrize("place", ["a file", "a terminal without a width"])
