@@ -20,8 +20,8 @@ COPY --chown=ssl constraints.txt ./
 RUN pip install --no-cache-dir -c constraints.txt "tensorflow[and-cuda]==2.15.1"
 COPY --chown=ssl setup.py pyproject.toml ./
 COPY --chown=ssl ssl_tf ssl_tf
-RUN pip install --no-cache-dir -c constraints.txt -e .
 COPY --chown=ssl configs configs
+RUN pip install --no-cache-dir -c constraints.txt -e .
 COPY --chown=ssl scripts scripts
 RUN mkdir runs
 

@@ -13,7 +13,7 @@ from PIL import Image
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.opening import open_held_out, open_split
 from ssl_tf.errors import UserError
-from ssl_tf.pretraining.automatic import Choice, Facts, Values, choose
+from ssl_tf.pretraining.auto_rules import Choice, Facts, Values, choose
 from ssl_tf.pretraining.machine import read_machine
 from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
 from ssl_tf.training.cluster import read_cluster

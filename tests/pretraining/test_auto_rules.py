@@ -3,7 +3,7 @@
 import pytest
 
 from ssl_tf.networks.resnet import activation_floats, build_resnet
-from ssl_tf.pretraining.automatic import FLOATS_A_PIXEL, RULES, SMALL_STEM, Facts, choose
+from ssl_tf.pretraining.auto_rules import FLOATS_A_PIXEL, RULES, SMALL_STEM, Facts, choose
 from ssl_tf.pretraining.machine import Machine
 from ssl_tf.settings import METHODS, PretrainSettings, flagfiles
 from ssl_tf.settings.methods import QueueFlags
