@@ -16,12 +16,12 @@ LAYERS = """
     errors cores
     files locks
     settings
-    command networks views
+    command networks views sharding
     data data/openimages
     data/scenes data/proposals
     data/sources
     training
-    methods exporters benchmarking
+    methods exporters benchmarking preparation
     evaluation discovery
     pretraining
     pretrain

@@ -156,7 +156,7 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
         )
     test = held_out or open_test(settings, train)
     if test is None:
-        other = "--test_split" if data.dataset else "--test_image_folder, --test_tfrecord"
+        other = "--test_split" if data.has_splits else "--test_image_folder, --test_tfrecord"
         raise SettingsError(f"no images to report on: give {other} or --holdout=N")
     common = 0 if held_out else common_images(train, test)
     if common:
@@ -199,7 +199,8 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
     if not named:
         return open_held_out(settings.data, settings.test_split, train)
     try:
-        test = open_source(**named, shuffle_mib=settings.data.shuffle_mib)
+        orient = settings.data.orient and "image_folder" in named
+        test = open_source(**named, orient=orient, shuffle_mib=settings.data.shuffle_mib)
     except UserError as error:
         # A source names the flag of the training images.
         name = next(iter(named))
