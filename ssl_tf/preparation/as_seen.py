@@ -92,7 +92,8 @@ def header(image: Image.Image) -> Header:
     """
     width, height = image.size
     turn = image.getexif().get(_ORIENTATION, 1)
-    if turn in (5, 6, 7, 8):
+    # Pillow turns a TIFF itself, and gives its sides as they are then.
+    if turn in (5, 6, 7, 8) and image.format != "TIFF":
         width, height = height, width
     return Header(
         format=image.format or "",
@@ -122,7 +123,6 @@ def as_seen(image: Image.Image, content: bytes, short_side: int, background: str
     image.draft(None, (_DRAFT * wanted[0], _DRAFT * wanted[1]))
     image.load()
     turn = image.getexif().get(_ORIENTATION, 1)
-    wanted = _wanted_size(image.size, short_side) if image.format == "TIFF" else wanted
     image = _eight_bits(image, content)
     if image.size != wanted:
         image = image.resize(wanted, Image.Resampling.LANCZOS, reducing_gap=3.0)
