@@ -1,7 +1,7 @@
 """Files with the same bytes, and images that look alike.
 
 Two images look alike if at most `NEAR_BITS` of the 64 bits of their hashes differ and their colours
-are close. Pairs are found by bands: the bits are cut into five bands, of which two must then be
+are close. Pairs are found by bands: the bits are cut into seven bands, of which two must then be
 equal, so only images that share two bands are compared. Each is compared with the next ones alone
 where many share them, so the time grows with the number of images and not with its square.
 """
@@ -13,10 +13,10 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
 
-NEAR_BITS = 3
-_BANDS = (13, 13, 13, 13, 12)
+NEAR_BITS = 5
+_BANDS = (10, 9, 9, 9, 9, 9, 9)
 _CLOSE_COLOURS = 8.0
-_COMPARED = 64
+_COMPARED = 16
 
 
 def same_bytes(digests: np.ndarray) -> np.ndarray:
@@ -37,13 +37,16 @@ def look_alike(hashes: np.ndarray, colours: np.ndarray) -> np.ndarray:
         hashes: uint64 [n].
         colours: uint8 [n, c].
     """
+    equal = same_bytes(np.concatenate([hashes[:, None].view(np.uint8), colours], axis=1))
+    rows = np.unique(equal)
+    hashes, colours = hashes[rows], colours[rows]
     pairs = [_alike(pair, hashes, colours) for pair in _candidates(hashes)]
     one, other = np.concatenate([np.zeros([2, 0], np.int64), *pairs], axis=1)
-    shape = (len(hashes),) * 2
+    shape = (len(rows),) * 2
     graph = scipy.sparse.coo_array((np.ones(len(one), bool), (one, other)), shape=shape)
     _, group = scipy.sparse.csgraph.connected_components(graph, directed=False)
     _, first = np.unique(group, return_index=True)
-    return first[group].astype(np.int64)
+    return rows[first[group]][np.searchsorted(rows, equal)]
 
 
 def _candidates(hashes: np.ndarray) -> Iterator[np.ndarray]:

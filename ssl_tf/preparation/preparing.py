@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_tf.cores import available_cores
 from ssl_tf.data.prepared import MANIFEST, Manifest
 from ssl_tf.errors import SettingsError, UserError, printable
 from ssl_tf.files import UNFINISHED, prepare_output, remove
@@ -25,6 +26,8 @@ FLAGS, WORK = "flags.txt", "work"
 _COLLECTION = "collection.json"
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
+# Images for which one more process is worth its start, in which it imports what the stage needs.
+_IMAGES_A_READER, _IMAGES_A_WRITER = 500, 20_000
 _MOST_IN_A_UNIT, _LEAST_IN_A_UNIT, _UNITS = 256, 8, 64
 
 
@@ -61,7 +64,7 @@ def _prepare(settings: PrepareSettings, collection: Collection) -> None:
     _log(f"{settings.input}: {len(collection.paths)} files, {len(collection.classes)} classes")
     read_images = functools.partial(image_work, settings, collection.root)
     units = [work_files.path_of(work, work_files.FACTS, unit) for unit in range(len(sizes))]
-    _run(settings, "images", read_images, units, sizes)
+    _run(settings, "images", read_images, units, sizes, _IMAGES_A_READER)
     labelled = bool(collection.classes)
     table = read_table(work, len(sizes), len(collection.paths), collection.classes)
     _check_readable(work, len(sizes), table, settings)
@@ -75,7 +78,8 @@ def _prepare(settings: PrepareSettings, collection: Collection) -> None:
             write_plan(path, plan, table)
     write_records = functools.partial(record_work, output, labelled)
     files = [output / plan.name for plan in plans]
-    _run(settings, "records", write_records, files, np.array([p.rows.size for p in plans]))
+    records = np.array([plan.rows.size for plan in plans])
+    _run(settings, "records", write_records, files, records, _IMAGES_A_WRITER)
     figures = write_report(settings, len(sizes), table, choice, labelled)
     _tell(figures)
     Manifest(
@@ -93,8 +97,10 @@ def _run(
     work: Callable[[], Work],
     paths: list[Path],
     sizes: np.ndarray,
+    images_a_process: int,
 ) -> None:
     """Runs a stage whose shards are these files, of these numbers of images."""
+    sensible = min(len(available_cores()), 1 + int(sizes.sum()) // images_a_process)
     run_shards(
         stage,
         work,
@@ -102,7 +108,7 @@ def _run(
         sizes,
         "images",
         log=Path(settings.output) / WORK / "workers.log",
-        workers=settings.workers,
+        workers=settings.workers or sensible,
         beam_options=settings.beam_options,
     )
 

@@ -71,7 +71,7 @@ def run_shards(
     if not missing:
         print(f"{stage}: all {int(sizes.sum())} {unit} are there", file=sys.stderr)
         return
-    with Progress(list(paths), sizes, unit):
+    with Progress(stage, list(paths), sizes, unit):
         try:
             made = _pipeline(len(missing), log, workers, beam_options)
             with _loopback(), made as pipeline:

@@ -93,6 +93,7 @@ JPEG = saved(SMOOTH, "jpeg", quality=95)
 PALETTE = COLOR.quantize(16)
 PALETTES = np.asarray(PALETTE.convert("RGB"))
 PALETTE_2 = COLOR.quantize(4)
+COUNTED = np.arange(HEIGHT * WIDTH, dtype=np.int32).reshape(HEIGHT, WIDTH)
 FLOATS = np.linspace(0, 1, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
 
 
@@ -219,8 +220,7 @@ SEEN = {
     "tiff, 16 bits": (saved(Image.fromarray(DEEP[..., 0]), "tiff"), grey(DEEP[..., 0] / 257), 0),
     "tiff, 12 bits": (saved(Image.fromarray(TWELVE), "tiff"), TWELVE_SEEN, 0),
     "tiff, 32 bits": (
-        saved(Image.fromarray(np.arange(768, dtype=np.int32).reshape(HEIGHT, WIDTH) * 1000), "tiff"),
-        grey(np.arange(768).reshape(HEIGHT, WIDTH) * (255 / 767)), 0),
+        saved(Image.fromarray(COUNTED * 1000), "tiff"), grey(COUNTED * (255 / 767)), 0),
     "tiff, floats to 1": (saved(Image.fromarray(FLOATS), "tiff"), grey(FLOATS * 255), 1),
     "tiff, floats to 255": (
         saved(Image.fromarray(FLOATS * 250), "tiff"), grey(FLOATS * 250), 1),

@@ -9,6 +9,7 @@ from ssl_tf.data.prepared import ID, IMAGE, LABEL, Manifest
 from ssl_tf.data.record_framing import FRAME_BYTES
 from ssl_tf.data.sources.record_files import RecordSource, Shard
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.memory import keep_freed_memory
 
 
 class PreparedImages(RecordSource):
@@ -42,6 +43,8 @@ class PreparedImages(RecordSource):
             if size != file.size:
                 found = "is gone" if size < 0 else f"has {size} bytes, not {file.size}"
                 raise UserError(f"{path} {found}: restore the file, or prepare the images again")
+        if manifest.encoding == "raw":
+            keep_freed_memory()
         self._labelled = bool(manifest.class_names)
         records = sum(file.records for file in files)
         super().__init__(
