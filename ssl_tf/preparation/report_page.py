@@ -5,7 +5,6 @@ import html
 from pathlib import Path
 
 from ssl_tf.errors import printable
-from ssl_tf.settings import PrepareSettings, flagfiles
 
 _SHOWN = 100
 _TITLES = {
@@ -30,7 +29,7 @@ height: 11px } .row { display: flex; flex-wrap: wrap; gap: 0 4em } img { max-wid
 
 
 def page(
-    settings: PrepareSettings,
+    flags: dict[str, str],
     figures: dict,
     listed: dict[str, list[list[str]]],
     sheets: dict[str, Path],
@@ -38,17 +37,17 @@ def page(
     """The HTML of a report.
 
     Args:
-        settings: of the preparation.
+        flags: of the preparation, as on a command line.
         figures: from `Counts.summary`.
         listed: status -> images that are left out, with the reason.
         sheets: name -> PNG.
     """
     kept = figures["status"].get("kept", 0)
     parts = [
-        f"<h1>{_text(settings.input)}</h1>",
+        f"<h1>{_text(flags['input'])}</h1>",
         f"<p>{figures['images']} files, {figures['bytes'] / 1e6:.1f} MB, median short side "
         f"{figures['median short side']:g} pixels; {kept} images are kept, short side at most "
-        f"{settings.short_side}, {settings.encoding}.</p>",
+        f"{flags['short_side']}, {flags['encoding']}.</p>",
     ]
     for name, path in sheets.items():
         data = base64.b64encode(path.read_bytes()).decode()
@@ -60,12 +59,12 @@ def page(
     if figures["classes"]:
         parts.append(_classes(figures))
     parts += [_left_out(status, rows, figures) for status, rows in listed.items()]
-    flags = " ".join(f"--{name}={value}" for name, value in flagfiles.bound(settings).items())
-    parts.append(f"<h2>Flags</h2><p><code>{_text(flags)}</code></p>")
+    line = " ".join(f"--{name}={value}" for name, value in flags.items())
+    parts.append(f"<h2>Flags</h2><p><code>{_text(line)}</code></p>")
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>'
-        f"{_text(settings.input)}</title><style>{_STYLE}</style>\n{body}\n</html>\n"
+        f"{_text(flags['input'])}</title><style>{_STYLE}</style>\n{body}\n</html>\n"
     )
 
 
