@@ -17,11 +17,16 @@ from ssl_tf.settings import BenchmarkSettings
 
 
 def contenders(settings: BenchmarkSettings) -> list[Contender]:
-    """The images of the settings, and each output of `prepare` that is to be measured beside them.
+    """Each output of `prepare` that is to be measured, beside the images of the settings.
+
+    Returns:
+        The contenders, the images of the settings first; none if there is no output to measure.
 
     Raises:
         UserError: images are missing.
     """
+    if not settings.beside:
+        return []
     data, seed = settings.pretrain.data, settings.pretrain.run.seed
     found = [_contender(READING, open_split(data, data.split), seed)]
     for directory in settings.beside:

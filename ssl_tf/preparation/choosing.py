@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from ssl_tf.data.prepared import TRAIN, VALIDATION
+from ssl_tf.data.prepared_manifest import TRAIN, VALIDATION
 from ssl_tf.preparation.duplicates import look_alike, same_bytes
 from ssl_tf.preparation.facts_table import FactsTable
 from ssl_tf.preparation.splitting import validation_rows

@@ -14,8 +14,8 @@ from ssl_tf.errors import printable
 from ssl_tf.files import replacing, write_json, write_text
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.choosing import SPLITS, Choice
-from ssl_tf.preparation.collection import class_of
 from ssl_tf.preparation.facts_table import FactsTable, read_facts
+from ssl_tf.preparation.file_list import class_of
 from ssl_tf.preparation.image_units import KEPT
 from ssl_tf.preparation.report_page import page
 from ssl_tf.settings import PrepareSettings, flagfiles

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.preparation import work_files
-from ssl_tf.preparation.collection import class_of
+from ssl_tf.preparation.file_list import class_of
 from ssl_tf.preparation.image_units import KEPT
 from ssl_tf.preparation.perceptual_hash import COLOURS
 

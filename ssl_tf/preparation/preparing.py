@@ -1,4 +1,4 @@
-"""The preparation of a collection: its stages in their order, from files to record files."""
+"""The preparation of images: its stages in their order, from files to record files."""
 
 import functools
 import sys
@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.cores import available_cores
-from ssl_tf.data.prepared import MANIFEST, Manifest
+from ssl_tf.data.prepared_manifest import MANIFEST, Manifest
 from ssl_tf.errors import SettingsError, UserError, printable
 from ssl_tf.files import UNFINISHED, prepare_output, remove
 from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.choosing import SPLITS, choose
-from ssl_tf.preparation.collection import Collection, collect
 from ssl_tf.preparation.collection_report import PAGE, write_report
 from ssl_tf.preparation.facts_table import FactsTable, read_facts, read_table
+from ssl_tf.preparation.file_list import FileList, collect
 from ssl_tf.preparation.image_units import image_work
-from ssl_tf.preparation.record_files import described, plan_files, record_work, write_plan
+from ssl_tf.preparation.record_writing import described, plan_files, record_work, write_plan
 from ssl_tf.settings import PrepareSettings, flagfiles
 from ssl_tf.sharding.running import Work, run_shards
 
 FLAGS, WORK = "flags.txt", "work"
-_COLLECTION = "collection.json"
+_BEGUN = "begun.json"
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
 # Images for which one more process is worth its start, in which it imports what the stage needs.
@@ -43,30 +43,30 @@ def prepare(settings: PrepareSettings) -> Path:
     """
     output = Path(settings.output)
     _check_output(settings)
-    collection = collect(settings.input, settings.output)
+    files = collect(settings.input, settings.output)
     prepare_output(output, is_directory=True)
     with exclusive(output):
         if (output / MANIFEST).exists():
-            _check_unchanged(Manifest.read(output), collection, settings)
+            _check_unchanged(Manifest.read(output), files, settings)
             _log(f"{output} is complete")
         else:
-            _prepare(settings, collection)
+            _prepare(settings, files)
         remove(output / WORK)
     return output / PAGE
 
 
-def _prepare(settings: PrepareSettings, collection: Collection) -> None:
+def _prepare(settings: PrepareSettings, files: FileList) -> None:
     output, work = Path(settings.output), Path(settings.output) / WORK
     if not (output / FLAGS).exists():
         comments = [f"python -m ssl_tf.prepare --flagfile={output / FLAGS}"]
         flagfiles.write_flagfile(settings, output / FLAGS, comments)
-    collection, sizes = _listed(work, collection)
-    _log(f"{settings.input}: {len(collection.paths)} files, {len(collection.classes)} classes")
-    read_images = functools.partial(image_work, settings, collection.root)
+    files, sizes = _listed(work, files)
+    _log(f"{settings.input}: {len(files.paths)} files, {len(files.classes)} classes")
+    read_images = functools.partial(image_work, settings, files.root)
     units = [work_files.path_of(work, work_files.FACTS, unit) for unit in range(len(sizes))]
     _run(settings, "images", read_images, units, sizes, _IMAGES_A_READER)
-    labelled = bool(collection.classes)
-    table = read_table(work, len(sizes), len(collection.paths), collection.classes)
+    labelled = bool(files.classes)
+    table = read_table(work, len(sizes), len(files.paths), files.classes)
     _check_readable(work, len(sizes), table, settings)
     choice = choose(table, settings)
     splits = {split: choice.rows(split) for split in SPLITS}
@@ -77,17 +77,17 @@ def _prepare(settings: PrepareSettings, collection: Collection) -> None:
         if not path.exists():
             write_plan(path, plan, table)
     write_records = functools.partial(record_work, output, labelled)
-    files = [output / plan.name for plan in plans]
+    paths = [output / plan.name for plan in plans]
     records = np.array([plan.rows.size for plan in plans])
-    _run(settings, "records", write_records, files, records, _IMAGES_A_WRITER)
+    _run(settings, "records", write_records, paths, records, _IMAGES_A_WRITER)
     figures = write_report(settings, len(sizes), table, choice, labelled)
     _tell(figures)
     Manifest(
         encoding=settings.encoding,
         short_side=settings.short_side,
-        class_names=tuple(collection.classes),
+        class_names=tuple(files.classes),
         splits=described(plans, output),
-        listing=_digest(collection),
+        listing=_digest(files),
     ).write(output)
 
 
@@ -132,56 +132,56 @@ def _check_output(settings: PrepareSettings) -> None:
         raise SettingsError(f"--output={output} exists and is no preparation; give a new directory")
 
 
-def _listed(work: Path, collection: Collection) -> tuple[Collection, np.ndarray]:
+def _listed(work: Path, files: FileList) -> tuple[FileList, np.ndarray]:
     """Records the list of files in units, or reads what the first start recorded.
 
     So a folder that changes meanwhile gives the files of the first start; this says so.
 
     Returns:
-        The collection of the first start, and the number of images of each unit.
+        The files of the first start, and the number of images of each unit.
     """
     for kind in (work_files.LISTING, work_files.PIXELS, work_files.FACTS):
         (work / kind).mkdir(parents=True, exist_ok=True)
-    record = work / _COLLECTION
+    record = work / _BEGUN
     if not record.exists():
-        size = min(max(len(collection.paths) // _UNITS, _LEAST_IN_A_UNIT), _MOST_IN_A_UNIT)
-        units = [collection.paths[n : n + size] for n in range(0, len(collection.paths), size)]
+        size = min(max(len(files.paths) // _UNITS, _LEAST_IN_A_UNIT), _MOST_IN_A_UNIT)
+        units = [files.paths[n : n + size] for n in range(0, len(files.paths), size)]
         for unit, paths in enumerate(units):
             work_files.write(work_files.path_of(work, work_files.LISTING, unit), paths)
-        work_files.write(record, {"classes": collection.classes, "units": len(units)})
-        return collection, np.array([len(paths) for paths in units])
+        work_files.write(record, {"classes": files.classes, "units": len(units)})
+        return files, np.array([len(paths) for paths in units])
     begun = work_files.read(record)
     units = [
         work_files.read(work_files.path_of(work, work_files.LISTING, unit))
         for unit in range(begun["units"])
     ]
     paths = [path for unit in units for path in unit]
-    now, before = set(collection.paths), set(paths)
+    now, before = set(files.paths), set(paths)
     if now != before:
         _log(
             f"warning: since this was begun, {len(now - before)} files came and "
             f"{len(before - now)} went; it goes on with those of the beginning"
         )
     return (
-        Collection(collection.root, paths, begun["classes"]),
+        FileList(files.root, paths, begun["classes"]),
         np.array([len(unit) for unit in units]),
     )
 
 
-def _digest(collection: Collection) -> dict[str, int | str]:
-    return {"count": len(collection.paths), "sha256": collection.sha256}
+def _digest(files: FileList) -> dict[str, int | str]:
+    return {"count": len(files.paths), "sha256": files.sha256}
 
 
-def _check_unchanged(manifest: Manifest, collection: Collection, settings: PrepareSettings) -> None:
+def _check_unchanged(manifest: Manifest, files: FileList, settings: PrepareSettings) -> None:
     """Refuses to call a result complete if there are other files now.
 
     Raises:
         UserError: there are.
     """
-    if manifest.listing != _digest(collection):
+    if manifest.listing != _digest(files):
         raise UserError(
             f"--output={settings.output} is complete, with {manifest.listing['count']} files; "
-            f"--input={settings.input} has other ones now ({len(collection.paths)}); give a new "
+            f"--input={settings.input} has other ones now ({len(files.paths)}); give a new "
             "directory to prepare them"
         )
 

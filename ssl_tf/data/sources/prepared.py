@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.data.prepared import ID, IMAGE, LABEL, Manifest
+from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, Manifest
 from ssl_tf.data.record_framing import FRAME_BYTES
 from ssl_tf.data.sources.record_files import RecordSource, Shard
 from ssl_tf.errors import SettingsError, UserError

@@ -11,7 +11,7 @@ from ssl_tf.preparation.as_seen import EXTENSIONS
 
 
 @dataclasses.dataclass(frozen=True)
-class Collection:
+class FileList:
     """The files to prepare.
 
     Attributes:
@@ -32,7 +32,7 @@ class Collection:
         return hashlib.sha256(names).hexdigest()
 
 
-def collect(source: str, output: str) -> Collection:
+def collect(source: str, output: str) -> FileList:
     """Lists a folder, or reads a list of files.
 
     Args:
@@ -54,7 +54,7 @@ def class_of(path: str) -> str:
     return path.partition("/")[0]
 
 
-def _folder(source: str, output: str) -> Collection:
+def _folder(source: str, output: str) -> FileList:
     root, inside = os.path.realpath(source), os.path.realpath(output)
     if os.path.commonpath([root, inside]) == root:
         raise UserError(
@@ -77,10 +77,10 @@ def _folder(source: str, output: str) -> Collection:
     classes = listing.classes()
     listing.warn(f"--input={source}", classes)
     paths = map(os.fsdecode, sorted(listing.paths))
-    return Collection(root, list(paths), list(map(os.fsdecode, classes)))
+    return FileList(root, list(paths), list(map(os.fsdecode, classes)))
 
 
-def _list(source: str) -> Collection:
+def _list(source: str) -> FileList:
     """Reads the list; its paths are relative to its folder, or all absolute."""
     try:
         text = Path(source).read_bytes().decode("utf-8-sig", "surrogateescape")
@@ -96,4 +96,4 @@ def _list(source: str) -> Collection:
         root = os.path.commonpath([os.path.dirname(path) for path in paths])
     names = sorted((os.path.relpath(path, root) for path in paths), key=os.fsencode)
     with_folders = all("/" in name for name in names)
-    return Collection(root, names, sorted({class_of(n) for n in names}) if with_folders else [])
+    return FileList(root, names, sorted({class_of(n) for n in names}) if with_folders else [])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.data.prepared import ID, IMAGE, LABEL, RecordFile
+from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, RecordFile
 from ssl_tf.files import replacing
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.facts_table import FactsTable
