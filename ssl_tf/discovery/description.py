@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.decoding import attempt, pixels
+from ssl_tf.data.decoding import attempt, pixels, upright
 from ssl_tf.data.source import Source
 from ssl_tf.discovery import shards
 from ssl_tf.discovery.descriptors import describe_regions, make_projection
@@ -90,6 +90,7 @@ def _examples(source: Source, start: int, stop: int) -> Iterator[dict]:
 
     def decode(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         image, readable = attempt(pixels, example["image"], tf.zeros([0, 0, 3], tf.uint8))
+        image = upright(image, example)
         others = {key: example[key] for key in ("id", "boxes") if key in example}
         return {**others, "image": image, "readable": readable}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.data.decoding import pixels
+from ssl_tf.data.decoding import pixels, upright
 from ssl_tf.data.source import Source
 from ssl_tf.discovery import shards
 from ssl_tf.discovery.box_metrics import BoxMetrics, measure
@@ -94,7 +94,7 @@ def draw_boxes(settings: DiscoverSettings, source: Source, shard_count: int) -> 
     cells = []
     for example, proposal in zip(source.sequence(0, min(limit, source.size)), proposals):
         if proposal.height:
-            image = pixels(example["image"]).numpy()
+            image = upright(pixels(example["image"]), example).numpy()
             scores = ", ".join(f"{score:.2g}" for score in proposal.scores[:_DRAWN])
             lines = [f"{len(proposal.boxes)} boxes", scores]
             cells.append((with_rectangles(image, proposal.boxes[:_DRAWN]), lines))

@@ -157,7 +157,7 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
         )
     test = held_out or open_test(settings, train)
     if test is None:
-        other = "--test_split" if data.dataset else "--test_image_folder, --test_tfrecord"
+        other = "--test_split" if data.has_splits else "--test_image_folder, --test_tfrecord"
         raise SettingsError(f"no images to report on: give {other} or --holdout=N")
     common = 0 if held_out else common_images(train, test)
     if common:
@@ -204,7 +204,8 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
     try:
         test = open_source(
             **named,
-            first_label=settings.data.first_label if settings.test_tfrecord else 0,
+            orient=settings.data.orient and "image_folder" in named,
+            first_label=settings.data.first_label if "tfrecord" in named else 0,
             shuffle_mib=settings.data.shuffle_mib,
         )
     except UserError as error:

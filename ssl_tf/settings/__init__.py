@@ -29,6 +29,7 @@ from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSe
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
+from ssl_tf.settings.preparing import PrepareSettings
 from ssl_tf.settings.pretraining import (
     RIVALS,
     BenchmarkSettings,
@@ -64,6 +65,7 @@ __all__ = [
     "OptionalDataSettings",
     "PRECISIONS",
     "PRETEXT",
+    "PrepareSettings",
     "PretrainSettings",
     "RANKERS",
     "RECIPES",

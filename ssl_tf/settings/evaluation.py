@@ -44,7 +44,7 @@ class EvaluationSettings(EncoderSettings):
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         return {
-            **unless(self.data.dataset, f"{self.data.named[0]} has no splits", "test_split"),
+            **unless(self.data.has_splits, f"{self.data.named[0]} has no splits", "test_split"),
             **unless(False, "an evaluation takes no boxes", "proposals", "unmatched_proposals"),
         }
 
