@@ -12,7 +12,7 @@ from ssl_tf.errors import EXIT_CODES, EXIT_FLAGS
 GROUPS = {
     "Train": ("pretrain", "views_report", "benchmark"),
     "Judge": ("knn", "linear", "finetune", "transfer", "compare"),
-    "Use": ("export",),
+    "Use": ("export", "embed"),
     "Boxes of objects": ("discover", "proposals", "openimages"),
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)

@@ -23,6 +23,7 @@ LAYERS = """
     training
     methods exporters benchmarking
     evaluation discovery
+    embedding
     pretraining
     pretrain
     ssl_tf

@@ -17,6 +17,7 @@ from ssl_tf.settings.discovery import (
     RankingSettings,
     RegionSettings,
 )
+from ssl_tf.settings.embedding import FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
     EncoderSettings,
@@ -46,8 +47,10 @@ __all__ = [
     "CompareSettings",
     "DataSettings",
     "DiscoverSettings",
+    "EmbedSettings",
     "EncoderSettings",
     "ExportSettings",
+    "FORMATS",
     "FeatureSettings",
     "FineTuneSettings",
     "GROUND_TRUTH",
