@@ -118,7 +118,8 @@ def _rows(batch: dict[str, np.ndarray], source: Source, dtype: str) -> tuple[Row
     check_finite(kept["features"], kept["index"], source)
     if "label" in kept and source.num_classes:
         check_labels(kept["label"], kept["index"], source)
-    stored = kept["features"].astype(dtype)
+    with np.errstate(over="ignore"):
+        stored = kept["features"].astype(dtype)
     if not np.isfinite(stored).all():
         largest = np.abs(kept["features"]).max()
         raise UserError(

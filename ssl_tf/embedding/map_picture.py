@@ -17,7 +17,7 @@ GRID = 20
 _CELL = 52
 _FRAME = 3
 _LEGEND = 20
-_INCHES = (19.0, 9.6)
+_INCHES = (15.0, 7.2)
 
 
 def grid_places(points: np.ndarray, grid: int = GRID) -> tuple[np.ndarray, np.ndarray]:

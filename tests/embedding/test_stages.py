@@ -1,6 +1,7 @@
 """An embedding as a user makes it: once, after a kill, with other formats, with wrong inputs."""
 
 import errno
+import functools
 import json
 import os
 import shutil
@@ -201,20 +202,12 @@ def test_workers_give_the_same_bytes_in_any_order(done, exported, folder, tmp_pa
     flags = [*SMALL, f"--encoder={exported}", f"--output={output}", f"--image_folder={folder}", ALL]
     settings = flagfiles.parse([*flags, NO_REPORT], EmbedSettings)
     (output / "done").mkdir(parents=True)
-    work = stages._prepare(settings)
-    for number in (2, 0):
-        work(number)
+    prepare = functools.partial(stages._prepare, settings)
+    prepare()(2)
+    paths = [done_path(output, number) for number in range(3)]
     workers = types.SimpleNamespace(output=output, workers=1, beam_options=())
-    shard_runner.run_shards(
-        workers,
-        [done_path(output, number) for number in range(3)],
-        lambda: work,
-        np.array([8, 8, 7]),
-        "images",
-    )
-    assert {k: v for k, v in content(output).items()} == {
-        k: v for k, v in content(done).items() if k != stages.MANIFEST
-    }
+    shard_runner.run_shards(workers, paths, prepare, np.array([8, 8, 7]), "images")
+    assert content(output) == {k: v for k, v in content(done).items() if k != stages.MANIFEST}
 
 
 def test_a_format_is_added_without_the_encoder(done, exported, folder, tmp_path, monkeypatch):
