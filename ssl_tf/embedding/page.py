@@ -171,7 +171,12 @@ def _duplicates(findings: Findings) -> list[str]:
             pairs.first[:_LISTED], pairs.second[:_LISTED], pairs.cosine[:_LISTED]
         )
     ]
-    more = f"; the nearest {len(pairs.first)} are in" if len(pairs.first) < pairs.total else "; see"
+    more = "; all are in"
+    if len(pairs.first) < pairs.total:
+        more = (
+            "; a larger --duplicate_cosine tells them from images that are only alike. The nearest "
+            f"{len(pairs.first)} are in"
+        )
     return [
         f'<p>{told}{more} <a href="{NEAR_DUPLICATES}">{NEAR_DUPLICATES}</a>.</p>',
         _picture(PAIRS),

@@ -61,9 +61,12 @@ class EmbedSettings:
         12, "Images whose neighbours are drawn, evenly spaced.", low=1, high=1000, free=True
     )
     duplicate_cosine: float = setting(
-        0.98, "Smallest cosine of two images that count as near-duplicates.", above=0, high=1,
+        0.99,
+        "Smallest cosine of two images that count as near-duplicates.",
+        above=0,
+        high=1,
         free=True,
-    )  # fmt: skip
+    )
     map_projection: str = setting(
         "tsne",
         "How features become points of the map: t-SNE by scikit-learn, or the first two principal "
