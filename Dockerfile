@@ -20,7 +20,7 @@ COPY --chown=ssl constraints.txt ./
 RUN pip install --no-cache-dir -c constraints.txt "tensorflow[and-cuda]==2.15.1"
 COPY --chown=ssl setup.py pyproject.toml ./
 COPY --chown=ssl ssl_tf ssl_tf
-RUN pip install --no-cache-dir -c constraints.txt -e .
+RUN pip install --no-cache-dir -c constraints.txt -e '.[embed]'
 COPY --chown=ssl configs configs
 COPY --chown=ssl scripts scripts
 RUN mkdir runs

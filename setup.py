@@ -38,8 +38,12 @@ setup(
         # clusters.
         "scipy>=1.11",
         "apache-beam~=2.77.0",
+        # Tables of features; TFDS and Beam bring it anyway.
+        "pyarrow",
     ],
     extras_require={
+        # The map of `embed` by t-SNE.
+        "embed": ["scikit-learn"],
         "test": ["pytest", "pytest-xdist", "ruff", "scikit-learn"],
         "docs": ["mkdocs", "mkdocstrings[python]"],
     },

@@ -23,6 +23,7 @@ LAYERS = """
     training
     methods exporters benchmarking preparation
     evaluation discovery
+    embedding
     pretraining
     pretrain
     ssl_tf

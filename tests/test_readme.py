@@ -24,6 +24,7 @@ SETTINGS = {
     "transfer": settings.TransferSettings,
     "compare": settings.CompareSettings,
     "export": settings.ExportSettings,
+    "embed": settings.EmbedSettings,
     "discover": settings.DiscoverSettings,
     "proposals import": settings.ImportProposalsSettings,
     "proposals inspect": settings.StoreSettings,

@@ -7,13 +7,13 @@ import numpy as np
 
 from ssl_tf.data.decoding import pixels, upright
 from ssl_tf.data.source import Source
-from ssl_tf.discovery import shards
 from ssl_tf.discovery.box_metrics import BoxMetrics, measure
 from ssl_tf.discovery.choice import boxes_by_method, read_proposals
 from ssl_tf.discovery.description import REGIONS
 from ssl_tf.discovery.matching_shards import GRAPH
 from ssl_tf.files import write_json
 from ssl_tf.settings import DiscoverSettings
+from ssl_tf.sharding import shards
 from ssl_tf.views.sheet import draw_sheet, with_rectangles
 
 _COLUMNS = 6

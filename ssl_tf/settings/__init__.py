@@ -17,6 +17,7 @@ from ssl_tf.settings.discovery import (
     RankingSettings,
     RegionSettings,
 )
+from ssl_tf.settings.embedding import FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
     EncoderSettings,
@@ -47,8 +48,10 @@ __all__ = [
     "CompareSettings",
     "DataSettings",
     "DiscoverSettings",
+    "EmbedSettings",
     "EncoderSettings",
     "ExportSettings",
+    "FORMATS",
     "FeatureSettings",
     "FineTuneSettings",
     "GROUND_TRUTH",
