@@ -21,10 +21,10 @@ from ssl_tf.settings.evaluation import (
     CompareSettings,
     EncoderSettings,
     EvaluationSettings,
-    ExportSettings,
     KnnSettings,
     LinearSettings,
 )
+from ssl_tf.settings.exporting import FORMATS, ExportSettings, FormatSettings
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
@@ -48,8 +48,10 @@ __all__ = [
     "DiscoverSettings",
     "EncoderSettings",
     "ExportSettings",
+    "FORMATS",
     "FeatureSettings",
     "FineTuneSettings",
+    "FormatSettings",
     "GROUND_TRUTH",
     "ImportProposalsSettings",
     "KnnSettings",

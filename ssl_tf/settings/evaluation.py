@@ -1,4 +1,4 @@
-"""Settings of evaluation, export and comparison."""
+"""Settings of evaluation and comparison."""
 
 import dataclasses
 
@@ -148,21 +148,6 @@ class KnnSettings:
 
     evaluation: EvaluationSettings
     neighbours: NeighbourSettings
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportSettings:
-    """`python -m ssl_tf.export`."""
-
-    checkpoint: str = setting("", "Run directory whose encoder is exported.")
-    step: int = setting(0, "Step of the checkpoint to export; 0: the newest.", low=0, high=10**9)
-    output: str = setting("", "New directory for the SavedModel; empty: RUN/export.")
-
-    def __post_init__(self) -> None:
-        if not self.checkpoint:
-            raise SettingsError(
-                "--checkpoint: give the run directory whose encoder is to be exported"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
