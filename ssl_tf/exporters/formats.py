@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ssl_tf.errors import SettingsError
+from ssl_tf.exporters.detectron2 import detectron2_refusal, write_detectron2
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.exporters.saved_model import write_saved_model
+from ssl_tf.exporters.torch_models import timm_refusal
+from ssl_tf.exporters.torch_weights import write_timm, write_torchvision
 from ssl_tf.files import prepare_output, replacing, write_json
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.settings import ModelSettings
@@ -29,6 +32,9 @@ class Format:
 
 FORMATS = {
     "saved_model": Format(write_saved_model),
+    "torchvision": Format(write_torchvision),
+    "timm": Format(write_timm, timm_refusal),
+    "detectron2": Format(write_detectron2, detectron2_refusal),
 }
 
 
