@@ -11,8 +11,9 @@ from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks.normalization import MEAN, STD, normalize_images
 from ssl_tf.networks.resnet import build_resnet
-from ssl_tf.settings import ModelSettings
+from ssl_tf.settings import InitEncoderSettings, ModelSettings
 from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.weights.loading import load_init_encoder
 
 # Nothing but TensorFlow: the package must not be needed to use an export.
 FRESH = """
@@ -54,5 +55,9 @@ def test_a_fresh_process_gets_the_same_features(tmp_path):
     np.testing.assert_allclose(
         got["encoded"], encoder(normalize_images(crops), training=False), rtol=1e-4, atol=1e-5
     )
+    again, found = load_init_encoder(InitEncoderSettings(init_encoder=str(tmp_path / "export")))
+    assert found == model
+    for old, new in zip(encoder.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(old, new)
     facts = json.loads((tmp_path / "export" / "export.json").read_text())
     assert (facts["feature_dim"], facts["image_size"], facts["step"]) == (64, 16, 7)
