@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from ssl_tf.exporters.equality import Outputs, compare
 from ssl_tf.exporters.exported import Exported, Written
-from ssl_tf.exporters.packages import is_installed
+from ssl_tf.exporters.packages import obstacle
 from ssl_tf.exporters.torch_weights import check_names, metadata, torch_tensors
 from ssl_tf.files import write_text
 from ssl_tf.networks.normalization import MEAN, STD
@@ -58,12 +58,13 @@ def write_detectron2(exported: Exported, directory: Path) -> Written:
     save_file(tensors, weights, metadata(exported))
     write_text(config, config_lines(exported.model))
     told = check_names(exported, weights, detectron2_name)
-    if is_installed("torch") and is_installed("detectron2"):
+    missing = obstacle("torch", "detectron2")
+    if missing:
+        told += f"; outputs are not compared, because {missing}"
+    else:
         names = ("C2", "C3", "C4", "C5")
         difference = compare(exported, _outputs(weights, config), "Detectron2", names)
         told = f"read back by Detectron2, {difference}".replace("features and maps", "maps")
-    else:
-        told += "; outputs are compared where Detectron2 is installed"
     report = (f"{WEIGHTS}, {CONFIG}: {told}", *_CONVERSION)
     return Written({"detectron2": {"weights": WEIGHTS, "config": CONFIG}}, report)
 

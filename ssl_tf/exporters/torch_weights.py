@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from ssl_tf.errors import UserError
 from ssl_tf.exporters.equality import Outputs, compare
 from ssl_tf.exporters.exported import Exported, Written
-from ssl_tf.exporters.packages import is_installed
+from ssl_tf.exporters.packages import obstacle
 from ssl_tf.exporters.torch_models import timm_lines, timm_name, torchvision_lines
 from ssl_tf.files import write_text
 from ssl_tf.settings import ModelSettings
@@ -54,11 +54,12 @@ def _write(
     save_file(tensors, weights, metadata(exported))
     write_text(module, lines(exported.model, weights.name))
     told = check_names(exported, weights, lambda name: name)
-    if is_installed("torch") and is_installed(library):
+    missing = obstacle("torch", library)
+    if missing:
+        told += f"; outputs are not compared, because {missing} ({INSTALL})"
+    else:
         difference = compare(exported, _torch_outputs(module), library)
         told = f"read back by {library} {version(library)}, {difference}"
-    else:
-        told += f"; outputs are compared where {library} is installed ({INSTALL})"
     files = {"weights": weights.name, "lines": module.name}
     return Written(files, (f"{weights.name}, {module.name}: {told}",))
 
