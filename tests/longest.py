@@ -32,4 +32,6 @@ LONGEST = (
     "methods/test_base.py",
     "views/test_ablations.py",
     "pretraining/test_restoring.py",
+    "weights/test_keras_files.py",
+    "weights/test_loading.py",
 )

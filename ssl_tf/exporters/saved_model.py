@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.files import prepare_output, replacing, write_json
-from ssl_tf.networks.normalization import MEAN, STD, normalize_images
+from ssl_tf.errors import UserError
+from ssl_tf.exporters.exported import Exported, Written
+from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
 from ssl_tf.views.evaluation import evaluation_crop
 
@@ -48,70 +48,42 @@ class ExportedEncoder(tf.Module):
         return self.images(normalize_images(images))
 
 
-def export_encoder(
-    encoder: tf.keras.Model, image_size: int, output: Path, facts: dict[str, str | int]
-) -> float:
-    """Writes the SavedModel and `export.json`, then loads the SavedModel and checks its features.
+def write_saved_model(exported: Exported, directory: Path) -> Written:
+    """Writes a SavedModel, loads it and checks its features.
 
     Args:
-        encoder: normalized images to features.
-        image_size: side of the images after the crop of the `encoded` signature, in pixels.
-        output: new directory; it is complete or absent.
-        facts: about the encoder, added to export.json.
-
-    Returns:
-        The largest difference between the loaded SavedModel's features and the encoder's.
+        exported: the encoder.
+        directory: of the SavedModel.
 
     Raises:
-        SettingsError: `output` exists.
         UserError: the features differ by more than rounding.
     """
-    check_new(output)
-    module = ExportedEncoder(encoder, image_size)
-    with replacing(output) as temporary:
-        tf.saved_model.save(
-            module,
-            str(temporary),
-            signatures={
-                "serving_default": module.images,
-                "images": module.images,
-                "encoded": module.encoded,
-                "maps": module.maps,
-            },
+    module = ExportedEncoder(exported.encoder, exported.image_size)
+    tf.saved_model.save(
+        module,
+        str(directory),
+        signatures={
+            "serving_default": module.images,
+            "images": module.images,
+            "encoded": module.encoded,
+            "maps": module.maps,
+        },
+    )
+    difference = _difference(exported.encoder, directory, exported.image_size)
+    if not difference < 1e-4:
+        raise UserError(
+            f"the SavedModel's features differ from the encoder's by {difference:.2g}; this is "
+            "a defect, nothing is exported"
         )
-        write_json(
-            temporary / "export.json",
-            {
-                **facts,
-                "image_size": image_size,
-                "mean": MEAN,
-                "std": STD,
-                "feature_dim": encoder.output_shape[-1],
-                "signatures": {
-                    "images": "float32 [N, H, W, 3], (pixel / 255 - mean) / std",
-                    "encoded": "string [N], encoded images",
-                    "maps": "as images; gives the map after each stage",
-                },
-            },
-        )
-        difference = _difference(encoder, temporary, image_size)
-        if not difference < 1e-4:
-            raise UserError(
-                f"the SavedModel's features differ from the encoder's by {difference:.2g}; this is "
-                "a defect, nothing is exported"
-            )
-    return difference
-
-
-def check_new(output: Path) -> None:
-    """Checks, before the work, that an export can be written; missing parents are created.
-
-    Raises:
-        SettingsError: `output` exists, or the place cannot be written.
-    """
-    if output.exists():
-        raise SettingsError(f"--output={output} exists; give a new directory")
-    prepare_output(output)
+    signatures = {
+        "images": "float32 [N, H, W, 3], (pixel / 255 - mean) / std",
+        "encoded": "string [N], encoded images",
+        "maps": "as images; gives the map after each stage",
+    }
+    report = (
+        f"signatures {', '.join(signatures)}, largest difference after loading {difference:.1g}"
+    )
+    return Written({"signatures": signatures}, (report,))
 
 
 def _difference(encoder: tf.keras.Model, path: Path, image_size: int) -> float:

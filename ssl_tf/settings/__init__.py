@@ -22,11 +22,12 @@ from ssl_tf.settings.evaluation import (
     CompareSettings,
     EncoderSettings,
     EvaluationSettings,
-    ExportSettings,
     KnnSettings,
     LinearSettings,
 )
+from ssl_tf.settings.exporting import FORMATS, ExportSettings, FormatSettings
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
+from ssl_tf.settings.initialization import InitEncoderSettings
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
@@ -54,8 +55,10 @@ __all__ = [
     "FORMATS",
     "FeatureSettings",
     "FineTuneSettings",
+    "FormatSettings",
     "GROUND_TRUTH",
     "ImportProposalsSettings",
+    "InitEncoderSettings",
     "KnnSettings",
     "LabelSettings",
     "LinearSettings",

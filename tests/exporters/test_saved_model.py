@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -6,11 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.errors import SettingsError
-from ssl_tf.exporters.saved_model import export_encoder
+from ssl_tf.exporters.exported import Exported
+from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks.normalization import MEAN, STD, normalize_images
 from ssl_tf.networks.resnet import build_resnet
+from ssl_tf.settings import InitEncoderSettings, ModelSettings
 from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.weights.loading import load_init_encoder
 
 # Nothing but TensorFlow: the package must not be needed to use an export.
 FRESH = """
@@ -33,8 +36,9 @@ def test_a_fresh_process_gets_the_same_features(tmp_path):
     encoder(
         random.normal(size=[8, 16, 16, 3]).astype(np.float32), training=True
     )  # move the statistics
-    difference = export_encoder(encoder, 16, tmp_path / "export", {"step": 7})
-    assert difference < 1e-4
+    model = ModelSettings(depth=18, width=0.125, stem="small")
+    reports = export_encoder(Exported(encoder, model, 16), tmp_path / "export", {"step": 7})
+    assert re.search(r"largest difference after loading \de-0[5-9]", reports["saved_model"][0])
     pixels = random.integers(0, 256, [3, 16, 16, 3], np.uint8)
     photographs = [random.integers(0, 256, [24, 40, 3], np.uint8), pixels[0]]
     paths = [tmp_path / "wide.png", tmp_path / "square.png"]
@@ -51,11 +55,9 @@ def test_a_fresh_process_gets_the_same_features(tmp_path):
     np.testing.assert_allclose(
         got["encoded"], encoder(normalize_images(crops), training=False), rtol=1e-4, atol=1e-5
     )
+    again, found = load_init_encoder(InitEncoderSettings(init_encoder=str(tmp_path / "export")))
+    assert found == model
+    for old, new in zip(encoder.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(old, new)
     facts = json.loads((tmp_path / "export" / "export.json").read_text())
     assert (facts["feature_dim"], facts["image_size"], facts["step"]) == (64, 16, 7)
-
-
-def test_an_existing_directory_is_not_overwritten(tmp_path):
-    (tmp_path / "export").mkdir()
-    with pytest.raises(SettingsError, match="--output"):
-        export_encoder(build_resnet(18, 0.0625, "small"), 16, tmp_path / "export", {})
