@@ -14,6 +14,7 @@ from ssl_tf.settings import ExportSettings
 def main(settings: ExportSettings) -> None:
     """Writes the encoder of one of a run's checkpoints in all formats, and checks what it wrote."""
     check_installed(settings.formats.format)
+    from ssl_tf.data.sources.opening import open_training_source
     from ssl_tf.exporters.exported import Exported
     from ssl_tf.exporters.formats import check_new, export_encoder
     from ssl_tf.training.encoders import load_encoder
@@ -21,6 +22,7 @@ def main(settings: ExportSettings) -> None:
     run = Path(settings.checkpoint)
     output = Path(settings.output) if settings.output else run / "export"
     check_new(output)
+    images = open_training_source(settings.data)[0] if settings.formats.is_calibrated else None
     encoder, trained, step = load_encoder(run, settings.step)
     model = trained.model
     facts = {
@@ -30,7 +32,7 @@ def main(settings: ExportSettings) -> None:
         "stem": model.stem,
         "step": step,
     }
-    exported = Exported(encoder, model, trained.views.image_size, settings.formats)
+    exported = Exported(encoder, model, trained.views.image_size, settings.formats, images)
     reports = export_encoder(exported, output, facts)
     features = encoder.output_shape[-1]
     print(f"exported step {step} of {run} to {output}: {features} features", file=sys.stderr)

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.exporters.exported import Exported, Written
+from ssl_tf.exporters.keras_file import write_keras_file
+from ssl_tf.exporters.onnx_file import write_onnx_file
 from ssl_tf.exporters.saved_model import write_saved_model
+from ssl_tf.exporters.tflite_files import write_tflite_files
 from ssl_tf.files import prepare_output, replacing, write_json
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.settings import ModelSettings
@@ -29,6 +32,9 @@ class Format:
 
 FORMATS = {
     "saved_model": Format(write_saved_model),
+    "keras": Format(write_keras_file),
+    "onnx": Format(write_onnx_file),
+    "tflite": Format(write_tflite_files),
 }
 
 

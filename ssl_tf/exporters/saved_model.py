@@ -6,18 +6,19 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
+from ssl_tf.exporters.encoded_images import readable_crop
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
-from ssl_tf.views.evaluation import evaluation_crop
 
 
 class ExportedEncoder(tf.Module):
     """The signatures of an exported encoder.
 
     `images`: float32 [N, H, W, 3] of any size, normalized by MEAN and STD -> {"features": [N, D]}.
-    `encoded`: string [N], JPEG, PNG, BMP or GIF bytes -> the same as `images`. The images are
-    decoded, resized, cropped at the centre and normalized as in evaluation.
+    `encoded`: string [N], JPEG, PNG, BMP or GIF bytes -> the same as `images`, and "readable", bool
+    [N]. The images are decoded as in training, resized, cropped at the centre and normalized as in
+    evaluation. What training would skip is not readable, and its features are 0.
     `maps`: float32 [N, H, W, 3] as in `images` -> the map after each stage, {"C2": [N, h, w, C],
     ...}.
     """
@@ -38,14 +39,20 @@ class ExportedEncoder(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        def prepare(content: tf.Tensor) -> tf.Tensor:
-            image = tf.io.decode_image(content, channels=3, expand_animations=False)
-            return evaluation_crop(image, self._image_size)
-
         size = self._image_size
-        signature = tf.TensorSpec([size, size, 3], tf.uint8)
-        images = tf.map_fn(prepare, encoded, fn_output_signature=signature)
-        return self.images(normalize_images(images))
+        images, readable = tf.map_fn(
+            lambda content: readable_crop(content, size),
+            encoded,
+            fn_output_signature=(
+                tf.TensorSpec([size, size, 3], tf.uint8),
+                tf.TensorSpec([], tf.bool),
+            ),
+        )
+        features = self.images(normalize_images(images))["features"]
+        return {
+            "features": tf.where(readable[:, tf.newaxis], features, 0),
+            "readable": readable,
+        }
 
 
 def write_saved_model(exported: Exported, directory: Path) -> Written:
@@ -77,7 +84,8 @@ def write_saved_model(exported: Exported, directory: Path) -> Written:
         )
     signatures = {
         "images": "float32 [N, H, W, 3], (pixel / 255 - mean) / std",
-        "encoded": "string [N], encoded images",
+        "encoded": "string [N], encoded images; gives also readable, bool [N]: the features of "
+        "what training would skip are 0",
         "maps": "as images; gives the map after each stage",
     }
     report = (

@@ -23,8 +23,20 @@ model = tf.saved_model.load(sys.argv[1])
 inputs = np.load(sys.argv[2])
 images = model.signatures["images"](images=tf.constant(inputs["normalized"]))["features"]
 encoded = [tf.io.read_file(path) for path in sys.argv[4:]]
-decoded = model.signatures["encoded"](encoded=tf.stack(encoded))["features"]
-np.savez(sys.argv[3], images=images.numpy(), encoded=decoded.numpy())
+encoded.insert(1, b"no image")
+decoded = model.signatures["encoded"](encoded=tf.stack(encoded))
+none = {
+    "images": model.signatures["images"](images=tf.zeros([0, 16, 16, 3]))["features"],
+    "encoded": model.signatures["encoded"](encoded=tf.constant([], tf.string))["features"],
+    "C5": model.signatures["maps"](images=tf.zeros([0, 16, 16, 3]))["C5"],
+}
+np.savez(
+    sys.argv[3],
+    images=images.numpy(),
+    encoded=decoded["features"].numpy(),
+    readable=decoded["readable"].numpy(),
+    **{f"no {name}": value.numpy() for name, value in none.items()},
+)
 """
 
 
@@ -51,8 +63,15 @@ def test_a_fresh_process_gets_the_same_features(tmp_path):
         got["images"], encoder(normalize_images(pixels), training=False), rtol=1e-4, atol=1e-5
     )
     crops = tf.stack([evaluation_crop(tf.constant(image), 16) for image in photographs])
+    assert got["readable"].tolist() == [True, False, True]
+    assert not got["encoded"][1].any()
     np.testing.assert_allclose(
-        got["encoded"], encoder(normalize_images(crops), training=False), rtol=1e-4, atol=1e-5
+        got["encoded"][[0, 2]],
+        encoder(normalize_images(crops), training=False),
+        rtol=1e-4,
+        atol=1e-5,
     )
+    assert got["no images"].shape == got["no encoded"].shape == (0, 64)
+    assert got["no C5"].shape == (0, 2, 2, 64)
     facts = json.loads((tmp_path / "export" / "export.json").read_text())
     assert (facts["feature_dim"], facts["image_size"], facts["step"]) == (64, 16, 7)
