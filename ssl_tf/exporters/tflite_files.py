@@ -54,9 +54,9 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
             "smallest_cosine": smallest,
         }
         report.append(
-            f"{path.name}, {path.stat().st_size / 2**20:.1f} MiB, run by TensorFlow Lite: cosine of "
-            f"the features {mean:.6f} (smallest {smallest:.6f}) over {len(images)} images, largest "
-            f"difference {share:.1g} of the largest value"
+            f"{path.name}, {path.stat().st_size / 2**20:.1f} MiB, run by TensorFlow Lite on "
+            f"{len(images)} images: cosine of the features {mean:.6f}, smallest {smallest:.6f}; "
+            f"largest difference {share:.1g} of the largest value"
         )
     size = exported.image_size
     inputs = f"images, float32 [1, {size}, {size}, 3], (pixel / 255 - mean) / std"
