@@ -78,10 +78,9 @@ def _palette_bmp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _palette(encoded: tf.Tensor, header: tf.Tensor, count: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
-    """The colours of a BMP, uint8 [256, 3]; greys behind those that it has, as in Pillow."""
+    """The colours of a BMP, uint8 [256, 3]; black behind those that it has, as in Pillow."""
     count = tf.minimum(tf.where(count > 0, count, tf.bitwise.left_shift(1, bits)), 256)
     content = tf.strings.substr(encoded, _FILE_HEADER + header, 4 * count)
     # Blue, green, red and a byte without a meaning.
     colours = tf.reshape(tf.io.decode_raw(content, tf.uint8), [count, 4])[:, 2::-1]
-    greys = tf.repeat(tf.range(256)[:, tf.newaxis], 3, axis=1)
-    return tf.concat([colours, tf.cast(greys, tf.uint8)[count:]], axis=0)
+    return tf.pad(colours, [[0, 256 - count], [0, 0]])

@@ -28,7 +28,7 @@ def write_keras_file(exported: Exported, directory: Path) -> Written:
         UserError: what was read differs by more than rounding.
     """
     path = directory / KERAS_FILE
-    plain_layers(exported.encoder).save(path, include_optimizer=False)
+    plain_layers(exported.encoder).save(path)
     encoder = features_and_maps(exported.encoder)
     loaded = features_and_maps(tf.keras.models.load_model(path))
     largest = 0.0

@@ -1,6 +1,7 @@
 """The encoder as a SavedModel that needs nothing but TensorFlow."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -31,11 +32,11 @@ class ExportedEncoder(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
     def images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"features": self.encoder(images, training=False)}
+        return {"features": _also_of_none(self.encoder, images)}
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
     def maps(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._stages(images, training=False)
+        return _also_of_none(self._stages, images)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -53,6 +54,16 @@ class ExportedEncoder(tf.Module):
             "features": tf.where(readable[:, tf.newaxis], features, 0),
             "readable": readable,
         }
+
+
+def _also_of_none(model: tf.keras.Model, images: tf.Tensor) -> Any:
+    """What a model computes of images, which may be none.
+
+    TensorFlow's convolution of no image fails on a CPU, so one is added and taken off again.
+    """
+    count = tf.shape(images)[0]
+    filled = tf.pad(images, [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]])
+    return tf.nest.map_structure(lambda value: value[:count], model(filled, training=False))
 
 
 def write_saved_model(exported: Exported, directory: Path) -> Written:

@@ -78,7 +78,7 @@ def _load_saved_model(directory: Path) -> tuple[tf.keras.Model, int]:
             str(directory / "variables" / "variables")
         )
         variables.assert_existing_objects_matched().expect_partial()
-    except (KeyError, TypeError, ValueError, AssertionError, tf.errors.OpError) as error:
+    except (LookupError, TypeError, ValueError, AssertionError, tf.errors.OpError) as error:
         cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"{directory} holds no encoder of ours ({cause}); {remedy}") from None
     return encoder, image_size

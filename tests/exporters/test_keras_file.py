@@ -88,6 +88,6 @@ def test_a_file_that_computes_something_else_is_refused(one_block_a_stage, tmp_p
     model = ModelSettings(depth=18, width=0.0625)
     other = random_encoder(ModelSettings(depth=18, width=0.0625))
     other.get_layer("bn1").set_weights([v + 1e-3 for v in other.get_layer("bn1").get_weights()])
-    monkeypatch.setattr(keras_file, "plain_layers", lambda encoder: other)
+    monkeypatch.setattr(keras_file, "plain_layers", lambda encoder: plain_layers(other))
     with pytest.raises(UserError, match="encoder.keras, read by Keras, differs"):
         write_keras_file(Exported(random_encoder(model), model, 16), tmp_path)

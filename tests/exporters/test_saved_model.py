@@ -4,15 +4,14 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks.normalization import MEAN, STD, normalize_images
-from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import ModelSettings
 from ssl_tf.views.evaluation import evaluation_crop
+from tests.exporters.random_encoder import random_encoder
 
 # Nothing but TensorFlow: the package must not be needed to use an export.
 FRESH = """
@@ -40,14 +39,9 @@ np.savez(
 """
 
 
-@pytest.mark.slow
-def test_a_fresh_process_gets_the_same_features(tmp_path):
-    encoder = build_resnet(18, 0.125, "small", zero_init_last_gamma=False, seed=1)
-    random = np.random.default_rng(0)
-    encoder(
-        random.normal(size=[8, 16, 16, 3]).astype(np.float32), training=True
-    )  # move the statistics
+def test_a_fresh_process_gets_the_same_features(one_block_a_stage, tmp_path):
     model = ModelSettings(depth=18, width=0.125, stem="small")
+    encoder, random = random_encoder(model), np.random.default_rng(0)
     reports = export_encoder(Exported(encoder, model, 16), tmp_path / "export", {"step": 7})
     assert re.search(r"largest difference after loading \de-0[5-9]", reports["saved_model"][0])
     pixels = random.integers(0, 256, [3, 16, 16, 3], np.uint8)
