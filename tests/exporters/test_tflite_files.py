@@ -42,12 +42,21 @@ def test_all_types_run_and_tell_what_they_cost(one_block_a_stage, tmp_path):
 
 
 def test_a_file_that_computes_something_else_is_refused(one_block_a_stage, tmp_path, monkeypatch):
-    run = tflite_files.run_tflite
-    monkeypatch.setattr(tflite_files, "run_tflite", lambda path, images: run(path, images)[:, ::-1])
-    for kind, told in (("float32", "of the largest value"), ("float16", "have a cosine of")):
+    encoder = random_encoder(MODEL)
+    monkeypatch.setattr(tflite_files, "convert", lambda exported, kind: b"")
+    for kind, error, told in (
+        ("float32", 2e-5, "of the largest value"),
+        ("float16", 0.5, "have a cosine of 0"),
+    ):
+
+        def run(path, images):
+            features = np.concatenate([encoder(image, training=False) for image in images])
+            return features + error * features.max() * (np.arange(features.shape[1]) % 2)
+
+        monkeypatch.setattr(tflite_files, "run_tflite", run)
         settings = FormatSettings(format=("tflite",), tflite_types=(kind,))
         with pytest.raises(UserError, match=f"encoder_{kind}.tflite.* {told}"):
-            write_tflite_files(Exported(random_encoder(MODEL), MODEL, 16, settings), tmp_path)
+            write_tflite_files(Exported(encoder, MODEL, 16, settings), tmp_path)
 
 
 @pytest.mark.parametrize(
