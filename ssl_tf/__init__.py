@@ -5,7 +5,7 @@ listed by `python -m ssl_tf`; from Python there is:
 
 - `pretrain_settings`: the flags of a pre-training, from a flagfile and keyword arguments
 - `pretrain`: trains an encoder by such settings
-- `load_encoder`: the encoder of a run or an export, as a Keras model
+- `load_encoder`: the encoder of a run, an export or a file, as a Keras model
 - `open_source`: images to learn from, as records of encoded images
 """
 
@@ -54,14 +54,15 @@ def pretrain_settings(flagfile: "str | Path | None" = None, **flags: object) -> 
 
 
 def load_encoder(run: "str | Path", step: int | None = None) -> "tf.keras.Model":
-    """Returns the encoder of a run, or of a SavedModel that `python -m ssl_tf.export` has written.
+    """Returns the encoder of a run, of an export, or of a file with the weights of others.
 
     The model maps normalized images, float32 [N, H, W, 3] of any size, to features, float32 [N, D].
     Its method `preprocess` makes them: uint8 [H, W, 3] or [N, H, W, 3] of any size are resized,
     cropped at the centre and normalized as in evaluation, also inside `tf.data.Dataset.map`.
 
     Args:
-        run: the run directory, or that of the SavedModel.
+        run: the run directory; or what `--init_encoder` takes without `--allow_pickle`: the
+            directory of a SavedModel of `python -m ssl_tf.export`, or a file of weights.
         step: of the run's checkpoint; None loads the newest one that is whole.
 
     Returns:
@@ -70,7 +71,7 @@ def load_encoder(run: "str | Path", step: int | None = None) -> "tf.keras.Model"
 
     Raises:
         ssl_tf.errors.UserError: the directory holds no run, no checkpoint, or not the one asked
-            for; or the SavedModel is none of ours.
+            for; or a SavedModel or a file of weights has no encoder of ours.
 
     Examples:
         >>> import numpy as np, ssl_tf

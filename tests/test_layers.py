@@ -17,7 +17,7 @@ LAYERS = """
     files locks
     settings
     command networks views
-    data data/openimages
+    data data/openimages weights
     data/scenes data/proposals
     data/sources
     training

@@ -11,6 +11,7 @@ from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
 from ssl_tf.settings import FeatureSettings
 from ssl_tf.training.encoders import load_encoder
+from ssl_tf.weights.loading import load_init_encoder
 
 Maps = Callable[[tf.Tensor], list[tf.Tensor]]
 
@@ -48,9 +49,12 @@ def open_encoder(settings: FeatureSettings) -> Encoder:
     path = Path(settings.encoder)
     if settings.encoder in _KERAS:
         return _keras_encoder(settings)
-    if (path / "saved_model.pb").is_file():
+    if settings.init.init_encoder:
+        model, _ = load_init_encoder(settings.init)
+    elif (path / "saved_model.pb").is_file():
         return _exported_encoder(path, settings.layers)
-    model, _, _ = load_encoder(path, settings.step)
+    else:
+        model, _, _ = load_encoder(path, settings.step)
     layers = settings.layers or _RESNET_LAYERS
     outputs = [_layer_output(model, name, stage_outputs(model)) for name in layers]
     return _from_model(model.input, outputs, model.output, layers, normalize_images)

@@ -21,6 +21,7 @@ from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.encoders import load_encoder
 from ssl_tf.training.run_directory import read_settings, with_rule_of_run
+from ssl_tf.weights.loading import check_file, load_init_encoder, usual_side
 
 # Names of figures in printed lines.
 TITLES = {
@@ -34,13 +35,13 @@ TITLES = {
 
 @dataclasses.dataclass(frozen=True)
 class Encoders:
-    """Encoders of one run.
+    """Encoders of one run, or that of a file.
 
     Attributes:
         encoders: "trained" and, if asked for, "random"; normalized images to features.
         model: settings of the encoders.
         image_size: side of the images in pixels; that of the run's views by default.
-        step: of the checkpoint.
+        step: of the checkpoint; 0 of a file.
     """
 
     encoders: dict[str, tf.keras.Model]
@@ -87,17 +88,21 @@ class EvaluationContext(Encoders):
 
 
 def open_encoders(settings: EncoderSettings) -> Encoders:
-    """Loads the encoders of a run.
+    """Loads the encoders of a run, or that of a file and a random one beside it.
 
     Raises:
-        UserError: the run or the checkpoint does not exist.
+        UserError: the run, the checkpoint or the file does not exist, or is none.
     """
-    encoder, trained, step = load_encoder(Path(settings.checkpoint), settings.step)
+    if settings.checkpoint:
+        encoder, trained, step = load_encoder(Path(settings.checkpoint), settings.step)
+        model, seed, side = trained.model, trained.run.seed, trained.views.image_size
+    else:
+        encoder, model = load_init_encoder(settings.init)
+        step, seed, side = 0, 0, usual_side(model)
     encoders = {"trained": encoder}
     if settings.random_baseline:
-        encoders["random"] = build_encoder(trained.model, trained.run.seed)
-    image_size = settings.image_size or trained.views.image_size
-    return Encoders(encoders, trained.model, image_size, step)
+        encoders["random"] = build_encoder(model, seed)
+    return Encoders(encoders, model, settings.image_size or side, step)
 
 
 def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
@@ -112,11 +117,17 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         UserError: the run, checkpoint or split does not exist, the report cannot be written, or the
             images have no labels.
     """
-    run = Path(settings.checkpoint)
-    own = read_settings(run).data  # a wrong path is reported before data sets are opened
+    data = settings.data
+    if settings.checkpoint:
+        run = Path(settings.checkpoint)
+        own = read_settings(run).data  # a wrong path is reported before data sets are opened
+        data = with_rule_of_run(data, run)
+        named = {"checkpoint": str(run)}
+    else:
+        check_file(settings.init)
+        named = {"init_encoder": settings.init.init_encoder}
     if settings.output:
         prepare_output(Path(settings.output))
-    data = with_rule_of_run(settings.data, run)
     train, test = open_labelled(dataclasses.replace(settings, data=data))
     tested = f"{test.name}, {test.size} images"
     output = Path(settings.output)
@@ -129,7 +140,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         train=train,
         test=test,
         facts={
-            "checkpoint": str(run),
+            **named,
             "step": opened.step,
             "train": f"{train.name}, {train.size} images",
             "test": tested,

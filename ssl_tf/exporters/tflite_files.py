@@ -8,14 +8,16 @@ import tensorflow as tf
 
 from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.errors import UserError
-from ssl_tf.exporters.equality import check, difference, normalized_images
+from ssl_tf.exporters.equality import TOLERANCE
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.networks.normalization import normalize_images
 
 # Images that are passed through a written file, for the figures of the report.
 _CHECKED_IMAGES = 16
-# Smallest cosine of the features with those of the encoder; what int8 costs is the user's to judge.
-_SMALLEST_COSINE = {"float16": 0.999}
+# Largest difference of the features from the encoder's, and smallest cosine with them. float16
+# rounds the weights; what int8 costs is the user's to judge.
+_LARGEST_SHARE = {"float32": TOLERANCE, "float16": np.inf, "int8": np.inf}
+_SMALLEST_COSINE = {"float32": 0.999, "float16": 0.999, "int8": -1.0}
 
 
 def write_tflite_files(exported: Exported, directory: Path) -> Written:
@@ -37,15 +39,13 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
         path = directory / f"encoder_{kind}.tflite"
         path.write_bytes(convert(exported, kind))
         got = run_tflite(path, images)
-        share = difference({"features": expected}, {"features": got})
+        share = float(np.abs(got - expected).max() / np.abs(expected).max())
         cosines = _cosines(expected, got)
         smallest, mean = float(cosines.min()), float(cosines.mean())
-        if kind == "float32":
-            check(f"{path.name}, run by TensorFlow Lite,", share)
-        if smallest < _SMALLEST_COSINE.get(kind, -1):
+        if not (share <= _LARGEST_SHARE[kind] and smallest >= _SMALLEST_COSINE[kind]):
             raise UserError(
-                f"{path.name}: the features have a cosine of {smallest:.4f} with those of the "
-                "encoder; this is a defect, nothing is exported"
+                f"features of {path.name} differ from the encoder's by {share:.2g} of the largest "
+                f"value, their cosine is {smallest:.4f}; this is a defect, nothing is exported"
             )
         entries[kind] = {
             "file": path.name,
@@ -54,9 +54,9 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
             "smallest_cosine": smallest,
         }
         report.append(
-            f"{path.name}, {path.stat().st_size / 2**20:.1f} MiB, run by TensorFlow Lite on "
-            f"{len(images)} images: cosine of the features {mean:.6f}, smallest {smallest:.6f}; "
-            f"largest difference {share:.1g} of the largest value"
+            f"{path.name}, {path.stat().st_size / 2**20:.1f} MiB: run by TensorFlow Lite on "
+            f"{len(images)} images, cosine of the features {mean:.6f}, smallest {smallest:.6f}, "
+            f"within {share:.1g} of the largest value"
         )
     size = exported.image_size
     inputs = f"images, float32 [1, {size}, {size}, 3], (pixel / 255 - mean) / std"
@@ -103,8 +103,8 @@ def run_tflite(path: Path, images: list[np.ndarray]) -> np.ndarray:
 def _checked_images(exported: Exported) -> Iterator[np.ndarray]:
     if exported.images is not None:
         return _images(exported, _CHECKED_IMAGES)
-    size = exported.image_size
-    return iter(np.split(normalized_images(size, size, 4), 4))
+    size, random = exported.image_size, np.random.default_rng(0)
+    return (random.normal(size=[1, size, size, 3]).astype(np.float32) for _ in range(4))
 
 
 def _images(exported: Exported, count: int) -> Iterator[np.ndarray]:

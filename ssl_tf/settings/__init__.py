@@ -26,6 +26,7 @@ from ssl_tf.settings.evaluation import (
 )
 from ssl_tf.settings.exporting import FORMATS, ExportSettings, FormatSettings
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
+from ssl_tf.settings.initialization import InitEncoderSettings
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
@@ -54,6 +55,7 @@ __all__ = [
     "FormatSettings",
     "GROUND_TRUTH",
     "ImportProposalsSettings",
+    "InitEncoderSettings",
     "KnnSettings",
     "LabelSettings",
     "LinearSettings",

@@ -5,9 +5,10 @@ import dataclasses
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import OptionalDataSettings
 from ssl_tf.settings.flagfiles import flag_fields, setting, unless
+from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 
 # Names of `exporters.formats.FORMATS`.
-FORMATS = ("saved_model", "keras", "onnx", "tflite")
+FORMATS = ("saved_model", "keras", "torchvision", "timm", "detectron2", "onnx", "tflite")
 TFLITE_TYPES = ("float32", "float16", "int8")
 _UNCALIBRATED = "only the int8 of --format=tflite is calibrated on images"
 
@@ -66,24 +67,27 @@ class ExportSettings:
 
     formats: FormatSettings
     data: OptionalDataSettings
+    init: InitEncoderSettings = dataclasses.field(default_factory=InitEncoderSettings)
     checkpoint: str = setting("", "Run directory whose encoder is exported.")
     step: int = setting(0, "Step of the checkpoint to export; 0: the newest.", low=0, high=10**9)
-    output: str = setting("", "New directory for all files; empty: RUN/export.")
+    output: str = setting(
+        "", "New directory for all files; empty: RUN/export. An encoder in a file needs it."
+    )
 
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         names = [field.name for field, _ in flag_fields(OptionalDataSettings)]
         return {
+            **unless(self.checkpoint, "the encoder is of no run", "step"),
             **unless(False, "an export takes no boxes", "proposals", "unmatched_proposals"),
             **unless(self.formats.is_calibrated, _UNCALIBRATED, *names),
         }
 
     def __post_init__(self) -> None:
-        if not self.checkpoint:
-            raise SettingsError(
-                "--checkpoint: give the run directory whose encoder is to be exported"
-            )
+        one_encoder(self.init, self.checkpoint)
+        if not self.checkpoint and not self.output:
+            raise SettingsError("--output: give the new directory; an encoder in a file has none")
         if self.formats.is_calibrated and not self.data.named:
             raise SettingsError(
                 "--tflite_types=int8: give images to calibrate on, by --image_folder, --dataset or "

@@ -5,19 +5,20 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError
 from ssl_tf.files import read_json
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.networks.resnet import build_resnet
+from ssl_tf.settings import InitEncoderSettings
 from ssl_tf.training.encoders import load_encoder
 from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.weights.loading import load_init_encoder, usual_side
 
 
-def load_encoder_model(directory: Path, step: int = 0) -> tf.keras.Model:
-    """The encoder of a run, or of a SavedModel that `ssl_tf.export` has written.
+def load_encoder_model(path: Path, step: int = 0) -> tf.keras.Model:
+    """The encoder of a run, or of a file that --init_encoder reads.
 
     Args:
-        directory: of the run or the SavedModel.
+        path: the directory of a run or of a SavedModel of `ssl_tf.export`, or a file of weights.
         step: of the run's checkpoint; 0 is the newest undamaged one.
 
     Returns:
@@ -25,18 +26,27 @@ def load_encoder_model(directory: Path, step: int = 0) -> tf.keras.Model:
         `preprocess` is the function of that name for the encoder's size of images.
 
     Raises:
-        SettingsError: a step of a SavedModel is asked for.
+        SettingsError: a step of an encoder that is of no run is asked for.
         UserError: there is no such encoder.
     """
-    if (directory / "saved_model.pb").is_file():
+    if path.is_file() or (path / "saved_model.pb").is_file():
         if step:
-            raise SettingsError(f"{directory} is a SavedModel, which has one step: leave step out")
-        encoder, image_size = _load_saved_model(directory)
+            raise SettingsError(f"{path} is no run, and has one step: leave step out")
+        # What `tf.saved_model.load` gives computes the same, but has no layers and does not train.
+        encoder, model = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
+        image_size = _image_size(path) or usual_side(model)
     else:
-        encoder, settings, _ = load_encoder(directory, step)
+        encoder, settings, _ = load_encoder(path, step)
         image_size = settings.views.image_size
     encoder.preprocess = functools.partial(preprocess, image_size=image_size)
     return encoder
+
+
+def _image_size(path: Path) -> int:
+    """The size of images of an export, in pixels; 0 of a file of weights that has none."""
+    facts = (path if path.is_dir() else path.parent) / "export.json"
+    remedy = "export the encoder again"
+    return int(read_json(facts, dict, remedy).get("image_size", 0)) if facts.is_file() else 0
 
 
 def preprocess(images: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -62,23 +72,3 @@ def preprocess(images: tf.Tensor, image_size: int) -> tf.Tensor:
         return normalize_images(tf.ensure_shape(crops, [None, image_size, image_size, 3]))
     image = tf.ensure_shape(images, [None, None, 3])
     return normalize_images(evaluation_crop(image, image_size))
-
-
-def _load_saved_model(directory: Path) -> tuple[tf.keras.Model, int]:
-    """The encoder built anew with the variables of a SavedModel, and its size of images.
-
-    What `tf.saved_model.load` gives would compute the same, but has no layers and does not train.
-    """
-    remedy = "give a directory that ssl_tf.export has written"
-    facts = read_json(directory / "export.json", dict, remedy)
-    try:
-        encoder = build_resnet(facts["depth"], facts["width"], facts["stem"], synchronized=False)
-        image_size = int(facts["image_size"])
-        variables = tf.train.Checkpoint(encoder=encoder).read(
-            str(directory / "variables" / "variables")
-        )
-        variables.assert_existing_objects_matched().expect_partial()
-    except (LookupError, TypeError, ValueError, AssertionError, tf.errors.OpError) as error:
-        cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise UserError(f"{directory} holds no encoder of ours ({cause}); {remedy}") from None
-    return encoder, image_size

@@ -52,7 +52,8 @@ def test_keras_alone_loads_and_trains_it_as_we_do(one_block_a_stage, tmp_path):
     encoder = random_encoder(model)
     written = write_keras_file(Exported(encoder, model, 16), tmp_path)
     assert written.entries["keras"]["largest_difference"] < 1e-6
-    # An odd batch: that of fewer than 16 channels is where a strided 1x1 convolution is faulty.
+    # An odd batch: there a strided 1x1 convolution of fewer than 16 channels is faulty. The second
+    # stage has 8 of them here, the third 16.
     images = normalize_images(np.stack([picture(n, 16, 16) for n in range(5)])).numpy()
     np.save(tmp_path / "images.npy", images)
     arguments = [str(tmp_path / name) for name in ("encoder.keras", "images.npy", "got.npz")]
@@ -77,7 +78,9 @@ def test_layers_are_those_of_keras(one_block_a_stage):
     copied = plain_layers(encoder)
     modules = {type(layer).__module__.split(".")[0] for layer in copied.layers}
     assert modules == {"keras"}
-    assert [layer.name for layer in copied.layers] == [layer.name for layer in encoder.layers]
+    names = [layer.name for layer in copied.layers]
+    assert names == [layer.name for layer in encoder.layers]
+    assert copied.get_layer("layer2_0_downsample_0").strides == (2, 2)
     # Its weights are its own.
     copied.get_layer("conv1").set_weights([np.zeros([7, 7, 3, 4])])
     assert np.any(encoder.get_layer("conv1").get_weights()[0])
@@ -88,5 +91,5 @@ def test_a_file_that_computes_something_else_is_refused(one_block_a_stage, tmp_p
     other = random_encoder(ModelSettings(depth=18, width=0.0625))
     other.get_layer("bn1").set_weights([v + 1e-3 for v in other.get_layer("bn1").get_weights()])
     monkeypatch.setattr(keras_file, "plain_layers", lambda encoder: plain_layers(other))
-    with pytest.raises(UserError, match="encoder.keras, read by Keras, differs"):
+    with pytest.raises(UserError, match="of encoder.keras differs from the encoder"):
         write_keras_file(Exported(random_encoder(model), model, 16), tmp_path)

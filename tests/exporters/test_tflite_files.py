@@ -44,10 +44,7 @@ def test_all_types_run_and_tell_what_they_cost(one_block_a_stage, tmp_path):
 def test_a_file_that_computes_something_else_is_refused(one_block_a_stage, tmp_path, monkeypatch):
     encoder = random_encoder(MODEL)
     monkeypatch.setattr(tflite_files, "convert", lambda exported, kind: b"")
-    for kind, error, told in (
-        ("float32", 2e-5, "of the largest value"),
-        ("float16", 0.5, "have a cosine of 0"),
-    ):
+    for kind, error in (("float32", 2e-5), ("float16", 0.5)):
 
         def run(path, images):
             features = np.concatenate([encoder(image, training=False) for image in images])
@@ -55,7 +52,7 @@ def test_a_file_that_computes_something_else_is_refused(one_block_a_stage, tmp_p
 
         monkeypatch.setattr(tflite_files, "run_tflite", run)
         settings = FormatSettings(format=("tflite",), tflite_types=(kind,))
-        with pytest.raises(UserError, match=f"encoder_{kind}.tflite.* {told}"):
+        with pytest.raises(UserError, match=f"features of encoder_{kind}.tflite differ"):
             write_tflite_files(Exported(encoder, MODEL, 16, settings), tmp_path)
 
 
