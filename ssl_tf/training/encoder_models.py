@@ -43,10 +43,11 @@ def load_encoder_model(path: Path, step: int = 0) -> tf.keras.Model:
 
 
 def _image_size(path: Path) -> int:
-    """The size of images of an export, in pixels; 0 of a file of weights that has none."""
+    """The size of images of an export, in pixels; 0 of a file of weights that has none beside it."""
     facts = (path if path.is_dir() else path.parent) / "export.json"
-    remedy = "export the encoder again"
-    return int(read_json(facts, dict, remedy).get("image_size", 0)) if facts.is_file() else 0
+    if path.is_file() and not facts.is_file():
+        return 0
+    return int(read_json(facts, dict, "export the encoder again").get("image_size", 0))
 
 
 def preprocess(images: tf.Tensor, image_size: int) -> tf.Tensor:
