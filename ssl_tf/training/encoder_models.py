@@ -43,7 +43,7 @@ def load_encoder_model(path: Path, step: int = 0) -> tf.keras.Model:
 
 
 def _image_size(path: Path) -> int:
-    """The size of images of an export, in pixels; 0 of a file of weights that has none beside it."""
+    """The size of images of an export, in pixels; 0 of a file with no export.json beside it."""
     facts = (path if path.is_dir() else path.parent) / "export.json"
     if path.is_file() and not facts.is_file():
         return 0
