@@ -9,6 +9,9 @@ from setuptools import find_packages, setup
 init = Path(__file__).with_name("ssl_tf").joinpath("__init__.py").read_text()
 version = re.search(r'^__version__ = "(.+)"$', init, re.MULTILINE)[1]
 
+# onnx 1.19 installs beside TensorFlow 2.15, and fails at import: it needs a newer ml_dtypes.
+onnx = ["tf2onnx~=1.17.0", "onnx>=1.18,<1.19", "onnxruntime"]
+
 setup(
     name="ssl_tf",
     version=version,
@@ -49,7 +52,8 @@ setup(
     extras_require={
         # The map of `embed` by t-SNE.
         "embed": ["scikit-learn"],
-        "test": ["pytest", "pytest-xdist", "ruff", "scikit-learn"],
+        "onnx": onnx,
+        "test": ["pytest", "pytest-xdist", "ruff", "scikit-learn", *onnx],
         "docs": ["mkdocs", "mkdocstrings[python]"],
         # Reads exports for torchvision and timm back, to compare their outputs.
         "torch": ["torch", "torchvision", "timm"],

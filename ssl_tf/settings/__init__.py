@@ -17,7 +17,7 @@ from ssl_tf.settings.discovery import (
     RankingSettings,
     RegionSettings,
 )
-from ssl_tf.settings.embedding import FORMATS, EmbedSettings
+from ssl_tf.settings.embedding import TABLE_FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
     EncoderSettings,
@@ -83,6 +83,7 @@ __all__ = [
     "RunSettings",
     "STRATEGIES",
     "SUITES",
+    "TABLE_FORMATS",
     "StoreSettings",
     "EvaluationSettings",
     "TransferSettings",
