@@ -17,8 +17,14 @@ setup(
     version=version,
     description="Self-supervised pre-training in TensorFlow: MA-SSRL and object-aware cropping",
     license="Apache-2.0",
-    packages=find_packages(include=["ssl_tf", "ssl_tf.*"]),
-    package_data={"ssl_tf": ["py.typed"], "ssl_tf.views": ["tables/*.json"]},
+    # The flagfiles are part of the package, so that --flagfile=configs/NAME works anywhere.
+    packages=[*find_packages(include=["ssl_tf", "ssl_tf.*"]), "ssl_tf.configs"],
+    package_dir={"ssl_tf.configs": "configs"},
+    package_data={
+        "ssl_tf": ["py.typed"],
+        "ssl_tf.views": ["tables/*.json"],
+        "ssl_tf.configs": ["*.flags"],
+    },
     entry_points={"console_scripts": ["ssl_tf=ssl_tf.__main__:main"]},
     python_requires=">=3.11,<3.12",
     # TensorFlow 2.15 is the newest on which addons and keras-cv work beside it; the exact set that
@@ -40,6 +46,8 @@ setup(
         # Weights of Keras, and bfloat16 in files of torch; TensorFlow needs them too.
         "h5py",
         "ml-dtypes",
+        # Progress on a terminal.
+        "tqdm",
         # The curves of `compare`, and the picture of the architecture.
         "matplotlib>=3.10",
         # Object discovery: sparse matrices and connected components; shards over processes or

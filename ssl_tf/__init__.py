@@ -32,7 +32,8 @@ def pretrain_settings(flagfile: "str | Path | None" = None, **flags: object) -> 
     Args:
         flagfile: a recipe such as `configs/byol.flags`, or the `flags.txt` of a run.
         **flags: flags of `python -m ssl_tf.pretrain` by name, which override the flagfile. A flag
-            that is a list takes a sequence.
+            that is a list takes a sequence. `auto=True` chooses what is not given from the images
+            and the machine.
 
     Returns:
         Frozen settings, checked as on the command line.
@@ -48,9 +49,11 @@ def pretrain_settings(flagfile: "str | Path | None" = None, **flags: object) -> 
         >>> settings.optimization.epochs, settings.views.strategies
         (2.0, ('byol_t', 'byol_t_prime'))
     """
+    from ssl_tf.pretrain import with_chosen
     from ssl_tf.settings import PretrainSettings, flagfiles
 
-    return flagfiles.from_keywords(PretrainSettings, flagfile, **flags)
+    arguments = with_chosen(flagfiles.as_arguments(flagfile, flags))
+    return flagfiles.parse(arguments, PretrainSettings)
 
 
 def load_encoder(run: "str | Path", step: int | None = None) -> "tf.keras.Model":

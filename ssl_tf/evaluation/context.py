@@ -1,7 +1,7 @@
 """The context of an evaluation: the encoders of a run, labelled images and the report."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
@@ -16,6 +16,7 @@ from ssl_tf.data.sources.opening import (
     warn_of_copies,
 )
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.evaluation.bootstrap import Interval
 from ssl_tf.evaluation.report_names import report_file
 from ssl_tf.files import prepare_output, write_json
 from ssl_tf.networks.encoder import build_encoder
@@ -227,8 +228,19 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
     return test
 
 
-def format_figures(figures: dict[str, float], **counts: int) -> str:
-    """Figures in percent on one line; `counts` fill the placeholders of `TITLES`."""
-    return "  ".join(
-        f"{TITLES[name].format(**counts)} {100 * value:.2f}" for name, value in figures.items()
-    )
+def format_figures(
+    figures: dict[str, float], intervals: Mapping[str, Interval] | None = None, **counts: int
+) -> str:
+    """Figures in percent on one line, each with its 95 % interval if it has one.
+
+    Args:
+        figures: name -> figure in [0, 1].
+        intervals: name -> its bounds, in [0, 1].
+        **counts: fill the placeholders of `TITLES`.
+    """
+    told = []
+    for name, value in figures.items():
+        bounds = [f"{100 * bound:.1f}" for bound in (intervals or {}).get(name, ())]
+        interval = f" ({' to '.join(bounds)})" if bounds else ""
+        told.append(f"{TITLES[name].format(**counts)} {100 * value:.2f}{interval}")
+    return "  ".join(told)
