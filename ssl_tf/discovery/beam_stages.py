@@ -33,6 +33,9 @@ from ssl_tf.settings import DiscoverSettings
 
 Work = Callable[[int], None]
 
+# What a stage does, by the directory of its shards.
+_TITLES = {REGIONS: "regions of images", GRAPH: "matches of pairs", BOXES: "choice of boxes"}
+
 
 class _DoShard(beam.DoFn):
     """Processes one shard in a stage; the inputs of the stage are opened once a process."""
@@ -53,6 +56,11 @@ def describe(settings: DiscoverSettings, sizes: np.ndarray) -> None:
     _run(settings, REGIONS, functools.partial(_prepare_describe, settings), sizes, "images")
 
 
+def find(settings: DiscoverSettings, sizes: np.ndarray) -> None:
+    """Writes `regions/` of objects of single images; sizes: number of images of each shard."""
+    _run(settings, REGIONS, functools.partial(_prepare_find, settings), sizes, "images")
+
+
 def compare(settings: DiscoverSettings, sizes: np.ndarray) -> None:
     """Writes `graph/`; sizes: number of pairs of each shard."""
     _run(settings, GRAPH, functools.partial(_prepare_compare, settings), sizes, "pairs")
@@ -64,7 +72,7 @@ def choose(settings: DiscoverSettings, sizes: np.ndarray, score_files: dict[str,
     Args:
         settings: of the discovery.
         sizes: number of images of each shard.
-        score_files: ranker -> npy of its scores, float64 [R].
+        score_files: ranker -> npy of its scores, float64 [R]; empty: the regions have scores.
     """
     prepare = functools.partial(_prepare_choose, settings, score_files)
     _run(settings, BOXES, prepare, sizes, "images")
@@ -77,6 +85,16 @@ def _prepare_describe(settings: DiscoverSettings) -> Work:
     source, _ = open_training_source(settings.data)
     encoder = open_encoder(settings.features)
     return lambda number: describe_shard(number, source, encoder, settings, Path(settings.output))
+
+
+def _prepare_find(settings: DiscoverSettings) -> Work:
+    from ssl_tf.data.sources.opening import open_training_source
+    from ssl_tf.discovery.feature_maps import open_encoder
+    from ssl_tf.discovery.single_image import find_shard
+
+    source, _ = open_training_source(settings.data)
+    encoder = open_encoder(settings.features)
+    return lambda number: find_shard(number, source, encoder, settings, Path(settings.output))
 
 
 def _prepare_compare(settings: DiscoverSettings) -> Work:
@@ -95,6 +113,14 @@ def _prepare_compare(settings: DiscoverSettings) -> Work:
 
 def _prepare_choose(settings: DiscoverSettings, score_files: dict[str, Path]) -> Work:
     output, ranking = Path(settings.output), settings.ranking
+    limits = ranking.boxes_per_image, ranking.max_iou
+    if not score_files:
+
+        def choose_found(number: int) -> None:
+            found = shards.read_arrays(shards.shard_path(output / REGIONS, number))
+            choose_shard(number, {settings.discoverer: found["scores"]}, *limits, output)
+
+        return choose_found
     scores = {name: shards.read_array(path) for name, path in score_files.items()}
     collection = Collection(output, settings.shard_images, settings.features.descriptor_norm, 0)
 
@@ -104,7 +130,7 @@ def _prepare_choose(settings: DiscoverSettings, score_files: dict[str, Path]) ->
         shard_scores = {
             name: np.array(array[start : start + count]) for name, array in scores.items()
         }
-        choose_shard(number, shard_scores, ranking.boxes_per_image, ranking.max_iou, output)
+        choose_shard(number, shard_scores, *limits, output)
 
     return work
 
@@ -120,10 +146,11 @@ def _run(
     directory.mkdir(exist_ok=True)
     paths = [shards.shard_path(directory, number) for number in range(len(sizes))]
     missing = [number for number, path in enumerate(paths) if not path.exists()]
+    title = f"{_TITLES[stage]} ({stage}/)"
     if not missing:
-        print(f"{stage}: all {int(sizes.sum())} {unit} are there", file=sys.stderr)
+        print(f"{title}: all {int(sizes.sum())} {unit} are there", file=sys.stderr)
         return
-    with Progress(paths, sizes, unit):
+    with Progress(title, paths, sizes, unit):
         try:
             with _loopback(), _pipeline(settings, len(missing)) as pipeline:
                 numbers = pipeline | beam.Create(missing)

@@ -18,11 +18,11 @@ def choose_shard(
     """Writes `boxes/NUMBER.npz`, the boxes of the shard's images by every ranker.
 
     The arrays of a ranker: NAME_count int32 [n], NAME_boxes int32 [K, 4], NAME_worth float64 [K],
-    the scores of the boxes.
+    the scores of the boxes, and NAME_masks bytes [K] where regions have masks.
 
     Args:
         number: of the shard.
-        scores: ranker -> float [R], the scores of the shard's regions.
+        scores: ranker, or discoverer -> float [R], the scores of the shard's regions.
         limit: largest number of boxes of an image.
         max_iou: largest overlap of two boxes of an image.
         output: directory of the discovery.
@@ -42,6 +42,8 @@ def choose_shard(
         arrays[f"{name}_count"] = np.array([len(image_index) for image_index in chosen], np.int32)
         arrays[f"{name}_boxes"] = regions["boxes"][index]
         arrays[f"{name}_worth"] = values[index]
+        if "masks" in regions:
+            arrays[f"{name}_masks"] = regions["masks"][index]
     shards.write_arrays(shards.shard_path(output / BOXES, number), **arrays)
 
 
@@ -50,6 +52,7 @@ def read_proposals(output: Path, shard_count: int, ranker: str):
     for number in range(shard_count):
         regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
         chosen = shards.read_arrays(shards.shard_path(output / BOXES, number))
+        masks = chosen.get(f"{ranker}_masks")
         end = 0
         for row, identity in enumerate(regions["id"]):
             start, end = end, end + chosen[f"{ranker}_count"][row]
@@ -60,6 +63,7 @@ def read_proposals(output: Path, shard_count: int, ranker: str):
                 chosen[f"{ranker}_worth"][start:end],
                 height,
                 width,
+                () if masks is None else tuple(mask.decode() for mask in masks[start:end]),
             )
 
 

@@ -8,6 +8,7 @@ from ssl_tf.settings.data import DataSettings
 from ssl_tf.settings.flagfiles import setting, unless
 
 KERAS_ENCODERS = ("vgg16", "vgg19", "resnet50")
+DISCOVERERS = ("lod", "ncut", "lost")
 RANKERS = ("lod", "q", "pagerank", "degree")
 
 
@@ -24,9 +25,24 @@ class FeatureSettings:
     step: int = setting(0, "Step of the run's checkpoint; 0: the newest.", low=0, high=10**9)
     layers: tuple[str, ...] = setting(
         (),
-        "Layers of the maps, the one for the descriptors last; C2 to C5 name a ResNet's stages. "
-        "Empty: C3,C4 of a ResNet, relu4_3,relu5_3 of a VGG.",
+        "Layers of the maps, the one for the descriptors last; C2 to C5 name a ResNet's stages, "
+        "dense_keys what DenseCL compares. Empty: C3,C4 of a ResNet, relu4_3,relu5_3 of a VGG. "
+        "--discoverer=ncut and lost join them on the finest grid.",
     )
+    output_stride: int = setting(
+        0,
+        "Largest stride of the maps of a run's encoder, in pixels: strides beyond become "
+        "dilations, with the same weights; 0: as trained.",
+        low=0,
+        high=32,
+    )
+    scales: tuple[float, ...] = setting(
+        (1.0,),
+        "Sizes of the image, as shares of that of the first pass, whose maps are averaged.",
+        low=0.1,
+        high=8,
+    )
+    flip_maps: bool = setting(False, "Average the maps with those of the mirrored image.")
     long_side: int = setting(
         0, "Longer side of the encoder's input images, in pixels; 0: as they are.", low=0, high=8192
     )
@@ -97,6 +113,43 @@ class RegionSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class CellSettings:
+    """Objects from the cells of one image; the defaults are TokenCut's, MaskCut's and LOST's."""
+
+    cell_norm: str = setting(
+        "none",
+        "Cells before they are compared: as they are, less the image's mean, or whitened too.",
+        choices=("none", "centre", "whiten"),
+    )
+    cut_thresholds: tuple[float, ...] = setting(
+        (0.2,),
+        "Cosine from which two cells are linked; each threshold gives cuts of its own.",
+        low=-1,
+        high=1,
+    )
+    cut_weights: str = setting(
+        "hard",
+        "Weight of a link: 1 (published), or the cosine.",
+        choices=("hard", "soft"),
+    )
+    object_rank: str = setting(
+        "found",
+        "Order of an image's objects: as they were found (published), or by how much more the "
+        "cells of each are like each other than like the rest.",
+        choices=("found", "contrast"),
+    )
+    objects: int = setting(
+        3, "Largest number of objects, each found in what the ones before left.", low=1, high=100
+    )
+    lost_seeds: int = setting(
+        100, "Cells of least degree among which LOST's seed finds friends.", low=1, high=10**6
+    )
+    max_cells: int = setting(
+        6400, "Cells of the largest map: memory goes with their square.", low=2, high=10**5
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class RankingSettings:
     """The graph of matches, the ranking of regions and the choice of boxes."""
 
@@ -137,10 +190,16 @@ class DiscoverSettings:
 
     data: DataSettings
     features: FeatureSettings
+    cells: CellSettings
     regions: RegionSettings
     ranking: RankingSettings
     output: str = setting(
         "", "Directory of all results; the same command resumes an interrupted run there."
+    )
+    discoverer: str = setting(
+        "lod",
+        "What finds objects: LOD compares images, ncut and lost look at one image at a time.",
+        choices=DISCOVERERS,
     )
     boxes: str = setting(
         "",
@@ -173,21 +232,39 @@ class DiscoverSettings:
         return Path(self.output) / "flags.txt"
 
     @property
+    def scorer(self) -> str:
+        """What gave the boxes of the proposals their scores: a ranker, or the discoverer."""
+        return self.ranking.ranker if self.discoverer == "lod" else self.discoverer
+
+    @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         of_keras = self.features.encoder in KERAS_ENCODERS
         rankers = RANKERS if self.boxes else (self.ranking.ranker,)
         reason = f"--ranker={self.ranking.ranker} does not read it"
         iterated = ("iterations", "stop_change", "stop_measure")
+        kind = self.discoverer
+        graphs = [f.name for f in dataclasses.fields(RegionSettings)]
+        graphs += [f.name for f in dataclasses.fields(RankingSettings)]
+        graphs += ["square_side", "descriptor_projection", "descriptor_norm", "memory_mib"]
+        kept = ("boxes_per_image", "max_iou")
+        cells = [f.name for f in dataclasses.fields(CellSettings)]
+        unread = f"--discoverer={kind} does not read it"
+        cuts = [name for name in cells if name.startswith("cut_")]
         return {
             **unless(False, "boxes are found here, not taken", "proposals", "unmatched_proposals"),
             **unless(of_keras, "the encoder has its own weights", "encoder_weights"),
             **unless(not of_keras, f"{self.features.encoder} has no steps", "step"),
+            **unless(not of_keras, f"{self.features.encoder} keeps its strides", "output_stride"),
             **unless("lod" in rankers, reason, "seed_share"),
             **unless({"lod", "q"} & set(rankers), reason, "damping"),
             **unless({"lod", "pagerank"} & set(rankers), reason, "teleport"),
             **unless(set(rankers) - {"degree"}, reason, *iterated),
             **unless(not self.beam_options, "--beam_options names the workers", "workers"),
+            **unless(kind == "lod", unread, *(name for name in graphs if name not in kept)),
+            **unless(kind != "lod", unread, *cells),
+            **unless(kind in ("lod", "ncut"), unread, *cuts),
+            **unless(kind in ("lod", "lost"), unread, "lost_seeds"),
         }
 
     def __post_init__(self) -> None:
