@@ -113,12 +113,11 @@ def _prepare_compare(settings: DiscoverSettings) -> Work:
 
 def _prepare_choose(settings: DiscoverSettings, score_files: dict[str, Path]) -> Work:
     output, ranking = Path(settings.output), settings.ranking
-    limits = ranking.boxes_per_image, ranking.max_iou
     if not score_files:
 
         def choose_found(number: int) -> None:
             found = shards.read_arrays(shards.shard_path(output / REGIONS, number))
-            choose_shard(number, {settings.discoverer: found["scores"]}, *limits, output)
+            choose_shard(number, {settings.discoverer: found["scores"]}, ranking, output)
 
         return choose_found
     scores = {name: shards.read_array(path) for name, path in score_files.items()}
@@ -130,7 +129,7 @@ def _prepare_choose(settings: DiscoverSettings, score_files: dict[str, Path]) ->
         shard_scores = {
             name: np.array(array[start : start + count]) for name, array in scores.items()
         }
-        choose_shard(number, shard_scores, *limits, output)
+        choose_shard(number, shard_scores, ranking, output)
 
     return work
 

@@ -75,26 +75,30 @@ def cut_objects(
         cuts: largest number of objects.
     """
     graph = link_weights(similarity, threshold, weights)
+    free = np.arange(len(graph))
     masks: list[np.ndarray] = []
-    while len(masks) < cuts:
-        mask = object_side(second_vector(graph), shape)
-        if any((mask & earlier).any() for earlier in masks):
-            # Nothing else stands out any more.
-            break
-        masks.append(mask)
-        # As a feature of zeros would: what was found is like nothing, itself included (MaskCut).
-        graph[mask.ravel()] = FAINT
-        graph[:, mask.ravel()] = FAINT
+    while len(masks) < cuts and len(free) > 1:
+        inside = object_side(second_vector(graph[np.ix_(free, free)]), free, shape)
+        masks.append(inside)
+        # MaskCut leaves the found cells in, with faint links to all; here they leave the graph.
+        free = free[~inside.ravel()[free]]
     return np.array(masks, bool).reshape(-1, *shape)
 
 
-def object_side(vector: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def object_side(vector: np.ndarray, cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """The object that an eigenvector shows, bool [h, w].
 
     The mean parts the cells in two. The object is on the side of the entry with the largest
     absolute value: the cells there that hang together with it.
+
+    Args:
+        vector: float [m].
+        cells: int [m], the cells of its entries, numbered row by row.
+        shape: h, w.
     """
     seed = int(np.abs(vector).argmax())
     side = vector > vector.mean()
-    labels, _ = ndimage.label((side == side[seed]).reshape(shape))
-    return labels == labels.ravel()[seed]
+    inside = np.zeros(shape, bool)
+    inside.flat[cells[side == side[seed]]] = True
+    labels, _ = ndimage.label(inside)
+    return labels == labels.flat[cells[seed]]

@@ -58,11 +58,11 @@ def metrics_table(measured: dict[str, BoxMetrics]) -> str:
     width = max(map(len, measured))
     lines = [f"{'':<{width}}       CorLoc    detection   mABO  odAP50  odAP@[50:95]"]
     for name, row in measured.items():
-        corloc, detection, mabo, odap50, odap5095, *errors = (
+        corloc, detected, mabo, odap50, odap5095, *errors = (
             100 * value for value in dataclasses.astuple(row)
         )
         lines.append(
-            f"{name:<{width}}  {corloc:5.1f} ± {errors[0]:3.1f}  {detection:5.1f} ± {errors[1]:3.1f}"
+            f"{name:<{width}}  {corloc:5.1f} ± {errors[0]:3.1f}  {detected:5.1f} ± {errors[1]:3.1f}"
             f"  {mabo:5.1f}  {odap50:6.2f}  {odap5095:12.2f}"
         )
     return "\n".join(lines)

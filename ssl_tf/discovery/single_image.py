@@ -1,5 +1,6 @@
-"""Objects that an image shows by itself, in one shard of images: --discoverer=ncut and lost."""
+"""Objects that an image shows by itself, in one shard: --discoverer=ncut, lost and contrast."""
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -8,14 +9,34 @@ import numpy as np
 from ssl_tf.data.proposals.masks import encode_mask
 from ssl_tf.data.source import Source
 from ssl_tf.discovery import shards
-from ssl_tf.discovery.cells import joined_cells, trouble_of
+from ssl_tf.discovery.cells import joined_cells, normalized, trouble_of
+from ssl_tf.discovery.contrast import surround_contrast
 from ssl_tf.discovery.description import REGIONS
 from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.discovery.images import describe_images, equal_batches, read_examples
 from ssl_tf.discovery.lost import grow_objects
 from ssl_tf.discovery.normalized_cut import cut_objects
-from ssl_tf.discovery.region_proposals import salient_box, to_pixels
-from ssl_tf.settings import CellSettings, DiscoverSettings
+from ssl_tf.discovery.region_proposals import propose_regions, salient_box, to_pixels
+from ssl_tf.settings import DiscoverSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The objects of one image, in no particular order.
+
+    Attributes:
+        boxes: int32 [k, 4].
+        groups: int32 [k]; one of a group is chosen at most.
+        scores: float32 [k], the larger the better.
+        masks: bool [H, W] each, in pixels; empty if boxes have none.
+        trouble: why there is none, in a few words.
+    """
+
+    boxes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0, 4], np.int32))
+    groups: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0], np.int32))
+    scores: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0], np.float32))
+    masks: tuple[np.ndarray, ...] = ()
+    trouble: str = ""
 
 
 def find_shard(
@@ -25,98 +46,111 @@ def find_shard(
 
     The arrays for its n images: those of `describe_images`, count (of objects; int32 [n]),
     salient_box (int32 [n, 4]), trouble (text [n], why an image has no object). For its objects:
-    boxes (int32 [R, 4]), groups (int32 [R]), scores (float32 [R]) and masks (bytes [R], run lengths
-    as in `encode_mask`). And seconds and cut_seconds (CPU time, of all and of the cuts alone).
+    boxes (int32 [R, 4]), groups (int32 [R]), scores (float32 [R]) and, for ncut and lost, masks
+    (bytes [R], run lengths as in `encode_mask`). And seconds and cut_seconds (CPU time, of all and
+    of what follows the encoder).
     """
     began = time.process_time()
     start = number * settings.shard_images
     stop = min(source.size, start + settings.shard_images)
     examples = list(read_examples(source, start, stop))
-    features, cells = settings.features, settings.cells
-    masks: list[list[np.ndarray]] = [[] for _ in examples]
-    scores: list[list[float]] = [[] for _ in examples]
-    trouble = [""] * len(examples)
+    features = settings.features
+    found = [Found()] * len(examples)
     salient = np.zeros([len(examples), 4], np.int32)
     cutting = 0.0
     for positions, images in equal_batches(examples, features.long_side, features.feature_batch):
         arrays = [layer.numpy() for layer in encoder.maps(images)]
+        cut_began = time.process_time()
         for row, position in enumerate(positions):
             maps = [layer[row] for layer in arrays]
-            height, width = examples[position]["image"].shape[:2]
-            trouble[position] = trouble_of(maps, cells.max_cells)
+            size = examples[position]["image"].shape[:2]
+            random = np.random.default_rng([settings.seed, start + position])
+            found[position] = find_objects(maps, *size, settings, random)
             saliency = np.maximum(np.nan_to_num(maps[-1]), 0).sum(axis=2)
-            salient[position] = salient_box(saliency, height, width)
-            if trouble[position]:
-                continue
-            cut_began = time.process_time()
-            masks[position], scores[position] = find_objects(maps, settings.discoverer, cells)
-            cutting += time.process_time() - cut_began
-    boxes, runs = [], []
-    for example, of_image in zip(examples, masks):
-        height, width = example["image"].shape[:2]
-        for mask in of_image:
-            boxes.append(to_pixels(cells_of(mask), mask.shape, height, width))
-            runs.append(encode_mask(enlarged(mask, height, width)))
-    counts = np.array([len(of_image) for of_image in masks], np.int32)
+            salient[position] = salient_box(saliency, *size)
+        cutting += time.process_time() - cut_began
+    arrays = {
+        name: np.concatenate([getattr(of_image, name) for of_image in found])
+        for name in ("boxes", "groups", "scores")
+    }
+    if settings.discoverer != "contrast":
+        arrays["masks"] = np.array(
+            [encode_mask(mask) for of_image in found for mask in of_image.masks], "S"
+        )
     shards.write_arrays(
         shards.shard_path(output / REGIONS, number),
         **describe_images(examples),
-        count=counts,
+        count=np.array([len(of_image.boxes) for of_image in found], np.int32),
         salient_box=salient,
-        trouble=np.array(trouble),
-        boxes=np.array(boxes, np.int32).reshape(-1, 4),
-        groups=np.concatenate([np.arange(count) for count in counts], dtype=np.int32),
-        scores=np.array([score for of_image in scores for score in of_image], np.float32),
-        masks=np.array(runs, "S"),
+        trouble=np.array([of_image.trouble for of_image in found]),
+        **arrays,
         seconds=time.process_time() - began,
         cut_seconds=cutting,
     )
 
 
 def find_objects(
-    maps: list[np.ndarray], discoverer: str, settings: CellSettings
-) -> tuple[list[np.ndarray], list[float]]:
-    """The masks of an image's objects, bool [h, w] each, and their scores, the larger the better.
+    maps: list[np.ndarray],
+    height: int,
+    width: int,
+    settings: DiscoverSettings,
+    random: np.random.Generator,
+) -> Found:
+    """The objects of an image.
 
-    A score is the object's contrast, in [-2, 2], or falls with its rank where objects are kept as
-    they were found.
+    A score is a box's contrast, or falls with the order in which ncut and lost found it.
 
     Args:
         maps: float [h, w, D], one a layer.
-        discoverer: ncut or lost.
-        settings: of the cells.
+        height, width: of the image in pixels.
+        settings: of the discovery.
+        random: draws the regions that stay, if there are too many.
     """
-    cells = joined_cells(maps, settings.cell_norm)
+    trouble = trouble_of(maps, settings.cells.max_cells)
+    if trouble:
+        return Found(trouble=trouble)
+    masks: tuple[np.ndarray, ...] = ()
+    if settings.discoverer == "contrast":
+        positive = [np.maximum(layer, 0) for layer in maps]
+        regions = propose_regions(positive, height, width, settings.regions, random)
+        boxes, groups = regions.boxes, regions.groups
+        if not len(boxes):
+            return Found(trouble="features without a peak")
+    else:
+        of_cells = find_masks(joined_cells(maps, settings.cells.cell_norm), settings)
+        boxes = np.array(
+            [to_pixels(cells_of(mask), mask.shape, height, width) for mask in of_cells], np.int32
+        )
+        groups = np.arange(len(boxes), dtype=np.int32)
+        masks = tuple(enlarged(mask, height, width) for mask in of_cells)
+    if settings.discoverer == "contrast" or settings.cells.object_rank == "contrast":
+        finest = max(maps, key=lambda layer: layer.shape[0] * layer.shape[1])
+        cells = normalized(finest, settings.cells.contrast_norm)
+        scores = surround_contrast(cells, boxes, height, width, settings.cells.surround)
+    else:
+        scores = 1 / (1 + np.arange(len(boxes)))
+    return Found(boxes, groups, scores.astype(np.float32), masks)
+
+
+def find_masks(cells: np.ndarray, settings: DiscoverSettings) -> list[np.ndarray]:
+    """The masks of objects in cells of length 1, bool [h, w] each, in the order they were found.
+
+    Args:
+        cells: float32 [h, w, D].
+        settings: discoverer and settings of the cells.
+    """
     height, width, depth = cells.shape
     vectors = cells.reshape(-1, depth)
     similarity = vectors @ vectors.T
-    shape = height, width
-    if discoverer == "lost":
-        found = grow_objects(similarity, shape, settings.lost_seeds, settings.objects)
-    else:
-        cuts = [
-            cut_objects(similarity, shape, threshold, settings.cut_weights, settings.objects)
-            for threshold in settings.cut_thresholds
-        ]
-        # The first object of each threshold before the second of any.
-        found = [c[rank] for rank in range(settings.objects) for c in cuts if rank < len(c)]
-    if settings.object_rank == "contrast":
-        return list(found), [contrast(similarity, mask.ravel()) for mask in found]
-    return list(found), [1 / (1 + rank) for rank in range(len(found))]
-
-
-def contrast(similarity: np.ndarray, inside: np.ndarray) -> float:
-    """The mean similarity within an object less that between it and the rest, in [-2, 2].
-
-    Args:
-        similarity: float32 [n, n], cosines of the cells.
-        inside: bool [n], the cells of the object.
-    """
-    toward = similarity @ inside.astype(np.float32)
-    count = inside.sum()
-    within = toward[inside].sum() / count**2
-    across = toward[~inside].sum() / (count * max(1, len(inside) - count))
-    return float(within - across)
+    shape, flags = (height, width), settings.cells
+    if settings.discoverer == "lost":
+        return list(grow_objects(similarity, shape, flags.lost_seeds, flags.objects))
+    cuts = [
+        cut_objects(similarity, shape, threshold, flags.cut_weights, flags.objects)
+        for threshold in flags.cut_thresholds
+    ]
+    # The first object of each threshold before the second of any.
+    return [of_one[rank] for rank in range(flags.objects) for of_one in cuts if rank < len(of_one)]
 
 
 def cells_of(mask: np.ndarray) -> tuple[int, int, int, int]:

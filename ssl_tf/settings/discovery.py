@@ -8,7 +8,8 @@ from ssl_tf.settings.data import DataSettings
 from ssl_tf.settings.flagfiles import setting, unless
 
 KERAS_ENCODERS = ("vgg16", "vgg19", "resnet50")
-DISCOVERERS = ("lod", "ncut", "lost")
+DISCOVERERS = ("lod", "ncut", "lost", "contrast")
+CELL_NORMS = ("none", "centre", "whiten")
 RANKERS = ("lod", "q", "pagerank", "degree")
 
 
@@ -118,8 +119,9 @@ class CellSettings:
 
     cell_norm: str = setting(
         "none",
-        "Cells before they are compared: as they are, less the image's mean, or whitened too.",
-        choices=("none", "centre", "whiten"),
+        "Cells before ncut and lost compare them: as they are, less the image's mean, or whitened "
+        "too.",
+        choices=CELL_NORMS,
     )
     cut_thresholds: tuple[float, ...] = setting(
         (0.2,),
@@ -134,9 +136,17 @@ class CellSettings:
     )
     object_rank: str = setting(
         "found",
-        "Order of an image's objects: as they were found (published), or by how much more the "
-        "cells of each are like each other than like the rest.",
+        "Order of what ncut and lost find: as it was found (published), or by its contrast.",
         choices=("found", "contrast"),
+    )
+    contrast_norm: str = setting(
+        "whiten", "The same for the contrast of a box, on the finest map.", choices=CELL_NORMS
+    )
+    surround: float = setting(
+        2.5,
+        "Reach of the surroundings with which a box is contrasted, as a share of its sides.",
+        above=0,
+        high=100,
     )
     objects: int = setting(
         3, "Largest number of objects, each found in what the ones before left.", low=1, high=100
@@ -182,6 +192,13 @@ class RankingSettings:
     )
     boxes_per_image: int = setting(10, "Largest number of boxes of an image.", low=1, high=10**4)
     max_iou: float = setting(0.3, "Largest overlap of two boxes of an image.", low=0, high=1)
+    largest_area: float = setting(
+        1.0,
+        "Largest area of a box, as a share of the image's; 1 as published, where the whole image "
+        "is often the first box: it matches every other whole image.",
+        above=0,
+        high=1,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +215,8 @@ class DiscoverSettings:
     )
     discoverer: str = setting(
         "lod",
-        "What finds objects: LOD compares images, ncut and lost look at one image at a time.",
+        "What finds objects: lod compares images. The others look at one at a time: ncut and lost "
+        "cut its cells, contrast takes LOD's regions that stand out.",
         choices=DISCOVERERS,
     )
     boxes: str = setting(
@@ -244,13 +262,14 @@ class DiscoverSettings:
         reason = f"--ranker={self.ranking.ranker} does not read it"
         iterated = ("iterations", "stop_change", "stop_measure")
         kind = self.discoverer
-        graphs = [f.name for f in dataclasses.fields(RegionSettings)]
-        graphs += [f.name for f in dataclasses.fields(RankingSettings)]
-        graphs += ["square_side", "descriptor_projection", "descriptor_norm", "memory_mib"]
-        kept = ("boxes_per_image", "max_iou")
-        cells = [f.name for f in dataclasses.fields(CellSettings)]
         unread = f"--discoverer={kind} does not read it"
-        cuts = [name for name in cells if name.startswith("cut_")]
+        chosen = ("boxes_per_image", "max_iou", "largest_area")
+        ranked = [f.name for f in dataclasses.fields(RankingSettings) if f.name not in chosen]
+        compared = ("square_side", "descriptor_projection", "descriptor_norm", "memory_mib")
+        regions = [f.name for f in dataclasses.fields(RegionSettings)]
+        cuts = ("cut_thresholds", "cut_weights")
+        masks = ("cell_norm", "object_rank", "objects")
+        contrasted = kind == "contrast" or self.cells.object_rank == "contrast"
         return {
             **unless(False, "boxes are found here, not taken", "proposals", "unmatched_proposals"),
             **unless(of_keras, "the encoder has its own weights", "encoder_weights"),
@@ -261,10 +280,13 @@ class DiscoverSettings:
             **unless({"lod", "pagerank"} & set(rankers), reason, "teleport"),
             **unless(set(rankers) - {"degree"}, reason, *iterated),
             **unless(not self.beam_options, "--beam_options names the workers", "workers"),
-            **unless(kind == "lod", unread, *(name for name in graphs if name not in kept)),
-            **unless(kind != "lod", unread, *cells),
-            **unless(kind in ("lod", "ncut"), unread, *cuts),
-            **unless(kind in ("lod", "lost"), unread, "lost_seeds"),
+            **unless(kind == "lod", unread, *ranked, *compared),
+            **unless(kind in ("lod", "contrast"), unread, *regions),
+            **unless(contrasted, "boxes are not ordered by contrast", "contrast_norm", "surround"),
+            **unless(kind in ("ncut", "lost"), unread, *masks),
+            **unless(kind == "ncut", unread, *cuts),
+            **unless(kind == "lost", unread, "lost_seeds"),
+            **unless(kind != "lod", unread, "max_cells"),
         }
 
     def __post_init__(self) -> None:

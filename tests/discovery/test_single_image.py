@@ -1,4 +1,4 @@
-"""Discovery in single images as a user runs it: killed and not, and on maps with something wrong."""
+"""Discovery in single images as a user runs it: killed or not, and on maps that are wrong."""
 
 import json
 import shutil
@@ -10,12 +10,19 @@ from ssl_tf import command, discover
 from ssl_tf.data.proposals.masks import decode_mask
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.discovery import run, single_image
+from ssl_tf.discovery.contrast import surround_contrast
 from ssl_tf.discovery.feature_maps import Encoder
-from ssl_tf.settings import CellSettings, DiscoverSettings
+from ssl_tf.settings import DiscoverSettings, flagfiles
 from tests.discovery.test_normalized_cut import planted
 
-SMALL = "--workers=1 --shard_images=4 --layers=C2,C3 --cell_norm=centre".split()
+SMALL = "--workers=1 --shard_images=4 --layers=C2,C3".split()
 SCENES = "--dataset=scenes --scenes=10 --scene_size=64 --boxes=ground_truth".split()
+
+FLAGS = {
+    "ncut": ["--discoverer=ncut", "--cell_norm=centre"],
+    "lost": ["--discoverer=lost", "--cell_norm=centre"],
+    "contrast": ["--discoverer=contrast", "--largest_area=0.5"],
+}
 
 
 def start(exported, output, *flags):
@@ -23,10 +30,10 @@ def start(exported, output, *flags):
     command.run(discover.main, DiscoverSettings, given)
 
 
-@pytest.fixture(scope="module", params=["ncut", "lost"])
+@pytest.fixture(scope="module", params=["ncut", "lost", "contrast"])
 def done(request, exported, tmp_path_factory):
     output = tmp_path_factory.mktemp("single") / request.param
-    start(exported, output, *SCENES, f"--discoverer={request.param}")
+    start(exported, output, *SCENES, *FLAGS[request.param])
     return output
 
 
@@ -34,8 +41,9 @@ def test_images_get_boxes_with_scores_and_masks_and_all_is_measured(done):
     images = list(ProposalStore(done / "proposals").images())
     assert len(images) == 10
     for image in images:
-        assert 1 <= len(image.boxes) == len(image.masks) <= 3
-        assert (np.diff(image.scores) < 0).all()
+        assert 1 <= len(image.boxes) <= (10 if done.name == "contrast" else 3)
+        assert len(image.masks) == (0 if done.name == "contrast" else len(image.boxes))
+        assert (np.diff(image.scores) <= 0).all()
         for box, counts in zip(image.boxes, image.masks):
             rows, columns = np.nonzero(decode_mask(counts, image.height, image.width))
             found = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
@@ -57,7 +65,7 @@ def test_what_a_kill_left_undone_is_made_and_the_boxes_are_the_same(done, export
     flags = (again / "flags.txt").read_text().replace(str(done), str(again))
     (again / "flags.txt").write_text(flags)
     kept = (again / "regions" / "000002.npz").stat().st_mtime_ns
-    start(exported, again, *SCENES, f"--discoverer={done.name}", "--workers=2")
+    start(exported, again, *SCENES, *FLAGS[done.name], "--workers=2")
     assert (again / "regions" / "000002.npz").stat().st_mtime_ns == kept
     file = "proposals/proposals-00000.tfrecord"
     assert (done / file).read_bytes() == (again / file).read_bytes()
@@ -72,7 +80,14 @@ MAPS = {
 }
 
 
-@pytest.mark.parametrize("discoverer", ["ncut", "lost"])
+LIMITS = {
+    "ncut": ["--max_cells=200", "--objects=1", "--cut_thresholds=0.5"],
+    "lost": ["--max_cells=200", "--objects=1", "--lost_seeds=20"],
+    "contrast": ["--max_cells=200", "--boxes_per_image=1"],
+}
+
+
+@pytest.mark.parametrize("discoverer", LIMITS)
 def test_bad_maps_are_told_in_one_line_each_and_the_rest_goes_on(
     discoverer, tmp_path, monkeypatch, capsys
 ):
@@ -89,8 +104,8 @@ def test_bad_maps_are_told_in_one_line_each_and_the_rest_goes_on(
     monkeypatch.setattr(run, "open_encoder", lambda features: encoder)
     monkeypatch.setattr("ssl_tf.discovery.feature_maps.open_encoder", lambda features: encoder)
     start(
-        "planted", tmp_path / "out", f"--image_folder={folder}", f"--discoverer={discoverer}",
-        "--max_cells=200", "--objects=1",
+        "planted", tmp_path / "out", f"--image_folder={folder}", *FLAGS[discoverer],
+        *LIMITS[discoverer],
     )  # fmt: skip
     told = capsys.readouterr().err
     for reason, name in (
@@ -106,17 +121,23 @@ def test_bad_maps_are_told_in_one_line_each_and_the_rest_goes_on(
     np.testing.assert_allclose(images["good.png"].boxes, [[0.25, 0.3, 8 / 12, 0.7]], atol=0.05)
 
 
-def test_contrast_orders_objects_by_how_they_stand_out():
-    similarity = np.array([[1, 0.8, 0.2], [0.8, 1, 0.4], [0.2, 0.4, 1]], np.float32)
-    inside = np.array([True, True, False])
-    assert single_image.contrast(similarity, inside) == pytest.approx(0.9 - 0.3)
-    maps = planted(18, 16, [(2, 2, 9, 8), (11, 9, 16, 15)])
-    settings = CellSettings(cut_thresholds=(0.4, 0.5), object_rank="contrast", objects=2)
-    masks, scores = single_image.find_objects([maps], "ncut", settings)
-    assert len(masks) == len(scores) == 4
-    cells = single_image.joined_cells([maps], "none").reshape(18 * 16, -1)
-    expected = [single_image.contrast(cells @ cells.T, mask.ravel()) for mask in masks]
-    np.testing.assert_allclose(scores, expected)
+def test_objects_of_all_thresholds_are_ordered_by_contrast():
+    maps = [planted(18, 16, [(2, 2, 9, 8), (11, 9, 16, 15)], noise=0.05)]
+    given = "--dataset=scenes --encoder=x --output=x --discoverer=ncut --cut_thresholds=0.3,0.5"
+    kinds = {}
+    for rank in ("found", "contrast"):
+        flags = [*given.split(), "--objects=2", f"--object_rank={rank}"]
+        settings = flagfiles.parse(flags, DiscoverSettings)
+        kinds[rank] = single_image.find_objects(maps, 180, 160, settings, None)
+    found, contrast = kinds["found"], kinds["contrast"]
+    assert len(found.boxes) == len(found.masks) == 4
+    np.testing.assert_array_equal(found.boxes, contrast.boxes)
+    np.testing.assert_allclose(found.scores, 1 / np.arange(1, 5))
+    boxes = {tuple(box) for box in found.boxes.tolist()}
+    assert boxes == {(21, 21, 80, 90), (91, 111, 150, 160)}
+    cells = single_image.normalized(maps[0], "whiten")
+    expected = surround_contrast(cells, contrast.boxes, 180, 160, 2.5)
+    np.testing.assert_allclose(contrast.scores, expected, rtol=1e-6)
 
 
 def test_flags_that_a_discoverer_does_not_read_are_refused(exported, tmp_path, capsys):
@@ -124,7 +145,7 @@ def test_flags_that_a_discoverer_does_not_read_are_refused(exported, tmp_path, c
         ("ncut", "--neighbours=5"),
         ("ncut", "--lost_seeds=9"),
         ("lost", "--cut_weights=soft"),
-        ("lod", "--objects=5"),
+        ("contrast", "--objects=5"),
     ):
         with pytest.raises(SystemExit) as caught:
             start(exported, tmp_path / "out", *SCENES, f"--discoverer={discoverer}", flag)
