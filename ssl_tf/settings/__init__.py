@@ -12,6 +12,7 @@ from ssl_tf.settings.data import (
 )
 from ssl_tf.settings.discovery import (
     RANKERS,
+    CellSettings,
     DiscoverSettings,
     FeatureSettings,
     RankingSettings,
@@ -46,6 +47,7 @@ from ssl_tf.settings.views import CROPS, REGIONS, ViewSettings
 __all__ = [
     "BenchmarkSettings",
     "CROPS",
+    "CellSettings",
     "CompareSettings",
     "DataSettings",
     "DiscoverSettings",
