@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 # TensorFlow asks for this variable when it is imported. TensorFlow 2.15 has no tf_keras, and would
 # fail at the variable.
 if importlib.util.find_spec("tf_keras"):
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 __all__ = ["__version__", "load_encoder", "open_source", "pretrain", "pretrain_settings"]
 
