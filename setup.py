@@ -26,20 +26,26 @@ setup(
         "ssl_tf.configs": ["*.flags"],
     },
     entry_points={"console_scripts": ["ssl_tf=ssl_tf.__main__:main"]},
-    python_requires=">=3.11,<3.12",
-    # TensorFlow 2.15 is the newest on which addons and keras-cv work beside it; the exact set that
-    # was tested stands in constraints.txt.
+    python_requires=">=3.11,<3.14",
+    # Two stacks, told apart by Python's version: 3.11 with TensorFlow 2.15, the newest beside which
+    # tensorflow-addons works; 3.12 and 3.13 with TensorFlow 2.21 and Keras 2 as tf-keras. The exact
+    # sets that were tested stand in constraints.txt and constraints-tf2.21.txt.
     install_requires=[
-        "tensorflow~=2.15.0",
+        'tensorflow~=2.15.0; python_version < "3.12"',
         # TensorBoard 2.15 imports pkg_resources, which setuptools 81 and later do not have.
-        "setuptools<81",
-        "tensorflow-addons~=0.23.0",
+        'setuptools<81; python_version < "3.12"',
+        'tensorflow-addons~=0.23.0; python_version < "3.12"',
+        'tensorflow~=2.21.0; python_version >= "3.12"',
+        'tf-keras~=2.21.0; python_version >= "3.12"',
+        # TensorFlow 2.21 brings none.
+        'tensorboard~=2.21.0; python_version >= "3.12"',
         "tensorflow-datasets~=4.9.4",
         # TFDS needs it to prepare a data set, and does not say so.
         "importlib_resources",
         "keras-cv~=0.9.0",
         "absl-py",
-        "numpy<2",
+        'numpy<2; python_version < "3.12"',
+        'numpy>=2; python_version >= "3.12"',
         "pillow",
         # Weights of encoders to and from torch's world, without torch and without pickles.
         "safetensors",

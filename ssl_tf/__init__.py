@@ -10,6 +10,8 @@ listed by `python -m ssl_tf`; from Python there is:
 """
 
 import importlib
+import importlib.util
+import os
 import typing
 
 if typing.TYPE_CHECKING:
@@ -22,6 +24,12 @@ if typing.TYPE_CHECKING:
     from ssl_tf.settings import PretrainSettings
 
 __version__ = "0.1.0"
+
+# From TensorFlow 2.16 on, tf.keras is Keras 3; this package needs Keras 2, which tf_keras is there.
+# TensorFlow asks for this variable when it is imported. TensorFlow 2.15 has no tf_keras, and would
+# fail at the variable.
+if importlib.util.find_spec("tf_keras"):
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 __all__ = ["__version__", "load_encoder", "open_source", "pretrain", "pretrain_settings"]
 
