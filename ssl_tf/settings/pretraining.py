@@ -38,7 +38,7 @@ class PretrainSettings:
         split = "--holdout is given" if self.data.holdout else f"{self.data.named[0]} has no splits"
         return {
             **unless(self.views.object_crops, "--crops=scene_scene takes no boxes", *_OF_PROPOSALS),
-            **unless(self.data.dataset and not self.data.holdout, split, "monitor_split"),
+            **unless(self.data.has_splits and not self.data.holdout, split, "monitor_split"),
             **unless(
                 self.model.row.views != "one",
                 f"--method={self.model.method} compares no views",
@@ -104,6 +104,9 @@ class BenchmarkSettings:
     )
     gpus: int = setting(8, "GPUs to keep busy.", low=1, high=10**6)
     gpu_images_per_second: float = setting(750.0, "Images one GPU takes in a second.", above=0)
+    beside: tuple[str, ...] = setting(
+        (), "Outputs of `python -m ssl_tf.prepare` to read and decode beside these images."
+    )
     output: str = setting("", "JSON file for the result; empty: none.")
 
     @property

@@ -4,6 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.initialization import InitEncoderSettings
 
 TRACKERS = ("wandb", "mlflow")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -45,6 +46,7 @@ class RunSettings:
     init_from: str = setting(
         "", "Run or checkpoint with the initial weights of a new run; the run starts at step 0."
     )
+    init: InitEncoderSettings = dataclasses.field(default_factory=InitEncoderSettings)
     seed: int = setting(0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1)
     precision: str = setting(
         "float32",
@@ -94,6 +96,10 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         _ = self.profiled_steps  # what does not parse must fail here
+        if self.init_from and self.init.init_encoder:
+            raise SettingsError(
+                "--init_from, --init_encoder: each gives the encoder its weights; give one of them"
+            )
 
     @property
     def profiled_steps(self) -> tuple[int, int] | None:

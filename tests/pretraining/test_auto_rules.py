@@ -95,6 +95,13 @@ def test_given_views_and_a_given_optimizer_keep_what_belongs_to_them():
     assert made.optimization.weight_decay == 1.5e-6 and not made.optimization.decay_rank_one
 
 
+@pytest.mark.parametrize("flag", ["init_from", "init_encoder"])
+@pytest.mark.parametrize("machine", [TWO_CORES, ONE_GPU])
+def test_the_network_of_given_weights_is_not_chosen(flag, machine):
+    made = chosen(Facts(300, 32, machine), **{flag: "x"})
+    assert not {"depth", "width", "stem"} & made.keys()
+
+
 def test_a_test_split_leaves_nothing_to_hold_out():
     assert settings(Facts(50_000, 32, TWO_CORES, has_test=True)).data.holdout == 0
 
