@@ -78,7 +78,7 @@ def test_neighbours_are_shown_at_every_look(run):
     shown = {event.step: event for event in events.Tensors("nearest neighbours")}
     assert list(shown) == [line["step"] for line in lines(run) if "rankme" in line] == [0, 3, 6, 9]
     encoded = tf.make_ndarray(shown[9].tensor_proto)[2]
-    newest = tf.io.decode_png((run / "neighbours.png").read_bytes(), channels=3)
+    newest = tf.io.decode_png((run / "neighbours.png").read_bytes(), channels=3).numpy()
     np.testing.assert_array_equal(tf.io.decode_png(encoded), newest)
     # The encoder of step 0 is the random one; that of step 9 is not.
     first = tf.io.decode_png(tf.make_ndarray(shown[0].tensor_proto)[2]).numpy()

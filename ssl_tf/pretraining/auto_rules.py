@@ -17,7 +17,7 @@ from ssl_tf.settings.methods import MethodFlags
 
 # configs/cifar10_*.flags were tuned for a CPU and a few thousand steps; the others are published.
 SHORT_STEPS = 20_000
-# Images of an hour's half on one core, at 96 pixels; of a day on one GPU.
+# Images of an hour at most on one core, at 96 pixels; of a day or two on one GPU, 750 a second.
 CORE_IMAGES, GPU_IMAGES = 100_000, 100_000_000
 # Floats that the gradients keep of an image for each of its pixels, at width 1 (see
 # `networks.resnet.activation_floats`). The small stem keeps sixteen times as many.
@@ -246,7 +246,7 @@ RULES = (
     Rule(
         "epochs",
         _epochs,
-        "about half an hour on a CPU, at most a day on GPUs; few images are seen 400 or 800 times",
+        "at most an hour on an idle CPU, a day or two on GPUs; few images are seen 400 or 800 times",
     ),
     Rule(
         "batch_size",
