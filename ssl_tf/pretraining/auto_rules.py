@@ -246,7 +246,7 @@ RULES = (
     Rule(
         "epochs",
         _epochs,
-        "at most an hour on an idle CPU, a day or two on GPUs; few images are seen 400 or 800 times",
+        "at most an hour on an idle CPU, two days on GPUs; few images are seen 400 or 800 times",
     ),
     Rule(
         "batch_size",
