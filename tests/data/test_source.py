@@ -174,3 +174,11 @@ def test_another_process_sees_the_same_order(tmp_path):
     assert output == [
         record["id"].decode() for record in without_images(ImageFolder(folder).stream(3, 5, 25))
     ]
+
+
+def test_a_source_is_repeated():
+    ten = Numbers(4).repeated(10)
+    assert ten.size == 10
+    records = list(ten.sequence().as_numpy_iterator())
+    assert [record["index"] for record in records] == list(range(10))
+    assert [record["id"] for record in records[:4]] == [record["id"] for record in records[4:8]]
