@@ -19,7 +19,7 @@ from ssl_tf.embedding.overview import write_overview
 from ssl_tf.embedding.rows import Rows, no_rows
 from ssl_tf.embedding.unreadable_list import read_unreadable, write_unreadable
 from ssl_tf.errors import UserError, printable
-from ssl_tf.files import write_json
+from ssl_tf.files import UNFINISHED, remove, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import EmbedSettings
 from ssl_tf.training.data_record import keep_data
@@ -49,6 +49,9 @@ def embed(settings: EmbedSettings) -> Path:
         open_output(settings, _KIND, "embed")
         keep_data(output, {"embedded": source})
         keep_encoder(output, encoder)
+        # A kill leaves them, and a reader of the whole folder would take them for shards.
+        for path in output.glob(f"*/*{UNFINISHED}"):
+            remove(path)
         layout = no_rows(source, encoder.dimension, settings.feature_dtype)
         sizes = np.diff(np.append(np.arange(0, source.size, settings.shard_images), source.size))
         print(

@@ -37,7 +37,7 @@ def test_thumbnails_stand_at_their_points_in_the_colours_of_their_groups():
     assert (sheet == 255).all(axis=2).mean() > 0.99
 
 
-@pytest.mark.parametrize("count", [1, 12, 40])
+@pytest.mark.parametrize("count", [1, 24])
 def test_a_map_is_drawn_for_one_group_and_for_many(count, tmp_path):
     points = np.random.default_rng(0).normal(size=[60, 2])
     rows, groups = grid_places(points)[0], np.arange(60) % count

@@ -191,6 +191,7 @@ def test_a_killed_embedding_ends_with_the_same_bytes(done, exported, folder, tmp
     done_path(output, 2).unlink(missing_ok=True)
     (output / "numpy").mkdir(exist_ok=True)
     rows_path(output, "numpy", 2).write_bytes(b"half")
+    (output / "numpy" / "000002.npz.77.writing").write_bytes(b"half")
     kept = rows_path(output, "numpy", 0).stat().st_mtime_ns
     start(exported, output, f"--image_folder={folder}", ALL, NO_REPORT)
     assert rows_path(output, "numpy", 0).stat().st_mtime_ns == kept
@@ -331,7 +332,9 @@ def test_a_missing_extra_is_one_line_with_the_ways_out(
     line, code = refused(capsys, exported, tmp_path / "out", images)
     assert "'.[embed]'" in line and "--map_projection=pca" in line and code == 2
     assert not (tmp_path / "out").exists()
-    start(exported, tmp_path / "out", images, "--map_projection=pca")
+    flags = [f"--encoder={exported}", f"--output={tmp_path}/out", images]
+    for ways in (["--map_projection=pca"], [NO_REPORT]):
+        embed.check_map(flagfiles.parse([*flags, *ways], EmbedSettings))
 
 
 @pytest.mark.parametrize("number, message", [(np.nan, "not finite"), (1e5, "ends at 65504")])
