@@ -1,7 +1,4 @@
-"""The stages over all shards, as Apache Beam transforms.
-
-Every stage maps the numbers of shards to files; existing files are kept.
-"""
+"""The stages over all shards, as Apache Beam transforms; see `sharding.running`."""
 
 import functools
 from collections.abc import Callable
@@ -14,8 +11,8 @@ from ssl_tf.discovery.choice import BOXES, choose_shard
 from ssl_tf.discovery.collection import Collection
 from ssl_tf.discovery.description import DESCRIPTORS, REGIONS, describe_shard
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, match_shard
-from ssl_tf.discovery.shard_runner import Work, run_shards
 from ssl_tf.settings import DiscoverSettings
+from ssl_tf.sharding.running import Work, run_shards
 
 
 def describe(settings: DiscoverSettings, sizes: np.ndarray) -> None:
@@ -89,5 +86,13 @@ def _run(
 ) -> None:
     directory = Path(settings.output) / stage
     directory.mkdir(exist_ok=True)
-    paths = [shards.shard_path(directory, number) for number in range(len(sizes))]
-    run_shards(settings, paths, prepare, sizes, unit)
+    run_shards(
+        stage,
+        prepare,
+        [shards.shard_path(directory, number) for number in range(len(sizes))],
+        sizes,
+        unit,
+        log=Path(settings.output) / "workers.log",
+        workers=settings.workers,
+        beam_options=settings.beam_options,
+    )

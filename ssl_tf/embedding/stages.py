@@ -10,8 +10,6 @@ import numpy as np
 
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
-from ssl_tf.discovery import shard_runner
-from ssl_tf.discovery.progress import Progress
 from ssl_tf.embedding.encoding import DONE, done_path, embed_shards
 from ssl_tf.embedding.formats import read_rows, rows_path, stored_format, write_rows
 from ssl_tf.embedding.frozen_encoder import FrozenEncoder, keep_encoder, open_encoder
@@ -22,6 +20,8 @@ from ssl_tf.errors import UserError, printable
 from ssl_tf.files import UNFINISHED, remove, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import EmbedSettings
+from ssl_tf.sharding.progress import Progress
+from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.output_directory import check_output, open_output
 
@@ -88,19 +88,27 @@ def _encode(
         if stored_format(output, number) is None:
             path.unlink(missing_ok=True)
     if settings.beam_options or settings.workers > 1:
-        prepare = functools.partial(_prepare, settings)
-        shard_runner.run_shards(settings, paths, prepare, sizes, "images")
+        run_shards(
+            DONE,
+            functools.partial(_prepare, settings),
+            paths,
+            sizes,
+            "images",
+            log=output / "workers.log",
+            workers=settings.workers,
+            beam_options=settings.beam_options,
+        )
         return
     missing = [number for number, path in enumerate(paths) if not path.exists()]
     if not missing:
         print(f"{DONE}: all {source.size} images are there", file=sys.stderr)
         return
-    with Progress(paths, sizes, "images"):
+    with Progress(DONE, paths, sizes, "images"):
         for numbers in _stretches(missing):
             embed_shards(numbers, source, encoder, settings)
 
 
-def _prepare(settings: EmbedSettings) -> shard_runner.Work:
+def _prepare(settings: EmbedSettings) -> Work:
     """Opens the images and the encoder in a worker."""
     source, encoder = _open_source(settings), open_encoder(settings)
     return lambda number: embed_shards(range(number, number + 1), source, encoder, settings)

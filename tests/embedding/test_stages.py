@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import types
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,13 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ssl_tf import command, embed
-from ssl_tf.discovery import shard_runner
 from ssl_tf.embedding import stages
 from ssl_tf.embedding.encoding import done_path
 from ssl_tf.embedding.formats import rows_path
 from ssl_tf.locks import exclusive
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import FORMATS, EmbedSettings, PretrainSettings, flagfiles
+from ssl_tf.sharding.running import run_shards
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.run_directory import CHECKPOINTS
 from tests.data.tiny_images import example, png, write_folder, write_records
@@ -206,8 +205,8 @@ def test_workers_give_the_same_bytes_in_any_order(done, exported, folder, tmp_pa
     prepare = functools.partial(stages._prepare, settings)
     prepare()(2)
     paths = [done_path(output, number) for number in range(3)]
-    workers = types.SimpleNamespace(output=output, workers=1, beam_options=())
-    shard_runner.run_shards(workers, paths, prepare, np.array([8, 8, 7]), "images")
+    sizes = np.array([8, 8, 7])
+    run_shards("done", prepare, paths, sizes, "images", log=tmp_path / "log", workers=1)
     assert content(output) == {k: v for k, v in content(done).items() if k != stages.MANIFEST}
 
 

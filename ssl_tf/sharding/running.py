@@ -1,7 +1,8 @@
-"""Work on shards, distributed over processes by Apache Beam.
+"""A stage over all shards, as an Apache Beam transform.
 
-By default Beam's local runner distributes the shards over one process a core. Another runner works
-if its workers see the source and the output directory under the same paths.
+A stage maps the numbers of shards to files; existing files are kept. By default Beam's local runner
+distributes the shards over one process a core. Another runner works if its workers see the inputs
+and the output directory under the same paths.
 """
 
 import contextlib
@@ -9,9 +10,8 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import apache_beam as beam
 import grpc
@@ -21,28 +21,14 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from ssl_tf.cores import available_cores
-from ssl_tf.discovery.progress import Progress
 from ssl_tf.errors import UserError
+from ssl_tf.sharding.progress import Progress
 
 Work = Callable[[int], None]
 
 
-class WorkerSettings(Protocol):
-    """What settings say about workers.
-
-    Attributes:
-        output: directory of all results; the workers' log goes there.
-        workers: processes of the local runner; 0: one a core.
-        beam_options: options of Apache Beam; empty: this machine.
-    """
-
-    output: str
-    workers: int
-    beam_options: tuple[str, ...]
-
-
 class _DoShard(beam.DoFn):
-    """Processes one shard; the inputs of the work are opened once a process."""
+    """Processes one shard in a stage; the inputs of the stage are opened once a process."""
 
     def __init__(self, prepare: Callable[[], Work]):
         self._prepare = prepare
@@ -55,32 +41,40 @@ class _DoShard(beam.DoFn):
 
 
 def run_shards(
-    settings: WorkerSettings,
-    paths: list[Path],
+    stage: str,
     prepare: Callable[[], Work],
+    paths: Sequence[Path],
     sizes: np.ndarray,
     unit: str,
+    *,
+    log: Path,
+    workers: int = 0,
+    beam_options: Sequence[str] = (),
 ) -> None:
-    """Does the work of the shards whose files are missing, and prints the progress.
+    """Does the work of every shard whose file is missing.
 
     Args:
-        settings: of the workers.
-        paths: the file that completes each shard, all in the directory that names the stage.
-        prepare: opens the inputs in a process, and gives the work on one shard by its number.
+        stage: name of the stage, for messages.
+        prepare: opens the inputs in a worker; the result writes the file of a shard, given its
+            number.
+        paths: the file of each shard.
         sizes: int [len(paths)], units of work in each shard.
-        unit: name of the unit of work.
+        unit: name of the unit of work, such as "images".
+        log: file for what the workers print.
+        workers: processes of the local runner; 0: one a core.
+        beam_options: options of another runner; empty: the local one.
 
     Raises:
-        UserError: the work on a shard has failed.
+        UserError: a worker failed; the message is the last line of its error.
     """
-    stage = paths[0].parent.name
     missing = [number for number, path in enumerate(paths) if not path.exists()]
     if not missing:
         print(f"{stage}: all {int(sizes.sum())} {unit} are there", file=sys.stderr)
         return
-    with Progress(paths, sizes, unit):
+    with Progress(stage, list(paths), sizes, unit):
         try:
-            with _loopback(), _pipeline(settings, len(missing)) as pipeline:
+            made = _pipeline(len(missing), log, workers, beam_options)
+            with _loopback(), made as pipeline:
                 numbers = pipeline | beam.Create(missing)
                 # Keeps the runner from fusing all shards into one bundle.
                 _ = numbers | beam.Reshuffle() | beam.ParDo(_DoShard(prepare))
@@ -115,10 +109,12 @@ def _loopback() -> Iterator[None]:
         grpc.server = make
 
 
-def _pipeline(settings: WorkerSettings, shard_count: int) -> beam.Pipeline:
-    if settings.beam_options:
-        return beam.Pipeline(options=PipelineOptions(list(settings.beam_options)))
-    workers = min(settings.workers or len(available_cores()), shard_count)
+def _pipeline(
+    shard_count: int, log: Path, workers: int, beam_options: Sequence[str]
+) -> beam.Pipeline:
+    if beam_options:
+        return beam.Pipeline(options=PipelineOptions(list(beam_options)))
+    workers = min(workers or len(available_cores()), shard_count)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     # Not DirectRunner, which may delegate to another runner that it downloads.
     if workers == 1:
@@ -126,8 +122,8 @@ def _pipeline(settings: WorkerSettings, shard_count: int) -> beam.Pipeline:
     # Each worker has one core. Its log goes to a file, because it would hide the progress.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ.setdefault(name, "1")
-    log = shlex.quote(str(Path(settings.output) / "workers.log"))
     worker = f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
-    environment = SubprocessSDKEnvironment.from_command_string(f"{worker} 2>> {log}")
+    command = f"{worker} 2>> {shlex.quote(str(log))}"
+    environment = SubprocessSDKEnvironment.from_command_string(command)
     options = PipelineOptions([f"--direct_num_workers={workers}"])
     return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)

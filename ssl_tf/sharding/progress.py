@@ -11,15 +11,19 @@ import numpy as np
 class Progress:
     """Prints the progress of a stage inside the `with` block, wherever its workers run."""
 
-    def __init__(self, paths: list[Path], weights: np.ndarray, unit: str, every: float = 5.0):
+    def __init__(
+        self, stage: str, paths: list[Path], weights: np.ndarray, unit: str, every: float = 5.0
+    ):
         """
         Args:
+            stage: its name.
             paths: of all shards of the stage.
             weights: int [len(paths)], units of work in each shard.
             unit: name of the unit of work.
             every: seconds between two lines.
         """
-        self._paths, self._weights, self._unit, self._every = paths, weights, unit, every
+        self._stage, self._paths, self._weights, self._unit = stage, paths, weights, unit
+        self._every = every
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -48,5 +52,4 @@ class Progress:
         left = f", ETA {time.strftime('%H:%M:%S', time.gmtime((total - done) / rate))}" if (
             rate and done < total
         ) else ""  # fmt: skip
-        stage = self._paths[0].parent.name
-        print(f"{stage}: {done} of {total} {self._unit}, {rate:.1f}/s{left}", file=sys.stderr)
+        print(f"{self._stage}: {done} of {total} {self._unit}, {rate:.1f}/s{left}", file=sys.stderr)
