@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ssl_tf.data.source import Source
-from ssl_tf.embedding.formats import read_rows
+from ssl_tf.embedding.table_files import read_rows
 from ssl_tf.embedding.map_picture import draw_map, grid_places
 from ssl_tf.embedding.near_duplicates import Pairs, find_pairs, write_pairs
 from ssl_tf.embedding.page import MAP, NEIGHBOURS, PAIRS, Findings, write_page

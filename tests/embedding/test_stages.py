@@ -18,7 +18,7 @@ import pytest
 from ssl_tf import command, embed
 from ssl_tf.embedding import stages
 from ssl_tf.embedding.encoding import done_path
-from ssl_tf.embedding.formats import rows_path
+from ssl_tf.embedding.table_files import rows_path
 from ssl_tf.locks import exclusive
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import FORMATS, EmbedSettings, PretrainSettings, flagfiles
