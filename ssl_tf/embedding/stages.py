@@ -11,10 +11,10 @@ import numpy as np
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.embedding.encoding import DONE, done_path, embed_shards
-from ssl_tf.embedding.table_files import read_rows, rows_path, stored_format, write_rows
 from ssl_tf.embedding.frozen_encoder import FrozenEncoder, keep_encoder, open_encoder
 from ssl_tf.embedding.overview import write_overview
 from ssl_tf.embedding.rows import Rows, no_rows
+from ssl_tf.embedding.table_files import read_rows, rows_path, stored_format, write_rows
 from ssl_tf.embedding.unreadable_list import read_unreadable, write_unreadable
 from ssl_tf.errors import UserError, printable
 from ssl_tf.files import UNFINISHED, remove, write_json
