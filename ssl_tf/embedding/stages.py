@@ -27,6 +27,7 @@ from ssl_tf.training.output_directory import check_output, open_output
 
 MANIFEST = "embeddings.json"
 _KIND = "embedding"
+_STAGE = "features"
 _LISTED = 3
 
 
@@ -89,7 +90,7 @@ def _encode(
             path.unlink(missing_ok=True)
     if settings.beam_options or settings.workers > 1:
         run_shards(
-            DONE,
+            _STAGE,
             functools.partial(_prepare, settings),
             paths,
             sizes,
@@ -101,9 +102,9 @@ def _encode(
         return
     missing = [number for number, path in enumerate(paths) if not path.exists()]
     if not missing:
-        print(f"{DONE}: all {source.size} images are there", file=sys.stderr)
+        print(f"{_STAGE}: all {source.size} images are there", file=sys.stderr)
         return
-    with Progress(DONE, paths, sizes, "images"):
+    with Progress(_STAGE, paths, sizes, "images"):
         for numbers in _stretches(missing):
             embed_shards(numbers, source, encoder, settings)
 
