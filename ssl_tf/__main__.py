@@ -10,6 +10,7 @@ from ssl_tf import __version__
 from ssl_tf.errors import EXIT_CODES, EXIT_FLAGS
 
 GROUPS = {
+    "Images": ("prepare",),
     "Train": ("pretrain", "views_report", "benchmark"),
     "Judge": ("knn", "linear", "finetune", "transfer", "compare"),
     "Use": ("export", "embed"),

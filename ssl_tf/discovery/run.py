@@ -9,7 +9,7 @@ import numpy as np
 from ssl_tf.data.proposals.format import MANIFEST, write_proposals
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
-from ssl_tf.discovery import beam_stages, report, shards
+from ssl_tf.discovery import beam_stages, report
 from ssl_tf.discovery.choice import read_proposals
 from ssl_tf.discovery.collection import COLLECTION, gather
 from ssl_tf.discovery.description import REGIONS
@@ -22,6 +22,7 @@ from ssl_tf.files import write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
+from ssl_tf.sharding import shards
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
@@ -59,23 +60,22 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
     _log(f"{source.name}: {source.size} images, maps {', '.join(encoder.layers)}")
     shard_images = settings.shard_images
     sizes = np.diff(np.append(np.arange(0, source.size, shard_images), source.size))
-    beam_stages.describe(settings, sizes)
-    if not (output / COLLECTION).exists():
-        shards.write_arrays(output / COLLECTION, **gather(output, len(sizes)))
-    collection = shards.read_arrays(output / COLLECTION)
-    _warn(settings, collection)
-    if not (output / PAIRS).exists():
-        neighbours = settings.ranking.neighbours
-        write_pairs(output / PAIRS, collection["image_descriptor"], neighbours, shard_images)
-    pairs = np.diff(shards.read_arrays(output / PAIRS)["first"])
-    beam_stages.compare(settings, pairs)
-    rankers = RANKERS if settings.boxes else (settings.ranking.ranker,)
-    score_files = rank(settings, rankers, collection["count"], len(sizes))
-    beam_stages.choose(settings, sizes, score_files)
+    if settings.discoverer == "lod":
+        rankers = _compare_images(settings, sizes)
+    else:
+        rankers = (settings.discoverer,)
+        beam_stages.find(settings, sizes)
+        paths = (shards.shard_path(output / REGIONS, number) for number in range(len(sizes)))
+        found = [shards.read_arrays(path) for path in paths]
+        readable, trouble = (
+            np.concatenate([shard[name] for shard in found]) for name in ("readable", "trouble")
+        )
+        _warn(settings, readable, trouble)
+        beam_stages.choose(settings, sizes, {})
     if not (output / PROPOSALS / MANIFEST).exists():
         manifest = write_proposals(
             output / PROPOSALS,
-            read_proposals(output, len(sizes), settings.ranking.ranker),
+            read_proposals(output, len(sizes), settings.scorer),
             generator="ssl_tf.discover",
             settings=flagfiles.as_dict(settings),
             max_boxes=settings.ranking.boxes_per_image,
@@ -84,7 +84,7 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
             f"proposals: {manifest.boxes} boxes of {manifest.images} images, mean area "
             f"{manifest.mean_area:.2f}, {manifest.images_without_boxes} images without a box"
         )
-    costs = report.measure_costs(output, pairs, source.size)
+    costs = report.measure_costs(settings, len(sizes), source.size)
     write_json(output / "costs.json", costs)
     for name, value in costs.items():
         _log(f"  {name.replace('_', ' ')}: {value:.4g}")
@@ -96,6 +96,27 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
             raise SettingsError(f"--boxes=ground_truth: {source.name} has no boxes to measure on")
         print(report.metrics_table(metrics))
     return output / PROPOSALS
+
+
+def _compare_images(settings: DiscoverSettings, sizes: np.ndarray) -> tuple[str, ...]:
+    """LOD's stages, from the images to the boxes; returns the rankers that have chosen."""
+    output, shard_images = Path(settings.output), settings.shard_images
+    beam_stages.describe(settings, sizes)
+    if not (output / COLLECTION).exists():
+        shards.write_arrays(output / COLLECTION, **gather(output, len(sizes)))
+    collection = shards.read_arrays(output / COLLECTION)
+    readable = collection["readable"]
+    flat = readable & (collection["count"] == 0)
+    _warn(settings, readable, np.where(flat, "features without a peak", ""))
+    _warn_of_likeness(collection)
+    if not (output / PAIRS).exists():
+        neighbours = settings.ranking.neighbours
+        write_pairs(output / PAIRS, collection["image_descriptor"], neighbours, shard_images)
+    beam_stages.compare(settings, np.diff(shards.read_arrays(output / PAIRS)["first"]))
+    rankers = RANKERS if settings.boxes else (settings.ranking.ranker,)
+    score_files = rank(settings, rankers, collection["count"], len(sizes))
+    beam_stages.choose(settings, sizes, score_files)
+    return rankers
 
 
 def rank(
@@ -137,28 +158,37 @@ def _report_iteration(stage: str, step: int) -> None:
         _log(f"ranking: {stage}, iteration {step}")
 
 
-def _warn(settings: DiscoverSettings, collection: dict[str, np.ndarray]) -> None:
-    """Reports unusual images, one line for each problem.
+def _warn(settings: DiscoverSettings, readable: np.ndarray, trouble: np.ndarray) -> None:
+    """Reports images without boxes, one line for each reason.
+
+    Args:
+        settings: of the discovery.
+        readable: bool [N].
+        trouble: text [N], what a readable image has that it gets no boxes; empty if it gets some.
 
     Raises:
         UserError: more images are unreadable than allowed, or all are.
     """
-    unreadable = np.flatnonzero(~collection["readable"])
-    without_boxes = np.flatnonzero(collection["readable"] & (collection["count"] == 0))
+    unreadable = np.flatnonzero(~readable)
     if unreadable.size:
         message = (
             f"{unreadable.size} unreadable images get no boxes: {_names(settings, unreadable)}"
         )
-        if unreadable.size == len(collection["readable"]):
+        if unreadable.size == len(readable):
             raise UserError(f"no image can be decoded: {_names(settings, unreadable)}")
         if unreadable.size > settings.data.max_bad_images:
             raise UserError(f"{message}; mend them or raise --max_bad_images")
         _log(f"warning: {message}")
-    if without_boxes.size:
+    for reason in np.unique(trouble[trouble != ""]).tolist():
+        images = np.flatnonzero(trouble == reason)
         _log(
-            f"warning: {without_boxes.size} images have features without a peak and get no boxes: "
-            f"{_names(settings, without_boxes)}"
+            f"warning: {images.size} images have {reason} and get no boxes: "
+            f"{_names(settings, images)}"
         )
+
+
+def _warn_of_likeness(collection: dict[str, np.ndarray]) -> None:
+    """Reports images that cannot be told from each other, whose boxes are in no order."""
     described = collection["image_descriptor"][collection["readable"]]
     if len(described) < 2:
         _log("warning: there is one image, nothing to compare it to; its boxes are in no order")

@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from ssl_tf.discovery import shards
 from ssl_tf.embedding.parquet_rows import read_parquet, write_parquet
 from ssl_tf.embedding.record_rows import read_records, write_records
 from ssl_tf.embedding.rows import Rows
+from ssl_tf.sharding import shards
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,24 +12,27 @@ from ssl_tf.settings.data import (
 )
 from ssl_tf.settings.discovery import (
     RANKERS,
+    CellSettings,
     DiscoverSettings,
     FeatureSettings,
     RankingSettings,
     RegionSettings,
 )
-from ssl_tf.settings.embedding import FORMATS, EmbedSettings
+from ssl_tf.settings.embedding import TABLE_FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
     EncoderSettings,
     EvaluationSettings,
-    ExportSettings,
     KnnSettings,
     LinearSettings,
 )
+from ssl_tf.settings.exporting import FORMATS, ExportSettings, FormatSettings
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
+from ssl_tf.settings.initialization import InitEncoderSettings
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
+from ssl_tf.settings.preparing import PrepareSettings
 from ssl_tf.settings.pretraining import (
     RIVALS,
     BenchmarkSettings,
@@ -44,6 +47,7 @@ from ssl_tf.settings.views import CROPS, REGIONS, ViewSettings
 __all__ = [
     "BenchmarkSettings",
     "CROPS",
+    "CellSettings",
     "CompareSettings",
     "DataSettings",
     "DiscoverSettings",
@@ -53,8 +57,10 @@ __all__ = [
     "FORMATS",
     "FeatureSettings",
     "FineTuneSettings",
+    "FormatSettings",
     "GROUND_TRUTH",
     "ImportProposalsSettings",
+    "InitEncoderSettings",
     "KnnSettings",
     "LabelSettings",
     "LinearSettings",
@@ -67,6 +73,7 @@ __all__ = [
     "OptionalDataSettings",
     "PRECISIONS",
     "PRETEXT",
+    "PrepareSettings",
     "PretrainSettings",
     "RANKERS",
     "RECIPES",
@@ -78,6 +85,7 @@ __all__ = [
     "RunSettings",
     "STRATEGIES",
     "SUITES",
+    "TABLE_FORMATS",
     "StoreSettings",
     "EvaluationSettings",
     "TransferSettings",

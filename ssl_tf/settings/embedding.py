@@ -7,7 +7,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
 from ssl_tf.settings.flagfiles import setting, unless
 
-FORMATS = ("parquet", "numpy", "tfrecord")
+TABLE_FORMATS = ("parquet", "numpy", "tfrecord")
 FEATURE_DTYPES = ("float32", "float16")
 PROJECTIONS = ("tsne", "pca")
 
@@ -34,7 +34,7 @@ class EmbedSettings:
         free=True,
     )
     format: tuple[str, ...] = setting(
-        ("parquet",), "Formats of the table, several at once.", choices=FORMATS, free=True
+        ("parquet",), "Formats of the table, several at once.", choices=TABLE_FORMATS, free=True
     )
     feature_dtype: str = setting("float32", "Type of the stored features.", choices=FEATURE_DTYPES)
     batch_size: int = setting(64, "Images that the encoder sees at once.", low=1, high=2**16)
@@ -100,7 +100,7 @@ class EmbedSettings:
         if not self.output:
             raise SettingsError("--output: give the directory for the features")
         if not self.format:
-            raise SettingsError(f"--format: give one or more of {', '.join(FORMATS)}")
+            raise SettingsError(f"--format: give one or more of {', '.join(TABLE_FORMATS)}")
         if self.shard_images % self.batch_size:
             # So a batch is the same images whichever shard an interrupted run begins with.
             raise SettingsError(

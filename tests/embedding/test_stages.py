@@ -21,7 +21,7 @@ from ssl_tf.embedding.encoding import done_path
 from ssl_tf.embedding.table_files import rows_path
 from ssl_tf.locks import exclusive
 from ssl_tf.networks.encoder import build_encoder
-from ssl_tf.settings import FORMATS, EmbedSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import TABLE_FORMATS, EmbedSettings, PretrainSettings, flagfiles
 from ssl_tf.sharding.running import run_shards
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.run_directory import CHECKPOINTS
@@ -59,7 +59,7 @@ def content(output):
     found = {}
     for path in sorted(output.rglob("*")):
         name = path.relative_to(output).as_posix()
-        if path.is_file() and name.split("/")[0] in (*FORMATS, "done", stages.MANIFEST):
+        if path.is_file() and name.split("/")[0] in (*TABLE_FORMATS, "done", stages.MANIFEST):
             found[name] = path.read_bytes()
     return found
 
@@ -90,7 +90,7 @@ def test_the_formats_hold_the_same_rows(done):
     assert parquet.column("label").to_pylist() == rows["label"].tolist()
     features = np.array(parquet.column("features").to_pylist(), np.float32)
     np.testing.assert_array_equal(features, rows["features"])
-    assert [len(list((done / name).iterdir())) for name in FORMATS] == [3, 3, 3]
+    assert [len(list((done / name).iterdir())) for name in TABLE_FORMATS] == [3, 3, 3]
     manifest = json.loads((done / "embeddings.json").read_text())
     assert (manifest["images"], manifest["rows"], manifest["features"]) == (23, 23, 6)
     assert manifest["classes"] == ["cat", "dog & <b>"]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from ssl_tf.embedding.rows import Rows, joined, texts
 from ssl_tf.embedding.table_files import read_rows, rows_path, write_rows
 from ssl_tf.errors import UserError
-from ssl_tf.settings import FORMATS
+from ssl_tf.settings import TABLE_FORMATS
 
 IDS = ["plain", "Ünïcode/猫.png", "two\nlines", "", 'quote"comma,', "end "]
 
@@ -27,7 +27,7 @@ def made(dtype="float32", label=None, count=6):
 MULTI = np.eye(6, 4, dtype=np.float32)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", TABLE_FORMATS)
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("label", [None, np.arange(6) % 2, MULTI], ids=["none", "one", "several"])
 def test_rows_come_back_as_they_were(name, dtype, label, tmp_path):
@@ -46,7 +46,7 @@ def test_rows_come_back_as_they_were(name, dtype, label, tmp_path):
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", TABLE_FORMATS)
 def test_no_rows_are_a_file_too(name, tmp_path):
     rows = made(label=np.zeros([0], np.int64), count=0)
     write_rows(tmp_path, name, 0, rows)
@@ -54,7 +54,7 @@ def test_no_rows_are_a_file_too(name, tmp_path):
     assert len(back) == 0 and back.features.shape == (0, 5) and back.label.shape == (0,)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", TABLE_FORMATS)
 @pytest.mark.parametrize("content", [b"", b"text", bytes(64)])
 def test_a_damaged_file_is_one_line_with_its_remedy(name, content, tmp_path):
     path = rows_path(tmp_path, name, 0)
@@ -70,7 +70,7 @@ def test_a_damaged_file_is_one_line_with_its_remedy(name, content, tmp_path):
 
 def test_other_readers_see_plain_types(tmp_path):
     rows = made(label=np.arange(6))
-    for name in FORMATS:
+    for name in TABLE_FORMATS:
         write_rows(tmp_path, name, 0, rows)
     schema = pq.read_schema(rows_path(tmp_path, "parquet", 0))
     assert {field.name: str(field.type) for field in schema} == {

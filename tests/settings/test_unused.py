@@ -16,6 +16,7 @@ from ssl_tf.settings import (
     KnnSettings,
     LinearSettings,
     OpenImagesSettings,
+    PrepareSettings,
     PretrainSettings,
     StoreSettings,
     TransferSettings,
@@ -93,6 +94,11 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         (BenchmarkSettings, (FOLDER,), "--split=val"),
         (ViewsReportSettings, (FOLDER, "--output=O"), "--split=val"),
         (DataSettings, (FOLDER,), "--split=val"),
+        (DataSettings, ("--prepared=P",), "--orient"),
+        (DataSettings, ("--prepared=P",), "--data_dir=D"),
+        (PretrainSettings, ("--prepared=P", "--holdout=9"), "--monitor_split=validation"),
+        (PrepareSettings, ("--input=I", "--output=O", "--encoding=raw"), "--quality=80"),
+        (PrepareSettings, ("--input=I", "--output=O", "--beam_options=--x=1"), "--workers=2"),
     ],
 )  # fmt: skip
 def test_what_nothing_reads_is_refused_in_one_line(settings_class, given, ignored):

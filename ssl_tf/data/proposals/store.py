@@ -26,6 +26,7 @@ _FEATURES = {
     "image/height": tf.io.FixedLenFeature([], tf.int64),
     "image/width": tf.io.FixedLenFeature([], tf.int64),
     "image/object/score": tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64),
+    "image/object/mask": tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
     **{
         f"image/object/bbox/{side}": tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64)
         for side in SIDES
@@ -95,11 +96,18 @@ class ProposalStore:
                 [batch[f"image/object/bbox/{side}"].values for side in SIDES], axis=-1
             ).numpy()
             scores = batch["image/object/score"].values.numpy()
+            masks = batch["image/object/mask"]
+            mask_splits, masks = masks.row_splits.numpy(), masks.values.numpy()
             heights, widths = batch["image/height"].numpy(), batch["image/width"].numpy()
             for i, image_id in enumerate(batch["image/id"].numpy()):
                 part = slice(splits[i], splits[i + 1])
                 yield ImageProposals(
-                    image_id.decode(), boxes[part], scores[part], int(heights[i]), int(widths[i])
+                    image_id.decode(),
+                    boxes[part],
+                    scores[part],
+                    int(heights[i]),
+                    int(widths[i]),
+                    tuple(m.decode() for m in masks[mask_splits[i] : mask_splits[i + 1]]),
                 )
 
     def verify(self) -> None:
