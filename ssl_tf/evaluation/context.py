@@ -135,12 +135,14 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         output = report_file(run, stage, data, own, tested)
         prepare_output(output)
     opened = open_encoders(settings)
+    model = opened.model
     return EvaluationContext(
         **vars(opened),
         train=train,
         test=test,
         facts={
             **named,
+            **({} if settings.checkpoint else {"depth": model.depth, "width": model.width}),
             "step": opened.step,
             "train": f"{train.name}, {train.size} images",
             "test": tested,

@@ -176,8 +176,9 @@ def from_keras_file(variables: Tensors, convention: str, own_stride: bool | None
     if of_applications:
         norms = {m: _norm(m) for m in modules if f"{m}.weight" in tensors and _norm(m) != m}
         tensors = without_bias(tensors, norms)
-        tensors = with_our_epsilon(from_caffe_pixels(tensors, _KERAS_MEAN), _KERAS_EPSILON)
     found = recognize({name: value.shape for name, value in tensors.items()})
+    if of_applications:
+        tensors = with_our_epsilon(from_caffe_pixels(tensors, _KERAS_MEAN), _KERAS_EPSILON)
     origin = "keras.applications" if of_applications else "ssl_tf"
     kept = {name: tensors[name] for name in found.shapes()}
     strided = of_applications or bool(own_stride)
