@@ -14,6 +14,7 @@ from ssl_tf.settings import ExportSettings
 def main(settings: ExportSettings) -> None:
     """Writes the encoder of a run, or of a file, in all formats, and checks what it wrote."""
     check_installed(settings.formats.format)
+    from ssl_tf.data.sources.opening import open_training_source
     from ssl_tf.exporters.exported import Exported
     from ssl_tf.exporters.formats import check_new, export_encoder
     from ssl_tf.training.encoders import load_encoder
@@ -22,6 +23,7 @@ def main(settings: ExportSettings) -> None:
     run = Path(settings.checkpoint)
     output = Path(settings.output) if settings.output else run / "export"
     check_new(output)
+    images = open_training_source(settings.data)[0] if settings.formats.is_calibrated else None
     if settings.checkpoint:
         encoder, trained, step = load_encoder(run, settings.step)
         model, image_size = trained.model, trained.views.image_size
@@ -30,7 +32,9 @@ def main(settings: ExportSettings) -> None:
         encoder, model = load_init_encoder(settings.init)
         origin = settings.init.init_encoder
         facts, image_size = {"init_encoder": origin}, usual_side(model)
-    exported = Exported(encoder, model, image_size, settings.formats)
+    facts |= {"depth": model.depth, "width": model.width, "stem": model.stem}
+    facts["stride_in_1x1"] = model.stride_in_1x1
+    exported = Exported(encoder, model, image_size, settings.formats, images)
     reports = export_encoder(exported, output, facts)
     print(f"exported {origin} to {output}: {encoder.output_shape[-1]} features", file=sys.stderr)
     for name, report in reports.items():

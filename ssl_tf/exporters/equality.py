@@ -30,6 +30,11 @@ class Difference:
         return f"features and maps at {sides} pixels within {self.share:.1g} of the largest value"
 
 
+def features_and_maps(encoder: tf.keras.Model) -> tf.keras.Model:
+    """An encoder with its features and the maps "C2" to "C5" as outputs, by name."""
+    return tf.keras.Model(encoder.input, {"features": encoder.output, **stage_outputs(encoder)})
+
+
 def compare(
     exported: Exported, run: Callable[[np.ndarray], Outputs], name: str, names: tuple[str, ...] = ()
 ) -> Difference:
@@ -44,8 +49,7 @@ def compare(
     Raises:
         UserError: an output differs by more than TOLERANCE; nothing may be exported then.
     """
-    encoder = exported.encoder
-    ours = tf.keras.Model(encoder.input, {**stage_outputs(encoder), "features": encoder.output})
+    ours = features_and_maps(exported.encoder)
     sides, random, worst = _SIDES[exported.model.stem], np.random.default_rng(0), 0.0
     for side in sides:
         images = random.normal(size=[2, side, side, 3]).astype(np.float32)

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from ssl_tf.data.source import Source
 from ssl_tf.settings import FormatSettings, ModelSettings
 
 
@@ -17,12 +18,14 @@ class Exported:
         model: its depth, width and stem.
         image_size: side of the images after the crop of evaluation, in pixels.
         settings: the formats and their options.
+        images: to calibrate int8 on; None: there are none.
     """
 
     encoder: tf.keras.Model
     model: ModelSettings
     image_size: int
     settings: FormatSettings = FormatSettings()
+    images: Source | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,10 @@ from pathlib import Path
 from ssl_tf.errors import SettingsError
 from ssl_tf.exporters.detectron2 import detectron2_refusal, write_detectron2
 from ssl_tf.exporters.exported import Exported, Written
+from ssl_tf.exporters.keras_file import write_keras_file
+from ssl_tf.exporters.onnx_file import write_onnx_file
 from ssl_tf.exporters.saved_model import write_saved_model
+from ssl_tf.exporters.tflite_files import write_tflite_files
 from ssl_tf.exporters.torch_models import timm_refusal
 from ssl_tf.exporters.torch_weights import write_timm, write_torchvision
 from ssl_tf.files import prepare_output, replacing, write_json
@@ -33,9 +36,12 @@ class Format:
 
 FORMATS = {
     "saved_model": Format(write_saved_model),
+    "keras": Format(write_keras_file),
     "torchvision": Format(write_torchvision),
     "timm": Format(write_timm, timm_refusal),
     "detectron2": Format(write_detectron2, detectron2_refusal),
+    "onnx": Format(write_onnx_file),
+    "tflite": Format(write_tflite_files),
 }
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from ssl_tf.errors import UserError
 
 # Format -> the extra of setup.py and the modules without which it cannot be written.
-NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {}
+NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "onnx": ("onnx", ("onnx", "tf2onnx", "onnxruntime")),
+}
 
 
 def is_installed(module: str) -> bool:
