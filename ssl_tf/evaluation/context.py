@@ -100,7 +100,7 @@ def open_encoders(settings: EncoderSettings) -> Encoders:
         model, seed, side = trained.model, trained.run.seed, trained.views.image_size
     else:
         encoder, model = load_init_encoder(settings.init)
-        step, seed, side = 0, 0, usual_side(model)
+        step, seed, side = 0, 0, usual_side(settings.init, model)
     encoders = {"trained": encoder}
     if settings.random_baseline:
         encoders["random"] = build_encoder(model, seed)

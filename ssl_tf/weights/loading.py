@@ -19,6 +19,7 @@ from ssl_tf.weights.pickles import read_pickle
 from ssl_tf.weights.torch_names import STRIDE, from_torch, torch_shape, torch_variables
 
 _PICKLES = (".pth", ".pt", ".tar", ".pkl", ".bin", ".pyth")
+_FACTS, _REMEDY = "export.json", "export the encoder again"
 _KERAS = (".h5", ".hdf5", ".keras")
 
 
@@ -33,9 +34,18 @@ def check_file(settings: InitEncoderSettings) -> None:
         raise UserError(f"--init_encoder={path}: there is no such file; correct the name")
 
 
-def usual_side(model: ModelSettings) -> int:
-    """The side of images, in pixels, that encoders with such a stem are made for."""
-    return {"imagenet": 224, "small": 32}[model.stem]
+def usual_side(settings: InitEncoderSettings, model: ModelSettings) -> int:
+    """The side of the images that an encoder is made for, in pixels.
+
+    It is that of export.json in or beside an export, else the usual one of the stem.
+
+    Raises:
+        UserError: export.json is damaged.
+    """
+    path = Path(settings.init_encoder)
+    facts = (path if path.is_dir() else path.parent) / _FACTS
+    found = read_json(facts, dict, _REMEDY) if facts.is_file() else {}
+    return int(found.get("image_size") or {"imagenet": 224, "small": 32}[model.stem])
 
 
 def read_weights(settings: InitEncoderSettings) -> Weights:
@@ -104,8 +114,7 @@ def _reading() -> Iterator[None]:
 
 def _exported_stride(path: Path) -> bool:
     """Where the bottlenecks of an exported encoder have their stride; older ones: in the 3x3."""
-    remedy = "export the encoder again"
-    return read_json(path / "export.json", dict, remedy).get(STRIDE, False) is True
+    return read_json(path / _FACTS, dict, _REMEDY).get(STRIDE, False) is True
 
 
 def _read_saved_model(path: Path) -> dict[str, np.ndarray]:

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -123,5 +125,13 @@ def test_a_run_of_another_network_is_told_the_flags(model, tmp_path):
         check_encoder(build_encoder(model, 0), weights, given)
 
 
-def test_images_have_the_side_of_the_stem():
-    assert (usual_side(ModelSettings()), usual_side(ModelSettings(stem="small"))) == (224, 32)
+def test_images_have_the_side_of_the_export_or_of_the_stem(tmp_path):
+    given = settings(tmp_path / "a.safetensors")
+    assert usual_side(given, ModelSettings()) == 224
+    assert usual_side(given, ModelSettings(stem="small")) == 32
+    (tmp_path / "export.json").write_text(json.dumps({"image_size": 48}))
+    for place in (given, settings(tmp_path)):
+        assert usual_side(place, ModelSettings()) == 48
+    (tmp_path / "export.json").write_text("{")
+    with pytest.raises(UserError, match="export.json is damaged"):
+        usual_side(given, ModelSettings())
