@@ -72,6 +72,7 @@ def test_reports_say_which_check_was_done_and_how_to_convert(out):
     assert facts["detectron2"] == {
         "weights": "detectron2.safetensors",
         "config": "detectron2.yaml",
+        "largest_difference": None,
     }
 
 
