@@ -32,6 +32,7 @@ _AVERAGES = {"encoder_k", "teacher", "momentum_encoder", "target_network", "targ
 # The first tensor of an encoder, in names of torchvision and of Detectron2.
 _FIRST = re.compile(r"((?:[^.]+\.)*?)(stem\.)?conv1\.weight")
 _BLOCK = re.compile(r"(?:layer|res)\d\.")
+_LISTED = 5
 # RGB means of keras.applications's `caffe` mode, and the epsilon of its normalizations.
 _KERAS_MEAN, _KERAS_EPSILON = (123.68, 116.779, 103.939), 1.001e-5
 
@@ -106,9 +107,11 @@ def _find(tensors: Tensors) -> tuple[str, bool]:
     ]
     kept = [place for place in found if not _AVERAGES & {*place[0].split(".")}]
     if not kept:
+        modules = [*_grouped(tensors)]
+        more = f" and {len(modules) - _LISTED} more" if len(modules) > _LISTED else ""
         raise UserError(
             "has no conv1.weight and no stem.conv1.weight, so no ResNet; it has "
-            f"{', '.join(_grouped(tensors))}"
+            f"{', '.join(modules[:_LISTED])}{more}"
         )
     first, *others = (
         tensors[module + ("stem." if stem else "") + "conv1.weight"] for module, stem in kept
