@@ -66,8 +66,11 @@ def _write(
 
 
 def metadata(exported: Exported) -> dict[str, str]:
-    """The metadata of a file of safetensors: by `STRIDE` --init_encoder knows ours."""
-    return {"format": "pt", STRIDE: str(exported.model.stride_in_1x1)}
+    """The metadata of a file of safetensors: by `STRIDE` --init_encoder knows ours.
+
+    It is one entry, because safetensors writes several in any order, so that bytes would differ.
+    """
+    return {STRIDE: str(exported.model.stride_in_1x1)}
 
 
 def torch_tensors(exported: Exported) -> dict[str, np.ndarray]:
