@@ -35,6 +35,11 @@ setup(
         "absl-py",
         "numpy<2",
         "pillow",
+        # Weights of encoders to and from torch's world, without torch and without pickles.
+        "safetensors",
+        # Weights of Keras, and bfloat16 in files of torch; TensorFlow needs them too.
+        "h5py",
+        "ml-dtypes",
         # The curves of `compare`, and the picture of the architecture.
         "matplotlib>=3.10",
         # Object discovery: sparse matrices and connected components; shards over processes or
@@ -46,5 +51,7 @@ setup(
         "onnx": onnx,
         "test": ["pytest", "pytest-xdist", "ruff", "scikit-learn", *onnx],
         "docs": ["mkdocs", "mkdocstrings[python]"],
+        # Reads exports for torchvision and timm back, to compare their outputs.
+        "torch": ["torch", "torchvision", "timm"],
     },
 )

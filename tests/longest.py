@@ -34,4 +34,6 @@ LONGEST = (
     "exporters/test_tflite_files.py",
     "views/test_ablations.py",
     "methods/test_restoring.py",
+    "weights/test_keras_files.py",
+    "weights/test_loading.py",
 )

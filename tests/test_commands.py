@@ -310,6 +310,26 @@ def test_export_calibrates_on_the_images_that_are_given(run, tmp_path, capsys):
     assert f"smallest {told['smallest_cosine']:.6f}" in capsys.readouterr().err
 
 
+def test_an_exported_encoder_is_judged_like_the_run_that_it_comes_from(run, tmp_path, capsys):
+    out = tmp_path / "export"
+    start(export, ExportSettings, f"--checkpoint={run}", "--format=torchvision", f"--output={out}")
+    assert "names and shapes are those of the written rule" in capsys.readouterr().err
+    assert {path.name for path in out.iterdir()} == {
+        "torchvision.safetensors", "torchvision_model.py", "export.json",
+    }  # fmt: skip
+    data = ["--dataset=scenes", "--scenes=48", "--scene_size=16", "--image_size=16", "--knn_k=5"]
+    given = f"--init_encoder={out / 'torchvision.safetensors'}"
+    reports = []
+    for number, encoder in enumerate([f"--checkpoint={run}", given]):
+        path = tmp_path / f"knn{number}.json"
+        start(knn, KnnSettings, *data, encoder, f"--output={path}")
+        reports.append(json.loads(path.read_text()))
+    of_run, of_file = reports
+    assert of_run.pop("checkpoint") == str(run) and of_run.pop("step") == 9
+    assert f"--init_encoder={of_file.pop('init_encoder')}" == given and of_file.pop("step") == 0
+    assert of_file == of_run and of_file["trained"] != of_file["random"]
+
+
 def test_a_step_that_was_not_kept_is_one_line(run, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         start(

@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 
 from ssl_tf.exporters.equality import Outputs, compare
 from ssl_tf.exporters.exported import Exported, Written
-from ssl_tf.exporters.packages import is_installed
-from ssl_tf.exporters.torch_weights import check_names, torch_tensors
+from ssl_tf.exporters.packages import obstacle
+from ssl_tf.exporters.torch_weights import check_names, metadata, torch_tensors
 from ssl_tf.files import write_text
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.networks.resnet import BOTTLENECK_EXPANSION, DEPTHS, scaled_widths
@@ -54,15 +54,17 @@ def write_detectron2(exported: Exported, directory: Path) -> Written:
         UserError: names, shapes or outputs are not those of the encoder.
     """
     weights, config = directory / WEIGHTS, directory / CONFIG
-    save_file({detectron2_name(n): v for n, v in torch_tensors(exported).items()}, weights)
+    tensors = {detectron2_name(n): v for n, v in torch_tensors(exported).items()}
+    save_file(tensors, weights, metadata(exported))
     write_text(config, config_lines(exported.model))
     told = check_names(exported, weights, detectron2_name)
-    if is_installed("torch") and is_installed("detectron2"):
+    missing = obstacle("torch", "detectron2")
+    if missing:
+        told += f"; outputs are not compared, because {missing}"
+    else:
         names = ("C2", "C3", "C4", "C5")
         difference = compare(exported, _outputs(weights, config), "Detectron2", names)
         told = f"read back by Detectron2, {difference}".replace("features and maps", "maps")
-    else:
-        told += "; outputs are compared where Detectron2 is installed"
     report = (f"{WEIGHTS}, {CONFIG}: {told}", *_CONVERSION)
     return Written({"detectron2": {"weights": WEIGHTS, "config": CONFIG}}, report)
 
@@ -72,9 +74,9 @@ def config_lines(model: ModelSettings) -> str:
     width = scaled_widths(model.width)[0]
     expansion = BOTTLENECK_EXPANSION if DEPTHS[model.depth][1] else 1
     return f"""\
-# Of the encoder in {WEIGHTS}, converted to {CONVERTED}. Detectron2's defaults are others: BGR,
-# PIXEL_STD 1, STRIDE_IN_1X1 True. FrozenBN keeps the statistics; papers that fine-tune them give
-# NORM: "SyncBN" and MODEL.BACKBONE.FREEZE_AT: 0.
+# Of {WEIGHTS}, converted to {CONVERTED}. Detectron2's defaults are
+# others: BGR, PIXEL_STD 1, STRIDE_IN_1X1 True. FrozenBN keeps the statistics; papers that fine-tune
+# them give NORM: "SyncBN" and MODEL.BACKBONE.FREEZE_AT: 0.
 MODEL:
   WEIGHTS: "{CONVERTED}{_HEURISTICS}"
   PIXEL_MEAN: {[round(255 * value, 3) for value in MEAN]}

@@ -17,6 +17,7 @@ from ssl_tf.files import prepare_output, replacing, write_json
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.settings import ModelSettings
 from ssl_tf.views.evaluation import resized_side
+from ssl_tf.weights.torch_names import STRIDE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,7 @@ def export_encoder(
     Args:
         exported: the encoder and the formats.
         output: new directory; it is complete or absent.
-        facts: about the encoder, added to export.json.
+        facts: about the encoder's origin, added to export.json.
 
     Returns:
         Format -> its report, as lines.
@@ -91,8 +92,13 @@ def export_encoder(
         written = {
             name: FORMATS[name].write(exported, temporary) for name in exported.settings.format
         }
+        model = exported.model
         entries = {
             **facts,
+            "depth": model.depth,
+            "width": model.width,
+            "stem": model.stem,
+            STRIDE: model.stride_in_1x1,
             "formats": exported.settings.format,
             "image_size": exported.image_size,
             "preprocessing": f"RGB; short side to {resized_side(exported.image_size)} pixels, "

@@ -1,5 +1,6 @@
-"""The packages that single formats need; nothing of them, nor TensorFlow, is imported here."""
+"""The packages that formats need, and those that read them back; TensorFlow is not imported."""
 
+import importlib
 import importlib.util
 from collections.abc import Sequence
 
@@ -30,3 +31,15 @@ def check_installed(formats: Sequence[str]) -> None:
                 f"--format={name}: needs {', '.join(missing)}; install it by pip install -c "
                 f"constraints.txt -e '.[{extra}]'"
             )
+
+
+def obstacle(*modules: str) -> str:
+    """Why a file cannot be read back by these modules, in words; empty if it can."""
+    for module in modules:
+        if not is_installed(module):
+            return f"{module} is not installed"
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # builds that do not fit each other fail in any way
+            return f"{module} cannot be imported ({' '.join(str(error).split())[:100]})"
+    return ""

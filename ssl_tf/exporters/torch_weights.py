@@ -12,12 +12,12 @@ from safetensors.numpy import save_file
 from ssl_tf.errors import UserError
 from ssl_tf.exporters.equality import Outputs, compare
 from ssl_tf.exporters.exported import Exported, Written
-from ssl_tf.exporters.packages import is_installed
+from ssl_tf.exporters.packages import obstacle
 from ssl_tf.exporters.torch_models import timm_lines, timm_name, torchvision_lines
 from ssl_tf.files import write_text
 from ssl_tf.settings import ModelSettings
 from ssl_tf.weights.architecture import COUNTER, Architecture, Shape
-from ssl_tf.weights.torch_names import to_torch, torch_variables
+from ssl_tf.weights.torch_names import STRIDE, to_torch, torch_variables
 
 INSTALL = "pip install -c constraints.txt -e '.[torch]'"
 
@@ -51,16 +51,22 @@ def _write(
     tensors = torch_tensors(exported)
     for name in [name for name in tensors if name.endswith(".running_mean")]:
         tensors[name.removesuffix(".running_mean") + COUNTER] = np.array(0, np.int64)
-    save_file(tensors, weights)
+    save_file(tensors, weights, metadata(exported))
     write_text(module, lines(exported.model, weights.name))
     told = check_names(exported, weights, lambda name: name)
-    if is_installed("torch") and is_installed(library):
+    missing = obstacle("torch", library)
+    if missing:
+        told += f"; outputs are not compared, because {missing} ({INSTALL})"
+    else:
         difference = compare(exported, _torch_outputs(module), library)
         told = f"read back by {library} {version(library)}, {difference}"
-    else:
-        told += f"; outputs are compared where {library} is installed ({INSTALL})"
     files = {"weights": weights.name, "lines": module.name}
     return Written(files, (f"{weights.name}, {module.name}: {told}",))
+
+
+def metadata(exported: Exported) -> dict[str, str]:
+    """The metadata of a file of safetensors: by `STRIDE` --init_encoder knows ours."""
+    return {"format": "pt", STRIDE: str(exported.model.stride_in_1x1)}
 
 
 def torch_tensors(exported: Exported) -> dict[str, np.ndarray]:

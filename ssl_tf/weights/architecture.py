@@ -86,11 +86,27 @@ def recognize(shapes: Mapping[str, Shape]) -> Architecture:
     if stem is None:
         kernel = "x".join(map(str, shapes["conv1.weight"][2:]))
         raise UserError(f"has a stem of {kernel}, which is neither the ImageNet stem nor the small")
-    found = Architecture(depth, shapes["conv1.weight"][0] / STAGE_WIDTHS[0], stem)
+    found = Architecture(depth, _width(shapes), stem)
     differing = differences(found.shapes(), shapes)
     if differing:
         raise UserError(f"is no ResNet-{depth} of width {found.width:g}: {differing}")
     return found
+
+
+def _width(shapes: Mapping[str, Shape]) -> float:
+    """The width whose stages have these channels; if there is none, that of the stem.
+
+    Where channels were rounded, many widths have the same; the shortest decimal is taken.
+    """
+    channels = tuple(shapes.get(f"layer{stage}.0.conv1.weight", (0,))[0] for stage in (1, 2, 3, 4))
+    width = shapes["conv1.weight"][0] / STAGE_WIDTHS[0]
+    if scaled_widths(width) != channels:
+        # The channels of all stages together are the least rounded.
+        near = (channels[-1] / STAGE_WIDTHS[-1], sum(channels) / sum(STAGE_WIDTHS))
+        for candidate in (round(value, digits) for digits in range(1, 8) for value in near):
+            if scaled_widths(candidate) == channels:
+                return candidate
+    return width
 
 
 def differences(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> str:

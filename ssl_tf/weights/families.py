@@ -55,19 +55,22 @@ class Weights:
     left_out: dict[str, int]
 
 
-def from_torch_file(tensors: Tensors, convention: str) -> Weights:
+def from_torch_file(tensors: Tensors, convention: str, own_stride: bool | None = None) -> Weights:
     """The encoder in a file with names of torch.
 
     Args:
         tensors: all of the file.
         convention: torchvision or caffe; empty: that of the names, which Detectron2's do not tell.
+        own_stride: `stride_in_1x1` of an encoder that `ssl_tf.export` wrote, whose pixels are ours;
+            None: somebody else did.
 
     Raises:
         UserError: there is no encoder, there are several, or it is none of ours; as the end of a
             sentence.
     """
     module, is_detectron2 = _find(tensors)
-    if is_detectron2 and not convention:
+    _check_convention(convention, own_stride)
+    if is_detectron2 and not convention and own_stride is None:
         raise UserError(
             "has Detectron2's names, which do not tell its pixels; give --init_convention=caffe "
             "for FORMAT BGR and STRIDE_IN_1X1 True (its defaults), --init_convention=torchvision "
@@ -85,8 +88,13 @@ def from_torch_file(tensors: Tensors, convention: str) -> Weights:
         kept = from_caffe_pixels(kept)
     origin = "Detectron2" if is_detectron2 else _origin(module, located)
     left_out = tensors.keys() - {located[name] for name in kept}
-    strided = convention == "caffe" and found.depth >= 50
-    return Weights(kept, found, strided, origin, _grouped(left_out))
+    strided = convention == "caffe" if own_stride is None else own_stride
+    return Weights(kept, found, strided and found.depth >= 50, origin, _grouped(left_out))
+
+
+def _check_convention(convention: str, own_stride: bool | None) -> None:
+    if convention and own_stride is not None:
+        raise UserError("was written by ssl_tf.export and tells its convention; leave the flag out")
 
 
 def _find(tensors: Tensors) -> tuple[str, bool]:
@@ -133,17 +141,19 @@ def _grouped(names: Iterable[str]) -> dict[str, int]:
     return dict(Counter(".".join(module.split(".")[:3]) for module in modules))
 
 
-def from_keras_file(variables: Tensors, convention: str) -> Weights:
+def from_keras_file(variables: Tensors, convention: str, own_stride: bool | None = None) -> Weights:
     """The encoder in a file of Keras: one of ours, or a ResNet of keras.applications.
 
     Args:
         variables: LAYER/KIND -> variable, all of the file.
         convention: torchvision or caffe; empty: that of the names.
+        own_stride: as in `from_torch_file`.
 
     Raises:
         UserError: it is neither, or of another convention; as the end of a sentence.
     """
     of_applications = "conv1_conv/kernel" in variables
+    _check_convention(convention, own_stride)
     own = "caffe" if of_applications else "torchvision"
     if convention not in ("", own):
         raise UserError(f"has the convention of {own}; leave --init_convention out")
@@ -170,7 +180,8 @@ def from_keras_file(variables: Tensors, convention: str) -> Weights:
     found = recognize({name: value.shape for name, value in tensors.items()})
     origin = "keras.applications" if of_applications else "ssl_tf"
     kept = {name: tensors[name] for name in found.shapes()}
-    return Weights(kept, found, of_applications, origin, _grouped(left_out))
+    strided = of_applications or bool(own_stride)
+    return Weights(kept, found, strided, origin, _grouped(left_out))
 
 
 def _keras_name(module: str) -> str:

@@ -8,12 +8,13 @@ import tensorflow as tf
 from safetensors import SafetensorError, safe_open
 
 from ssl_tf.errors import UserError
+from ssl_tf.files import read_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import InitEncoderSettings, ModelSettings
 from ssl_tf.weights.families import Weights, from_keras_file, from_torch_file
 from ssl_tf.weights.keras_files import read_keras
 from ssl_tf.weights.pickles import read_pickle
-from ssl_tf.weights.torch_names import from_torch, torch_shape, torch_variables
+from ssl_tf.weights.torch_names import STRIDE, from_torch, torch_shape, torch_variables
 
 _PICKLES = (".pth", ".pt", ".tar", ".pkl", ".bin", ".pyth")
 _KERAS = (".h5", ".hdf5", ".keras")
@@ -69,9 +70,10 @@ def read_weights(settings: InitEncoderSettings) -> Weights:
 def _read(path: Path, settings: InitEncoderSettings) -> Weights:
     convention = settings.init_convention
     if path.is_dir():
-        return from_keras_file(_read_saved_model(path), convention)
+        return from_keras_file(_read_saved_model(path), convention, _exported_stride(path))
     if path.suffix in _KERAS:
-        return from_keras_file(read_keras(path), convention)
+        variables, own_stride = read_keras(path)
+        return from_keras_file(variables, convention, own_stride)
     if path.suffix in _PICKLES:
         if not settings.allow_pickle:
             raise UserError(
@@ -79,12 +81,16 @@ def _read(path: Path, settings: InitEncoderSettings) -> Weights:
                 "or save them as safetensors"
             )
         return from_torch_file(read_pickle(path), convention)
-    return from_torch_file(_read_safetensors(path), convention)
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     with safe_open(path, framework="np") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        own_stride = (file.metadata() or {}).get(STRIDE)
+    return from_torch_file(tensors, convention, own_stride and own_stride == str(True))
+
+
+def _exported_stride(path: Path) -> bool:
+    """Where the bottlenecks of an exported encoder have their stride; older ones: in the 3x3."""
+    remedy = "export the encoder again"
+    return read_json(path / "export.json", dict, remedy).get(STRIDE, False) is True
 
 
 def _read_saved_model(path: Path) -> dict[str, np.ndarray]:

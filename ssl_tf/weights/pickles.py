@@ -11,7 +11,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from ml_dtypes import bfloat16
@@ -106,6 +106,13 @@ class _NumpyArray:
     def __setstate__(self, state: tuple) -> None:
         _, self.shape, self.dtype, self.fortran, self.content = state
 
+    @classmethod
+    def of_buffer(cls, content: bytes, dtype: _NumpyDtype, shape: tuple, order: str) -> Self:
+        """An array as protocol 5 has it."""
+        array = cls()
+        array.__setstate__((1, shape, dtype, order == "F", content))
+        return array
+
     def array(self) -> np.ndarray:
         # Text is what Python 2 called bytes.
         content = self.content
@@ -135,9 +142,13 @@ _NAMES: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): _Call(_NumpyDtype),
     **{("torch", name): name for name in _STORAGES},
     **{
-        (f"numpy.{core}.multiarray", name): _Call(value)
+        (f"numpy.{core}.{module}", name): _Call(value)
         for core in ("core", "_core")
-        for name, value in (("_reconstruct", _NumpyArray), ("scalar", _numpy_scalar))
+        for module, name, value in (
+            ("multiarray", "_reconstruct", _NumpyArray),
+            ("multiarray", "scalar", _numpy_scalar),
+            ("numeric", "_frombuffer", _NumpyArray.of_buffer),
+        )
     },
 }
 

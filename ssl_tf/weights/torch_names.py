@@ -9,6 +9,8 @@ import re
 import numpy as np
 import tensorflow as tf
 
+# Entry of export.json and of the metadata of safetensors that we write: names do not tell it.
+STRIDE = "stride_in_1x1"
 # The last part of the name of a variable -> that of torch.
 _KINDS = {
     "kernel": "weight",

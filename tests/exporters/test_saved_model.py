@@ -9,8 +9,9 @@ import tensorflow as tf
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks.normalization import MEAN, STD, normalize_images
-from ssl_tf.settings import ModelSettings
+from ssl_tf.settings import InitEncoderSettings, ModelSettings
 from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.weights.loading import load_init_encoder
 from tests.exporters.random_encoder import random_encoder
 
 # Nothing but TensorFlow: the package must not be needed to use an export.
@@ -67,5 +68,9 @@ def test_a_fresh_process_gets_the_same_features(one_block_a_stage, tmp_path):
     )
     assert got["no images"].shape == got["no encoded"].shape == (0, 64)
     assert got["no C5"].shape == (0, 2, 2, 64)
+    again, found = load_init_encoder(InitEncoderSettings(init_encoder=str(tmp_path / "export")))
+    assert found == model
+    for old, new in zip(encoder.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(old, new)
     facts = json.loads((tmp_path / "export" / "export.json").read_text())
     assert (facts["feature_dim"], facts["image_size"], facts["step"]) == (64, 16, 7)
