@@ -10,6 +10,8 @@ listed by `python -m ssl_tf`; from Python there is:
 """
 
 import importlib
+import importlib.util
+import os
 import typing
 
 if typing.TYPE_CHECKING:
@@ -23,6 +25,12 @@ if typing.TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# From TensorFlow 2.16 on, tf.keras is Keras 3; this package needs Keras 2, which tf_keras is there.
+# TensorFlow asks for this variable when it is imported. TensorFlow 2.15 has no tf_keras, and would
+# fail at the variable.
+if importlib.util.find_spec("tf_keras"):
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
 __all__ = ["__version__", "load_encoder", "open_source", "pretrain", "pretrain_settings"]
 
 
@@ -32,7 +40,8 @@ def pretrain_settings(flagfile: "str | Path | None" = None, **flags: object) -> 
     Args:
         flagfile: a recipe such as `configs/byol.flags`, or the `flags.txt` of a run.
         **flags: flags of `python -m ssl_tf.pretrain` by name, which override the flagfile. A flag
-            that is a list takes a sequence.
+            that is a list takes a sequence. `auto=True` chooses what is not given from the images
+            and the machine.
 
     Returns:
         Frozen settings, checked as on the command line.
@@ -48,9 +57,11 @@ def pretrain_settings(flagfile: "str | Path | None" = None, **flags: object) -> 
         >>> settings.optimization.epochs, settings.views.strategies
         (2.0, ('byol_t', 'byol_t_prime'))
     """
+    from ssl_tf.pretrain import with_chosen
     from ssl_tf.settings import PretrainSettings, flagfiles
 
-    return flagfiles.from_keywords(PretrainSettings, flagfile, **flags)
+    arguments = with_chosen(flagfiles.as_arguments(flagfile, flags))
+    return flagfiles.parse(arguments, PretrainSettings)
 
 
 def load_encoder(run: "str | Path", step: int | None = None) -> "tf.keras.Model":

@@ -16,7 +16,7 @@ LONGEST = (
     "methods/test_densecl.py",
     "methods/test_moco.py",
     "methods/test_dino.py",
-    "methods/test_execution.py",
+    "training/test_execution.py",
     "networks/test_resnet.py",
     "views/test_object_crops.py",
     "views/test_chains.py",
@@ -33,7 +33,7 @@ LONGEST = (
     "test_using_encoders.py",
     "exporters/test_tflite_files.py",
     "views/test_ablations.py",
-    "methods/test_restoring.py",
+    "pretraining/test_restoring.py",
     "weights/test_keras_files.py",
     "weights/test_loading.py",
 )

@@ -61,14 +61,14 @@ def run(tmp_path_factory):
 def test_the_run_directory_holds_the_run(run):
     assert {path.name for path in run.iterdir()} == {
         "flags.txt", "environment.json", "data.json", "metrics.jsonl", "tensorboard", "views.png",
-        "checkpoints",
+        "neighbours.png", "checkpoints",
     }  # fmt: skip
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert names == [f"step_{step:08d}" for step in (2, 4, 6, 8, 9)]
     from PIL import Image
 
     with Image.open(run / "views.png") as sheet:
-        assert sheet.size[0] > 2 * 128 and sheet.size[1] > 8 * 128
+        assert sheet.size[0] > 9 * 160 and sheet.size[1] > 3 * 160
 
 
 def test_metrics_have_each_step_once_and_all_figures(run):

@@ -1,7 +1,7 @@
 """The context of an evaluation: the encoders of a run, labelled images and the report."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,8 +13,10 @@ from ssl_tf.data.sources.opening import (
     open_source,
     open_training_source,
     split_folders,
+    warn_of_copies,
 )
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.evaluation.bootstrap import Interval
 from ssl_tf.evaluation.report_names import report_file
 from ssl_tf.files import prepare_output, write_json
 from ssl_tf.networks.encoder import build_encoder
@@ -167,7 +169,7 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
         )
     test = held_out or open_test(settings, train)
     if test is None:
-        other = "--test_split" if data.dataset else "--test_image_folder, --test_tfrecord"
+        other = "--test_split" if data.has_splits else "--test_image_folder, --test_tfrecord"
         raise SettingsError(f"no images to report on: give {other} or --holdout=N")
     common = 0 if held_out else common_images(train, test)
     if common:
@@ -175,6 +177,8 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
             f"{common} images of {test.name} are training images, of {train.name}; give others to "
             "report on, or --holdout=N"
         )
+    if not held_out:
+        warn_of_copies(train, test)
     for source in (train, test):
         if not source.num_classes:
             raise SettingsError(f"{source.name} has no labels; an evaluation needs them")
@@ -210,7 +214,12 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
     if not named:
         return open_held_out(settings.data, settings.test_split, train)
     try:
-        test = open_source(**named, shuffle_mib=settings.data.shuffle_mib)
+        test = open_source(
+            **named,
+            orient=settings.data.orient and "image_folder" in named,
+            first_label=settings.data.first_label if "tfrecord" in named else 0,
+            shuffle_mib=settings.data.shuffle_mib,
+        )
     except UserError as error:
         # A source names the flag of the training images.
         name = next(iter(named))
@@ -219,8 +228,19 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
     return test
 
 
-def format_figures(figures: dict[str, float], **counts: int) -> str:
-    """Figures in percent on one line; `counts` fill the placeholders of `TITLES`."""
-    return "  ".join(
-        f"{TITLES[name].format(**counts)} {100 * value:.2f}" for name, value in figures.items()
-    )
+def format_figures(
+    figures: dict[str, float], intervals: Mapping[str, Interval] | None = None, **counts: int
+) -> str:
+    """Figures in percent on one line, each with its 95 % interval if it has one.
+
+    Args:
+        figures: name -> figure in [0, 1].
+        intervals: name -> its bounds, in [0, 1].
+        **counts: fill the placeholders of `TITLES`.
+    """
+    told = []
+    for name, value in figures.items():
+        bounds = [f"{100 * bound:.1f}" for bound in (intervals or {}).get(name, ())]
+        interval = f" ({' to '.join(bounds)})" if bounds else ""
+        told.append(f"{TITLES[name].format(**counts)} {100 * value:.2f}{interval}")
+    return "  ".join(told)

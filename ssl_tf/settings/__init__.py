@@ -12,11 +12,13 @@ from ssl_tf.settings.data import (
 )
 from ssl_tf.settings.discovery import (
     RANKERS,
+    CellSettings,
     DiscoverSettings,
     FeatureSettings,
     RankingSettings,
     RegionSettings,
 )
+from ssl_tf.settings.embedding import TABLE_FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
     EncoderSettings,
@@ -30,6 +32,7 @@ from ssl_tf.settings.initialization import InitEncoderSettings
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
+from ssl_tf.settings.preparing import PrepareSettings
 from ssl_tf.settings.pretraining import (
     RIVALS,
     BenchmarkSettings,
@@ -44,9 +47,11 @@ from ssl_tf.settings.views import CROPS, REGIONS, ViewSettings
 __all__ = [
     "BenchmarkSettings",
     "CROPS",
+    "CellSettings",
     "CompareSettings",
     "DataSettings",
     "DiscoverSettings",
+    "EmbedSettings",
     "EncoderSettings",
     "ExportSettings",
     "FORMATS",
@@ -68,6 +73,7 @@ __all__ = [
     "OptionalDataSettings",
     "PRECISIONS",
     "PRETEXT",
+    "PrepareSettings",
     "PretrainSettings",
     "RANKERS",
     "RECIPES",
@@ -79,6 +85,7 @@ __all__ = [
     "RunSettings",
     "STRATEGIES",
     "SUITES",
+    "TABLE_FORMATS",
     "StoreSettings",
     "EvaluationSettings",
     "TransferSettings",

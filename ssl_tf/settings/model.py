@@ -9,6 +9,8 @@ from ssl_tf.settings.methods import METHODS, MethodFlags, MethodRow
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
+    """The method and the network."""
+
     method: str = setting("ma_ssrl", "What is learned.", choices=tuple(METHODS))
     depth: int = setting(50, "ResNet depth: 18, 34, 50, 101, 152 or 200.")
     width: float = setting(1.0, "Multiplier of all channels, also below 1.", above=0, high=32)

@@ -6,6 +6,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting
 from ssl_tf.settings.initialization import InitEncoderSettings
 
+TRACKERS = ("wandb", "mlflow")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -71,6 +72,12 @@ class RunSettings:
     logical_cpus: int = setting(
         0, "Number of replicas on the CPU; 0: all GPUs, or one CPU.", low=0, free=True, high=1024
     )
+    track: str = setting(
+        "",
+        "Tracker that follows the run, where it is installed: wandb or mlflow.",
+        choices=("", *TRACKERS),
+        free=True,
+    )
     worker_timeout: float = setting(
         60.0,
         "Seconds of silence of another worker, at the start or later, after which the run ends.",
@@ -80,6 +87,11 @@ class RunSettings:
     )
     checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
     keep_checkpoints: int = setting(2, "Number of newest checkpoints to keep.", low=1, free=True)
+    auto: bool = setting(
+        False,
+        "Choose every flag that is not given from the images and the machine, and print them.",
+        free=True,
+    )
     dry_run: bool = setting(False, "Print what the run would do, and exit.", free=True)
 
     def __post_init__(self) -> None:
