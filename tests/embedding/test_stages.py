@@ -273,7 +273,7 @@ def test_wrong_encoders_and_sources_are_one_line(exported, folder, tmp_path, cap
     import tensorflow as tf
 
     output, images = tmp_path / "out", f"--image_folder={folder}"
-    assert "--encoder: give a run directory" in refused(capsys, "", output, images)[0]
+    assert "--encoder, --init_encoder: give one of them" in refused(capsys, "", output, images)[0]
     assert "--output: give the directory" in refused(capsys, exported, "", images)[0]
     line, _ = refused(capsys, tmp_path / "nowhere", output, images)
     assert "is no run directory" in line
