@@ -4,7 +4,8 @@
 python scripts/exported_difference.py [--format=keras,onnx,tflite] [DEPTH,WIDTH,STEM,SIZE ...]
 
 Weights, gammas and moving statistics are random. Each export compares itself at 64 and 97 pixels,
-with the small stem at 32 and 41, TensorFlow Lite at SIZE; torch's libraries where they are installed.
+with the small stem at 32 and 41, TensorFlow Lite at SIZE. torch's libraries compare where they are
+installed.
 """
 
 import sys
