@@ -299,6 +299,17 @@ def test_export_writes_a_saved_model(run, tmp_path):
     assert features.shape == (2, 32)
 
 
+def test_export_calibrates_on_the_images_that_are_given(run, tmp_path, capsys):
+    flags = ["--format=tflite", "--tflite_types=int8", "--calibration_images=5"]
+    scenes = ["--dataset=scenes", "--scenes=24", "--scene_size=16"]
+    output = tmp_path / "export"
+    start(export, ExportSettings, f"--checkpoint={run}", f"--output={output}", *flags, *scenes)
+    assert {path.name for path in output.iterdir()} == {"encoder_int8.tflite", "export.json"}
+    told = json.loads((output / "export.json").read_text())["tflite"]["int8"]
+    assert 0.9 < told["smallest_cosine"] < 1
+    assert f"smallest {told['smallest_cosine']:.6f}" in capsys.readouterr().err
+
+
 def test_an_exported_encoder_is_judged_like_the_run_that_it_comes_from(run, tmp_path, capsys):
     out = tmp_path / "export"
     start(export, ExportSettings, f"--checkpoint={run}", "--format=torchvision", f"--output={out}")
