@@ -16,7 +16,7 @@ LONGEST = (
     "methods/test_densecl.py",
     "methods/test_moco.py",
     "methods/test_dino.py",
-    "methods/test_execution.py",
+    "training/test_execution.py",
     "networks/test_resnet.py",
     "views/test_object_crops.py",
     "views/test_chains.py",
@@ -31,5 +31,5 @@ LONGEST = (
     "test_face.py",
     "methods/test_base.py",
     "views/test_ablations.py",
-    "methods/test_restoring.py",
+    "pretraining/test_restoring.py",
 )

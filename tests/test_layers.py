@@ -16,7 +16,7 @@ LAYERS = """
     errors cores
     files locks
     settings
-    command networks views
+    command networks views sharding
     data data/openimages
     data/scenes data/proposals
     data/sources

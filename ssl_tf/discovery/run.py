@@ -18,18 +18,17 @@ from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
 from ssl_tf.errors import SettingsError, UserError, printable
-from ssl_tf.files import UNFINISHED, write_json
-from ssl_tf.locks import LOCK, exclusive
+from ssl_tf.files import write_json
+from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.training.data_record import keep_data
+from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
-FLAGS = "flags.txt"
 PROPOSALS = "proposals"
 RANKING = "ranking"
+_KIND = "discovery"
 _LISTED = 3
-# Files that a process leaves behind if it is killed while it creates the directory.
-_FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
 
 
 def discover(settings: DiscoverSettings) -> Path:
@@ -46,11 +45,11 @@ def discover(settings: DiscoverSettings) -> Path:
     if (output / FLAGS).is_file():
         recorded = flagfiles.read_flagfile(output / FLAGS, DiscoverSettings)
         settings = dataclasses.replace(settings, data=with_rule_of(recorded.data, settings.data))
-    check_output(settings)
+    check_output(settings, _KIND)
     with exclusive(output):
         source, _ = open_training_source(settings.data)
         encoder = open_encoder(settings.features)
-        open_output(settings)
+        open_output(settings, _KIND, "discover")
         keep_data(output, {"described": source})
         return _run_stages(settings, source, encoder)
 
@@ -117,42 +116,6 @@ def _compare_images(settings: DiscoverSettings, sizes: np.ndarray) -> tuple[str,
     score_files = rank(settings, rankers, collection["count"], len(sizes))
     beam_stages.choose(settings, sizes, score_files)
     return rankers
-
-
-def check_output(settings: DiscoverSettings) -> bool:
-    """Whether the output directory is that of these settings already; nothing is written.
-
-    Raises:
-        SettingsError: it belongs to other settings, or to something else.
-    """
-    output = Path(settings.output)
-    flags = output / FLAGS
-    if flags.is_file():
-        before = flagfiles.read_flagfile(flags, DiscoverSettings)
-        differing = flagfiles.bound_differences(before, settings)
-        if differing:
-            listed = ", ".join(f"--{n}={a} there, {b} here" for n, (a, b) in differing.items())
-            raise SettingsError(f"--output={output} was made with other flags ({listed})")
-        return True
-    if output.exists() and (not output.is_dir() or _names_in(output) - _FIRST_FILES):
-        raise SettingsError(f"--output={output} exists and is no discovery; give a new directory")
-    return False
-
-
-def open_output(settings: DiscoverSettings) -> None:
-    """Creates the output directory, or reopens it if these settings created it.
-
-    Raises:
-        SettingsError: as in `check_output`.
-    """
-    output = Path(settings.output)
-    if check_output(settings):
-        return
-    flags = output / FLAGS
-    output.mkdir(parents=True, exist_ok=True)
-    flagfiles.write_flagfile(
-        settings, flags, comments=[f"python -m ssl_tf.discover --flagfile={flags}"]
-    )
 
 
 def rank(
@@ -241,10 +204,6 @@ def _names(settings: DiscoverSettings, images: np.ndarray) -> str:
         name = regions["id"][image % step].decode("utf-8", "backslashreplace")
         names.append(printable(name))
     return ", ".join(names) + (", ..." if images.size > _LISTED else "")
-
-
-def _names_in(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir()}
 
 
 def _log(line: str) -> None:

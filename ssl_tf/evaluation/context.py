@@ -13,6 +13,7 @@ from ssl_tf.data.sources.opening import (
     open_source,
     open_training_source,
     split_folders,
+    warn_of_copies,
 )
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.report_names import report_file
@@ -164,6 +165,8 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
             f"{common} images of {test.name} are training images, of {train.name}; give others to "
             "report on, or --holdout=N"
         )
+    if not held_out:
+        warn_of_copies(train, test)
     for source in (train, test):
         if not source.num_classes:
             raise SettingsError(f"{source.name} has no labels; an evaluation needs them")
@@ -199,7 +202,11 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
     if not named:
         return open_held_out(settings.data, settings.test_split, train)
     try:
-        test = open_source(**named, shuffle_mib=settings.data.shuffle_mib)
+        test = open_source(
+            **named,
+            first_label=settings.data.first_label if settings.test_tfrecord else 0,
+            shuffle_mib=settings.data.shuffle_mib,
+        )
     except UserError as error:
         # A source names the flag of the training images.
         name = next(iter(named))

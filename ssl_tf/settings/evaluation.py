@@ -72,8 +72,28 @@ class EvaluationSettings(EncoderSettings):
             )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScheduleSettings:
+    """How the learning rate of a supervised training falls, and its momentum."""
+
+    schedule: str = setting(
+        "cosine",
+        "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
+        choices=("cosine", "step"),
+    )
+    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0, high=1e6)
+    nesterov: bool = setting(True, "Nesterov momentum in place of plain momentum.")
+
+    def __post_init__(self) -> None:
+        if (self.schedule == "step") != bool(self.drop_epochs):
+            raise SettingsError(
+                f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
+                "with --schedule=step, and only with it"
+            )
+
+
 @dataclasses.dataclass(frozen=True)
-class LinearSettings:
+class LinearSettings(ScheduleSettings):
     """`python -m ssl_tf.linear`."""
 
     evaluation: EvaluationSettings
@@ -97,13 +117,6 @@ class LinearSettings:
         high=1e38,
     )
     validation: int = setting(0, "Training images held out to choose the learning rate by.", low=0)
-    schedule: str = setting(
-        "cosine",
-        "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
-        choices=("cosine", "step"),
-    )
-    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0, high=1e6)
-    nesterov: bool = setting(True, "Nesterov momentum in place of plain momentum.")
     weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0, high=1e38)
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
     checkpoint_every: float = setting(
@@ -128,6 +141,7 @@ class LinearSettings:
         }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.rates) > 1 and not self.validation:
             raise SettingsError(
                 f"--base_learning_rates={','.join(map(str, self.rates))}: the best is chosen on "
@@ -135,11 +149,6 @@ class LinearSettings:
             )
         if len(set(self.rates)) < len(self.rates):
             raise SettingsError("--base_learning_rates: give each rate once")
-        if (self.schedule == "step") != bool(self.drop_epochs):
-            raise SettingsError(
-                f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
-                "with --schedule=step, and only with it"
-            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ssl_tf.data.proposals.format import (
     Shard,
     digest,
 )
-from ssl_tf.data.record_framing import count_records
+from ssl_tf.data.record_framing import UNPARSED, count_records
 from ssl_tf.errors import UserError
 
 _READ_AT_ONCE = 4096
@@ -136,8 +136,8 @@ class ProposalStore:
             file, found = str(self.path / shard.name), 0
             try:
                 for serialized in tf.data.TFRecordDataset(file).batch(_READ_AT_ONCE):
+                    yield _parsed(serialized, file, found)
                     found += len(serialized)
-                    yield tf.io.parse_example(serialized, _FEATURES)
             except tf.errors.OpError as error:
                 count_records(file)
                 raise UserError(f"{file}: {error.message}") from None
@@ -146,6 +146,21 @@ class ProposalStore:
                     f"{file} has {found} records where {MANIFEST} promises {shard.records}: "
                     "restore the file"
                 )
+
+
+def _parsed(serialized: tf.Tensor, file: str, first: int) -> dict[str, Any]:
+    """The features of some records, of which `first` is the number in their file.
+
+    Raises:
+        UserError: a record is none of proposals.
+    """
+    try:
+        return tf.io.parse_example(serialized, _FEATURES)
+    except UNPARSED:
+        raise UserError(
+            f"{file}: a record from {first} to {first + len(serialized) - 1} (counted from 0) "
+            "holds no proposals: restore the file"
+        ) from None
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 
-from ssl_tf.discovery.progress import Progress, progress_line
+from ssl_tf.sharding.progress import Progress, progress_line
 
 
 def test_the_time_left_is_by_the_rate_of_this_run():

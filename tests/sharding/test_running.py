@@ -3,7 +3,7 @@ from pathlib import Path
 
 import grpc
 
-from ssl_tf.discovery.beam_stages import _loopback
+from ssl_tf.sharding.running import _loopback
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 

@@ -1,0 +1,129 @@
+"""A stage over all shards, as an Apache Beam transform.
+
+A stage maps the numbers of shards to files; existing files are kept. By default Beam's local runner
+distributes the shards over one process a core. Another runner works if its workers see the inputs
+and the output directory under the same paths.
+"""
+
+import contextlib
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import grpc
+import numpy as np
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+from ssl_tf.cores import available_cores
+from ssl_tf.errors import UserError
+from ssl_tf.sharding.progress import Progress
+
+Work = Callable[[int], None]
+
+
+class _DoShard(beam.DoFn):
+    """Processes one shard in a stage; the inputs of the stage are opened once a process."""
+
+    def __init__(self, prepare: Callable[[], Work]):
+        self._prepare = prepare
+
+    def setup(self) -> None:
+        self._work = self._prepare()
+
+    def process(self, number: int) -> None:
+        self._work(number)
+
+
+def run_shards(
+    stage: str,
+    prepare: Callable[[], Work],
+    paths: Sequence[Path],
+    sizes: np.ndarray,
+    unit: str,
+    *,
+    log: Path,
+    workers: int = 0,
+    beam_options: Sequence[str] = (),
+) -> None:
+    """Does the work of every shard whose file is missing.
+
+    Args:
+        stage: name of the stage, for messages.
+        prepare: opens the inputs in a worker; the result writes the file of a shard, given its
+            number.
+        paths: the file of each shard.
+        sizes: int [len(paths)], units of work in each shard.
+        unit: name of the unit of work, such as "images".
+        log: file for what the workers print.
+        workers: processes of the local runner; 0: one a core.
+        beam_options: options of another runner; empty: the local one.
+
+    Raises:
+        UserError: a worker failed; the message is the last line of its error.
+    """
+    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    if not missing:
+        print(f"{stage}: all {int(sizes.sum())} {unit} are there", file=sys.stderr)
+        return
+    with Progress(stage, list(paths), sizes, unit):
+        try:
+            made = _pipeline(len(missing), log, workers, beam_options)
+            with _loopback(), made as pipeline:
+                numbers = pipeline | beam.Create(missing)
+                # Keeps the runner from fusing all shards into one bundle.
+                _ = numbers | beam.Reshuffle() | beam.ParDo(_DoShard(prepare))
+        except (RuntimeError, UserError, OSError) as error:
+            # A runner wraps an error of a worker, with its traceback, in its own error.
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise UserError(
+                f"{stage}: {lines[-1].strip() if lines else error}; what is done stays, "
+                "the same command resumes"
+            ) from error
+
+
+@contextlib.contextmanager
+def _loopback() -> Iterator[None]:
+    """Lets servers that listen on all interfaces listen on this machine's own, inside the block.
+
+    Beam's local runner opens ports for its worker processes, which it calls by "localhost". They
+    take orders from whoever reaches them. A runner for several machines opens its own elsewhere.
+    """
+    make = grpc.server
+
+    def server(*arguments, **keywords) -> grpc.Server:
+        made = make(*arguments, **keywords)
+        add = made.add_insecure_port
+        made.add_insecure_port = lambda address: add(address.replace("[::]:", "localhost:"))
+        return made
+
+    grpc.server = server
+    try:
+        yield
+    finally:
+        grpc.server = make
+
+
+def _pipeline(
+    shard_count: int, log: Path, workers: int, beam_options: Sequence[str]
+) -> beam.Pipeline:
+    if beam_options:
+        return beam.Pipeline(options=PipelineOptions(list(beam_options)))
+    workers = min(workers or len(available_cores()), shard_count)
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    # Not DirectRunner, which may delegate to another runner that it downloads.
+    if workers == 1:
+        return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
+    # Each worker has one core. Its log goes to a file, because it would hide the progress.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ.setdefault(name, "1")
+    worker = f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
+    command = f"{worker} 2>> {shlex.quote(str(log))}"
+    environment = SubprocessSDKEnvironment.from_command_string(command)
+    options = PipelineOptions([f"--direct_num_workers={workers}"])
+    return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)
