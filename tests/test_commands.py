@@ -320,6 +320,17 @@ def test_export_writes_a_saved_model(run, tmp_path):
     assert features.shape == (2, 32)
 
 
+def test_export_calibrates_on_the_images_that_are_given(run, tmp_path, capsys):
+    flags = ["--format=tflite", "--tflite_types=int8", "--calibration_images=5"]
+    scenes = ["--dataset=scenes", "--scenes=24", "--scene_size=16"]
+    output = tmp_path / "export"
+    start(export, ExportSettings, f"--checkpoint={run}", f"--output={output}", *flags, *scenes)
+    assert {path.name for path in output.iterdir()} == {"encoder_int8.tflite", "export.json"}
+    told = json.loads((output / "export.json").read_text())["tflite"]["int8"]
+    assert 0.9 < told["smallest_cosine"] < 1
+    assert f"smallest {told['smallest_cosine']:.6f}" in capsys.readouterr().err
+
+
 def test_an_exported_encoder_is_judged_like_the_run_that_it_comes_from(run, tmp_path, capsys):
     out = tmp_path / "export"
     start(export, ExportSettings, f"--checkpoint={run}", "--format=torchvision", f"--output={out}")
@@ -337,7 +348,12 @@ def test_an_exported_encoder_is_judged_like_the_run_that_it_comes_from(run, tmp_
     of_run, of_file = reports
     assert of_run.pop("checkpoint") == str(run) and of_run.pop("step") == 9
     assert f"--init_encoder={of_file.pop('init_encoder')}" == given and of_file.pop("step") == 0
+    assert (of_file.pop("depth"), of_file.pop("width")) == (18, 0.0625)
     assert of_file == of_run and of_file["trained"] != of_file["random"]
+    again = tmp_path / "again"
+    start(export, ExportSettings, given, "--format=torchvision", f"--output={again}")
+    name = "torchvision.safetensors"
+    assert (again / name).read_bytes() == (out / name).read_bytes()
 
 
 def test_a_step_that_was_not_kept_is_one_line(run, tmp_path, capsys):
