@@ -14,6 +14,9 @@ import pytest
 from ssl_tf.training.progress_line import ProgressLine
 
 
+END = "<end>"
+
+
 @contextlib.contextmanager
 def terminal(columns):
     """Puts a terminal behind stderr; gives the function that reads what it shows."""
@@ -22,8 +25,13 @@ def terminal(columns):
     with open(theirs, "w") as stream, contextlib.redirect_stderr(stream):
 
         def shown():
+            # A terminal hands on what it got piece by piece.
+            stream.write(END)
             stream.flush()
-            return os.read(ours, 65536).decode()
+            told = ""
+            while END not in told:
+                told += os.read(ours, 65536).decode()
+            return told.removesuffix(END)
 
         yield shown
     os.close(ours)
