@@ -13,7 +13,6 @@ import pytest
 
 from ssl_tf.training.progress_line import ProgressLine
 
-
 END = "<end>"
 
 
@@ -28,10 +27,10 @@ def terminal(columns):
             # A terminal hands on what it got piece by piece.
             stream.write(END)
             stream.flush()
-            told = ""
-            while END not in told:
-                told += os.read(ours, 65536).decode()
-            return told.removesuffix(END)
+            told = b""
+            while not told.endswith(END.encode()):
+                told += os.read(ours, 65536)
+            return told.decode().removesuffix(END)
 
         yield shown
     os.close(ours)
