@@ -13,7 +13,7 @@ GROUPS = {
     "Images": ("prepare",),
     "Train": ("pretrain", "views_report", "benchmark"),
     "Judge": ("knn", "linear", "finetune", "transfer", "compare"),
-    "Use": ("export",),
+    "Use": ("export", "embed"),
     "Boxes of objects": ("discover", "proposals", "openimages"),
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)

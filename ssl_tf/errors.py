@@ -40,6 +40,10 @@ class SettingsError(UserError):
     exit_code = EXIT_FLAGS
 
 
+class NoSuchSplit(SettingsError):
+    """A data set has no split of this name, or no image in it; other splits may be whole."""
+
+
 class NotPrepared(UserError):
     """A data set is not prepared; other data sets may be."""
 

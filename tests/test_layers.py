@@ -17,12 +17,13 @@ LAYERS = """
     files locks
     settings
     command networks views sharding
-    data data/openimages
+    data data/openimages weights
     data/scenes data/proposals
     data/sources
     training
     methods exporters benchmarking preparation
     evaluation discovery
+    embedding
     pretraining
     pretrain
     ssl_tf

@@ -24,6 +24,7 @@ SETTINGS = {
     "transfer": settings.TransferSettings,
     "compare": settings.CompareSettings,
     "export": settings.ExportSettings,
+    "embed": settings.EmbedSettings,
     "discover": settings.DiscoverSettings,
     "proposals import": settings.ImportProposalsSettings,
     "proposals inspect": settings.StoreSettings,
@@ -32,6 +33,7 @@ SETTINGS = {
 }
 # Of sbatch, docker, pytest and scripts.
 OTHER_FLAGS = {"nodes", "gpus-per-node", "gpus", "shm-size", "rm", "fast", "help", "version"}
+OTHER_FLAGS |= {"encoder_cifar10", "images"}
 
 
 def rows():

@@ -10,6 +10,9 @@ from ssl_tf.errors import UserError
 FRAME_BYTES = 16
 # Of these the first 12 stand before its data.
 DATA_AT = 12
+# What TensorFlow raises for a record that is no tf.train.Example, or one of other fields. The
+# second, because its message quotes the record, whose bytes need not be text.
+UNPARSED = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
 
 
 def count_records(file: str) -> int:

@@ -1,6 +1,7 @@
 """The base class of image sources, and that of sources with random access."""
 
 import abc
+import contextlib
 import copy
 from collections.abc import Callable, Iterator
 
@@ -154,6 +155,21 @@ class Source(abc.ABC):
         Raises:
             UserError: the stored data is damaged.
         """
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turns an error of TensorFlow inside the block into that of the data behind it.
+
+        Raises:
+            UserError: too many images are unreadable, or the stored data is damaged.
+        """
+        try:
+            yield
+        except tf.errors.OpError:
+            self.unreadable.check()
+            # A graph error says little; the source can name the file and the record.
+            self.verify()
+            raise
 
     @abc.abstractmethod
     def _subset(self, keep: np.ndarray) -> "Source":

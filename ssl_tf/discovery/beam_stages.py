@@ -6,19 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.discovery import shards
 from ssl_tf.discovery.choice import BOXES, choose_shard
 from ssl_tf.discovery.collection import Collection
 from ssl_tf.discovery.description import DESCRIPTORS, REGIONS, describe_shard
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, match_shard
 from ssl_tf.settings import DiscoverSettings
+from ssl_tf.sharding import shards
 from ssl_tf.sharding.running import Work, run_shards
+
+# What a stage does, by the directory of its shards.
+_TITLES = {REGIONS: "regions of images", GRAPH: "matches of pairs", BOXES: "choice of boxes"}
 
 
 def describe(settings: DiscoverSettings, sizes: np.ndarray) -> None:
     """Writes `regions/` and `descriptors/`; sizes: number of images of each shard."""
     (Path(settings.output) / DESCRIPTORS).mkdir(exist_ok=True)
     _run(settings, REGIONS, functools.partial(_prepare_describe, settings), sizes, "images")
+
+
+def find(settings: DiscoverSettings, sizes: np.ndarray) -> None:
+    """Writes `regions/` of objects of single images; sizes: number of images of each shard."""
+    _run(settings, REGIONS, functools.partial(_prepare_find, settings), sizes, "images")
 
 
 def compare(settings: DiscoverSettings, sizes: np.ndarray) -> None:
@@ -32,7 +40,7 @@ def choose(settings: DiscoverSettings, sizes: np.ndarray, score_files: dict[str,
     Args:
         settings: of the discovery.
         sizes: number of images of each shard.
-        score_files: ranker -> npy of its scores, float64 [R].
+        score_files: ranker -> npy of its scores, float64 [R]; empty: the regions have scores.
     """
     prepare = functools.partial(_prepare_choose, settings, score_files)
     _run(settings, BOXES, prepare, sizes, "images")
@@ -45,6 +53,16 @@ def _prepare_describe(settings: DiscoverSettings) -> Work:
     source, _ = open_training_source(settings.data)
     encoder = open_encoder(settings.features)
     return lambda number: describe_shard(number, source, encoder, settings, Path(settings.output))
+
+
+def _prepare_find(settings: DiscoverSettings) -> Work:
+    from ssl_tf.data.sources.opening import open_training_source
+    from ssl_tf.discovery.feature_maps import open_encoder
+    from ssl_tf.discovery.single_image import find_shard
+
+    source, _ = open_training_source(settings.data)
+    encoder = open_encoder(settings.features)
+    return lambda number: find_shard(number, source, encoder, settings, Path(settings.output))
 
 
 def _prepare_compare(settings: DiscoverSettings) -> Work:
@@ -63,6 +81,13 @@ def _prepare_compare(settings: DiscoverSettings) -> Work:
 
 def _prepare_choose(settings: DiscoverSettings, score_files: dict[str, Path]) -> Work:
     output, ranking = Path(settings.output), settings.ranking
+    if not score_files:
+
+        def choose_found(number: int) -> None:
+            found = shards.read_arrays(shards.shard_path(output / REGIONS, number))
+            choose_shard(number, {settings.discoverer: found["scores"]}, ranking, output)
+
+        return choose_found
     scores = {name: shards.read_array(path) for name, path in score_files.items()}
     collection = Collection(output, settings.shard_images, settings.features.descriptor_norm, 0)
 
@@ -72,7 +97,7 @@ def _prepare_choose(settings: DiscoverSettings, score_files: dict[str, Path]) ->
         shard_scores = {
             name: np.array(array[start : start + count]) for name, array in scores.items()
         }
-        choose_shard(number, shard_scores, ranking.boxes_per_image, ranking.max_iou, output)
+        choose_shard(number, shard_scores, ranking, output)
 
     return work
 
@@ -87,7 +112,7 @@ def _run(
     directory = Path(settings.output) / stage
     directory.mkdir(exist_ok=True)
     run_shards(
-        stage,
+        f"{_TITLES[stage]} ({stage}/)",
         prepare,
         [shards.shard_path(directory, number) for number in range(len(sizes))],
         sizes,

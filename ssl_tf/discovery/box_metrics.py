@@ -19,6 +19,8 @@ class BoxMetrics:
         mabo: mean over the images of the mean over their objects of the best overlap.
         odap50: object-discovery average precision at an overlap of 0.5.
         odap5095: its mean over the overlaps 0.50, 0.55, ... 0.95.
+        corloc_error: standard error of corloc, over images.
+        detection_error: standard error of detection_rate, over images with all their objects.
     """
 
     corloc: float
@@ -26,6 +28,8 @@ class BoxMetrics:
     mabo: float
     odap50: float
     odap5095: float
+    corloc_error: float
+    detection_error: float
 
 
 def measure(ranked: Sequence[np.ndarray], objects: Sequence[np.ndarray]) -> BoxMetrics:
@@ -38,13 +42,30 @@ def measure(ranked: Sequence[np.ndarray], objects: Sequence[np.ndarray]) -> BoxM
     tables = [overlaps(boxes, truth) for boxes, truth in zip(ranked, objects)]
     best = [table.max(axis=0, initial=0.0) for table in tables]
     precisions = [average_precision(tables, step) for step in _STEPS]
+    hits = [table[:1].max(initial=0.0) >= 0.5 for table in tables]
     return BoxMetrics(
-        corloc=float(np.mean([table[:1].max(initial=0.0) >= 0.5 for table in tables])),
+        corloc=float(np.mean(hits)),
         detection_rate=float(np.mean(np.concatenate(best) >= 0.5)),
         mabo=float(np.mean([overlap.mean() for overlap in best])),
         odap50=precisions[0],
         odap5095=float(np.mean(precisions)),
+        corloc_error=ratio_error(np.array(hits, float), np.ones(len(hits))),
+        detection_error=ratio_error(
+            np.array([(overlap >= 0.5).sum() for overlap in best]),
+            np.array([len(overlap) for overlap in best]),
+        ),
     )
+
+
+def ratio_error(parts: np.ndarray, wholes: np.ndarray) -> float:
+    """The standard error of sum(parts) / sum(wholes), where images are drawn independently.
+
+    Args:
+        parts: float [N], such as the number of objects found in each image.
+        wholes: float [N], such as the number of its objects.
+    """
+    ratio = parts.sum() / wholes.sum()
+    return float(np.sqrt(np.sum((parts - ratio * wholes) ** 2)) / wholes.sum())
 
 
 def average_precision(tables: Sequence[np.ndarray], threshold: float) -> float:

@@ -5,43 +5,53 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.data.proposals.format import ImageProposals
-from ssl_tf.discovery import baselines, shards
+from ssl_tf.discovery import baselines
 from ssl_tf.discovery.description import REGIONS
 from ssl_tf.discovery.selection import select_regions
+from ssl_tf.settings import RankingSettings
+from ssl_tf.sharding import shards
 
 BOXES = "boxes"
 
 
 def choose_shard(
-    number: int, scores: dict[str, np.ndarray], limit: int, max_iou: float, output: Path
+    number: int, scores: dict[str, np.ndarray], settings: RankingSettings, output: Path
 ) -> None:
     """Writes `boxes/NUMBER.npz`, the boxes of the shard's images by every ranker.
 
     The arrays of a ranker: NAME_count int32 [n], NAME_boxes int32 [K, 4], NAME_worth float64 [K],
-    the scores of the boxes.
+    the scores of the boxes, and NAME_masks bytes [K] where regions have masks.
 
     Args:
         number: of the shard.
-        scores: ranker -> float [R], the scores of the shard's regions.
-        limit: largest number of boxes of an image.
-        max_iou: largest overlap of two boxes of an image.
+        scores: ranker, or discoverer -> float [R], the scores of the shard's regions.
+        settings: boxes_per_image, max_iou and largest_area.
         output: directory of the discovery.
     """
     regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
     ends = np.cumsum(regions["count"])
+    sides = regions["boxes"][:, 2:] - regions["boxes"][:, :2] + 1
+    pixels = regions["height"].astype(float) * regions["width"]
+    is_small = sides.prod(axis=1) <= settings.largest_area * np.repeat(pixels, regions["count"])
     arrays: dict[str, np.ndarray] = {}
     for name, values in scores.items():
         chosen = []
         for start, end in zip(ends - regions["count"], ends):
-            part = slice(start, end)
+            part = start + np.flatnonzero(is_small[start:end])
             index = select_regions(
-                regions["boxes"][part], regions["groups"][part], values[part], limit, max_iou
+                regions["boxes"][part],
+                regions["groups"][part],
+                values[part],
+                settings.boxes_per_image,
+                settings.max_iou,
             )
-            chosen.append(start + index)
+            chosen.append(part[index])
         index = np.concatenate(chosen).astype(int)
         arrays[f"{name}_count"] = np.array([len(image_index) for image_index in chosen], np.int32)
         arrays[f"{name}_boxes"] = regions["boxes"][index]
         arrays[f"{name}_worth"] = values[index]
+        if "masks" in regions:
+            arrays[f"{name}_masks"] = regions["masks"][index]
     shards.write_arrays(shards.shard_path(output / BOXES, number), **arrays)
 
 
@@ -50,6 +60,7 @@ def read_proposals(output: Path, shard_count: int, ranker: str):
     for number in range(shard_count):
         regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
         chosen = shards.read_arrays(shards.shard_path(output / BOXES, number))
+        masks = chosen.get(f"{ranker}_masks")
         end = 0
         for row, identity in enumerate(regions["id"]):
             start, end = end, end + chosen[f"{ranker}_count"][row]
@@ -60,6 +71,7 @@ def read_proposals(output: Path, shard_count: int, ranker: str):
                 chosen[f"{ranker}_worth"][start:end],
                 height,
                 width,
+                () if masks is None else tuple(mask.decode() for mask in masks[start:end]),
             )
 
 

@@ -1,16 +1,19 @@
 """Feature maps of a frozen encoder: from a run, a SavedModel or Keras weights."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.networks.dilation import dilated
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
 from ssl_tf.settings import FeatureSettings
-from ssl_tf.training.encoders import load_encoder
+from ssl_tf.training.encoders import load_dense_head, load_encoder
+from ssl_tf.weights.loading import load_init_encoder
 
 Maps = Callable[[tf.Tensor], list[tf.Tensor]]
 
@@ -22,6 +25,10 @@ _KERAS = {
     "resnet50": ("resnet50", "ResNet50", ("conv3_block4_out", "conv4_block6_out")),
 }
 _RESNET_LAYERS = ("C3", "C4")
+# What DenseCL compares: its dense head on C5.
+DENSE_KEYS = "dense_keys"
+# Largest number of a ViT's tokens that are of no patch: the class and registers.
+_PREFIX_TOKENS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Encoder:
     """Functions from images to features.
 
     Attributes:
-        maps: uint8 [N, H, W, 3] -> non-negative float32 [N, h, w, D], one a layer.
+        maps: uint8 [N, H, W, 3] -> float32 [N, h, w, D], one a layer.
         describe: uint8 [N, S, S, 3] -> float32 [N, D], for the comparison of images.
         layers: names of the maps' layers.
     """
@@ -45,14 +52,71 @@ def open_encoder(settings: FeatureSettings) -> Encoder:
     Raises:
         UserError: there is no encoder, or it lacks a spatial map or a layer of --layers.
     """
+    encoder = _open(settings)
+    if settings.scales == (1.0,) and not settings.flip_maps:
+        return encoder
+    maps = averaged(encoder.maps, settings.scales, settings.flip_maps)
+    return dataclasses.replace(encoder, maps=maps)
+
+
+def averaged(maps: Maps, scales: tuple[float, ...], flip: bool) -> Maps:
+    """The mean of the maps of resized images, and of mirrored ones, on the grids of the first pass.
+
+    Args:
+        maps: uint8 [N, H, W, 3] -> float32 [N, h, w, D], one a layer.
+        scales: sizes of the images, as shares of theirs.
+        flip: whether mirrored images count too, their maps mirrored back.
+    """
+
+    def mean_maps(images: tf.Tensor) -> list[tf.Tensor]:
+        passes = []
+        for scale in scales:
+            scaled = _rescaled(images, scale)
+            passes.append(maps(scaled))
+            if flip:
+                passes.append([layer[:, :, ::-1] for layer in maps(scaled[:, :, ::-1])])
+        grids = [layer.shape[1:3] for layer in passes[0]]
+        return [
+            tf.add_n([tf.image.resize(layer, grid) for layer in of_layer]) / len(passes)
+            for grid, of_layer in zip(grids, zip(*passes))
+        ]
+
+    return mean_maps
+
+
+def _rescaled(images: tf.Tensor, scale: float) -> tf.Tensor:
+    if scale == 1:
+        return tf.convert_to_tensor(images)
+    size = [max(1, round(scale * side)) for side in images.shape[1:3]]
+    values = tf.image.resize(images, size, antialias=True)
+    return tf.cast(tf.round(values), tf.uint8)
+
+
+def _open(settings: FeatureSettings) -> Encoder:
     path = Path(settings.encoder)
     if settings.encoder in _KERAS:
         return _keras_encoder(settings)
-    if (path / "saved_model.pb").is_file():
+    if not settings.init.init_encoder and (path / "saved_model.pb").is_file():
+        if settings.output_stride:
+            raise SettingsError(
+                f"--output_stride={settings.output_stride}: a SavedModel keeps its strides; give "
+                "the run directory"
+            )
         return _exported_encoder(path, settings.layers)
-    model, _, _ = load_encoder(path, settings.step)
+    dense_head = None
+    if settings.init.init_encoder:
+        model, _ = load_init_encoder(settings.init)
+    else:
+        model, run, step = load_encoder(path, settings.step)
+        if DENSE_KEYS in settings.layers:
+            dense_head = load_dense_head(path, run, step)
+    if settings.output_stride:
+        model = dilated(model, settings.output_stride)
     layers = settings.layers or _RESNET_LAYERS
-    outputs = [_layer_output(model, name, stage_outputs(model)) for name in layers]
+    stages = stage_outputs(model)
+    if dense_head is not None:
+        stages[DENSE_KEYS] = dense_head(stages["C5"])
+    outputs = [_layer_output(model, name, stages) for name in layers]
     return _from_model(model.input, outputs, model.output, layers, normalize_images)
 
 
@@ -97,7 +161,7 @@ def _from_model(
     @tf.function(input_signature=[images], autograph=False)
     def maps(images: tf.Tensor) -> list[tf.Tensor]:
         values = maps_model(normalize(images), training=False)
-        return [tf.nn.relu(tf.cast(m, tf.float32)) for m in tf.nest.flatten(values)]
+        return [tf.cast(layer, tf.float32) for layer in tf.nest.flatten(values)]
 
     @tf.function(input_signature=[images], autograph=False)
     def describe(images: tf.Tensor) -> tf.Tensor:
@@ -119,12 +183,15 @@ def _layer_output(model: tf.keras.Model, name: str, stages: dict[str, tf.Tensor]
 
 
 def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
-    """The encoder of a SavedModel with a signature from normalized images to maps [N, h, w, D]."""
+    """The encoder of a SavedModel with a signature from normalized images to maps.
+
+    Maps are [N, h, w, D], or [N, t, D]: the tokens of a ViT's square patches, row by row.
+    """
     loaded = tf.saved_model.load(str(path))
     signatures = loaded.signatures
     spatial = {
         name: sorted(
-            key for key, spec in candidate.structured_outputs.items() if len(spec.shape) == 4
+            key for key, spec in candidate.structured_outputs.items() if len(spec.shape) in (3, 4)
         )
         for name, candidate in signatures.items()
     }
@@ -153,12 +220,40 @@ def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
 
     def maps(images: tf.Tensor) -> list[tf.Tensor]:
         outputs = run(images)
-        return [tf.nn.relu(tf.cast(outputs[name], tf.float32)) for name in names]
+        size = tuple(images.shape[1:3])
+        return [as_map(tf.cast(outputs[name], tf.float32), size) for name in names]
 
     def describe(images: tf.Tensor) -> tf.Tensor:
-        last = run(images)[spatial[chosen][-1]]
-        return tf.reduce_mean(tf.cast(last, tf.float32), axis=[1, 2])
+        last = tf.cast(run(images)[spatial[chosen][-1]], tf.float32)
+        return tf.reduce_mean(last, axis=list(range(1, last.shape.rank - 1)))
 
     # Keeps the variables alive.
     maps.loaded = loaded
     return Encoder(maps, describe, names)
+
+
+def as_map(features: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """A map [N, h, w, D] as it is, or from the tokens [N, t, D] of square patches.
+
+    Tokens before those of the patches, of the class and registers, are left out.
+
+    Args:
+        features: [N, h, w, D] or [N, t, D].
+        size: (height, width) of the images in pixels.
+
+    Raises:
+        UserError: no patch size divides the image into so many patches.
+    """
+    if features.shape.rank == 4:
+        return features
+    height, width = size
+    tokens = features.shape[1]
+    for first in range(min(_PREFIX_TOKENS, tokens - 1) + 1):
+        patch = math.sqrt(height * width / (tokens - first))
+        if patch.is_integer() and height % patch == width % patch == 0:
+            grid = int(height / patch), int(width / patch)
+            return tf.reshape(features[:, first:], [-1, *grid, features.shape[2]])
+    raise UserError(
+        f"--encoder: its {tokens} tokens are no square patches of {height}x{width} pixels; give a "
+        "--long_side that the patches divide"
+    )

@@ -7,7 +7,6 @@ its similarity times all votes for the offset and scale that it votes for.
 import math
 
 import numpy as np
-from scipy import ndimage
 
 # Approximate number of cells over twice the image's sides, and smallest side of a cell in pixels.
 _CELLS = 8000
@@ -22,6 +21,9 @@ _ASPECT = 2.0
 # A 5x5x5 Gaussian; its full width at half maximum is half of that.
 _REACH = 2
 _SIGMA = 5 / 2 / 2.354
+# Its values at the middle and at each distance from it; over both sides their sum is 1.
+_TAPS = np.exp(-0.5 * (np.arange(_REACH + 1) / _SIGMA) ** 2)
+_TAPS = (_TAPS / (2 * _TAPS.sum() - _TAPS[0])).astype(np.float32)
 # Scales the scores of a pair to one order of magnitude for any number of regions.
 _SCORE = 1e6
 
@@ -81,7 +83,7 @@ def hough_scores(
     """
     cells, shape = vote_cells(boxes_a, boxes_b, size_a, size_b, anchor)
     votes = hough_space(similarity, cells, math.prod(shape)).reshape(shape)
-    smooth = ndimage.gaussian_filter(votes, _SIGMA, mode="constant", radius=_REACH)
+    smooth = smoothed(votes)
     # Votes outside of the space have the number after the last cell.
     support = np.append(smooth.ravel(), np.float32(0))
     return similarity * support[cells]
@@ -150,6 +152,30 @@ def hough_space(similarity: np.ndarray, cells: np.ndarray, count: int) -> np.nda
     last &= cells < count
     largest = (keys[last] & 0xFFFFFFFF).astype(np.int32).view(np.float32)
     return np.bincount(cells[last], largest, minlength=count).astype(np.float32)
+
+
+def smoothed(votes: np.ndarray) -> np.ndarray:
+    """The votes [x, y, scale] under a Gaussian of 5 cells a side, with zeros around them: float32.
+
+    Along the short last axis it is a product with a band matrix, along the others a sum of moved
+    copies: half the time of a general filter.
+    """
+    count = votes.shape[2]
+    distance = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
+    band = np.where(distance <= _REACH, _TAPS[np.minimum(distance, _REACH)], np.float32(0))
+    votes = (votes.reshape(-1, count) @ band).reshape(votes.shape)
+    for axis in (0, 1):
+        total = _TAPS[0] * votes
+        for step, tap in enumerate(_TAPS[1:], 1):
+            moved = tap * votes
+            if axis == 0:
+                total[step:] += moved[:-step]
+                total[:-step] += moved[step:]
+            else:
+                total[:, step:] += moved[:, :-step]
+                total[:, :-step] += moved[:, step:]
+        votes = total
+    return votes
 
 
 def standout_scores(scores: np.ndarray, boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:

@@ -1,23 +1,31 @@
 """The report of a discovery: metrics with baselines, costs, and a sheet of pictures."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import ImageColor
 
 from ssl_tf.data.decoding import pixels, upright
+from ssl_tf.data.proposals.masks import decode_mask
 from ssl_tf.data.source import Source
-from ssl_tf.discovery import shards
 from ssl_tf.discovery.box_metrics import BoxMetrics, measure
 from ssl_tf.discovery.choice import boxes_by_method, read_proposals
 from ssl_tf.discovery.description import REGIONS
-from ssl_tf.discovery.matching_shards import GRAPH
+from ssl_tf.discovery.matching_shards import GRAPH, PAIRS
+from ssl_tf.errors import printable
 from ssl_tf.files import write_json
 from ssl_tf.settings import DiscoverSettings
-from ssl_tf.views.sheet import draw_sheet, with_rectangles
+from ssl_tf.sharding import shards
+from ssl_tf.views.sheet import COLOURS, draw_sheet, with_rectangles
 
 _COLUMNS = 6
-_DRAWN = 3
+# Of the first boxes, in the order of `COLOURS`.
+_NAMES = ("orange", "cyan", "pink")
+_DRAWN = len(_NAMES)
+# Share of its colour in a mask.
+_TINT = 0.4
 # OHMS and the images of OpenImages with boxes, for which costs are projected.
 _COLLECTIONS = (212_753, 1_743_042)
 
@@ -46,59 +54,82 @@ def measure_boxes(
 
 
 def metrics_table(measured: dict[str, BoxMetrics]) -> str:
-    """The table of metrics as text, in percent."""
+    """The table of metrics as text, in percent, with the standard errors of two."""
     width = max(map(len, measured))
-    lines = [f"{'':<{width}}  CorLoc  detection   mABO  odAP50  odAP@[50:95]"]
+    lines = [f"{'':<{width}}       CorLoc    detection   mABO  odAP50  odAP@[50:95]"]
     for name, row in measured.items():
+        corloc, detected, mabo, odap50, odap5095, *errors = (
+            100 * value for value in dataclasses.astuple(row)
+        )
         lines.append(
-            f"{name:<{width}}  {100 * row.corloc:6.1f}  {100 * row.detection_rate:9.1f}  "
-            f"{100 * row.mabo:5.1f}  {100 * row.odap50:6.2f}  {100 * row.odap5095:12.2f}"
+            f"{name:<{width}}  {corloc:5.1f} ± {errors[0]:3.1f}  {detected:5.1f} ± {errors[1]:3.1f}"
+            f"  {mabo:5.1f}  {odap50:6.2f}  {odap5095:12.2f}"
         )
     return "\n".join(lines)
 
 
-def measure_costs(output: Path, pairs: np.ndarray, images: int) -> dict[str, float]:
-    """CPU time of the stages, from their shards, and its projection to larger collections.
+def measure_costs(settings: DiscoverSettings, shard_count: int, images: int) -> dict[str, float]:
+    """CPU time of the stages, from their shards, and its projection to larger collections."""
+    output = Path(settings.output)
 
-    Args:
-        output: directory of the discovery.
-        pairs: int [S], number of pairs of each shard.
-        images: N.
-    """
+    def seconds(stage: str, name: str = "seconds") -> float:
+        paths = [shards.shard_path(output / stage, number) for number in range(shard_count)]
+        return sum(float(shards.read_arrays(path)[name]) for path in paths)
 
-    def seconds(stage: str) -> float:
-        paths = [shards.shard_path(output / stage, number) for number in range(len(pairs))]
-        return sum(float(shards.read_arrays(path)["seconds"]) for path in paths)
-
-    describing, matching = seconds(REGIONS), seconds(GRAPH)
-    count = max(1, int(pairs.sum()))
-    image_seconds = (describing + matching) / images
-    return {
-        "images": images,
-        "pairs": int(pairs.sum()),
-        "regions_seconds_per_image": describing / images,
-        "pairs_per_second_per_core": count / max(matching, 1e-9),
-        "pairs_per_image": pairs.sum() / images,
-        **{f"cpu_hours_for_{n}_images": n * image_seconds / 3600 for n in _COLLECTIONS},
-    }
+    costs: dict[str, float] = {"images": images}
+    describing = seconds(REGIONS)
+    image_seconds = describing / images
+    if settings.discoverer == "lod":
+        pairs, matching = len(shards.read_arrays(output / PAIRS)["pairs"]), seconds(GRAPH)
+        image_seconds = (describing + matching) / images
+        costs |= {
+            "pairs": pairs,
+            "regions_seconds_per_image": describing / images,
+            "pairs_per_second_per_core": max(1, pairs) / max(matching, 1e-9),
+            "pairs_per_image": pairs / images,
+        }
+    else:
+        costs |= {
+            "seconds_per_image": image_seconds,
+            "seconds_per_image_without_encoder": seconds(REGIONS, "cut_seconds") / images,
+        }
+    projected = {f"cpu_hours_for_{n}_images": n * image_seconds / 3600 for n in _COLLECTIONS}
+    return {**costs, **projected}
 
 
 def draw_boxes(settings: DiscoverSettings, source: Source, shard_count: int) -> Path:
-    """Draws the first images with their best boxes, in the order orange, cyan, red.
+    """Draws the first images with their best boxes and, where there are any, their masks.
+
+    Under an image stand its id and the scores by the colours of the boxes. Those of a ranker of
+    regions, which say nothing by themselves, are shares of the image's best.
 
     Returns:
         The path of the sheet.
     """
     output, limit = Path(settings.output), settings.sheet_images
-    proposals = read_proposals(output, shard_count, settings.ranking.ranker)
+    proposals = read_proposals(output, shard_count, settings.scorer)
     cells = []
     for example, proposal in zip(source.sequence(0, min(limit, source.size)), proposals):
         if proposal.height:
             image = upright(pixels(example["image"]), example).numpy()
-            scores = ", ".join(f"{score:.2g}" for score in proposal.scores[:_DRAWN])
-            lines = [f"{len(proposal.boxes)} boxes", scores]
+            image = _tinted(image, proposal.masks[:_DRAWN])
+            scores = proposal.scores[:_DRAWN]
+            if settings.discoverer == "lod" and len(scores):
+                scores = scores / max(scores[0], np.finfo(float).tiny)
+            told = [f"{name} {score:.2f}" for name, score in zip(_NAMES, scores)]
+            lines = [printable(proposal.image_id.rpartition("/")[2]), *(told or ["no box"])]
             cells.append((with_rectangles(image, proposal.boxes[:_DRAWN]), lines))
     path = output / "boxes.png"
     if cells:
         draw_sheet([cells[n : n + _COLUMNS] for n in range(0, len(cells), _COLUMNS)], path)
     return path
+
+
+def _tinted(image: np.ndarray, masks: Sequence[str]) -> np.ndarray:
+    """The image with each mask in the colour of its box, the best on top: uint8 [H, W, 3]."""
+    tinted = image.astype(np.float32)
+    for number, counts in reversed(list(enumerate(masks))):
+        inside = decode_mask(counts, *image.shape[:2])
+        colour = np.array(ImageColor.getrgb(COLOURS[number]), np.float32)
+        tinted[inside] = (1 - _TINT) * image[inside] + _TINT * colour
+    return tinted.round().astype(np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 from ssl_tf.data.proposals.format import MANIFEST, write_proposals
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
-from ssl_tf.discovery import beam_stages, report, shards
+from ssl_tf.discovery import beam_stages, report
 from ssl_tf.discovery.choice import read_proposals
 from ssl_tf.discovery.collection import COLLECTION, gather
 from ssl_tf.discovery.description import REGIONS
@@ -18,18 +18,18 @@ from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
 from ssl_tf.errors import SettingsError, UserError, printable
-from ssl_tf.files import UNFINISHED, write_json
-from ssl_tf.locks import LOCK, exclusive
+from ssl_tf.files import write_json
+from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
+from ssl_tf.sharding import shards
 from ssl_tf.training.data_record import keep_data
+from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
-FLAGS = "flags.txt"
 PROPOSALS = "proposals"
 RANKING = "ranking"
+_KIND = "discovery"
 _LISTED = 3
-# Files that a process leaves behind if it is killed while it creates the directory.
-_FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
 
 
 def discover(settings: DiscoverSettings) -> Path:
@@ -46,11 +46,11 @@ def discover(settings: DiscoverSettings) -> Path:
     if (output / FLAGS).is_file():
         recorded = flagfiles.read_flagfile(output / FLAGS, DiscoverSettings)
         settings = dataclasses.replace(settings, data=with_rule_of(recorded.data, settings.data))
-    check_output(settings)
+    check_output(settings, _KIND)
     with exclusive(output):
         source, _ = open_training_source(settings.data)
         encoder = open_encoder(settings.features)
-        open_output(settings)
+        open_output(settings, _KIND, "discover")
         keep_data(output, {"described": source})
         return _run_stages(settings, source, encoder)
 
@@ -60,23 +60,22 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
     _log(f"{source.name}: {source.size} images, maps {', '.join(encoder.layers)}")
     shard_images = settings.shard_images
     sizes = np.diff(np.append(np.arange(0, source.size, shard_images), source.size))
-    beam_stages.describe(settings, sizes)
-    if not (output / COLLECTION).exists():
-        shards.write_arrays(output / COLLECTION, **gather(output, len(sizes)))
-    collection = shards.read_arrays(output / COLLECTION)
-    _warn(settings, collection)
-    if not (output / PAIRS).exists():
-        neighbours = settings.ranking.neighbours
-        write_pairs(output / PAIRS, collection["image_descriptor"], neighbours, shard_images)
-    pairs = np.diff(shards.read_arrays(output / PAIRS)["first"])
-    beam_stages.compare(settings, pairs)
-    rankers = RANKERS if settings.boxes else (settings.ranking.ranker,)
-    score_files = rank(settings, rankers, collection["count"], len(sizes))
-    beam_stages.choose(settings, sizes, score_files)
+    if settings.discoverer == "lod":
+        rankers = _compare_images(settings, sizes)
+    else:
+        rankers = (settings.discoverer,)
+        beam_stages.find(settings, sizes)
+        paths = (shards.shard_path(output / REGIONS, number) for number in range(len(sizes)))
+        found = [shards.read_arrays(path) for path in paths]
+        readable, trouble = (
+            np.concatenate([shard[name] for shard in found]) for name in ("readable", "trouble")
+        )
+        _warn(settings, readable, trouble)
+        beam_stages.choose(settings, sizes, {})
     if not (output / PROPOSALS / MANIFEST).exists():
         manifest = write_proposals(
             output / PROPOSALS,
-            read_proposals(output, len(sizes), settings.ranking.ranker),
+            read_proposals(output, len(sizes), settings.scorer),
             generator="ssl_tf.discover",
             settings=flagfiles.as_dict(settings),
             max_boxes=settings.ranking.boxes_per_image,
@@ -85,7 +84,7 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
             f"proposals: {manifest.boxes} boxes of {manifest.images} images, mean area "
             f"{manifest.mean_area:.2f}, {manifest.images_without_boxes} images without a box"
         )
-    costs = report.measure_costs(output, pairs, source.size)
+    costs = report.measure_costs(settings, len(sizes), source.size)
     write_json(output / "costs.json", costs)
     for name, value in costs.items():
         _log(f"  {name.replace('_', ' ')}: {value:.4g}")
@@ -99,40 +98,25 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
     return output / PROPOSALS
 
 
-def check_output(settings: DiscoverSettings) -> bool:
-    """Whether the output directory is that of these settings already; nothing is written.
-
-    Raises:
-        SettingsError: it belongs to other settings, or to something else.
-    """
-    output = Path(settings.output)
-    flags = output / FLAGS
-    if flags.is_file():
-        before = flagfiles.read_flagfile(flags, DiscoverSettings)
-        differing = flagfiles.bound_differences(before, settings)
-        if differing:
-            listed = ", ".join(f"--{n}={a} there, {b} here" for n, (a, b) in differing.items())
-            raise SettingsError(f"--output={output} was made with other flags ({listed})")
-        return True
-    if output.exists() and (not output.is_dir() or _names_in(output) - _FIRST_FILES):
-        raise SettingsError(f"--output={output} exists and is no discovery; give a new directory")
-    return False
-
-
-def open_output(settings: DiscoverSettings) -> None:
-    """Creates the output directory, or reopens it if these settings created it.
-
-    Raises:
-        SettingsError: as in `check_output`.
-    """
-    output = Path(settings.output)
-    if check_output(settings):
-        return
-    flags = output / FLAGS
-    output.mkdir(parents=True, exist_ok=True)
-    flagfiles.write_flagfile(
-        settings, flags, comments=[f"python -m ssl_tf.discover --flagfile={flags}"]
-    )
+def _compare_images(settings: DiscoverSettings, sizes: np.ndarray) -> tuple[str, ...]:
+    """LOD's stages, from the images to the boxes; returns the rankers that have chosen."""
+    output, shard_images = Path(settings.output), settings.shard_images
+    beam_stages.describe(settings, sizes)
+    if not (output / COLLECTION).exists():
+        shards.write_arrays(output / COLLECTION, **gather(output, len(sizes)))
+    collection = shards.read_arrays(output / COLLECTION)
+    readable = collection["readable"]
+    flat = readable & (collection["count"] == 0)
+    _warn(settings, readable, np.where(flat, "features without a peak", ""))
+    _warn_of_likeness(collection)
+    if not (output / PAIRS).exists():
+        neighbours = settings.ranking.neighbours
+        write_pairs(output / PAIRS, collection["image_descriptor"], neighbours, shard_images)
+    beam_stages.compare(settings, np.diff(shards.read_arrays(output / PAIRS)["first"]))
+    rankers = RANKERS if settings.boxes else (settings.ranking.ranker,)
+    score_files = rank(settings, rankers, collection["count"], len(sizes))
+    beam_stages.choose(settings, sizes, score_files)
+    return rankers
 
 
 def rank(
@@ -174,28 +158,37 @@ def _report_iteration(stage: str, step: int) -> None:
         _log(f"ranking: {stage}, iteration {step}")
 
 
-def _warn(settings: DiscoverSettings, collection: dict[str, np.ndarray]) -> None:
-    """Reports unusual images, one line for each problem.
+def _warn(settings: DiscoverSettings, readable: np.ndarray, trouble: np.ndarray) -> None:
+    """Reports images without boxes, one line for each reason.
+
+    Args:
+        settings: of the discovery.
+        readable: bool [N].
+        trouble: text [N], what a readable image has that it gets no boxes; empty if it gets some.
 
     Raises:
         UserError: more images are unreadable than allowed, or all are.
     """
-    unreadable = np.flatnonzero(~collection["readable"])
-    without_boxes = np.flatnonzero(collection["readable"] & (collection["count"] == 0))
+    unreadable = np.flatnonzero(~readable)
     if unreadable.size:
         message = (
             f"{unreadable.size} unreadable images get no boxes: {_names(settings, unreadable)}"
         )
-        if unreadable.size == len(collection["readable"]):
+        if unreadable.size == len(readable):
             raise UserError(f"no image can be decoded: {_names(settings, unreadable)}")
         if unreadable.size > settings.data.max_bad_images:
             raise UserError(f"{message}; mend them or raise --max_bad_images")
         _log(f"warning: {message}")
-    if without_boxes.size:
+    for reason in np.unique(trouble[trouble != ""]).tolist():
+        images = np.flatnonzero(trouble == reason)
         _log(
-            f"warning: {without_boxes.size} images have features without a peak and get no boxes: "
-            f"{_names(settings, without_boxes)}"
+            f"warning: {images.size} images have {reason} and get no boxes: "
+            f"{_names(settings, images)}"
         )
+
+
+def _warn_of_likeness(collection: dict[str, np.ndarray]) -> None:
+    """Reports images that cannot be told from each other, whose boxes are in no order."""
     described = collection["image_descriptor"][collection["readable"]]
     if len(described) < 2:
         _log("warning: there is one image, nothing to compare it to; its boxes are in no order")
@@ -212,10 +205,6 @@ def _names(settings: DiscoverSettings, images: np.ndarray) -> str:
         name = regions["id"][image % step].decode("utf-8", "backslashreplace")
         names.append(printable(name))
     return ", ".join(names) + (", ..." if images.size > _LISTED else "")
-
-
-def _names_in(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir()}
 
 
 def _log(line: str) -> None:

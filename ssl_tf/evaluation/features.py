@@ -55,34 +55,39 @@ class FeatureReader:
             UserError: a label is outside of the source's classes, too many images are unreadable,
                 the stored data is damaged, or features are not finite.
         """
-        try:
+        with self._source.reading():
             for batch in self._batches:
                 labels = batch["label"].numpy() if "label" in batch else None
                 if labels is not None and self._source.num_classes:
                     check_labels(labels, batch["index"].numpy(), self._source)
                 features = self._encode(batch["image"]).numpy()
                 if self._finite:
-                    self._check_finite(features, batch["index"].numpy())
+                    check_finite(features, batch["index"].numpy(), self._source)
                 yield features, labels
-        except tf.errors.OpError:
-            self._source.unreadable.check()
-            # A graph error says little; the source can name the file and the record.
-            self._source.verify()
-            raise
-
-    def _check_finite(self, features: np.ndarray, indices: np.ndarray) -> None:
-        infinite = ~np.isfinite(features).all(axis=1)
-        if infinite.any():
-            raise UserError(
-                f"{self._source.name}: the features of image {indices[np.argmax(infinite)]} are "
-                "not finite: the encoder has diverged; give an earlier --step, or train it at a "
-                "lower rate"
-            )
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The features of all batches, float32 [N, D], and their labels [N], [N, C] or None."""
         features, labels = zip(*self.batches())
         return np.concatenate(features), None if labels[0] is None else np.concatenate(labels)
+
+
+def check_finite(features: np.ndarray, indices: np.ndarray, source: Source) -> None:
+    """Refuses features that are NaN or infinite.
+
+    Args:
+        features: [N, D].
+        indices: indices of their images in the source, [N].
+        source: of the images.
+
+    Raises:
+        UserError: names the first such image.
+    """
+    infinite = ~np.isfinite(features).all(axis=1)
+    if infinite.any():
+        raise UserError(
+            f"{source.name}: the features of image {indices[np.argmax(infinite)]} are not finite: "
+            "the encoder has diverged; give an earlier --step, or train it at a lower rate"
+        )
 
 
 def warn_of_absent_classes(

@@ -12,20 +12,23 @@ from ssl_tf.settings.data import (
 )
 from ssl_tf.settings.discovery import (
     RANKERS,
+    CellSettings,
     DiscoverSettings,
     FeatureSettings,
     RankingSettings,
     RegionSettings,
 )
+from ssl_tf.settings.embedding import TABLE_FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
     EncoderSettings,
     EvaluationSettings,
-    ExportSettings,
     KnnSettings,
     LinearSettings,
 )
+from ssl_tf.settings.exporting import FORMATS, ExportSettings, FormatSettings
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
+from ssl_tf.settings.initialization import InitEncoderSettings
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
@@ -44,15 +47,20 @@ from ssl_tf.settings.views import CROPS, REGIONS, ViewSettings
 __all__ = [
     "BenchmarkSettings",
     "CROPS",
+    "CellSettings",
     "CompareSettings",
     "DataSettings",
     "DiscoverSettings",
+    "EmbedSettings",
     "EncoderSettings",
     "ExportSettings",
+    "FORMATS",
     "FeatureSettings",
     "FineTuneSettings",
+    "FormatSettings",
     "GROUND_TRUTH",
     "ImportProposalsSettings",
+    "InitEncoderSettings",
     "KnnSettings",
     "LabelSettings",
     "LinearSettings",
@@ -77,6 +85,7 @@ __all__ = [
     "RunSettings",
     "STRATEGIES",
     "SUITES",
+    "TABLE_FORMATS",
     "StoreSettings",
     "EvaluationSettings",
     "TransferSettings",

@@ -6,8 +6,11 @@ from pathlib import Path
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
 from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 
 KERAS_ENCODERS = ("vgg16", "vgg19", "resnet50")
+DISCOVERERS = ("lod", "ncut", "lost", "contrast")
+CELL_NORMS = ("none", "centre", "whiten")
 RANKERS = ("lod", "q", "pagerank", "degree")
 
 
@@ -15,6 +18,7 @@ RANKERS = ("lod", "q", "pagerank", "degree")
 class FeatureSettings:
     """The encoder, its feature maps and its descriptors."""
 
+    init: InitEncoderSettings = dataclasses.field(default_factory=InitEncoderSettings)
     encoder: str = setting(
         "",
         "A run directory, a SavedModel, or vgg16, vgg19 or resnet50 of Keras with "
@@ -24,9 +28,24 @@ class FeatureSettings:
     step: int = setting(0, "Step of the run's checkpoint; 0: the newest.", low=0, high=10**9)
     layers: tuple[str, ...] = setting(
         (),
-        "Layers of the maps, the one for the descriptors last; C2 to C5 name a ResNet's stages. "
-        "Empty: C3,C4 of a ResNet, relu4_3,relu5_3 of a VGG.",
+        "Layers of the maps, the one for the descriptors last; C2 to C5 name a ResNet's stages, "
+        "dense_keys what DenseCL compares. Empty: C3,C4 of a ResNet, relu4_3,relu5_3 of a VGG. "
+        "--discoverer=ncut and lost join them on the finest grid.",
     )
+    output_stride: int = setting(
+        0,
+        "Largest stride of the maps of a run's encoder, in pixels: strides beyond become "
+        "dilations, with the same weights; 0: as trained.",
+        low=0,
+        high=32,
+    )
+    scales: tuple[float, ...] = setting(
+        (1.0,),
+        "Sizes of the image, as shares of that of the first pass, whose maps are averaged.",
+        low=0.1,
+        high=8,
+    )
+    flip_maps: bool = setting(False, "Average the maps with those of the mirrored image.")
     long_side: int = setting(
         0, "Longer side of the encoder's input images, in pixels; 0: as they are.", low=0, high=8192
     )
@@ -97,6 +116,52 @@ class RegionSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class CellSettings:
+    """Objects from the cells of one image; the defaults are TokenCut's, MaskCut's and LOST's."""
+
+    cell_norm: str = setting(
+        "none",
+        "Cells before ncut and lost compare them: as they are, less the image's mean, or whitened "
+        "too.",
+        choices=CELL_NORMS,
+    )
+    cut_thresholds: tuple[float, ...] = setting(
+        (0.2,),
+        "Cosine from which two cells are linked; each threshold gives cuts of its own.",
+        low=-1,
+        high=1,
+    )
+    cut_weights: str = setting(
+        "hard",
+        "Weight of a link: 1 (published), or the cosine.",
+        choices=("hard", "soft"),
+    )
+    object_rank: str = setting(
+        "found",
+        "Order of what ncut and lost find: as it was found (published), or by its contrast.",
+        choices=("found", "contrast"),
+    )
+    contrast_norm: str = setting(
+        "whiten", "The same for the contrast of a box, on the finest map.", choices=CELL_NORMS
+    )
+    surround: float = setting(
+        2.5,
+        "Reach of the surroundings with which a box is contrasted, as a share of its sides.",
+        above=0,
+        high=100,
+    )
+    objects: int = setting(
+        3, "Largest number of objects, each found in what the ones before left.", low=1, high=100
+    )
+    lost_seeds: int = setting(
+        100, "Cells of least degree among which LOST's seed finds friends.", low=1, high=10**6
+    )
+    max_cells: int = setting(
+        6400, "Cells of the largest map: memory goes with their square.", low=2, high=10**5
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class RankingSettings:
     """The graph of matches, the ranking of regions and the choice of boxes."""
 
@@ -129,6 +194,13 @@ class RankingSettings:
     )
     boxes_per_image: int = setting(10, "Largest number of boxes of an image.", low=1, high=10**4)
     max_iou: float = setting(0.3, "Largest overlap of two boxes of an image.", low=0, high=1)
+    largest_area: float = setting(
+        1.0,
+        "Largest area of a box, as a share of the image's; 1 as published, where the whole image "
+        "is often the first box: it matches every other whole image.",
+        above=0,
+        high=1,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,10 +209,17 @@ class DiscoverSettings:
 
     data: DataSettings
     features: FeatureSettings
+    cells: CellSettings
     regions: RegionSettings
     ranking: RankingSettings
     output: str = setting(
         "", "Directory of all results; the same command resumes an interrupted run there."
+    )
+    discoverer: str = setting(
+        "lod",
+        "What finds objects: lod compares images. The others look at one at a time: ncut and lost "
+        "cut its cells, contrast takes LOD's regions that stand out.",
+        choices=DISCOVERERS,
     )
     boxes: str = setting(
         "",
@@ -173,27 +252,51 @@ class DiscoverSettings:
         return Path(self.output) / "flags.txt"
 
     @property
+    def scorer(self) -> str:
+        """What gave the boxes of the proposals their scores: a ranker, or the discoverer."""
+        return self.ranking.ranker if self.discoverer == "lod" else self.discoverer
+
+    @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         of_keras = self.features.encoder in KERAS_ENCODERS
         rankers = RANKERS if self.boxes else (self.ranking.ranker,)
         reason = f"--ranker={self.ranking.ranker} does not read it"
         iterated = ("iterations", "stop_change", "stop_measure")
+        kind = self.discoverer
+        unread = f"--discoverer={kind} does not read it"
+        chosen = ("boxes_per_image", "max_iou", "largest_area")
+        ranked = [f.name for f in dataclasses.fields(RankingSettings) if f.name not in chosen]
+        compared = ("square_side", "descriptor_projection", "descriptor_norm", "memory_mib")
+        regions = [f.name for f in dataclasses.fields(RegionSettings)]
+        cuts = ("cut_thresholds", "cut_weights")
+        masks = ("cell_norm", "object_rank", "objects")
+        contrasted = kind == "contrast" or self.cells.object_rank == "contrast"
         return {
             **unless(False, "boxes are found here, not taken", "proposals", "unmatched_proposals"),
             **unless(of_keras, "the encoder has its own weights", "encoder_weights"),
             **unless(not of_keras, f"{self.features.encoder} has no steps", "step"),
+            **unless(self.features.encoder, "the encoder is of no run", "step"),
+            **unless(
+                not of_keras,
+                f"{self.features.encoder} keeps its strides",
+                "output_stride",
+            ),
             **unless("lod" in rankers, reason, "seed_share"),
             **unless({"lod", "q"} & set(rankers), reason, "damping"),
             **unless({"lod", "pagerank"} & set(rankers), reason, "teleport"),
             **unless(set(rankers) - {"degree"}, reason, *iterated),
             **unless(not self.beam_options, "--beam_options names the workers", "workers"),
+            **unless(kind == "lod", unread, *ranked, *compared),
+            **unless(kind in ("lod", "contrast"), unread, *regions),
+            **unless(contrasted, "boxes are not ordered by contrast", "contrast_norm", "surround"),
+            **unless(kind in ("ncut", "lost"), unread, *masks),
+            **unless(kind == "ncut", unread, *cuts),
+            **unless(kind == "lost", unread, "lost_seeds"),
+            **unless(kind != "lod", unread, "max_cells"),
         }
 
     def __post_init__(self) -> None:
         if not self.output:
             raise SettingsError("--output: give the directory for the boxes")
-        if not self.features.encoder:
-            raise SettingsError(
-                "--encoder: give a run directory, a SavedModel, or vgg16 with --encoder_weights"
-            )
+        one_encoder(self.features.init, self.features.encoder, "--encoder")

@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.evaluation import EvaluationSettings
+from ssl_tf.settings.evaluation import EvaluationSettings, ScheduleSettings
 from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.run import PRECISIONS
 
 
 @dataclasses.dataclass(frozen=True)
-class TuningSettings:
+class TuningSettings(ScheduleSettings):
     """The training; every pair of a learning rate and a weight decay is one trial."""
 
     epochs: float = setting(30.0, "Epochs over the training images.", above=0, high=1e6)
@@ -39,13 +39,6 @@ class TuningSettings:
     decay_over_rate: bool = setting(
         False, "Divide weight decays by the scaled learning rate, as Kornblith et al. do."
     )
-    schedule: str = setting(
-        "cosine",
-        "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
-        choices=("cosine", "step"),
-    )
-    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0, high=1e6)
-    nesterov: bool = setting(True, "Nesterov momentum in place of plain momentum.")
     frozen_blocks: int = setting(
         0,
         "0: all layers are trained; K: the stem and the first K of the four stages are frozen, "
@@ -96,14 +89,10 @@ class TuningSettings:
         return tuple((rate, decay) for rate in rates for decay in decays)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(set(self.trials)) < len(self.trials):
             raise SettingsError(
                 "--base_learning_rates, --weight_decays: give each rate and each decay once"
-            )
-        if (self.schedule == "step") != bool(self.drop_epochs):
-            raise SettingsError(
-                f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
-                "with --schedule=step, and only with it"
             )
 
 

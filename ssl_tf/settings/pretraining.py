@@ -13,6 +13,7 @@ from ssl_tf.settings.run import MonitorSettings, RunSettings
 from ssl_tf.settings.views import ViewSettings
 
 _OF_PROPOSALS = ("proposals", "unmatched_proposals")
+_AUTO = "only pretrain chooses flags; give the flags.txt of its run as --flagfile"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +112,7 @@ class BenchmarkSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Takes back what pre-training says of its monitors: other images are measured on."""
-        return {"monitor_split": ""}
+        return {"monitor_split": "", "auto": _AUTO}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +130,8 @@ class ViewsReportSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Takes back what pre-training says: the sheets show each operation by level."""
-        return dict.fromkeys(("level_scale", "posterize_solarize", "monitor_split"), "")
+        taken_back = dict.fromkeys(("level_scale", "posterize_solarize", "monitor_split"), "")
+        return {**taken_back, "auto": _AUTO}
 
     def __post_init__(self) -> None:
         if not self.output:

@@ -9,26 +9,31 @@ import numpy as np
 
 
 class Progress:
-    """Prints the progress of a stage inside the `with` block, wherever its workers run."""
+    """Prints the progress of a stage inside the `with` block, wherever its workers run.
+
+    A line appears when a shard is complete, not otherwise. Its rate is that of the whole stage up
+    to then, so that the time left does not swing with the length of a shard.
+    """
 
     def __init__(
         self, stage: str, paths: list[Path], weights: np.ndarray, unit: str, every: float = 5.0
     ):
         """
         Args:
-            stage: its name.
+            stage: what it does, in words.
             paths: of all shards of the stage.
             weights: int [len(paths)], units of work in each shard.
             unit: name of the unit of work.
-            every: seconds between two lines.
+            every: least number of seconds between two lines.
         """
-        self._stage, self._paths, self._weights, self._unit = stage, paths, weights, unit
-        self._every = every
+        self._stage, self._paths, self._weights = stage, paths, weights
+        self._unit, self._every = unit, every
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "Progress":
-        self._start, self._before = time.monotonic(), self._done()
+        self._start = time.monotonic()
+        self._before = self._told = self._done()
         self._thread.start()
         return self
 
@@ -36,20 +41,41 @@ class Progress:
         self._finished.set()
         self._thread.join()
         if failure[0] is None:
-            self._print()
+            self._tell()
 
     def _watch(self) -> None:
         while not self._finished.wait(self._every):
-            self._print()
+            self._tell()
 
     def _done(self) -> int:
         return int(sum(w for path, w in zip(self._paths, self._weights) if path.exists()))
 
-    def _print(self) -> None:
-        done, total = self._done(), int(self._weights.sum())
-        seconds = time.monotonic() - self._start
-        rate = (done - self._before) / max(seconds, 1e-9)
-        left = f", ETA {time.strftime('%H:%M:%S', time.gmtime((total - done) / rate))}" if (
-            rate and done < total
-        ) else ""  # fmt: skip
-        print(f"{self._stage}: {done} of {total} {self._unit}, {rate:.1f}/s{left}", file=sys.stderr)
+    def _tell(self) -> None:
+        done = self._done()
+        if done != self._told:
+            self._told = done
+            seconds = time.monotonic() - self._start
+            total = int(self._weights.sum())
+            print(
+                progress_line(self._stage, self._unit, self._before, done, total, seconds),
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def progress_line(stage: str, unit: str, before: int, done: int, total: int, seconds: float) -> str:
+    """The line of a stage that has done `done` of `total` units, `before` of them in earlier runs.
+
+    Args:
+        stage: what it does, in words.
+        unit: name of the unit of work.
+        before: units that were done when the stage began.
+        done: units that are done.
+        total: all units.
+        seconds: since the stage began.
+    """
+    rate = (done - before) / max(seconds, 1e-9)
+    line = f"{stage}: {done} of {total} {unit}, {rate:.1f}/s"
+    if done < total and rate:
+        line += f", {time.strftime('%H:%M:%S', time.gmtime((total - done) / rate))} left"
+    return line

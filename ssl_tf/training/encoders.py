@@ -4,9 +4,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks.encoder import build_encoder
+from ssl_tf.networks.heads import build_dense_head
+from ssl_tf.networks.resnet import feature_dim
 from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings.methods import ProjectorFlags
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.run_directory import CHECKPOINTS, read_settings
 
@@ -38,3 +41,28 @@ def load_encoder(directory: Path, step: int = 0) -> tuple[tf.keras.Model, Pretra
     step = step or checkpoints.newest()
     checkpoints.restore(step, partial=True)
     return encoder, settings, step
+
+
+def load_dense_head(directory: Path, settings: PretrainSettings, step: int) -> tf.keras.Model:
+    """The dense head of a DenseCL run: the last map [N, H, W, D] to what it compares.
+
+    Args:
+        directory: of the run.
+        settings: of the run.
+        step: of the checkpoint, as `load_encoder` returned it.
+
+    Raises:
+        SettingsError: the run has another method.
+    """
+    model = settings.model
+    if model.method != "densecl":
+        raise SettingsError(
+            f"--layers=dense_keys: {directory} is a run of --method={model.method}; only densecl "
+            "has a dense head"
+        )
+    flags = model.flags[ProjectorFlags]
+    channels = feature_dim(model.depth, model.width)
+    head = build_dense_head(channels, flags.projector_hidden, flags.projection)
+    checkpoints = Checkpoints(directory / CHECKPOINTS, keep=1, dense_projector=head)
+    checkpoints.restore(step, partial=True)
+    return head

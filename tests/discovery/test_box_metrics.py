@@ -33,6 +33,19 @@ def test_three_images_by_hand():
     assert measured.odap5095 == pytest.approx((7 * at50 + 3 * high) / 10)
 
 
+def test_standard_errors_are_those_of_repeated_draws_of_images():
+    random = np.random.default_rng(0)
+    count = 400
+    wholes = random.integers(1, 5, count)
+    parts = random.binomial(wholes, np.where(wholes > 2, 0.3, 0.7))
+    draws = random.integers(count, size=(4000, count))
+    ratios = parts[draws].sum(axis=1) / wholes[draws].sum(axis=1)
+    assert box_metrics.ratio_error(parts, wholes) == pytest.approx(ratios.std(), rel=0.05)
+    hits = np.array([1.0, 0, 1, 1])
+    expected = np.sqrt(0.75 * 0.25 / 4)
+    assert box_metrics.ratio_error(hits, np.ones(4)) == pytest.approx(expected)
+
+
 def test_an_object_hit_by_nothing_and_a_box_that_hits_two():
     wide = [1, 1, 20, 10]
     tables = [box_metrics.overlaps(np.array([wide]), np.array([A, [11, 1, 20, 10], B]))]

@@ -1,12 +1,17 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from safetensors.numpy import save_file
 
-from ssl_tf.discovery.feature_maps import open_encoder
+from ssl_tf.discovery.feature_maps import as_map, averaged, open_encoder
 from ssl_tf.errors import UserError
+from ssl_tf.networks.heads import build_dense_head
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings import FeatureSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import FeatureSettings, InitEncoderSettings, PretrainSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.weights.torch_names import to_torch, torch_variables
 
 IMAGES = np.random.default_rng(0).integers(0, 256, [2, 64, 96, 3], np.uint8)
 
@@ -37,6 +42,12 @@ def test_an_export_and_a_run_give_the_maps_of_the_stages(exported, tiny_encoder,
     np.testing.assert_allclose(again[0], maps[1], atol=1e-5)
     np.testing.assert_allclose(again[1], maps[0], atol=1e-5)
     np.testing.assert_allclose(run.describe(squares), described, atol=1e-5)
+    state = {name: to_torch(v.numpy()) for name, v in torch_variables(tiny_encoder).items()}
+    save_file(state, tmp_path / "a.safetensors")
+    init = InitEncoderSettings(init_encoder=str(tmp_path / "a.safetensors"))
+    file = open_encoder(FeatureSettings(init=init, layers=("C4", "layer2_1_relu")))
+    for layer, expected in zip(file.maps(IMAGES), again, strict=True):
+        np.testing.assert_array_equal(layer, expected)
     for name, message in (("layer9", "the encoder has C2"), ("pooled_features", "no spatial map")):
         with pytest.raises(UserError, match=message):
             open_encoder(FeatureSettings(encoder=str(tmp_path), layers=(name,)))
@@ -77,3 +88,69 @@ def test_an_encoder_without_a_map_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="no run directory"):
         open_encoder(FeatureSettings(encoder=str(tmp_path)))
+
+
+def test_averaged_maps_are_the_mean_over_mirrored_and_resized_images():
+    def maps(images):
+        images = tf.cast(images, tf.float32)
+        return [images[:, ::4, ::4, :1] ** 2, tf.nn.avg_pool2d(images, 8, 8, "VALID")]
+
+    found = averaged(maps, (1.0, 0.5), True)(IMAGES)
+    expected = []
+    small = np.round(tf.image.resize(IMAGES, (32, 48), antialias=True))
+    for images in (IMAGES.astype(np.float32), small):
+        expected.append(maps(images))
+        expected.append([layer[:, :, ::-1] for layer in maps(images[:, :, ::-1])])
+    for layer, grid in enumerate([(16, 24), (8, 12)]):
+        mean = np.mean([tf.image.resize(one[layer], grid) for one in expected], axis=0)
+        np.testing.assert_allclose(found[layer], mean, rtol=1e-5, atol=1e-3)
+
+
+def test_flags_average_and_refine_the_maps_of_a_run(tiny_encoder, tmp_path):
+    flags = "--dataset=scenes --depth=18 --width=0.125".split()
+    settings = flagfiles.parse(flags, PretrainSettings)
+    flagfiles.write_flagfile(settings, tmp_path / "flags.txt")
+    Checkpoints(tmp_path / "checkpoints", 1, encoder=tiny_encoder).save(5)
+    run = FeatureSettings(encoder=str(tmp_path), layers=("C4",))
+    (plain,) = open_encoder(run).maps(IMAGES)
+    (finer,) = open_encoder(dataclasses.replace(run, output_stride=8)).maps(IMAGES)
+    np.testing.assert_allclose(finer[:, ::2, ::2], plain, atol=1e-4)
+    (both,) = open_encoder(dataclasses.replace(run, flip_maps=True)).maps(IMAGES)
+    (mirrored,) = open_encoder(run).maps(IMAGES[:, :, ::-1])
+    np.testing.assert_allclose(both, (plain + mirrored[:, :, ::-1]) / 2, atol=1e-5)
+    with pytest.raises(UserError, match="only densecl has a dense head"):
+        open_encoder(dataclasses.replace(run, layers=("dense_keys",)))
+
+
+def test_dense_keys_are_those_of_the_head_of_a_densecl_run(tiny_encoder, tmp_path):
+    flags = "--dataset=scenes --method=densecl --depth=18 --width=0.125 --projector_hidden=12"
+    settings = flagfiles.parse([*flags.split(), "--projection=6"], PretrainSettings)
+    flagfiles.write_flagfile(settings, tmp_path / "flags.txt")
+    head = build_dense_head(64, 12, 6, seed=3)
+    Checkpoints(tmp_path / "checkpoints", 1, encoder=tiny_encoder, dense_projector=head).save(5)
+    run = FeatureSettings(encoder=str(tmp_path), layers=("C5", "dense_keys"))
+    last, keys = open_encoder(run).maps(IMAGES)
+    assert keys.shape == (2, 2, 3, 6) and keys.numpy().min() < 0
+    np.testing.assert_allclose(keys, head(last), atol=1e-5)
+
+
+def test_patch_tokens_of_a_saved_model_become_a_map(tmp_path):
+    class Tokens(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+        def __call__(self, images):
+            pooled = tf.nn.avg_pool2d(images, 16, 16, "VALID")
+            patches = tf.reshape(pooled, [tf.shape(images)[0], -1, 3])
+            return {"tokens": tf.concat([0 * patches[:, :1] - 9, patches], axis=1)}
+
+    module = Tokens()
+    tf.saved_model.save(module, str(tmp_path / "vit"), signatures=module.__call__)
+    (found,) = open_encoder(FeatureSettings(encoder=str(tmp_path / "vit"))).maps(IMAGES)
+    expected = tf.nn.avg_pool2d(normalize_images(IMAGES), 16, 16, "VALID")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    with pytest.raises(UserError, match="5 tokens are no square patches of 64x96 pixels"):
+        as_map(tf.zeros([1, 5, 3]), (64, 96))
+
+
+def test_strides_of_a_saved_model_stay(exported):
+    with pytest.raises(UserError, match="a SavedModel keeps its strides"):
+        open_encoder(FeatureSettings(encoder=str(exported), output_stride=8))

@@ -82,6 +82,41 @@ def test_the_same_images_by_another_path_are_refused(noise):
         refused("60 images of .* are training images", train, f"--test_image_folder={same}")
 
 
+def test_labels_of_both_record_files_count_from_1(tmp_path):
+    for name, first, labels in (("train", 0, [1, 2, 3]), ("test", 100, [1, 2, 2])):
+        records = [
+            example(image__encoded=png(first + i), image__class__label=label)
+            for i, label in enumerate(labels)
+        ]
+        write_records(tmp_path / f"{name}.tfrecord", records)
+    files = (f"--tfrecord={tmp_path}/train.tfrecord", f"--test_tfrecord={tmp_path}/test.tfrecord")
+    train, test = opened(*files, "--first_label=1")
+    assert [r["label"] for r in train.sequence().as_numpy_iterator()] == [0, 1, 2]
+    assert [r["label"] for r in test.sequence().as_numpy_iterator()] == [0, 1, 1]
+
+
+def test_copied_images_are_counted(noise, capsys):
+    folders = (f"--image_folder={noise}/train", f"--test_image_folder={noise}/test")
+    opened(*folders)
+    assert "copies" not in capsys.readouterr().err  # names are equal, images are not
+    for name in ("a/07.png", "c/03.png"):
+        (noise / "test" / name).write_bytes((noise / "train" / name).read_bytes())
+    opened(*folders)
+    told = capsys.readouterr().err
+    assert f"2 of the 45 images of folder {noise}/test are copies" in told
+    assert "such as a/07.png," in told
+
+
+def test_no_other_split_stands_in_for_a_damaged_one(tmp_path):
+    prepare(tmp_path)
+    data = ("--dataset=animals", f"--data_dir={tmp_path}")
+    train, test = opened(*data)
+    assert test.name == "animals:test"
+    (damaged,) = tmp_path.glob("animals/*/*-test.tfrecord*")
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    refused("test.*is damaged or truncated", *data)
+
+
 def test_overlapping_slices_are_counted(tmp_path):
     prepare(tmp_path)
     data = ("--dataset=animals", f"--data_dir={tmp_path}")

@@ -2,7 +2,8 @@
 
 A store is a directory of `manifest.json` and shards of tf.train.Example, one record an image. The
 features are image/id, image/height, image/width (pixels, 0 if unknown), image/object/score and
-image/object/bbox/{ymin,xmin,ymax,xmax} (fractions of the image), the best box first.
+image/object/bbox/{ymin,xmin,ymax,xmax} (fractions of the image), the best box first; and, where the
+generator has masks, image/object/mask, run lengths in pixels (see `masks`).
 """
 
 import dataclasses
@@ -40,6 +41,7 @@ class ImageProposals:
         boxes: float [n, 4] of ymin, xmin, ymax, xmax, fractions of the image; n may be 0.
         scores: float [n], larger is better; empty: the best box is first already.
         height, width: size of the image in pixels; 0 if unknown.
+        masks: one text a box, as of `encode_mask`; empty if there are none.
     """
 
     image_id: str
@@ -47,6 +49,7 @@ class ImageProposals:
     scores: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
     height: int = 0
     width: int = 0
+    masks: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,13 +172,13 @@ def _write(
         if key in seen:
             raise UserError(f"image {image.image_id!r} has its proposals twice")
         seen.add(key)
-        best, scores = _best_boxes(image, max_boxes)
+        best, scores, masks = _best_boxes(image, max_boxes)
         if writer is None or records == shard_images:
             if writer is not None:
                 close()
             name, records = f"proposals-{len(shards):05}.tfrecord", 0
             writer = tf.io.TFRecordWriter(str(directory / name))
-        writer.write(_serialized(image, best, scores))
+        writer.write(_serialized(image, best, scores, masks))
         records += 1
         empty += not len(best)
         boxes += len(best)
@@ -197,8 +200,8 @@ def _write(
     return manifest
 
 
-def _best_boxes(image: ImageProposals, max_boxes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The checked boxes and their scores, best first: float32 [k, 4], float32 [k]."""
+def _best_boxes(image: ImageProposals, max_boxes: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The checked boxes, their scores and masks, best first: float32 [k, 4], float32 [k], text."""
     boxes = np.asarray(image.boxes, np.float64).reshape(-1, 4)
     scores = np.asarray(image.scores, np.float32)
     if not scores.size:
@@ -208,6 +211,11 @@ def _best_boxes(image: ImageProposals, max_boxes: int) -> tuple[np.ndarray, np.n
             f"image {image.image_id!r} has {len(boxes)} boxes and the scores {scores.tolist()}: "
             "a finite number each"
         )
+    if image.masks and len(image.masks) != len(boxes):
+        raise UserError(
+            f"image {image.image_id!r} has {len(boxes)} boxes and {len(image.masks)} masks: one "
+            "each, or none"
+        )
     for number, box in enumerate(boxes.tolist()):
         reason = invalid_reason(box, _ROUNDING)
         if reason:
@@ -215,10 +223,13 @@ def _best_boxes(image: ImageProposals, max_boxes: int) -> tuple[np.ndarray, np.n
                 f"image {image.image_id!r}, box {number} (ymin, xmin, ymax, xmax = {box}): {reason}"
             )
     order = np.argsort(-scores, kind="stable")[:max_boxes]
-    return np.clip(boxes[order], 0.0, 1.0).astype(np.float32), scores[order]
+    masks = [image.masks[index] for index in order] if image.masks else []
+    return np.clip(boxes[order], 0.0, 1.0).astype(np.float32), scores[order], masks
 
 
-def _serialized(image: ImageProposals, boxes: np.ndarray, scores: np.ndarray) -> bytes:
+def _serialized(
+    image: ImageProposals, boxes: np.ndarray, scores: np.ndarray, masks: list[str]
+) -> bytes:
     def floats(values: np.ndarray) -> tf.train.Feature:
         return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
@@ -233,6 +244,9 @@ def _serialized(image: ImageProposals, boxes: np.ndarray, scores: np.ndarray) ->
         "image/object/score": floats(scores),
         **{f"image/object/bbox/{side}": floats(boxes[:, n]) for n, side in enumerate(SIDES)},
     }
+    if masks:
+        runs = tf.train.BytesList(value=[mask.encode() for mask in masks])
+        features["image/object/mask"] = tf.train.Feature(bytes_list=runs)
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 

@@ -17,7 +17,7 @@ from ssl_tf.data.proposals.format import (
     Shard,
     digest,
 )
-from ssl_tf.data.record_framing import count_records
+from ssl_tf.data.record_framing import UNPARSED, count_records
 from ssl_tf.errors import UserError
 
 _READ_AT_ONCE = 4096
@@ -26,6 +26,7 @@ _FEATURES = {
     "image/height": tf.io.FixedLenFeature([], tf.int64),
     "image/width": tf.io.FixedLenFeature([], tf.int64),
     "image/object/score": tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64),
+    "image/object/mask": tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
     **{
         f"image/object/bbox/{side}": tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64)
         for side in SIDES
@@ -95,11 +96,18 @@ class ProposalStore:
                 [batch[f"image/object/bbox/{side}"].values for side in SIDES], axis=-1
             ).numpy()
             scores = batch["image/object/score"].values.numpy()
+            masks = batch["image/object/mask"]
+            mask_splits, masks = masks.row_splits.numpy(), masks.values.numpy()
             heights, widths = batch["image/height"].numpy(), batch["image/width"].numpy()
             for i, image_id in enumerate(batch["image/id"].numpy()):
                 part = slice(splits[i], splits[i + 1])
                 yield ImageProposals(
-                    image_id.decode(), boxes[part], scores[part], int(heights[i]), int(widths[i])
+                    image_id.decode(),
+                    boxes[part],
+                    scores[part],
+                    int(heights[i]),
+                    int(widths[i]),
+                    tuple(m.decode() for m in masks[mask_splits[i] : mask_splits[i + 1]]),
                 )
 
     def verify(self) -> None:
@@ -128,8 +136,8 @@ class ProposalStore:
             file, found = str(self.path / shard.name), 0
             try:
                 for serialized in tf.data.TFRecordDataset(file).batch(_READ_AT_ONCE):
+                    yield _parsed(serialized, file, found)
                     found += len(serialized)
-                    yield tf.io.parse_example(serialized, _FEATURES)
             except tf.errors.OpError as error:
                 count_records(file)
                 raise UserError(f"{file}: {error.message}") from None
@@ -138,6 +146,21 @@ class ProposalStore:
                     f"{file} has {found} records where {MANIFEST} promises {shard.records}: "
                     "restore the file"
                 )
+
+
+def _parsed(serialized: tf.Tensor, file: str, first: int) -> dict[str, Any]:
+    """The features of some records, of which `first` is the number in their file.
+
+    Raises:
+        UserError: a record is none of proposals.
+    """
+    try:
+        return tf.io.parse_example(serialized, _FEATURES)
+    except UNPARSED:
+        raise UserError(
+            f"{file}: a record from {first} to {first + len(serialized) - 1} (counted from 0) "
+            "holds no proposals: restore the file"
+        ) from None
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.source import IndexedSource
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import NoSuchSplit
 
 _SPLITS = ("train", "test")
 # The test split has this many times fewer scenes.
@@ -77,8 +77,8 @@ def seed_and_count(split: str, count: int) -> tuple[int, int]:
     """The seed and the number of scenes of a split, if the training split has `count` scenes.
 
     Raises:
-        SettingsError: the split does not exist.
+        NoSuchSplit: the split does not exist.
     """
     if split not in _SPLITS:
-        raise SettingsError(f"--dataset=scenes has the splits {', '.join(_SPLITS)}, not {split!r}")
+        raise NoSuchSplit(f"--dataset=scenes has the splits {', '.join(_SPLITS)}, not {split!r}")
     return _SPLITS.index(split), count if split == "train" else max(1, count // _TRAIN_TO_TEST)

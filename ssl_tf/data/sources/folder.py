@@ -1,5 +1,6 @@
 """A source of image files: a flat, unlabelled folder, or one folder a class."""
 
+import filecmp
 import os
 import sys
 
@@ -72,6 +73,25 @@ class ImageFolder(IndexedSource):
         if classes:
             label_of = {name: label for label, name in enumerate(classes)}
             self._labels = tf.constant([label_of[path.split(b"/")[0]] for path in paths], tf.int64)
+
+    def copies_in(self, other: "ImageFolder") -> list[str]:
+        """Paths of images here that the other folder holds under the same name with equal bytes.
+
+        A name is the last part of a path. Names come first, then sizes, so that few files are read.
+        """
+        named: dict[bytes, list[bytes]] = {}
+        ours = set(map(os.path.basename, self._paths.numpy()))
+        for path in other._paths.numpy():
+            if os.path.basename(path) in ours:
+                named.setdefault(os.path.basename(path), []).append(other._folder + path)
+        return [
+            os.fsdecode(path)
+            for path in self._paths.numpy()
+            if any(
+                filecmp.cmp(self._folder + path, theirs, shallow=False)
+                for theirs in named.get(os.path.basename(path), ())
+            )
+        ]
 
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._paths, row)

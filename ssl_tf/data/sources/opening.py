@@ -16,7 +16,7 @@ from ssl_tf.data.sources.record_files import RecordSource
 from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import NoSuchSplit, SettingsError, UserError
 from ssl_tf.settings import GROUND_TRUTH, DataSettings
 
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
@@ -206,6 +206,20 @@ def common_images(first: Source, second: Source) -> int:
     return 0
 
 
+def warn_of_copies(train: Source, test: Source) -> None:
+    """Says on stderr that images of two folders are copies, if they are, under the same name."""
+    if not (isinstance(train, ImageFolder) and isinstance(test, ImageFolder)):
+        return
+    copies = test.copies_in(train)
+    if copies:
+        print(
+            f"warning: {len(copies)} of the {test.size} images of {test.name} are copies of "
+            f"training images, such as {copies[0]}, and flatter the figure; remove them from one "
+            "of the folders",
+            file=sys.stderr,
+        )
+
+
 def open_held_out(data: DataSettings, split: str, train: Source) -> Source | None:
     """The named split; else the split test or validation, if the data set has one; else None.
 
@@ -215,13 +229,14 @@ def open_held_out(data: DataSettings, split: str, train: Source) -> Source | Non
         train: the training images; unreadable images are counted together with theirs.
 
     Raises:
-        UserError: the named split does not exist.
+        NoSuchSplit: the named split does not exist.
+        UserError: the split cannot be read. No other split stands in for a damaged one.
     """
     names = (split,) if split else ("test", "validation") if data.has_splits else ()
     for name in names:
         try:
             held_out = open_split(data, name)
-        except UserError:
+        except NoSuchSplit:
             if split:
                 raise
             continue

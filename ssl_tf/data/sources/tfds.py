@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.data.record_framing import FRAME_BYTES
 from ssl_tf.data.sources.record_files import RecordSource, Shard
-from ssl_tf.errors import NotPrepared, SettingsError, UserError
+from ssl_tf.errors import NoSuchSplit, NotPrepared, UserError
 
 _ID_FEATURES = ("id", "image/id", "image_id", "image/filename", "file_name", "filename")
 _INFO = "dataset_info.json"
@@ -33,7 +33,7 @@ class PreparedDataset(RecordSource):
 
         Raises:
             UserError: the data set is not prepared, is damaged, or has no image.
-            SettingsError: the split does not exist.
+            NoSuchSplit: the split does not exist.
         """
         import tensorflow_datasets as tfds
 
@@ -215,17 +215,17 @@ def _instructions(dataset: str, info, split: str) -> list:
     """TFDS's file instructions of a split.
 
     Raises:
-        SettingsError: the split is misspelt, does not exist, or is empty.
+        NoSuchSplit: the split is misspelt, does not exist, or is empty.
     """
     try:
         instructions = [file for file in info.splits[split].file_instructions if file.take != 0]
     except (KeyError, ValueError) as error:
-        raise SettingsError(
+        raise NoSuchSplit(
             f"--split={split}: {_first_line(error)} --dataset={dataset} has "
             f"the splits {', '.join(info.splits)}"
         ) from None
     if not instructions:
-        raise SettingsError(f"--split={split} of --dataset={dataset} is empty")
+        raise NoSuchSplit(f"--split={split} of --dataset={dataset} is empty")
     return instructions
 
 

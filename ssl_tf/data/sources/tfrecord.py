@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.record_framing import FRAME_BYTES, count_records, damaged
+from ssl_tf.data.record_framing import FRAME_BYTES, UNPARSED, count_records, damaged
 from ssl_tf.data.sources.record_files import RecordSource, Shard
 from ssl_tf.errors import SettingsError, UserError
 
@@ -18,8 +18,6 @@ _BOXES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", 
 
 _KINDS = {tf.string: "bytes_list", tf.int64: "int64_list", tf.float32: "float_list"}
 _READ_AT_ONCE = 256
-# The second: TensorFlow's message quotes the record, whose bytes need not be text.
-_UNPARSED = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
 # Larger labels than this and than the number of records are no numbers of classes: a classifier
 # would need more memory than there is.
 _MOST_CLASSES = 100_000
@@ -168,17 +166,29 @@ def _find_fields(files: list[str]) -> _Fields:
             f"--tfrecord: {file} has no encoded image under {' or '.join(_IMAGE)}; "
             f"its keys are {', '.join(sorted(kinds))}"
         )
-    label = first(_LABEL, "int64_list")
-    others = {name: kinds[name] for name in _LABEL if kinds.get(name)}
-    if others and not label:
-        told = " and ".join(f"{name} ({kind})" for name, kind in others.items())
+
+    def of_another_type(names: tuple[str, ...], kind: str) -> str:
+        if first(names, kind):
+            return ""
+        return " and ".join(f"{name} ({kinds[name]})" for name in names if kinds.get(name))
+
+    others = of_another_type(_LABEL, "int64_list")
+    if others:
         print(
-            f"warning: --tfrecord: {told} of {file} is no int64_list, so these images count as "
+            f"warning: --tfrecord: {others} of {file} is no int64_list, so these images count as "
             "unlabelled; write labels as numbers 0, 1, 2, ... in an int64_list",
             file=sys.stderr,
         )
+    others = of_another_type(_ID, "bytes_list")
+    if others:
+        print(
+            f"warning: --tfrecord: {others} of {file} is no bytes_list, so a record's place in its "
+            "file is its id, and proposals or lists of other ids do not match; write ids as text "
+            "in a bytes_list",
+            file=sys.stderr,
+        )
     boxes = all(side in kinds for side in _BOXES)
-    return _Fields(image, label, first(_ID, "bytes_list"), boxes)
+    return _Fields(image, first(_LABEL, "int64_list"), first(_ID, "bytes_list"), boxes)
 
 
 def _count(file: str, fields: _Fields) -> tuple[int, int, int]:
@@ -194,7 +204,7 @@ def _count(file: str, fields: _Fields) -> tuple[int, int, int]:
         for batch in tf.data.TFRecordDataset(file).batch(_READ_AT_ONCE):
             try:
                 parsed = tf.io.parse_example(batch, fields.features())
-            except _UNPARSED:
+            except UNPARSED:
                 raise _first_bad_record(file, count, batch, fields) from None
             numbers = {name: values.row_lengths().numpy() for name, values in parsed.items()}
             _check_numbers(file, count, numbers, fields)
@@ -259,7 +269,7 @@ def _first_bad_record(file: str, first: int, batch: tf.Tensor, fields: _Fields) 
     for number, serialized in enumerate(batch.numpy(), first):
         try:
             tf.io.parse_example([serialized], fields.features())
-        except _UNPARSED:
+        except UNPARSED:
             break
     kinds = _kinds(serialized)
     if not kinds:

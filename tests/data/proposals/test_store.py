@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ssl_tf.data.proposals.format import MANIFEST, ImageProposals, write_proposals
 from ssl_tf.data.proposals.store import ProposalStore
@@ -122,6 +123,18 @@ def test_a_flipped_bit_is_found_when_reading(tmp_path):
     content[-20] ^= 1
     shard.write_bytes(content)
     with pytest.raises(UserError, match="damaged or truncated at record 6"):
+        ProposalStore(tmp_path / "store").read()
+
+
+def test_a_record_of_something_else_is_named(tmp_path):
+    write(tmp_path / "store", made_images())
+    shard = tmp_path / "store" / "proposals-00000.tfrecord"
+    size, records = shard.stat().st_size, len(list(tf.data.TFRecordDataset(str(shard))))
+    whole = records * 16
+    with tf.io.TFRecordWriter(str(shard)) as writer:
+        for number in range(records):
+            writer.write(b"\xff" * (size - whole if number == 0 else 0))
+    with pytest.raises(UserError, match="a record from 0 to .* holds no proposals: restore"):
         ProposalStore(tmp_path / "store").read()
 
 

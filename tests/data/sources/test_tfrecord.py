@@ -137,6 +137,16 @@ def test_labels_of_another_type_count_as_none_and_are_told(tmp_path, label, kind
     assert source.num_classes is None
     told = capsys.readouterr().err
     assert f"image/class/label ({kind}) of" in told and "count as unlabelled" in told
+    assert "image/id" not in told
+
+
+@pytest.mark.parametrize("value, kind", [(7, "int64_list"), (1.0, "float_list")])
+def test_ids_of_another_type_are_replaced_and_told(tmp_path, value, kind, capsys):
+    write_records(tmp_path / "a", [example(image=png(0), image__id=value)])
+    source = ExampleFiles(str(tmp_path / "a"), 1)
+    assert [record["id"] for record in source.sequence().as_numpy_iterator()] == [b"a__0"]
+    told = capsys.readouterr().err
+    assert f"image/id ({kind}) of" in told and "write ids as text in a bytes_list" in told
 
 
 def test_labels_from_1(tmp_path, capsys):

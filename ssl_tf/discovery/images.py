@@ -1,0 +1,86 @@
+"""The images of a shard: decoded, with their sizes and objects, in batches of one size."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data.decoding import attempt, pixels, upright
+from ssl_tf.data.source import Source
+
+# Sides of resized images are multiples of this, so that few sizes occur.
+_SIDE_STEP = 32
+
+
+def read_examples(source: Source, start: int, stop: int) -> Iterator[dict]:
+    """Yields decoded examples; an unreadable image is empty, uint8 [0, 0, 3]."""
+
+    def decode(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        image, readable = attempt(pixels, example["image"], tf.zeros([0, 0, 3], tf.uint8))
+        image = upright(image, example)
+        others = {key: example[key] for key in ("id", "boxes") if key in example}
+        return {**others, "image": image, "readable": readable}
+
+    examples = source.sequence(start, stop).map(
+        decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    for example in examples.as_numpy_iterator():
+        if "boxes" in example and example["readable"]:
+            height, width = example["image"].shape[:2]
+            ymin, xmin, ymax, xmax = example.pop("boxes").T
+            sides = [xmin * width + 1, ymin * height + 1, xmax * width, ymax * height]
+            example["objects"] = np.round(np.stack(sides, axis=1)).astype(np.int32)
+        yield example
+
+
+def equal_batches(
+    examples: list[dict], long_side: int, batch: int
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Yields batches of readable images of one size: (positions, uint8 [N, H, W, 3])."""
+    sizes: dict[tuple[int, int], list[int]] = {}
+    for position, example in enumerate(examples):
+        if example["readable"]:
+            height, width = example["image"].shape[:2]
+            sizes.setdefault(_encoder_size(height, width, long_side), []).append(position)
+    for size, positions in sizes.items():
+        for first in range(0, len(positions), batch):
+            part = positions[first : first + batch]
+            yield part, np.stack([resized(examples[i]["image"], size) for i in part])
+
+
+def _encoder_size(height: int, width: int, long_side: int) -> tuple[int, int]:
+    if not long_side:
+        return height, width
+    scale = long_side / max(height, width)
+    return tuple(max(1, round(s * scale / _SIDE_STEP)) * _SIDE_STEP for s in (height, width))
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The image, uint8 [H, W, 3], at a size (height, width)."""
+    if image.shape[:2] == tuple(size):
+        return image
+    values = tf.image.resize(image, size, method="bilinear", antialias=True)
+    return tf.cast(tf.round(values), tf.uint8).numpy()
+
+
+def describe_images(examples: list[dict]) -> dict[str, np.ndarray]:
+    """What a shard keeps of its n images themselves.
+
+    Returns:
+        id (bytes [n]), height, width (int32 [n]), readable (bool [n]), object_count (int32 [n], -1
+        if the source has no boxes), objects (int32 [O, 4]).
+    """
+    no_objects = np.zeros([0, 4], np.int32)
+    return {
+        "id": np.array([example["id"] for example in examples]),
+        "height": np.array([example["image"].shape[0] for example in examples], np.int32),
+        "width": np.array([example["image"].shape[1] for example in examples], np.int32),
+        "readable": np.array([example["readable"] for example in examples]),
+        "object_count": np.array(
+            [len(example["objects"]) if "objects" in example else -1 for example in examples],
+            np.int32,
+        ),
+        "objects": np.concatenate(
+            [example.get("objects", no_objects) for example in examples], dtype=np.int32
+        ),
+    }
