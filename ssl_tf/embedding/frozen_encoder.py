@@ -45,7 +45,7 @@ def open_encoder(settings: EmbedSettings) -> FrozenEncoder:
     path = Path(settings.encoder)
     if settings.init.init_encoder:
         model, network = load_init_encoder(settings.init)
-        side, origin = usual_side(network), settings.init.init_encoder
+        side, origin = usual_side(settings.init, network), settings.init.init_encoder
     elif (path / "saved_model.pb").is_file():
         return _of_saved_model(path, settings)
     else:

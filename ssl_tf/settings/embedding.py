@@ -94,6 +94,7 @@ class EmbedSettings:
             **unless(not init, "the weights of --init_encoder have no steps", "step"),
             **unless(False, "every image gets features", "holdout", "holdout_rule"),
             **unless(False, "features are of whole images", "proposals", "unmatched_proposals"),
+            **unless(self.encoder, "the encoder is of no run", "step"),
             **unless(not self.beam_options, "--beam_options names the workers", "workers"),
             **unless(self.report_images, "--report_images=0 makes no report", *of_report),
         }
