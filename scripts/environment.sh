@@ -1,27 +1,37 @@
-# Sourced by the other scripts: makes and enters the virtual environment .venv of this checkout.
-# Installs once; again only when setup.py or constraints.txt change. PYTHON names another Python 3.11.
+# Sourced by the other scripts: makes and enters the virtual environment of this checkout. Installs
+# once; again only when setup.py or the constraints change. PYTHON names the Python, and with it the
+# stack:
+#   3.11          TensorFlow 2.15, tensorflow-addons, numpy 1    .venv       (the default)
+#   3.12, 3.13    TensorFlow 2.21, tf-keras, numpy 2             .venv-3.12, .venv-3.13
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root"
 
-python=""
-for candidate in "${PYTHON:-}" python3.11 python3 python; do
-  if [ -n "$candidate" ] && "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
-    python="$candidate"
-    break
-  fi
+candidates=(python3.11 python3.13 python3.12 python3 python)
+if [ -n "${PYTHON:-}" ]; then
+  candidates=("$PYTHON")
+fi
+python="" version=""
+for candidate in "${candidates[@]}"; do
+  version="$("$candidate" -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)"
+  case "$version" in
+    3.11) python="$candidate" venv=.venv constraints=constraints.txt ;;
+    3.12 | 3.13) python="$candidate" venv=".venv-$version" constraints=constraints-tf2.21.txt ;;
+    *) continue ;;
+  esac
+  break
 done
 if [ -z "$python" ]; then
-  echo "error: no Python 3.11 with venv on the PATH; set PYTHON to one" >&2
+  echo "error: ${PYTHON:-python3.11, python3.12, python3.13}: no Python 3.11 to 3.13 with venv; set PYTHON to one" >&2
   exit 1
 fi
 
-stamp=".venv/installed"
-wanted="$(cat setup.py constraints.txt | sha256sum)"
+stamp="$venv/installed"
+wanted="$(cat setup.py "$constraints" | sha256sum)"
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-  echo "installing into $root/.venv (about a minute, more on a slow line)" >&2
-  "$python" -m venv --clear .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,docs]'
+  echo "installing $constraints for Python $version into $root/$venv (a minute or two, more on a slow line)" >&2
+  "$python" -m venv --clear "$venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e '.[test,docs]'
   echo "$wanted" > "$stamp"
 fi
-export PATH="$root/.venv/bin:$PATH"
+export PATH="$root/$venv/bin:$PATH"

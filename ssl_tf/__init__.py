@@ -5,11 +5,13 @@ listed by `python -m ssl_tf`; from Python there is:
 
 - `pretrain_settings`: the flags of a pre-training, from a flagfile and keyword arguments
 - `pretrain`: trains an encoder by such settings
-- `load_encoder`: the encoder of a run, as a Keras model
+- `load_encoder`: the encoder of a run, an export or a file, as a Keras model
 - `open_source`: images to learn from, as records of encoded images
 """
 
 import importlib
+import importlib.util
+import os
 import typing
 
 if typing.TYPE_CHECKING:
@@ -23,6 +25,12 @@ if typing.TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# From TensorFlow 2.16 on, tf.keras is Keras 3; this package needs Keras 2, which tf_keras is there.
+# TensorFlow asks for this variable when it is imported. TensorFlow 2.15 has no tf_keras, and would
+# fail at the variable.
+if importlib.util.find_spec("tf_keras"):
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
 __all__ = ["__version__", "load_encoder", "open_source", "pretrain", "pretrain_settings"]
 
 
@@ -32,7 +40,8 @@ def pretrain_settings(flagfile: "str | Path | None" = None, **flags: object) -> 
     Args:
         flagfile: a recipe such as `configs/byol.flags`, or the `flags.txt` of a run.
         **flags: flags of `python -m ssl_tf.pretrain` by name, which override the flagfile. A flag
-            that is a list takes a sequence.
+            that is a list takes a sequence. `auto=True` chooses what is not given from the images
+            and the machine.
 
     Returns:
         Frozen settings, checked as on the command line.
@@ -48,44 +57,47 @@ def pretrain_settings(flagfile: "str | Path | None" = None, **flags: object) -> 
         >>> settings.optimization.epochs, settings.views.strategies
         (2.0, ('byol_t', 'byol_t_prime'))
     """
+    from ssl_tf.pretrain import with_chosen
     from ssl_tf.settings import PretrainSettings, flagfiles
 
-    return flagfiles.from_keywords(PretrainSettings, flagfile, **flags)
+    arguments = with_chosen(flagfiles.as_arguments(flagfile, flags))
+    return flagfiles.parse(arguments, PretrainSettings)
 
 
 def load_encoder(run: "str | Path", step: int | None = None) -> "tf.keras.Model":
-    """Returns the encoder of a run.
+    """Returns the encoder of a run, of an export, or of a file with the weights of others.
 
-    The model maps float32 [N, H, W, 3] to features, float32 [N, D]. Pixels in [0, 1] are
-    normalized by the mean and standard deviation of ImageNet, as
-    `ssl_tf.networks.normalization.normalize_images` does with uint8 images.
+    The model maps normalized images, float32 [N, H, W, 3] of any size, to features, float32 [N, D].
+    Its method `preprocess` makes them: uint8 [H, W, 3] or [N, H, W, 3] of any size are resized,
+    cropped at the centre and normalized as in evaluation, also inside `tf.data.Dataset.map`.
 
     Args:
-        run: the run directory.
-        step: of the checkpoint; None loads the newest one that is whole.
+        run: the run directory; or what `--init_encoder` takes without `--allow_pickle`: the
+            directory of a SavedModel of `python -m ssl_tf.export`, or a file of weights.
+        step: of the run's checkpoint; None loads the newest one that is whole.
 
     Returns:
-        A `tf.keras.Model` with the weights of the checkpoint. It is trainable: set
-        `encoder.trainable = False` to train a head on frozen features.
+        A `tf.keras.Model` with all weights. It is trainable, and its batch normalization moves in
+        training: set `encoder.trainable = False` to train a head on frozen features.
 
     Raises:
         ssl_tf.errors.UserError: the directory holds no run, no checkpoint, or not the one asked
-            for.
+            for; or a SavedModel or a file of weights has no encoder of ours.
 
     Examples:
         >>> import numpy as np, ssl_tf
-        >>> from ssl_tf.networks.normalization import normalize_images
         >>> encoder = ssl_tf.load_encoder("runs/mine")
-        >>> images = np.zeros([2, 48, 48, 3], np.uint8)
-        >>> encoder(normalize_images(images)).shape
-        TensorShape([2, 128])
+        >>> images = encoder.preprocess(np.zeros([2, 60, 80, 3], np.uint8))
+        >>> images.shape, encoder(images).shape
+        (TensorShape([2, 48, 48, 3]), TensorShape([2, 128]))
+        >>> encoder.trainable
+        True
     """
     from pathlib import Path
 
-    from ssl_tf.training.encoders import load_encoder
+    from ssl_tf.training.encoder_models import load_encoder_model
 
-    encoder, _, _ = load_encoder(Path(run), step or 0)
-    return encoder
+    return load_encoder_model(Path(run), step or 0)
 
 
 def open_source(**flags: object) -> "Source":

@@ -10,9 +10,10 @@ from ssl_tf import __version__
 from ssl_tf.errors import EXIT_CODES, EXIT_FLAGS
 
 GROUPS = {
+    "Images": ("prepare",),
     "Train": ("pretrain", "views_report", "benchmark"),
     "Judge": ("knn", "linear", "finetune", "transfer", "compare"),
-    "Use": ("export",),
+    "Use": ("export", "embed"),
     "Boxes of objects": ("discover", "proposals", "openimages"),
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)

@@ -22,7 +22,7 @@ from ssl_tf.errors import (
     printable,
 )
 from ssl_tf.files import refusal
-from ssl_tf.settings import flagfiles
+from ssl_tf.settings import flagfiles, help_page
 
 VERSION = f"ssl_tf {__version__}"
 
@@ -76,16 +76,34 @@ def readable_output() -> Iterator[None]:
 
 @readable_output()
 def run(
-    main: Callable[[Any], None], settings_class: type, arguments: Sequence[str] | None = None
+    main: Callable[[Any], None],
+    settings_class: type,
+    arguments: Sequence[str] | None = None,
+    action: str = "",
+    complete: Callable[[Sequence[str]], Sequence[str]] = lambda arguments: arguments,
 ) -> None:
     """Parses the command line, calls `main(settings)` and exits.
 
     Exit codes stand in `errors.EXIT_CODES`. Flags are checked before TensorFlow is imported, so a
-    slip in a flag costs no waiting. `--version` prints the version and nothing else is done.
+    slip in a flag costs no waiting. `--version` prints the version and nothing else is done;
+    `--help` and `--help=all` print the flags.
+
+    Args:
+        main: of a command's module, whose docstring the help quotes.
+        settings_class: gives the flags.
+        arguments: the command line without the program's name; None: that of this process.
+        action: what stands before the flags.
+        complete: adds flags that the command finds itself.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if "--version" in arguments:
         print(VERSION)
+        sys.exit(0)
+    asked = next(
+        (help_page.ASKED[argument] for argument in arguments if argument in help_page.ASKED), None
+    )
+    if asked is not None:
+        print(_help(main, settings_class, action, everything=asked))
         sys.exit(0)
     # TensorFlow's start-up notes would hide the one line that a user has to read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -93,7 +111,7 @@ def run(
     # So would its line for each variable of a checkpoint that does not fit.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        settings = flagfiles.parse(arguments, settings_class)
+        settings = flagfiles.parse(complete(arguments), settings_class)
         main(settings)
     except UserError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -112,6 +130,17 @@ def run(
         hint = "; make room and start the same command again" if refused else ""
         print(f"error: {one_line(message)}{hint}", file=sys.stderr)
         sys.exit(EXIT_FAILURE)
+
+
+def _help(main: Callable, settings_class: type, action: str, everything: bool) -> str:
+    """The help of a command; where it has actions, that of one of them."""
+    module = main.__globals__
+    program = f"python -m {module['__spec__'].name} {action}".rstrip()
+    document = module["__doc__"] or ""
+    if action:
+        # The action says what it does, the module how it is called.
+        document = f"{(main.__doc__ or '').splitlines()[0]}\n{document}"
+    return help_page.help_text(settings_class, document, program, everything)
 
 
 @readable_output()
@@ -145,4 +174,4 @@ def run_action(
             file=sys.stderr,
         )
         sys.exit(EXIT_FLAGS)
-    run(*actions[action], arguments[1:])
+    run(*actions[action], arguments[1:], action)

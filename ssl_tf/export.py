@@ -1,37 +1,44 @@
-"""Exports the encoder of a run as a SavedModel.
+"""Exports an encoder in the formats of others.
 
-`python -m ssl_tf.export --checkpoint=RUN --output=DIR`
+`python -m ssl_tf.export --checkpoint=RUN --format=saved_model --output=DIR`
 """
 
 import sys
 from pathlib import Path
 
 from ssl_tf import command
+from ssl_tf.exporters.packages import check_installed
 from ssl_tf.settings import ExportSettings
 
 
 def main(settings: ExportSettings) -> None:
-    """Writes the SavedModel of one of a run's checkpoints."""
-    from ssl_tf.exporters.saved_model import check_new, export_encoder
+    """Writes the encoder of a run, or of a file, in all formats, and checks what it wrote."""
+    check_installed(settings.formats.format)
+    from ssl_tf.data.sources.opening import open_training_source
+    from ssl_tf.exporters.exported import Exported
+    from ssl_tf.exporters.formats import check_new, export_encoder
     from ssl_tf.training.encoders import load_encoder
+    from ssl_tf.weights.loading import load_init_encoder, usual_side
 
     run = Path(settings.checkpoint)
     output = Path(settings.output) if settings.output else run / "export"
     check_new(output)
-    encoder, trained, step = load_encoder(run, settings.step)
-    facts = {
-        "method": trained.model.method,
-        "depth": trained.model.depth,
-        "width": trained.model.width,
-        "stem": trained.model.stem,
-        "step": step,
-    }
-    difference = export_encoder(encoder, trained.views.image_size, output, facts)
-    print(
-        f"exported step {step} of {run} to {output}: {encoder.output_shape[-1]} features, "
-        f"signatures images and encoded, largest difference after loading {difference:.1g}",
-        file=sys.stderr,
-    )
+    images = open_training_source(settings.data)[0] if settings.formats.is_calibrated else None
+    if settings.checkpoint:
+        encoder, trained, step = load_encoder(run, settings.step)
+        model, image_size = trained.model, trained.views.image_size
+        facts, origin = {"method": model.method, "step": step}, f"step {step} of {run}"
+    else:
+        encoder, model = load_init_encoder(settings.init)
+        origin = settings.init.init_encoder
+        facts, image_size = {"init_encoder": origin}, usual_side(model)
+    facts |= {"depth": model.depth, "width": model.width, "stem": model.stem}
+    facts["stride_in_1x1"] = model.stride_in_1x1
+    exported = Exported(encoder, model, image_size, settings.formats, images)
+    reports = export_encoder(exported, output, facts)
+    print(f"exported {origin} to {output}: {encoder.output_shape[-1]} features", file=sys.stderr)
+    for name, report in reports.items():
+        print(f"{name}: ", "\n".join(report), sep="", file=sys.stderr)
 
 
 if __name__ == "__main__":

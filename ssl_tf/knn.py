@@ -11,9 +11,11 @@ from ssl_tf.settings import KnnSettings
 
 def main(settings: KnnSettings) -> None:
     """Classifies with the encoder of a run, and the random encoder from which the run started."""
+    from ssl_tf.evaluation.bootstrap import score_intervals
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.freezing import digest, frozen
-    from ssl_tf.evaluation.knn import evaluate_knn, real_k, search_bytes
+    from ssl_tf.evaluation.knn import knn_scores, real_k, search_bytes
+    from ssl_tf.evaluation.metrics import score_figures
 
     context = open_context(settings.evaluation, "knn")
     k = real_k(settings.neighbours.knn_k, context.train)
@@ -30,18 +32,21 @@ def main(settings: KnnSettings) -> None:
                 file=sys.stderr,
             )
         with frozen(encoder) as encode:
-            figures = evaluate_knn(
+            scores, labels = knn_scores(
                 encode,
                 context.train,
                 context.test,
                 context.image_size,
                 settings.neighbours,
             )
-        results[name] = {**figures, "encoder_sha256": digest(encoder)}
-        print(
-            f"{name:<8} encoder: kNN (k {k}, T {temperature:g}) {format_figures(figures)}",
-            flush=True,
-        )
+        figures, intervals = score_figures(scores, labels), score_intervals(scores, labels)
+        results[name] = {
+            **figures,
+            "interval_95": intervals,
+            "encoder_sha256": digest(encoder),
+        }
+        told = format_figures(figures, intervals)
+        print(f"{name:<8} encoder: kNN (k {k}, T {temperature:g}) {told}", flush=True)
     context.report(results)
 
 

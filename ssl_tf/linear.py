@@ -32,6 +32,7 @@ def main(settings: LinearSettings) -> None:
         )
         results[name] = {
             **result.figures,
+            "interval_95": result.intervals,
             "train_loss": result.train_loss,
             "base_learning_rate": result.base_learning_rate,
             "train_batch_size": result.batch_size,
@@ -43,7 +44,7 @@ def main(settings: LinearSettings) -> None:
             mark = " <- chosen" if rate == result.base_learning_rate else ""
             shown = format_figures(figures) if figures else "diverged"
             print(f"{name:<8} base rate {rate:g}: validation {shown}{mark}")
-        line = format_figures(result.figures, batch_size=settings.batch_size)
+        line = format_figures(result.figures, result.intervals, batch_size=settings.batch_size)
         print(f"{name:<8} encoder: {line}", flush=True)
     context.report(results)
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,14 +1,17 @@
 """Pre-trains an encoder, or goes on with a run.
 
-`python -m ssl_tf.pretrain --flagfile=configs/ma_ssrl.flags`
+`python -m ssl_tf.pretrain --image_folder=DIR --auto`
+
+A recipe is a flagfile: `python -m ssl_tf.pretrain --flagfile=configs/ma_ssrl.flags`
 """
 
 import sys
 import types
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_tf import command
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings import PretrainSettings, flagfiles
 
 
 def main(settings: PretrainSettings) -> Path:
@@ -45,6 +48,15 @@ def main(settings: PretrainSettings) -> Path:
     return directory
 
 
+def with_chosen(arguments: Sequence[str]) -> list[str]:
+    """A command line, with what `--auto` chooses if it is there; see `pretraining.auto`."""
+    if not flagfiles.given(arguments, PretrainSettings).get("auto"):
+        return list(arguments)
+    from ssl_tf.pretraining import auto
+
+    return auto.with_chosen(arguments)
+
+
 class _Callable(types.ModuleType):
     """This module, which is also the function `ssl_tf.pretrain`."""
 
@@ -55,4 +67,4 @@ class _Callable(types.ModuleType):
 sys.modules[__name__].__class__ = _Callable
 
 if __name__ == "__main__":
-    command.run(main, PretrainSettings)
+    command.run(main, PretrainSettings, complete=with_chosen)

@@ -1,4 +1,4 @@
-"""Transfers the encoder of a run to a suite of other data sets.
+"""Transfers an encoder to a suite of other data sets.
 
 `python -m ssl_tf.transfer --flagfile=configs/transfer_ma_ssrl.flags --checkpoint=RUN`
 """
@@ -6,7 +6,7 @@
 from pathlib import Path
 
 from ssl_tf import command
-from ssl_tf.files import write_text
+from ssl_tf.files import prepare_output, write_text
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import SUITES, TransferSettings
 
@@ -21,8 +21,9 @@ def main(settings: TransferSettings) -> None:
     # First, because a CPU can be split only before any operation runs on it.
     strategy = make_strategy(settings.tuning.logical_cpus, settings.tuning.batch_size)
     opened = open_encoders(settings.encoder)
-    run = Path(settings.encoder.checkpoint)
-    directory = run / DIRECTORY
+    run = Path(settings.encoder.checkpoint or settings.encoder.init.init_encoder)
+    directory = Path(settings.output) if settings.output else run / DIRECTORY
+    prepare_output(directory, is_directory=True)
     with exclusive(directory):
         try:
             run_suite(settings, opened, directory, strategy)

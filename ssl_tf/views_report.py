@@ -18,9 +18,9 @@ def main(settings: ViewsReportSettings) -> None:
     """Draws the sheets and prints where they are."""
     import tensorflow as tf
 
-    from ssl_tf.data.decoding import decode
     from ssl_tf.data.order import example_seed
     from ssl_tf.data.sources.opening import open_split, with_boxes
+    from ssl_tf.pretraining.inputs import first_examples
     from ssl_tf.views.evaluation import evaluation_crop
     from ssl_tf.views.gallery import op_cells, view_cells
     from ssl_tf.views.recipe import Recipe
@@ -33,25 +33,16 @@ def main(settings: ViewsReportSettings) -> None:
     source = open_split(pretrain.data, pretrain.data.split)
     if views.object_crops:
         source = with_boxes(source, pretrain.data)
-    records = (
-        source.stream(seed, 0, source.size)
-        .map(lambda record: decode(record, source.unreadable))
-        .filter(lambda record: record["readable"])
-        .take(settings.images)
-    )
-    records = list(records)
-    examples = [(int(record["index"]), record["image"]) for record in records]
-    boxes = [record["boxes"] for record in records] if views.object_crops else None
+    examples = first_examples(source, seed, settings.images, with_boxes=views.object_crops)
     levels = settings.levels or [views.level_scale * step / 10 for step in (3, 5, 7, 9)]
     sheets = {
-        f"ops_{i}": op_cells(evaluation_crop(image, views.image_size), levels, views)
-        for i, (_, image) in enumerate(examples)
+        f"ops_{i}": op_cells(evaluation_crop(example.image, views.image_size), levels, views)
+        for i, example in enumerate(examples)
     }
     recipe = Recipe(views, smallest_areas(views, source.boxes))
     sheets["views"] = view_cells(
         recipe,
         examples,
-        boxes,
         seed_of=functools.partial(example_seed, seed),
         draws=settings.draws,
     )

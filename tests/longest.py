@@ -31,6 +31,10 @@ LONGEST = (
     "data/proposals/test_join.py",
     "test_face.py",
     "methods/test_base.py",
+    "test_using_encoders.py",
+    "exporters/test_tflite_files.py",
     "views/test_ablations.py",
     "pretraining/test_restoring.py",
+    "weights/test_keras_files.py",
+    "weights/test_loading.py",
 )

@@ -61,14 +61,14 @@ def run(tmp_path_factory):
 def test_the_run_directory_holds_the_run(run):
     assert {path.name for path in run.iterdir()} == {
         "flags.txt", "environment.json", "data.json", "metrics.jsonl", "tensorboard", "views.png",
-        "checkpoints",
+        "neighbours.png", "checkpoints",
     }  # fmt: skip
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert names == [f"step_{step:08d}" for step in (2, 4, 6, 8, 9)]
     from PIL import Image
 
     with Image.open(run / "views.png") as sheet:
-        assert sheet.size[0] > 2 * 128 and sheet.size[1] > 8 * 128
+        assert sheet.size[0] > 9 * 160 and sheet.size[1] > 3 * 160
 
 
 def test_metrics_have_each_step_once_and_all_figures(run):
@@ -297,6 +297,26 @@ def test_export_writes_a_saved_model(run, tmp_path):
     loaded = tf.saved_model.load(str(tmp_path / "export"))
     features = loaded.signatures["images"](images=tf.zeros([2, 16, 16, 3]))["features"]
     assert features.shape == (2, 32)
+
+
+def test_an_exported_encoder_is_judged_like_the_run_that_it_comes_from(run, tmp_path, capsys):
+    out = tmp_path / "export"
+    start(export, ExportSettings, f"--checkpoint={run}", "--format=torchvision", f"--output={out}")
+    assert "names and shapes are those of the written rule" in capsys.readouterr().err
+    assert {path.name for path in out.iterdir()} == {
+        "torchvision.safetensors", "torchvision_model.py", "export.json",
+    }  # fmt: skip
+    data = ["--dataset=scenes", "--scenes=48", "--scene_size=16", "--image_size=16", "--knn_k=5"]
+    given = f"--init_encoder={out / 'torchvision.safetensors'}"
+    reports = []
+    for number, encoder in enumerate([f"--checkpoint={run}", given]):
+        path = tmp_path / f"knn{number}.json"
+        start(knn, KnnSettings, *data, encoder, f"--output={path}")
+        reports.append(json.loads(path.read_text()))
+    of_run, of_file = reports
+    assert of_run.pop("checkpoint") == str(run) and of_run.pop("step") == 9
+    assert f"--init_encoder={of_file.pop('init_encoder')}" == given and of_file.pop("step") == 0
+    assert of_file == of_run and of_file["trained"] != of_file["random"]
 
 
 def test_a_step_that_was_not_kept_is_one_line(run, tmp_path, capsys):

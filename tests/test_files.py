@@ -33,9 +33,12 @@ command.run(*proposals.ACTIONS["import"], ["--input=boxes.csv", "--output=out"])
 from ssl_tf import command
 from ssl_tf.settings import MonitorSettings
 def main(settings):
-    from ssl_tf.exporters.saved_model import export_encoder
-    from ssl_tf.networks.resnet import build_resnet
-    export_encoder(build_resnet(18, 0.0625, "small"), 16, Path("out"), {})
+    from ssl_tf.exporters.exported import Exported
+    from ssl_tf.exporters.formats import export_encoder
+    from ssl_tf.networks.encoder import build_encoder
+    from ssl_tf.settings import ModelSettings
+    model = ModelSettings(depth=18, width=0.0625, stem="small")
+    export_encoder(Exported(build_encoder(model, 0), model, 16), Path("out"), {})
 command.run(main, MonitorSettings, [])
 """,
 }

@@ -13,16 +13,17 @@ PACKAGE = Path(__file__).parents[1] / "ssl_tf"
 # the root of the package; "ssl_tf" is the package itself. Root modules without a line are commands,
 # which stand above all and are imported by none.
 LAYERS = """
-    errors cores
+    errors cores memory
     files locks
     settings
     command networks views sharding
-    data data/openimages
+    data data/openimages weights
     data/scenes data/proposals
     data/sources
     training
-    methods exporters benchmarking
+    methods exporters benchmarking preparation
     evaluation discovery
+    embedding
     pretraining
     pretrain
     ssl_tf

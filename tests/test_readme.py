@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
 SETTINGS = {
+    "prepare": settings.PrepareSettings,
     "pretrain": settings.PretrainSettings,
     "views_report": settings.ViewsReportSettings,
     "benchmark input": settings.BenchmarkSettings,
@@ -23,6 +24,7 @@ SETTINGS = {
     "transfer": settings.TransferSettings,
     "compare": settings.CompareSettings,
     "export": settings.ExportSettings,
+    "embed": settings.EmbedSettings,
     "discover": settings.DiscoverSettings,
     "proposals import": settings.ImportProposalsSettings,
     "proposals inspect": settings.StoreSettings,

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.benchmarking.timing import Contender
 from ssl_tf.data.batches import with_private_threads
+from ssl_tf.data.decoding import pixels
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops
 
@@ -16,9 +17,7 @@ ENDLESS = 2**31
 
 def decoded(encoded: tf.Tensor) -> tf.Tensor:
     """The pixels of an image, uint8 [H, W, 3], by the bare decoder."""
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    image.set_shape([None, None, 3])
-    return image
+    return pixels(encoded)
 
 
 def floor_views(

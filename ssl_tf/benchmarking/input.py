@@ -8,7 +8,7 @@ import statistics
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.benchmarking import FIRST, FLOOR, HOST, RECIPE, rivals
+from ssl_tf.benchmarking import FIRST, FLOOR, HOST, RECIPE, reading, rivals
 from ssl_tf.benchmarking.floor import BATCH, ENDLESS, contender, decoded, floor_batches
 from ssl_tf.benchmarking.timing import Contender, Cost, alternate, median_cost, median_ratio
 from ssl_tf.data.batches import training_batches
@@ -47,6 +47,7 @@ class Sample(IndexedSource):
         self.encoded: list[bytes] = []
         boxes: list[np.ndarray] = []
         self.sizes: list[tuple[int, int]] = []
+        turns: list[np.ndarray] = []
         for record in source.stream(seed, 0, min(count, source.size)).as_numpy_iterator():
             try:
                 shape = decoded(tf.constant(record["image"])).shape
@@ -55,10 +56,13 @@ class Sample(IndexedSource):
             self.encoded.append(record["image"])
             self.sizes.append((shape[0], shape[1]))
             boxes.append(record.get("boxes", np.zeros([0, 4], np.float32)))
+            if "orientation" in record:
+                turns.append(record["orientation"])
         if not self.encoded:
             raise UserError(f"{source.name}: none of its first {count} images can be decoded")
         super().__init__(source.name, _EXAMPLES)
         self._encoded = tf.constant(self.encoded)
+        self._turns = tf.constant(turns, tf.int32) if turns else None
         self._boxes = tf.RaggedTensor.from_row_lengths(
             np.concatenate(boxes), [len(of_image) for of_image in boxes]
         )
@@ -68,7 +72,9 @@ class Sample(IndexedSource):
 
     def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         row %= len(self.encoded)
+        turn = {} if self._turns is None else {"orientation": tf.gather(self._turns, row)}
         return {
+            **turn,
             "id": tf.strings.as_string(row),
             "image": tf.gather(self._encoded, row),
             "boxes": self._boxes[row],
@@ -91,7 +97,7 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
         operation; "missing": rival -> why it could not be measured.
     """
     views, sample = settings.pretrain.views, _sample(settings)
-    contenders = _own_contenders(settings, sample)
+    contenders = _own_contenders(settings, sample) + reading.contenders(settings)
     others, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
     costs = alternate([*contenders, *others], settings.seconds, settings.repetitions)
     return {

@@ -76,6 +76,7 @@ def evaluation_batches(
     batch_size: int,
     *,
     whole: bool = False,
+    with_ids: bool = False,
 ) -> tf.data.Dataset:
     """Every readable example once, in canonical order.
 
@@ -84,15 +85,18 @@ def evaluation_batches(
         image_size: side of the images, in pixels.
         batch_size: examples in a batch; the last one may be smaller.
         whole: show all of the centre square, as in `evaluation_crop`.
+        with_ids: whether to give the ids, too.
 
     Returns:
         A data set of dicts: "image" uint8 [B, image_size, image_size, 3] (`evaluation_crop`),
-        "index" int64 [B] and, if the source has labels, "label" int64 [B].
+        "index" int64 [B] and, if the source has labels, "label" int64 [B]; "id" string [B] if it is
+        asked for.
     """
+    kept = ("index", "label", "readable", *(("id",) if with_ids else ()))
 
     def crop(example: Tensors) -> Tensors:
         example = decoding.decode(example, source.unreadable)
-        others = {key: example[key] for key in ("index", "label", "readable") if key in example}
+        others = {key: example[key] for key in kept if key in example}
         return {"image": evaluation_crop(example["image"], image_size, whole), **others}
 
     def without_readable(example: Tensors) -> Tensors:

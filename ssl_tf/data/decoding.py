@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data import unusual
+from ssl_tf.data import orientation, raw_pixels, unusual
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.views.compilation import branch
 
@@ -72,19 +72,20 @@ def decode_fast(
         is_known, lambda: decode_known(*arguments), lambda: decode_unknown(*arguments)
     )
     image.set_shape([None, None, 3])
-    return {**example, "image": image, "readable": readable}
+    return {**example, "image": upright(image, example), "readable": readable}
 
 
 def decode(example: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[str, tf.Tensor]:
     """The example with its image decoded, in graph mode.
 
-    JPEG (also CMYK), PNG, BMP and the first frame of a GIF become RGB. Grey is repeated,
-    transparency is dropped (the stored colour stays), and 16 bits are cut to the upper 8. A PNG of
-    16 bits that uses the lower 12 alone, as cameras and scanners write it, would become black: it
-    counts as unreadable.
+    JPEG (also CMYK), PNG, BMP, the first frame of a GIF and `raw_pixels` become RGB. Grey is
+    repeated, transparency is dropped (the stored colour stays), and 16 bits are cut to the upper 8.
+    A PNG of 16 bits that uses the lower 12 alone, as cameras and scanners write it, would become
+    black: it counts as unreadable.
 
     Args:
-        example: has "id" and "image" (encoded bytes), string scalars.
+        example: has "id" and "image" (encoded bytes), string scalars, and where the image is to be
+            turned upright its "orientation".
         unreadable: counts the image if it cannot be decoded.
 
     Returns:
@@ -93,7 +94,14 @@ def decode(example: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[
     """
 
     image, readable, _ = _decode(example["id"], example["image"], unreadable)
-    return {**example, "image": image, "readable": readable}
+    return {**example, "image": upright(image, example), "readable": readable}
+
+
+def upright(image: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
+    """The decoded image of an example, upright if the example has its "orientation"."""
+    if "orientation" not in example:
+        return image
+    return orientation.upright(image, example["orientation"])
 
 
 def _decode(
@@ -135,9 +143,25 @@ def _any_pixels(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def pixels(encoded: tf.Tensor) -> tf.Tensor:
     """The uint8 [H, W, 3] image of encoded bytes; fails if they are no image."""
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    magic = tf.strings.substr(encoded, 0, len(raw_pixels.MAGIC))
+    image = tf.cond(
+        tf.equal(magic, raw_pixels.MAGIC),
+        lambda: _raw_pixels(encoded),
+        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+    )
     image.set_shape([None, None, 3])
     return image
+
+
+def _raw_pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """The uint8 [H, W, 3] image of a file of `raw_pixels`."""
+
+    def side(place: int) -> tf.Tensor:
+        digits = tf.strings.substr(encoded, place, raw_pixels.DIGITS)
+        return tf.strings.to_number(digits, tf.int32)
+
+    values = tf.io.decode_raw(encoded, tf.uint8)[raw_pixels.HEADER_BYTES :]
+    return tf.reshape(values, [side(raw_pixels.HEIGHT), side(raw_pixels.WIDTH), 3])
 
 
 def read_file(path: tf.Tensor) -> tf.Tensor:

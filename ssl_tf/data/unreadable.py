@@ -17,7 +17,10 @@ class UnreadableImages:
 
     Attributes:
         limit: number of distinct images that may be unreadable (--max_bad_images).
+        consequence: what becomes of such an image, for the warning.
     """
+
+    consequence = "another image takes its place"
 
     def __init__(self, limit: int = MAX_BAD_IMAGES):
         self.limit = limit
@@ -96,7 +99,7 @@ class UnreadableImages:
         if self.count <= _LISTED:
             why = f" ({reason})" if reason else ""
             print(
-                f"warning: cannot decode {name}{why}, another image takes its place",
+                f"warning: cannot decode {name}{why}, {self.consequence}",
                 file=sys.stderr,
             )
         elif self.count == _LISTED + 1:

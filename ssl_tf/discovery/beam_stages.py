@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.discovery import shards
 from ssl_tf.discovery.choice import BOXES, choose_shard
 from ssl_tf.discovery.collection import Collection
 from ssl_tf.discovery.description import DESCRIPTORS, REGIONS, describe_shard
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, match_shard
 from ssl_tf.settings import DiscoverSettings
+from ssl_tf.sharding import shards
 from ssl_tf.sharding.running import Work, run_shards
 
 # What a stage does, by the directory of its shards.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.discovery import shards
 from ssl_tf.discovery.description import DESCRIPTORS, REGIONS
+from ssl_tf.sharding import shards
 
 COLLECTION = "collection.npz"
 

@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.source import Source
-from ssl_tf.discovery import shards
 from ssl_tf.discovery.descriptors import describe_regions, make_projection
 from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.discovery.images import describe_images, equal_batches, read_examples, resized
 from ssl_tf.discovery.region_proposals import Regions, propose_regions, salient_box
 from ssl_tf.settings import DiscoverSettings
+from ssl_tf.sharding import shards
 
 REGIONS = "regions"
 DESCRIPTORS = "descriptors"

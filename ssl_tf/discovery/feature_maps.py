@@ -13,6 +13,7 @@ from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
 from ssl_tf.settings import FeatureSettings
 from ssl_tf.training.encoders import load_dense_head, load_encoder
+from ssl_tf.weights.loading import load_init_encoder
 
 Maps = Callable[[tf.Tensor], list[tf.Tensor]]
 
@@ -95,20 +96,26 @@ def _open(settings: FeatureSettings) -> Encoder:
     path = Path(settings.encoder)
     if settings.encoder in _KERAS:
         return _keras_encoder(settings)
-    if (path / "saved_model.pb").is_file():
+    if not settings.init.init_encoder and (path / "saved_model.pb").is_file():
         if settings.output_stride:
             raise SettingsError(
                 f"--output_stride={settings.output_stride}: a SavedModel keeps its strides; give "
                 "the run directory"
             )
         return _exported_encoder(path, settings.layers)
-    model, run, step = load_encoder(path, settings.step)
+    dense_head = None
+    if settings.init.init_encoder:
+        model, _ = load_init_encoder(settings.init)
+    else:
+        model, run, step = load_encoder(path, settings.step)
+        if DENSE_KEYS in settings.layers:
+            dense_head = load_dense_head(path, run, step)
     if settings.output_stride:
         model = dilated(model, settings.output_stride)
     layers = settings.layers or _RESNET_LAYERS
     stages = stage_outputs(model)
-    if DENSE_KEYS in layers:
-        stages[DENSE_KEYS] = load_dense_head(path, run, step)(stages["C5"])
+    if dense_head is not None:
+        stages[DENSE_KEYS] = dense_head(stages["C5"])
     outputs = [_layer_output(model, name, stages) for name in layers]
     return _from_model(model.input, outputs, model.output, layers, normalize_images)
 

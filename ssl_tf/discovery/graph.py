@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from ssl_tf.discovery import shards
+from ssl_tf.sharding import shards
 
 
 @dataclasses.dataclass(frozen=True)

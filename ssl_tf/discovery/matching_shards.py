@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.discovery import shards
 from ssl_tf.discovery.collection import Collection
 from ssl_tf.discovery.graph import make_block, write_block
 from ssl_tf.discovery.matching import match_pair
 from ssl_tf.discovery.neighbours import nearest_images, owners, unordered_pairs
 from ssl_tf.settings import RankingSettings
+from ssl_tf.sharding import shards
 
 GRAPH = "graph"
 PAIRS = "pairs.npz"

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageColor
 
-from ssl_tf.data.decoding import pixels
+from ssl_tf.data.decoding import pixels, upright
 from ssl_tf.data.proposals.masks import decode_mask
 from ssl_tf.data.source import Source
-from ssl_tf.discovery import shards
 from ssl_tf.discovery.box_metrics import BoxMetrics, measure
 from ssl_tf.discovery.choice import boxes_by_method, read_proposals
 from ssl_tf.discovery.description import REGIONS
@@ -18,6 +17,7 @@ from ssl_tf.discovery.matching_shards import GRAPH, PAIRS
 from ssl_tf.errors import printable
 from ssl_tf.files import write_json
 from ssl_tf.settings import DiscoverSettings
+from ssl_tf.sharding import shards
 from ssl_tf.views.sheet import COLOURS, draw_sheet, with_rectangles
 
 _COLUMNS = 6
@@ -111,7 +111,7 @@ def draw_boxes(settings: DiscoverSettings, source: Source, shard_count: int) -> 
     cells = []
     for example, proposal in zip(source.sequence(0, min(limit, source.size)), proposals):
         if proposal.height:
-            image = pixels(example["image"]).numpy()
+            image = upright(pixels(example["image"]), example).numpy()
             image = _tinted(image, proposal.masks[:_DRAWN])
             scores = proposal.scores[:_DRAWN]
             if settings.discoverer == "lod" and len(scores):

@@ -9,7 +9,7 @@ import numpy as np
 from ssl_tf.data.proposals.format import MANIFEST, write_proposals
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
-from ssl_tf.discovery import beam_stages, report, shards
+from ssl_tf.discovery import beam_stages, report
 from ssl_tf.discovery.choice import read_proposals
 from ssl_tf.discovery.collection import COLLECTION, gather
 from ssl_tf.discovery.description import REGIONS
@@ -22,6 +22,7 @@ from ssl_tf.files import write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
+from ssl_tf.sharding import shards
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 

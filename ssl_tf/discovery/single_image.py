@@ -8,7 +8,6 @@ import numpy as np
 
 from ssl_tf.data.proposals.masks import encode_mask
 from ssl_tf.data.source import Source
-from ssl_tf.discovery import shards
 from ssl_tf.discovery.cells import joined_cells, normalized, trouble_of
 from ssl_tf.discovery.contrast import surround_contrast
 from ssl_tf.discovery.description import REGIONS
@@ -18,6 +17,7 @@ from ssl_tf.discovery.lost import grow_objects
 from ssl_tf.discovery.normalized_cut import cut_objects
 from ssl_tf.discovery.region_proposals import propose_regions, salient_box, to_pixels
 from ssl_tf.settings import DiscoverSettings
+from ssl_tf.sharding import shards
 
 
 @dataclasses.dataclass(frozen=True)

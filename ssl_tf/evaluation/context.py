@@ -1,7 +1,7 @@
 """The context of an evaluation: the encoders of a run, labelled images and the report."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
@@ -16,12 +16,14 @@ from ssl_tf.data.sources.opening import (
     warn_of_copies,
 )
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.evaluation.bootstrap import Interval
 from ssl_tf.evaluation.report_names import report_file
 from ssl_tf.files import prepare_output, write_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.encoders import load_encoder
 from ssl_tf.training.run_directory import read_settings, with_rule_of_run
+from ssl_tf.weights.loading import check_file, load_init_encoder, usual_side
 
 # Names of figures in printed lines.
 TITLES = {
@@ -35,13 +37,13 @@ TITLES = {
 
 @dataclasses.dataclass(frozen=True)
 class Encoders:
-    """Encoders of one run.
+    """Encoders of one run, or that of a file.
 
     Attributes:
         encoders: "trained" and, if asked for, "random"; normalized images to features.
         model: settings of the encoders.
         image_size: side of the images in pixels; that of the run's views by default.
-        step: of the checkpoint.
+        step: of the checkpoint; 0 of a file.
     """
 
     encoders: dict[str, tf.keras.Model]
@@ -88,17 +90,21 @@ class EvaluationContext(Encoders):
 
 
 def open_encoders(settings: EncoderSettings) -> Encoders:
-    """Loads the encoders of a run.
+    """Loads the encoders of a run, or that of a file and a random one beside it.
 
     Raises:
-        UserError: the run or the checkpoint does not exist.
+        UserError: the run, the checkpoint or the file does not exist, or is none.
     """
-    encoder, trained, step = load_encoder(Path(settings.checkpoint), settings.step)
+    if settings.checkpoint:
+        encoder, trained, step = load_encoder(Path(settings.checkpoint), settings.step)
+        model, seed, side = trained.model, trained.run.seed, trained.views.image_size
+    else:
+        encoder, model = load_init_encoder(settings.init)
+        step, seed, side = 0, 0, usual_side(model)
     encoders = {"trained": encoder}
     if settings.random_baseline:
-        encoders["random"] = build_encoder(trained.model, trained.run.seed)
-    image_size = settings.image_size or trained.views.image_size
-    return Encoders(encoders, trained.model, image_size, step)
+        encoders["random"] = build_encoder(model, seed)
+    return Encoders(encoders, model, settings.image_size or side, step)
 
 
 def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
@@ -113,11 +119,17 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         UserError: the run, checkpoint or split does not exist, the report cannot be written, or the
             images have no labels.
     """
-    run = Path(settings.checkpoint)
-    own = read_settings(run).data  # a wrong path is reported before data sets are opened
+    data = settings.data
+    if settings.checkpoint:
+        run = Path(settings.checkpoint)
+        own = read_settings(run).data  # a wrong path is reported before data sets are opened
+        data = with_rule_of_run(data, run)
+        named = {"checkpoint": str(run)}
+    else:
+        check_file(settings.init)
+        named = {"init_encoder": settings.init.init_encoder}
     if settings.output:
         prepare_output(Path(settings.output))
-    data = with_rule_of_run(settings.data, run)
     train, test = open_labelled(dataclasses.replace(settings, data=data))
     tested = f"{test.name}, {test.size} images"
     output = Path(settings.output)
@@ -130,7 +142,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         train=train,
         test=test,
         facts={
-            "checkpoint": str(run),
+            **named,
             "step": opened.step,
             "train": f"{train.name}, {train.size} images",
             "test": tested,
@@ -157,7 +169,7 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
         )
     test = held_out or open_test(settings, train)
     if test is None:
-        other = "--test_split" if data.dataset else "--test_image_folder, --test_tfrecord"
+        other = "--test_split" if data.has_splits else "--test_image_folder, --test_tfrecord"
         raise SettingsError(f"no images to report on: give {other} or --holdout=N")
     common = 0 if held_out else common_images(train, test)
     if common:
@@ -204,7 +216,8 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
     try:
         test = open_source(
             **named,
-            first_label=settings.data.first_label if settings.test_tfrecord else 0,
+            orient=settings.data.orient and "image_folder" in named,
+            first_label=settings.data.first_label if "tfrecord" in named else 0,
             shuffle_mib=settings.data.shuffle_mib,
         )
     except UserError as error:
@@ -215,8 +228,19 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
     return test
 
 
-def format_figures(figures: dict[str, float], **counts: int) -> str:
-    """Figures in percent on one line; `counts` fill the placeholders of `TITLES`."""
-    return "  ".join(
-        f"{TITLES[name].format(**counts)} {100 * value:.2f}" for name, value in figures.items()
-    )
+def format_figures(
+    figures: dict[str, float], intervals: Mapping[str, Interval] | None = None, **counts: int
+) -> str:
+    """Figures in percent on one line, each with its 95 % interval if it has one.
+
+    Args:
+        figures: name -> figure in [0, 1].
+        intervals: name -> its bounds, in [0, 1].
+        **counts: fill the placeholders of `TITLES`.
+    """
+    told = []
+    for name, value in figures.items():
+        bounds = [f"{100 * bound:.1f}" for bound in (intervals or {}).get(name, ())]
+        interval = f" ({' to '.join(bounds)})" if bounds else ""
+        told.append(f"{TITLES[name].format(**counts)} {100 * value:.2f}{interval}")
+    return "  ".join(told)

@@ -62,7 +62,7 @@ class FeatureReader:
                     check_labels(labels, batch["index"].numpy(), self._source)
                 features = self._encode(batch["image"]).numpy()
                 if self._finite:
-                    self._check_finite(features, batch["index"].numpy())
+                    check_finite(features, batch["index"].numpy(), self._source)
                 yield features, labels
         except tf.errors.OpError:
             self._source.unreadable.check()
@@ -70,19 +70,29 @@ class FeatureReader:
             self._source.verify()
             raise
 
-    def _check_finite(self, features: np.ndarray, indices: np.ndarray) -> None:
-        infinite = ~np.isfinite(features).all(axis=1)
-        if infinite.any():
-            raise UserError(
-                f"{self._source.name}: the features of image {indices[np.argmax(infinite)]} are "
-                "not finite: the encoder has diverged; give an earlier --step, or train it at a "
-                "lower rate"
-            )
-
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The features of all batches, float32 [N, D], and their labels [N], [N, C] or None."""
         features, labels = zip(*self.batches())
         return np.concatenate(features), None if labels[0] is None else np.concatenate(labels)
+
+
+def check_finite(features: np.ndarray, indices: np.ndarray, source: Source) -> None:
+    """Refuses features that are NaN or infinite.
+
+    Args:
+        features: [N, D].
+        indices: indices of their images in the source, [N].
+        source: of the images.
+
+    Raises:
+        UserError: names the first such image.
+    """
+    infinite = ~np.isfinite(features).all(axis=1)
+    if infinite.any():
+        raise UserError(
+            f"{source.name}: the features of image {indices[np.argmax(infinite)]} are not finite: "
+            "the encoder has diverged; give an earlier --step, or train it at a lower rate"
+        )
 
 
 def warn_of_absent_classes(

@@ -176,7 +176,18 @@ def evaluate_knn(
     image_size: int,
     settings: NeighbourSettings,
 ) -> dict[str, float]:
-    """The `score_figures` of weighted kNN, in which the train images vote on the test images.
+    """The `score_figures` of the `knn_scores` of the test images."""
+    return score_figures(*knn_scores(encode, train, test, image_size, settings))
+
+
+def knn_scores(
+    encode: Encode,
+    train: Source,
+    test: Source,
+    image_size: int,
+    settings: NeighbourSettings,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The class scores of the test images, on which the train images vote, and their labels.
 
     The features of the train images are compared batch by batch and never kept in memory.
 
@@ -185,6 +196,9 @@ def evaluate_knn(
         train, test: labelled images of the same classes.
         image_size: S, in pixels.
         settings: k and temperature.
+
+    Returns:
+        Scores float64 [N, C], -inf for a class without a vote, and labels [N] or [N, C].
 
     Raises:
         UserError: a label is outside of the classes.
@@ -201,7 +215,7 @@ def evaluate_knn(
     warn_of_absent_classes(train, bank_labels, labels)
     scores = vote(*search.neighbours(), bank_labels, train.num_classes, settings.knn_temperature)
     # A class for which nobody voted is no answer, however few classes have votes.
-    return score_figures(np.where(scores > 0, scores, -np.inf), labels)
+    return np.where(scores > 0, scores, -np.inf), labels
 
 
 def real_k(k: int, bank: Source) -> int:

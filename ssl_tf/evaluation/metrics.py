@@ -14,7 +14,12 @@ def l2_normalized(x: np.ndarray) -> np.ndarray:
 
 
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
-    """Share of rows whose label is among the k largest scores, in [0, 1].
+    """Share of rows whose label is among the k largest scores, in [0, 1]; see `in_top_k`."""
+    return float(np.mean(in_top_k(scores, labels, k)))
+
+
+def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> np.ndarray:
+    """Whether the label of each row is among its k largest scores, bool [N].
 
     Among equal scores the lower class comes first, so that constant scores give chance and not 1.
     A label whose score is NaN or -inf counts as missed.
@@ -31,7 +36,7 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
     # "Not smaller" in place of "larger": every class is then ahead of a NaN.
     is_ahead = np.where(is_lower_class, ~(scores < own), ~(scores <= own))
     is_answer = (own > -np.inf)[:, 0]
-    return float(np.mean(is_answer & (is_ahead.sum(axis=1) < min(k, scores.shape[1]))))
+    return is_answer & (is_ahead.sum(axis=1) < min(k, scores.shape[1]))
 
 
 def mean_per_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from ssl_tf.data.labels import read_annotations
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
+from ssl_tf.evaluation.bootstrap import Interval, score_intervals
 from ssl_tf.evaluation.classification import (
     best_index,
     check_scores,
@@ -41,6 +42,8 @@ class ProbeResult:
         figures: `score_figures` of the chosen classifier on the test images, in [0, 1]. Images with
             several labels also have "map_batchwise", in batches of --batch_size as in released
             code; the figure to compare is "map".
+        intervals: the 95 % intervals of the figures (see `bootstrap.score_intervals`), but for that
+            of "map_batchwise", which depends on the order of the images.
         train_loss: of the chosen classifier on the last batch.
         base_learning_rate: of the chosen classifier.
         validation: base learning rate -> figures of its classifier on the validation images; empty
@@ -49,6 +52,7 @@ class ProbeResult:
     """
 
     figures: dict[str, float]
+    intervals: dict[str, Interval]
     train_loss: float
     base_learning_rate: float
     validation: dict[float, dict[str, float] | None]
@@ -198,7 +202,12 @@ def probe_encoder(
     if train.multi_label:
         figures["map_batchwise"] = batchwise_mean_average_precision(scores, labels, scored_at_once)
     return ProbeResult(
-        figures, losses[f"loss_{chosen}"], settings.rates[chosen], by_rate, settings.batch_size
+        figures,
+        score_intervals(scores, labels),
+        losses[f"loss_{chosen}"],
+        settings.rates[chosen],
+        by_rate,
+        settings.batch_size,
     )
 
 

@@ -37,7 +37,8 @@ def report_file(run: Path, stage: str, data: DataSettings, own: DataSettings, te
 def _place(data: DataSettings) -> tuple[str, ...]:
     """Where the images are, whatever their split."""
     folder = str(Path(data.image_folder).resolve()) if data.image_folder else ""
-    records = str(Path(data.tfrecord).resolve()) if data.tfrecord else ""
+    records = data.tfrecord or data.prepared
+    records = str(Path(records).resolve()) if records else ""
     name = data.dataset.partition("/")[0]
     return _LISTS_OF.get(name, data.dataset), data.scene_objects, folder, records
 
@@ -47,7 +48,7 @@ def _slug(data: DataSettings) -> str:
     if data.dataset:
         objects = f"_of_{data.scene_objects}" if data.scene_objects else ""
         return _NO_WORD.sub("_", data.dataset + objects)
-    path = Path(data.image_folder or data.tfrecord).resolve()
+    path = Path(data.image_folder or data.prepared or data.tfrecord).resolve()
     return f"{_NO_WORD.sub('_', path.name)}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 

@@ -138,7 +138,9 @@ def _data_name(data: DataSettings) -> str:
     if data.dataset == "scenes":
         objects = f" of {data.scene_objects}" if data.scene_objects else ""
         return f"scenes{objects}:{data.split}, {data.scenes} of {data.scene_size} pixels"
-    return f"{data.dataset}:{data.split}" if data.dataset else data.image_folder or data.tfrecord
+    if data.has_splits:
+        return f"{data.dataset or data.prepared}:{data.split}"
+    return data.image_folder or data.tfrecord
 
 
 def _read_run(directory: Path, name: str) -> Run:

@@ -1,23 +1,27 @@
 """The encoder as a SavedModel that needs nothing but TensorFlow."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.files import prepare_output, replacing, write_json
-from ssl_tf.networks.normalization import MEAN, STD, normalize_images
+from ssl_tf.errors import UserError
+from ssl_tf.exporters.encoded_images import readable_crop
+from ssl_tf.exporters.equality import TOLERANCE, Outputs, compare
+from ssl_tf.exporters.exported import Exported, Written
+from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
-from ssl_tf.views.evaluation import evaluation_crop
 
 
 class ExportedEncoder(tf.Module):
     """The signatures of an exported encoder.
 
     `images`: float32 [N, H, W, 3] of any size, normalized by MEAN and STD -> {"features": [N, D]}.
-    `encoded`: string [N], JPEG, PNG, BMP or GIF bytes -> the same as `images`. The images are
-    decoded, resized, cropped at the centre and normalized as in evaluation.
+    `encoded`: string [N], JPEG, PNG, BMP or GIF bytes -> the same as `images`, and "readable", bool
+    [N]. The images are decoded as in training, resized, cropped at the centre and normalized as in
+    evaluation. What training would skip is not readable, and its features are 0.
     `maps`: float32 [N, H, W, 3] as in `images` -> the map after each stage, {"C2": [N, h, w, C],
     ...}.
     """
@@ -30,95 +34,92 @@ class ExportedEncoder(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
     def images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"features": self.encoder(images, training=False)}
+        return {"features": _also_of_none(self.encoder, images)}
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
     def maps(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._stages(images, training=False)
+        return _also_of_none(self._stages, images)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        def prepare(content: tf.Tensor) -> tf.Tensor:
-            image = tf.io.decode_image(content, channels=3, expand_animations=False)
-            return evaluation_crop(image, self._image_size)
-
         size = self._image_size
-        signature = tf.TensorSpec([size, size, 3], tf.uint8)
-        images = tf.map_fn(prepare, encoded, fn_output_signature=signature)
-        return self.images(normalize_images(images))
+        images, readable = tf.map_fn(
+            lambda content: readable_crop(content, size),
+            encoded,
+            fn_output_signature=(
+                tf.TensorSpec([size, size, 3], tf.uint8),
+                tf.TensorSpec([], tf.bool),
+            ),
+        )
+        features = self.images(normalize_images(images))["features"]
+        return {
+            "features": tf.where(readable[:, tf.newaxis], features, 0),
+            "readable": readable,
+        }
 
 
-def export_encoder(
-    encoder: tf.keras.Model, image_size: int, output: Path, facts: dict[str, str | int]
-) -> float:
-    """Writes the SavedModel and `export.json`, then loads the SavedModel and checks its features.
+def _also_of_none(model: tf.keras.Model, images: tf.Tensor) -> Any:
+    """What a model computes of images, which may be none.
+
+    TensorFlow's convolution of no image fails on a CPU, so one is added and taken off again.
+    """
+    count = tf.shape(images)[0]
+    filled = tf.pad(images, [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]])
+    return tf.nest.map_structure(lambda value: value[:count], model(filled, training=False))
+
+
+def write_saved_model(exported: Exported, directory: Path) -> Written:
+    """Writes a SavedModel, loads it and checks its features.
 
     Args:
-        encoder: normalized images to features.
-        image_size: side of the images after the crop of the `encoded` signature, in pixels.
-        output: new directory; it is complete or absent.
-        facts: about the encoder, added to export.json.
-
-    Returns:
-        The largest difference between the loaded SavedModel's features and the encoder's.
+        exported: the encoder.
+        directory: of the SavedModel.
 
     Raises:
-        SettingsError: `output` exists.
         UserError: the features differ by more than rounding.
     """
-    check_new(output)
-    module = ExportedEncoder(encoder, image_size)
-    with replacing(output) as temporary:
-        tf.saved_model.save(
-            module,
-            str(temporary),
-            signatures={
-                "serving_default": module.images,
-                "images": module.images,
-                "encoded": module.encoded,
-                "maps": module.maps,
-            },
-        )
-        write_json(
-            temporary / "export.json",
-            {
-                **facts,
-                "image_size": image_size,
-                "mean": MEAN,
-                "std": STD,
-                "feature_dim": encoder.output_shape[-1],
-                "signatures": {
-                    "images": "float32 [N, H, W, 3], (pixel / 255 - mean) / std",
-                    "encoded": "string [N], encoded images",
-                    "maps": "as images; gives the map after each stage",
-                },
-            },
-        )
-        difference = _difference(encoder, temporary, image_size)
-        if not difference < 1e-4:
-            raise UserError(
-                f"the SavedModel's features differ from the encoder's by {difference:.2g}; this is "
-                "a defect, nothing is exported"
-            )
-    return difference
+    module = ExportedEncoder(exported.encoder, exported.image_size)
+    tf.saved_model.save(
+        module,
+        str(directory),
+        signatures={
+            "serving_default": module.images,
+            "images": module.images,
+            "encoded": module.encoded,
+            "maps": module.maps,
+        },
+    )
+    loaded = tf.saved_model.load(str(directory)).signatures
+
+    def run(images: np.ndarray) -> Outputs:
+        outputs = {**loaded["images"](images=images), **loaded["maps"](images=images)}
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    difference = compare(exported, run, "the SavedModel")
+    _check_encoded(loaded, exported.image_size)
+    signatures = {
+        "images": "float32 [N, H, W, 3], (pixel / 255 - mean) / std",
+        "encoded": "string [N], encoded images; gives also readable, bool [N]: the features of "
+        "what training would skip are 0",
+        "maps": "as images; gives the map after each stage",
+    }
+    report = f"signatures {', '.join(signatures)}: read back by TensorFlow, {difference}"
+    return Written({"signatures": signatures}, (report,))
 
 
-def check_new(output: Path) -> None:
-    """Checks, before the work, that an export can be written; missing parents are created.
+def _check_encoded(loaded: dict[str, Callable], image_size: int) -> None:
+    """Compares the signature `encoded` with `images`, on images that need no crop.
 
     Raises:
-        SettingsError: `output` exists, or the place cannot be written.
+        UserError: they differ by more than rounding.
     """
-    if output.exists():
-        raise SettingsError(f"--output={output} exists; give a new directory")
-    prepare_output(output)
-
-
-def _difference(encoder: tf.keras.Model, path: Path, image_size: int) -> float:
     pixels = np.random.default_rng(0).integers(0, 256, [2, image_size, image_size, 3], np.uint8)
-    expected = encoder(normalize_images(pixels), training=False).numpy()
-    loaded = tf.saved_model.load(str(path))
-    images = loaded.signatures["images"](images=normalize_images(pixels))["features"].numpy()
-    encoded = tf.stack([tf.io.encode_png(image) for image in pixels])
-    decoded = loaded.signatures["encoded"](encoded=encoded)["features"].numpy()
-    return float(max(np.abs(images - expected).max(), np.abs(decoded - expected).max()))
+    expected = loaded["images"](images=normalize_images(pixels))["features"].numpy()
+    files = tf.stack([tf.io.encode_png(image) for image in pixels])
+    got = loaded["encoded"](encoded=files)["features"].numpy()
+    share = float(np.abs(got - expected).max() / np.abs(expected).max())
+    if not share <= TOLERANCE:
+        raise UserError(
+            f"features of the SavedModel's encoded images differ by {share:.2g} of the largest "
+            "value; this is a defect, nothing is exported"
+        )

@@ -10,8 +10,15 @@ def build_encoder(model: ModelSettings, seed: int, synchronized: bool = False) -
     """A new encoder: normalized float images [N, H, W, 3] -> features [N, D].
 
     Args:
-        model: depth, width and stem.
+        model: depth, width, stem and place of the stride.
         seed: seed of the initial weights.
         synchronized: use the batch statistics of all replicas.
     """
-    return build_resnet(model.depth, model.width, model.stem, synchronized=synchronized, seed=seed)
+    return build_resnet(
+        model.depth,
+        model.width,
+        model.stem,
+        synchronized=synchronized,
+        seed=seed,
+        stride_in_1x1=model.stride_in_1x1,
+    )

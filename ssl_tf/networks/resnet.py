@@ -3,7 +3,8 @@
 Zero padding is symmetric, a bottleneck has its stride in the 3x3 convolution, a block has a
 projection shortcut only if the shape changes, and convolutions have no bias. So weights can move
 between the frameworks. TensorFlow's SAME padding is asymmetric at stride 2, and a projection
-shortcut in every first block would be another network.
+shortcut in every first block would be another network. Caffe's ResNets have the stride in the first
+1x1 convolution, which is an option.
 
 Layer names are torchvision's module names with `_` for `.`: `conv1`, `bn1`, `layer1_0_conv1`,
 `layer1_0_bn1`, `layer1_0_downsample_0` (convolution), `layer1_0_downsample_1` (normalization).
@@ -41,6 +42,7 @@ def build_resnet(
     synchronized: bool = True,
     seed: int = 0,
     name: str = "encoder",
+    stride_in_1x1: bool = False,
 ) -> tf.keras.Model:
     """A ResNet without a classifier: float images [N, H, W, 3] -> pooled features [N, D].
 
@@ -59,6 +61,8 @@ def build_resnet(
             replica False gives the same result from a faster kernel.
         seed: seed of the initial weights, which depend on it and the layers' names alone.
         name: name of the model; the weights do not depend on it.
+        stride_in_1x1: a bottleneck has its stride in the first 1x1 convolution, as in He et al.
+            (2016), Caffe and keras.applications; else in the 3x3. Basic blocks are the same.
 
     Raises:
         ValueError: the depth or stem is unknown, or the width is not above 0.
@@ -68,7 +72,7 @@ def build_resnet(
         raise ValueError(f"stem {stem!r}: one of {STEMS}")
     blocks, is_bottleneck = DEPTHS[depth]
     block = _bottleneck if is_bottleneck else _basic_block
-    layers = _Layers(seed, synchronized, zero_init_last_gamma)
+    layers = _Layers(seed, synchronized, zero_init_last_gamma, stride_in_1x1)
 
     images = tf.keras.Input((None, None, 3), name="images")
     channels = _scaled(STAGE_WIDTHS[0], width)
@@ -125,6 +129,11 @@ def split_after_stage(model: tf.keras.Model, stages: int) -> tuple[tf.keras.Mode
     )
 
 
+def scaled_widths(width: float) -> tuple[int, ...]:
+    """Channels of the four stages of a width; the stem has those of the first."""
+    return tuple(_scaled(channels, width) for channels in STAGE_WIDTHS)
+
+
 def feature_dim(depth: int, width: float = 1.0) -> int:
     """Length of the pooled features: 512 (depth 18, 34) or 2048, times the width."""
     _check(depth, width)
@@ -171,10 +180,13 @@ class PointwiseConv2D(tf.keras.layers.Conv2D):
 class _Layers:
     """Builds the convolutions and normalizations of one encoder."""
 
-    def __init__(self, seed: int, synchronized: bool, zero_init_last_gamma: bool):
+    def __init__(
+        self, seed: int, synchronized: bool, zero_init_last_gamma: bool, stride_in_1x1: bool
+    ):
         self.seed = seed
         self.synchronized = synchronized
         self.zero_init_last_gamma = zero_init_last_gamma
+        self.stride_in_1x1 = stride_in_1x1
 
     def conv_bn(
         self,
@@ -232,9 +244,10 @@ def _bottleneck(
 ) -> tf.Tensor:
     output = BOTTLENECK_EXPANSION * channels
     shortcut = layers.shortcut(x, output, stride, name)
-    x = layers.conv_bn(x, channels, 1, 1, f"{name}_conv1", f"{name}_bn1")
+    strides = (stride, 1) if layers.stride_in_1x1 else (1, stride)
+    x = layers.conv_bn(x, channels, 1, strides[0], f"{name}_conv1", f"{name}_bn1")
     x = tf.keras.layers.ReLU(name=f"{name}_relu1")(x)
-    x = layers.conv_bn(x, channels, 3, stride, f"{name}_conv2", f"{name}_bn2")
+    x = layers.conv_bn(x, channels, 3, strides[1], f"{name}_conv2", f"{name}_bn2")
     x = tf.keras.layers.ReLU(name=f"{name}_relu2")(x)
     x = layers.conv_bn(x, output, 1, 1, f"{name}_conv3", f"{name}_bn3", is_last=True)
     x = tf.keras.layers.Add(name=f"{name}_add")([x, shortcut])

@@ -1,15 +1,19 @@
 """The batches of views on which a method trains, and a picture of the first ones."""
 
 import functools
+import os
 from pathlib import Path
 
 import tensorflow as tf
 
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.order import Steps
+from ssl_tf.data.decoding import decode
+from ssl_tf.data.order import Steps, example_seed
 from ssl_tf.data.source import Source
+from ssl_tf.errors import printable
 from ssl_tf.methods.base import Method
 from ssl_tf.views.device import augment_batch, cropped_batches
+from ssl_tf.views.gallery import Example, view_cells
 from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.sheet import draw_sheet
 
@@ -82,16 +86,35 @@ def _label_checked(
 
 
 def show_first_views(source: Source, recipe: Recipe, seed: int, path: Path) -> None:
-    """Writes a PNG of the first views of a run, labelled with the policies that were drawn."""
-    count = min(_SHOWN, source.size)
-    first = Steps(seed, count, start=0, stop=1)
-    batches = training_batches(source, recipe, first, with_boxes=recipe.takes_boxes)
-    batch = next(batches.as_numpy_iterator())
-    rows = []
-    for i in range(count):
-        labels = [
-            recipe.describe(v, *(batch[name][i, v] for name in ("policy", "op", "value")))
-            for v in range(len(batch["views"]))
-        ]
-        rows.append([(view[i], label) for view, label in zip(batch["views"], labels)])
-    draw_sheet(rows, path)
+    """Writes a PNG of the first views of a run, as `views_report` shows them."""
+    examples = first_examples(source, seed, _SHOWN, with_boxes=recipe.takes_boxes)
+    seed_of = functools.partial(example_seed, seed)
+    draw_sheet(view_cells(recipe, examples, seed_of=seed_of, draws=1), path)
+
+
+def first_examples(
+    source: Source, seed: int, count: int, *, with_boxes: bool = False
+) -> list[Example]:
+    """The first readable images of a run, in its order.
+
+    Args:
+        source: of the images.
+        seed: of the run.
+        count: of the images, at most; unreadable ones are counted and left out.
+        with_boxes: whether to read their boxes, too.
+    """
+    records = (
+        source.stream(seed, 0, source.size)
+        .map(lambda record: decode(record, source.unreadable))
+        .filter(lambda record: record["readable"])
+        .take(count)
+    )
+    return [
+        Example(
+            int(record["index"]),
+            printable(os.fsdecode(os.path.basename(record["id"].numpy()))),
+            record["image"],
+            record["boxes"] if with_boxes else None,
+        )
+        for record in records
+    ]

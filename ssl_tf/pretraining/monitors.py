@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation import metrics
-from ssl_tf.evaluation.features import FeatureReader
+from ssl_tf.evaluation.features import Encode, FeatureReader
 from ssl_tf.evaluation.knn import knn_accuracy, knn_map, real_k
 from ssl_tf.methods.base import Method
 from ssl_tf.settings import MonitorSettings
@@ -69,6 +70,7 @@ class RepresentationMonitor(StepCallback):
         every: int,
         last_step: int,
         seed: int,
+        look: Callable[[int, Encode], None] = lambda step, encode: None,
     ):
         """
         Args:
@@ -82,6 +84,7 @@ class RepresentationMonitor(StepCallback):
             every: steps between two measurements.
             last_step: of the run, where the last measurement is.
             seed: of the views.
+            look: is called after each measurement, with its step and the encoder as it is then.
         """
         super().__init__(start_step)
         self._method = method
@@ -89,6 +92,7 @@ class RepresentationMonitor(StepCallback):
         self._log = log
         self._every = every
         self._last_step = last_step
+        self._look = look
 
         def embed(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), method.embed(images))
@@ -106,7 +110,7 @@ class RepresentationMonitor(StepCallback):
             self._k = real_k(self._k, bank)
             self._bank, self._queries = (
                 FeatureReader(
-                    lambda images: self._embed(images)[0],
+                    self._encode,
                     image_source,
                     recipe.settings.image_size,
                     _BATCH,
@@ -121,14 +125,21 @@ class RepresentationMonitor(StepCallback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self._start_step == 0:
-            with self._log.clock.pause("monitor", self._every):
-                self._log.extra.update(self.measure())
+            self._measure_and_look(0)
             self._log.write(0, {})
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         if self.passed(self._every) or step == self._last_step:
-            with self._log.clock.pause("monitor", self._every):
-                self._log.extra.update(self.measure())
+            self._measure_and_look(step)
+
+    def _measure_and_look(self, step: int) -> None:
+        with self._log.clock.pause("monitor", self._every):
+            self._log.extra.update(self.measure())
+            self._look(step, self._encode)
+
+    def _encode(self, images: tf.Tensor) -> tf.Tensor:
+        """The features of uint8 images [N, S, S, 3], float32 [N, D]."""
+        return self._embed(images)[0]
 
     def measure(self) -> dict[str, float]:
         """The current values of all monitors; prints a warning if they show a collapse."""

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
-from ssl_tf.settings import RunSettings
+from ssl_tf.settings import InitEncoderSettings, RunSettings
 from ssl_tf.training.checkpoints import Checkpoints, is_checkpoint, item_names, read_checkpoint
 from ssl_tf.training.run_directory import CHECKPOINTS
+from ssl_tf.weights.loading import assign, check_encoder, read_weights
 
 
 def run_checkpoints(directory: Path, method: Method, keep: int) -> Checkpoints:
@@ -18,11 +19,11 @@ def run_checkpoints(directory: Path, method: Method, keep: int) -> Checkpoints:
 def resume_or_init(run: RunSettings, method: Method) -> tuple[Checkpoints, int, str]:
     """Resumes a run from its newest undamaged checkpoint, or initializes its weights.
 
-    A run without a checkpoint takes the weights of --init_from. Without --init_from it starts from
-    scratch.
+    A run without a checkpoint takes the weights of --init_from, or the encoder's of
+    --init_encoder. Without either it starts from scratch.
 
     Args:
-        run: its directory, which need not exist yet, and --init_from.
+        run: its directory, which need not exist yet, --init_from and --init_encoder.
         method: compiled with its optimizer.
 
     Returns:
@@ -31,16 +32,33 @@ def resume_or_init(run: RunSettings, method: Method) -> tuple[Checkpoints, int, 
         origin: which of the three happened, in words.
 
     Raises:
-        UserError: all checkpoints are damaged, or one does not fit the method.
+        UserError: all checkpoints are damaged, or one does not fit the method, or the file of
+            --init_encoder does not.
     """
     checkpoints = run_checkpoints(Path(run.run_dir), method, run.keep_checkpoints)
     step = checkpoints.resume()
     if step is not None:
         return checkpoints, step, f"resumed from its step {step}"
+    if run.init.init_encoder:
+        initialize_encoders(method, run.init)
+        return checkpoints, 0, f"encoder initialized from {run.init.init_encoder}"
     if not run.init_from:
         return checkpoints, 0, "from scratch"
     source = initialize(method, Path(run.init_from))
     return checkpoints, 0, f"weights initialized from {source}, optimizer and step from scratch"
+
+
+def initialize_encoders(method: Method, init: InitEncoderSettings) -> None:
+    """Sets the encoder of a method, and its moving average, to the weights of a file.
+
+    Raises:
+        UserError: as `read_weights`, or the encoder is of another architecture.
+    """
+    weights = read_weights(init)
+    check_encoder(method.encoder, weights, init)
+    for name, network in method.networks.items():
+        if name.removeprefix("target_") == "encoder":
+            assign(network, weights)
 
 
 def initialize(method: Method, source: Path) -> Path:

@@ -1,6 +1,8 @@
 """A pre-training run, on one machine or several."""
 
+import contextlib
 import dataclasses
+import functools
 import sys
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from ssl_tf.data.sources.opening import (
     warn_of_split_folders,
 )
 from ssl_tf.errors import SettingsError
+from ssl_tf.evaluation.features import Encode
 from ssl_tf.locks import LOCK, SUFFIX, exclusive
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.registry import build_method
@@ -21,8 +24,9 @@ from ssl_tf.networks.precision import policy_scope
 from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.inputs import method_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
+from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
 from ssl_tf.pretraining.restoring import resume_or_init
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
@@ -34,6 +38,7 @@ from ssl_tf.training.run_directory import MetricsFile, check_run, open_run, with
 from ssl_tf.training.run_log import PICTURE, RunLog
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.strategy import make_strategy, should_jit_compile
+from ssl_tf.training.tracking import Track, check_tracker, tracked
 from ssl_tf.training.trainer import fit
 from ssl_tf.training.workers import Workers
 from ssl_tf.views.recipe import Recipe
@@ -46,6 +51,7 @@ def run(settings: PretrainSettings) -> None:
     Raises:
         UserError: an error that the user can correct, in one line.
     """
+    check_tracker(settings.run.track)
     cluster = read_cluster()
     directory = Path(settings.run.run_dir)
     settings = dataclasses.replace(settings, data=with_rule_of_run(settings.data, directory))
@@ -180,7 +186,8 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
 def _fit(training: _Training, workers: Workers) -> None:
     """Takes the remaining steps, and prints how the time was spent."""
     plan, start_step = training.plan, training.start_step
-    with StopSignals() as signals:
+    with contextlib.ExitStack() as stack:
+        signals = stack.enter_context(StopSignals())
         callbacks = [StopOnNaN(start_step), ReportStep(start_step, workers, signals)]
         clock = None
         if training.cluster.is_chief:
@@ -194,7 +201,11 @@ def _fit(training: _Training, workers: Workers) -> None:
                 signals,
                 clock.pause,
             )
-            callbacks += [clock, *_observers(training, metrics, clock), saver]
+            flags = flagfiles.as_dict(training.settings)
+            track = stack.enter_context(
+                tracked(training.settings.run.track, training.directory, flags)
+            )
+            callbacks += [clock, *_observers(training, metrics, clock, track), saver]
         fit(
             training.method,
             training.strategy.distribute_datasets_from_function(training.batches),
@@ -208,7 +219,7 @@ def _fit(training: _Training, workers: Workers) -> None:
 
 
 def _observers(
-    training: _Training, metrics: MetricsFile, clock: StepClock
+    training: _Training, metrics: MetricsFile, clock: StepClock, track: Track
 ) -> list[tf.keras.callbacks.Callback]:
     """Callbacks that observe the run without changing it, in the order of their calls."""
     settings, plan, start_step = training.settings, training.plan, training.start_step
@@ -225,7 +236,22 @@ def _observers(
         every=settings.monitor.log_every,
         constants={"chance_loss": training.method.chance_loss},
         learning_rate=plan.learning_rate_schedule(),
+        track=track,
     )
+    random = None  # at step 0 of a run from scratch the encoder is the random one
+    if start_step or settings.run.init_from:
+        random = functools.partial(random_encoder, settings.model, seed)
+    neighbours = NeighbourPicture(
+        training.source,
+        training.held_out,
+        settings.views.image_size,
+        random=random,
+    )
+
+    def look(step: int, encode: Encode) -> None:
+        picture = neighbours.draw(encode, step, directory / NEIGHBOURS)
+        log.write_picture("nearest neighbours", picture, step)
+
     monitor = RepresentationMonitor(
         start_step,
         method=training.method,
@@ -237,6 +263,7 @@ def _observers(
         every=plan.steps_of(settings.monitor.monitor_every),
         last_step=plan.total_steps,
         seed=seed,
+        look=look,
     )
     profiled = settings.run.profiled_steps
     profile = [Profile(start_step, directory / "tensorboard", *profiled)] if profiled else []

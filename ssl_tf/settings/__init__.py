@@ -18,18 +18,21 @@ from ssl_tf.settings.discovery import (
     RankingSettings,
     RegionSettings,
 )
+from ssl_tf.settings.embedding import TABLE_FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
     EncoderSettings,
     EvaluationSettings,
-    ExportSettings,
     KnnSettings,
     LinearSettings,
 )
+from ssl_tf.settings.exporting import FORMATS, ExportSettings, FormatSettings
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
+from ssl_tf.settings.initialization import InitEncoderSettings
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
+from ssl_tf.settings.preparing import PrepareSettings
 from ssl_tf.settings.pretraining import (
     RIVALS,
     BenchmarkSettings,
@@ -48,12 +51,16 @@ __all__ = [
     "CompareSettings",
     "DataSettings",
     "DiscoverSettings",
+    "EmbedSettings",
     "EncoderSettings",
     "ExportSettings",
+    "FORMATS",
     "FeatureSettings",
     "FineTuneSettings",
+    "FormatSettings",
     "GROUND_TRUTH",
     "ImportProposalsSettings",
+    "InitEncoderSettings",
     "KnnSettings",
     "LabelSettings",
     "LinearSettings",
@@ -66,6 +73,7 @@ __all__ = [
     "OptionalDataSettings",
     "PRECISIONS",
     "PRETEXT",
+    "PrepareSettings",
     "PretrainSettings",
     "RANKERS",
     "RECIPES",
@@ -77,6 +85,7 @@ __all__ = [
     "RunSettings",
     "STRATEGIES",
     "SUITES",
+    "TABLE_FORMATS",
     "StoreSettings",
     "EvaluationSettings",
     "TransferSettings",

@@ -37,6 +37,10 @@ class DataSettings(ReadingSettings):
     image_folder: str = setting(
         "", "A folder of images: flat and unlabelled, or one folder a class."
     )
+    orient: bool = setting(
+        False, "Turn the images of --image_folder upright, as their EXIF orientation says."
+    )
+    prepared: str = setting("", "The output of `python -m ssl_tf.prepare`.")
     tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")
     first_label: int = setting(
         0, "Label of the first class in --tfrecord; 1 where labels count from 1.", low=0, high=1
@@ -75,7 +79,9 @@ class DataSettings(ReadingSettings):
         if len(self.named) > 1:
             raise SettingsError(f"{' and '.join(self.named)}: give one of them")
         if not self.named:
-            raise SettingsError("no images: give --dataset, --image_folder or --tfrecord")
+            raise SettingsError(
+                "no images: give --dataset, --image_folder, --prepared or --tfrecord"
+            )
         if self.first_label and not self.tfrecord:
             raise SettingsError(
                 f"--first_label={self.first_label}: only the labels of --tfrecord may count from 1"
@@ -89,13 +95,15 @@ class DataSettings(ReadingSettings):
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
-        prepared = self.dataset and (self.dataset != "scenes" or self.scene_objects)
+        of_tfds = self.dataset and (self.dataset != "scenes" or self.scene_objects)
+        records = of_tfds or self.tfrecord or self.prepared
         source = " and ".join(self.named) or "no source"
         stored = self.proposals and self.proposals != GROUND_TRUTH
         return {
-            **unless(self.dataset, f"{source} has no splits", "split"),
-            **unless(prepared, "no TFDS data set is read", "data_dir"),
-            **unless(prepared or self.tfrecord, "no record files are read", "shuffle_mib"),
+            **unless(self.has_splits, f"{source} has no splits", "split"),
+            **unless(of_tfds, "no TFDS data set is read", "data_dir"),
+            **unless(records, "no record files are read", "shuffle_mib"),
+            **unless(self.image_folder, "only --image_folder is turned upright", "orient"),
             **unless(self.dataset == "scenes", "only --dataset=scenes has scenes", *_OF_SCENES),
             **unless(stored, "no store is given with --proposals", "unmatched_proposals"),
         }
@@ -103,7 +111,13 @@ class DataSettings(ReadingSettings):
     @property
     def named(self) -> list[str]:
         """The flags that name images."""
-        return [f"--{n}" for n in ("dataset", "image_folder", "tfrecord") if getattr(self, n)]
+        names = ("dataset", "image_folder", "prepared", "tfrecord")
+        return [f"--{name}" for name in names if getattr(self, name)]
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether the images come in splits."""
+        return bool(self.dataset or self.prepared)
 
 
 def with_rule_of(recorded: DataSettings, data: DataSettings) -> DataSettings:

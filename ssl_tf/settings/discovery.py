@@ -6,6 +6,7 @@ from pathlib import Path
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
 from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 
 KERAS_ENCODERS = ("vgg16", "vgg19", "resnet50")
 DISCOVERERS = ("lod", "ncut", "lost", "contrast")
@@ -17,6 +18,7 @@ RANKERS = ("lod", "q", "pagerank", "degree")
 class FeatureSettings:
     """The encoder, its feature maps and its descriptors."""
 
+    init: InitEncoderSettings = dataclasses.field(default_factory=InitEncoderSettings)
     encoder: str = setting(
         "",
         "A run directory, a SavedModel, or vgg16, vgg19 or resnet50 of Keras with "
@@ -274,7 +276,12 @@ class DiscoverSettings:
             **unless(False, "boxes are found here, not taken", "proposals", "unmatched_proposals"),
             **unless(of_keras, "the encoder has its own weights", "encoder_weights"),
             **unless(not of_keras, f"{self.features.encoder} has no steps", "step"),
-            **unless(not of_keras, f"{self.features.encoder} keeps its strides", "output_stride"),
+            **unless(self.features.encoder, "the encoder is of no run", "step"),
+            **unless(
+                not of_keras,
+                f"{self.features.encoder} keeps its strides",
+                "output_stride",
+            ),
             **unless("lod" in rankers, reason, "seed_share"),
             **unless({"lod", "q"} & set(rankers), reason, "damping"),
             **unless({"lod", "pagerank"} & set(rankers), reason, "teleport"),
@@ -292,7 +299,4 @@ class DiscoverSettings:
     def __post_init__(self) -> None:
         if not self.output:
             raise SettingsError("--output: give the directory for the boxes")
-        if not self.features.encoder:
-            raise SettingsError(
-                "--encoder: give a run directory, a SavedModel, or vgg16 with --encoder_weights"
-            )
+        one_encoder(self.features.init, self.features.encoder, "--encoder")

@@ -1,31 +1,39 @@
-"""Settings of evaluation, export and comparison."""
+"""Settings of evaluation and comparison."""
 
 import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
 from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 from ssl_tf.settings.run import NeighbourSettings
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderSettings:
-    """The encoder of a run, and the size of its input images."""
+    """The encoder, of a run or in a file, and the size of its input images."""
 
+    init: InitEncoderSettings = dataclasses.field(default_factory=InitEncoderSettings)
     checkpoint: str = setting("", "Run directory whose encoder is evaluated.")
     step: int = setting(0, "Step of the checkpoint to evaluate; 0: the newest.", low=0, high=10**9)
     image_size: int = setting(
-        0, "Side of the input images, in pixels; 0: that of the run's views.", low=0, high=4096
+        0,
+        "Side of the input images, in pixels; 0: that of the run's views, of a file 224, with the "
+        "small stem 32.",
+        low=0,
+        high=4096,
     )
     random_baseline: bool = setting(
         True, "Evaluate the random encoder too, from which the run started."
     )
 
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return unless(self.checkpoint, "the encoder is of no run", "step")
+
     def __post_init__(self) -> None:
-        if not self.checkpoint:
-            raise SettingsError(
-                "--checkpoint: give the run directory whose encoder is to be evaluated"
-            )
+        one_encoder(self.init, self.checkpoint)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +41,11 @@ class EvaluationSettings(EncoderSettings):
     """The encoder of a run and the labelled images of an evaluation."""
 
     data: DataSettings = dataclasses.field(kw_only=True)
-    output: str = setting("", "JSON file for the result; empty: STAGE.json in the run directory.")
+    output: str = setting(
+        "",
+        "JSON file for the result; empty: STAGE.json in the run directory. An encoder in a file "
+        "needs it.",
+    )
     test_split: str = setting("", "Split to report on; empty: test or validation, if there is one.")
     test_image_folder: str = setting(
         "", "Folder of the images to report on, one folder a class, those of the train images."
@@ -44,12 +56,17 @@ class EvaluationSettings(EncoderSettings):
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         return {
-            **unless(self.data.dataset, f"{self.data.named[0]} has no splits", "test_split"),
+            **super().unused,
+            **unless(self.data.has_splits, f"{self.data.named[0]} has no splits", "test_split"),
             **unless(False, "an evaluation takes no boxes", "proposals", "unmatched_proposals"),
         }
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.checkpoint and not self.output:
+            raise SettingsError(
+                "--output: give the file for the result; an encoder in a file has no directory"
+            )
         sources = ("test_split", "test_image_folder", "test_tfrecord")
         given = [f"--{name}={getattr(self, name)}" for name in sources if getattr(self, name)]
         if self.data.holdout:
@@ -157,21 +174,6 @@ class KnnSettings:
 
     evaluation: EvaluationSettings
     neighbours: NeighbourSettings
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportSettings:
-    """`python -m ssl_tf.export`."""
-
-    checkpoint: str = setting("", "Run directory whose encoder is exported.")
-    step: int = setting(0, "Step of the checkpoint to export; 0: the newest.", low=0, high=10**9)
-    output: str = setting("", "New directory for the SavedModel; empty: RUN/export.")
-
-    def __post_init__(self) -> None:
-        if not self.checkpoint:
-            raise SettingsError(
-                "--checkpoint: give the run directory whose encoder is to be exported"
-            )
 
 
 @dataclasses.dataclass(frozen=True)

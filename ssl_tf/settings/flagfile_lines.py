@@ -10,6 +10,7 @@ from ssl_tf.errors import SettingsError
 _DIRECTIVE = re.compile(r"--?flagfile(?:=(.*))?", re.DOTALL)
 # A flagfile is a page of text; more is another file by mistake.
 _LARGEST_BYTES = 2**20
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 _REMEDY = "correct the name, or write the file again as UTF-8 text, one --flag=value a line"
 
@@ -18,6 +19,7 @@ def expand(arguments: Sequence[str], above: tuple[str, ...] = ()) -> Iterator[st
     """Yields the arguments, and the flags of a flagfile in the place of `--flagfile=FILE`.
 
     Blank lines and lines that begin with # or // are left out. A flagfile may name another one.
+    `configs/NAME` is a shipped flagfile where the working directory has no such file.
 
     Args:
         arguments: of the command line, or the lines of a flagfile.
@@ -36,10 +38,25 @@ def expand(arguments: Sequence[str], above: tuple[str, ...] = ()) -> Iterator[st
         if name is None:
             raise SettingsError("--flagfile: give a file")
         if name.strip():
-            path = os.path.expanduser(name.strip())
+            path = _found(os.path.expanduser(name.strip()))
             if path in above:
                 raise SettingsError(f"--flagfile={path} names itself; remove that line from it")
             yield from expand(_lines(path), (*above, path))
+
+
+def _found(path: str) -> str:
+    """The path, or where there is no such file that of the shipped `configs/NAME`."""
+    directory, name = os.path.split(path)
+    if directory == "configs" and not os.path.exists(path) and os.path.exists(shipped(name)):
+        return shipped(name)
+    return path
+
+
+def shipped(name: str) -> str:
+    """The path of a flagfile of this project: installed in the package, in a checkout beside it."""
+    installed = os.path.join(_PACKAGE, "configs")
+    beside = os.path.join(os.path.dirname(_PACKAGE), "configs")
+    return os.path.join(installed if os.path.isdir(installed) else beside, name)
 
 
 def _lines(path: str) -> list[str]:

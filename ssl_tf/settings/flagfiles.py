@@ -8,13 +8,13 @@ that `--flagfile=RUN/flags.txt` starts the same run again. Only this module uses
 import dataclasses
 import math
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from absl import flags
 
-from ssl_tf.errors import EXIT_CODES, SettingsError
+from ssl_tf.errors import SettingsError
 from ssl_tf.files import write_text
 from ssl_tf.settings.flagfile_lines import expand
 
@@ -157,7 +157,7 @@ def _refuse_unused(settings: Any) -> None:
             recorded.update(as_dict(read_flagfile(path, type(part))))
     for name, reason in wrong.items():
         if recorded.get(name) != given[name]:
-            default = _as_text(values[name][0].default)
+            default = as_text(values[name][0].default)
             raise SettingsError(
                 f"--{name}={given[name]}: has no effect, because {reason}; leave it out, or give "
                 f"--{name}={default}"
@@ -206,31 +206,48 @@ def parse(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
     Raises:
         SettingsError: a flag is unknown, a flagfile cannot be read, a value is not allowed, or
             nothing would read it.
-        SystemExit: the flags have been printed for --help.
     """
     settings = _read(arguments, settings_class)
     _refuse_unused(settings)
     return settings
 
 
+def given(arguments: Sequence[str], settings_class: type) -> dict[str, Any]:
+    """The flags that a command line and its flagfiles give: name -> value, lists as text.
+
+    Bounds and combinations are not checked.
+
+    Raises:
+        SettingsError: a flag is unknown, a flagfile cannot be read, or a number is none.
+    """
+    values = _values(arguments, settings_class)
+    return {name: values[name].value for name in values if values[name].present}
+
+
 def _read(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
     """`parse` without the refusal of what nothing reads."""
+    values = _values(arguments, settings_class)
+    return _build(settings_class, {name: values[name].value for name in values})
+
+
+def _values(arguments: Sequence[str], settings_class: type) -> flags.FlagValues:
+    """The flags as a command line gives them.
+
+    Raises:
+        SettingsError: as `given`.
+    """
     values = flags.FlagValues()
     for field, kind in flag_fields(settings_class):
         _define(values, field, kind)
-    flags.DEFINE_boolean("help", False, "Print the flags and leave.", flag_values=values)
     try:
         left_over = values(["ssl_tf", *expand(arguments)])[1:]
     except flags.Error as error:
         raise SettingsError(" ".join(str(error).split())) from None
-    if values.help:
-        print(values.get_help(), EXIT_CODES, sep="\n\n")
-        raise SystemExit(0)
     if left_over:
         raise SettingsError(
             f"unexpected argument {left_over[0]!r}: every setting is a --flag=value"
         )
-    return _build(settings_class, {name: values[name].value for name in values})
+    return values
 
 
 def from_keywords(
@@ -246,11 +263,16 @@ def from_keywords(
     Raises:
         SettingsError: as `parse`.
     """
-    arguments = [] if flagfile is None else [f"--flagfile={flagfile}"]
-    return parse([*arguments, *(f"--{n}={_as_text(v)}" for n, v in flags.items())], settings_class)
+    return parse(as_arguments(flagfile, flags), settings_class)
 
 
-def _as_text(value: Any) -> str:
+def as_arguments(flagfile: str | Path | None, flags: Mapping[str, Any]) -> list[str]:
+    """The command line of a flagfile and of flags, name -> value."""
+    first = [] if flagfile is None else [f"--flagfile={flagfile}"]
+    return [*first, *(f"--{name}={as_text(value)}" for name, value in flags.items())]
+
+
+def as_text(value: Any) -> str:
     """The value of a flag as a command line gives it."""
     if isinstance(value, tuple | list):
         return ",".join(str(element) for element in value)
@@ -265,7 +287,7 @@ def as_dict(settings: Any) -> dict[str, str]:
         if dataclasses.is_dataclass(value):
             flat.update(as_dict(value))
         else:
-            flat[field.name] = _as_text(value)
+            flat[field.name] = as_text(value)
     return flat
 
 
@@ -285,7 +307,7 @@ def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
         SettingsError: the file cannot be read, or has a flag that is unknown to this version.
     """
     older = [
-        f"--{field.name}={_as_text(field.metadata['before'])}"
+        f"--{field.name}={as_text(field.metadata['before'])}"
         for field, _ in flag_fields(settings_class)
         if field.metadata["before"] is not None
     ]

@@ -3,17 +3,24 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import flag_fields, setting
+from ssl_tf.settings.flagfiles import flag_fields, setting, unless
 from ssl_tf.settings.methods import METHODS, MethodFlags, MethodRow
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
+    """The method and the network."""
+
     method: str = setting("ma_ssrl", "What is learned.", choices=tuple(METHODS))
     depth: int = setting(50, "ResNet depth: 18, 34, 50, 101, 152 or 200.")
     width: float = setting(1.0, "Multiplier of all channels, also below 1.", above=0, high=32)
     stem: str = setting(
         "imagenet", "7x7 stride 2 and pool, or 3x3 stride 1.", choices=("imagenet", "small")
+    )
+    stride_in_1x1: bool = setting(
+        False,
+        "Stride of a bottleneck in its first 1x1 convolution, as in ResNets of Caffe and Keras, "
+        "in place of the 3x3.",
     )
     batch_norm: str = setting(
         "synchronized",
@@ -34,7 +41,10 @@ class ModelSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
-        return dict.fromkeys(self._foreign, f"--method={self.method} does not read it")
+        return {
+            **dict.fromkeys(self._foreign, f"--method={self.method} does not read it"),
+            **unless(self.depth >= 50, f"--depth={self.depth} has no bottlenecks", "stride_in_1x1"),
+        }
 
     @property
     def _foreign(self) -> list[str]:

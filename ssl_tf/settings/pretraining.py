@@ -13,6 +13,7 @@ from ssl_tf.settings.run import MonitorSettings, RunSettings
 from ssl_tf.settings.views import ViewSettings
 
 _OF_PROPOSALS = ("proposals", "unmatched_proposals")
+_AUTO = "only pretrain chooses flags; give the flags.txt of its run as --flagfile"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ class PretrainSettings:
         split = "--holdout is given" if self.data.holdout else f"{self.data.named[0]} has no splits"
         return {
             **unless(self.views.object_crops, "--crops=scene_scene takes no boxes", *_OF_PROPOSALS),
-            **unless(self.data.dataset and not self.data.holdout, split, "monitor_split"),
+            **unless(self.data.has_splits and not self.data.holdout, split, "monitor_split"),
             **unless(
                 self.model.row.views != "one",
                 f"--method={self.model.method} compares no views",
@@ -103,12 +104,15 @@ class BenchmarkSettings:
     )
     gpus: int = setting(8, "GPUs to keep busy.", low=1, high=10**6)
     gpu_images_per_second: float = setting(750.0, "Images one GPU takes in a second.", above=0)
+    beside: tuple[str, ...] = setting(
+        (), "Outputs of `python -m ssl_tf.prepare` to read and decode beside these images."
+    )
     output: str = setting("", "JSON file for the result; empty: none.")
 
     @property
     def unused(self) -> dict[str, str]:
         """Takes back what pre-training says of its monitors: other images are measured on."""
-        return {"monitor_split": ""}
+        return {"monitor_split": "", "auto": _AUTO}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +130,8 @@ class ViewsReportSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Takes back what pre-training says: the sheets show each operation by level."""
-        return dict.fromkeys(("level_scale", "posterize_solarize", "monitor_split"), "")
+        taken_back = dict.fromkeys(("level_scale", "posterize_solarize", "monitor_split"), "")
+        return {**taken_back, "auto": _AUTO}
 
     def __post_init__(self) -> None:
         if not self.output:

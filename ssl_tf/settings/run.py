@@ -4,7 +4,9 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.initialization import InitEncoderSettings
 
+TRACKERS = ("wandb", "mlflow")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -44,6 +46,7 @@ class RunSettings:
     init_from: str = setting(
         "", "Run or checkpoint with the initial weights of a new run; the run starts at step 0."
     )
+    init: InitEncoderSettings = dataclasses.field(default_factory=InitEncoderSettings)
     seed: int = setting(0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1)
     precision: str = setting(
         "float32",
@@ -69,6 +72,12 @@ class RunSettings:
     logical_cpus: int = setting(
         0, "Number of replicas on the CPU; 0: all GPUs, or one CPU.", low=0, free=True, high=1024
     )
+    track: str = setting(
+        "",
+        "Tracker that follows the run, where it is installed: wandb or mlflow.",
+        choices=("", *TRACKERS),
+        free=True,
+    )
     worker_timeout: float = setting(
         60.0,
         "Seconds of silence of another worker, at the start or later, after which the run ends.",
@@ -78,10 +87,19 @@ class RunSettings:
     )
     checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
     keep_checkpoints: int = setting(2, "Number of newest checkpoints to keep.", low=1, free=True)
+    auto: bool = setting(
+        False,
+        "Choose every flag that is not given from the images and the machine, and print them.",
+        free=True,
+    )
     dry_run: bool = setting(False, "Print what the run would do, and exit.", free=True)
 
     def __post_init__(self) -> None:
         _ = self.profiled_steps  # what does not parse must fail here
+        if self.init_from and self.init.init_encoder:
+            raise SettingsError(
+                "--init_from, --init_encoder: each gives the encoder its weights; give one of them"
+            )
 
     @property
     def profiled_steps(self) -> tuple[int, int] | None:

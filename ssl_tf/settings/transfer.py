@@ -23,6 +23,11 @@ class TransferSettings:
     encoder: EncoderSettings
     reading: ReadingSettings
     tuning: TuningSettings
+    output: str = setting(
+        "",
+        "Directory of the reports; empty: transfer in the run directory. An encoder in a file "
+        "needs it.",
+    )
     suite: str = setting("ma_ssrl", "Suite of data sets.", choices=tuple(SUITES))
     only: tuple[str, ...] = setting(
         (),
@@ -57,6 +62,10 @@ class TransferSettings:
         return tuple(n for n in SUITES[self.suite] if not self.only or n in self.only)
 
     def __post_init__(self) -> None:
+        if not self.encoder.checkpoint and not self.output:
+            raise SettingsError(
+                "--output: give the directory of the reports; an encoder in a file has none"
+            )
         absent = [name for name in self.only if name not in SUITES[self.suite]]
         if absent:
             raise SettingsError(

@@ -14,6 +14,8 @@ REGIONS = ("scene_scene", "object_object", "object_dilated")
 
 @dataclasses.dataclass(frozen=True)
 class ViewSettings:
+    """The views of an image: how they are cut, and what happens to their pixels."""
+
     recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=tuple(RECIPES))
     image_size: int = setting(224, "Side of a view, in pixels.", low=8, high=4096)
     small_views: int = setting(

@@ -42,6 +42,10 @@ class StepCallback(tf.keras.callbacks.Callback):
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         raise NotImplementedError
 
+    def running(self) -> AbstractContextManager:
+        """What lasts as long as the training of this process, however it ends."""
+        return nullcontext()
+
     @property
     def is_first(self) -> bool:
         """Whether this is the first execution of this process, which compiles."""

@@ -30,7 +30,11 @@ MACHINE_FIGURES = (
 _FIRST_FILES = {
     ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY,
 }  # fmt: skip
-_PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-datasets", "keras-cv", "numpy")
+# Of these, a stack has its own (setup.py).
+_PACKAGES = (
+    "tensorflow", "keras", "tf-keras", "tensorflow-addons", "tensorflow-datasets", "keras-cv",
+    "numpy",
+)  # fmt: skip
 
 
 def check_run(settings: PretrainSettings) -> bool:
@@ -112,11 +116,19 @@ def environment(replicas: int) -> dict[str, str | int]:
     return {
         "python": platform.python_version(),
         "ssl_tf": metadata.version("ssl_tf"),
-        **{name: metadata.version(name) for name in _PACKAGES},
+        **{name: version for name in _PACKAGES if (version := _version(name))},
         "device": ", ".join(sorted(names)) or "CPU",
         "cores": len(available_cores()),
         "replicas": replicas,
     }
+
+
+def _version(package: str) -> str:
+    """The version of an installed package; empty if it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _note_environment(directory: Path, replicas: int) -> None:
@@ -132,7 +144,8 @@ def _note_environment(directory: Path, replicas: int) -> None:
         environments.append(here)
         write_json(path, environments)
     values = {
-        name: list(dict.fromkeys(str(entry.get(name)) for entry in environments)) for name in here
+        name: list(dict.fromkeys(str(entry.get(name, "absent")) for entry in environments))
+        for name in dict.fromkeys(name for entry in environments for name in entry)
     }
     changed = [
         f"{name} {', then '.join(variants)}"

@@ -1,20 +1,32 @@
 """The log of a run: metrics.jsonl, TensorBoard, a line of progress."""
 
 import os
-import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from ssl_tf.training.callbacks import StepCallback
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.execution import INPUT_SECONDS
+from ssl_tf.training.progress_line import ProgressLine
 from ssl_tf.training.run_directory import MetricsFile
+from ssl_tf.training.tracking import Track
 
 # The first views of a run, drawn before its first step.
 PICTURE = "views.png"
+# The figures of the line of progress -> their names there.
+_SHOWN = {
+    "loss": "loss",
+    "images_per_second": "images/s",
+    "knn_top1": "kNN",
+    "knn_map": "kNN mAP",
+    "embedding_std": "embedding_std",
+    "rankme": "rankme",
+}
 
 
 class RunLog(StepCallback):
@@ -40,6 +52,7 @@ class RunLog(StepCallback):
         every: int,
         constants: dict[str, float | None],
         learning_rate: tf.keras.optimizers.schedules.LearningRateSchedule,
+        track: Track = lambda step, figures: None,
     ):
         """
         Args:
@@ -52,6 +65,7 @@ class RunLog(StepCallback):
             every: steps between two lines.
             constants: put into every line that holds a loss, but for those that are None.
             learning_rate: schedule whose value of the step just taken is logged.
+            track: takes the figures of each line, too.
         """
         super().__init__(start_step)
         self.extra: dict[str, float] = {}
@@ -60,7 +74,7 @@ class RunLog(StepCallback):
         # Rewritten from the lines that are kept, so that no curve shows a step twice.
         for line in file.read(file.path):
             self._write_summaries(line)
-        self._write_picture(file.path.parent / PICTURE)
+        self._show_first_views(file.path.parent / PICTURE)
         self.clock = clock
         self._last_step = last_step
         self._images = images
@@ -68,8 +82,14 @@ class RunLog(StepCallback):
         self._every = every
         self._constants = {name: x for name, x in constants.items() if x is not None}
         self._learning_rate = learning_rate
+        self._track = track
+        self._progress = ProgressLine(start_step, last_step)
+
+    def running(self) -> AbstractContextManager:
+        return self._progress.drawn()
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
+        self._progress.advance(step)
         due = self.passed(self._every) or self.previous == 0 or step == self._last_step
         if not due and not self.extra:
             return
@@ -98,7 +118,13 @@ class RunLog(StepCallback):
         self._file.append(line)
         self._write_summaries(line)
         self._writer.flush()
+        self._track(step, {"epoch": epoch, **values})
         self._print_progress(step, epoch, values)
+
+    def write_picture(self, name: str, picture: np.ndarray, step: int) -> None:
+        """Shows a picture, uint8 [H, W, 3], in TensorBoard under Images."""
+        with self._writer.as_default(step=step):
+            tf.summary.image(name, picture[None])
 
     def _write_summaries(self, line: dict[str, float]) -> None:
         with self._writer.as_default(step=line["step"]):
@@ -106,26 +132,25 @@ class RunLog(StepCallback):
                 if name not in ("step", "epoch", "wall_time"):
                     tf.summary.scalar(name, value)
 
-    def _write_picture(self, path: Path) -> None:
-        """The first views of a run, where there are any; TensorBoard shows them under Images."""
+    def _show_first_views(self, path: Path) -> None:
+        """The first views of a run, where there are any."""
         try:
             picture = tf.io.decode_png(path.read_bytes(), channels=3)
         except (OSError, tf.errors.InvalidArgumentError):
             return  # a picture is only a note
-        with self._writer.as_default(step=0):
-            tf.summary.image("first views", picture[None])
+        self.write_picture("first views", picture.numpy(), 0)
 
     def _print_progress(self, step: int, epoch: float, values: dict[str, Any]) -> None:
-        done = step / self._last_step
-        bar = "#" * int(20 * done)
-        parts = [f"[{bar:<20}] {step}/{self._last_step} epoch {epoch:.2f}"]
-        shown = ("loss", "images_per_second", "knn_top1", "knn_map", "embedding_std", "rankme")
-        names = {"images_per_second": "images/s", "knn_top1": "kNN", "knn_map": "kNN mAP"}
-        parts += [f"{names.get(n, n)} {values[n]:.4g}" for n in shown if n in values]
+        parts = [f"epoch {epoch:.2f}"]
+        for name, title in _SHOWN.items():
+            if name in values:
+                parts.append(f"{title} {values[name]:.4g}")
+            if name == "loss" and {"loss", "chance_loss"} <= values.keys():
+                parts[-1] += f" (chance {values['chance_loss']:.4g})"
         seconds_left = self.clock.seconds_left(step, self._last_step)
         if 0 < step < self._last_step and seconds_left is not None:
             parts.append(f"ETA {_duration(seconds_left)}")
-        print("  ".join(parts), file=sys.stderr, flush=True)
+        self._progress.tell(step, "  ".join(parts))
 
 
 def _host_memory() -> dict[str, float]:

@@ -1,9 +1,12 @@
 """The fit loop of all stages."""
 
+import contextlib
+
 import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
+from ssl_tf.training.callbacks import StepCallback
 from ssl_tf.training.execution import TimedModel
 
 _BROKEN_COLLECTIVES = (
@@ -36,7 +39,11 @@ def fit(
     """
     executions = -(-steps // model.steps_at_once)
     try:
-        model.fit(batches, epochs=1, steps_per_epoch=executions, verbose=0, callbacks=callbacks)
+        with contextlib.ExitStack() as stack:
+            for callback in callbacks:
+                if isinstance(callback, StepCallback):
+                    stack.enter_context(callback.running())
+            model.fit(batches, epochs=1, steps_per_epoch=executions, verbose=0, callbacks=callbacks)
     except _BROKEN_COLLECTIVES as error:
         raise ConnectionError(error.message.splitlines()[0]) from None
     except tf.errors.OpError as error:

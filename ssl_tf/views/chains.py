@@ -5,11 +5,12 @@
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from ssl_tf.views import photometric
 from ssl_tf.views.compilation import choose
-from ssl_tf.views.jitter import jitter
+from ssl_tf.views.jitter import described, jitter
 
 # Random numbers of one application: four decide on jitter, grey, blur and solarize, one gives the
 # sigma of the blur, five go to the jitter.
@@ -49,19 +50,17 @@ class Chain:
             uint8, with the shape of `image`.
         """
         taps = photometric.blur_taps(image.shape[-2])
-        strengths = (self.brightness, self.contrast, self.saturation, self.hue)
-        kind = "additive" if self.additive_brightness else "multiplicative"
         steps = (
             (
                 self.jitter,
                 lambda x, u: photometric.to_float(x),
-                lambda x, u: jitter(x, u[..., 5:], strengths, kind),
+                lambda x, u: jitter(x, u[..., 5:], self._strengths, self._kind),
             ),
             (self.grey, _kept, lambda x, u: photometric.grayscale(x)),
             (
                 self.blur,
                 _kept,
-                lambda x, u: photometric.gaussian_blur(x, 0.1 + 1.9 * u[..., 4], taps),
+                lambda x, u: photometric.gaussian_blur(x, _sigma(u[..., 4]), taps),
             ),
             (self.solarize, _kept, lambda x, u: photometric.solarize(x)),
         )
@@ -74,6 +73,35 @@ class Chain:
                 happens = tf.cast(uniform[..., index] < probability, tf.int32)
                 x = choose(happens, [otherwise, step], x, uniform)
         return photometric.to_uint8(tf.ensure_shape(x, image.shape))
+
+    def describe(self, uniform: np.ndarray) -> list[str]:
+        """The steps that the chain takes with these numbers, float32 [DRAWS], as short lines."""
+        jittered = described(uniform[5:], self._strengths, self._kind)
+        steps = (
+            (self.jitter, jittered),
+            (self.grey, ["grey"]),
+            (self.blur, [f"blur {_sigma(uniform[4]):.2f}"]),
+            (self.solarize, ["solarize"]),
+        )
+        return [
+            line
+            for index, (probability, lines) in enumerate(steps)
+            if uniform[index] < probability
+            for line in lines
+        ]
+
+    @property
+    def _strengths(self) -> tuple[float, float, float, float]:
+        return (self.brightness, self.contrast, self.saturation, self.hue)
+
+    @property
+    def _kind(self) -> str:
+        return "additive" if self.additive_brightness else "multiplicative"
+
+
+def _sigma(uniform: tf.Tensor | np.ndarray) -> tf.Tensor | np.ndarray:
+    """The sigma of the blur in pixels, 0.1 to 2, from numbers in [0, 1)."""
+    return 0.1 + 1.9 * uniform
 
 
 def _kept(x: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:

@@ -4,8 +4,10 @@ In the graph of a data set, which runs image by image, the number of nodes costs
 of a training step, which runs on a batch, every node should take many images.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial, wraps
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial, wraps
 
 import tensorflow as tf
 
@@ -67,6 +69,36 @@ def compiled(function: Callable) -> Callable:
         image = tf.identity(image)
         known = len(image.shape) < 4 and image.shape.is_fully_defined()
         known = known and "GPU" not in image.device
+        if known:
+            _announce_xla()
         return (fast if known else function)(image, *numbers)
 
     return call
+
+
+@cache
+def _announce_xla() -> None:
+    """Compiles a first function with the error output closed.
+
+    TensorFlow tells of the first use of XLA in two lines that no setting turns off.
+    """
+    with _no_error_output(), tf.init_scope(), tf.device("CPU:0"):
+        tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1))
+
+
+@contextlib.contextmanager
+def _no_error_output() -> Iterator[None]:
+    """Sends to nowhere what this process writes to its error output, libraries included."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it has none
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -7,6 +7,11 @@ import tensorflow as tf
 _SMALL = 64
 
 
+def resized_side(size: int) -> int:
+    """The short side, in pixels, of the image of which `evaluation_crop` takes the centre."""
+    return size if size <= _SMALL else round(size * 256 / 224)
+
+
 def evaluation_crop(image: tf.Tensor, size: int, whole: bool = False) -> tf.Tensor:
     """Resizes the short side, then crops the centre square; both in one step, bicubic.
 

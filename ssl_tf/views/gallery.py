@@ -1,6 +1,7 @@
 """The cells of the views report: each operation by level, and the draws of a recipe."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -9,10 +10,27 @@ from ssl_tf.settings import ViewSettings
 from ssl_tf.views.level_rules import Level, no_value
 from ssl_tf.views.ops import OPS, Op
 from ssl_tf.views.recipe import Recipe
+from ssl_tf.views.regions import dilate
 from ssl_tf.views.sheet import Cell, framed, with_rectangles
 
 _FILL = 128.0
 _COLUMNS = 9
+
+
+class Example(NamedTuple):
+    """An image of which views are drawn.
+
+    Attributes:
+        index: number of the image in its source.
+        name: of its file.
+        image: uint8 [H, W, 3].
+        boxes: float32 [n, 4], for a recipe that crops objects.
+    """
+
+    index: int
+    name: str
+    image: tf.Tensor
+    boxes: tf.Tensor | None = None
 
 
 def op_cells(
@@ -55,47 +73,55 @@ def op_cells(
 
 def view_cells(
     recipe: Recipe,
-    examples: Sequence[tuple[int, tf.Tensor]],
-    boxes: Sequence[tf.Tensor] | None = None,
+    examples: Sequence[Example],
     *,
     seed_of: Callable[[int, int], tf.Tensor],
     draws: int,
 ) -> list[list[Cell]]:
     """The first draws of a run: the source with its crops, then the views with their operations.
 
+    A recipe that crops objects also shows the drawn box, and the dilated one where it is used.
+
     Args:
         recipe: makes the views.
-        examples: (index, uint8 [H, W, 3] image).
-        boxes: float32 [n, 4] of each image, for a recipe that crops objects. The drawn box is shown
-            with the crops.
+        examples: the images.
         seed_of: (epoch, index) -> int64 [2], the seed of an image's augmentation in an epoch.
-        draws: epochs to show.
+        draws: epochs to show of each image.
 
     Returns:
-        Rows of cells, with as many epochs side by side as fit into `_COLUMNS` cells.
+        Rows of cells, with as many draws side by side as fit into `_COLUMNS` cells.
     """
     make = tf.function(recipe, reduce_retracing=True)
-    abreast = max(1, _COLUMNS // (1 + len(recipe.strategies)))
-    rows = []
-    for place, (index, image) in enumerate(examples):
-        of_image = (boxes[place],) if boxes else ()
+    strips = []
+    for example in examples:
         for epoch in range(draws):
-            made = make(image, seed_of(epoch, index), *of_image)
+            # Where the input pipeline makes them, too.
+            with tf.device("CPU:0"):
+                of_image = (example.boxes,) if recipe.takes_boxes else ()
+                made = make(example.image, seed_of(epoch, example.index), *of_image)
             made = tf.nest.map_structure(lambda tensor: tensor.numpy(), made)
-            height, width = image.shape[:2]
-            lines = [f"image {index}, epoch {epoch}", f"{width}x{height}"]
-            shown = with_rectangles(image.numpy(), made["rectangles"], made.get("proposal"))
-            row = [(shown, lines)]
-            for v, view in enumerate(made["views"]):
-                drawn = recipe.describe(v, *(made[key][v] for key in ("policy", "op", "value")))
-                if made["flipped"][v]:
-                    drawn[0] += ", flipped"
-                row.append((framed(view, v), drawn))
-            if epoch % abreast:
-                rows[-1] += row
-            else:
-                rows.append(row)
-    return rows
+            strips.append(_strip(recipe, example, epoch, made))
+    abreast = max(1, _COLUMNS // len(strips[0])) if strips else 1
+    return [sum(strips[i : i + abreast], []) for i in range(0, len(strips), abreast)]
+
+
+def _strip(recipe: Recipe, example: Example, epoch: int, made: dict) -> list[Cell]:
+    """One draw: the source, then its views. made: what the recipe returned, as numpy."""
+    height, width = example.image.shape[:2]
+    lines = [example.name, f"{width}x{height}, image {example.index}, epoch {epoch}"]
+    boxes = {}
+    if recipe.takes_boxes:
+        boxes["dotted: object"] = made["proposal"]
+        if recipe.settings.crops == "object_dilated":
+            boxes["dashed: dilated"] = dilate(made["proposal"], recipe.settings.dilation).numpy()
+        lines.append(", ".join(boxes))
+    strip = [(with_rectangles(example.image.numpy(), made["rectangles"], *boxes.values()), lines)]
+    for v, view in enumerate(made["views"]):
+        drawn = recipe.describe(v, *(made[key][v] for key in ("policy", "op", "value", "chain")))
+        if made["flipped"][v]:
+            drawn[0] += ", flipped"
+        strip.append((framed(view, v), drawn))
+    return strip
 
 
 def _directions(op: Op, levels: Sequence[Level]) -> list[list[float]]:

@@ -47,23 +47,48 @@ def jitter(
     if min(strengths) < 0.0 or strengths[3] > 0.5:
         raise ValueError(f"strengths must not be negative, nor hue above 0.5: {strengths}")
     additive = brightness_kind == "additive"
-    brightness, contrast, saturation, hue = strengths
-    low = np.float32(
-        [
-            -brightness if additive else max(0.0, 1.0 - brightness),
-            max(0.0, 1.0 - contrast),
-            max(0.0, 1.0 - saturation),
-            -hue,
-        ]
-    )
-    high = np.float32(
-        [brightness if additive else 1.0 + brightness, 1.0 + contrast, 1.0 + saturation, hue]
-    )
+    low, high = _bounds(strengths, additive)
     amount = low + uniform[..., :4] * (high - low)
     # The product of 24 and a float32 draw below 1 stays below 24, so the index is in range.
     order = tf.gather(_ORDERS, tf.cast(uniform[..., 4] * len(_ORDERS), tf.int32))
     steps = _jitter_additive if additive else _jitter_multiplicative
     return pixels(steps(planes(image), amount, order), image)
+
+
+def described(
+    uniform: np.ndarray, strengths: tuple[float, float, float, float], brightness_kind: str
+) -> list[str]:
+    """The steps that `jitter` takes with these numbers, in their order, as short lines.
+
+    Args:
+        uniform: float32 [5].
+        strengths, brightness_kind: as in `jitter`.
+    """
+    additive = brightness_kind == "additive"
+    low, high = _bounds(strengths, additive)
+    amount = low + uniform[:4] * (high - low)
+    told = [
+        f"brightness {amount[0]:+.2f}" if additive else f"brightness x{amount[0]:.2f}",
+        f"contrast x{amount[1]:.2f}",
+        f"saturation x{amount[2]:.2f}",
+        f"hue {amount[3]:+.3f}",
+    ]
+    return [told[step] for step in _ORDERS[int(uniform[4] * len(_ORDERS))]]
+
+
+def _bounds(
+    strengths: tuple[float, float, float, float], additive: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and the largest amount of each step, float32 [4]."""
+    brightness, contrast, saturation, hue = strengths
+    low = [
+        -brightness if additive else max(0.0, 1.0 - brightness),
+        max(0.0, 1.0 - contrast),
+        max(0.0, 1.0 - saturation),
+        -hue,
+    ]
+    high = [brightness if additive else 1.0 + brightness, 1.0 + contrast, 1.0 + saturation, hue]
+    return np.float32(low), np.float32(high)
 
 
 def add_brightness(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:

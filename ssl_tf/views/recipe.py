@@ -242,14 +242,15 @@ class Recipe:
         paddings[axis] = [0, self._slots - values.shape[axis]]
         return tf.pad(values, paddings)
 
-    def describe(self, view: int, policy: int, op, value) -> list[str]:
+    def describe(self, view: int, policy: int, op, value, chain=()) -> list[str]:
         """Describes the draws of one view in short lines: the strategy, then the operations.
 
         The line of the strategy also gives the side of a small view.
 
         Args:
             view: index of the view.
-            policy, op, value: the entries of that view in the recipe's result, as numpy.
+            policy, op, value, chain: the entries of that view in the recipe's result, as numpy;
+                without those of the chain its steps are left out.
         """
         space = self.spaces.get(self.strategies[view])
         lines = [space.policies[policy].name if space else self.strategies[view]]
@@ -258,6 +259,8 @@ class Recipe:
         for index, number in zip(op, value):
             if index:
                 lines.append(f"{OPS[index].name} {number:.3g}" if number else OPS[index].name)
+        if len(chain) and self.strategies[view] in self.chains:
+            lines += self.chains[self.strategies[view]].describe(chain)
         return lines
 
 

@@ -18,8 +18,8 @@ COLOURS = (
 _HEIGHT = 160
 _LINE = 14
 _GAP = 8
-# Pixels from one dot of a dotted line to the next.
-_DOTS = 5
+# Pixels of a dotted and of a dashed line, and between the parts of both.
+_DOT, _DASH, _SPACE = 2, 9, 4
 
 
 def draw_sheet(cells: Sequence[Sequence[Cell | None]], path: Path) -> np.ndarray:
@@ -65,7 +65,10 @@ def draw_sheet(cells: Sequence[Sequence[Cell | None]], path: Path) -> np.ndarray
 
 
 def with_rectangles(
-    image: np.ndarray, rectangles: np.ndarray, proposal: np.ndarray | None = None
+    image: np.ndarray,
+    rectangles: np.ndarray,
+    proposal: np.ndarray | None = None,
+    dilated: np.ndarray | None = None,
 ) -> np.ndarray:
     """Resizes the image to the height of a cell and draws one coloured rectangle a view.
 
@@ -73,6 +76,7 @@ def with_rectangles(
         image: uint8 [H, W, 3].
         rectangles: float [V, 4], ymin, xmin, ymax, xmax as fractions of the image.
         proposal: float [4], the box in which they were drawn, as a dotted line.
+        dilated: float [4], that box with its surroundings, as a dashed line.
 
     Returns:
         uint8 [H, W, 3].
@@ -89,15 +93,22 @@ def with_rectangles(
             outline=COLOURS[v % len(COLOURS)],
             width=2,
         )
-    if proposal is not None:
-        top, left, bottom, right = proposal * [height, width, height, width] - [0, 0, 1, 1]
-        for y in np.arange(top, bottom, _DOTS):
-            pen.line([(left, y), (left, y + 2)], fill="white")
-            pen.line([(right, y), (right, y + 2)], fill="white")
-        for x in np.arange(left, right, _DOTS):
-            pen.line([(x, top), (x + 2, top)], fill="white")
-            pen.line([(x, bottom), (x + 2, bottom)], fill="white")
+    for box, dash in ((dilated, _DASH), (proposal, _DOT)):
+        if box is not None:
+            _draw_broken(pen, box * [height, width, height, width] - [0, 0, 1, 1], dash)
     return np.asarray(picture)
+
+
+def _draw_broken(pen: ImageDraw.ImageDraw, box: np.ndarray, dash: int) -> None:
+    """Draws a box (top, left, bottom, right, in pixels) in dashes, white beside black."""
+    top, left, bottom, right = box
+    for colour, shift in (("black", 1), ("white", 0)):
+        for y in np.arange(top, bottom, dash + _SPACE):
+            for x in (left + shift, right - shift):
+                pen.line([(x, y), (x, min(y + dash, bottom))], fill=colour)
+        for x in np.arange(left, right, dash + _SPACE):
+            for y in (top + shift, bottom - shift):
+                pen.line([(x, y), (min(x + dash, right), y)], fill=colour)
 
 
 def framed(view: np.ndarray, index: int) -> np.ndarray:
@@ -123,7 +134,11 @@ def _fitted(picture: np.ndarray) -> Image.Image:
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Cuts the text to the width, in pixels."""
-    while text and font.getlength(text) > width:
-        text = text[:-1]
-    return text
+    """Cuts the middle out of a text that is wider, in pixels: names often differ at their end."""
+    kept = text
+    for removed in range(1, len(text)):
+        if font.getlength(kept) <= width:
+            break
+        middle = (len(text) - removed) // 2
+        kept = f"{text[:middle]}…{text[middle + removed :]}"
+    return kept

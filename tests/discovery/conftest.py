@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ssl_tf.exporters.saved_model import export_encoder
+from ssl_tf.exporters.exported import Exported
+from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import ModelSettings
 
@@ -16,7 +17,7 @@ def tiny_encoder():
 def exported(tiny_encoder, tmp_path_factory):
     """Its SavedModel."""
     path = tmp_path_factory.mktemp("exported") / "encoder"
-    export_encoder(tiny_encoder, 32, path, {})
+    export_encoder(Exported(tiny_encoder, ModelSettings(depth=18, width=0.125), 32), path, {})
     return path
 
 

@@ -3,13 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from safetensors.numpy import save_file
 
 from ssl_tf.discovery.feature_maps import as_map, averaged, open_encoder
 from ssl_tf.errors import UserError
 from ssl_tf.networks.heads import build_dense_head
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings import FeatureSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import FeatureSettings, InitEncoderSettings, PretrainSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.weights.torch_names import to_torch, torch_variables
 
 IMAGES = np.random.default_rng(0).integers(0, 256, [2, 64, 96, 3], np.uint8)
 
@@ -40,6 +42,12 @@ def test_an_export_and_a_run_give_the_maps_of_the_stages(exported, tiny_encoder,
     np.testing.assert_allclose(again[0], maps[1], atol=1e-5)
     np.testing.assert_allclose(again[1], maps[0], atol=1e-5)
     np.testing.assert_allclose(run.describe(squares), described, atol=1e-5)
+    state = {name: to_torch(v.numpy()) for name, v in torch_variables(tiny_encoder).items()}
+    save_file(state, tmp_path / "a.safetensors")
+    init = InitEncoderSettings(init_encoder=str(tmp_path / "a.safetensors"))
+    file = open_encoder(FeatureSettings(init=init, layers=("C4", "layer2_1_relu")))
+    for layer, expected in zip(file.maps(IMAGES), again, strict=True):
+        np.testing.assert_array_equal(layer, expected)
     for name, message in (("layer9", "the encoder has C2"), ("pooled_features", "no spatial map")):
         with pytest.raises(UserError, match=message):
             open_encoder(FeatureSettings(encoder=str(tmp_path), layers=(name,)))

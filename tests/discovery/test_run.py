@@ -155,7 +155,7 @@ def test_without_annotations_there_is_nothing_to_measure(photographs, exported, 
     assert "has no boxes to measure on" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         start("", tmp_path / "out2", f"--image_folder={photographs}")
-    assert "--encoder: give a run directory" in capsys.readouterr().err
+    assert "--encoder, --init_encoder: give one of them" in capsys.readouterr().err
 
 
 def test_a_second_start_on_the_output_is_refused(tmp_path, capsys):

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from ssl_tf import command, transfer
 from ssl_tf.data.sources.opening import open_source
@@ -18,7 +19,8 @@ from ssl_tf.locks import exclusive
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints
-from ssl_tf.training.encoders import CHECKPOINTS
+from ssl_tf.training.encoders import CHECKPOINTS, load_encoder
+from ssl_tf.weights.torch_names import to_torch, torch_variables
 from tests.evaluation import prepared_suite as suite
 
 MODEL = (
@@ -124,6 +126,22 @@ def test_a_suite_skips_what_is_not_prepared_and_goes_on_where_it_was(
     assert ours[1:5] == [f"{figures[0]:.1f}", "-", f"{figures[1]:.1f}", "-"]
     assert "step 7, 16 pixels" in ours[5]
     assert "L-BFGS was stopped before it converged: MNIST." in table
+
+
+def test_an_encoder_in_a_file_is_transferred_as_that_of_a_run(run, data, tmp_path, capsys):
+    encoder, _, _ = load_encoder(run)
+    state = {name: to_torch(v.numpy()) for name, v in torch_variables(encoder).items()}
+    save_file(state, tmp_path / "file.safetensors")
+    flags = f"--data_dir={data}", "--suite=small", "--only=mnist", "--norandom_baseline"
+    start(run, data, *flags)
+    given = f"--init_encoder={tmp_path / 'file.safetensors'}", "--image_size=16"
+    with pytest.raises(SystemExit):
+        command.run(transfer.main, TransferSettings, [*given, *flags])
+    assert "--output: give the directory of the reports" in capsys.readouterr().err
+    command.run(transfer.main, TransferSettings, [*given, *flags, f"--output={tmp_path / 'out'}"])
+    found = json.loads((tmp_path / "out" / "mnist_linear.json").read_text())
+    assert found["trained"] == report(run, "mnist")["trained"]
+    assert "| file.safetensors |" in (tmp_path / "out" / "table.md").read_text()
 
 
 def test_the_classifier_is_there_before_a_test_image_is_read(run, data, monkeypatch):

@@ -218,7 +218,7 @@ def test_a_run_with_small_views_goes_on_from_its_checkpoint_and_on_the_device(tm
     assert {line["chance_loss"] for line in logged} == {math.log(K)}
     assert sum("queue_" in name for name in saved) == 2
     with Image.open(directory / "views.png") as sheet:
-        assert sheet.width == 4 * 160 + 5 * 8  # two views and two small ones
+        assert sheet.width == 5 * 160 + 6 * 8  # the image, two views and two small ones
     shutil.rmtree(directory / "checkpoints/step_00000004")
     command.run(pretrain.main, PretrainSettings, [*flags, "--augment_on=device"])
     again, restored = outcome()

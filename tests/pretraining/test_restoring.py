@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from ssl_tf.errors import UserError
 from ssl_tf.methods.registry import build_method
@@ -13,6 +14,9 @@ from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.encoders import load_encoder
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.run_directory import open_run
+from ssl_tf.weights.architecture import Architecture
+from ssl_tf.weights.torch_names import to_torch, torch_variables
+from tests.weights.random_tensors import random_tensors
 
 TINY = (
     "--dataset=scenes --image_size=16 --depth=18 --width=0.0625 --projector_hidden=16 "
@@ -109,6 +113,33 @@ def test_networks_that_the_method_lacks_are_named(run, tmp_path):
 def test_nothing_to_initialize_from_is_one_line(tmp_path):
     settings, method = tiny(tmp_path / "new", f"--init_from={tmp_path}")
     with pytest.raises(UserError, match="--init_from=.*: no checkpoint there"):
+        resume_or_init(settings.run, method)
+
+
+@pytest.mark.parametrize("method", ["byol", "simclr"])
+def test_init_encoder_gives_the_encoder_and_its_average_their_weights(method, tmp_path, capsys):
+    tensors = random_tensors(Architecture(18, 0.0625, "imagenet"))
+    save_file(tensors, tmp_path / "a.safetensors")
+    flags = f"--method={method}", f"--init_encoder={tmp_path / 'a.safetensors'}"
+    settings, model = tiny(tmp_path / "new", *flags)
+    before = weights(model)
+    _, step, origin = resume_or_init(settings.run, model)
+    assert (step, origin) == (0, f"encoder initialized from {tmp_path / 'a.safetensors'}")
+    assert "all 100 tensors of the encoder are read" in capsys.readouterr().err
+    encoders = [n for n in model.networks if n in ("encoder", "target_encoder")]
+    assert len(encoders) == (2 if method == "byol" else 1)
+    for name in encoders:
+        for torch_name, variable in torch_variables(model.networks[name]).items():
+            np.testing.assert_array_equal(to_torch(variable.numpy()), tensors[torch_name])
+    for name, value in weights(model).items():
+        if name.partition("/")[0] not in encoders:
+            np.testing.assert_array_equal(value, before[name])
+
+
+def test_init_encoder_of_another_network_is_one_line(tmp_path):
+    save_file(random_tensors(Architecture(18, 0.125, "small")), tmp_path / "a.safetensors")
+    settings, method = tiny(tmp_path / "new", f"--init_encoder={tmp_path / 'a.safetensors'}")
+    with pytest.raises(UserError, match="give --depth=18 --width=0.125 --stem=small"):
         resume_or_init(settings.run, method)
 
 

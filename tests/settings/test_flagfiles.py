@@ -72,7 +72,7 @@ def test_a_wrong_flag_is_one_line_that_names_it(arguments, told):
 
 
 def test_no_data_at_all_is_an_error():
-    with pytest.raises(SettingsError, match="--dataset, --image_folder or --tfrecord"):
+    with pytest.raises(SettingsError, match="--image_folder, --prepared or --tfrecord"):
         flagfiles.parse([], PretrainSettings)
 
 

@@ -5,13 +5,13 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageFont
 
 from ssl_tf import command, views_report
 from ssl_tf.data.order import example_seed
 from ssl_tf.settings import ViewSettings, ViewsReportSettings
-from ssl_tf.views import gallery
-from ssl_tf.views.gallery import op_cells, view_cells
+from ssl_tf.views import gallery, sheet
+from ssl_tf.views.gallery import Example, op_cells, view_cells
 from ssl_tf.views.level_rules import Level, constant, linear, no_value
 from ssl_tf.views.ops import OP_INDEX, OPS, Op
 from ssl_tf.views.recipe import Recipe
@@ -27,14 +27,24 @@ def picture(height=16, width=16, seed=0):
 def test_a_sheet_has_its_pictures_in_rows_and_columns(tmp_path):
     red, blue = (np.full([4, 4, 3], colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
     path = tmp_path / "sheet.png"
-    sheet = draw_sheet([[(red, ["one", "two"]), None], [None, (blue, [])]], path)
-    np.testing.assert_array_equal(sheet, Image.open(path))
+    drawn = draw_sheet([[(red, ["one", "two"]), None], [None, (blue, [])]], path)
+    np.testing.assert_array_equal(drawn, Image.open(path))
     assert sorted(tmp_path.iterdir()) == [path]
-    upper, lower = np.nonzero((sheet == (255, 0, 0)).all(-1)), (sheet == (0, 0, 255)).all(-1)
+    upper, lower = np.nonzero((drawn == (255, 0, 0)).all(-1)), (drawn == (0, 0, 255)).all(-1)
     lower = np.nonzero(lower)
     assert len(upper[0]) == len(lower[0]) == 160 * 160
     assert upper[0].max() + 2 * 14 < lower[0].min() and upper[1].max() < lower[1].min()
-    assert (sheet[upper[0].max() + 3 : lower[0].min()].min(axis=-1) < 100).any()  # the text
+    assert (drawn[upper[0].max() + 3 : lower[0].min()].min(axis=-1) < 100).any()  # the text
+
+
+def test_a_name_that_is_too_wide_loses_its_middle():
+    font = ImageFont.load_default(11)
+    name = "a_long_name_of_a_photograph_2026_0123.jpg"
+    cut = sheet._cut(name, font, 120)
+    first, last = cut.split("…")
+    assert name.startswith(first) and name.endswith(last) and min(len(first), len(last)) > 4
+    assert font.getlength(cut) <= 120 < font.getlength(name)
+    assert sheet._cut(name, font, 1000) == name and sheet._cut("x", font, 0) == "x"
 
 
 def test_a_rectangle_is_drawn_where_the_crop_was_cut():
@@ -105,7 +115,7 @@ def test_a_new_row_is_shown_without_a_further_edit(rule, signed, expected, monke
 def test_the_draws_are_those_of_the_run():
     recipe = Recipe(ViewSettings(image_size=160, view_strategies=("randaugment", "plain")))
     source = tf.constant(picture(40, 60))
-    rows = view_cells(recipe, [(5, source)], seed_of=SEED_OF, draws=4)
+    rows = view_cells(recipe, [Example(5, "a.jpg", source)], seed_of=SEED_OF, draws=4)
     assert [len(row) for row in rows] == [9, 3]  # three draws fill a row
     made = recipe(source, example_seed(2, 3, 5))
     expected = recipe.describe(
@@ -116,7 +126,55 @@ def test_the_draws_are_those_of_the_run():
     assert lines[0] == "randaugment" + ", flipped" * bool(made["flipped"][0])
     inside = np.s_[2:-2, 2:-2]
     np.testing.assert_array_equal(view[inside], made["views"][0].numpy()[inside])
-    assert rows[1][0][1] == ["image 5, epoch 3", "60x40"]
+    assert rows[1][0][1] == ["a.jpg", "60x40, image 5, epoch 3"]
+
+
+def test_images_stand_side_by_side_too():
+    recipe = Recipe(ViewSettings(image_size=16, view_strategies=("plain", "plain"), flip=0.0))
+    examples = [Example(i, f"{i}.jpg", tf.constant(picture(seed=i))) for i in range(4)]
+    rows = view_cells(recipe, examples, seed_of=SEED_OF, draws=1)
+    names = [[lines[0] for _, lines in row] for row in rows]
+    assert names == [
+        ["0.jpg", "plain", "plain", "1.jpg", "plain", "plain", "2.jpg", "plain", "plain"],
+        ["3.jpg", "plain", "plain"],
+    ]
+
+
+def test_every_step_of_a_chain_is_told():
+    recipe = Recipe(ViewSettings(image_size=16, recipe="moco"))
+    uniform = np.float32([0.1, 0.1, 0.1, 0.1, 0.5, 0.0, 0.25, 0.5, 0.75, 0.0])
+    # MoCo has no solarization; its first order of the four steps is that of their numbers.
+    assert recipe.describe(0, 0, [], [], uniform) == [
+        "moco", "brightness x0.60", "contrast x0.80", "saturation x1.00", "hue +0.050", "grey",
+        "blur 1.05",
+    ]  # fmt: skip
+    uniform[:4] = 0.9
+    assert recipe.describe(0, 0, [], [], uniform) == ["moco"]
+    byol = Recipe(ViewSettings(image_size=16, recipe="byol"))
+    uniform[3] = 0.1
+    assert byol.describe(1, 0, [], [], uniform) == ["byol_t_prime", "solarize"]
+    uniform[[0, 9]] = 0.1, 23.5 / 24
+    assert byol.describe(0, 0, [], [], uniform)[1:5] == [
+        "hue +0.050", "saturation x1.00", "contrast x0.80", "brightness -0.40",
+    ]  # fmt: skip
+
+
+def test_an_object_its_surroundings_and_the_crops_are_drawn():
+    settings = ViewSettings(
+        image_size=16, recipe="moco", crops="object_dilated", dilation=0.5, min_crop=1,
+        smallest_area=0.9,
+    )  # fmt: skip
+    box = tf.constant([[0.25, 0.25, 0.75, 0.75]])
+    grey = tf.fill([160, 160, 3], tf.constant(128, tf.uint8))
+    examples = [Example(0, "a.jpg", grey, box)]
+    ((source, lines), *views) = view_cells(Recipe(settings), examples, seed_of=SEED_OF, draws=1)[0]
+    assert lines == ["a.jpg", "160x160, image 0, epoch 0", "dotted: object, dashed: dilated"]
+    white = (source == 255).all(-1)
+    # The dilated box is the whole image, dashed at its border, white for nine pixels and free for
+    # four; the object's is dotted.
+    assert white[0, :10].all() and not white[0, 10:13].any()
+    assert white[40, 40:43].all() and white[119, 40:43].all() and not white[40, 43:46].any()
+    assert len(views) == 2 and all(len(told) > 1 for _, told in views)
 
 
 def test_small_views_are_shown_behind_the_others():
@@ -128,7 +186,7 @@ def test_small_views_are_shown_behind_the_others():
     )  # fmt: skip
     (row,) = view_cells(
         recipe,
-        [(5, tf.constant(picture(40, 60)))],
+        [Example(5, "a.jpg", tf.constant(picture(40, 60)))],
         seed_of=SEED_OF,
         draws=1,
     )

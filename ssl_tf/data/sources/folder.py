@@ -3,16 +3,17 @@
 import filecmp
 import os
 import sys
-from collections import Counter
 
 import tensorflow as tf
 
+from ssl_tf.data import orientation
 from ssl_tf.data.decoding import EXTENSIONS, read_file
+from ssl_tf.data.listing import Listing
 from ssl_tf.data.source import IndexedSource
 from ssl_tf.errors import UserError
 
-_ENDINGS = tuple(map(str.encode, EXTENSIONS))
-_KINDS_LISTED = 5
+# Images of a folder that are looked at for a warning.
+_SAMPLE = 100
 
 
 class ImageFolder(IndexedSource):
@@ -28,8 +29,13 @@ class ImageFolder(IndexedSource):
         directory: the folder, absolute and without links.
     """
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, orient: bool = False):
         """Lists the images.
+
+        Args:
+            folder: the folder.
+            orient: give examples the key "orientation", by which decoding turns images upright.
+                Without it, a warning tells if images of a sample would be turned.
 
         Raises:
             UserError: the folder does not exist, is no folder, or has no image.
@@ -38,7 +44,7 @@ class ImageFolder(IndexedSource):
             problem = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
             raise UserError(f"--image_folder={folder} {problem}")
         try:
-            listing = _Listing(os.fsencode(folder))
+            listing = Listing(os.fsencode(folder), EXTENSIONS)
         except OSError as error:
             raise UserError(
                 f"--image_folder={folder} cannot be listed: {error.strerror}, "
@@ -52,16 +58,17 @@ class ImageFolder(IndexedSource):
                 f"({', '.join(EXTENSIONS)}, in any case, at any depth)"
                 + (f"; it holds {found}: convert or rename them" if found else "")
             )
-        classes: list[bytes] = []
-        if all(b"/" in path for path in paths):
-            classes = sorted(listing.folders)
-        listing.warn(folder, classes)
+        classes = listing.classes()
+        listing.warn(f"--image_folder={folder}", classes)
         super().__init__(
             f"folder {folder}", len(paths), len(classes) or None, tuple(map(os.fsdecode, classes))
         )
         self.directory = os.path.realpath(folder)
         self._folder = os.fsencode(os.path.join(folder, ""))
         self._paths = tf.constant(paths)
+        self._orient = orient
+        if not orient:
+            self._warn_of_turns(paths)
         self._labels = None
         if classes:
             label_of = {name: label for label, name in enumerate(classes)}
@@ -97,96 +104,17 @@ class ImageFolder(IndexedSource):
 
     def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         path = tf.strings.join([self._folder, self._id(row)])
-        return {**self._annotation(row), "image": read_file(path)}
+        encoded = read_file(path)
+        turn = {"orientation": orientation.of(encoded)} if self._orient else {}
+        return {**self._annotation(row), "image": encoded, **turn}
 
-
-class _Listing:
-    """What lies under a folder.
-
-    Attributes:
-        paths: the images, relative to the folder, in no order.
-        folders: names of the folders at the top level.
-        left_out: (folder at the top level or b"", kind) -> number of files that are no images by
-            their name; a kind is an extension in lower case.
-    """
-
-    def __init__(self, folder: bytes):
-        """Lists the folder.
-
-        Raises:
-            OSError: a folder cannot be listed.
-        """
-        self.paths: list[bytes] = []
-        self.folders: list[bytes] = []
-        self.left_out: Counter[tuple[bytes, str]] = Counter()
-        self._walk(folder, b"", ())
-
-    def left_out_summary(self) -> str:
-        """The kinds of files that are left out with their numbers, the most frequent first."""
-        kinds: Counter[str] = Counter()
-        for (_, kind), count in self.left_out.items():
-            kinds[kind] += count
-        more = ", ..." if len(kinds) > _KINDS_LISTED else ""
-        return ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(_KINDS_LISTED)) + more
-
-    def warn(self, folder: str, classes: list[bytes]) -> None:
-        """Tells on stderr which files are left out, and which classes lose all images by that."""
-        if not self.left_out:
-            return
-        print(
-            f"warning: --image_folder={folder}: left out as no images "
-            f"({', '.join(EXTENSIONS)}): {self.left_out_summary()}; convert or rename images",
-            file=sys.stderr,
-        )
-        with_images = {path.split(b"/")[0] for path in self.paths}
-        emptied = {top for top, _ in self.left_out} & set(classes) - with_images
-        if emptied:
-            names = [_printable(name) for name in sorted(emptied)]
-            more = ", ..." if len(names) > _KINDS_LISTED else ""
+    def _warn_of_turns(self, paths: list[bytes]) -> None:
+        """Tells on stderr how many of a sample of images EXIF would turn, if there are any."""
+        sample = paths[:: -(-len(paths) // _SAMPLE)]
+        turned = sum(orientation.in_file(self._folder + path) > 1 for path in sample)
+        if turned:
             print(
-                f"warning: {len(names)} classes are empty without these files: "
-                f"{', '.join(names[:_KINDS_LISTED])}{more}",
+                f"warning: {self.name}: {turned} of {len(sample)} images that were looked at have "
+                "an EXIF orientation, which is not applied: give --orient, or prepare the folder",
                 file=sys.stderr,
             )
-
-    def _walk(self, folder: bytes, prefix: bytes, above: tuple[tuple[int, int], ...]) -> None:
-        """Adds what lies under a folder.
-
-        Args:
-            folder: the folder to list.
-            prefix: its path relative to the top folder, with a slash at its end.
-            above: device and inode of each folder above it; a link must not lead back into one.
-        """
-        status = os.stat(folder)
-        here = (status.st_dev, status.st_ino)
-        if here in above:
-            return
-        with os.scandir(folder) as entries:
-            entries = [entry for entry in entries if not entry.name.startswith(b".")]
-        for entry in entries:
-            if _leads_to(entry, "dir"):
-                if not prefix:
-                    self.folders.append(entry.name)
-                self._walk(entry.path, prefix + entry.name + b"/", (*above, here))
-            elif not _leads_to(entry, "file"):
-                kind = "broken links" if entry.is_symlink() else "special files"
-                self.left_out[prefix.split(b"/")[0], kind] += 1
-            elif entry.name.lower().endswith(_ENDINGS):
-                self.paths.append(prefix + entry.name)
-            else:
-                extension = os.path.splitext(entry.name)[1].lower()
-                kind = _printable(extension) if extension else "without extension"
-                self.left_out[prefix.split(b"/")[0], kind] += 1
-
-
-def _leads_to(entry: os.DirEntry, kind: str) -> bool:
-    """Whether an entry is, or is a link to, a "dir" or a regular "file"."""
-    try:
-        return entry.is_dir() if kind == "dir" else entry.is_file()
-    except OSError:  # a link in a circle
-        return False
-
-
-def _printable(name: bytes) -> str:
-    """A name for a message, without control characters."""
-    return os.fsdecode(name).encode("unicode_escape", "backslashreplace").decode()

@@ -11,6 +11,7 @@ from ssl_tf.data.scenes.objects import ObjectScenes
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.prepared import PreparedImages
 from ssl_tf.data.sources.record_files import RecordSource
 from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
@@ -27,6 +28,8 @@ def open_source(
     data_dir: str = "",
     split: str = "train",
     image_folder: str = "",
+    orient: bool = False,
+    prepared: str = "",
     tfrecord: str = "",
     scenes: int = 4000,
     scene_size: int = 48,
@@ -35,13 +38,15 @@ def open_source(
     shuffle_mib: int = 1024,
     max_bad_images: int = MAX_BAD_IMAGES,
 ) -> Source:
-    """The source that one of `dataset`, `image_folder` and `tfrecord` names.
+    """The source that one of `dataset`, `image_folder`, `prepared` and `tfrecord` names.
 
     Args:
         dataset: a prepared TFDS data set, or "scenes", the built-in one.
         data_dir: root of the TFDS data sets (see `PreparedDataset`).
-        split: split of `dataset`; folders and record files have none.
+        split: split of `dataset` or `prepared`; folders and record files have none.
         image_folder: a folder of images (see `ImageFolder`).
+        orient: turn the images of the folder upright, as EXIF says.
+        prepared: the output of `prepare` (see `PreparedImages`).
         tfrecord: a glob of files of tf.train.Example (see `ExampleFiles`).
         first_label: label of the first class in `tfrecord`, 0 or 1.
         scenes: number of training scenes; the test split has a quarter of them.
@@ -56,14 +61,19 @@ def open_source(
         SettingsError: not exactly one source is named, or the split does not exist.
         UserError: the data is missing or damaged.
     """
-    if sum(map(bool, (dataset, image_folder, tfrecord))) != 1:
-        raise SettingsError("give exactly one of --dataset, --image_folder and --tfrecord")
-    if not dataset and split != "train":
+    if sum(map(bool, (dataset, image_folder, prepared, tfrecord))) != 1:
         raise SettingsError(
-            f"split {split!r} of {image_folder or tfrecord}: only a --dataset has splits"
+            "give exactly one of --dataset, --image_folder, --prepared and --tfrecord"
+        )
+    if not (dataset or prepared) and split != "train":
+        raise SettingsError(
+            f"split {split!r} of {image_folder or tfrecord}: only --dataset and --prepared have "
+            "splits"
         )
     if image_folder:
-        source = ImageFolder(image_folder)
+        source = ImageFolder(image_folder, orient)
+    elif prepared:
+        source = PreparedImages(prepared, split, shuffle_mib)
     elif tfrecord:
         source = ExampleFiles(tfrecord, shuffle_mib, first_label)
     elif dataset == "scenes" and scene_objects:
@@ -88,6 +98,8 @@ def open_split(data: DataSettings, split: str) -> Source:
         data_dir=data.data_dir,
         split=split,
         image_folder=data.image_folder,
+        orient=data.orient,
+        prepared=data.prepared,
         tfrecord=data.tfrecord,
         first_label=data.first_label,
         scenes=data.scenes,
@@ -220,7 +232,7 @@ def open_held_out(data: DataSettings, split: str, train: Source) -> Source | Non
         NoSuchSplit: the named split does not exist.
         UserError: the split cannot be read. No other split stands in for a damaged one.
     """
-    names = (split,) if split else ("test", "validation") if data.dataset else ()
+    names = (split,) if split else ("test", "validation") if data.has_splits else ()
     for name in names:
         try:
             held_out = open_split(data, name)

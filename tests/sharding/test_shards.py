@@ -4,9 +4,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from ssl_tf.discovery import shards
 from ssl_tf.discovery.graph import make_block, read_block, write_block
 from ssl_tf.errors import UserError
+from ssl_tf.sharding import shards
 
 
 def whole_npz():

@@ -14,7 +14,7 @@ def shard_path(directory: Path, number: int, suffix: str = ".npz") -> Path:
     return directory / f"{number:06d}{suffix}"
 
 
-def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+def write_arrays(path: Path, /, **arrays: np.ndarray) -> None:
     """Writes an uncompressed npz."""
     with replacing(path, shared=True) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)

@@ -1,0 +1,115 @@
+"""What lies under a folder: images by their name, and how many other files."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+_KINDS_LISTED = 5
+
+
+class Listing:
+    """What lies under a folder.
+
+    Attributes:
+        paths: the images, relative to the folder, in no order.
+        folders: names of the folders at the top level.
+        left_out: (folder at the top level or b"", kind) -> number of files that are no images by
+            their name; a kind is an extension in lower case.
+    """
+
+    def __init__(self, folder: bytes, extensions: Sequence[str]):
+        """Lists the folder.
+
+        Args:
+            folder: to list.
+            extensions: of images, in lower case, with their dots.
+
+        Raises:
+            OSError: a folder cannot be listed.
+        """
+        self.paths: list[bytes] = []
+        self.folders: list[bytes] = []
+        self.left_out: Counter[tuple[bytes, str]] = Counter()
+        self._extensions = tuple(extensions)
+        self._endings = tuple(map(str.encode, extensions))
+        self._walk(folder, b"", ())
+
+    def classes(self) -> list[bytes]:
+        """The sorted names of the classes: the folders at the top, if no image lies beside them."""
+        return sorted(self.folders) if all(b"/" in path for path in self.paths) else []
+
+    def left_out_summary(self) -> str:
+        """The kinds of files that are left out with their numbers, the most frequent first."""
+        kinds: Counter[str] = Counter()
+        for (_, kind), count in self.left_out.items():
+            kinds[kind] += count
+        more = ", ..." if len(kinds) > _KINDS_LISTED else ""
+        return ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(_KINDS_LISTED)) + more
+
+    def warn(self, told: str, classes: list[bytes]) -> None:
+        """Tells on stderr which files are left out, and which classes lose all images by that.
+
+        Args:
+            told: the flag that gives the folder.
+            classes: names of the classes.
+        """
+        if not self.left_out:
+            return
+        print(
+            f"warning: {told}: left out as no images "
+            f"({', '.join(self._extensions)}): {self.left_out_summary()}; convert or rename images",
+            file=sys.stderr,
+        )
+        with_images = {path.split(b"/")[0] for path in self.paths}
+        emptied = {top for top, _ in self.left_out} & set(classes) - with_images
+        if emptied:
+            names = [_printable(name) for name in sorted(emptied)]
+            more = ", ..." if len(names) > _KINDS_LISTED else ""
+            print(
+                f"warning: {len(names)} classes are empty without these files: "
+                f"{', '.join(names[:_KINDS_LISTED])}{more}",
+                file=sys.stderr,
+            )
+
+    def _walk(self, folder: bytes, prefix: bytes, above: tuple[tuple[int, int], ...]) -> None:
+        """Adds what lies under a folder.
+
+        Args:
+            folder: the folder to list.
+            prefix: its path relative to the top folder, with a slash at its end.
+            above: device and inode of each folder above it; a link must not lead back into one.
+        """
+        status = os.stat(folder)
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            return
+        with os.scandir(folder) as entries:
+            entries = [entry for entry in entries if not entry.name.startswith(b".")]
+        for entry in entries:
+            if _leads_to(entry, "dir"):
+                if not prefix:
+                    self.folders.append(entry.name)
+                self._walk(entry.path, prefix + entry.name + b"/", (*above, here))
+            elif not _leads_to(entry, "file"):
+                kind = "broken links" if entry.is_symlink() else "special files"
+                self.left_out[prefix.split(b"/")[0], kind] += 1
+            elif entry.name.lower().endswith(self._endings):
+                self.paths.append(prefix + entry.name)
+            else:
+                extension = os.path.splitext(entry.name)[1].lower()
+                kind = _printable(extension) if extension else "without extension"
+                self.left_out[prefix.split(b"/")[0], kind] += 1
+
+
+def _leads_to(entry: os.DirEntry, kind: str) -> bool:
+    """Whether an entry is, or is a link to, a "dir" or a regular "file"."""
+    try:
+        return entry.is_dir() if kind == "dir" else entry.is_file()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _printable(name: bytes) -> str:
+    """A name for a message, without control characters."""
+    return os.fsdecode(name).encode("unicode_escape", "backslashreplace").decode()

@@ -1,0 +1,124 @@
+"""The encoder whose features are written: of a run, or of a SavedModel."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.evaluation.freezing import digest
+from ssl_tf.files import read_json, write_json
+from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.settings import EmbedSettings
+from ssl_tf.training.encoders import load_encoder
+
+ENCODER = "encoder.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenEncoder:
+    """An encoder in inference mode.
+
+    Attributes:
+        encode: uint8 [B, S, S, 3] -> float32 [B, D].
+        image_size: S, in pixels.
+        dimension: D.
+        sha256: of all weights and batch statistics.
+        origin: where it comes from, in words.
+    """
+
+    encode: Callable[[tf.Tensor], tf.Tensor]
+    image_size: int
+    dimension: int
+    sha256: str
+    origin: str
+
+
+def open_encoder(settings: EmbedSettings) -> FrozenEncoder:
+    """The encoder that the settings name.
+
+    Raises:
+        UserError: there is none, it is damaged, or it has no signature from images to features.
+    """
+    path = Path(settings.encoder)
+    if (path / "saved_model.pb").is_file():
+        return _of_saved_model(path, settings)
+    model, trained, step = load_encoder(path, settings.step)
+    return _compiled(
+        lambda images: model(images, training=False),
+        settings,
+        image_size=settings.image_size or trained.views.image_size,
+        dimension=model.output_shape[-1],
+        sha256=digest(model),
+        origin=f"step {step} of {path}",
+    )
+
+
+def keep_encoder(directory: Path, encoder: FrozenEncoder) -> None:
+    """Checks that a directory goes on with its encoder, or records that of its first start.
+
+    Raises:
+        UserError: the encoder is not that of the first start.
+    """
+    path = directory / ENCODER
+    if not path.exists():
+        facts = {f.name: getattr(encoder, f.name) for f in dataclasses.fields(encoder)}
+        del facts["encode"]
+        write_json(path, facts)
+        return
+    before = read_json(path, dict, "give a new --output")
+    if before.get("sha256") != encoder.sha256:
+        raise UserError(
+            f"{path}: the features there are of another encoder ({before.get('origin')}), not of "
+            f"{encoder.origin}; give that --encoder and --step, or a new --output"
+        )
+
+
+def _of_saved_model(path: Path, settings: EmbedSettings) -> FrozenEncoder:
+    if settings.step:
+        raise SettingsError(f"--step={settings.step}: {path} is a SavedModel, which has no steps")
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except Exception as error:  # whatever a damaged file makes TensorFlow raise
+        cause = " ".join(str(error).split())[:200]
+        raise UserError(f"--encoder={path} cannot be loaded ({cause}); export it again") from None
+    signature = loaded.signatures.get("images")
+    outputs = signature.structured_outputs if signature else {}
+    if "features" not in outputs or outputs["features"].shape.rank != 2:
+        found = ", ".join(loaded.signatures) or "no signature"
+        raise UserError(
+            f"--encoder={path} has no signature from images to features (it has {found}); give a "
+            "SavedModel of ssl_tf.export"
+        )
+    size = settings.image_size
+    if not size:
+        facts = read_json(path / "export.json", dict, "give --image_size, or export it again")
+        size = facts.get("image_size")
+        if not isinstance(size, int):
+            raise UserError(f"{path / 'export.json'} has no image_size; give --image_size")
+    encoder = _compiled(
+        lambda images: signature(images=images)["features"],
+        settings,
+        image_size=size,
+        dimension=int(outputs["features"].shape[-1]),
+        sha256=digest(signature),
+        origin=f"SavedModel {path}",
+    )
+    encoder.encode.loaded = loaded  # keeps the variables alive
+    return encoder
+
+
+def _compiled(
+    features: Callable[[tf.Tensor], tf.Tensor], settings: EmbedSettings, **facts
+) -> FrozenEncoder:
+    """The encoder of a function from normalized images to features, for one size of batch."""
+    side = facts["image_size"]
+    # One shape: a smaller last batch is filled up, so that it is computed like all others.
+    signature = tf.TensorSpec([settings.batch_size, side, side, 3], tf.uint8)
+
+    @tf.function(input_signature=[signature], autograph=False)
+    def encode(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(features(normalize_images(images)), tf.float32)
+
+    return FrozenEncoder(encode, **facts)

@@ -1,0 +1,175 @@
+"""An embedding: from images to a table of features, and from the table to a report."""
+
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssl_tf.data.source import Source
+from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.embedding.encoding import DONE, done_path, embed_shards
+from ssl_tf.embedding.table_files import read_rows, rows_path, stored_format, write_rows
+from ssl_tf.embedding.frozen_encoder import FrozenEncoder, keep_encoder, open_encoder
+from ssl_tf.embedding.overview import write_overview
+from ssl_tf.embedding.rows import Rows, no_rows
+from ssl_tf.embedding.unreadable_list import read_unreadable, write_unreadable
+from ssl_tf.errors import UserError, printable
+from ssl_tf.files import write_json
+from ssl_tf.locks import exclusive
+from ssl_tf.settings import EmbedSettings
+from ssl_tf.sharding.progress import Progress
+from ssl_tf.sharding.running import Work, run_shards
+from ssl_tf.training.data_record import keep_data
+from ssl_tf.training.output_directory import check_output, open_output
+
+MANIFEST = "embeddings.json"
+_KIND = "embedding"
+_LISTED = 3
+
+
+def embed(settings: EmbedSettings) -> Path:
+    """Writes all that is missing of the table, and the report.
+
+    Returns:
+        The page of the report; the manifest if there is no report.
+
+    Raises:
+        UserError: there is no image or no readable one, too many are unreadable, the encoder gives
+            no features, or the output directory cannot be written, is in use by another process, or
+            belongs to other settings, other data or another encoder.
+    """
+    output = Path(settings.output)
+    check_output(settings, _KIND)
+    with exclusive(output):
+        source = _open_source(settings)
+        encoder = open_encoder(settings)
+        open_output(settings, _KIND, "embed")
+        keep_data(output, {"embedded": source})
+        keep_encoder(output, encoder)
+        layout = no_rows(source, encoder.dimension, settings.feature_dtype)
+        sizes = np.diff(np.append(np.arange(0, source.size, settings.shard_images), source.size))
+        print(
+            f"{source.name}: {source.size} images in {len(sizes)} shards, {encoder.dimension} "
+            f"features by {encoder.origin}",
+            file=sys.stderr,
+        )
+        _encode(settings, source, encoder, sizes)
+        _add_formats(settings, len(sizes), layout)
+        unreadable = read_unreadable(output, len(sizes))
+        _check_unreadable(unreadable, source)
+        write_unreadable(output, unreadable)
+        facts = _facts(settings, source, encoder, len(sizes), len(unreadable))
+        write_json(output / MANIFEST, facts)
+        if not settings.report_images:
+            return output / MANIFEST
+        return write_overview(settings, source, layout, facts, unreadable)
+
+
+def _open_source(settings: EmbedSettings) -> Source:
+    source, _ = open_training_source(settings.data)
+    source.unreadable.consequence = "it gets no features"
+    return source
+
+
+def _encode(
+    settings: EmbedSettings, source: Source, encoder: FrozenEncoder, sizes: np.ndarray
+) -> None:
+    """Writes the files of all shards that are not done."""
+    output = Path(settings.output)
+    (output / DONE).mkdir(exist_ok=True)
+    paths = [done_path(output, number) for number in range(len(sizes))]
+    for number, path in enumerate(paths):
+        if stored_format(output, number) is None:
+            path.unlink(missing_ok=True)
+    if settings.beam_options or settings.workers > 1:
+        prepare = functools.partial(_prepare, settings)
+        run_shards(
+            DONE,
+            prepare,
+            paths,
+            sizes,
+            "images",
+            log=output / "workers.log",
+            workers=settings.workers,
+            beam_options=settings.beam_options,
+        )
+        return
+    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    if not missing:
+        print(f"{DONE}: all {source.size} images are there", file=sys.stderr)
+        return
+    with Progress(DONE, paths, sizes, "images"):
+        for numbers in _stretches(missing):
+            embed_shards(numbers, source, encoder, settings)
+
+
+def _prepare(settings: EmbedSettings) -> Work:
+    """Opens the images and the encoder in a worker."""
+    source, encoder = _open_source(settings), open_encoder(settings)
+    return lambda number: embed_shards(range(number, number + 1), source, encoder, settings)
+
+
+def _stretches(numbers: list[int]) -> Iterator[range]:
+    """The ascending numbers in as few ranges as there can be."""
+    start = 0
+    for place in range(1, len(numbers) + 1):
+        if place == len(numbers) or numbers[place] > numbers[place - 1] + 1:
+            yield range(numbers[start], numbers[place - 1] + 1)
+            start = place
+
+
+def _add_formats(settings: EmbedSettings, shard_count: int, layout: Rows) -> None:
+    """Writes what is missing in a format from a format that is there."""
+    output = Path(settings.output)
+    for number in range(shard_count):
+        missing = [n for n in settings.format if not rows_path(output, n, number).exists()]
+        if missing:
+            rows = read_rows(output, number, layout)
+            for name in missing:
+                write_rows(output, name, number, rows)
+
+
+def _check_unreadable(unreadable: list[tuple[int, str]], source: Source) -> None:
+    """Names the unreadable images of all shards.
+
+    Raises:
+        UserError: more images are unreadable than allowed, or all are.
+    """
+    if not unreadable:
+        return
+    names = ", ".join(printable(name) for _, name in unreadable[:_LISTED])
+    names += ", ..." if len(unreadable) > _LISTED else ""
+    if len(unreadable) == source.size:
+        raise UserError(f"no image of {source.name} can be decoded: {names}")
+    told = f"{len(unreadable)} unreadable images have no row: {names}"
+    if len(unreadable) > source.unreadable.limit:
+        raise UserError(f"{told}; mend them and give a new --output, or raise --max_bad_images")
+    print(f"warning: {told}", file=sys.stderr)
+
+
+def _facts(
+    settings: EmbedSettings,
+    source: Source,
+    encoder: FrozenEncoder,
+    shard_count: int,
+    unreadable: int,
+) -> dict[str, Any]:
+    """What a reader of the table has to know."""
+    return {
+        "source": source.name,
+        "images": source.size,
+        "rows": source.size - unreadable,
+        "unreadable": unreadable,
+        "encoder": encoder.origin,
+        "encoder_sha256": encoder.sha256,
+        "image_size": encoder.image_size,
+        "features": encoder.dimension,
+        "dtype": settings.feature_dtype,
+        "formats": list(settings.format),
+        "shards": shard_count,
+        "shard_images": settings.shard_images,
+        "classes": list(source.class_names),
+    }

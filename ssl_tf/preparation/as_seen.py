@@ -1,0 +1,235 @@
+"""Images of any kind as people see them: upright, sRGB, 8 bits, without transparency.
+
+Pillow reads JPEG, PNG, WebP, TIFF, GIF, BMP and AVIF, and HEIC where the package pillow-heif is
+installed. Of animations and files with several pages the first image is read.
+"""
+
+import dataclasses
+import functools
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageCms
+
+EXTENSIONS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif", ".bmp",
+    ".dib", ".avif", ".avifs", ".heic", ".heif",
+)  # fmt: skip
+# Pillow's other readers are left out: some start programs, as that of EPS does.
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "AVIF", "HEIF")
+_ORIENTATION = 0x0112
+# EXIF 2.3, section 4.6.4: how an image has to be moved to be upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# JPEG decodes at a half, a quarter or an eighth of its sides, which saves most of the time for a
+# photograph of 12 megapixels. The rest is resized from at least this many times the wanted sides.
+_DRAFT = 2
+# Depth and colour type in the header of a PNG.
+_PNG, _PNG_DEPTH, _PNG_COLOUR = b"\x89PNG", 24, 25
+_TWELVE_BITS, _SIXTEEN_BITS = 2**12 - 1, 2**16 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What is known of a file before its pixels are decoded.
+
+    Attributes:
+        format: name of the format in Pillow, such as "JPEG".
+        mode: of its pixels in Pillow, such as "RGB", "P" or "I;16".
+        width, height: sides in pixels, as people see the image.
+        turned: EXIF asks for a turn or a reflection.
+        profile: it has an ICC profile.
+        several: it has more than one image, as animations have.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    turned: bool
+    profile: bool
+    several: bool
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """The formats that this installation reads."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        pass
+    else:
+        register_heif_opener()
+    Image.init()
+    # The limit on pixels is that of the caller, who knows the size before anything is decoded.
+    Image.MAX_IMAGE_PIXELS = None
+    # Notes on damaged metadata, one for each image that has some.
+    warnings.filterwarnings("ignore", module="PIL")
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def open_image(content: bytes) -> Image.Image:
+    """The image of a file, not decoded yet.
+
+    Raises:
+        Exception: of many kinds, if the file is no image; see `reason`.
+    """
+    return Image.open(io.BytesIO(content), formats=formats())
+
+
+def header(image: Image.Image) -> Header:
+    """What is known before `image`, from `open_image`, is used.
+
+    A PNG is decoded by that, because what EXIF says of it may stand at its end.
+    """
+    width, height = image.size
+    turn = image.getexif().get(_ORIENTATION, 1)
+    # Pillow turns a TIFF itself, and gives its sides as they are then.
+    if turn in (5, 6, 7, 8) and image.format != "TIFF":
+        width, height = height, width
+    return Header(
+        format=image.format or "",
+        mode=image.mode,
+        width=width,
+        height=height,
+        turned=turn in _TURNS,
+        profile=bool(image.info.get("icc_profile")),
+        several=bool(getattr(image, "is_animated", False)),
+    )
+
+
+def as_seen(image: Image.Image, content: bytes, short_side: int, background: str) -> Image.Image:
+    """The image as people see it, mode RGB.
+
+    Args:
+        image: from `open_image`.
+        content: the file.
+        short_side: of the result, in pixels; a smaller image keeps its size; 0: no limit.
+        background: colour behind transparent pixels, such as "#ffffff".
+
+    Raises:
+        Exception: of many kinds, if the file is damaged; see `reason`.
+    """
+    wanted = _wanted_size(image.size, short_side)
+    profile = image.info.get("icc_profile")
+    image.draft(None, (_DRAFT * wanted[0], _DRAFT * wanted[1]))
+    image.load()
+    turn = image.getexif().get(_ORIENTATION, 1)
+    image = _eight_bits(image, content)
+    if image.size != wanted:
+        image = image.resize(wanted, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    image = _to_srgb(image, profile)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
+    image = image.convert("RGB")
+    return image.transpose(_TURNS[turn]) if turn in _TURNS else image
+
+
+def reason(error: Exception, path: str) -> str:
+    """Why a file cannot be read, in a few words.
+
+    Args:
+        error: what `open_image` or `as_seen` raised.
+        path: of the file.
+    """
+    if isinstance(error, Image.UnidentifiedImageError):
+        if path.lower().endswith((".heic", ".heif")) and "HEIF" not in formats():
+            return "HEIC needs the package pillow-heif"
+        if path.lower().endswith((".avif", ".avifs")) and "AVIF" not in formats():
+            return "this Pillow reads no AVIF"
+        return "no image, or of an unknown format"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _wanted_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Width and height at which the short side is at most `short_side`."""
+    scale = short_side / min(size) if short_side else 1.0
+    if scale >= 1.0:
+        return size
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
+    """The image with 8 bits a sample, in the mode L, RGB, RGBA, CMYK or LAB."""
+    if _is_deep_png(content) and 0 < np.asarray(image).max() <= _TWELVE_BITS >> 8:
+        return _from_deep_png(content)
+    if image.mode == "F":
+        return Image.fromarray(_scaled_floats(np.asarray(image)))
+    if image.mode.startswith("I"):
+        return Image.fromarray(_scaled_integers(np.asarray(image)))
+    if image.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB")
+
+
+def _is_deep_png(content: bytes) -> bool:
+    """Whether a file is a PNG of 16 bits and several channels: Pillow reads the upper 8."""
+    return (
+        content.startswith(_PNG)
+        and len(content) > _PNG_COLOUR
+        and content[_PNG_DEPTH] == 16
+        and content[_PNG_COLOUR] != 0
+    )
+
+
+def _from_deep_png(content: bytes) -> Image.Image:
+    """A PNG of 16 bits that uses the lower 12 alone, of which Pillow would read the upper 4."""
+    import tensorflow as tf
+
+    channels = 4 if content[_PNG_COLOUR] & 4 else 3
+    deep = tf.io.decode_png(content, channels=channels, dtype=tf.uint16).numpy()
+    return Image.fromarray(_scaled_integers(deep))
+
+
+def _scaled_integers(values: np.ndarray) -> np.ndarray:
+    """Grey levels of more than 8 bits, as uint8.
+
+    Values of up to 12 bits are what cameras and scanners write into 16: their largest is 4095.
+    """
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > _SIXTEEN_BITS:
+        return _stretched(values.astype(np.float64))
+    top = _TWELVE_BITS if high <= _TWELVE_BITS else _SIXTEEN_BITS
+    return ((values.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
+
+
+def _scaled_floats(values: np.ndarray) -> np.ndarray:
+    """Grey levels of any range, as uint8; 0 to 1 and 0 to 255 are kept."""
+    values = np.nan_to_num(values.astype(np.float64))
+    low, high = values.min(), values.max()
+    if low < 0 or high > 255:
+        return _stretched(values)
+    return np.round(values * 255 if high <= 1 else values).astype(np.uint8)
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    low, high = values.min(), values.max()
+    return np.round((values - low) * (255 / max(high - low, 1e-30))).astype(np.uint8)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """The image in sRGB, mode RGB or RGBA; a profile that does not fit it is left aside."""
+    if image.mode == "LAB":
+        return ImageCms.profileToProfile(
+            image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    mode = "RGBA" if image.mode == "RGBA" else "RGB"
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if ImageCms.getProfileDescription(source).startswith("sRGB"):
+                return image.convert(mode)
+            return ImageCms.profileToProfile(
+                image, source, ImageCms.createProfile("sRGB"), outputMode=mode
+            )
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass
+    return image.convert(mode)

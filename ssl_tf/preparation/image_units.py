@@ -1,0 +1,118 @@
+"""The first stage: reads the images of a unit, resizes, encodes and hashes them."""
+
+import errno
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ssl_tf.data import raw_pixels
+from ssl_tf.errors import UserError
+from ssl_tf.files import replacing
+from ssl_tf.preparation import work_files
+from ssl_tf.preparation.as_seen import as_seen, header, open_image, reason
+from ssl_tf.preparation.perceptual_hash import colours, perceptual_hash
+from ssl_tf.settings import PrepareSettings
+
+# What becomes of an image; `duplicates` adds two more.
+KEPT, UNREADABLE, TOO_SMALL, TOO_LARGE = "kept", "unreadable", "too small", "too large"
+# The file is at fault, not the disk or the network, which may be well again later.
+_OF_THE_FILE = (
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP,
+    errno.ENAMETOOLONG,
+)  # fmt: skip
+
+
+def image_work(settings: PrepareSettings, root: str) -> Callable[[int], None]:
+    """The work of a worker: reads a unit, given its number.
+
+    Args:
+        settings: of the preparation.
+        root: folder to which the paths are relative.
+    """
+    work = Path(settings.output) / "work"
+    return lambda number: _read_unit(number, work, root, settings)
+
+
+def _read_unit(number: int, work: Path, root: str, settings: PrepareSettings) -> None:
+    rows, offset = [], 0
+    pixels = work_files.path_of(work, work_files.PIXELS, number)
+    with replacing(pixels, shared=True) as temporary, temporary.open("wb") as file:
+        for path in work_files.read(work_files.path_of(work, work_files.LISTING, number)):
+            facts, encoded = read_image(os.path.join(root, path), settings)
+            if facts["status"] == UNREADABLE and not os.path.isdir(root):
+                raise UserError(f"{root} is gone: bring it back")
+            file.write(encoded)
+            rows.append({"id": path, **facts, "offset": offset, "length": len(encoded)})
+            offset += len(encoded)
+    # Last: it means that the unit is done.
+    work_files.write(work_files.path_of(work, work_files.FACTS, number), rows)
+
+
+def read_image(path: str, settings: PrepareSettings) -> tuple[dict, bytes]:
+    """The facts and the encoding of an image.
+
+    Args:
+        path: of the file.
+        settings: give size, encoding and limits.
+
+    Returns:
+        The facts: "status", "reason" if it is left out, and as far as they are known "bytes",
+        "sha256" of the file, those of `Header`, "hash" and "colours" (hexadecimal), and
+        "prepared", its new width and height. The encoding is empty if the image is left out.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    facts: dict = {"status": UNREADABLE}
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+        facts |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        with open_image(content) as image:
+            refused = _refused(image.size, settings)
+            facts |= {"format": image.format, "width": image.width, "height": image.height}
+            if refused:
+                return {**facts, "status": refused[0], "reason": refused[1]}, b""
+            facts |= vars(header(image))
+            seen = as_seen(image, content, settings.short_side, f"#{settings.background}")
+        encoded = encode(seen, settings)
+    except OSError as error:
+        if error.errno and error.errno not in _OF_THE_FILE:
+            raise
+        return {**facts, "reason": error.strerror or reason(error, path)}, b""
+    except Exception as error:  # damaged files, as Pillow says in many ways
+        return {**facts, "reason": reason(error, path)}, b""
+    facts |= {
+        "status": KEPT,
+        "prepared": seen.size,
+        "hash": f"{perceptual_hash(seen):016x}",
+        "colours": colours(seen).hex(),
+    }
+    return facts, encoded
+
+
+def encode(image: Image.Image, settings: PrepareSettings) -> bytes:
+    """The file of an RGB image, without metadata."""
+    if settings.encoding == "raw":
+        return raw_pixels.encode(np.asarray(image))
+    file = io.BytesIO()
+    if settings.encoding == "png":
+        image.save(file, "PNG")
+    else:
+        image.save(file, "JPEG", quality=settings.quality)
+    return file.getvalue()
+
+
+def _refused(size: tuple[int, int], settings: PrepareSettings) -> tuple[str, str] | None:
+    """The status and the reason of an image that is left out for its size; else None."""
+    if min(size) < settings.min_side:
+        return TOO_SMALL, f"{size[0]}x{size[1]}, its short side is below {settings.min_side}"
+    if size[0] * size[1] > settings.max_pixels:
+        millions = size[0] * size[1] / 1e6
+        return TOO_LARGE, f"{size[0]}x{size[1]}, {millions:.0f} megapixels"
+    return None

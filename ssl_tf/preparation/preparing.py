@@ -1,0 +1,212 @@
+"""The preparation of images: its stages in their order, from files to record files."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ssl_tf.cores import available_cores
+from ssl_tf.data.prepared_manifest import MANIFEST, Manifest
+from ssl_tf.errors import SettingsError, UserError, printable
+from ssl_tf.files import UNFINISHED, prepare_output, remove
+from ssl_tf.locks import LOCK, exclusive
+from ssl_tf.preparation import work_files
+from ssl_tf.preparation.choosing import SPLITS, choose
+from ssl_tf.preparation.collection_report import PAGE, write_report
+from ssl_tf.preparation.facts_table import FactsTable, read_facts, read_table
+from ssl_tf.preparation.file_list import FileList, collect
+from ssl_tf.preparation.image_units import image_work
+from ssl_tf.preparation.record_writing import described, plan_files, record_work, write_plan
+from ssl_tf.settings import PrepareSettings, flagfiles
+from ssl_tf.sharding.running import Work, run_shards
+
+FLAGS, WORK = "flags.txt", "work"
+_BEGUN = "begun.json"
+# Files that a process leaves behind if it is killed while it creates the directory.
+_FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
+# Images for which one more process is worth its start, in which it imports what the stage needs.
+_IMAGES_A_READER, _IMAGES_A_WRITER = 500, 20_000
+_MOST_IN_A_UNIT, _LEAST_IN_A_UNIT, _UNITS = 256, 8, 64
+
+
+def prepare(settings: PrepareSettings) -> Path:
+    """Runs all stages that are not complete.
+
+    Returns:
+        The page of the report.
+
+    Raises:
+        UserError: there is no readable image, or the output directory cannot be written, belongs
+            to other flags, or is in use by another process.
+    """
+    output = Path(settings.output)
+    _check_output(settings)
+    files = collect(settings.input, settings.output)
+    prepare_output(output, is_directory=True)
+    with exclusive(output):
+        if (output / MANIFEST).exists():
+            _check_unchanged(Manifest.read(output), files, settings)
+            _log(f"{output} is complete")
+        else:
+            _prepare(settings, files)
+        remove(output / WORK)
+    return output / PAGE
+
+
+def _prepare(settings: PrepareSettings, files: FileList) -> None:
+    output, work = Path(settings.output), Path(settings.output) / WORK
+    if not (output / FLAGS).exists():
+        comments = [f"python -m ssl_tf.prepare --flagfile={output / FLAGS}"]
+        flagfiles.write_flagfile(settings, output / FLAGS, comments)
+    files, sizes = _listed(work, files)
+    _log(f"{settings.input}: {len(files.paths)} files, {len(files.classes)} classes")
+    read_images = functools.partial(image_work, settings, files.root)
+    units = [work_files.path_of(work, work_files.FACTS, unit) for unit in range(len(sizes))]
+    _run(settings, "images", read_images, units, sizes, _IMAGES_A_READER)
+    labelled = bool(files.classes)
+    table = read_table(work, len(sizes), len(files.paths), files.classes)
+    _check_readable(work, len(sizes), table, settings)
+    choice = choose(table, settings)
+    splits = {split: choice.rows(split) for split in SPLITS}
+    plans = plan_files(splits, table, settings.shard_mib, settings.seed)
+    (work / work_files.PLANS).mkdir(exist_ok=True)
+    for number, plan in enumerate(plans):
+        path = work_files.path_of(work, work_files.PLANS, number)
+        if not path.exists():
+            write_plan(path, plan, table)
+    write_records = functools.partial(record_work, output, labelled)
+    paths = [output / plan.name for plan in plans]
+    records = np.array([plan.rows.size for plan in plans])
+    _run(settings, "records", write_records, paths, records, _IMAGES_A_WRITER)
+    figures = write_report(settings, len(sizes), table, choice, labelled)
+    _tell(figures)
+    Manifest(
+        encoding=settings.encoding,
+        short_side=settings.short_side,
+        class_names=tuple(files.classes),
+        splits=described(plans, output),
+        listing=_digest(files),
+    ).write(output)
+
+
+def _run(
+    settings: PrepareSettings,
+    stage: str,
+    work: Callable[[], Work],
+    paths: list[Path],
+    sizes: np.ndarray,
+    images_a_process: int,
+) -> None:
+    """Runs a stage whose shards are these files, of these numbers of images."""
+    sensible = min(len(available_cores()), 1 + int(sizes.sum()) // images_a_process)
+    run_shards(
+        stage,
+        work,
+        paths,
+        sizes,
+        "images",
+        log=Path(settings.output) / WORK / "workers.log",
+        workers=settings.workers or sensible,
+        beam_options=settings.beam_options,
+    )
+
+
+def _check_output(settings: PrepareSettings) -> None:
+    """Refuses a directory of other settings, or of something else; nothing is written.
+
+    Raises:
+        SettingsError: it is one.
+    """
+    output = Path(settings.output)
+    flags = output / FLAGS
+    if flags.is_file():
+        differing = flagfiles.bound_differences(
+            flagfiles.read_flagfile(flags, PrepareSettings), settings
+        )
+        if differing:
+            listed = ", ".join(f"--{n}={a} there, {b} here" for n, (a, b) in differing.items())
+            raise SettingsError(f"--output={output} was made with other flags ({listed})")
+    elif output.is_dir() and {path.name for path in output.iterdir()} - _FIRST_FILES:
+        raise SettingsError(f"--output={output} exists and is no preparation; give a new directory")
+
+
+def _listed(work: Path, files: FileList) -> tuple[FileList, np.ndarray]:
+    """Records the list of files in units, or reads what the first start recorded.
+
+    So a folder that changes meanwhile gives the files of the first start; this says so.
+
+    Returns:
+        The files of the first start, and the number of images of each unit.
+    """
+    for kind in (work_files.LISTING, work_files.PIXELS, work_files.FACTS):
+        (work / kind).mkdir(parents=True, exist_ok=True)
+    record = work / _BEGUN
+    if not record.exists():
+        size = min(max(len(files.paths) // _UNITS, _LEAST_IN_A_UNIT), _MOST_IN_A_UNIT)
+        units = [files.paths[n : n + size] for n in range(0, len(files.paths), size)]
+        for unit, paths in enumerate(units):
+            work_files.write(work_files.path_of(work, work_files.LISTING, unit), paths)
+        work_files.write(record, {"classes": files.classes, "units": len(units)})
+        return files, np.array([len(paths) for paths in units])
+    begun = work_files.read(record)
+    units = [
+        work_files.read(work_files.path_of(work, work_files.LISTING, unit))
+        for unit in range(begun["units"])
+    ]
+    paths = [path for unit in units for path in unit]
+    now, before = set(files.paths), set(paths)
+    if now != before:
+        _log(
+            f"warning: since this was begun, {len(now - before)} files came and "
+            f"{len(before - now)} went; it goes on with those of the beginning"
+        )
+    return (
+        FileList(files.root, paths, begun["classes"]),
+        np.array([len(unit) for unit in units]),
+    )
+
+
+def _digest(files: FileList) -> dict[str, int | str]:
+    return {"count": len(files.paths), "sha256": files.sha256}
+
+
+def _check_unchanged(manifest: Manifest, files: FileList, settings: PrepareSettings) -> None:
+    """Refuses to call a result complete if there are other files now.
+
+    Raises:
+        UserError: there are.
+    """
+    if manifest.listing != _digest(files):
+        raise UserError(
+            f"--output={settings.output} is complete, with {manifest.listing['count']} files; "
+            f"--input={settings.input} has other ones now ({len(files.paths)}); give a new "
+            "directory to prepare them"
+        )
+
+
+def _check_readable(work: Path, units: int, table: FactsTable, settings: PrepareSettings) -> None:
+    """Raises UserError if no image can be read; the next start then reads all again."""
+    if table.readable.any():
+        return
+    _, first = next(read_facts(work, units))
+    remove(work)
+    raise UserError(
+        f"--input={settings.input}: none of {len(table.ids)} images can be prepared; the first is "
+        f"{printable(first['id'])}: {first['status']}, {first['reason']}"
+    )
+
+
+def _tell(figures: dict) -> None:
+    """Prints what became of the images."""
+    status, split = figures["status"], figures["split"]
+    left_out = ", ".join(f"{count} {name}" for name, count in status.items() if name != "kept")
+    _log(
+        f"{status['kept']} images kept ({split.get('train', 0)} train, "
+        f"{split.get('validation', 0)} validation); left out: {left_out or 'none'}"
+    )
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,118 @@
+"""The last stage: writes the images of a split, in a drawn order, into record files."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, RecordFile
+from ssl_tf.files import replacing
+from ssl_tf.preparation import work_files
+from ssl_tf.preparation.facts_table import FactsTable
+
+# Files of units that a worker keeps open.
+_OPEN_FILES = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A record file to write.
+
+    Attributes:
+        split: name of its split.
+        name: of the file.
+        rows: int64, rows of the table of facts, in the order of the records.
+    """
+
+    split: str
+    name: str
+    rows: np.ndarray
+
+
+def plan_files(
+    splits: dict[str, np.ndarray], table: FactsTable, shard_mib: int, seed: int
+) -> list[Plan]:
+    """Draws the order of the images and cuts it into files of about equal numbers of images.
+
+    The order is drawn here, so that a small shuffle buffer is enough in training.
+
+    Args:
+        splits: name -> int64, rows of its images, ascending.
+        table: the facts of all images.
+        shard_mib: wanted size of a file, in MiB.
+        seed: of the order.
+    """
+    plans = []
+    for number, (split, rows) in enumerate(splits.items()):
+        if not rows.size:
+            continue
+        # Of NumPy's generators this one alone promises the same numbers in all versions.
+        order = rows[np.random.RandomState([seed, number]).permutation(rows.size)]
+        count = min(rows.size, max(1, math.ceil(table.length[rows].sum() / (shard_mib * 2**20))))
+        plans += [
+            Plan(split, f"{split}-{n:05d}-of-{count:05d}.tfrecord", part)
+            for n, part in enumerate(np.array_split(order, count))
+        ]
+    return plans
+
+
+def write_plan(path: Path, plan: Plan, table: FactsTable) -> None:
+    """Writes what a worker needs to write a record file."""
+    columns = (table.unit, table.offset, table.length, table.label)
+    numbers = np.stack([column[plan.rows] for column in columns], axis=1).tolist()
+    ids = [table.ids[row] for row in plan.rows]
+    work_files.write(path, {"name": plan.name, "images": list(zip(ids, numbers))})
+
+
+def record_work(output: Path, labelled: bool) -> Callable[[int], None]:
+    """The work of a worker: writes a record file, given the number of its plan."""
+    return lambda number: _write_file(number, output, labelled)
+
+
+def described(plans: list[Plan], output: Path) -> dict[str, list[RecordFile]]:
+    """Split -> its record files, which are all written."""
+    splits: dict[str, list[RecordFile]] = {}
+    for plan in plans:
+        size = (output / plan.name).stat().st_size
+        splits.setdefault(plan.split, []).append(RecordFile(plan.name, plan.rows.size, size))
+    return splits
+
+
+def _write_file(number: int, output: Path, labelled: bool) -> None:
+    import tensorflow as tf
+
+    work = output / "work"
+    plan = work_files.read(work_files.path_of(work, work_files.PLANS, number))
+    with replacing(output / plan["name"], shared=True) as temporary:
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for image_id, encoded, label in _images(plan["images"], work):
+                features = {IMAGE: _bytes(encoded), ID: _bytes(os.fsencode(image_id))}
+                if labelled:
+                    features[LABEL] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+                example = tf.train.Example(features=tf.train.Features(feature=features))
+                writer.write(example.SerializeToString(deterministic=True))
+
+
+def _images(images: list, work: Path) -> Iterator[tuple[str, bytes, int]]:
+    """Yields id, encoding and label of each image of a plan."""
+    files: dict[int, object] = {}
+    try:
+        for image_id, (unit, offset, length, label) in images:
+            if unit not in files:
+                if len(files) == _OPEN_FILES:
+                    files.pop(next(iter(files))).close()
+                files[unit] = work_files.path_of(work, work_files.PIXELS, unit).open("rb")
+            files[unit].seek(offset)
+            yield image_id, files[unit].read(length), label
+    finally:
+        for file in files.values():
+            file.close()
+
+
+def _bytes(value: bytes):
+    import tensorflow as tf
+
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))

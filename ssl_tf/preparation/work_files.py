@@ -1,0 +1,47 @@
+"""The files of a preparation that is under way: of each unit of images, and of each record file.
+
+A unit is a run of images in the order of their paths. `listing/` names its images. `pixels/` has
+their encodings, one after another, and `facts/` what is known of them; a unit is done when the
+latter exists. `plans/` says which images go into a record file.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ssl_tf.errors import UserError
+from ssl_tf.files import replacing
+
+LISTING, PIXELS, FACTS, PLANS = "listing", "pixels", "facts", "plans"
+_REMEDY = "remove it, and start the same command again"
+
+
+def path_of(work: Path, kind: str, number: int) -> Path:
+    """The file of a unit or of a record file.
+
+    Args:
+        work: directory of the work under way.
+        kind: `LISTING`, `PIXELS`, `FACTS` or `PLANS`.
+        number: of the unit or of the record file.
+    """
+    return work / kind / f"{number:06d}.{'bin' if kind == PIXELS else 'json'}"
+
+
+def write(path: Path, value: Any) -> None:
+    """Writes a value as JSON; several processes may write the same file."""
+    with replacing(path, shared=True) as temporary:
+        temporary.write_text(json.dumps(value, separators=(",", ":")), encoding="ascii")
+
+
+def read(path: Path) -> Any:
+    """The value that `write` wrote.
+
+    Raises:
+        UserError: the file is damaged or gone.
+    """
+    try:
+        return json.loads(path.read_text(encoding="ascii"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); {_REMEDY}") from None
+    except ValueError:
+        raise UserError(f"{path} is damaged; {_REMEDY}") from None

@@ -1,0 +1,118 @@
+"""`--auto`: looks at images and machine, and puts the flags it chooses before those given."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ssl_tf.data.source import IndexedSource, Source
+from ssl_tf.data.sources.opening import open_held_out, open_split
+from ssl_tf.errors import UserError
+from ssl_tf.pretraining.automatic import Choice, Facts, Values, choose
+from ssl_tf.pretraining.machine import read_machine
+from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
+from ssl_tf.training.cluster import read_cluster
+from ssl_tf.training.run_directory import FLAGS, read_settings
+
+# Fewer images leave nothing to compare an image with.
+FEWEST_IMAGES = 8
+# Images whose size is looked at.
+_SAMPLE = 64
+
+
+def with_chosen(arguments: Sequence[str]) -> list[str]:
+    """A command line whose flags are complete: what `--auto` chooses stands before what was given.
+
+    The later flag counts, so a flag that was given always wins. An existing run keeps the flags
+    that are written in its directory. The choice is printed on stderr as a flagfile.
+
+    Args:
+        arguments: with --auto, of `python -m ssl_tf.pretrain`.
+
+    Raises:
+        UserError: a flag is wrong, or there are too few images, or none that can be read.
+    """
+    given = flagfiles.given(arguments, PretrainSettings)
+    directory = given.get("run_dir") or f"runs/{_name(given)}"
+    flags = Path(directory) / FLAGS
+    if flags.exists():
+        print(f"--auto: the flags are those of {flags}", file=sys.stderr)
+        chosen = flagfiles.as_dict(read_settings(Path(directory)))
+        return [*flagfiles.as_arguments(None, chosen), *arguments, "--noauto"]
+    facts, name = look(given)
+    choices = choose(facts, given)
+    if "run_dir" not in given:
+        choices.insert(0, Choice({"run_dir": directory}, "named after the images"))
+    print(_as_flagfile(choices, facts, name), file=sys.stderr)
+    flags = {n: value for choice in choices for n, value in choice.flags.items()}
+    return [*flagfiles.as_arguments(None, flags), *arguments, "--noauto"]
+
+
+def look(given: Values) -> tuple[Facts, str]:
+    """What is found in the images and on the machine, and the name of the source.
+
+    Args:
+        given: the flags of the command line, name -> value.
+    """
+    names = {field.name for field, _ in flagfiles.flag_fields(DataSettings)}
+    data = flagfiles.from_keywords(DataSettings, **{n: x for n, x in given.items() if n in names})
+    # The run opens the images again, and tells then what is to be told of them.
+    with contextlib.redirect_stderr(io.StringIO()):
+        source = open_split(data, data.split)
+        test = None
+        if not data.holdout:
+            test = open_held_out(data, given.get("monitor_split", ""), source)
+    if source.size < FEWEST_IMAGES:
+        raise UserError(
+            f"{source.name} holds {source.size} image{'s' * (source.size > 1)}: nothing is learned "
+            f"from fewer than {FEWEST_IMAGES}, which are compared with each other; give more"
+        )
+    sides = list(_short_sides(source))
+    if not sides:
+        raise UserError(
+            f"{source.name}: none of {min(_SAMPLE, source.size)} images that were looked at can be "
+            "read; mend or convert them"
+        )
+    facts = Facts(
+        count=source.size,
+        side=int(np.median(sides)),
+        machine=read_machine(),
+        machines=read_cluster().workers,
+        labelled=bool(source.num_classes),
+        has_test=test is not None,
+    )
+    return facts, source.name
+
+
+def _short_sides(source: Source) -> Iterator[int]:
+    """The short sides of some images in pixels, without those that cannot be read."""
+    count = min(_SAMPLE, source.size)
+    # Record files are read from the front: a shuffle would read far ahead.
+    spread = isinstance(source, IndexedSource)
+    records = source.stream(0, 0, count) if spread else source.sequence(0, count)
+    for record in records.as_numpy_iterator():
+        try:
+            with Image.open(io.BytesIO(record["image"])) as image:
+                yield min(image.size)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
+
+
+def _name(given: Values) -> str:
+    """The name of the run of these images."""
+    place = given.get("image_folder") or str(Path(given.get("tfrecord") or "images/x").parent)
+    name = given.get("dataset") or Path(place).resolve().name
+    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "images"
+
+
+def _as_flagfile(choices: Sequence[Choice], facts: Facts, name: str) -> str:
+    lines = [f"# --auto: {name}: {facts.count} images of {facts.side} pixels; {facts.machine}"]
+    for flags, reason in choices:
+        lines.append(f"# {reason}")
+        lines += flagfiles.as_arguments(None, flags)
+    return "\n".join(lines)

@@ -1,0 +1,315 @@
+"""The settings that `--auto` chooses, from the images and the machine.
+
+`RULES` is the table: a row for each flag, with its value and its reason. Rows are read from top to
+bottom; each sees the flags that were given and those of the rows above. A flag that was given is
+never chosen.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ssl_tf.pretraining.machine import Machine
+from ssl_tf.settings import METHODS, OptimizationSettings, PretrainSettings, flagfiles
+from ssl_tf.settings.flagfile_lines import shipped
+from ssl_tf.settings.methods import MethodFlags
+
+# configs/cifar10_*.flags were tuned for a CPU and a few thousand steps; the others are published.
+SHORT_STEPS = 20_000
+# Images of an hour's half on one core, at 96 pixels; of a day on one GPU.
+CORE_IMAGES, GPU_IMAGES = 100_000, 100_000_000
+# Floats that the gradients keep of an image for each of its pixels, at width 1 (see
+# `networks.resnet.activation_floats`). The small stem keeps sixteen times as many.
+FLOATS_A_PIXEL = {18: 130, 34: 180, 50: 460, 101: 670, 152: 940, 200: 1200}
+SMALL_STEM = 16
+
+Values = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the rules choose from.
+
+    Attributes:
+        count: number of images, those to be held out included.
+        side: median of the short sides of the images, in pixels.
+        machine: each machine of the run.
+        machines: how many there are.
+        labelled: whether the images have labels.
+        has_test: whether the data has another split for the monitors.
+    """
+
+    count: int
+    side: int
+    machine: Machine
+    machines: int = 1
+    labelled: bool = False
+    has_test: bool = False
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.machine.gpus > 0
+
+    @property
+    def replicas(self) -> int:
+        return max(1, self.machine.gpus) * self.machines
+
+    def trained(self, values: Values) -> int:
+        """The number of images that are left to learn from."""
+        return self.count - values["holdout"]
+
+    def steps(self, values: Values) -> int:
+        """The number of optimizer steps."""
+        return round(values["epochs"] * self.trained(values) / values["batch_size"])
+
+    def is_short(self, values: Values) -> bool:
+        """Whether the recipes of configs/cifar10_*.flags suit the run."""
+        return not self.on_gpu or self.steps(values) < SHORT_STEPS
+
+
+class Rule(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        flag: its name.
+        choose: its value; None leaves the flag as it is.
+        reason: why, for the reader of the printed flagfile.
+    """
+
+    flag: str
+    choose: Callable[[Facts, Values], Any]
+    reason: str
+
+
+class Choice(NamedTuple):
+    """Flags that were chosen for one reason: name -> value."""
+
+    flags: dict[str, Any]
+    reason: str
+
+
+def choose(facts: Facts, given: Values) -> list[Choice]:
+    """The flags that `RULES` and the recipe of the method give.
+
+    Args:
+        facts: of images and machine.
+        given: the flags of the command line and its flagfiles, name -> value.
+    """
+    values, choices = dict(given), []
+    for rule in RULES:
+        if rule.flag not in given:
+            value = rule.choose(facts, values)
+            if value is not None:
+                values[rule.flag] = value
+                choices.append(Choice({rule.flag: value}, rule.reason))
+            else:
+                values[rule.flag] = _DEFAULTS[rule.flag]
+        if rule.flag == "method":
+            name, flags = recipe(facts, values)
+            flags = {n: value for n, value in flags.items() if n not in given}
+            values |= flags
+            choices.append(Choice(flags, f"the recipe of this method, from configs/{name}"))
+    return choices
+
+
+def recipe(facts: Facts, values: Values) -> tuple[str, dict[str, Any]]:
+    """The flagfile of the method for a run of this length, and what of it suits these images.
+
+    That is its optimizer, its heads and its losses. Its views are left out where views are given.
+    """
+    method = values["method"]
+    if facts.is_short(values):
+        name = f"cifar10_{'moco' if method == 'densecl' else method}.flags"
+    else:
+        name = f"{'moco_v2' if method == 'moco' else method}.flags"
+    flags = flagfiles.given([f"--flagfile={shipped(name)}"], PretrainSettings)
+    wanted = set(_OF_METHOD)
+    if not any(view in values for view in _VIEWS):
+        wanted |= set(_VIEWS)
+    if "optimizer" in values:
+        wanted -= set(_OF_OPTIMIZER)
+    found = {n: value for n, value in flags.items() if n in wanted}
+    if values["image_size"] > 64:
+        # Without blur, and with the policies of CIFAR-10, only where images are as small.
+        found = {n: x for n, x in found.items() if n not in ("blur", "policy_set")}
+    if "small_image_size" in found:
+        scale = values["image_size"] / flags["image_size"]
+        found["small_image_size"] = max(8, round(found["small_image_size"] * scale))
+    return name, found
+
+
+def _image_size(facts: Facts, values: Values) -> int:
+    largest = 224 if facts.on_gpu else 96
+    return max(32, min(largest, facts.side // 16 * 16))
+
+
+def _holdout(facts: Facts, values: Values) -> int:
+    if facts.has_test:
+        return 0
+    return min(1000, max(8, facts.count // 10), facts.count // 2)
+
+
+def _depth(facts: Facts, values: Values) -> int:
+    return 50 if facts.on_gpu and facts.trained(values) >= 50_000 else 18
+
+
+def _stem(facts: Facts, values: Values) -> str | None:
+    return "small" if facts.on_gpu and values["image_size"] <= 64 else None
+
+
+def _epochs(facts: Facts, values: Values) -> float:
+    trained = facts.trained(values)
+    if facts.on_gpu:
+        images, most = GPU_IMAGES * facts.replicas, 800 if trained < 100_000 else 300
+    else:
+        images = CORE_IMAGES * facts.machine.cores * facts.machines
+        images *= (96 / values["image_size"]) ** 2
+        most = 400
+    return _rounded(min(most, images / trained))
+
+
+def _batch_size(facts: Facts, values: Values) -> int:
+    replicas = values.get("logical_cpus") or facts.replicas
+    trained = facts.trained(values)
+    # The recipes of short runs were tuned at 128; four times that is as far as their rates scale.
+    wanted = max(min(trained / 4, 64), min(trained / 32, 512 if trained < 100_000 else math.inf))
+    wanted = min(max(wanted, 16), trained) / replicas
+    return _power_of_two(min(wanted, _largest_share(facts, values))) * replicas
+
+
+def _largest_share(facts: Facts, values: Values) -> float:
+    """The most images of a batch on one replica."""
+    if not facts.on_gpu:
+        return 128
+    floats = FLOATS_A_PIXEL[values["depth"]] * values["image_size"] ** 2 * values["width"]
+    if values["stem"] == "small":
+        floats *= SMALL_STEM
+    # Two views of float32. The rest of the memory is for weights, optimizer and workspace.
+    return min(256, 0.6 * facts.machine.gpu_memory * 2**30 / (2 * 4 * floats))
+
+
+def _method(facts: Facts, values: Values) -> str:
+    # BYOL, on which MA-SSRL is built, lost 3 points at batch 128 and 13 at 64 (its table 16).
+    return "moco" if facts.is_short(values) or values["batch_size"] < 256 else "ma_ssrl"
+
+
+def _queue(facts: Facts, values: Values) -> int | None:
+    if "queue" not in METHODS[values["method"]].flag_names:
+        return None
+    keys = values["batch_size"] * (2 if values.get("symmetric") else 1)
+    seen = facts.steps(values) * keys
+    return max(1, min(65_536, facts.trained(values) // 2, seen // 10) // keys) * keys
+
+
+def _monitor_every(facts: Facts, values: Values) -> float:
+    every = values["epochs"] / (20 if facts.on_gpu else 10)
+    return _rounded(every if facts.trained(values) < 100_000 else min(1, every))
+
+
+def _augment_on(facts: Facts, values: Values) -> str | None:
+    return "device" if facts.machine.cores < 3 * facts.machine.gpus else None
+
+
+RULES = (
+    Rule(
+        "image_size",
+        _image_size,
+        "as large as the images; at most 224, on a CPU 96, which takes a fifth of the time",
+    ),
+    Rule(
+        "holdout",
+        _holdout,
+        "a tenth of the images, at most 1,000, for the monitors; none beside a test split",
+    ),
+    Rule(
+        "depth", _depth, "ResNet-18 learns soonest; 50 has room for 50,000 images or more, on a GPU"
+    ),
+    Rule(
+        "width",
+        lambda facts, values: None if facts.on_gpu else 0.5,
+        "half of all channels take a quarter of the time on a CPU",
+    ),
+    Rule("stem", _stem, "small images lose too much in the stem of ImageNet"),
+    Rule(
+        "epochs",
+        _epochs,
+        "about half an hour on a CPU, at most a day on GPUs; few images are seen 400 or 800 times",
+    ),
+    Rule(
+        "batch_size",
+        _batch_size,
+        "128, on GPUs 256 each or what fits their memory; of few images at most a quarter",
+    ),
+    Rule(
+        "method",
+        _method,
+        "MoCo-v2 is ahead in short runs (docs/measured.md), MA-SSRL in long ones of large batches",
+    ),
+    Rule(
+        "warmup_epochs",
+        lambda facts, values: _rounded(min(10, values["epochs"] / 20)),
+        "a twentieth of the run, at most 10 epochs",
+    ),
+    Rule(
+        "queue",
+        _queue,
+        "half of the images, so few keys are of the image itself; full after a tenth of the run",
+    ),
+    Rule(
+        "augment_on",
+        _augment_on,
+        "fewer than three cores a GPU cannot make its views in time",
+    ),
+    Rule(
+        "monitor_every",
+        _monitor_every,
+        "ten looks in all, twenty on a GPU; of 100,000 images or more one an epoch at least",
+    ),
+    Rule(
+        "checkpoint_every",
+        lambda facts, values: values["monitor_every"],
+        "at each look",
+    ),
+    Rule(
+        "log_every",
+        lambda facts, values: min(50, max(1, facts.steps(values) // 100)),
+        "about a hundred lines, at most 50 steps apart",
+    ),
+    Rule(
+        "monitor_bank",
+        lambda facts, values: 2000 if facts.labelled and not facts.on_gpu else None,
+        "a look should take seconds on a CPU, too",
+    ),
+    Rule(
+        "knn_k",
+        lambda facts, values: (
+            min(200, max(5, facts.trained(values) // 50)) if facts.labelled else None
+        ),
+        "a fiftieth of the images vote, at most 200",
+    ),
+    Rule(
+        "max_bad_images",
+        lambda facts, values: max(10, facts.count // 100),
+        "a hundredth of the images may be unreadable",
+    ),
+)
+
+_DEFAULTS = {field.name: field.default for field, _ in flagfiles.flag_fields(PretrainSettings)}
+_VIEWS = (
+    "recipe", "crop", "crops", "view_strategies", "crop_area", "jitter_strength", "blur",
+    "policy_set", "small_views", "small_image_size", "small_area",
+)  # fmt: skip
+_CHOSEN = {rule.flag for rule in RULES}
+_OF_OPTIMIZER = {f.name for f, _ in flagfiles.flag_fields(OptimizationSettings)} - _CHOSEN
+_OF_METHOD = {f.name for f, _ in flagfiles.flag_fields(MethodFlags)} - _CHOSEN | _OF_OPTIMIZER
+
+
+def _power_of_two(number: float) -> int:
+    """The largest power of two up to a number, at least 1."""
+    return 2 ** max(0, math.floor(math.log2(max(number, 1))))
+
+
+def _rounded(number: float) -> float:
+    """Two digits are enough, and easy to read."""
+    return float(f"{number:.2g}")

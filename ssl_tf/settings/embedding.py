@@ -1,0 +1,110 @@
+"""Settings of the features of a collection."""
+
+import dataclasses
+from pathlib import Path
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.settings.data import DataSettings
+from ssl_tf.settings.flagfiles import setting, unless
+
+TABLE_FORMATS = ("parquet", "numpy", "tfrecord")
+FEATURE_DTYPES = ("float32", "float16")
+PROJECTIONS = ("tsne", "pca")
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbedSettings:
+    """`python -m ssl_tf.embed`."""
+
+    data: DataSettings
+    # Both are free: the output directory records the encoder's weights.
+    encoder: str = setting("", "A run directory, or a SavedModel of ssl_tf.export.", free=True)
+    step: int = setting(
+        0, "Step of the run's checkpoint; 0: the newest.", low=0, high=10**9, free=True
+    )
+    image_size: int = setting(
+        0,
+        "Side of the encoder's input images, in pixels; 0: that of the run's views.",
+        low=0,
+        high=4096,
+    )
+    output: str = setting(
+        "",
+        "Directory of all results; the same command resumes an interrupted run there.",
+        free=True,
+    )
+    format: tuple[str, ...] = setting(
+        ("parquet",), "Formats of the table, several at once.", choices=TABLE_FORMATS, free=True
+    )
+    feature_dtype: str = setting("float32", "Type of the stored features.", choices=FEATURE_DTYPES)
+    batch_size: int = setting(64, "Images that the encoder sees at once.", low=1, high=2**16)
+    shard_images: int = setting(
+        1024, "Images of a shard, which is a file; a killed run repeats a shard a worker.", low=1
+    )
+    workers: int = setting(
+        1,
+        "Processes. 1: this one, with all cores and the GPU; more: one core each, on the CPU.",
+        low=1,
+        high=4096,
+        free=True,
+    )
+    beam_options: tuple[str, ...] = setting(
+        (), "Options of Apache Beam, such as --runner=FlinkRunner; empty: this machine.", free=True
+    )
+    report_images: int = setting(
+        200_000,
+        "Images that the report looks at, evenly spaced if there are more; 0: no report.",
+        low=0,
+        free=True,
+    )
+    queries: int = setting(
+        12, "Images whose neighbours are drawn, evenly spaced.", low=1, high=1000, free=True
+    )
+    duplicate_cosine: float = setting(
+        0.99,
+        "Smallest cosine of two images that count as near-duplicates.",
+        above=0,
+        high=1,
+        free=True,
+    )
+    map_projection: str = setting(
+        "tsne",
+        "How features become points of the map: t-SNE by scikit-learn, or the first two principal "
+        "components.",
+        choices=PROJECTIONS,
+        free=True,
+    )
+    map_images: int = setting(
+        5000, "Images on the map, evenly spaced.", low=2, high=10**6, free=True
+    )
+
+    @property
+    def recorded(self) -> Path:
+        """The flagfile of the output directory that these settings continue, if there is one."""
+        return Path(self.output) / "flags.txt"
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        of_report = ("queries", "duplicate_cosine", "map_projection", "map_images")
+        return {
+            **unless(False, "every image gets features", "holdout", "holdout_rule"),
+            **unless(False, "features are of whole images", "proposals", "unmatched_proposals"),
+            **unless(not self.beam_options, "--beam_options names the workers", "workers"),
+            **unless(self.report_images, "--report_images=0 makes no report", *of_report),
+        }
+
+    def __post_init__(self) -> None:
+        if not self.encoder:
+            raise SettingsError("--encoder: give a run directory, or a SavedModel of ssl_tf.export")
+        if not self.output:
+            raise SettingsError("--output: give the directory for the features")
+        if not self.format:
+            raise SettingsError(f"--format: give one or more of {', '.join(TABLE_FORMATS)}")
+        if self.shard_images % self.batch_size:
+            # So a batch is the same images whichever shard an interrupted run begins with.
+            raise SettingsError(
+                f"--shard_images={self.shard_images} is no multiple of --batch_size="
+                f"{self.batch_size}; give one, such as {-(-1024 // self.batch_size)} batches: "
+                f"{-(-1024 // self.batch_size) * self.batch_size}"
+            )

@@ -1,0 +1,75 @@
+"""Encoders of runs and exports as Keras models for other programs."""
+
+import functools
+from pathlib import Path
+
+import tensorflow as tf
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.files import read_json
+from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.settings import InitEncoderSettings
+from ssl_tf.training.encoders import load_encoder
+from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.weights.loading import load_init_encoder, usual_side
+
+
+def load_encoder_model(path: Path, step: int = 0) -> tf.keras.Model:
+    """The encoder of a run, or of a file that --init_encoder reads.
+
+    Args:
+        path: the directory of a run or of a SavedModel of `ssl_tf.export`, or a file of weights.
+        step: of the run's checkpoint; 0 is the newest undamaged one.
+
+    Returns:
+        Normalized images [N, H, W, 3] -> features [N, D]; all its weights train. Its attribute
+        `preprocess` is the function of that name for the encoder's size of images.
+
+    Raises:
+        SettingsError: a step of an encoder that is of no run is asked for.
+        UserError: there is no such encoder.
+    """
+    if path.is_file() or (path / "saved_model.pb").is_file():
+        if step:
+            raise SettingsError(f"{path} is no run, and has one step: leave step out")
+        # What `tf.saved_model.load` gives computes the same, but has no layers and does not train.
+        encoder, model = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
+        image_size = _image_size(path) or usual_side(model)
+    else:
+        encoder, settings, _ = load_encoder(path, step)
+        image_size = settings.views.image_size
+    encoder.preprocess = functools.partial(preprocess, image_size=image_size)
+    return encoder
+
+
+def _image_size(path: Path) -> int:
+    """The size of images of an export, in pixels; 0 of a file with no export.json beside it."""
+    facts = (path if path.is_dir() else path.parent) / "export.json"
+    if path.is_file() and not facts.is_file():
+        return 0
+    return int(read_json(facts, dict, "export the encoder again").get("image_size", 0))
+
+
+def preprocess(images: tf.Tensor, image_size: int) -> tf.Tensor:
+    """The images as an encoder takes them, as in evaluation; also inside `Dataset.map`.
+
+    Args:
+        images: uint8 [H, W, 3] or [N, H, W, 3], of any size; one image where the rank is unknown,
+            as behind `tf.io.decode_image`.
+        image_size: side of the result, in pixels.
+
+    Returns:
+        float32 [image_size, image_size, 3] or [N, image_size, image_size, 3]: resized, cropped at
+        the centre, normalized.
+
+    Raises:
+        TypeError: the images are not uint8.
+    """
+    images = tf.convert_to_tensor(images)
+    if images.dtype != tf.uint8:
+        raise TypeError(f"images of {images.dtype.name}: give the uint8 pixels of decoded images")
+    if images.shape.rank == 4:
+        crops = tf.map_fn(lambda image: evaluation_crop(image, image_size), images)
+        return normalize_images(tf.ensure_shape(crops, [None, image_size, image_size, 3]))
+    image = tf.ensure_shape(images, [None, None, 3])
+    return normalize_images(evaluation_crop(image, image_size))

@@ -1,0 +1,1 @@
+"""Weights of encoders in the files of others, by the names of torch."""

@@ -1,0 +1,58 @@
+"""Caffe's convention of ResNets turned into ours: pixels, biases and epsilon.
+
+Detectron2's defaults and keras.applications have it: images are BGR in 0..255 less a mean, without
+a division, and a bottleneck has its stride in the first 1x1 convolution. The stride is a property
+of the network (`stride_in_1x1`); the rest goes into the weights.
+"""
+
+import numpy as np
+
+from ssl_tf.networks.batch_normalization import EPSILON
+from ssl_tf.networks.normalization import MEAN, STD
+
+Tensors = dict[str, np.ndarray]
+
+
+def from_caffe_pixels(tensors: Tensors, mean: tuple[float, ...] | None = None) -> Tensors:
+    """Encoders of BGR pixels in 0..255 less a mean, as encoders of our normalized images.
+
+    With our mean the two are the same function. With another one the difference is a constant in
+    front of the first convolution. It is taken out of the first normalization's mean, which is
+    exact but for the border of the image, where the convolution sees its padding.
+
+    Args:
+        tensors: by torchvision's names, in torch's layout.
+        mean: that was subtracted, RGB in 0..255; None: 255 times our MEAN.
+    """
+    kernel = tensors["conv1.weight"].astype(np.float64)[:, ::-1]
+    scale = 255 * np.array(STD)
+    turned = {**tensors, "conv1.weight": np.float32(kernel * scale[:, None, None])}
+    if mean is not None:
+        offset = 255 * np.array(MEAN) - mean
+        constant = np.einsum("oihw,i->o", kernel, offset)
+        turned["bn1.running_mean"] = np.float32(tensors["bn1.running_mean"] - constant)
+    return turned
+
+
+def without_bias(tensors: Tensors, norms: dict[str, str]) -> Tensors:
+    """Moves biases of convolutions into the means of the normalizations that follow them.
+
+    Args:
+        tensors: with biases of the convolutions, `layer1.0.conv1.bias`.
+        norms: convolution -> normalization behind it, both by torchvision's names of modules.
+    """
+    turned = dict(tensors)
+    for conv, norm in norms.items():
+        bias = turned.pop(f"{conv}.bias")
+        turned[f"{norm}.running_mean"] = turned[f"{norm}.running_mean"] - bias
+    return turned
+
+
+def with_our_epsilon(tensors: Tensors, epsilon: float) -> Tensors:
+    """Adds to all variances what another epsilon of the normalization was above ours."""
+    return {
+        name: np.float32(value + (np.float64(epsilon) - EPSILON))
+        if name.endswith(".running_var")
+        else value
+        for name, value in tensors.items()
+    }

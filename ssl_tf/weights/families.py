@@ -1,0 +1,197 @@
+"""Finds the encoder among the tensors of a file, whatever its framework calls them."""
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from ssl_tf.errors import UserError
+from ssl_tf.networks.resnet import DEPTHS
+from ssl_tf.weights.architecture import COUNTER, Architecture, recognize
+from ssl_tf.weights.conventions import Tensors, from_caffe_pixels, with_our_epsilon, without_bias
+from ssl_tf.weights.torch_names import detectron2_name, to_torch, torch_name
+
+# The module that is the encoder -> whose files have it. DenseCL is of OpenSelfSup, which calls it
+# backbone, and the first of encoder_q in the file of a training.
+_FAMILIES = {
+    "": "torchvision or timm",
+    "encoder_q": "MoCo",
+    "encoder_q.0": "DenseCL",
+    "backbone": "OpenSelfSup",
+    "_feature_blocks": "VISSL",
+    "trunk._feature_blocks": "VISSL",
+}
+# Modules around a whole model, and entries of checkpoints that hold one.
+_WRAPPER = re.compile(
+    r"(?:state_dict|model_state_dict|model_state|model|module|classy_state_dict|base_model)\.?"
+)
+# Moving averages of the encoder, which are kept beside it.
+_AVERAGES = {"encoder_k", "teacher", "momentum_encoder", "target_network", "target_encoder"}
+# The first tensor of an encoder, in names of torchvision and of Detectron2.
+_FIRST = re.compile(r"((?:[^.]+\.)*?)(stem\.)?conv1\.weight")
+_BLOCK = re.compile(r"(?:layer|res)\d\.")
+# RGB means of keras.applications's `caffe` mode, and the epsilon of its normalizations.
+_KERAS_MEAN, _KERAS_EPSILON = (123.68, 116.779, 103.939), 1.001e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """The tensors of an encoder.
+
+    Attributes:
+        tensors: float32, by torchvision's names and in its layout, for our normalized images.
+        architecture: of the encoder.
+        stride_in_1x1: whether its bottlenecks have their stride in the first 1x1 convolution.
+        origin: whose names the file has.
+        left_out: module -> number of its tensors, those that are no part of the encoder.
+    """
+
+    tensors: Tensors
+    architecture: Architecture
+    stride_in_1x1: bool
+    origin: str
+    left_out: dict[str, int]
+
+
+def from_torch_file(tensors: Tensors, convention: str, own_stride: bool | None = None) -> Weights:
+    """The encoder in a file with names of torch.
+
+    Args:
+        tensors: all of the file.
+        convention: torchvision or caffe; empty: that of the names, which Detectron2's do not tell.
+        own_stride: `stride_in_1x1` of an encoder that `ssl_tf.export` wrote, whose pixels are ours;
+            None: somebody else did.
+
+    Raises:
+        UserError: there is no encoder, there are several, or it is none of ours; as the end of a
+            sentence.
+    """
+    module, is_detectron2 = _find(tensors)
+    _check_convention(convention, own_stride)
+    if is_detectron2 and not convention and own_stride is None:
+        raise UserError(
+            "has Detectron2's names, which do not tell its pixels; give --init_convention=caffe "
+            "for FORMAT BGR and STRIDE_IN_1X1 True (its defaults), --init_convention=torchvision "
+            "for FORMAT RGB, PIXEL_STD of ImageNet and STRIDE_IN_1X1 False"
+        )
+    renamed = {detectron2_name(name): name for name in _all_names()} if is_detectron2 else {}
+    located = {
+        renamed.get(name.removeprefix(module), name.removeprefix(module)): name
+        for name in tensors
+        if name.startswith(module)
+    }
+    found = recognize({name: tensors[place].shape for name, place in located.items()})
+    kept = {name: tensors[located[name]].astype(np.float32) for name in found.shapes()}
+    if convention == "caffe":
+        kept = from_caffe_pixels(kept)
+    origin = "Detectron2" if is_detectron2 else _origin(module, located)
+    left_out = tensors.keys() - {located[name] for name in kept}
+    strided = convention == "caffe" if own_stride is None else own_stride
+    return Weights(kept, found, strided and found.depth >= 50, origin, _grouped(left_out))
+
+
+def _check_convention(convention: str, own_stride: bool | None) -> None:
+    if convention and own_stride is not None:
+        raise UserError("was written by ssl_tf.export and tells its convention; leave the flag out")
+
+
+def _find(tensors: Tensors) -> tuple[str, bool]:
+    """The prefix of the encoder's names, and whether they are Detectron2's."""
+    found = [
+        (match[1], bool(match[2]))
+        for name, value in tensors.items()
+        if (match := _FIRST.fullmatch(name)) and value.ndim == 4 and not _BLOCK.search(name)
+    ]
+    kept = [place for place in found if not _AVERAGES & {*place[0].split(".")}]
+    if not kept:
+        raise UserError(
+            "has no conv1.weight and no stem.conv1.weight, so no ResNet; it has "
+            f"{', '.join(_grouped(tensors))}"
+        )
+    first, *others = (
+        tensors[module + ("stem." if stem else "") + "conv1.weight"] for module, stem in kept
+    )
+    # Checkpoints of OpenSelfSup name one module twice.
+    if any(not np.array_equal(first, other) for other in others):
+        modules = ", ".join(module.rstrip(".") or "the file itself" for module, _ in kept)
+        raise UserError(f"has several encoders ({modules}); save the one you mean alone")
+    return kept[0]
+
+
+def _origin(module: str, names: Iterable[str]) -> str:
+    bare = module
+    while wrapper := _WRAPPER.match(bare):
+        bare = bare[wrapper.end() :]
+    if not bare and any(name.startswith("prototypes.") for name in names):
+        return "SwAV"
+    bare = bare.rstrip(".")
+    return _FAMILIES.get(bare, f"torchvision, in {bare}")
+
+
+def _all_names() -> set[str]:
+    """Torchvision's names of the tensors of all ResNets."""
+    return {name for depth in DEPTHS for name in Architecture(depth, 1.0, "imagenet").shapes()}
+
+
+def _grouped(names: Iterable[str]) -> dict[str, int]:
+    """Names by the module that they belong to, counted; counters of normalizations left out."""
+    modules = (n.rpartition(".")[0] or n for n in sorted(names) if not n.endswith(COUNTER))
+    return dict(Counter(".".join(module.split(".")[:3]) for module in modules))
+
+
+def from_keras_file(variables: Tensors, convention: str, own_stride: bool | None = None) -> Weights:
+    """The encoder in a file of Keras: one of ours, or a ResNet of keras.applications.
+
+    Args:
+        variables: LAYER/KIND -> variable, all of the file.
+        convention: torchvision or caffe; empty: that of the names.
+        own_stride: as in `from_torch_file`.
+
+    Raises:
+        UserError: it is neither, or of another convention; as the end of a sentence.
+    """
+    of_applications = "conv1_conv/kernel" in variables
+    _check_convention(convention, own_stride)
+    own = "caffe" if of_applications else "torchvision"
+    if convention not in ("", own):
+        raise UserError(f"has the convention of {own}; leave --init_convention out")
+    modules = {name.rpartition(".")[0] for name in _all_names()}
+    layers = {(_keras_name(m) if of_applications else m.replace(".", "_")): m for m in modules}
+    tensors, left_out = {}, []
+    for name, value in variables.items():
+        layer, _, kind = name.rpartition("/")
+        if layer not in layers:
+            left_out.append(name.replace("/", "."))
+        elif kind == "bias":
+            tensors[f"{layers[layer]}.bias"] = value.astype(np.float32)
+        else:
+            tensors[torch_name(layers[layer], kind)] = to_torch(value.astype(np.float32))
+    if "conv1.weight" not in tensors:
+        raise UserError(
+            "holds no encoder of ours and no ResNet50, ResNet101 or ResNet152 of "
+            "keras.applications (the V2 ones are other networks)"
+        )
+    if of_applications:
+        norms = {m: _norm(m) for m in modules if f"{m}.weight" in tensors and _norm(m) != m}
+        tensors = without_bias(tensors, norms)
+        tensors = with_our_epsilon(from_caffe_pixels(tensors, _KERAS_MEAN), _KERAS_EPSILON)
+    found = recognize({name: value.shape for name, value in tensors.items()})
+    origin = "keras.applications" if of_applications else "ssl_tf"
+    kept = {name: tensors[name] for name in found.shapes()}
+    strided = of_applications or bool(own_stride)
+    return Weights(kept, found, strided, origin, _grouped(left_out))
+
+
+def _keras_name(module: str) -> str:
+    """The layer of keras.applications: conv2_block1_0_bn for layer1.0.downsample.1."""
+    module = re.sub(r"downsample\.0$", "conv0", re.sub(r"downsample\.1$", "bn0", module))
+    if found := re.fullmatch(r"layer(\d)\.(\d+)\.(conv|bn)(\d)", module):
+        return f"conv{int(found[1]) + 1}_block{int(found[2]) + 1}_{found[4]}_{found[3]}"
+    return {"conv1": "conv1_conv", "bn1": "conv1_bn"}[module]
+
+
+def _norm(conv: str) -> str:
+    """The normalization behind a convolution, by torchvision's names; of another module, itself."""
+    return re.sub(r"conv(\d)$", r"bn\1", re.sub(r"downsample\.0$", "downsample.1", conv))

@@ -1,0 +1,89 @@
+"""The weights in Keras's files (.h5, .keras) by layer, read without building the model in them."""
+
+import io
+import json
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ssl_tf.errors import UserError
+
+# Variables of the layers of a ResNet in the order in which a .keras file numbers them.
+_ORDER = {
+    "Conv2D": ("kernel", "bias"),
+    "PointwiseConv2D": ("kernel", "bias"),
+    "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "Dense": ("kernel", "bias"),
+}
+_WEIGHTS = "model.weights.h5"
+# Of an encoder of ours, which has its stride here or in the convolution behind it.
+_STRIDED = "layer2_0_conv1"
+
+
+def read_keras(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
+    """The variables of a file as LAYER/KIND, such as conv1_conv/kernel.
+
+    Returns:
+        variables: of all layers of a ResNet.
+        stride_in_1x1: of an encoder of ours; None where the file does not tell, or is of others.
+
+    Raises:
+        UserError: the file does not name its layers, as the end of a sentence.
+        OSError, ValueError, KeyError: it is damaged or of another kind.
+    """
+    if zipfile.is_zipfile(path):
+        return _read_archive(path)
+    with h5py.File(path, "r") as file:
+        root = file["model_weights"] if "model_weights" in file else file
+        if "layer_names" not in root.attrs:
+            raise UserError(
+                "names no layers; save the whole model as a .keras file, or its weights as an .h5 "
+                "file whose name does not end in .weights.h5"
+            )
+        return dict(_read_legacy(root)), None
+
+
+def _read_legacy(root: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
+    """The variables of an .h5 file, which has a group a layer."""
+    for layer in map(_text, root.attrs["layer_names"]):
+        for name in map(_text, root[layer].attrs["weight_names"]):
+            kind = name.rpartition("/")[2].partition(":")[0]
+            yield f"{layer}/{kind}", root[layer][name][()]
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _read_archive(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
+    """`read_keras` of a .keras file, which numbers the layers of each class in their order."""
+    variables: dict[str, np.ndarray] = {}
+    stride_in_1x1 = None
+    with zipfile.ZipFile(path) as archive:
+        layers = json.loads(archive.read("config.json"))["config"]["layers"]
+        with h5py.File(io.BytesIO(archive.read(_WEIGHTS)), "r") as file:
+            root = file["layers" if "layers" in file else "_layer_checkpoint_dependencies"]
+            seen: Counter[str] = Counter()
+            for layer in layers:
+                kind, name = layer["class_name"].rpartition(">")[2], layer["config"]["name"]
+                group = _snake_case(kind) + (f"_{seen[kind]}" if seen[kind] else "")
+                seen[kind] += 1
+                if name == _STRIDED:
+                    stride_in_1x1 = layer["config"]["strides"][0] == 2
+                if kind in _ORDER and group in root:
+                    values = root[group]["vars"]
+                    for number, variable in enumerate(_ORDER[kind][: len(values)]):
+                        variables[f"{name}/{variable}"] = values[str(number)][()]
+    return variables, stride_in_1x1
+
+
+def _snake_case(name: str) -> str:
+    """The name of a class as Keras writes it: conv2d for Conv2D."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -1,0 +1,160 @@
+"""An encoder from the file of --init_encoder: read, recognized, checked, put into a network."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from safetensors import SafetensorError, safe_open
+
+from ssl_tf.errors import UserError
+from ssl_tf.files import read_json
+from ssl_tf.networks.encoder import build_encoder
+from ssl_tf.settings import InitEncoderSettings, ModelSettings
+from ssl_tf.weights.families import Weights, from_keras_file, from_torch_file
+from ssl_tf.weights.keras_files import read_keras
+from ssl_tf.weights.pickles import read_pickle
+from ssl_tf.weights.torch_names import STRIDE, from_torch, torch_shape, torch_variables
+
+_PICKLES = (".pth", ".pt", ".tar", ".pkl", ".bin", ".pyth")
+_KERAS = (".h5", ".hdf5", ".keras")
+
+
+def check_file(settings: InitEncoderSettings) -> None:
+    """Checks, before the work, that the file of --init_encoder is there.
+
+    Raises:
+        UserError: it is not.
+    """
+    path = Path(settings.init_encoder)
+    if not path.exists():
+        raise UserError(f"--init_encoder={path}: there is no such file; correct the name")
+
+
+def usual_side(model: ModelSettings) -> int:
+    """The side of images, in pixels, that encoders with such a stem are made for."""
+    return {"imagenet": 224, "small": 32}[model.stem]
+
+
+def read_weights(settings: InitEncoderSettings) -> Weights:
+    """The weights in the file of --init_encoder; what was found and left out is told on stderr.
+
+    Raises:
+        UserError: the file is missing, damaged, needs --allow_pickle, or holds no encoder of ours;
+            one line, with the tensors that are missing, unknown or of another shape.
+    """
+    check_file(settings)
+    path = Path(settings.init_encoder)
+    try:
+        weights = _read(path, settings)
+    except UserError as error:
+        raise type(error)(f"--init_encoder={path} {error}") from None
+    except (SafetensorError, ValueError, KeyError, OSError, IndexError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"--init_encoder={path} cannot be read ({cause}); it is damaged or of another kind, "
+            "copy it again"
+        ) from None
+    _check_numbers(path, weights)
+    found = weights.architecture
+    left_out = ", ".join(f"{name} ({count})" for name, count in weights.left_out.items())
+    print(
+        f"{path}: ResNet-{found.depth}, width {found.width:g}, {found.stem} stem, names of "
+        f"{weights.origin}; all {len(weights.tensors)} tensors of the encoder are read, left out: "
+        f"{left_out or 'none'}",
+        file=sys.stderr,
+    )
+    return weights
+
+
+def _read(path: Path, settings: InitEncoderSettings) -> Weights:
+    convention = settings.init_convention
+    if path.is_dir():
+        return from_keras_file(_read_saved_model(path), convention, _exported_stride(path))
+    if path.suffix in _KERAS:
+        variables, own_stride = read_keras(path)
+        return from_keras_file(variables, convention, own_stride)
+    if path.suffix in _PICKLES:
+        if not settings.allow_pickle:
+            raise UserError(
+                "is a pickle; give --allow_pickle to read its tensors (nothing else in it is run), "
+                "or save them as safetensors"
+            )
+        return from_torch_file(read_pickle(path), convention)
+    with safe_open(path, framework="np") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        own_stride = (file.metadata() or {}).get(STRIDE)
+    return from_torch_file(tensors, convention, own_stride and own_stride == str(True))
+
+
+def _exported_stride(path: Path) -> bool:
+    """Where the bottlenecks of an exported encoder have their stride; older ones: in the 3x3."""
+    remedy = "export the encoder again"
+    return read_json(path / "export.json", dict, remedy).get(STRIDE, False) is True
+
+
+def _read_saved_model(path: Path) -> dict[str, np.ndarray]:
+    """The variables of a SavedModel of `ssl_tf.export`, as LAYER/KIND."""
+    if not (path / "saved_model.pb").is_file():
+        raise UserError("is a directory without a SavedModel; give a file, or --checkpoint=RUN")
+    encoder = getattr(tf.saved_model.load(str(path)), "encoder", None)
+    if encoder is None:
+        raise UserError("is no SavedModel of ssl_tf.export")
+    return {variable.name.partition(":")[0]: variable.numpy() for variable in encoder.variables}
+
+
+def _check_numbers(path: Path, weights: Weights) -> None:
+    """Refuses what no training leaves: numbers that are not finite, negative variances.
+
+    Raises:
+        UserError: names the first such tensor.
+    """
+    for name, value in weights.tensors.items():
+        if not np.isfinite(value).all():
+            raise UserError(f"--init_encoder={path}: {name} holds numbers that are not finite")
+        if name.endswith(".running_var") and value.min() < 0:
+            raise UserError(f"--init_encoder={path}: {name} holds negative variances")
+
+
+def load_init_encoder(settings: InitEncoderSettings) -> tuple[tf.keras.Model, ModelSettings]:
+    """The encoder of --init_encoder, and the settings of its network.
+
+    Raises:
+        UserError: as `read_weights`.
+    """
+    weights = read_weights(settings)
+    found = weights.architecture
+    model = ModelSettings(
+        depth=found.depth,
+        width=found.width,
+        stem=found.stem,
+        stride_in_1x1=weights.stride_in_1x1,
+    )
+    encoder = build_encoder(model, seed=0)
+    assign(encoder, weights)
+    return encoder, model
+
+
+def check_encoder(encoder: tf.keras.Model, weights: Weights, settings: InitEncoderSettings) -> None:
+    """Checks that the encoder of a run is the network of the weights.
+
+    Raises:
+        UserError: it is another; the message has the flags of the weights.
+    """
+    found = weights.architecture
+    shapes = {name: torch_shape(v.shape) for name, v in torch_variables(encoder).items()}
+    # Nothing else of a network tells where its strides are.
+    strided = found.depth >= 50 and shapes == found.shapes()
+    strided = strided and encoder.get_layer("layer2_0_conv1").strides[0] == 2
+    if shapes != found.shapes() or strided != weights.stride_in_1x1:
+        raise UserError(
+            f"--init_encoder={settings.init_encoder} is of another network; give --depth="
+            f"{found.depth} --width={found.width:g} --stem={found.stem} "
+            f"--{'' if weights.stride_in_1x1 else 'no'}stride_in_1x1"
+        )
+
+
+def assign(encoder: tf.keras.Model, weights: Weights) -> None:
+    """Sets all variables of an encoder, which must be of the weights' architecture."""
+    for name, variable in torch_variables(encoder).items():
+        variable.assign(from_torch(weights.tensors[name]))

@@ -1,0 +1,107 @@
+"""EXIF turns: undone with --orient, told without it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from ssl_tf.data import orientation
+from ssl_tf.data.batches import evaluation_batches, training_batches
+from ssl_tf.data.decoding import KnownImages, decode_fast
+from ssl_tf.data.order import Steps
+from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.opening import open_split
+from ssl_tf.data.unreadable import UnreadableImages
+from ssl_tf.settings import DataSettings, flagfiles
+from tests.data.tiny_images import picture, png, write_folder
+from tests.preparation.odd_files import JPEG, SMOOTH, decoded, exif, saved, turned
+
+TURNS = range(1, 9)
+
+
+def jpeg(turn: int, order: str = ">") -> bytes:
+    return saved(SMOOTH, "jpeg", quality=95, exif=exif(turn, order))
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("turn", TURNS)
+def test_the_orientation_is_read(turn, order):
+    assert orientation.of(tf.constant(jpeg(turn, order))).numpy() == turn
+
+
+@pytest.mark.parametrize(
+    "content",
+    [JPEG, jpeg(0), jpeg(9), jpeg(6)[:40], b"", b"\xff\xd8Exif\0\0", png(0),
+     saved(SMOOTH, "jpeg", exif=exif(6)[:18])],
+    ids=["none", "0", "9", "cut", "empty", "bare", "png", "damaged"],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_without_an_orientation_it_is_1(content):
+    assert orientation.of(tf.constant(content)).numpy() == 1
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_an_image_is_turned_as_pillow_does_it(turn):
+    image = picture(turn, 5, 7)
+    made = orientation.upright(tf.constant(image), tf.constant(turn, tf.int32))
+    np.testing.assert_array_equal(made, turned(image, turn))
+    from PIL import ImageOps
+
+    shown = Image.fromarray(image)
+    shown.getexif()[0x0112] = turn
+    np.testing.assert_array_equal(made, np.asarray(ImageOps.exif_transpose(shown)))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    files = {f"{turn}.jpg": jpeg(turn) for turn in TURNS} | {"9.png": png(0, 24, 32)}
+    return write_folder(tmp_path / "images", files)
+
+
+def test_a_folder_is_read_upright_in_every_epoch(folder):
+    source = open_split(DataSettings(image_folder=folder, orient=True), "train")
+    known = KnownImages()
+    for _ in range(2):
+        images = source.sequence().map(lambda e: decode_fast(e, UnreadableImages(0), known))
+        for turn, record in zip((*TURNS, 1), images.as_numpy_iterator(), strict=True):
+            stored = decoded(JPEG) if record["id"] != b"9.png" else picture(0, 24, 32)
+            expected = turned(stored, turn)
+            assert record["image"].shape == expected.shape
+            # TensorFlow's decoder and Pillow's upsample colours in their own ways.
+            assert np.abs(record["image"].astype(int) - expected).mean() < 2
+
+
+def test_training_and_evaluation_see_the_same_upright_images(folder):
+    source = ImageFolder(folder, orient=True)
+    whole = training_batches(
+        source, lambda image, seed: {"side": tf.shape(image)[:2]}, Steps(0, 9, 0, 1)
+    )
+    sides = sorted(map(tuple, next(whole.as_numpy_iterator())["side"].tolist()))
+    assert sides == [(24, 32)] * 5 + [(32, 24)] * 4
+    images = next(evaluation_batches(source, 24, 9).as_numpy_iterator())["image"]
+    for turn in (2, 3, 4):  # these keep the sides, so the square in the middle turns with them
+        np.testing.assert_array_equal(images[turn - 1], turned(images[0], turn))
+
+
+def test_a_folder_with_turns_is_told_without_the_flag(folder, tmp_path, capsys):
+    ImageFolder(folder)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: ") and "7 of 9 images that were looked at have an EXIF" in line
+    assert "give --orient, or prepare the folder" in line
+    ImageFolder(folder, orient=True)
+    ImageFolder(write_folder(tmp_path / "upright", {"a.jpg": JPEG, "b.png": png(0)}))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_hundred_spread_images_of_a_large_folder_are_looked_at(tmp_path, capsys, monkeypatch):
+    write_folder(tmp_path, {f"{n:03}.jpg": b"" for n in range(250)})
+    looked = []
+    monkeypatch.setattr(orientation, "in_file", lambda path: looked.append(path) or 6)
+    ImageFolder(str(tmp_path))
+    assert len(looked) == 84 and looked[-1].endswith(b"249.jpg")
+    assert "84 of 84" in capsys.readouterr().err
+
+
+def test_only_folders_are_turned():
+    with pytest.raises(Exception, match="--orient=true: has no effect, because only --image_fold"):
+        flagfiles.parse(["--dataset=cifar10", "--orient"], DataSettings)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf.data.sources.opening import open_source
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.exporters import tflite_files
+from ssl_tf.exporters.exported import Exported
+from ssl_tf.exporters.tflite_files import write_tflite_files
+from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.settings import ExportSettings, FormatSettings, ModelSettings, flagfiles
+from ssl_tf.views.evaluation import evaluation_crop
+from tests.data.tiny_images import picture, png, write_folder
+from tests.exporters.random_encoder import random_encoder
+
+MODEL = ModelSettings(depth=18, width=0.25, stem="small")
+TYPES = ("float32", "float16", "int8")
+
+
+def test_all_types_run_and_tell_what_they_cost(one_block_a_stage, tmp_path):
+    folder = write_folder(tmp_path / "images", {f"{n}.png": png(n, 24, 30) for n in range(12)})
+    source = open_source(image_folder=folder)
+    settings = FormatSettings(format=("tflite",), tflite_types=TYPES, calibration_images=12)
+    encoder = random_encoder(MODEL)
+    written = write_tflite_files(Exported(encoder, MODEL, 16, settings, source), tmp_path)
+    told = written.entries["tflite"]
+    assert told["float32"]["largest_difference"] < 2e-6
+    assert 1 - told["float16"]["smallest_cosine"] < 1e-4
+    assert 0.97 < told["int8"]["smallest_cosine"] < told["int8"]["mean_cosine"] < 0.99999
+    assert f"cosine of the features {told['int8']['mean_cosine']:.6f}" in written.report[2]
+    sizes = [(tmp_path / told[kind]["file"]).stat().st_size for kind in TYPES]
+    assert sizes[1] < 0.6 * sizes[0] and sizes[2] < 0.4 * sizes[0]
+    # The figures are those of the images that were given.
+    photograph = evaluation_crop(tf.constant(picture(3, 24, 30)), 16)
+    image = normalize_images(photograph)[np.newaxis]
+    expected = encoder(image, training=False)[0].numpy()
+    for kind in TYPES:
+        run = tf.lite.Interpreter(str(tmp_path / told[kind]["file"])).get_signature_runner()
+        (got,) = run(images=image)["features"]
+        cosine = expected @ got / np.linalg.norm(expected) / np.linalg.norm(got)
+        assert cosine > told[kind]["smallest_cosine"] - 1e-6
+
+
+def test_a_file_that_computes_something_else_is_refused(one_block_a_stage, tmp_path, monkeypatch):
+    encoder = random_encoder(MODEL)
+    monkeypatch.setattr(tflite_files, "convert", lambda exported, kind: b"")
+    for kind, error in (("float32", 2e-5), ("float16", 0.5)):
+
+        def run(path, images):
+            features = np.concatenate([encoder(image, training=False) for image in images])
+            return features + error * features.max() * (np.arange(features.shape[1]) % 2)
+
+        monkeypatch.setattr(tflite_files, "run_tflite", run)
+        settings = FormatSettings(format=("tflite",), tflite_types=(kind,))
+        with pytest.raises(UserError, match=f"features of encoder_{kind}.tflite differ"):
+            write_tflite_files(Exported(encoder, MODEL, 16, settings), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (["--format=tflite", "--tflite_types=int8"], "--tflite_types=int8: give images"),
+        (["--format=tflite", "--image_folder=F"], "--image_folder=F: has no effect"),
+        (["--format=tflite", "--calibration_images=9"], "--calibration_images=9: has no effect"),
+        (["--format=tflite", "--tflite_types=int8,int8"], "give each once"),
+        (["--format=tflite", "--tflite_types="], "give each once"),
+        (["--tflite_types=int8"], "--tflite_types=int8: has no effect"),
+        (["--onnx_maps"], "--onnx_maps=true: has no effect"),
+    ],
+)
+def test_flags_that_nothing_reads_are_refused(flags, told):
+    with pytest.raises(SettingsError, match=told):
+        flagfiles.parse(["--checkpoint=RUN", *flags], ExportSettings)

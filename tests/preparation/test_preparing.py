@@ -1,0 +1,361 @@
+"""The command as a user runs it: what it writes, killed and resumed, and what goes wrong."""
+
+import csv
+import json
+import os
+import resource
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssl_tf import command, prepare
+from ssl_tf.data.decoding import pixels
+from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.opening import open_source
+from ssl_tf.preparation import preparing, work_files
+from ssl_tf.settings import PrepareSettings
+from tests.data.tiny_images import picture, png, write_folder
+from tests.preparation.odd_files import JPEG, SEEN, exif, saved, turned
+
+SIZE = ["--short_side=16", "--min_side=4"]
+
+
+@pytest.fixture
+def in_turn(monkeypatch):
+    """Shards one after another, in this process: Beam has a test of its own."""
+
+    def run(stage, prepare, paths, sizes, unit, **_):
+        work = prepare()
+        for number, path in enumerate(paths):
+            if not path.exists():
+                work(number)
+
+    monkeypatch.setattr(preparing, "run_shards", run)
+
+
+def start(folder, output, *flags):
+    command.run(
+        prepare.main, PrepareSettings, [f"--input={folder}", f"--output={output}", *SIZE, *flags]
+    )
+
+
+def fails(capsys, folder, output, *flags):
+    """The one line of a failure."""
+    with pytest.raises(SystemExit) as stopped:
+        start(folder, output, *flags)
+    assert stopped.value.code in (1, 2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("error: ") and not any("Traceback" in line for line in lines)
+    return lines[-1]
+
+
+def files(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def listed(output):
+    with (output / "images.csv").open(newline="", errors="surrogateescape") as file:
+        return {row["id"]: row for row in csv.DictReader(file)}
+
+
+def records(output, split):
+    source = open_source(prepared=str(output), split=split)
+    return {r["id"].decode(): r for r in source.sequence().as_numpy_iterator()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two classes of 20 images, a copy, a look-alike, a damaged, a tiny and a turned one."""
+    content = {f"{c}/{n:02}.png": png(100 * c + n, 20, 24) for c in (0, 1) for n in range(20)}
+    wide = Image.fromarray(picture(7, 9, 12)).resize((96, 72))
+    content |= {
+        "0/copy.png": content["1/05.png"],
+        "1/wide.png": saved(wide, "png"),
+        "1/wide.jpg": saved(wide, "jpeg", quality=90),
+        "1/damaged.jpg": JPEG[:300],
+        "1/tiny.gif": saved(Image.new("L", (3, 9)), "gif"),
+        "1/turned.jpg": saved(Image.fromarray(picture(9, 12, 9)).resize((40, 20)), "jpeg",
+                              exif=exif(6)),
+        "notes.txt": b"",
+    }  # fmt: skip
+    return write_folder(tmp_path_factory.mktemp("data") / "folder", content)
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    """The result of an undisturbed preparation, by Beam."""
+    output = tmp_path_factory.mktemp("whole") / "output"
+    start(folder, output, "--encoding=png", "--workers=1", "--validation_share=0.2")
+    return output
+
+
+def test_the_directory_holds_records_lists_and_a_report(whole):
+    assert set(files(whole)) == {
+        "flags.txt", "prepared.json", "images.csv", "report.json", "report.html",
+        "contact_sheet.png", "look_alikes.png", "train-00000-of-00001.tfrecord",
+        "validation-00000-of-00001.tfrecord",
+    }  # fmt: skip
+
+
+def test_every_file_is_listed_with_what_became_of_it(whole, folder):
+    rows = listed(whole)
+    assert len(rows) == 46
+    assert (
+        rows["1/05.png"]["status"] == "same bytes" and rows["1/05.png"]["same_as"] == "0/copy.png"
+    )
+    assert (rows["1/damaged.jpg"]["status"], rows["1/tiny.gif"]["status"]) == (
+        "unreadable", "too small",
+    )  # fmt: skip
+    assert rows["1/wide.png"]["looks_like"] == "1/wide.jpg"
+    assert rows["1/wide.png"]["split"] == rows["1/wide.jpg"]["split"] != ""
+    assert (rows["1/turned.jpg"]["width"], rows["1/turned.jpg"]["height"]) == ("20", "40")
+    report = json.loads((whole / "report.json").read_text())
+    assert report["status"] == {"kept": 43, "same bytes": 1, "unreadable": 1, "too small": 1}
+    # The sheet is of what is kept: the class of the copy, which comes first, is the other one.
+    assert report["classes"]["0"]["train"] + report["classes"]["0"]["validation"] == 21
+    assert report["special"]["turned"] == 1 and report["images"] == 46
+    assert report["left out"]["too small"] == [["1/tiny.gif", "3x9, its short side is below 4"]]
+
+
+def test_ids_labels_and_pixels_are_those_of_the_folder(whole, folder):
+    train, validation = records(whole, "train"), records(whole, "validation")
+    rows = listed(whole)
+    for name, part in (("train", train), ("validation", validation)):
+        assert part.keys() == {key for key, row in rows.items() if row["split"] == name}
+    assert len(validation) in (8, 9, 10) and {r["label"] for r in validation.values()} == {0, 1}
+    for image_id, record in {**train, **validation}.items():
+        assert record["label"] == int(image_id[0])
+    seen = pixels(train.get("0/03.png", validation.get("0/03.png"))["image"]).numpy()
+    expected = Image.fromarray(picture(3, 20, 24)).resize((19, 16), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(seen, np.asarray(expected))
+    upright = pixels({**train, **validation}["1/turned.jpg"]["image"]).numpy()
+    whole_image = np.asarray(Image.open(f"{folder}/1/turned.jpg").resize((32, 16)), int)
+    assert np.abs(upright - turned(whole_image, 6)).mean() < 8
+    assert {r["id"] for r in ImageFolder(folder).sequence().as_numpy_iterator()} >= {
+        image_id.encode() for image_id in (*train, *validation)
+    }
+
+
+def test_the_page_needs_no_other_file(whole):
+    found = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            found.extend(value for name, value in attributes if name in ("src", "href"))
+
+    text = (whole / "report.html").read_text()
+    Reader().feed(text)
+    assert len(found) == 2 and all(link.startswith("data:image/png;base64,") for link in found)
+    for words in ("46 files", "1/damaged.jpg", "with a colour profile", "--short_side=16"):
+        assert words in text
+
+
+def test_a_preparation_that_was_stopped_three_times_ends_with_the_same_bytes(
+    whole, folder, tmp_path, in_turn, monkeypatch
+):
+    output = tmp_path / "output"
+    flags = ["--encoding=png", "--validation_share=0.2"]
+    written, write = [], work_files.write
+
+    def dying(path, value):
+        # In the listing, in the facts of the images, and in the plan of a record file.
+        if stop and path.name == stop[0] and path.parent.name == stop[1]:
+            raise KeyboardInterrupt
+        written.append(path)
+        write(path, value)
+
+    monkeypatch.setattr(work_files, "write", dying)
+    for stop in (("000002.json", "listing"), ("000004.json", "facts"), ("000001.json", "plans")):
+        with pytest.raises(SystemExit) as stopped:
+            start(folder, output, *flags)
+        assert stopped.value.code == 130
+        # What a killed process leaves.
+        (output / "work" / "facts").mkdir(exist_ok=True)
+        (output / "work" / "facts" / "000005.json.77.writing").write_bytes(b"[")
+    stop = None
+    start(folder, output, *flags)
+    ours, theirs = files(output), files(whole)
+    ours.pop("flags.txt"), theirs.pop("flags.txt")
+    assert ours.keys() == theirs.keys()
+    for name in theirs:
+        assert ours[name] == theirs[name], name
+    facts = [path for path in written if path.parent.name == "facts"]
+    assert len(facts) == len(set(facts)) == 6
+
+
+def test_a_complete_result_is_left_alone_and_a_changed_folder_is_told(folder, tmp_path, capsys,
+                                                                      in_turn):  # fmt: skip
+    changing = write_folder(tmp_path / "in", {f"{n}.png": png(n, 20, 20) for n in range(3)})
+    output = tmp_path / "out"
+    start(changing, output)
+    before = files(output)
+    start(changing, output)
+    assert files(output) == before and "is complete" in capsys.readouterr().err
+    write_folder(tmp_path / "in", {"new.png": png(9, 20, 20)})
+    assert "has other ones now (4); give a new directory" in fails(capsys, changing, output)
+    assert files(output) == before
+    assert "was made with other flags (--seed=0 there, 5 here)" in fails(
+        capsys, changing, output, "--seed=5"
+    )
+
+
+def test_a_folder_that_changes_meanwhile(tmp_path, capsys, in_turn, monkeypatch):
+    changing = write_folder(tmp_path / "in", {f"{n:02}.png": png(n, 20, 20) for n in range(20)})
+    output, write = tmp_path / "out", work_files.write
+
+    def dying(path, value):
+        if path.parent.name == "facts" and path.name == "000001.json":
+            raise KeyboardInterrupt
+        write(path, value)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(work_files, "write", dying)
+        start(changing, output)
+    os.remove(tmp_path / "in" / "19.png")
+    os.remove(tmp_path / "in" / "00.png")
+    write_folder(tmp_path / "in", {"new.png": png(99, 20, 20)})
+    start(changing, output)
+    assert "since this was begun, 1 files came and 2 went" in capsys.readouterr().err
+    rows = listed(output)
+    # The first was read before it went.
+    assert "new.png" not in rows and rows["00.png"]["status"] == "kept"
+    assert rows["19.png"]["reason"] == "No such file or directory"
+
+
+def test_a_list_of_files(tmp_path, capsys, in_turn):
+    write_folder(tmp_path / "in", {f"{c}/{n}.png": png(n, 20, 20) for c in "ab" for n in range(4)})
+    # As an editor of Windows writes it.
+    (tmp_path / "in" / "some.txt").write_bytes(b"\xef\xbb\xbfa/0.png\r\nb/1.png\r\n\r\nb/2.png\r\n")
+    start(tmp_path / "in" / "some.txt", tmp_path / "out", "--validation_share=0")
+    found = records(tmp_path / "out", "train")
+    assert {key: r["label"] for key, r in found.items()} == {
+        "a/0.png": 0,
+        "b/1.png": 1,
+        "b/2.png": 1,
+    }
+    absolute = "".join(f"{tmp_path}/in/b/{n}.png\n" for n in range(3))
+    (tmp_path / "elsewhere.txt").write_text(absolute)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "elsewhere.txt").rename(tmp_path / "lists" / "list")
+    start(tmp_path / "lists" / "list", tmp_path / "out2", "--validation_share=0")
+    assert records(tmp_path / "out2", "train").keys() == {"0.png", "1.png", "2.png"}
+
+
+def test_names_of_any_bytes(tmp_path, in_turn):
+    names = [b"\xff.png", "größe\n1.png".encode(), b'"quoted", name.png']
+    (tmp_path / "in").mkdir()
+    for number, name in enumerate(names):
+        with open(os.path.join(os.fsencode(tmp_path / "in"), name), "wb") as file:
+            file.write(png(number, 20, 20))
+    start(tmp_path / "in", tmp_path / "out", "--validation_share=0")
+    source = open_source(prepared=str(tmp_path / "out"))
+    assert {r["id"] for r in source.sequence().as_numpy_iterator()} == set(names)
+    assert listed(tmp_path / "out").keys() == set(map(os.fsdecode, names))
+
+
+@pytest.mark.parametrize("encoding, largest", [("png", 0), ("raw", 0), ("jpeg", 60)])
+def test_every_encoding_gives_the_pixels(encoding, largest, tmp_path, in_turn):
+    images = {f"{n}.bmp": picture(n, 16, 20 + n) for n in range(5)}
+    write_folder(
+        tmp_path / "in", {name: saved(Image.fromarray(i), "bmp") for name, i in images.items()}
+    )
+    quality = ["--quality=100"] if encoding == "jpeg" else []
+    start(tmp_path / "in", tmp_path / "out", f"--encoding={encoding}", *quality,
+          "--validation_share=0")  # fmt: skip
+    found = records(tmp_path / "out", "train")
+    for name, image in images.items():
+        decoded = pixels(found[name]["image"]).numpy().astype(int)
+        assert decoded.shape == image.shape and np.abs(decoded - image).mean() <= largest
+
+
+@pytest.mark.parametrize(
+    "duplicates, kept", [("keep", 4), ("drop_exact", 3), ("drop_near", 2)]
+)  # fmt: skip
+def test_duplicates_are_kept_or_dropped(duplicates, kept, tmp_path, in_turn):
+    image = Image.fromarray(picture(1, 9, 12)).resize((48, 36))
+    write_folder(tmp_path / "in", {
+        "a.png": saved(image, "png"), "b.png": saved(image, "png"), "c.tif": saved(image, "tiff"),
+        "d.png": png(5, 30, 30),
+    })  # fmt: skip
+    start(tmp_path / "in", tmp_path / "out", f"--duplicates={duplicates}", "--validation_share=0")
+    assert len(records(tmp_path / "out", "train")) == kept
+    rows = listed(tmp_path / "out")
+    assert (rows["b.png"]["same_as"], rows["c.tif"]["looks_like"]) == ("a.png", "a.png")
+
+
+def test_one_image(tmp_path, in_turn):
+    start(write_folder(tmp_path / "in", {"a.png": png(0, 20, 20)}), tmp_path / "out")
+    assert list(records(tmp_path / "out", "train")) == ["a.png"]
+    assert (tmp_path / "out" / "contact_sheet.png").exists()
+
+
+def test_bad_inputs_are_one_line_each(tmp_path, capsys, in_turn):
+    output = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    assert "empty holds no image" in fails(capsys, tmp_path / "empty", output)
+    assert "nowhere does not exist" in fails(capsys, tmp_path / "nowhere", output)
+    (tmp_path / "blank.txt").write_text("\n")
+    assert "names no file" in fails(capsys, tmp_path / "blank.txt", output)
+    good = write_folder(tmp_path / "good", {"a.png": png(0, 20, 20)})
+    assert "give a directory outside" in fails(capsys, good, f"{good}/out")
+    (tmp_path / "file").touch()
+    assert "cannot be written (Not a directory)" in fails(capsys, good, tmp_path / "file" / "out")
+    write_folder(tmp_path / "other", {"precious.txt": b"x"})
+    assert "is no preparation" in fails(capsys, good, tmp_path / "other")
+    assert not output.exists() and files(tmp_path / "other") == {"precious.txt": b"x"}
+
+
+def test_only_unreadable_files_are_one_line_and_may_be_mended(tmp_path, capsys, in_turn):
+    folder = write_folder(tmp_path / "in", {"a.jpg": b"", "b.jpg": JPEG[:100]})
+    told = fails(capsys, folder, tmp_path / "out")
+    assert "none of 2 images can be prepared; the first is a.jpg: unreadable, no image" in told
+    write_folder(tmp_path / "in", {"a.jpg": JPEG})
+    start(folder, tmp_path / "out")
+    assert list(records(tmp_path / "out", "train")) == ["a.jpg"]
+
+
+def test_a_full_disk_loses_nothing(tmp_path, capsys, in_turn):
+    folder = write_folder(tmp_path / "in", {f"{n:02}.png": png(n, 40, 40) for n in range(9)})
+    flags = ["--short_side=40", "--encoding=png"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        told = fails(capsys, folder, tmp_path / "out", *flags)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "000000.bin is not written (File too large): make room" in told
+    assert not list((tmp_path / "out" / "work" / "facts").iterdir())
+    start(folder, tmp_path / "out", *flags, "--validation_share=0.1")
+    assert len(records(tmp_path / "out", "train")) == 8
+
+
+def test_a_disk_that_fails_ends_the_work_and_is_no_property_of_the_image(
+    tmp_path, capsys, in_turn, monkeypatch
+):
+    folder = write_folder(tmp_path / "in", {"a.png": png(0, 20, 20)})
+    from ssl_tf.preparation import image_units
+
+    def failing(content):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_units, "open_image", failing)
+        fails(capsys, folder, tmp_path / "out")
+    start(folder, tmp_path / "out")
+    assert list(records(tmp_path / "out", "train")) == ["a.png"]
+
+
+def test_a_header_of_odd_files_reaches_the_report(tmp_path, in_turn):
+    names = ["gif, animation", "png, 12 bits", "jpeg, profile", "tiff, floats"]
+    ends = {"gif": "gif", "png": "png", "jpeg": "jpg", "tiff": "tif"}
+    write_folder(tmp_path / "in", {
+        f"{n}.{ends[name.split(',')[0]]}": SEEN[name][0] for n, name in enumerate(names)
+    })  # fmt: skip
+    start(tmp_path / "in", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["format"] == {"GIF": 1, "PNG": 1, "JPEG": 1, "TIFF": 1}
+    assert report["mode"] == {"P": 1, "I;16": 1, "RGB": 1, "F": 1}
+    assert report["special"] == {"several": 1, "profile": 1, "turned": 0}
+    assert report["short side"] == {"up to 32": 4} and report["median short side"] == 24

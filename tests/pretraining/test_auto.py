@@ -1,0 +1,151 @@
+"""`--auto` on folders: what is looked at, what is printed, what a later start keeps."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ssl_tf
+from ssl_tf import pretrain
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.pretraining import auto, machine
+from ssl_tf.pretraining.machine import Machine
+from ssl_tf.settings import PretrainSettings, flagfiles
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(auto, "read_machine", lambda: Machine(2, 8.0))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Forty images: 30 of 100x50 pixels, 9 of 300x200, and one that is none."""
+    folder = tmp_path / "my photos"
+    folder.mkdir()
+    for number in range(39):
+        size = (100, 50) if number < 30 else (300, 200)
+        Image.new("RGB", size, (number, 0, 0)).save(folder / f"{number}.png")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+def test_the_choice_is_printed_as_a_flagfile(folder, tmp_path, capsys):
+    arguments = [f"--image_folder={folder}", "--auto"]
+    complete = pretrain.with_chosen(arguments)
+    told = capsys.readouterr().err
+    assert f"# --auto: folder {folder}: 40 images of 50 pixels; 2 core(s), 8 GiB of memory" in told
+    printed = tmp_path / "printed.flags"
+    printed.write_text(told)
+    settings = flagfiles.parse(complete, PretrainSettings)
+    again = flagfiles.parse([f"--flagfile={printed}", arguments[0]], PretrainSettings)
+    assert again == settings and not settings.run.auto
+    assert settings.run.run_dir == "runs/my_photos"
+    assert (settings.views.image_size, settings.data.holdout) == (48, 8)
+    # Each flag has its reason above it.
+    lines = told.splitlines()
+    assert (
+        all(line.startswith(("# ", "--")) for line in lines) and lines.count("# at each look") == 1
+    )
+
+
+def test_a_flag_that_is_given_wins_wherever_it_stands(folder, tmp_path):
+    (tmp_path / "some.flags").write_text("--epochs=7\n")
+    given = ["--auto", f"--image_folder={folder}", "--flagfile=some.flags", "--run_dir=there"]
+    settings = flagfiles.parse(pretrain.with_chosen(given), PretrainSettings)
+    assert (settings.optimization.epochs, settings.run.run_dir) == (7, "there")
+    made = ssl_tf.pretrain_settings("some.flags", image_folder=folder, auto=True, run_dir="there")
+    assert made == settings
+
+
+def test_without_the_flag_nothing_is_chosen(folder):
+    given = [f"--image_folder={folder}", "--epochs=20"]
+    assert pretrain.with_chosen(given) == given
+    assert pretrain.with_chosen([*given, "--auto", "--noauto"]) == [*given, "--auto", "--noauto"]
+
+
+def test_a_later_start_keeps_the_written_flags(folder, monkeypatch, capsys):
+    given = [f"--image_folder={folder}", "--auto"]
+    settings = flagfiles.parse(pretrain.with_chosen(given), PretrainSettings)
+    run = folder.parent / settings.run.run_dir
+    run.mkdir(parents=True)
+    flagfiles.write_flagfile(settings, run / "flags.txt")
+    # Another machine would choose other flags, and so would more images.
+    monkeypatch.setattr(auto, "read_machine", lambda: Machine(96, 512.0, 8, 80.0))
+    Image.new("RGB", (800, 600)).save(folder / "more.png")
+    capsys.readouterr()
+    assert flagfiles.parse(pretrain.with_chosen(given), PretrainSettings) == settings
+    assert capsys.readouterr().err == "--auto: the flags are those of runs/my_photos/flags.txt\n"
+    other = flagfiles.parse(pretrain.with_chosen([*given, "--seed=3"]), PretrainSettings)
+    assert flagfiles.bound_differences(settings, other) == {"seed": ("0", "3")}
+
+
+@pytest.mark.parametrize(
+    "names, told",
+    [
+        ([], "holds no image"),
+        (["a.png"], "holds 1 image: nothing is learned from fewer than 8"),
+        ([f"{n}.png" for n in range(7)], "holds 7 images: nothing"),
+    ],
+)
+def test_too_few_images_are_one_line(names, told, tmp_path):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for name in names:
+        Image.new("RGB", (64, 64)).save(folder / name)
+    with pytest.raises(UserError, match=told) as raised:
+        pretrain.with_chosen([f"--image_folder={folder}", "--auto"])
+    assert "\n" not in str(raised.value)
+
+
+def test_only_unreadable_files_are_one_line(tmp_path):
+    for number in range(20):
+        (tmp_path / f"{number}.jpg").write_bytes(b"\xff\xd8\xff" + bytes(range(40)))
+    with pytest.raises(UserError, match="none of 20 images that were looked at can be read"):
+        pretrain.with_chosen([f"--image_folder={tmp_path}", "--auto"])
+
+
+def test_other_sources_are_looked_at_too():
+    facts, _ = auto.look({"dataset": "scenes", "scenes": 64, "scene_size": 40})
+    expected = dict(count=64, side=40, machines=1, labelled=True, has_test=True)
+    found = dataclasses.asdict(facts)
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("command", ["ViewsReportSettings", "BenchmarkSettings"])
+def test_other_commands_choose_nothing(command):
+    from ssl_tf import settings
+
+    flags = ["--dataset=scenes", "--auto", *(["--output=x"] if "Report" in command else [])]
+    with pytest.raises(SettingsError, match="--auto=true: has no effect"):
+        flagfiles.parse(flags, getattr(settings, command))
+
+
+def test_the_machine_is_this_one(monkeypatch, tmp_path):
+    found = machine.read_machine()
+    assert found.cores >= 1 and found.gpus >= 0 and 0.1 < found.memory < 1e5
+    limit = tmp_path / "memory.max"
+    limit.write_text("268435456\n")
+    monkeypatch.setattr(machine, "_LIMITS", (str(limit), str(tmp_path / "absent")))
+    assert machine.read_machine().memory == 0.25
+    limit.write_text("max\n")
+    assert machine.read_machine().memory > 0.25
+
+
+def test_the_memory_of_gpus_is_asked_of_their_driver(monkeypatch, tmp_path):
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\nprintf '81559\\n40960\\n'\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert machine._gpu_gib() == 40.0
+    driver.write_text("#!/bin/sh\nexit 9\n")
+    assert machine._gpu_gib() == 8.0
+
+
+def test_median_sides(folder):
+    from ssl_tf.data.sources.opening import open_source
+
+    sides = list(auto._short_sides(open_source(image_folder=str(folder))))
+    assert sorted(sides) == [50] * 30 + [200] * 9 and np.median(sides) == 50

@@ -1,0 +1,98 @@
+"""Trackers: what they are given, and what is told where one is missing or does not start."""
+
+import sys
+import types
+
+import pytest
+
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.training.tracking import check_tracker, tracked
+
+
+@pytest.fixture
+def calls():
+    return []
+
+
+@pytest.fixture
+def wandb(calls, monkeypatch):
+    run = types.SimpleNamespace(finish=lambda: calls.append("finished"))
+
+    def init(**given):
+        calls.append(given)
+        return run
+
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init))
+
+
+def test_wandb_reads_what_tensorboard_shows(wandb, calls, tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    with tracked("wandb", tmp_path / "run", {"seed": "3"}) as track:
+        track(1, {"loss": 2.0})
+    (given, finished) = calls
+    assert given == {
+        "project": "ssl_tf", "name": "run", "dir": str(tmp_path / "run"), "config": {"seed": "3"},
+        "sync_tensorboard": True,
+    }  # fmt: skip
+    assert finished == "finished"
+
+
+def test_a_tracker_is_closed_after_a_failure_too(wandb, calls, tmp_path):
+    with pytest.raises(ValueError), tracked("wandb", tmp_path, {}):
+        raise ValueError
+    assert calls[-1] == "finished"
+
+
+def test_mlflow_takes_the_figures_and_writes_into_the_run(calls, tmp_path, monkeypatch):
+    class Run:
+        def __enter__(self):
+            calls.append("started")
+
+        def __exit__(self, *failure):
+            calls.append("ended")
+
+    package = types.SimpleNamespace(
+        set_tracking_uri=lambda uri: calls.append(uri),
+        start_run=lambda run_name: Run(),
+        log_params=lambda flags: calls.append(flags),
+        log_metrics=lambda figures, step: calls.append((step, figures)),
+    )
+    monkeypatch.setitem(sys.modules, "mlflow", package)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with tracked("mlflow", tmp_path, {"seed": "3"}) as track:
+        track(7, {"loss": 2.0})
+    place = (tmp_path / "mlruns").as_uri()
+    assert calls == [place, "started", {"seed": "3"}, (7, {"loss": 2.0}), "ended"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker")
+    calls.clear()
+    with tracked("mlflow", tmp_path, {}):
+        pass
+    assert calls == ["started", {}, "ended"]
+
+
+def test_a_missing_tracker_is_one_line_and_a_directory_is_none(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "no_such_tracker").mkdir()
+    with pytest.raises(SettingsError, match="pip install no_such_tracker, or leave") as raised:
+        check_tracker("no_such_tracker")
+    assert "\n" not in str(raised.value)
+    with pytest.raises(SettingsError, match="--track=no_such_package"):
+        check_tracker("no_such_package")
+    check_tracker("")
+    check_tracker("tensorflow")
+
+
+def test_a_tracker_that_does_not_start_is_one_line(tmp_path, monkeypatch):
+    def init(**given):
+        raise RuntimeError("no key is configured\nsee the manual")
+
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init))
+    with pytest.raises(UserError) as raised, tracked("wandb", tmp_path, {}):
+        pass
+    assert str(raised.value) == "--track=wandb does not start: no key is configured"
+
+
+def test_without_a_tracker_nothing_happens(tmp_path):
+    with tracked("", tmp_path, {}) as track:
+        assert track(1, {"loss": 1.0}) is None
+    assert not list(tmp_path.iterdir())

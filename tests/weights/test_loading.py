@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from ssl_tf.errors import UserError
+from ssl_tf.exporters.exported import Exported
+from ssl_tf.exporters.formats import export_encoder
+from ssl_tf.networks.encoder import build_encoder
+from ssl_tf.settings import FormatSettings, InitEncoderSettings, ModelSettings
+from ssl_tf.weights.loading import check_encoder, load_init_encoder, read_weights, usual_side
+from tests.weights.random_tensors import SMALL, random_tensors, randomize
+from tests.weights.torch_files import save_zip, tensors
+
+
+@pytest.mark.parametrize(
+    "model, formats",
+    [
+        (ModelSettings(depth=18, width=0.0625, stem="small"), "torchvision"),
+        (ModelSettings(depth=50, width=0.125, stride_in_1x1=True), "torchvision,detectron2"),
+    ],
+)
+def test_what_was_exported_comes_back_to_the_bit(model, formats, tmp_path, capsys):
+    encoder = randomize(build_encoder(model, 0))
+    settings = FormatSettings(format=tuple(formats.split(",")))
+    export_encoder(Exported(encoder, model, 32, settings), tmp_path / "out", {})
+    for name in settings.format:
+        path = tmp_path / "out" / f"{name}.safetensors"
+        again, found = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
+        assert found == model
+        for old, new in zip(encoder.weights, again.weights, strict=True):
+            np.testing.assert_array_equal(old, new)
+        count = len(encoder.weights)
+        assert f"all {count} tensors of the encoder are read, left out: none" in (
+            capsys.readouterr().err
+        )
+
+
+def settings(path, **flags):
+    return InitEncoderSettings(init_encoder=str(path), **flags)
+
+
+def test_what_is_left_out_is_told(tmp_path, capsys):
+    head = {"fc.weight": np.ones([10, 32], np.float32), "fc.bias": np.ones(10, np.float32)}
+    save_file({**random_tensors(SMALL), **head}, tmp_path / "a.safetensors")
+    read_weights(settings(tmp_path / "a.safetensors"))
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/a.safetensors: ResNet-18, width 0.0625, imagenet stem, names of torchvision "
+        "or timm; all 100 tensors of the encoder are read, left out: fc (2)\n"
+    )
+
+
+def test_half_precision_is_read(tmp_path):
+    halves = {name: np.float16(value) for name, value in random_tensors(SMALL).items()}
+    save_file(halves, tmp_path / "a.safetensors")
+    read = read_weights(settings(tmp_path / "a.safetensors")).tensors
+    for name, value in halves.items():
+        assert read[name].dtype == np.float32
+        np.testing.assert_array_equal(read[name], value)
+
+
+def test_a_pickle_stays_closed_unless_it_is_allowed(tmp_path):
+    save_zip({"state_dict": tensors(random_tensors(SMALL))}, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"--init_encoder=.*a.pth is a pickle; give --allow_pickle"):
+        read_weights(settings(tmp_path / "a.pth"))
+    weights = read_weights(settings(tmp_path / "a.pth", allow_pickle=True))
+    for name, value in random_tensors(SMALL).items():
+        np.testing.assert_array_equal(weights.tensors[name], value)
+
+
+def test_damaged_and_foreign_files_are_one_line(tmp_path):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(UserError, match="there is no such file"):
+        read_weights(settings(path))
+    save_file(random_tensors(SMALL), path)
+    whole = path.read_bytes()
+    for content in (whole[:-1], whole[:100], b"", b"PK\3\4" + whole, b"\xff" * 100):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="it is damaged or of another kind") as raised:
+            read_weights(settings(path))
+        assert "\n" not in str(raised.value)
+    for suffix, content in ((".h5", whole), (".keras", whole), (".pth", whole), (".pkl", b"\x80")):
+        (tmp_path / f"b{suffix}").write_bytes(content)
+        with pytest.raises(UserError, match="it is damaged or of another kind"):
+            read_weights(settings(tmp_path / f"b{suffix}", allow_pickle=True))
+    with pytest.raises(UserError, match="is a directory without a SavedModel"):
+        read_weights(settings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name, value, told",
+    [
+        ("bn1.weight", np.nan, "bn1.weight holds numbers that are not finite"),
+        ("layer1.0.bn1.running_var", -1.0, "layer1.0.bn1.running_var holds negative variances"),
+    ],
+)
+def test_numbers_that_no_training_leaves_are_refused(name, value, told, tmp_path):
+    broken = random_tensors(SMALL)
+    broken[name][1] = value
+    save_file(broken, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=told):
+        read_weights(settings(tmp_path / "a.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelSettings(depth=18, width=0.0625, stem="small"),
+        ModelSettings(depth=18, width=0.125),
+        ModelSettings(depth=34, width=0.0625),
+    ],
+)
+def test_a_run_of_another_network_is_told_the_flags(model, tmp_path):
+    save_file(random_tensors(SMALL), tmp_path / "a.safetensors")
+    given = settings(tmp_path / "a.safetensors")
+    weights = read_weights(given)
+    check_encoder(build_encoder(ModelSettings(depth=18, width=0.0625), 0), weights, given)
+    with pytest.raises(UserError, match="--depth=18 --width=0.0625 --stem=imagenet --nostride_in"):
+        check_encoder(build_encoder(model, 0), weights, given)
+
+
+def test_images_have_the_side_of_the_stem():
+    assert (usual_side(ModelSettings()), usual_side(ModelSettings(stem="small"))) == (224, 32)
