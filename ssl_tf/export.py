@@ -31,9 +31,7 @@ def main(settings: ExportSettings) -> None:
     else:
         encoder, model = load_init_encoder(settings.init)
         origin = settings.init.init_encoder
-        facts, image_size = {"init_encoder": origin}, usual_side(model)
-    facts |= {"depth": model.depth, "width": model.width, "stem": model.stem}
-    facts["stride_in_1x1"] = model.stride_in_1x1
+        facts, image_size = {"init_encoder": origin}, usual_side(settings.init, model)
     exported = Exported(encoder, model, image_size, settings.formats, images)
     reports = export_encoder(exported, output, facts)
     print(f"exported {origin} to {output}: {encoder.output_shape[-1]} features", file=sys.stderr)

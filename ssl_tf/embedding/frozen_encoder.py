@@ -1,4 +1,4 @@
-"""The encoder whose features are written: of a run, or of a SavedModel."""
+"""The encoder whose features are written: of a run, a SavedModel, or the weights of others."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from ssl_tf.files import read_json, write_json
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import EmbedSettings
 from ssl_tf.training.encoders import load_encoder
+from ssl_tf.weights.loading import load_init_encoder, usual_side
 
 ENCODER = "encoder.json"
 
@@ -42,16 +43,21 @@ def open_encoder(settings: EmbedSettings) -> FrozenEncoder:
         UserError: there is none, it is damaged, or it has no signature from images to features.
     """
     path = Path(settings.encoder)
-    if (path / "saved_model.pb").is_file():
+    if settings.init.init_encoder:
+        model, network = load_init_encoder(settings.init)
+        side, origin = usual_side(settings.init, network), settings.init.init_encoder
+    elif (path / "saved_model.pb").is_file():
         return _of_saved_model(path, settings)
-    model, trained, step = load_encoder(path, settings.step)
+    else:
+        model, trained, step = load_encoder(path, settings.step)
+        side, origin = trained.views.image_size, f"step {step} of {path}"
     return _compiled(
         lambda images: model(images, training=False),
         settings,
-        image_size=settings.image_size or trained.views.image_size,
+        image_size=settings.image_size or side,
         dimension=model.output_shape[-1],
         sha256=digest(model),
-        origin=f"step {step} of {path}",
+        origin=origin,
     )
 
 

@@ -100,7 +100,7 @@ def open_encoders(settings: EncoderSettings) -> Encoders:
         model, seed, side = trained.model, trained.run.seed, trained.views.image_size
     else:
         encoder, model = load_init_encoder(settings.init)
-        step, seed, side = 0, 0, usual_side(model)
+        step, seed, side = 0, 0, usual_side(settings.init, model)
     encoders = {"trained": encoder}
     if settings.random_baseline:
         encoders["random"] = build_encoder(model, seed)
@@ -137,12 +137,14 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         output = report_file(run, stage, data, own, tested)
         prepare_output(output)
     opened = open_encoders(settings)
+    model = opened.model
     return EvaluationContext(
         **vars(opened),
         train=train,
         test=test,
         facts={
             **named,
+            **({} if settings.checkpoint else {"depth": model.depth, "width": model.width}),
             "step": opened.step,
             "train": f"{train.name}, {train.size} images",
             "test": tested,

@@ -12,7 +12,7 @@ from ssl_tf.errors import UserError
 from ssl_tf.evaluation import transfer
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.settings import DataSettings, PretrainSettings
-from ssl_tf.training.run_directory import ENVIRONMENT, MetricsFile, read_settings
+from ssl_tf.training.run_directory import ENVIRONMENT, FLAGS, MetricsFile, read_settings
 
 Report = dict[str, Any]
 
@@ -63,26 +63,30 @@ LINEAR = Stage("linear", "linear", "linear classifier", (1,), details=("base_lea
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What one run directory holds.
+    """What one run directory holds, or one with reports of an encoder in a file.
 
     Attributes:
         name: of the run in table and figure.
-        settings: of the run.
+        settings: of the run; None of an encoder in a file.
+        encoder: its network, in words.
+        seed: of the random encoder beside it.
         lines: of metrics.jsonl, by step.
         environment: the last one that the run was trained in; empty where none is noted.
         reports: of each stage, by step, one for each step.
     """
 
     name: str
-    settings: PretrainSettings
+    settings: PretrainSettings | None
+    encoder: str
+    seed: int
     lines: list[dict[str, Any]]
     environment: dict[str, Any]
     reports: dict[Stage, list[Report]]
 
     @property
     def data(self) -> str:
-        """Names the images that the run learns from."""
-        return _data_name(self.settings.data)
+        """Names the images that the run learns from; empty if no run did."""
+        return _data_name(self.settings.data) if self.settings else ""
 
     def epoch(self, step: int) -> float:
         """Returns the epoch at a step; all steps of a run are equally long."""
@@ -144,7 +148,6 @@ def _data_name(data: DataSettings) -> str:
 
 
 def _read_run(directory: Path, name: str) -> Run:
-    settings = read_settings(directory)
     reports: dict[Stage, dict[Path, Report]] = {}
 
     def add(stage: Stage, path: Path, report: Report) -> None:
@@ -162,13 +165,29 @@ def _read_run(directory: Path, name: str) -> Run:
         report = _read_report(path, "dataset", "protocol", "metric")
         stage = _transfer(*(str(report[key]) for key in ("dataset", "protocol", "metric")))
         add(stage, path, report)
+    of_files = [r for found in reports.values() for r in found.values() if "init_encoder" in r]
+    if of_files and not (directory / FLAGS).exists():
+        settings, seed = None, 0
+        encoder = _encoder_name(*(of_files[0].get(key) for key in ("depth", "width")))
+    else:
+        settings = read_settings(directory)
+        encoder, seed = _encoder_name(settings.model.depth, settings.model.width), settings.run.seed
     return Run(
         name,
         settings,
+        encoder,
+        seed,
         MetricsFile.read(directory / "metrics.jsonl"),
         _read_environment(directory / ENVIRONMENT),
         {stage: _by_step(found) for stage, found in reports.items()},
     )
+
+
+def _encoder_name(depth: int | None, width: float | None) -> str:
+    """A network in words, such as `ResNet-50 x2`; empty if a report does not tell it."""
+    if depth is None or width is None:
+        return ""
+    return f"ResNet-{depth}" + (f" x{width:g}" if width != 1 else "")
 
 
 def _fine_tuning(share: str) -> Stage:

@@ -86,7 +86,7 @@ def table(runs: Sequence[Run]) -> Table:
             row[f"{stage.name}_step"] = report["step"]
             row |= _reported(stage, report, "trained", columns)
             if "random" in report:
-                start = {"run": "random", "encoder": _encoder(run), "seed": run.settings.run.seed}
+                start = {"run": "random", "encoder": run.encoder, "seed": run.seed}
                 _join(
                     _reported(stage, report, "random", columns),
                     random.setdefault(report["random"]["encoder_sha256"], []),
@@ -167,13 +167,15 @@ def _stage_columns(stage: Stage) -> dict[str, str | None]:
 
 def _run_row(run: Run) -> Row:
     settings, environment = run.settings, run.environment
+    if settings is None:
+        return {"run": run.name, "encoder": run.encoder}
     row = {
         "run": run.name,
         "method": settings.model.method,
         "data": run.data,
         "views": settings.views.recipe,
-        "encoder": _encoder(run),
-        "seed": settings.run.seed,
+        "encoder": run.encoder,
+        "seed": run.seed,
         "batch_size": settings.optimization.batch_size,
     }
     if settings.views.object_crops:
@@ -199,11 +201,6 @@ def _reported(stage: Stage, report: Report, encoder: str, columns: dict[str, str
     if stage.is_knn:
         row[stage.name] = f"{report['knn_k']}, {report['knn_temperature']:g}"
     return row
-
-
-def _encoder(run: Run) -> str:
-    model = run.settings.model
-    return f"ResNet-{model.depth}" + (f" x{model.width:g}" if model.width != 1 else "")
 
 
 def _cell(name: str, row: Row) -> str:

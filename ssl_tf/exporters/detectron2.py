@@ -58,15 +58,17 @@ def write_detectron2(exported: Exported, directory: Path) -> Written:
     save_file(tensors, weights, metadata(exported))
     write_text(config, config_lines(exported.model))
     told = check_names(exported, weights, detectron2_name)
-    missing = obstacle("torch", "detectron2")
+    missing, largest = obstacle("torch", "detectron2"), None
     if missing:
         told += f"; outputs are not compared, because {missing}"
     else:
         names = ("C2", "C3", "C4", "C5")
         difference = compare(exported, _outputs(weights, config), "Detectron2", names)
+        largest = difference.share
         told = f"read back by Detectron2, {difference}".replace("features and maps", "maps")
     report = (f"{WEIGHTS}, {CONFIG}: {told}", *_CONVERSION)
-    return Written({"detectron2": {"weights": WEIGHTS, "config": CONFIG}}, report)
+    entries = {"weights": WEIGHTS, "config": CONFIG, "largest_difference": largest}
+    return Written({"detectron2": entries}, report)
 
 
 def config_lines(model: ModelSettings) -> str:
@@ -77,6 +79,7 @@ def config_lines(model: ModelSettings) -> str:
 # Of {WEIGHTS}, converted to {CONVERTED}. Detectron2's defaults are
 # others: BGR, PIXEL_STD 1, STRIDE_IN_1X1 True. FrozenBN keeps the statistics; papers that fine-tune
 # them give NORM: "SyncBN" and MODEL.BACKBONE.FREEZE_AT: 0.
+VERSION: 2
 MODEL:
   WEIGHTS: "{CONVERTED}{_HEURISTICS}"
   PIXEL_MEAN: {[round(255 * value, 3) for value in MEAN]}

@@ -20,14 +20,15 @@ _SIDES = {"imagenet": (64, 97), "small": (32, 41)}
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """The largest difference of the features and of the maps, as a share of its largest value."""
+    """The largest difference of the outputs, as a share of the largest value of that output."""
 
     share: float
     sides: tuple[int, ...]
+    outputs: str
 
     def __str__(self) -> str:
         sides = " and ".join(map(str, self.sides))
-        return f"features and maps at {sides} pixels within {self.share:.1g} of the largest value"
+        return f"{self.outputs} at {sides} pixels within {self.share:.1g} of the largest value"
 
 
 def features_and_maps(encoder: tf.keras.Model) -> tf.keras.Model:
@@ -65,4 +66,5 @@ def compare(
                     f"value at {side} pixels; this is a defect, nothing is exported"
                 )
             worst = max(worst, share)
-    return Difference(worst, sides)
+    outputs = "features" if names == ("features",) else "features and maps"
+    return Difference(worst, sides, outputs)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from ssl_tf.exporters.equality import Outputs, compare, features_and_maps
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.networks.resnet import PointwiseConv2D
+from ssl_tf.weights.keras_files import POOL
 
 KERAS_FILE = "encoder.keras"
 # Below as many input channels the gradient of a strided 1x1 Conv2D is faulty: see PointwiseConv2D.
@@ -58,6 +59,6 @@ def _plain(layer: tf.keras.layers.Layer, inputs: tf.Tensor | list[tf.Tensor]) ->
         return type(layer).from_config(config)(inputs)
     if inputs.shape[-1] < _SAFE_CHANNELS:
         # The maximum of one pixel is that pixel: it takes every stride-th, as ours does.
-        inputs = tf.keras.layers.MaxPooling2D(1, layer.strides, name=f"{layer.name}_stride")(inputs)
+        inputs = tf.keras.layers.MaxPooling2D(1, layer.strides, name=f"{layer.name}{POOL}")(inputs)
         config["strides"] = (1, 1)
     return tf.keras.layers.Conv2D.from_config(config)(inputs)

@@ -1,5 +1,8 @@
 """The encoder as files of TensorFlow Lite: float32, float16 and int8."""
 
+import contextlib
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +27,8 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
     """Writes `encoder_TYPE.tflite` of every type, runs them and compares their features.
 
     Args:
-        exported: the encoder, and the images to calibrate int8 on and to compare all types by;
-            without them it is random pixels.
+        exported: the encoder, and the images of which the first calibrate int8 and the next are
+            passed through all types; without images it is random pixels.
         directory: of the files.
 
     Raises:
@@ -89,9 +92,10 @@ def convert(exported: Exported, kind: str) -> bytes:
     if kind == "int8":
         count = exported.settings.calibration_images
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([x] for x in _images(exported, count))
+        converter.representative_dataset = lambda: ([x] for x in _images(exported, 0, count))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    return converter.convert()
+    with _silence():
+        return converter.convert()
 
 
 def run_tflite(path: Path, images: list[np.ndarray]) -> np.ndarray:
@@ -100,16 +104,34 @@ def run_tflite(path: Path, images: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([run(images=image)["features"] for image in images])
 
 
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing reaches stderr: the converter prints statistics there, whatever the level of logs."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def _checked_images(exported: Exported) -> Iterator[np.ndarray]:
+    """Images that int8 is not calibrated on, unless there are no others."""
     if exported.images is not None:
-        return _images(exported, _CHECKED_IMAGES)
+        first = exported.settings.calibration_images
+        enough = exported.images.size >= first + _CHECKED_IMAGES
+        return _images(exported, first if enough else 0, _CHECKED_IMAGES)
     size, random = exported.image_size, np.random.default_rng(0)
     return (random.normal(size=[1, size, size, 3]).astype(np.float32) for _ in range(4))
 
 
-def _images(exported: Exported, count: int) -> Iterator[np.ndarray]:
-    """The first images of the source, each normalized, float32 [1, S, S, 3]."""
-    for batch in evaluation_batches(exported.images, exported.image_size, 1).take(count):
+def _images(exported: Exported, first: int, count: int) -> Iterator[np.ndarray]:
+    """Images of the source in its order, each normalized, float32 [1, S, S, 3]."""
+    batches = evaluation_batches(exported.images, exported.image_size, 1)
+    for batch in batches.skip(first).take(count):
         yield normalize_images(batch["image"]).numpy()
 
 

@@ -54,19 +54,23 @@ def _write(
     save_file(tensors, weights, metadata(exported))
     write_text(module, lines(exported.model, weights.name))
     told = check_names(exported, weights, lambda name: name)
-    missing = obstacle("torch", library)
+    missing, largest = obstacle("torch", library), None
     if missing:
         told += f"; outputs are not compared, because {missing} ({INSTALL})"
     else:
         difference = compare(exported, _torch_outputs(module), library)
+        largest = difference.share
         told = f"read back by {library} {version(library)}, {difference}"
-    files = {"weights": weights.name, "lines": module.name}
-    return Written(files, (f"{weights.name}, {module.name}: {told}",))
+    entries = {"weights": weights.name, "lines": module.name, "largest_difference": largest}
+    return Written(entries, (f"{weights.name}, {module.name}: {told}",))
 
 
 def metadata(exported: Exported) -> dict[str, str]:
-    """The metadata of a file of safetensors: by `STRIDE` --init_encoder knows ours."""
-    return {"format": "pt", STRIDE: str(exported.model.stride_in_1x1)}
+    """The metadata of a file of safetensors: by `STRIDE` --init_encoder knows ours.
+
+    It is one entry, because safetensors writes several in any order, so that bytes would differ.
+    """
+    return {STRIDE: str(exported.model.stride_in_1x1)}
 
 
 def torch_tensors(exported: Exported) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
 from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 
 TABLE_FORMATS = ("parquet", "numpy", "tfrecord")
 FEATURE_DTYPES = ("float32", "float16")
@@ -17,6 +18,7 @@ class EmbedSettings:
     """`python -m ssl_tf.embed`."""
 
     data: DataSettings
+    init: InitEncoderSettings = dataclasses.field(default_factory=InitEncoderSettings)
     # Both are free: the output directory records the encoder's weights.
     encoder: str = setting("", "A run directory, or a SavedModel of ssl_tf.export.", free=True)
     step: int = setting(
@@ -86,17 +88,19 @@ class EmbedSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
+        init = self.init.init_encoder
         of_report = ("queries", "duplicate_cosine", "map_projection", "map_images")
         return {
+            **unless(not init, "the weights of --init_encoder have no steps", "step"),
             **unless(False, "every image gets features", "holdout", "holdout_rule"),
             **unless(False, "features are of whole images", "proposals", "unmatched_proposals"),
+            **unless(self.encoder, "the encoder is of no run", "step"),
             **unless(not self.beam_options, "--beam_options names the workers", "workers"),
             **unless(self.report_images, "--report_images=0 makes no report", *of_report),
         }
 
     def __post_init__(self) -> None:
-        if not self.encoder:
-            raise SettingsError("--encoder: give a run directory, or a SavedModel of ssl_tf.export")
+        one_encoder(self.init, self.encoder, "--encoder")
         if not self.output:
             raise SettingsError("--output: give the directory for the features")
         if not self.format:

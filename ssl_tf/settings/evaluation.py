@@ -18,8 +18,8 @@ class EncoderSettings:
     step: int = setting(0, "Step of the checkpoint to evaluate; 0: the newest.", low=0, high=10**9)
     image_size: int = setting(
         0,
-        "Side of the input images, in pixels; 0: that of the run's views, of a file 224, with the "
-        "small stem 32.",
+        "Side of the input images, in pixels; 0: that of the run's views; of a file, that of the "
+        "export.json beside it, or 224, with the small stem 32.",
         low=0,
         high=4096,
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.files import read_json
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import InitEncoderSettings
 from ssl_tf.training.encoders import load_encoder
@@ -33,21 +32,14 @@ def load_encoder_model(path: Path, step: int = 0) -> tf.keras.Model:
         if step:
             raise SettingsError(f"{path} is no run, and has one step: leave step out")
         # What `tf.saved_model.load` gives computes the same, but has no layers and does not train.
-        encoder, model = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
-        image_size = _image_size(path) or usual_side(model)
+        settings = InitEncoderSettings(init_encoder=str(path))
+        encoder, model = load_init_encoder(settings)
+        image_size = usual_side(settings, model)
     else:
         encoder, settings, _ = load_encoder(path, step)
         image_size = settings.views.image_size
     encoder.preprocess = functools.partial(preprocess, image_size=image_size)
     return encoder
-
-
-def _image_size(path: Path) -> int:
-    """The size of images of an export, in pixels; 0 of a file with no export.json beside it."""
-    facts = (path if path.is_dir() else path.parent) / "export.json"
-    if path.is_file() and not facts.is_file():
-        return 0
-    return int(read_json(facts, dict, "export the encoder again").get("image_size", 0))
 
 
 def preprocess(images: tf.Tensor, image_size: int) -> tf.Tensor:

@@ -38,13 +38,14 @@ def without_bias(tensors: Tensors, norms: dict[str, str]) -> Tensors:
     """Moves biases of convolutions into the means of the normalizations that follow them.
 
     Args:
-        tensors: with biases of the convolutions, `layer1.0.conv1.bias`.
+        tensors: some of them biases of convolutions, `layer1.0.conv1.bias`.
         norms: convolution -> normalization behind it, both by torchvision's names of modules.
     """
     turned = dict(tensors)
     for conv, norm in norms.items():
-        bias = turned.pop(f"{conv}.bias")
-        turned[f"{norm}.running_mean"] = turned[f"{norm}.running_mean"] - bias
+        mean = f"{norm}.running_mean"
+        if f"{conv}.bias" in turned and mean in turned:
+            turned[mean] = turned[mean] - turned.pop(f"{conv}.bias")
     return turned
 
 

@@ -32,6 +32,7 @@ _AVERAGES = {"encoder_k", "teacher", "momentum_encoder", "target_network", "targ
 # The first tensor of an encoder, in names of torchvision and of Detectron2.
 _FIRST = re.compile(r"((?:[^.]+\.)*?)(stem\.)?conv1\.weight")
 _BLOCK = re.compile(r"(?:layer|res)\d\.")
+_LISTED = 5
 # RGB means of keras.applications's `caffe` mode, and the epsilon of its normalizations.
 _KERAS_MEAN, _KERAS_EPSILON = (123.68, 116.779, 103.939), 1.001e-5
 
@@ -106,9 +107,11 @@ def _find(tensors: Tensors) -> tuple[str, bool]:
     ]
     kept = [place for place in found if not _AVERAGES & {*place[0].split(".")}]
     if not kept:
+        modules = [*_grouped(tensors)]
+        more = f" and {len(modules) - _LISTED} more" if len(modules) > _LISTED else ""
         raise UserError(
             "has no conv1.weight and no stem.conv1.weight, so no ResNet; it has "
-            f"{', '.join(_grouped(tensors))}"
+            f"{', '.join(modules[:_LISTED])}{more}"
         )
     first, *others = (
         tensors[module + ("stem." if stem else "") + "conv1.weight"] for module, stem in kept
@@ -176,8 +179,9 @@ def from_keras_file(variables: Tensors, convention: str, own_stride: bool | None
     if of_applications:
         norms = {m: _norm(m) for m in modules if f"{m}.weight" in tensors and _norm(m) != m}
         tensors = without_bias(tensors, norms)
-        tensors = with_our_epsilon(from_caffe_pixels(tensors, _KERAS_MEAN), _KERAS_EPSILON)
     found = recognize({name: value.shape for name, value in tensors.items()})
+    if of_applications:
+        tensors = with_our_epsilon(from_caffe_pixels(tensors, _KERAS_MEAN), _KERAS_EPSILON)
     origin = "keras.applications" if of_applications else "ssl_tf"
     kept = {name: tensors[name] for name in found.shapes()}
     strided = of_applications or bool(own_stride)

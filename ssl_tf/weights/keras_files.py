@@ -23,6 +23,9 @@ _ORDER = {
 _WEIGHTS = "model.weights.h5"
 # Of an encoder of ours, which has its stride here or in the convolution behind it.
 _STRIDED = "layer2_0_conv1"
+# `ssl_tf.export` may write a strided 1x1 convolution as a pool of one pixel, whose name ends in
+# this, and a convolution without a stride.
+POOL = "_stride"
 
 
 def read_keras(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
@@ -73,8 +76,8 @@ def _read_archive(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
                 kind, name = layer["class_name"].rpartition(">")[2], layer["config"]["name"]
                 group = _snake_case(kind) + (f"_{seen[kind]}" if seen[kind] else "")
                 seen[kind] += 1
-                if name == _STRIDED:
-                    stride_in_1x1 = layer["config"]["strides"][0] == 2
+                if name in (_STRIDED, f"{_STRIDED}{POOL}"):
+                    stride_in_1x1 = bool(stride_in_1x1) or layer["config"]["strides"][0] == 2
                 if kind in _ORDER and group in root:
                     values = root[group]["vars"]
                     for number, variable in enumerate(_ORDER[kind][: len(values)]):

@@ -1,11 +1,13 @@
 """An encoder from the file of --init_encoder: read, recognized, checked, put into a network."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from ssl_tf.errors import UserError
 from ssl_tf.files import read_json
@@ -17,6 +19,7 @@ from ssl_tf.weights.pickles import read_pickle
 from ssl_tf.weights.torch_names import STRIDE, from_torch, torch_shape, torch_variables
 
 _PICKLES = (".pth", ".pt", ".tar", ".pkl", ".bin", ".pyth")
+_FACTS, _REMEDY = "export.json", "export the encoder again"
 _KERAS = (".h5", ".hdf5", ".keras")
 
 
@@ -31,9 +34,18 @@ def check_file(settings: InitEncoderSettings) -> None:
         raise UserError(f"--init_encoder={path}: there is no such file; correct the name")
 
 
-def usual_side(model: ModelSettings) -> int:
-    """The side of images, in pixels, that encoders with such a stem are made for."""
-    return {"imagenet": 224, "small": 32}[model.stem]
+def usual_side(settings: InitEncoderSettings, model: ModelSettings) -> int:
+    """The side of the images that an encoder is made for, in pixels.
+
+    It is that of export.json in or beside an export, else the usual one of the stem.
+
+    Raises:
+        UserError: export.json is damaged.
+    """
+    path = Path(settings.init_encoder)
+    facts = (path if path.is_dir() else path.parent) / _FACTS
+    found = read_json(facts, dict, _REMEDY) if facts.is_file() else {}
+    return int(found.get("image_size") or {"imagenet": 224, "small": 32}[model.stem])
 
 
 def read_weights(settings: InitEncoderSettings) -> Weights:
@@ -49,12 +61,6 @@ def read_weights(settings: InitEncoderSettings) -> Weights:
         weights = _read(path, settings)
     except UserError as error:
         raise type(error)(f"--init_encoder={path} {error}") from None
-    except (SafetensorError, ValueError, KeyError, OSError, IndexError) as error:
-        cause = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"--init_encoder={path} cannot be read ({cause}); it is damaged or of another kind, "
-            "copy it again"
-        ) from None
     _check_numbers(path, weights)
     found = weights.architecture
     left_out = ", ".join(f"{name} ({count})" for name, count in weights.left_out.items())
@@ -70,9 +76,12 @@ def read_weights(settings: InitEncoderSettings) -> Weights:
 def _read(path: Path, settings: InitEncoderSettings) -> Weights:
     convention = settings.init_convention
     if path.is_dir():
-        return from_keras_file(_read_saved_model(path), convention, _exported_stride(path))
+        with _reading():
+            variables, own_stride = _read_saved_model(path), _exported_stride(path)
+        return from_keras_file(variables, convention, own_stride)
     if path.suffix in _KERAS:
-        variables, own_stride = read_keras(path)
+        with _reading():
+            variables, own_stride = read_keras(path)
         return from_keras_file(variables, convention, own_stride)
     if path.suffix in _PICKLES:
         if not settings.allow_pickle:
@@ -80,17 +89,32 @@ def _read(path: Path, settings: InitEncoderSettings) -> Weights:
                 "is a pickle; give --allow_pickle to read its tensors (nothing else in it is run), "
                 "or save them as safetensors"
             )
-        return from_torch_file(read_pickle(path), convention)
-    with safe_open(path, framework="np") as file:
+        with _reading():
+            tensors = read_pickle(path)
+        return from_torch_file(tensors, convention)
+    with _reading(), safe_open(path, framework="np") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
         own_stride = (file.metadata() or {}).get(STRIDE)
     return from_torch_file(tensors, convention, own_stride and own_stride == str(True))
 
 
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Turns what a library says of a file that it cannot read into one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file fails in any way
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(
+            f"cannot be read ({cause}); it is damaged or of another kind, copy it again"
+        ) from None
+
+
 def _exported_stride(path: Path) -> bool:
     """Where the bottlenecks of an exported encoder have their stride; older ones: in the 3x3."""
-    remedy = "export the encoder again"
-    return read_json(path / "export.json", dict, remedy).get(STRIDE, False) is True
+    return read_json(path / _FACTS, dict, _REMEDY).get(STRIDE, False) is True
 
 
 def _read_saved_model(path: Path) -> dict[str, np.ndarray]:
@@ -147,10 +171,10 @@ def check_encoder(encoder: tf.keras.Model, weights: Weights, settings: InitEncod
     strided = found.depth >= 50 and shapes == found.shapes()
     strided = strided and encoder.get_layer("layer2_0_conv1").strides[0] == 2
     if shapes != found.shapes() or strided != weights.stride_in_1x1:
+        stride = f" --{'' if weights.stride_in_1x1 else 'no'}stride_in_1x1"
         raise UserError(
-            f"--init_encoder={settings.init_encoder} is of another network; give --depth="
-            f"{found.depth} --width={found.width:g} --stem={found.stem} "
-            f"--{'' if weights.stride_in_1x1 else 'no'}stride_in_1x1"
+            f"--init_encoder={settings.init_encoder} is of another network; give {found}"
+            f"{stride if found.depth >= 50 else ''}"
         )
 
 

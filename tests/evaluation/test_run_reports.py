@@ -104,3 +104,27 @@ def test_a_run_without_figures_is_not_in_the_legend_and_told(tmp_path, capsys):
     arguments = [*map(str, runs), f"--output={tmp_path / 'out'}"]
     compare.main(flagfiles.parse(compare.flags_of(arguments), CompareSettings))
     assert "not in curves.png, without figures: new\n" in capsys.readouterr().err
+
+
+def test_an_encoder_in_a_file_has_a_row_beside_runs(tmp_path):
+    run, file = write_run(tmp_path / "one"), tmp_path / "supervised"
+    file.mkdir()
+    for directory, figure, step in ((run, 0.5, 10), (file, 0.7, 0)):
+        write_report(directory / "linear.json", SCENES, figure, 0.1, step=step)
+    report = json.loads((file / "linear.json").read_text())
+    of_file = {"init_encoder": "resnet50.safetensors", "depth": 50, "width": 2.0}
+    (file / "linear.json").write_text(json.dumps({**report, **of_file}))
+    runs = read_runs([run, file])
+    first, second, random = cells_of(table(runs))
+    assert (first["run"], first["encoder"]) == ("one", "ResNet-18")
+    assert (second["run"], second["encoder"], second["method"]) == (
+        "supervised",
+        "ResNet-50 x2",
+        "",
+    )
+    assert (first["linear top-1"], second["linear top-1"]) == ("50.00", "70.00")
+    assert random["run"] == "random" and random["linear top-1"] == "10.00"
+    drawn = {panel.title: panel for panel in panels(runs)}
+    assert drawn["linear classifier"].series == {
+        "one": [(1.0, 50.0)], "supervised": [(0.0, 70.0)]
+    }  # fmt: skip

@@ -10,7 +10,8 @@ from ssl_tf.exporters import keras_file
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.keras_file import plain_layers, write_keras_file
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings import ModelSettings
+from ssl_tf.settings import InitEncoderSettings, ModelSettings
+from ssl_tf.weights.loading import load_init_encoder
 from tests.data.tiny_images import picture
 from tests.exporters.random_encoder import random_encoder
 
@@ -77,13 +78,22 @@ def test_layers_are_those_of_keras(one_block_a_stage):
     encoder = random_encoder(ModelSettings(depth=50, width=0.0625))
     copied = plain_layers(encoder)
     modules = {type(layer).__module__.split(".")[0] for layer in copied.layers}
-    assert modules == {"keras"}
+    assert modules == {tf.keras.layers.Layer.__module__.split(".")[0]}
     names = [layer.name for layer in copied.layers]
     assert names == [layer.name for layer in encoder.layers]
     assert copied.get_layer("layer2_0_downsample_0").strides == (2, 2)
     # Its weights are its own.
     copied.get_layer("conv1").set_weights([np.zeros([7, 7, 3, 4])])
     assert np.any(encoder.get_layer("conv1").get_weights()[0])
+
+
+@pytest.mark.parametrize("width", [0.03125, 0.0625])
+def test_the_place_of_the_stride_is_read_back(width, one_block_a_stage, tmp_path):
+    model = ModelSettings(depth=50, width=width, stem="small", stride_in_1x1=True)
+    path = tmp_path / "encoder.keras"
+    plain_layers(random_encoder(model)).save(path)
+    _, found = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
+    assert found == model
 
 
 def test_a_file_that_computes_something_else_is_refused(one_block_a_stage, tmp_path, monkeypatch):

@@ -47,7 +47,8 @@ def test_onnxruntime_computes_the_same(layout, depth, stem, one_block_a_stage, t
 
 def test_inputs_and_outputs_have_names(one_block_a_stage, tmp_path):
     model = ModelSettings(depth=18, width=0.0625)
-    write_onnx_file(Exported(random_encoder(model), model, 16), tmp_path)
+    written = write_onnx_file(Exported(random_encoder(model), model, 16), tmp_path)
+    assert "run by onnxruntime, features at 64 and 97 pixels within" in written.report[0]
     proto = onnx.load(str(tmp_path / "encoder.onnx"))
     assert shapes(proto.graph.input) == {"images": ["batch", "height", "width", 3]}
     assert shapes(proto.graph.output) == {"features": ["batch", 32]}

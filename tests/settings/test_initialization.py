@@ -5,6 +5,7 @@ import pytest
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings import (
     DiscoverSettings,
+    EmbedSettings,
     ExportSettings,
     FineTuneSettings,
     KnnSettings,
@@ -26,6 +27,7 @@ FILE, IMAGES, OUTPUT = "--init_encoder=F", "--image_folder=D", "--output=O"
         (TransferSettings, "--checkpoint=RUN", (OUTPUT,)),
         (ExportSettings, "--checkpoint=RUN", (OUTPUT,)),
         (DiscoverSettings, "--encoder=RUN", (IMAGES, OUTPUT)),
+        (EmbedSettings, "--encoder=RUN", (IMAGES, OUTPUT)),
     ],
 )
 def test_one_encoder_is_named(settings_class, run, others):
@@ -36,7 +38,7 @@ def test_one_encoder_is_named(settings_class, run, others):
             flagfiles.parse([*encoders, *others], settings_class)
     with pytest.raises(SettingsError, match="--step=3: has no effect, because the encoder is of"):
         flagfiles.parse([FILE, *others, "--step=3"], settings_class)
-    if settings_class is not DiscoverSettings:
+    if run == "--checkpoint=RUN":
         with pytest.raises(SettingsError, match="--output: give the"):
             flagfiles.parse([FILE, *(o for o in others if o != OUTPUT)], settings_class)
 

@@ -10,7 +10,7 @@ from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings import ModelSettings
+from ssl_tf.settings import FormatSettings, ModelSettings
 from ssl_tf.views.evaluation import evaluation_crop
 from tests.data.tiny_images import picture
 from tests.exporters.random_encoder import ONE_BLOCK_A_STAGE, random_encoder
@@ -32,10 +32,11 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def directory(encoder, tmp_path_factory):
-    """Its SavedModel."""
+    """Its SavedModel, and its file of Keras."""
     path = tmp_path_factory.mktemp("exports") / "encoder"
     facts = {"depth": MODEL.depth, "width": MODEL.width, "stem": MODEL.stem}
-    export_encoder(Exported(encoder, MODEL, 16), path, facts)
+    formats = FormatSettings(format=("saved_model", "keras"))
+    export_encoder(Exported(encoder, MODEL, 16, formats), path, facts)
     return path
 
 
@@ -63,6 +64,13 @@ def test_a_saved_model_becomes_the_encoder_that_was_exported(encoder, directory)
     old, new = (model.get_layer("bn1").moving_mean.numpy() for model in (encoder, loaded))
     batch = encoder.get_layer("conv1")(images).numpy().mean(axis=(0, 1, 2))
     np.testing.assert_allclose(new, 0.9 * old + 0.1 * batch, rtol=1e-4, atol=1e-5)
+
+
+def test_a_file_of_keras_becomes_the_encoder_that_was_exported(encoder, directory):
+    loaded = ssl_tf.load_encoder(directory / "encoder.keras")
+    for one, two in zip(encoder.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert loaded.preprocess(picture(0, 30, 41)).shape == (16, 16, 3)
 
 
 def test_fit_moves_what_trains_and_nothing_else(directory):

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -78,6 +80,11 @@ def test_damaged_and_foreign_files_are_one_line(tmp_path):
         with pytest.raises(UserError, match="it is damaged or of another kind") as raised:
             read_weights(settings(path))
         assert "\n" not in str(raised.value)
+    # Whole, in numbers that NumPy does not have.
+    header = b'{"conv1.weight":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"0")
+    with pytest.raises(UserError, match="float8.*it is damaged or of another kind"):
+        read_weights(settings(path))
     for suffix, content in ((".h5", whole), (".keras", whole), (".pth", whole), (".pkl", b"\x80")):
         (tmp_path / f"b{suffix}").write_bytes(content)
         with pytest.raises(UserError, match="it is damaged or of another kind"):
@@ -114,9 +121,17 @@ def test_a_run_of_another_network_is_told_the_flags(model, tmp_path):
     given = settings(tmp_path / "a.safetensors")
     weights = read_weights(given)
     check_encoder(build_encoder(ModelSettings(depth=18, width=0.0625), 0), weights, given)
-    with pytest.raises(UserError, match="--depth=18 --width=0.0625 --stem=imagenet --nostride_in"):
+    with pytest.raises(UserError, match="--depth=18 --width=0.0625 --stem=imagenet$"):
         check_encoder(build_encoder(model, 0), weights, given)
 
 
-def test_images_have_the_side_of_the_stem():
-    assert (usual_side(ModelSettings()), usual_side(ModelSettings(stem="small"))) == (224, 32)
+def test_images_have_the_side_of_the_export_or_of_the_stem(tmp_path):
+    given = settings(tmp_path / "a.safetensors")
+    assert usual_side(given, ModelSettings()) == 224
+    assert usual_side(given, ModelSettings(stem="small")) == 32
+    (tmp_path / "export.json").write_text(json.dumps({"image_size": 48}))
+    for place in (given, settings(tmp_path)):
+        assert usual_side(place, ModelSettings()) == 48
+    (tmp_path / "export.json").write_text("{")
+    with pytest.raises(UserError, match="export.json is damaged"):
+        usual_side(given, ModelSettings())

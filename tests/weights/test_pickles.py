@@ -4,6 +4,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from ml_dtypes import bfloat16
 
 from ssl_tf.weights.pickles import Refused, read_pickle
 from tests.weights.torch_files import Tensor, save_legacy, save_zip, tensors
@@ -13,6 +14,7 @@ ARRAYS = {
     "bn1.num_batches_tracked": np.array(7),
     "half": np.float16([0.5, 2]),
     "double": np.array([[1e300]]),
+    "short": np.array([1, -2], bfloat16),
 }
 
 

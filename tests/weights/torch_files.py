@@ -16,6 +16,7 @@ STORAGES = {
     "float16": "HalfStorage",
     "int64": "LongStorage",
     "float64": "DoubleStorage",
+    "bfloat16": "BFloat16Storage",
 }
 MAGIC = 0x1950A86A20F9469CFC6C
 
