@@ -130,7 +130,7 @@ def test_a_wrong_keyword_is_one_line_that_names_the_flag(flags, told):
 
 
 def test_a_source_must_be_named():
-    with pytest.raises(SettingsError, match="--dataset, --image_folder or --tfrecord"):
+    with pytest.raises(SettingsError, match="--dataset, --image_folder, --prepared or --tfrecord"):
         ssl_tf.open_source(split="test")
 
 

@@ -56,7 +56,7 @@ def test_the_common_flags_are_flags():
 def test_the_first_screen_of_pretraining_begins_with_the_images():
     lines = help_text(PretrainSettings, DOCUMENT, "python -m ssl_tf.some", False).splitlines()
     titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert titles == ["Images:", "Method, views, network:", "Training:", "Run:"]
+    assert titles == ["Images:", "Encoder:", "Method, views, network:", "Training:", "Run:"]
     (method,) = [line for line in lines if line.startswith("  --method=ma_ssrl ")]
     assert "One of: ma_ssrl, byol, moco" in method
     assert lines[-1].startswith("--help=all prints all ")
