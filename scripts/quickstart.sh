@@ -15,6 +15,7 @@ cat <<END
 
 Made in $run:
   views.png       the first views, with the policy drawn for each
+  neighbours.png  nearest images, of the trained beside the random encoder
   metrics.jsonl   loss, kNN and spread of the embedding at every look
   tensorboard/    the same curves:  tensorboard --logdir=$run/tensorboard
   linear.json     the linear probe, beside that of the random encoder

@@ -24,6 +24,8 @@ LONGEST = (
     "evaluation/test_probe.py",
     "evaluation/test_transfer.py",
     "discovery/test_run.py",
+    "embedding/test_stages.py",
+    "discovery/test_single_image.py",
     "methods/test_byol.py",
     "methods/test_pretext.py",
     "views/test_recipe.py",

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ssl_tf import command, export, finetune, knn, linear, openimages, pretrain
 from ssl_tf.networks import resnet
@@ -69,6 +70,19 @@ def test_the_run_directory_holds_the_run(run):
 
     with Image.open(run / "views.png") as sheet:
         assert sheet.size[0] > 9 * 160 and sheet.size[1] > 3 * 160
+
+
+def test_neighbours_are_shown_at_every_look(run):
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    shown = {event.step: event for event in events.Tensors("nearest neighbours")}
+    assert list(shown) == [line["step"] for line in lines(run) if "rankme" in line] == [0, 3, 6, 9]
+    encoded = tf.make_ndarray(shown[9].tensor_proto)[2]
+    newest = tf.io.decode_png((run / "neighbours.png").read_bytes(), channels=3).numpy()
+    np.testing.assert_array_equal(tf.io.decode_png(encoded), newest)
+    # The encoder of step 0 is the random one; that of step 9 is not.
+    first = tf.io.decode_png(tf.make_ndarray(shown[0].tensor_proto)[2]).numpy()
+    assert first.shape == newest.shape and (first != newest).any()
 
 
 def test_metrics_have_each_step_once_and_all_figures(run):
@@ -148,6 +162,11 @@ def test_linear_reports_the_trained_and_the_random_encoder(run, tmp_path, capsys
     start(linear, LinearSettings, *flags, f"--checkpoint={run}", f"--output={output}")
     report = json.loads(output.read_text())
     assert report["step"] == 9 and 0 <= report["trained"]["top1"] <= report["trained"]["top5"] <= 1
+    for encoder in ("trained", "random"):
+        intervals = report[encoder]["interval_95"]
+        assert intervals.keys() == {"top1", "top5", "mean_per_class"}
+        for name, (low, high) in intervals.items():
+            assert low <= report[encoder][name] <= high
     assert report["trained"]["encoder_sha256"] != report["random"]["encoder_sha256"]
     assert "trained  encoder: top-1" in capsys.readouterr().out
 
@@ -171,7 +190,9 @@ def test_knn_reports_in_the_run_directory(run, capsys):
     assert (report["knn_k"], report["knn_temperature"], report["step"]) == (9, 0.1, 9)
     assert report["trained"]["encoder_sha256"] != report["random"]["encoder_sha256"]
     told = capsys.readouterr()
-    assert f"kNN (k 9, T 0.1) top-1 {100 * report['trained']['top1']:.2f}" in told.out
+    low, high = report["trained"]["interval_95"]["top1"]
+    top1 = f"top-1 {100 * report['trained']['top1']:.2f} ({100 * low:.1f} to {100 * high:.1f})"
+    assert f"kNN (k 9, T 0.1) {top1}" in told.out
     assert "those of the 48 train images are not kept in memory" in told.err
     # The same code, features and held-out images as the last look of the monitor, which has 12 of
     # them and 32 of the bank.

@@ -22,8 +22,9 @@ CONFIGS = sorted(Path(__file__).parents[1].joinpath("configs").glob("*.flags"))
 LINEAR = [path for path in CONFIGS if path.name.startswith("linear")]
 FINETUNE = [path for path in CONFIGS if path.name.startswith("finetune")]
 LOD = [path for path in CONFIGS if path.name.startswith("lod")]
+SINGLE = [path for path in CONFIGS if path.stem in ("contrast", "ncut", "lost")]
 TRANSFER = [path for path in CONFIGS if path.name.startswith("transfer")]
-PRETRAIN = [path for path in CONFIGS if path not in LINEAR + FINETUNE + TRANSFER + LOD]
+PRETRAIN = [path for path in CONFIGS if path not in LINEAR + FINETUNE + TRANSFER + LOD + SINGLE]
 
 
 def name(path):
@@ -35,10 +36,11 @@ def test_first_lines_give_the_command_and_the_result(path):
     comments = [line for line in path.read_text().splitlines()[:6] if line.startswith("#")]
     kind = path.stem.split("_")[0]
     same = {stage: stage for stage in ("linear", "finetune", "transfer")}
-    stage = {**same, "lod": "discover"}.get(kind, "pretrain")
+    discoverers = dict.fromkeys(("lod", "contrast", "ncut", "lost"), "discover")
+    stage = {**same, **discoverers}.get(kind, "pretrain")
     command = f"python -m ssl_tf.{stage} --flagfile=configs/{path.name}"
     assert any(command in line for line in comments)
-    results = ("CorLoc",) if path in LOD else ("top-1", "mAP")
+    results = ("CorLoc",) if path in LOD + SINGLE else ("top-1", "mAP")
     assert any(result in line for line in comments for result in results)
 
 
@@ -90,6 +92,14 @@ def test_discovery_flagfiles_compose_and_the_published_one_holds_the_defaults(pa
         assert set(differing) == {"shard_images"}
     else:
         assert {"max_regions", "neighbours", "pair_top_k", "descriptor_projection"} < set(differing)
+
+
+@pytest.mark.parametrize("path", SINGLE, ids=name)
+def test_flagfiles_of_single_images_compose(path):
+    needed = ["--dataset=scenes", "--output=DIR", "--encoder=RUN"]
+    settings = flagfiles.parse([f"--flagfile={path}", *needed], DiscoverSettings)
+    assert settings.discoverer == settings.scorer == path.stem
+    assert settings.ranking.largest_area < 1
 
 
 def test_the_paper_recipe_counts_its_steps_without_the_data(tmp_path):

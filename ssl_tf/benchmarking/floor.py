@@ -7,17 +7,21 @@ import tensorflow as tf
 
 from ssl_tf.benchmarking.timing import Contender
 from ssl_tf.data.batches import with_private_threads
-from ssl_tf.data.decoding import pixels
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops
 
 BATCH = 32
 ENDLESS = 2**31
+# The number of examples of a large data set: TensorFlow's shuffle searches at least 2**16 places,
+# so the order of a few images takes more time than that of a million.
+EXAMPLES = 2**20
 
 
 def decoded(encoded: tf.Tensor) -> tf.Tensor:
     """The pixels of an image, uint8 [H, W, 3], by the bare decoder."""
-    return pixels(encoded)
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    return image
 
 
 def floor_views(

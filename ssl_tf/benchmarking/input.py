@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.benchmarking import FIRST, FLOOR, HOST, RECIPE, reading, rivals
-from ssl_tf.benchmarking.floor import BATCH, ENDLESS, contender, decoded, floor_batches
+from ssl_tf.benchmarking.floor import BATCH, ENDLESS, EXAMPLES, contender, decoded, floor_batches
 from ssl_tf.benchmarking.timing import Contender, Cost, alternate, median_cost, median_ratio
 from ssl_tf.data.batches import training_batches
 from ssl_tf.data.decoding import KnownImages
@@ -27,9 +27,6 @@ from ssl_tf.views.regions import smallest_areas
 _OP_LEVEL = 9.0
 # An operation takes a small part of an image's time, so this share of the seconds will do.
 _OP_SHARE = 0.1
-# The number of examples of a large data set: TensorFlow's shuffle searches at least 2**16 places,
-# so the order of a few images takes more time than that of a million.
-_EXAMPLES = 2**20
 
 
 class Sample(IndexedSource):
@@ -42,8 +39,10 @@ class Sample(IndexedSource):
         """Reads the images.
 
         Raises:
-            UserError: none of them can be decoded.
+            UserError: none of them can be decoded, or they are pixels already.
         """
+        if source.sequence().element_spec["image"].dtype != tf.string:
+            raise UserError(f"{source.name} is not encoded; measure it by --beside")
         self.encoded: list[bytes] = []
         boxes: list[np.ndarray] = []
         self.sizes: list[tuple[int, int]] = []
@@ -60,7 +59,7 @@ class Sample(IndexedSource):
                 turns.append(record["orientation"])
         if not self.encoded:
             raise UserError(f"{source.name}: none of its first {count} images can be decoded")
-        super().__init__(source.name, _EXAMPLES)
+        super().__init__(source.name, EXAMPLES)
         self._encoded = tf.constant(self.encoded)
         self._turns = tf.constant(turns, tf.int32) if turns else None
         self._boxes = tf.RaggedTensor.from_row_lengths(

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from ssl_tf.benchmarking import READING
-from ssl_tf.benchmarking.floor import BATCH, ENDLESS
+from ssl_tf.benchmarking.floor import BATCH, ENDLESS, EXAMPLES
 from ssl_tf.benchmarking.timing import Contender
 from ssl_tf.data.batches import with_private_threads
 from ssl_tf.data.decoding import KnownImages, decode_fast
-from ssl_tf.data.source import Source
+from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.opening import open_split
 from ssl_tf.settings import BenchmarkSettings
 
@@ -41,6 +41,8 @@ def contenders(settings: BenchmarkSettings) -> list[Contender]:
 def _contender(name: str, source: Source, seed: int) -> Contender:
     """Endless batches of a shuffled run, of which each image leaves one pixel."""
     known = KnownImages(all_known=True)
+    if isinstance(source, IndexedSource):
+        source = source.repeated(EXAMPLES)
 
     def decoded(example: dict[str, tf.Tensor]) -> tf.Tensor:
         # What follows is the recipe, so the image is not copied into a batch.

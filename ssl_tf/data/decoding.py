@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data import orientation, raw_pixels, unusual
+from ssl_tf.data import orientation, unusual
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.views.compilation import branch
 
@@ -55,6 +55,8 @@ def decode_fast(
         unreadable: as in `decode`.
         known: the images that have been decoded before; the image is added.
     """
+    if example["image"].dtype == tf.uint8:
+        return {**example, "readable": tf.constant(True)}
 
     @branch
     def decode_unknown(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
@@ -78,14 +80,14 @@ def decode_fast(
 def decode(example: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[str, tf.Tensor]:
     """The example with its image decoded, in graph mode.
 
-    JPEG (also CMYK), PNG, BMP, the first frame of a GIF and `raw_pixels` become RGB. Grey is
-    repeated, transparency is dropped (the stored colour stays), and 16 bits are cut to the upper 8.
-    A PNG of 16 bits that uses the lower 12 alone, as cameras and scanners write it, would become
-    black: it counts as unreadable.
+    JPEG (also CMYK), PNG, BMP and the first frame of a GIF become RGB. Grey is repeated,
+    transparency is dropped (the stored colour stays), and 16 bits are cut to the upper 8. A PNG of
+    16 bits that uses the lower 12 alone, as cameras and scanners write it, would become black: it
+    counts as unreadable. Pixels stay as they are.
 
     Args:
         example: has "id" and "image" (encoded bytes), string scalars, and where the image is to be
-            turned upright its "orientation".
+            turned upright its "orientation". An "image" of uint8 [H, W, 3] is decoded already.
         unreadable: counts the image if it cannot be decoded.
 
     Returns:
@@ -93,6 +95,8 @@ def decode(example: dict[str, tf.Tensor], unreadable: UnreadableImages) -> dict[
         black.
     """
 
+    if example["image"].dtype == tf.uint8:
+        return {**example, "readable": tf.constant(True)}
     image, readable, _ = _decode(example["id"], example["image"], unreadable)
     return {**example, "image": upright(image, example), "readable": readable}
 
@@ -142,26 +146,13 @@ def _any_pixels(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """The uint8 [H, W, 3] image of encoded bytes; fails if they are no image."""
-    magic = tf.strings.substr(encoded, 0, len(raw_pixels.MAGIC))
-    image = tf.cond(
-        tf.equal(magic, raw_pixels.MAGIC),
-        lambda: _raw_pixels(encoded),
-        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
-    )
+    """The uint8 [H, W, 3] image of encoded bytes, or of pixels; fails if they are no image."""
+    encoded = tf.convert_to_tensor(encoded)
+    if encoded.dtype == tf.uint8:
+        return encoded
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image
-
-
-def _raw_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """The uint8 [H, W, 3] image of a file of `raw_pixels`."""
-
-    def side(place: int) -> tf.Tensor:
-        digits = tf.strings.substr(encoded, place, raw_pixels.DIGITS)
-        return tf.strings.to_number(digits, tf.int32)
-
-    values = tf.io.decode_raw(encoded, tf.uint8)[raw_pixels.HEADER_BYTES :]
-    return tf.reshape(values, [side(raw_pixels.HEIGHT), side(raw_pixels.WIDTH), 3])
 
 
 def read_file(path: tf.Tensor) -> tf.Tensor:

@@ -1,11 +1,15 @@
 """What `prepare` writes and `--prepared` reads: record files, and a manifest that lists them."""
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ssl_tf.errors import UserError
-from ssl_tf.files import read_json, write_json
+from ssl_tf.files import read_json, replacing, write_json
 
 MANIFEST = "prepared.json"
 # Names of the splits.
@@ -13,6 +17,8 @@ TRAIN, VALIDATION = "train", "validation"
 # Keys of the features of a record.
 IMAGE, ID, LABEL = "image/encoded", "image/id", "image/class/label"
 _VERSION = 1
+# Ends the name of the file beside a record file that says where its pixels lie.
+_INDEX = ".index.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,3 +86,50 @@ class Manifest:
             return cls(**value)
         except (TypeError, KeyError, AttributeError):
             raise UserError(f"{path} is damaged or of something else; {remedy}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelIndex:
+    """Where the pixels of a record file lie, so that they are read in any order, without records.
+
+    Attributes:
+        id: bytes [n].
+        label: int64 [n].
+        offset: int64 [n], of the first pixel in the file.
+        height, width: int64 [n].
+    """
+
+    id: np.ndarray
+    label: np.ndarray
+    offset: np.ndarray
+    height: np.ndarray
+    width: np.ndarray
+
+    @classmethod
+    def of(cls, places: Sequence[tuple[str, int, int, int, int]]) -> "PixelIndex":
+        """The index of (id, label, offset, height, width) of each record; at least one."""
+        ids, *numbers = zip(*places)
+        columns = (np.array(column, np.int64) for column in numbers)
+        return cls(np.array(list(map(os.fsencode, ids))), *columns)
+
+    def write(self, records: Path) -> None:
+        """Writes the index of a record file."""
+        path = records.with_name(records.name + _INDEX)
+        with replacing(path, shared=True) as temporary, temporary.open("wb") as file:
+            np.savez(file, **vars(self))
+
+    @classmethod
+    def read(cls, records: str) -> "PixelIndex":
+        """Reads the index of a record file.
+
+        Raises:
+            UserError: it is damaged or gone.
+        """
+        try:
+            with np.load(records + _INDEX, allow_pickle=False) as file:
+                return cls(**file)
+        except Exception as error:  # of many kinds, at a damaged file
+            cause = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{records}{_INDEX} cannot be read ({cause}): prepare the images again"
+            ) from None

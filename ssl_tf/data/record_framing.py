@@ -8,6 +8,8 @@ from ssl_tf.errors import UserError
 # The reader takes a file that breaks off inside the first 12 of them for complete, so sizes are
 # compared as well.
 FRAME_BYTES = 16
+# Of these the first 12 stand before its data.
+DATA_AT = 12
 # What TensorFlow raises for a record that is no tf.train.Example, or one of other fields. The
 # second, because its message quotes the record, whose bytes need not be text.
 UNPARSED = (tf.errors.InvalidArgumentError, UnicodeDecodeError)

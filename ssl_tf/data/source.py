@@ -1,6 +1,7 @@
 """The base class of image sources, and that of sources with random access."""
 
 import abc
+import contextlib
 import copy
 from collections.abc import Callable, Iterator
 
@@ -27,7 +28,7 @@ class Source(abc.ABC):
 
     An example is a dict of tensors:
         id: string scalar.
-        image: string scalar, the encoded bytes.
+        image: string scalar, the encoded bytes; or uint8 [H, W, 3], where pixels are stored.
         label: int64 scalar, or float32 [classes] of 0 and 1 for images with several labels.
         boxes: float32 [n, 4] of ymin, xmin, ymax, xmax in [0, 1].
         index: int64 scalar, the number of the example in this source, 0..size-1, the same in every
@@ -155,6 +156,21 @@ class Source(abc.ABC):
             UserError: the stored data is damaged.
         """
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turns an error of TensorFlow inside the block into that of the data behind it.
+
+        Raises:
+            UserError: too many images are unreadable, or the stored data is damaged.
+        """
+        try:
+            yield
+        except tf.errors.OpError:
+            self.unreadable.check()
+            # A graph error says little; the source can name the file and the record.
+            self.verify()
+            raise
+
     @abc.abstractmethod
     def _subset(self, keep: np.ndarray) -> "Source":
         """The examples whose index is True in the bool [size] array."""
@@ -208,6 +224,14 @@ class IndexedSource(Source):
 
         counters = share.counters(start, stop) if share else tf.data.Dataset.range(start, stop)
         return counters.map(at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def repeated(self, size: int) -> "IndexedSource":
+        """A source of `size` examples, these again and again."""
+        made = copy.copy(self)
+        rows = np.arange(self.size, dtype=np.int64) if self._rows is None else self._rows
+        made._rows = np.resize(rows, size)
+        made.size = size
+        return made
 
     def _all_rows(self) -> tf.data.Dataset:
         if self._rows is None:

@@ -248,8 +248,8 @@ def as_map(features: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
         return features
     height, width = size
     tokens = features.shape[1]
-    for first in range(_PREFIX_TOKENS + 1):
-        patch = math.sqrt(height * width / max(1, tokens - first))
+    for first in range(min(_PREFIX_TOKENS, tokens - 1) + 1):
+        patch = math.sqrt(height * width / (tokens - first))
         if patch.is_integer() and height % patch == width % patch == 0:
             grid = int(height / patch), int(width / patch)
             return tf.reshape(features[:, first:], [-1, *grid, features.shape[2]])

@@ -116,8 +116,8 @@ def draw_boxes(settings: DiscoverSettings, source: Source, shard_count: int) -> 
             scores = proposal.scores[:_DRAWN]
             if settings.discoverer == "lod" and len(scores):
                 scores = scores / max(scores[0], np.finfo(float).tiny)
-            told = ", ".join(f"{name} {score:.2f}" for name, score in zip(_NAMES, scores))
-            lines = [printable(proposal.image_id.rpartition("/")[2]), told or "no box"]
+            told = [f"{name} {score:.2f}" for name, score in zip(_NAMES, scores)]
+            lines = [printable(proposal.image_id.rpartition("/")[2]), *(told or ["no box"])]
             cells.append((with_rectangles(image, proposal.boxes[:_DRAWN]), lines))
     path = output / "boxes.png"
     if cells:

@@ -11,9 +11,9 @@ from ssl_tf.data.batches import with_private_threads
 from ssl_tf.data.labels import check_labels
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.embedding.table_files import write_rows
 from ssl_tf.embedding.frozen_encoder import FrozenEncoder
 from ssl_tf.embedding.rows import Rows, joined, no_rows, texts
+from ssl_tf.embedding.table_files import write_rows
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.features import check_finite
 from ssl_tf.files import write_json

@@ -1,4 +1,4 @@
-"""The encoder whose features are written: of a run, a SavedModel, or the file of others."""
+"""The encoder whose features are written: of a run, a SavedModel, or the weights of others."""
 
 import dataclasses
 from collections.abc import Callable
@@ -43,11 +43,11 @@ def open_encoder(settings: EmbedSettings) -> FrozenEncoder:
         UserError: there is none, it is damaged, or it has no signature from images to features.
     """
     path = Path(settings.encoder)
-    if (path / "saved_model.pb").is_file():
-        return _of_saved_model(path, settings)
     if settings.init.init_encoder:
         model, network = load_init_encoder(settings.init)
         side, origin = usual_side(settings.init, network), settings.init.init_encoder
+    elif (path / "saved_model.pb").is_file():
+        return _of_saved_model(path, settings)
     else:
         model, trained, step = load_encoder(path, settings.step)
         side, origin = trained.views.image_size, f"step {step} of {path}"

@@ -54,7 +54,7 @@ def draw_map(
         points: float [N, 2].
         groups: integer [N], which give points and frames their colours.
         names: of the groups.
-        thumbnails: row of a point -> uint8 [H, W, 3], for each row of `grid_places`.
+        thumbnails: row of a point -> uint8 [S, S, 3], for each row of `grid_places`.
     """
     colours = _colours(len(names))
     figure = Figure(figsize=_INCHES, layout="constrained")
@@ -98,13 +98,9 @@ def _thumbnail_grid(
         left, top = column * _CELL, (GRID - 1 - above) * _CELL
         colour = tuple(np.round(255 * colours[groups[row]]).astype(int).tolist())
         pen.rectangle([left, top, left + _CELL - 1, top + _CELL - 1], fill=colour)
-        picture = thumbnails[int(row)]
-        height, width = picture.shape[:2]
-        side = min(height, width)
-        top_edge, left_edge = (height - side) // 2, (width - side) // 2
-        square = picture[top_edge : top_edge + side, left_edge : left_edge + side]
-        method = Image.NEAREST if side < inner else Image.BOX
-        fitted = Image.fromarray(square).resize((inner, inner), method)
+        picture = Image.fromarray(thumbnails[int(row)])
+        method = Image.NEAREST if picture.width < inner else Image.BOX
+        fitted = picture.resize((inner, inner), method)
         sheet.paste(fitted, (left + _FRAME, top + _FRAME))
     return np.asarray(sheet)
 

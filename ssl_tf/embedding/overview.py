@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ssl_tf.data.source import Source
-from ssl_tf.embedding.table_files import read_rows
 from ssl_tf.embedding.map_picture import draw_map, grid_places
 from ssl_tf.embedding.near_duplicates import Pairs, find_pairs, write_pairs
 from ssl_tf.embedding.page import MAP, NEIGHBOURS, PAIRS, Findings, write_page
 from ssl_tf.embedding.planar import cluster, place
 from ssl_tf.embedding.rows import Rows, joined
+from ssl_tf.embedding.table_files import read_rows
 from ssl_tf.embedding.thumbnails import read_thumbnails
 from ssl_tf.evaluation.nearest import nearest
 from ssl_tf.evaluation.neighbour_sheet import draw_neighbours

@@ -81,7 +81,8 @@ def write_page(output: Path, findings: Findings) -> Path:
         _facts_table(findings),
         "<h2>Neighbours</h2>",
         "<p>Each row: an image, then the images whose features have the largest cosine with its "
-        "own. A good encoder shows the same kind of thing along a row.</p>",
+        "own. A good encoder shows the same kind of thing along a row. Pictures are centre "
+        "squares, which encoders see.</p>",
         _random_pairs(findings.random_cosines),
         _picture(NEIGHBOURS),
         "<h2>Map</h2>",

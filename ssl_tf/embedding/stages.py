@@ -11,13 +11,13 @@ import numpy as np
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.embedding.encoding import DONE, done_path, embed_shards
-from ssl_tf.embedding.table_files import read_rows, rows_path, stored_format, write_rows
 from ssl_tf.embedding.frozen_encoder import FrozenEncoder, keep_encoder, open_encoder
 from ssl_tf.embedding.overview import write_overview
 from ssl_tf.embedding.rows import Rows, no_rows
+from ssl_tf.embedding.table_files import read_rows, rows_path, stored_format, write_rows
 from ssl_tf.embedding.unreadable_list import read_unreadable, write_unreadable
 from ssl_tf.errors import UserError, printable
-from ssl_tf.files import write_json
+from ssl_tf.files import UNFINISHED, remove, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import EmbedSettings
 from ssl_tf.sharding.progress import Progress
@@ -27,6 +27,7 @@ from ssl_tf.training.output_directory import check_output, open_output
 
 MANIFEST = "embeddings.json"
 _KIND = "embedding"
+_STAGE = "features"
 _LISTED = 3
 
 
@@ -49,6 +50,9 @@ def embed(settings: EmbedSettings) -> Path:
         open_output(settings, _KIND, "embed")
         keep_data(output, {"embedded": source})
         keep_encoder(output, encoder)
+        # A kill leaves them, and a reader of the whole folder would take them for shards.
+        for path in output.glob(f"*/*{UNFINISHED}"):
+            remove(path)
         layout = no_rows(source, encoder.dimension, settings.feature_dtype)
         sizes = np.diff(np.append(np.arange(0, source.size, settings.shard_images), source.size))
         print(
@@ -85,10 +89,9 @@ def _encode(
         if stored_format(output, number) is None:
             path.unlink(missing_ok=True)
     if settings.beam_options or settings.workers > 1:
-        prepare = functools.partial(_prepare, settings)
         run_shards(
-            DONE,
-            prepare,
+            _STAGE,
+            functools.partial(_prepare, settings),
             paths,
             sizes,
             "images",
@@ -99,9 +102,9 @@ def _encode(
         return
     missing = [number for number, path in enumerate(paths) if not path.exists()]
     if not missing:
-        print(f"{DONE}: all {source.size} images are there", file=sys.stderr)
+        print(f"{_STAGE}: all {source.size} images are there", file=sys.stderr)
         return
-    with Progress(DONE, paths, sizes, "images"):
+    with Progress(_STAGE, paths, sizes, "images"):
         for numbers in _stretches(missing):
             embed_shards(numbers, source, encoder, settings)
 

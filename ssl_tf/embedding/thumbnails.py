@@ -1,4 +1,4 @@
-"""Small pictures of some images of a source."""
+"""Small square pictures of some images of a source."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,20 +7,19 @@ from PIL import Image
 from ssl_tf.data import decoding
 from ssl_tf.data.source import Source
 
-# As high as the cells of a sheet; no wider than three cells.
-_HEIGHT = 160
-_WIDTH = 3 * _HEIGHT
+# As high as the cells of a sheet.
+_SIDE = 160
 
 
 def read_thumbnails(source: Source, indices: np.ndarray) -> dict[int, np.ndarray]:
-    """The whole images, shrunk to the height of a sheet's cell, read in one pass.
+    """The centre squares of images, which an encoder sees, read in one pass.
 
     Args:
         source: of the images.
         indices: integer [n], at least one, in any order and repeated or not.
 
     Returns:
-        Index -> uint8 [H, W, 3].
+        Index -> uint8 [S, S, 3]; S is at most the height of a sheet's cell.
     """
     chosen = np.unique(indices)
     keep = np.zeros(source.size, bool)
@@ -38,6 +37,10 @@ def read_thumbnails(source: Source, indices: np.ndarray) -> dict[int, np.ndarray
 
 
 def _shrunk(image: np.ndarray) -> np.ndarray:
-    picture = Image.fromarray(image)
-    picture.thumbnail((_WIDTH, _HEIGHT), Image.BOX)
-    return np.asarray(picture)
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = image[top : top + side, left : left + side]
+    if side <= _SIDE:
+        return square
+    return np.asarray(Image.fromarray(square).resize((_SIDE, _SIDE), Image.BOX))

@@ -55,7 +55,7 @@ class FeatureReader:
             UserError: a label is outside of the source's classes, too many images are unreadable,
                 the stored data is damaged, or features are not finite.
         """
-        try:
+        with self._source.reading():
             for batch in self._batches:
                 labels = batch["label"].numpy() if "label" in batch else None
                 if labels is not None and self._source.num_classes:
@@ -64,11 +64,6 @@ class FeatureReader:
                 if self._finite:
                     check_finite(features, batch["index"].numpy(), self._source)
                 yield features, labels
-        except tf.errors.OpError:
-            self._source.unreadable.check()
-            # A graph error says little; the source can name the file and the record.
-            self._source.verify()
-            raise
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The features of all batches, float32 [N, D], and their labels [N], [N, C] or None."""

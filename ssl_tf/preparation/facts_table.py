@@ -26,6 +26,7 @@ class FactsTable:
         hash: uint64 [n], of what it shows; 0 unless readable.
         colours: uint8 [n, COLOURS].
         unit, offset, length: int64 [n], where its encoding lies.
+        height, width: int64 [n], its prepared sides.
     """
 
     ids: list[str]
@@ -37,6 +38,8 @@ class FactsTable:
     unit: np.ndarray
     offset: np.ndarray
     length: np.ndarray
+    height: np.ndarray
+    width: np.ndarray
 
 
 def read_facts(work: Path, units: int) -> Iterator[tuple[int, dict]]:
@@ -56,7 +59,7 @@ def read_table(work: Path, units: int, count: int, classes: list[str]) -> FactsT
         classes: names of the classes; empty without.
     """
     label_of = {name: label for label, name in enumerate(classes)}
-    numbers = np.zeros([4, count], np.int64)
+    numbers = np.zeros([6, count], np.int64)
     table = FactsTable(
         ids=[],
         readable=np.zeros(count, bool),
@@ -67,6 +70,8 @@ def read_table(work: Path, units: int, count: int, classes: list[str]) -> FactsT
         unit=numbers[1],
         offset=numbers[2],
         length=numbers[3],
+        height=numbers[4],
+        width=numbers[5],
     )
     for row, (unit, facts) in enumerate(read_facts(work, units)):
         table.ids.append(facts["id"])
@@ -77,6 +82,7 @@ def read_table(work: Path, units: int, count: int, classes: list[str]) -> FactsT
             table.sha256[row] = np.frombuffer(bytes.fromhex(facts["sha256"]), np.uint8)
         if facts["status"] == KEPT:
             table.readable[row] = True
+            table.width[row], table.height[row] = facts["prepared"]
             table.hash[row] = int(facts["hash"], 16)
             table.colours[row] = np.frombuffer(bytes.fromhex(facts["colours"]), np.uint8)
     return table

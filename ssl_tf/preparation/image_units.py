@@ -7,10 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from ssl_tf.data import raw_pixels
 from ssl_tf.errors import UserError
 from ssl_tf.files import replacing
 from ssl_tf.preparation import work_files
@@ -98,13 +96,12 @@ def read_image(path: str, settings: PrepareSettings) -> tuple[dict, bytes]:
 
 def encode(image: Image.Image, settings: PrepareSettings) -> bytes:
     """The file of an RGB image, without metadata."""
-    if settings.encoding == "raw":
-        return raw_pixels.encode(np.asarray(image))
     file = io.BytesIO()
-    if settings.encoding == "png":
-        image.save(file, "PNG")
-    else:
+    if settings.encoding == "jpeg":
         image.save(file, "JPEG", quality=settings.quality)
+    else:
+        # PPM ends with the pixels as they are.
+        image.save(file, "PNG" if settings.encoding == "png" else "PPM")
     return file.getvalue()
 
 

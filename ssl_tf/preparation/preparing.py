@@ -76,7 +76,7 @@ def _prepare(settings: PrepareSettings, files: FileList) -> None:
         path = work_files.path_of(work, work_files.PLANS, number)
         if not path.exists():
             write_plan(path, plan, table)
-    write_records = functools.partial(record_work, output, labelled)
+    write_records = functools.partial(record_work, output, labelled, settings.encoding == "raw")
     paths = [output / plan.name for plan in plans]
     records = np.array([plan.rows.size for plan in plans])
     _run(settings, "records", write_records, paths, records, _IMAGES_A_WRITER)

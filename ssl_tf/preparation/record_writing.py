@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, RecordFile
+from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, PixelIndex, RecordFile
+from ssl_tf.data.record_framing import DATA_AT, FRAME_BYTES
 from ssl_tf.files import replacing
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.facts_table import FactsTable
@@ -61,15 +62,21 @@ def plan_files(
 
 def write_plan(path: Path, plan: Plan, table: FactsTable) -> None:
     """Writes what a worker needs to write a record file."""
-    columns = (table.unit, table.offset, table.length, table.label)
+    columns = (table.unit, table.offset, table.length, table.label, table.height, table.width)
     numbers = np.stack([column[plan.rows] for column in columns], axis=1).tolist()
     ids = [table.ids[row] for row in plan.rows]
     work_files.write(path, {"name": plan.name, "images": list(zip(ids, numbers))})
 
 
-def record_work(output: Path, labelled: bool) -> Callable[[int], None]:
-    """The work of a worker: writes a record file, given the number of its plan."""
-    return lambda number: _write_file(number, output, labelled)
+def record_work(output: Path, labelled: bool, raw: bool) -> Callable[[int], None]:
+    """The work of a worker: writes a record file, given the number of its plan.
+
+    Args:
+        output: of the preparation.
+        labelled: the images have classes.
+        raw: the images are pixels, whose places are written, too.
+    """
+    return lambda number: _write_file(number, output, labelled, raw)
 
 
 def described(plans: list[Plan], output: Path) -> dict[str, list[RecordFile]]:
@@ -81,32 +88,41 @@ def described(plans: list[Plan], output: Path) -> dict[str, list[RecordFile]]:
     return splits
 
 
-def _write_file(number: int, output: Path, labelled: bool) -> None:
+def _write_file(number: int, output: Path, labelled: bool, raw: bool) -> None:
     import tensorflow as tf
 
     work = output / "work"
     plan = work_files.read(work_files.path_of(work, work_files.PLANS, number))
-    with replacing(output / plan["name"], shared=True) as temporary:
+    path, place, places = output / plan["name"], 0, []
+    with replacing(path, shared=True) as temporary:
         with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for image_id, encoded, label in _images(plan["images"], work):
+            for image_id, encoded, label, height, width in _images(plan["images"], work):
                 features = {IMAGE: _bytes(encoded), ID: _bytes(os.fsencode(image_id))}
                 if labelled:
                     features[LABEL] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
                 example = tf.train.Example(features=tf.train.Features(feature=features))
-                writer.write(example.SerializeToString(deterministic=True))
+                serialized = example.SerializeToString(deterministic=True)
+                writer.write(serialized)
+                if raw:
+                    end = place + DATA_AT + serialized.index(encoded) + len(encoded)
+                    places.append((image_id, label, end - 3 * height * width, height, width))
+                place += len(serialized) + FRAME_BYTES
+        if raw:
+            # Before the record file, whose presence means that the work is done.
+            PixelIndex.of(places).write(path)
 
 
-def _images(images: list, work: Path) -> Iterator[tuple[str, bytes, int]]:
-    """Yields id, encoding and label of each image of a plan."""
+def _images(images: list, work: Path) -> Iterator[tuple[str, bytes, int, int, int]]:
+    """Yields id, encoding, label, height and width of each image of a plan."""
     files: dict[int, object] = {}
     try:
-        for image_id, (unit, offset, length, label) in images:
+        for image_id, (unit, offset, length, *numbers) in images:
             if unit not in files:
                 if len(files) == _OPEN_FILES:
                     files.pop(next(iter(files))).close()
                 files[unit] = work_files.path_of(work, work_files.PIXELS, unit).open("rb")
             files[unit].seek(offset)
-            yield image_id, files[unit].read(length), label
+            yield image_id, files[unit].read(length), *numbers
     finally:
         for file in files.values():
             file.close()

@@ -4,16 +4,16 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from ssl_tf.data.decoding import decode
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.opening import open_held_out, open_split
 from ssl_tf.errors import UserError
-from ssl_tf.pretraining.automatic import Choice, Facts, Values, choose
+from ssl_tf.pretraining.auto_rules import Choice, Facts, Values, choose
 from ssl_tf.pretraining.machine import read_machine
 from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
 from ssl_tf.training.cluster import read_cluster
@@ -67,12 +67,12 @@ def look(given: Values) -> tuple[Facts, str]:
         test = None
         if not data.holdout:
             test = open_held_out(data, given.get("monitor_split", ""), source)
+        sides = _short_sides(source)
     if source.size < FEWEST_IMAGES:
         raise UserError(
             f"{source.name} holds {source.size} image{'s' * (source.size > 1)}: nothing is learned "
             f"from fewer than {FEWEST_IMAGES}, which are compared with each other; give more"
         )
-    sides = list(_short_sides(source))
     if not sides:
         raise UserError(
             f"{source.name}: none of {min(_SAMPLE, source.size)} images that were looked at can be "
@@ -89,23 +89,22 @@ def look(given: Values) -> tuple[Facts, str]:
     return facts, source.name
 
 
-def _short_sides(source: Source) -> Iterator[int]:
+def _short_sides(source: Source) -> list[int]:
     """The short sides of some images in pixels, without those that cannot be read."""
     count = min(_SAMPLE, source.size)
+    source.unreadable.limit = count
     # Record files are read from the front: a shuffle would read far ahead.
     spread = isinstance(source, IndexedSource)
     records = source.stream(0, 0, count) if spread else source.sequence(0, count)
-    for record in records.as_numpy_iterator():
-        try:
-            with Image.open(io.BytesIO(record["image"])) as image:
-                yield min(image.size)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue
+    decoded = records.map(lambda record: decode(record, source.unreadable))
+    with source.reading():
+        return [min(record["image"].shape[:2]) for record in decoded if record["readable"]]
 
 
 def _name(given: Values) -> str:
     """The name of the run of these images."""
-    place = given.get("image_folder") or str(Path(given.get("tfrecord") or "images/x").parent)
+    place = given.get("image_folder") or given.get("prepared")
+    place = place or str(Path(given.get("tfrecord") or "images/x").parent)
     name = given.get("dataset") or Path(place).resolve().name
     return re.sub(r"[^\w.-]+", "_", name).strip(".") or "images"
 

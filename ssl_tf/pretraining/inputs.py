@@ -89,7 +89,8 @@ def show_first_views(source: Source, recipe: Recipe, seed: int, path: Path) -> N
     """Writes a PNG of the first views of a run, as `views_report` shows them."""
     examples = first_examples(source, seed, _SHOWN, with_boxes=recipe.takes_boxes)
     seed_of = functools.partial(example_seed, seed)
-    draw_sheet(view_cells(recipe, examples, seed_of=seed_of, draws=1), path)
+    if examples:
+        draw_sheet(view_cells(recipe, examples, seed_of=seed_of, draws=1), path)
 
 
 def first_examples(
@@ -102,6 +103,9 @@ def first_examples(
         seed: of the run.
         count: of the images, at most; unreadable ones are counted and left out.
         with_boxes: whether to read their boxes, too.
+
+    Raises:
+        UserError: too many images are unreadable, or the stored data is damaged.
     """
     records = (
         source.stream(seed, 0, source.size)
@@ -109,12 +113,13 @@ def first_examples(
         .filter(lambda record: record["readable"])
         .take(count)
     )
-    return [
-        Example(
-            int(record["index"]),
-            printable(os.fsdecode(os.path.basename(record["id"].numpy()))),
-            record["image"],
-            record["boxes"] if with_boxes else None,
-        )
-        for record in records
-    ]
+    with source.reading():
+        return [
+            Example(
+                int(record["index"]),
+                printable(os.fsdecode(os.path.basename(record["id"].numpy()))),
+                record["image"],
+                record["boxes"] if with_boxes else None,
+            )
+            for record in records
+        ]

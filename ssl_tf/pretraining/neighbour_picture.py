@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.data.source import Source
-from ssl_tf.errors import printable
+from ssl_tf.errors import UserError, printable
 from ssl_tf.evaluation.features import Encode
 from ssl_tf.evaluation.nearest import nearest
 from ssl_tf.evaluation.neighbour_sheet import draw_neighbours
@@ -117,7 +117,10 @@ class _Images:
 
     def __init__(self, source: Source, image_size: int):
         batches = evaluation_batches(source, image_size, _BATCH, with_ids=True)
-        read = [(batch["image"].numpy(), batch["id"].numpy()) for batch in batches]
+        with source.reading():
+            read = [(batch["image"].numpy(), batch["id"].numpy()) for batch in batches]
+        if not read:
+            raise UserError(f"{source.name}: no image can be decoded; mend or convert them")
         self.pixels = np.concatenate([pixels for pixels, _ in read])
         ids = [os.fsdecode(os.path.basename(name)) for _, names in read for name in names]
         self.names = [printable(name) for name in ids]

@@ -239,7 +239,7 @@ def _observers(
         track=track,
     )
     random = None  # at step 0 of a run from scratch the encoder is the random one
-    if start_step or settings.run.init_from:
+    if start_step or settings.run.init_from or settings.run.init.init_encoder:
         random = functools.partial(random_encoder, settings.model, seed)
     neighbours = NeighbourPicture(
         training.source,

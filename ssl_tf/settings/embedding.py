@@ -88,8 +88,10 @@ class EmbedSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
+        init = self.init.init_encoder
         of_report = ("queries", "duplicate_cosine", "map_projection", "map_images")
         return {
+            **unless(not init, "the weights of --init_encoder have no steps", "step"),
             **unless(False, "every image gets features", "holdout", "holdout_rule"),
             **unless(False, "features are of whole images", "proposals", "unmatched_proposals"),
             **unless(self.encoder, "the encoder is of no run", "step"),

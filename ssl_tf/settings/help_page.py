@@ -27,8 +27,8 @@ _OWN = "This command"
 _WIDTH = 100
 # Columns of the names, behind which the descriptions stand.
 _NAMES = 30
-# The rest of a screen of 40 lines goes to usage, headings and the last lines.
-_MOST_FLAGS = 27
+# The rest of a screen of 40 lines goes to the usage and to the last lines.
+_LINES = 34
 
 Flag = tuple[dataclasses.Field, Any]
 
@@ -83,8 +83,12 @@ def _common(groups: dict[str, list[Flag]]) -> dict[str, list[Flag]]:
     shown = {title: [known[n] for n in names if n in known] for title, names in COMMON.items()}
     listed = {flag[0].name for flags in shown.values() for flag in flags}
     own = [flag for flag in groups.get(_OWN, ()) if flag[0].name not in listed]
-    shown = {_OWN: own[: max(0, _MOST_FLAGS - len(listed))], **shown}
-    return {title: flags for title, flags in shown.items() if flags}
+    fitting, left = {}, _LINES
+    for title, flags in {_OWN: own, **shown}.items():
+        # A title takes two lines.
+        fitting[title] = flags[: max(0, left - 2)]
+        left -= 2 * bool(flags) + len(fitting[title])
+    return {title: flags for title, flags in fitting.items() if flags}
 
 
 def _described(flag: Flag) -> str:
@@ -96,13 +100,20 @@ def _described(flag: Flag) -> str:
 
 
 def _described_in_full(flag: Flag) -> str:
-    """Lines of a flag."""
+    """Lines of a flag, with its bounds."""
     first, indent = f"{_named(flag):<{_NAMES - 2}}  ", " " * _NAMES
-    return textwrap.fill(_told(flag), _WIDTH, initial_indent=first, subsequent_indent=indent)
+    about = flag[0].metadata
+    bounds = [
+        f"{word} {about[key]:g}"
+        for key, word in (("low", "at least"), ("above", "above"), ("high", "at most"))
+        if about[key] is not None
+    ]
+    text = f"{_told(flag)} {' and '.join(bounds).capitalize()}." if bounds else _told(flag)
+    return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=indent)
 
 
 def _told(flag: Flag) -> str:
-    """The description of a flag, its choices and its bounds."""
+    """The description of a flag and its choices."""
     field, kind = flag
     about = field.metadata
     told = [about["description"]]
@@ -110,13 +121,6 @@ def _told(flag: Flag) -> str:
         told.append(f"One of: {', '.join(filter(None, about['choices']))}.")
     if kind is bool and field.default:
         told.append(f"--no{field.name} turns it off.")
-    bounds = [
-        f"{word} {about[key]:g}"
-        for key, word in (("low", "at least"), ("above", "above"), ("high", "at most"))
-        if about[key] is not None
-    ]
-    if bounds:
-        told.append(f"{' and '.join(bounds).capitalize()}.")
     return " ".join(told)
 
 

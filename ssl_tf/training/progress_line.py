@@ -32,7 +32,7 @@ class ProgressLine:
             total=self._last_step,
             initial=self._first_step,
             # The figures tell the time left: they know of monitors and checkpoints, tqdm does not.
-            bar_format="{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt}{postfix}",
+            bar_format="{percentage:3.0f}%|{bar:8}| {n_fmt}/{total_fmt}{postfix}",
             dynamic_ncols=True,
             file=sys.stderr,
         )
@@ -45,11 +45,17 @@ class ProgressLine:
         if self._bar is not None:
             self._bar.update(step - self._bar.n)
 
-    def tell(self, step: int, figures: str) -> None:
-        """Shows the newest figures, in the bar or on a line."""
+    def tell(self, step: int, figures: str, *, kept: bool = False) -> None:
+        """Shows the newest figures, in the bar or on a line.
+
+        Args:
+            step: to which they belong.
+            figures: as text.
+            kept: whether they have a line of their own on a terminal, too.
+        """
         if self._bar is not None:
-            self._bar.set_postfix_str(figures)
-        else:
+            self._bar.set_postfix_str(figures, refresh=not kept)
+        if self._bar is None or kept:
             bar = "#" * int(20 * step / self._last_step)
             print(f"[{bar:<20}] {step}/{self._last_step} {figures}", file=sys.stderr, flush=True)
 

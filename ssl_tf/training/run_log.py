@@ -149,8 +149,10 @@ class RunLog(StepCallback):
                 parts[-1] += f" (chance {values['chance_loss']:.4g})"
         seconds_left = self.clock.seconds_left(step, self._last_step)
         if 0 < step < self._last_step and seconds_left is not None:
-            parts.append(f"ETA {_duration(seconds_left)}")
-        self._progress.tell(step, "  ".join(parts))
+            # Early, where a narrow terminal does not cut it off.
+            parts.insert(2, f"ETA {_duration(seconds_left)}")
+        # The figures of the monitors are rare, and worth a line that stays.
+        self._progress.tell(step, "  ".join(parts), kept="rankme" in values)
 
 
 def _host_memory() -> dict[str, float]:

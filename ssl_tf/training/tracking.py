@@ -34,7 +34,7 @@ def check_tracker(name: str) -> None:
 def tracked(name: str, directory: Path, flags: Mapping[str, str]) -> Iterator[Track]:
     """Follows a run inside the block; gives the function that takes its figures.
 
-    W&B reads what is written for TensorBoard. MLflow takes the figures, into DIRECTORY/mlruns
+    W&B reads what is written for TensorBoard. MLflow takes the figures, into DIRECTORY/mlflow.db
     unless MLFLOW_TRACKING_URI names another place.
 
     Args:
@@ -74,7 +74,7 @@ def _start_wandb(stack: contextlib.ExitStack, directory: Path, flags: Mapping) -
 def _start_mlflow(stack: contextlib.ExitStack, directory: Path, flags: Mapping) -> Track:
     mlflow = importlib.import_module("mlflow")
     if "MLFLOW_TRACKING_URI" not in os.environ:
-        mlflow.set_tracking_uri((directory / "mlruns").resolve().as_uri())
+        mlflow.set_tracking_uri(f"sqlite:///{(directory / 'mlflow.db').resolve()}")
     stack.enter_context(mlflow.start_run(run_name=directory.name))
     mlflow.log_params(dict(flags))
     return lambda step, figures: mlflow.log_metrics(dict(figures), step=step)

@@ -114,7 +114,7 @@ def _strip(recipe: Recipe, example: Example, epoch: int, made: dict) -> list[Cel
         boxes["dotted: object"] = made["proposal"]
         if recipe.settings.crops == "object_dilated":
             boxes["dashed: dilated"] = dilate(made["proposal"], recipe.settings.dilation).numpy()
-        lines.append(", ".join(boxes))
+        lines += boxes
     strip = [(with_rectangles(example.image.numpy(), made["rectangles"], *boxes.values()), lines)]
     for v, view in enumerate(made["views"]):
         drawn = recipe.describe(v, *(made[key][v] for key in ("policy", "op", "value", "chain")))

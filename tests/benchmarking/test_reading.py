@@ -4,11 +4,10 @@ import pytest
 
 from ssl_tf.benchmarking import READING, reading
 from ssl_tf.benchmarking.floor import BATCH
-from ssl_tf.data import raw_pixels
 from ssl_tf.errors import UserError
 from ssl_tf.settings import BenchmarkSettings, flagfiles
-from tests.data.sources.test_prepared import write
-from tests.data.tiny_images import picture, png, write_folder
+from tests.data.sources.test_prepared import write, write_raw
+from tests.data.tiny_images import png, write_folder
 
 
 def contenders(folder, *flags):
@@ -20,7 +19,7 @@ def test_prepared_images_are_read_beside_the_originals(tmp_path):
     (tmp_path / "small").mkdir(), (tmp_path / "raw").mkdir()
     folder = write_folder(tmp_path / "images", {f"{n}.png": png(n) for n in range(3)})
     small = write(tmp_path / "small", {"train": [3]})
-    raw = write(tmp_path / "raw", {"train": [3]}, encode=lambda n: raw_pixels.encode(picture(n)))
+    raw = write_raw(tmp_path / "raw", [3])
     found = contenders(folder, f"--beside={small},{raw}/")
     assert [made.name for made in found] == [READING, f"{READING}, small", f"{READING}, raw"]
     for made in found:

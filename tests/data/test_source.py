@@ -174,3 +174,12 @@ def test_another_process_sees_the_same_order(tmp_path):
     assert output == [
         record["id"].decode() for record in without_images(ImageFolder(folder).stream(3, 5, 25))
     ]
+
+
+def test_a_source_is_repeated(tmp_path):
+    files = {f"{n}.png": b"" for n in range(4)}
+    ten = ImageFolder(write_folder(tmp_path, files)).repeated(10)
+    assert ten.size == 10
+    records = without_images(ten.sequence())
+    assert [record["index"] for record in records] == list(range(10))
+    assert [record["id"] for record in records] == [b"%d.png" % (n % 4) for n in range(10)]

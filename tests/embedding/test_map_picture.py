@@ -23,7 +23,7 @@ def test_a_cell_shows_the_point_nearest_its_middle():
 
 def test_thumbnails_stand_at_their_points_in_the_colours_of_their_groups():
     points = np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
-    shades = {row: np.full([4, 9, 3], 60 * row, np.uint8) for row in range(3)}
+    shades = {row: np.full([4, 4, 3], 60 * row, np.uint8) for row in range(3)}
     colours = np.eye(3)
     sheet = map_picture._thumbnail_grid(points, np.array([0, 1, 2]), colours, shades)
     cell, frame = map_picture._CELL, map_picture._FRAME
@@ -37,7 +37,7 @@ def test_thumbnails_stand_at_their_points_in_the_colours_of_their_groups():
     assert (sheet == 255).all(axis=2).mean() > 0.99
 
 
-@pytest.mark.parametrize("count", [1, 12, 40])
+@pytest.mark.parametrize("count", [1, 24])
 def test_a_map_is_drawn_for_one_group_and_for_many(count, tmp_path):
     points = np.random.default_rng(0).normal(size=[60, 2])
     rows, groups = grid_places(points)[0], np.arange(60) % count

@@ -34,12 +34,12 @@ def test_thumbnails_are_of_their_images_in_folders_and_record_files(tmp_path):
         found = read_thumbnails(source, np.array([5, 0, 5, 3]))
         assert sorted(found) == [0, 3, 5]
         for index, pixels in found.items():
-            np.testing.assert_array_equal(pixels, picture(index))
+            np.testing.assert_array_equal(pixels, picture(index)[:, 1:7])
 
 
-def test_a_large_image_shrinks_to_its_mean(tmp_path):
+def test_a_large_image_shrinks_to_the_means_of_its_squares(tmp_path):
     write_folder(tmp_path, {"a.png": png(1, 480, 640)})
     (pixels,) = read_thumbnails(open_source(image_folder=str(tmp_path)), np.array([0])).values()
-    assert pixels.shape[0] == 160 and pixels.shape[1] in (213, 214)
-    boxes = picture(1, 480, 640)[:, :639].reshape(160, 3, 213, 3, 3).mean(axis=(1, 3))
-    assert np.abs(boxes[:, :20].mean() - pixels[:, :20].mean()) < 2
+    squares = picture(1, 480, 640)[:, 80:560].reshape(160, 3, 160, 3, 3)
+    # Pillow rounds the means of rows, then those of columns.
+    np.testing.assert_allclose(pixels, squares.mean(axis=(1, 3)), atol=1.01)

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import save_file
 
 from ssl_tf import command, embed
 from ssl_tf.embedding import stages
@@ -25,6 +26,7 @@ from ssl_tf.settings import TABLE_FORMATS, EmbedSettings, PretrainSettings, flag
 from ssl_tf.sharding.running import run_shards
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.run_directory import CHECKPOINTS
+from ssl_tf.weights.torch_names import to_torch, torch_variables
 from tests.data.tiny_images import example, png, write_folder, write_records
 from tests.embedding.conftest import SIDE, expected, export
 
@@ -141,6 +143,16 @@ def test_a_run_gives_the_features_of_its_encoder(folder, tmp_path):
         table(output)["features"], encoder(normalize_images(images)), rtol=1e-4, atol=1e-5
     )
     assert json.loads((output / "encoder.json").read_text())["origin"] == f"step 7 of {run}"
+    # The same weights in a file of others are the same encoder.
+    tensors = {name: to_torch(v.numpy()) for name, v in torch_variables(encoder).items()}
+    save_file(tensors, tmp_path / "a.safetensors")
+    flags = (f"--image_folder={folder}", "--format=numpy", NO_REPORT, f"--image_size={SIDE}")
+    before = content(output)
+    start("", tmp_path / "other", f"--init_encoder={tmp_path}/a.safetensors", *flags)
+    written = content(tmp_path / "other")
+    assert {k: v for k, v in written.items() if k != stages.MANIFEST} == {
+        k: v for k, v in before.items() if k != stages.MANIFEST
+    }
 
 
 def test_an_unreadable_image_has_no_row_and_is_named(exported, folder, tmp_path, capsys):
@@ -190,6 +202,7 @@ def test_a_killed_embedding_ends_with_the_same_bytes(done, exported, folder, tmp
     done_path(output, 2).unlink(missing_ok=True)
     (output / "numpy").mkdir(exist_ok=True)
     rows_path(output, "numpy", 2).write_bytes(b"half")
+    (output / "numpy" / "000002.npz.77.writing").write_bytes(b"half")
     kept = rows_path(output, "numpy", 0).stat().st_mtime_ns
     start(exported, output, f"--image_folder={folder}", ALL, NO_REPORT)
     assert rows_path(output, "numpy", 0).stat().st_mtime_ns == kept
@@ -205,7 +218,7 @@ def test_workers_give_the_same_bytes_in_any_order(done, exported, folder, tmp_pa
     prepare()(2)
     paths = [done_path(output, number) for number in range(3)]
     sizes = np.array([8, 8, 7])
-    run_shards("done", prepare, paths, sizes, "images", log=output / "workers.log", workers=1)
+    run_shards("done", prepare, paths, sizes, "images", log=tmp_path / "log", workers=1)
     assert content(output) == {k: v for k, v in content(done).items() if k != stages.MANIFEST}
 
 
@@ -330,7 +343,9 @@ def test_a_missing_extra_is_one_line_with_the_ways_out(
     line, code = refused(capsys, exported, tmp_path / "out", images)
     assert "'.[embed]'" in line and "--map_projection=pca" in line and code == 2
     assert not (tmp_path / "out").exists()
-    start(exported, tmp_path / "out", images, "--map_projection=pca")
+    flags = [f"--encoder={exported}", f"--output={tmp_path}/out", images]
+    for ways in (["--map_projection=pca"], [NO_REPORT]):
+        embed.check_map(flagfiles.parse([*flags, *ways], EmbedSettings))
 
 
 @pytest.mark.parametrize("number, message", [(np.nan, "not finite"), (1e5, "ends at 65504")])

@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from ssl_tf.embedding.table_files import read_rows, rows_path, write_rows
 from ssl_tf.embedding.rows import Rows, joined, texts
+from ssl_tf.embedding.table_files import read_rows, rows_path, write_rows
 from ssl_tf.errors import UserError
 from ssl_tf.settings import TABLE_FORMATS
 

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from ssl_tf import command, prepare
@@ -266,7 +267,7 @@ def test_every_encoding_gives_the_pixels(encoding, largest, tmp_path, in_turn):
           "--validation_share=0")  # fmt: skip
     found = records(tmp_path / "out", "train")
     for name, image in images.items():
-        decoded = pixels(found[name]["image"]).numpy().astype(int)
+        decoded = pixels(tf.constant(found[name]["image"])).numpy().astype(int)
         assert decoded.shape == image.shape and np.abs(decoded - image).mean() <= largest
 
 

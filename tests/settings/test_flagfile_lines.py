@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.settings import PretrainSettings, flagfile_lines, flagfiles
 from ssl_tf.settings.flagfile_lines import expand
 from ssl_tf.training.run_directory import read_settings
 
@@ -21,6 +21,25 @@ def test_lines_stand_in_the_place_of_the_file_and_comments_are_left_out(tmp_path
     assert list(expand(given)) == [
         "--a=1", "--seed=1", "--epochs=3", "--seed=2", "--epochs=3", "--b=2",
     ]  # fmt: skip
+
+
+def test_shipped_flagfiles_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "--dataset=scenes" in expand(["--flagfile=configs/quickstart.flags"])
+    # A file of one's own comes first, and other names are not looked for.
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "quickstart.flags").write_text("--seed=5")
+    assert list(expand(["--flagfile=configs/quickstart.flags"])) == ["--seed=5"]
+    for missing in ("quickstart.flags", "other/configs/quickstart.flags", "configs/no.flags"):
+        with pytest.raises(SettingsError, match="No such file"):
+            list(expand([f"--flagfile={missing}"]))
+
+
+def test_an_installed_package_has_its_flagfiles_inside(tmp_path, monkeypatch):
+    monkeypatch.setattr(flagfile_lines, "_PACKAGE", str(tmp_path / "ssl_tf"))
+    assert flagfile_lines.shipped("a.flags") == str(tmp_path / "configs" / "a.flags")
+    (tmp_path / "ssl_tf" / "configs").mkdir(parents=True)
+    assert flagfile_lines.shipped("a.flags") == str(tmp_path / "ssl_tf" / "configs" / "a.flags")
 
 
 def test_a_pipe_of_the_shell_is_read(tmp_path):

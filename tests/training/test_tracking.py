@@ -61,7 +61,7 @@ def test_mlflow_takes_the_figures_and_writes_into_the_run(calls, tmp_path, monke
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with tracked("mlflow", tmp_path, {"seed": "3"}) as track:
         track(7, {"loss": 2.0})
-    place = (tmp_path / "mlruns").as_uri()
+    place = f"sqlite:///{tmp_path / 'mlflow.db'}"
     assert calls == [place, "started", {"seed": "3"}, (7, {"loss": 2.0}), "ended"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker")
     calls.clear()

@@ -168,7 +168,7 @@ def test_an_object_its_surroundings_and_the_crops_are_drawn():
     grey = tf.fill([160, 160, 3], tf.constant(128, tf.uint8))
     examples = [Example(0, "a.jpg", grey, box)]
     ((source, lines), *views) = view_cells(Recipe(settings), examples, seed_of=SEED_OF, draws=1)[0]
-    assert lines == ["a.jpg", "160x160, image 0, epoch 0", "dotted: object, dashed: dilated"]
+    assert lines == ["a.jpg", "160x160, image 0, epoch 0", "dotted: object", "dashed: dilated"]
     white = (source == 255).all(-1)
     # The dilated box is the whole image, dashed at its border, white for nine pixels and free for
     # four; the object's is dotted.

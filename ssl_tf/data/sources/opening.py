@@ -11,7 +11,7 @@ from ssl_tf.data.scenes.objects import ObjectScenes
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.data.sources.prepared import PreparedImages
+from ssl_tf.data.sources.prepared import open_prepared
 from ssl_tf.data.sources.record_files import RecordSource
 from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
@@ -46,7 +46,7 @@ def open_source(
         split: split of `dataset` or `prepared`; folders and record files have none.
         image_folder: a folder of images (see `ImageFolder`).
         orient: turn the images of the folder upright, as EXIF says.
-        prepared: the output of `prepare` (see `PreparedImages`).
+        prepared: the output of `prepare` (see `open_prepared`).
         tfrecord: a glob of files of tf.train.Example (see `ExampleFiles`).
         first_label: label of the first class in `tfrecord`, 0 or 1.
         scenes: number of training scenes; the test split has a quarter of them.
@@ -73,7 +73,7 @@ def open_source(
     if image_folder:
         source = ImageFolder(image_folder, orient)
     elif prepared:
-        source = PreparedImages(prepared, split, shuffle_mib)
+        source = open_prepared(prepared, split, shuffle_mib)
     elif tfrecord:
         source = ExampleFiles(tfrecord, shuffle_mib, first_label)
     elif dataset == "scenes" and scene_objects:

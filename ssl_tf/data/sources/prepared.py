@@ -1,54 +1,66 @@
-"""A source of what `prepare` wrote."""
+"""Sources of what `prepare` wrote: encoded images in records, or raw pixels."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, Manifest
+from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, Manifest, PixelIndex, RecordFile
 from ssl_tf.data.record_framing import FRAME_BYTES
+from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.record_files import RecordSource, Shard
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.memory import keep_freed_memory
+
+
+def open_prepared(directory: str, split: str, shuffle_mib: int) -> Source:
+    """One split of prepared images; the ids are the paths of the originals.
+
+    The manifest has all numbers, so no image is read until it is needed.
+
+    Args:
+        directory: the output of `prepare`.
+        split: "train" or "validation".
+        shuffle_mib: memory for the shuffle buffer of encoded images, in MiB.
+
+    Raises:
+        SettingsError: there is no such split.
+        UserError: the directory is no complete output, or a record file is gone or cut.
+    """
+    manifest = Manifest.read(Path(directory))
+    files = manifest.splits.get(split)
+    if not files:
+        raise SettingsError(
+            f"--split={split}: --prepared={directory} has {', '.join(manifest.splits)}"
+        )
+    for file in files:
+        path = os.path.join(directory, file.name)
+        size = os.path.getsize(path) if os.path.isfile(path) else -1
+        if size != file.size:
+            found = "is gone" if size < 0 else f"has {size} bytes, not {file.size}"
+            raise UserError(f"{path} {found}: restore the file, or prepare the images again")
+    name = f"prepared {directory}:{split}"
+    if manifest.encoding == "raw":
+        return RawImages(name, [os.path.join(directory, f.name) for f in files], manifest)
+    return PreparedImages(name, directory, files, shuffle_mib, manifest)
 
 
 class PreparedImages(RecordSource):
-    """One split of prepared images, in the order drawn by `prepare`.
+    """Encoded images, in the order drawn by `prepare`."""
 
-    The ids are the paths of the originals. The manifest has the numbers, so nothing is read until
-    it is needed.
-    """
-
-    def __init__(self, directory: str, split: str, shuffle_mib: int):
-        """Reads the manifest.
-
-        Args:
-            directory: the output of `prepare`.
-            split: "train" or "validation".
-            shuffle_mib: memory for the shuffle buffer, in MiB.
-
-        Raises:
-            SettingsError: there is no such split.
-            UserError: the directory is no complete output, or a record file is gone or cut.
-        """
-        manifest = Manifest.read(Path(directory))
-        files = manifest.splits.get(split)
-        if not files:
-            raise SettingsError(
-                f"--split={split}: --prepared={directory} has {', '.join(manifest.splits)}"
-            )
-        for file in files:
-            path = os.path.join(directory, file.name)
-            size = os.path.getsize(path) if os.path.isfile(path) else -1
-            if size != file.size:
-                found = "is gone" if size < 0 else f"has {size} bytes, not {file.size}"
-                raise UserError(f"{path} {found}: restore the file, or prepare the images again")
-        if manifest.encoding == "raw":
-            keep_freed_memory()
+    def __init__(
+        self,
+        name: str,
+        directory: str,
+        files: list[RecordFile],
+        shuffle_mib: int,
+        manifest: Manifest,
+    ):
+        """Lists the files of the split."""
         self._labelled = bool(manifest.class_names)
         records = sum(file.records for file in files)
         super().__init__(
-            f"prepared {directory}:{split}",
+            name,
             [Shard(os.path.join(directory, file.name), 0, file.records) for file in files],
             record_bytes=sum(file.size for file in files) / records - FRAME_BYTES,
             shuffle_mib=shuffle_mib,
@@ -63,3 +75,60 @@ class PreparedImages(RecordSource):
         features = tf.io.parse_single_example(serialized, wanted)
         example = {"id": features[ID], "image": features[IMAGE]}
         return {**example, "label": features[LABEL]} if self._labelled else example
+
+
+class RawImages(IndexedSource):
+    """Raw pixels, read from their places in the record files, in any order.
+
+    Records would be read, parsed and kept in a shuffle buffer, which takes twice as long as to read
+    the pixels once.
+    """
+
+    def __init__(self, name: str, paths: list[str], manifest: Manifest):
+        """Reads the indices of the record files.
+
+        Raises:
+            UserError: an index is damaged or gone.
+        """
+        indices = [PixelIndex.read(path) for path in paths]
+        sizes = [len(index.id) for index in indices]
+        classes = manifest.class_names
+        super().__init__(name, sum(sizes), len(classes) or None, classes)
+        self._paths = paths
+        self._columns = {
+            field: tf.constant(np.concatenate([getattr(index, field) for index in indices]))
+            for field in ("id", "label", "offset", "height", "width")
+        }
+        self._columns["file"] = tf.constant(np.repeat(np.arange(len(paths)), sizes))
+
+    def _id(self, row: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._columns["id"], row)
+
+    def _annotation(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        label = tf.gather(self._columns["label"], row)
+        return {"id": self._id(row), **({"label": label} if self.num_classes else {})}
+
+    def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        file, offset, height, width = (
+            tf.gather(self._columns[name], row) for name in ("file", "offset", "height", "width")
+        )
+        values = tf.numpy_function(self._read, [file, offset, 3 * height * width], tf.uint8, False)
+        image = tf.reshape(values, tf.stack([height, width, 3]))
+        return {**self._annotation(row), "image": tf.ensure_shape(image, [None, None, 3])}
+
+    def _read(self, file: np.ndarray, offset: np.ndarray, size: np.ndarray) -> np.ndarray:
+        """The bytes of an image; other threads work on while the disk is read.
+
+        Raises:
+            UserError: the file has become shorter.
+        """
+        values = np.empty(size, np.uint8)
+        # Opened for each image, since a large data set has more files than a process may hold open.
+        opened = os.open(self._paths[file], os.O_RDONLY)
+        try:
+            read = os.preadv(opened, [values], offset)
+        finally:
+            os.close(opened)
+        if read != size:
+            self.unreadable.refuse(f"{self._paths[file]} has become shorter: restore the file")
+        return values

@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.data import raw_pixels
 from ssl_tf.data.batches import evaluation_batches, training_batches
-from ssl_tf.data.decoding import decode, pixels
 from ssl_tf.data.order import Steps
-from ssl_tf.data.prepared_manifest import Manifest, RecordFile
+from ssl_tf.data.prepared_manifest import Manifest, PixelIndex, RecordFile
 from ssl_tf.data.sources.opening import common_images, open_held_out, open_source, open_split
-from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import DataSettings, KnnSettings, flagfiles
-from tests.data.tiny_images import example, picture, png, write_records
+from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 
 def write(directory, splits, classes=("a", "b"), encode=png):
@@ -69,50 +66,69 @@ def test_the_validation_images_are_judged_on_unless_another_split_is_named(tmp_p
     assert flagfiles.parse(flags, KnnSettings).evaluation.test_split == "validation"
 
 
+def write_raw(directory, sizes, classes=("a", "b")):
+    """Record files of pixels, with their indices, of one split."""
+    number, files = 0, []
+    for part, size in enumerate(sizes):
+        path, records, places, place = directory / f"train-{part}.tfrecord", [], [], 0
+        for _ in range(size):
+            image = picture(number, 6, 8 + number)
+            record = example(image__encoded=b"P6 8 6 255 " + image.tobytes())
+            offset = place + 12 + record.index(image.tobytes())
+            places.append((f"{number}.jpg", number % 2, offset, *image.shape[:2]))
+            place, number = place + len(record) + 16, number + 1
+            records.append(record)
+        write_records(path, records)
+        PixelIndex.of(places).write(path)
+        files.append(RecordFile(path.name, size, path.stat().st_size))
+    Manifest("raw", 6, classes, {"train": files}, {"count": number, "sha256": ""}).write(directory)
+    return str(directory)
+
+
+def test_raw_pixels_are_read_from_their_places(tmp_path):
+    source = open_source(prepared=write_raw(tmp_path, [3, 2]))
+    assert (source.size, source.num_classes) == (5, 2)
+    for number, record in enumerate(source.sequence().as_numpy_iterator()):
+        assert (record["id"], record["label"]) == (b"%d.jpg" % number, number % 2)
+        np.testing.assert_array_equal(record["image"], picture(number, 6, 8 + number))
+    assert [r["label"] for r in source.annotations().as_numpy_iterator()] == [0, 1, 0, 1, 0]
+    one_epoch = source.stream(7, 0, 5).as_numpy_iterator()
+    assert sorted(record["index"] for record in one_epoch) == list(range(5))
+    rest, held_out = source.hold_out(2)
+    assert (rest.size, held_out.size) == (3, 2)
+
+
 def test_raw_pixels_train_as_the_same_images_in_png(tmp_path):
-    (tmp_path / "png").mkdir(), (tmp_path / "raw").mkdir()
-    raw = write(
-        tmp_path / "raw", {"train": [8]}, encode=lambda n: raw_pixels.encode(picture(n, 6, 8))
-    )
-    sources = [
-        open_source(prepared=path) for path in (write(tmp_path / "png", {"train": [8]}), raw)
-    ]
+    (tmp_path / "raw").mkdir()
+    raw = open_source(prepared=write_raw(tmp_path / "raw", [8]))
+    files = {f"{n}.png": tf.io.encode_png(picture(n, 6, 8 + n)).numpy() for n in range(8)}
+    encoded = open_source(image_folder=write_folder(tmp_path / "png", files))
     made = []
-    for source in sources:
+    for source in (raw, encoded):
         batches = training_batches(
-            source, lambda image, seed: {"view": tf.reshape(image, [6, 8, 3])}, Steps(1, 4, 0, 3)
+            source, lambda image, seed: {"view": image[:6, :8]}, Steps(1, 4, 0, 3)
         )
         made.append([batch["view"] for batch in batches.as_numpy_iterator()])
-        seen = next(evaluation_batches(source, 6, 8).as_numpy_iterator())["image"]
-        made[-1].append(seen)
+        made[-1].append(next(evaluation_batches(source, 6, 8).as_numpy_iterator())["image"])
     for one, other in zip(*made, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_raw_pixels_are_ppm_to_others():
-    import io
-
-    from PIL import Image
-
-    image = picture(1, 5, 300)
-    encoded = raw_pixels.encode(image)
-    assert len(encoded) == raw_pixels.HEADER_BYTES + image.size
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encoded))), image)
-    np.testing.assert_array_equal(pixels(tf.constant(encoded)), image)
-    with pytest.raises(ValueError, match="too large"):
-        raw_pixels.encode(np.zeros([1, 100_000, 3], np.uint8))
+def test_a_raw_file_that_is_cut_meanwhile_ends_the_run_in_one_line(tmp_path):
+    source = open_source(prepared=write_raw(tmp_path, [4]))
+    with (tmp_path / "train-0.tfrecord").open("r+b") as file:
+        file.truncate(300)
+    with pytest.raises(tf.errors.OpError):
+        list(source.sequence())
+    with pytest.raises(UserError, match="train-0.tfrecord has become shorter: restore the file"):
+        source.unreadable.check()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"P6\n#ssl_tf", raw_pixels.encode(picture(0))[:90], raw_pixels.encode(picture(0)) + b"x",
-     raw_pixels.encode(picture(0)).replace(b"00008 00006", b"x0008 00006")],
-    ids=["start", "cut", "longer", "no number"],
-)  # fmt: skip
-def test_damaged_raw_pixels_are_unreadable(content, capfd):
-    unreadable = UnreadableImages(1)
-    record = decode({"id": tf.constant("a"), "image": tf.constant(content)}, unreadable)
-    assert not record["readable"] and unreadable.count == 1
+def test_a_damaged_index_is_told(tmp_path):
+    directory = write_raw(tmp_path, [4])
+    (tmp_path / "train-0.tfrecord.index.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match="index.npz cannot be read .*: prepare the images again"):
+        open_source(prepared=directory)
 
 
 def test_what_is_no_complete_result_is_told(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from ssl_tf.networks.resnet import activation_floats, build_resnet
-from ssl_tf.pretraining.automatic import FLOATS_A_PIXEL, RULES, SMALL_STEM, Facts, choose
+from ssl_tf.pretraining.auto_rules import FLOATS_A_PIXEL, RULES, SMALL_STEM, Facts, choose
 from ssl_tf.pretraining.machine import Machine
 from ssl_tf.settings import METHODS, PretrainSettings, flagfiles
 from ssl_tf.settings.methods import QueueFlags
@@ -93,6 +93,13 @@ def test_given_views_and_a_given_optimizer_keep_what_belongs_to_them():
     assert made.views == settings(facts, recipe="ma_ssrl").views and made.views.blur
     made = settings(facts, optimizer="adamw", base_learning_rate=0.001)
     assert made.optimization.weight_decay == 1.5e-6 and not made.optimization.decay_rank_one
+
+
+@pytest.mark.parametrize("flag", ["init_from", "init_encoder"])
+@pytest.mark.parametrize("machine", [TWO_CORES, ONE_GPU])
+def test_the_network_of_given_weights_is_not_chosen(flag, machine):
+    made = chosen(Facts(300, 32, machine), **{flag: "x"})
+    assert not {"depth", "width", "stem"} & made.keys()
 
 
 def test_a_test_split_leaves_nothing_to_hold_out():

@@ -17,7 +17,7 @@ from ssl_tf.settings.methods import MethodFlags
 
 # configs/cifar10_*.flags were tuned for a CPU and a few thousand steps; the others are published.
 SHORT_STEPS = 20_000
-# Images of an hour's half on one core, at 96 pixels; of a day on one GPU.
+# Images of an hour at most on one core, at 96 pixels; of a day or two on one GPU, 750 a second.
 CORE_IMAGES, GPU_IMAGES = 100_000, 100_000_000
 # Floats that the gradients keep of an image for each of its pixels, at width 1 (see
 # `networks.resnet.activation_floats`). The small stem keeps sixteen times as many.
@@ -150,12 +150,24 @@ def _holdout(facts: Facts, values: Values) -> int:
     return min(1000, max(8, facts.count // 10), facts.count // 2)
 
 
-def _depth(facts: Facts, values: Values) -> int:
+def _depth(facts: Facts, values: Values) -> int | None:
+    if _is_given_weights(values):
+        return None
     return 50 if facts.on_gpu and facts.trained(values) >= 50_000 else 18
 
 
 def _stem(facts: Facts, values: Values) -> str | None:
-    return "small" if facts.on_gpu and values["image_size"] <= 64 else None
+    small = facts.on_gpu and values["image_size"] <= 64
+    return "small" if small and not _is_given_weights(values) else None
+
+
+def _width(facts: Facts, values: Values) -> float | None:
+    return None if facts.on_gpu or _is_given_weights(values) else 0.5
+
+
+def _is_given_weights(values: Values) -> bool:
+    """Whether the network is that of weights, whose flags stand with them."""
+    return bool(values.get("init_from") or values.get("init_encoder"))
 
 
 def _epochs(facts: Facts, values: Values) -> float:
@@ -227,14 +239,14 @@ RULES = (
     ),
     Rule(
         "width",
-        lambda facts, values: None if facts.on_gpu else 0.5,
+        _width,
         "half of all channels take a quarter of the time on a CPU",
     ),
     Rule("stem", _stem, "small images lose too much in the stem of ImageNet"),
     Rule(
         "epochs",
         _epochs,
-        "about half an hour on a CPU, at most a day on GPUs; few images are seen 400 or 800 times",
+        "at most an hour on an idle CPU, two days on GPUs; few images are seen 400 or 800 times",
     ),
     Rule(
         "batch_size",
