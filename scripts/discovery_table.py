@@ -15,10 +15,9 @@ from pathlib import Path
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = {"built-in scenes": "", "scenes of CIFAR-10 objects": "cifar10"}
 _LOD = ["--long_side=192", "--square_side=48"]
-# The one threshold that was best on the training scenes of a kind.
-_THRESHOLDS = {"": "0.6", "cifar10": "0.8"}
+# The one threshold that was best on training scenes of both kinds.
 _TOKENCUT = [
-    "--cut_thresholds={threshold}",
+    "--cut_thresholds=0.8",
     "--object_rank=found",
     "--contrast_norm=whiten",
     "--surround=2.5",
@@ -44,7 +43,6 @@ def measured(flags: argparse.Namespace, kind: str, images: int, row: str) -> dic
     """The metrics of a row; discovers the boxes if they are not there yet."""
     flagfile, name, further = ROWS[row]
     encoder = flags.encoder_cifar10 if kind else flags.encoder
-    further = [flag.format(threshold=_THRESHOLDS[kind]) for flag in further]
     label = "_".join([kind or "shapes", str(images), flagfile, *(f[2:] for f in further)])
     output = flags.output / label
     if not (output / "metrics.json").exists():
