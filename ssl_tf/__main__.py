@@ -39,7 +39,7 @@ def overview() -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command that the first argument names, as `python -m ssl_tf.NAME` does."""
     name, *flags = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if name == "--help":
+    if name in ("-h", "--help", "--help=all"):
         from ssl_tf.command import readable_output
 
         with readable_output():

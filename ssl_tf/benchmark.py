@@ -85,7 +85,7 @@ def _confine(cores: Sequence[int]) -> None:
 
 def run(arguments: Sequence[str]) -> None:
     """The command line behind `python -m ssl_tf.benchmark`; its first word says what to measure."""
-    if arguments[:1] not in (["input"], ["--help"], ["--version"]):
+    if arguments[:1] not in (["input"], ["--help"], ["--help=all"], ["--version"]):
         print(
             "error: say what to measure: python -m ssl_tf.benchmark input --flagfile=...",
             file=sys.stderr,

@@ -181,7 +181,7 @@ def run_action(
     if action == "--version":
         print(VERSION)
         sys.exit(0)
-    if action == "--help":
+    if action in help_page.ASKED:
         print("Give an action first; ACTION --help prints its flags.\n")
         for name, (main, _) in actions.items():
             print(f"  {name:<8}  {(main.__doc__ or '').splitlines()[0]}")

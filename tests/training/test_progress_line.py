@@ -13,6 +13,8 @@ import pytest
 
 from ssl_tf.training.progress_line import ProgressLine
 
+END = "<end>"
+
 
 @contextlib.contextmanager
 def terminal(columns):
@@ -22,8 +24,13 @@ def terminal(columns):
     with open(theirs, "w") as stream, contextlib.redirect_stderr(stream):
 
         def shown():
+            # A terminal hands on what it got piece by piece.
+            stream.write(END)
             stream.flush()
-            return os.read(ours, 65536).decode()
+            told = b""
+            while not told.endswith(END.encode()):
+                told += os.read(ours, 65536)
+            return told.decode().removesuffix(END)
 
         yield shown
     os.close(ours)
