@@ -33,7 +33,7 @@ SETTINGS = {
 }
 # Of sbatch, docker, pytest and scripts.
 OTHER_FLAGS = {"nodes", "gpus-per-node", "gpus", "shm-size", "rm", "fast", "help", "version"}
-OTHER_FLAGS |= {"encoder_cifar10", "images"}
+OTHER_FLAGS |= {"build-arg", "encoder_cifar10", "images"}
 
 
 def rows():
