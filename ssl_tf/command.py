@@ -1,6 +1,8 @@
 """The start and the failures of every command: one line, no traceback, a documented exit code."""
 
 import contextlib
+import importlib
+import importlib.util
 import logging
 import os
 import re
@@ -30,6 +32,23 @@ VERSION = f"ssl_tf {__version__}"
 def one_line(error: Exception | str) -> str:
     """The message of an error as a terminal can show it; very long words are cut."""
     return re.sub(r"\S{1000,}", lambda word: f"{word[0][:200]}...", printable(str(error)))
+
+
+def import_quietly() -> None:
+    """Imports TensorFlow 2.21, which announces itself whatever TF_CPP_MIN_LOG_LEVEL says.
+
+    TensorFlow 2.15 heeds the variable, and is left to what first needs it.
+    """
+    if not importlib.util.find_spec("tf_keras"):
+        return
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class _Output:
@@ -112,6 +131,7 @@ def run(
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         settings = flagfiles.parse(complete(arguments), settings_class)
+        import_quietly()
         main(settings)
     except UserError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)

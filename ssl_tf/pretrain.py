@@ -52,6 +52,7 @@ def with_chosen(arguments: Sequence[str]) -> list[str]:
     """A command line, with what `--auto` chooses if it is there; see `pretraining.auto`."""
     if not flagfiles.given(arguments, PretrainSettings).get("auto"):
         return list(arguments)
+    command.import_quietly()
     from ssl_tf.pretraining import auto
 
     return auto.with_chosen(arguments)

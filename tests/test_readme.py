@@ -32,8 +32,18 @@ SETTINGS = {
     "openimages": settings.OpenImagesSettings,
 }
 # Of sbatch, docker, pytest and scripts.
-OTHER_FLAGS = {"nodes", "gpus-per-node", "gpus", "shm-size", "rm", "fast", "help", "version"}
-OTHER_FLAGS |= {"build-arg", "encoder_cifar10", "images"}
+OTHER_FLAGS = {
+    "nodes",
+    "gpus-per-node",
+    "gpus",
+    "shm-size",
+    "rm",
+    "build-arg",
+    "fast",
+    "help",
+    "version",
+}
+OTHER_FLAGS |= {"encoder_cifar10", "images"}
 
 
 def rows():

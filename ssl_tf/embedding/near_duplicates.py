@@ -24,7 +24,7 @@ _SLACK = 1e-5
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-    """Pairs of rows, the nearest first; of equal cosines the earlier rows.
+    """Pairs of rows, the nearest first; of equal cosines the earlier rows first.
 
     Attributes:
         first, second: int64 [P], rows; first < second.
@@ -51,25 +51,36 @@ def find_pairs(
     Args:
         unit: float32 [N, D], rows of norm 1.
         least_cosine: in (0, 1].
-        most: number of pairs to list.
+        most: number of pairs to list. Of equal cosines at the end of the list, those are listed
+            that are found first.
         block: number of rows compared with as many others at a time.
     """
-    found, total, listed = [], 0, 0
-    for first, second, cosine in _pairs(unit, least_cosine, block):
-        found.append((first, second, cosine))
-        total += len(cosine)
-        listed += len(cosine)
-        if listed > 4 * most:
-            found = [_nearest(found, most)]
-            listed = most
-    nothing = np.zeros([0], np.int64), np.zeros([0], np.int64), np.zeros([0], np.float32)
-    return Pairs(*_nearest([nothing, *found], most), total)
+    least = least_cosine - _SLACK / 10
+    first, second, cosine = np.zeros([0], int), np.zeros([0], int), np.zeros([0], np.float32)
+    total, floor = 0, -np.inf
+    for rows, others, cosines in _near_blocks(unit, least_cosine, block):
+        near = cosines >= least
+        total += np.count_nonzero(near)
+        # Where everything is alike, the pairs that cannot be listed any more are counted alone.
+        a, b = np.nonzero(near & (cosines > floor))
+        first = np.concatenate([first, rows[a]])
+        second = np.concatenate([second, others[b]])
+        cosine = np.concatenate([cosine, cosines[a, b]])
+        if len(cosine) > most:
+            order = np.lexsort((second, first, -cosine))[:most]
+            first, second, cosine = first[order], second[order], cosine[order]
+            floor = cosine[-1]
+    order = np.lexsort((second, first, -cosine))
+    return Pairs(first[order], second[order], np.minimum(cosine[order], 1), total)
 
 
-def _pairs(
+def _near_blocks(
     unit: np.ndarray, least_cosine: float, block: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yields rows, other rows and cosines of the pairs within each two blocks."""
+    """Yields some rows, some others, and their cosines [rows, others] within each two blocks.
+
+    A pair that is far apart in its part, or that comes twice, has the cosine -inf.
+    """
     part = principal_components(unit, _COMPONENTS)
     half = (part**2).sum(axis=1, keepdims=True) / 2
     ones = np.ones_like(half)
@@ -80,22 +91,11 @@ def _pairs(
             near = left[i : i + block] @ right[j : j + block].T >= least_cosine - 1 - _SLACK
             if i == j:
                 near = np.triu(near, 1)
-            rows, columns = np.nonzero(near)
-            if not rows.size:
-                continue
-            used, row_places = np.unique(rows, return_inverse=True)
-            others, column_places = np.unique(columns, return_inverse=True)
-            exact = (unit[i + used] @ unit[j + others].T)[row_places, column_places]
-            kept = exact >= least_cosine - _SLACK / 10
-            yield i + rows[kept], j + columns[kept], np.minimum(exact[kept], 1)
-
-
-def _nearest(
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], most: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    first, second, cosine = (np.concatenate(parts) for parts in zip(*found))
-    order = np.lexsort((second, first, -cosine))[:most]
-    return first[order], second[order], cosine[order]
+            rows, others = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
+            if rows.size:
+                cosines = unit[i + rows] @ unit[j + others].T
+                cosines[~near[np.ix_(rows, others)]] = -np.inf
+                yield i + rows, j + others, cosines
 
 
 def write_pairs(output: Path, pairs: Pairs, rows: Rows) -> None:

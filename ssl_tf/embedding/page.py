@@ -31,7 +31,7 @@ pre { background: #f5f5f5; padding: 0.8em; overflow-x: auto }
 """
 # How each format is read.
 _READING = {
-    "parquet": 'pandas.read_parquet("parquet")',
+    "parquet": 'table = pyarrow.parquet.read_table("parquet")  # or pandas.read_parquet',
     "numpy": (
         'shards = [numpy.load(p) for p in sorted(glob.glob("numpy/*.npz"))]\n'
         'features = numpy.concatenate([s["features"] for s in shards])'

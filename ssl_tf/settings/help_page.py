@@ -14,10 +14,10 @@ ASKED = {"-h": False, "-help": False, "--help": False, "--help=all": True, "--he
 # The flags that most people need, by subject. A command shows those that it has, after its own.
 COMMON = {
     "Images": (
-        "image_folder", "dataset", "data_dir", "tfrecord", "holdout", "test_image_folder",
-        "test_split", "image_size",
+        "image_folder", "prepared", "dataset", "data_dir", "tfrecord", "holdout",
+        "test_image_folder", "test_split", "image_size",
     ),
-    "Encoder": ("checkpoint", "step", "encoder"),
+    "Encoder": ("checkpoint", "step", "encoder", "init_encoder"),
     "Method, views, network": ("auto", "method", "recipe", "depth", "width"),
     "Training": ("epochs", "batch_size", "optimizer", "base_learning_rate"),
     "Run": ("run_dir", "init_from", "seed", "precision", "monitor_every", "track", "dry_run"),

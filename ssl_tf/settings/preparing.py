@@ -29,7 +29,7 @@ class PrepareSettings:
         "Of the images: jpeg; png, without loss; raw pixels, read fastest and ten times as large.",
         choices=ENCODINGS,
     )
-    quality: int = setting(95, "Quality of JPEG.", low=1, high=100)
+    quality: int = setting(90, "Quality of JPEG.", low=1, high=100)
     background: str = setting("ffffff", "Colour behind transparent pixels, as RRGGBB.")
     max_pixels: int = setting(
         120_000_000, "Images of more pixels are left out and listed.", low=1, high=10**9

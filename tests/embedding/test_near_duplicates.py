@@ -39,12 +39,16 @@ def test_pairs_are_those_of_a_slow_loop(dimension, block, least_cosine):
 
 def test_the_nearest_are_listed_and_all_are_counted():
     unit = np.tile(np.float32([0.6, 0.8]), [30, 1])
-    pairs = find_pairs(unit, 1.0, most=10, block=4)
+    pairs = find_pairs(unit, 1.0, most=10)
     assert pairs.total == 30 * 29 // 2
     assert list(zip(pairs.first, pairs.second)) == [(0, n) for n in range(1, 11)]
+    pairs = find_pairs(unit, 1.0, most=10, block=4)
+    assert pairs.total == 30 * 29 // 2
+    assert len(set(zip(pairs.first, pairs.second))) == 10 and (pairs.first < pairs.second).all()
     unit = unit_rows(90, 100)
     few, many = find_pairs(unit, 0.8, most=3, block=7), find_pairs(unit, 0.8)
     np.testing.assert_array_equal(few.first, many.first[:3])
+    np.testing.assert_array_equal(few.second, many.second[:3])
     assert few.total == many.total > 12
 
 

@@ -151,5 +151,5 @@ def test_a_missing_test_set_recommends_what_the_source_has(noise):
 
 @pytest.mark.parametrize("name", ["image_folder", "tfrecord"])
 def test_a_source_without_splits_has_no_split(name):
-    with pytest.raises(SettingsError, match="only a --dataset has splits"):
+    with pytest.raises(SettingsError, match="only --dataset and --prepared"):
         open_source(**{name: "x"}, split="val")

@@ -10,7 +10,7 @@ from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, Manifest, PixelIndex
 from ssl_tf.data.record_framing import FRAME_BYTES
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.record_files import RecordSource, Shard
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import NoSuchSplit, UserError
 
 
 def open_prepared(directory: str, split: str, shuffle_mib: int) -> Source:
@@ -24,13 +24,13 @@ def open_prepared(directory: str, split: str, shuffle_mib: int) -> Source:
         shuffle_mib: memory for the shuffle buffer of encoded images, in MiB.
 
     Raises:
-        SettingsError: there is no such split.
+        NoSuchSplit: there is no such split.
         UserError: the directory is no complete output, or a record file is gone or cut.
     """
     manifest = Manifest.read(Path(directory))
     files = manifest.splits.get(split)
     if not files:
-        raise SettingsError(
+        raise NoSuchSplit(
             f"--split={split}: --prepared={directory} has {', '.join(manifest.splits)}"
         )
     for file in files:
