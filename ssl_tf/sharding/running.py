@@ -8,6 +8,7 @@ and the output directory under the same paths.
 import contextlib
 import logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,9 @@ from ssl_tf.errors import UserError
 from ssl_tf.sharding.progress import Progress
 
 Work = Callable[[int], None]
+
+# What a runner puts around the message of an error in a worker.
+_WRAPPING = re.compile(r"^(RuntimeError: )?(ssl_tf\.[\w.]+: )?| \[while running .*\]$")
 
 
 class _DoShard(beam.DoFn):
@@ -81,9 +85,9 @@ def run_shards(
         except (RuntimeError, UserError, OSError) as error:
             # A runner wraps an error of a worker, with its traceback, in its own error.
             lines = [line for line in str(error).splitlines() if line.strip()]
+            cause = _WRAPPING.sub("", lines[-1].strip()) if lines else error
             raise UserError(
-                f"{stage}: {lines[-1].strip() if lines else error}; what is done stays, "
-                "the same command resumes"
+                f"{stage}: {cause}; what is done stays, the same command resumes"
             ) from error
 
 
@@ -115,7 +119,7 @@ def _pipeline(
     if beam_options:
         return beam.Pipeline(options=PipelineOptions(list(beam_options)))
     workers = min(workers or len(available_cores()), shard_count)
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     # Not DirectRunner, which may delegate to another runner that it downloads.
     if workers == 1:
         return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
