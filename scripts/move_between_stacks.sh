@@ -27,6 +27,6 @@ done
 on "$second" "${pretrain[@]}" --run_dir="$directory/$first-moved"
 on "$first" "${pretrain[@]}" --run_dir="$directory/$second-moved"
 on "$first" python scripts/compare_encoders.py "$directory/$first" "$directory/$first-moved"
-on "$first" python scripts/compare_encoders.py "$directory/$first" "$directory/$second/export"
+on "$first" python scripts/compare_encoders.py "$directory/$second" "$directory/$second/export"
 on "$second" python scripts/compare_encoders.py "$directory/$second" "$directory/$second-moved"
-on "$second" python scripts/compare_encoders.py "$directory/$second" "$directory/$first/export"
+on "$second" python scripts/compare_encoders.py "$directory/$first" "$directory/$first/export"

@@ -23,7 +23,8 @@ def main(settings: TransferSettings) -> None:
     opened = open_encoders(settings.encoder)
     run = Path(settings.encoder.checkpoint or settings.encoder.init.init_encoder)
     directory = Path(settings.output) if settings.output else run / DIRECTORY
-    prepare_output(directory, is_directory=True)
+    if settings.output:
+        prepare_output(directory, is_directory=True)
     with exclusive(directory):
         try:
             run_suite(settings, opened, directory, strategy)

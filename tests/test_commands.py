@@ -308,9 +308,9 @@ def test_images_with_several_labels_from_the_box_csv_to_the_mean_average_precisi
     assert 0.6 < report["trained"]["map"] <= 1 and 0.6 < report["trained"]["map_batchwise"] <= 1
     assert "top1" not in report["trained"]
     told = capsys.readouterr().out
-    assert (
-        f"trained  encoder: mAP {100 * report['trained']['map']:.2f}  mAP within batches of" in told
-    )
+    low, high = (f"{100 * bound:.1f}" for bound in report["trained"]["interval_95"]["map"])
+    figure = f"mAP {100 * report['trained']['map']:.2f} ({low} to {high})"
+    assert f"trained  encoder: {figure}  mAP within batches of" in told
 
 
 def test_export_writes_a_saved_model(run, tmp_path):
