@@ -5,7 +5,6 @@ It is a result that needs no labels: anybody sees whether what lies near belongs
 
 import copy
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,21 +45,21 @@ class NeighbourPicture:
         source: Source,
         held_out: Source | None,
         image_size: int,
-        random: Callable[[], Encode] | None,
+        random: Encode | None,
     ):
-        """Reads the images.
+        """Reads the images, and looks up the neighbours by the random encoder.
+
+        This happens outside of the strategy's scope, in which a variable belongs to all workers.
 
         Args:
             source: training images.
             held_out: images not trained on; None: there are none.
             image_size: side of the images in pixels, those of an evaluation.
-            random: gives the function uint8 [N, S, S, 3] -> float [N, D] of the random encoder;
-                None: the first look is of it.
+            random: uint8 [N, S, S, 3] -> float [N, D], the random encoder; None: the first look is
+                of it.
         """
         largest = min(_BANK, _BANK_BYTES // (3 * image_size**2))
         self._bank = _Images(spread(source, largest), image_size)
-        self._random = random
-        self._random_found: tuple[np.ndarray, np.ndarray] | None = None
         self._own = None
         if held_out is None:
             count = len(self._bank.pixels)
@@ -68,6 +67,7 @@ class NeighbourPicture:
             self._queries = self._bank.part(self._own)
         else:
             self._queries = _Images(spread(held_out, _QUERIES), image_size)
+        self._random_found = self._nearest(random) if random else None
 
     def draw(self, encode: Encode, step: int, path: Path) -> np.ndarray:
         """Writes the picture as a PNG, and returns it.
@@ -82,7 +82,7 @@ class NeighbourPicture:
         """
         trained = self._nearest(encode)
         if self._random_found is None:
-            self._random_found = self._nearest(self._random()) if self._random else trained
+            self._random_found = trained
         return draw_neighbours(
             [self._queries.cell(place) for place in range(len(self._queries.pixels))],
             {f"trained, step {step}": trained, "random encoder": self._random_found},

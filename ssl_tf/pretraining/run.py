@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import sys
 from pathlib import Path
 
@@ -240,7 +239,7 @@ def _observers(
     )
     random = None  # at step 0 of a run from scratch the encoder is the random one
     if start_step or settings.run.init_from or settings.run.init.init_encoder:
-        random = functools.partial(random_encoder, settings.model, seed)
+        random = random_encoder(settings.model, seed)
     neighbours = NeighbourPicture(
         training.source,
         training.held_out,

@@ -33,11 +33,11 @@ class Small:
 
 SMALL = {
     "byol": Small(("--tau=0.9",)),
-    "ma_ssrl": Small(("--tau=0.9",)),
-    "moco": Small(("--tau=0.9",)),
-    "densecl": Small(("--tau=0.9",)),
-    "simclr": Small(),
     # Two replicas are enough where a method has nothing that another one lacks.
+    "ma_ssrl": Small(("--tau=0.9",), replicas=(2,)),
+    "moco": Small(("--tau=0.9",)),
+    "densecl": Small(("--tau=0.9",), replicas=(2,)),
+    "simclr": Small(),
     "simsiam": Small(replicas=(2,)),
     # Step 0 with frozen prototypes, step 2 with the queue.
     "swav": Small(

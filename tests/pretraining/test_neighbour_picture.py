@@ -32,7 +32,7 @@ def colours(source):
 
 def test_held_out_images_find_their_nearest_training_images(drawn):
     bank, held_out = Shades(40, 0), Shades(6, 1)
-    picture = NeighbourPicture(bank, held_out, 16, random=lambda: constant)
+    picture = NeighbourPicture(bank, held_out, 16, random=constant)
     picture.draw(mean_colour, 3, None)
     (queries, found, image_of, _) = drawn[0]
     assert len(queries) == 6
@@ -52,7 +52,7 @@ def test_held_out_images_find_their_nearest_training_images(drawn):
 
 def test_without_held_out_images_some_of_the_bank_are_asked_and_do_not_find_themselves(drawn):
     bank = Shades(40, 0)
-    NeighbourPicture(bank, None, 16, random=lambda: constant).draw(mean_colour, 3, None)
+    NeighbourPicture(bank, None, 16, random=constant).draw(mean_colour, 3, None)
     queries, found, _, _ = drawn[0]
     own = np.linspace(0, 39, 6).astype(int)
     for place, row in enumerate(own):
@@ -72,9 +72,7 @@ def test_the_first_look_of_a_run_from_scratch_is_that_of_the_random_encoder(draw
 
 def test_the_bank_has_a_limit(drawn, monkeypatch):
     monkeypatch.setattr(neighbour_picture, "_BANK_BYTES", 10 * 3 * 16 * 16)
-    NeighbourPicture(Shades(40, 0), Shades(4, 1), 16, random=lambda: constant).draw(
-        constant, 3, None
-    )
+    NeighbourPicture(Shades(40, 0), Shades(4, 1), 16, random=constant).draw(constant, 3, None)
     assert drawn[0][1]["trained, step 3"][0].max() < 10
 
 
