@@ -6,6 +6,8 @@ import sys
 
 PROGRAM = """
 import os
+from ssl_tf.command import import_quietly
+import_quietly()
 import tensorflow as tf
 from ssl_tf.views.compilation import compiled
 
