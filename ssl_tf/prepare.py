@@ -17,7 +17,11 @@ def main(settings: PrepareSettings) -> None:
     from ssl_tf.preparation.preparing import prepare
 
     page = prepare(settings)
-    print(f"done: pretrain --prepared={settings.output}; the report is {page}", file=sys.stderr)
+    print(
+        f"done: {page} is the report; next: "
+        f"python -m ssl_tf.pretrain --prepared={settings.output} --auto",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":
