@@ -7,6 +7,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
 from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
+from ssl_tf.settings.sharding import ShardingSettings
 
 KERAS_ENCODERS = ("vgg16", "vgg19", "resnet50")
 DISCOVERERS = ("lod", "ncut", "lost", "contrast")
@@ -204,7 +205,7 @@ class RankingSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscoverSettings:
+class DiscoverSettings(ShardingSettings):
     """`python -m ssl_tf.discover`."""
 
     data: DataSettings
@@ -230,12 +231,6 @@ class DiscoverSettings:
     seed: int = setting(0, "Seed of all draws.", low=0, high=2**31 - 1)
     shard_images: int = setting(
         64, "Images of a shard; a killed run repeats a shard a worker at most.", low=1
-    )
-    workers: int = setting(
-        0, "Processes of the local runner; 0: one a core.", low=0, free=True, high=4096
-    )
-    beam_options: tuple[str, ...] = setting(
-        (), "Options of Apache Beam, such as --runner=FlinkRunner; empty: this machine.", free=True
     )
     memory_mib: int = setting(
         2048,

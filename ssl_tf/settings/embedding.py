@@ -7,14 +7,15 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
 from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
+from ssl_tf.settings.sharding import ShardingSettings
 
 TABLE_FORMATS = ("parquet", "numpy", "tfrecord")
 FEATURE_DTYPES = ("float32", "float16")
 PROJECTIONS = ("tsne", "pca")
 
 
-@dataclasses.dataclass(frozen=True)
-class EmbedSettings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EmbedSettings(ShardingSettings):
     """`python -m ssl_tf.embed`."""
 
     data: DataSettings
@@ -49,9 +50,6 @@ class EmbedSettings:
         low=1,
         high=4096,
         free=True,
-    )
-    beam_options: tuple[str, ...] = setting(
-        (), "Options of Apache Beam, such as --runner=FlinkRunner; empty: this machine.", free=True
     )
     report_images: int = setting(
         200_000,

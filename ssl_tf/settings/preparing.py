@@ -6,13 +6,14 @@ from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.sharding import ShardingSettings
 
 ENCODINGS = ("jpeg", "png", "raw")
 DUPLICATES = ("drop_exact", "drop_near", "keep")
 
 
 @dataclasses.dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(ShardingSettings):
     """`python -m ssl_tf.prepare`."""
 
     input: str = setting(
@@ -49,12 +50,6 @@ class PrepareSettings:
     seed: int = setting(0, "Seed of the split and of the order.", low=0, high=2**31 - 1)
     shard_mib: int = setting(128, "Size of a record file, in MiB.", low=1, high=2**16)
     sheet_images: int = setting(48, "Images on the contact sheet.", low=0, high=1000)
-    workers: int = setting(
-        0, "Processes of the local runner; 0: one a core.", low=0, free=True, high=4096
-    )
-    beam_options: tuple[str, ...] = setting(
-        (), "Options of Apache Beam, such as --runner=FlinkRunner; empty: this machine.", free=True
-    )
 
     @property
     def recorded(self) -> Path:

@@ -1,0 +1,17 @@
+"""Settings of work in shards, of which each command that has shards takes the same flags."""
+
+import dataclasses
+
+from ssl_tf.settings.flagfiles import setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardingSettings:
+    """The workers that share the shards."""
+
+    workers: int = setting(
+        0, "Processes of the local runner; 0: one a core.", low=0, free=True, high=4096
+    )
+    beam_options: tuple[str, ...] = setting(
+        (), "Options of Apache Beam, such as --runner=FlinkRunner; empty: this machine.", free=True
+    )
