@@ -51,8 +51,6 @@ def main(settings: StudySettings) -> None:
     write_outcome(study, trials, output)
     print((output / TABLE).read_text(), end="")
     left = missing(study, trials, output)
-    for trial, cause in left.items():
-        print(f"{trial} is missing: {cause}", file=sys.stderr)
     if left:
         raise UserError(
             f"{len(left)} of {len(trials)} runs are missing, {', '.join(left)}; {output / RESULTS} "

@@ -77,15 +77,15 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     What differs between the runs of a row is left out.
 
     Args:
-        table: of all runs.
-        groups: of the runs.
+        table: of all runs, those of random encoders last.
+        groups: of all runs.
         reference: name of a group; empty: none.
     """
-    by_name: dict[str, Row] = {row["run"]: row for row in table.rows if row["run"] != "random"}
+    count = sum(len(group.runs) for group in groups)
+    by_name: dict[str, Row] = {row["run"]: row for row in table.rows[:count]}
     random: dict[str, list[Row]] = {}
-    for row in table.rows:
-        if row["run"] == "random":
-            random.setdefault(row["encoder"], []).append(row)
+    for row in table.rows[count:]:
+        random.setdefault(row["encoder"], []).append(row)
     members = {group.name: [by_name[name] for name in group.runs] for group in groups}
     figures = [name for name in table.columns if is_figure(name)]
     columns: dict[str, str | None] = {}
@@ -105,7 +105,7 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
             for figure in figures:
                 row |= _difference(figure, own, members[reference])
         rows.append(row)
-    rows += [_joined_row("random", own, figures) for own in random.values()]
+    rows += [_joined_row("random encoder", own, figures) for own in random.values()]
     return Table(columns, rows)
 
 

@@ -51,10 +51,9 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     runs = read_runs([trial.run for trial in trained])
     single = table(runs)
     rows: dict[str, Row] = {trial.name: {"run": trial.name, "seed": trial.seed} for trial in begun}
-    random = [row for row in single.rows if row["run"] == "random"]
-    for row in single.rows:
-        if row["run"] != "random":
-            rows[row["run"]] |= row
+    for row in single.rows[: len(runs)]:
+        rows[row["run"]] |= row
+    random = single.rows[len(runs) :]
     columns = dict(single.columns)
     for trial in begun:
         for step in trial.steps:
@@ -139,9 +138,7 @@ def missing(study: Study, trials: Sequence[Trial], output: Path) -> dict[str, st
             continue
         failed = record.failed
         found[trial.name] = (
-            f"{failed['stage']} failed: {failed['cause']} (log: {failed['log']})"
-            if failed
-            else f"{step.name} is not done"
+            f"{failed['stage']} failed: {failed['cause']}" if failed else f"{step.name} is not done"
         )
     return found
 

@@ -21,7 +21,7 @@ class Record:
 
     Attributes:
         done: stage -> "flags" on which its result depends, and the "seconds" that it took.
-        failed: "stage", "cause" and "log" of the stage that failed last; empty if none did.
+        failed: "stage", "cause" and "time" of the last failure; empty if the trial has not failed.
     """
 
     done: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)

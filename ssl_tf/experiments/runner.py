@@ -153,13 +153,13 @@ class Runner:
         failed = {
             "stage": step.name,
             "cause": cause,
-            "log": str(self._log_of(trial, step)),
             "time": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
         if failed == self._earlier[trial.name]:
             failed["time"] += " again"
         write_record(self._output, trial.name, dataclasses.replace(record, failed=failed))
-        print(f"{trial.name}: {step.name} failed: {cause}", file=sys.stderr, flush=True)
+        told = f"{trial.name}: {step.name} failed: {cause} (log: {self._log_of(trial, step)})"
+        print(told, file=sys.stderr, flush=True)
 
     def _execute(self, trial: Trial, step: Step, claim: Claim) -> str:
         """Runs a step; returns why it failed, empty if it did not.
@@ -201,7 +201,7 @@ class Runner:
             raise Taken(f"{trial.name} was taken over")
         if code == 0:
             return ""
-        return _last_line(log) or f"exit code {code}"
+        return _last_line(log).removeprefix("error: ") or f"exit code {code}"
 
     def _log_of(self, trial: Trial, step: Step) -> Path:
         return self._output / _LOGS / f"{trial.name}.{step.name}.log"
