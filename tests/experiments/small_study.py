@@ -13,7 +13,7 @@ STUDY = '''
 title = "Two small arms"
 seeds = [0, 1]
 reference = "plain"
-stages = ["pretrain", "knn"]
+stages = ["pretrain"]
 
 [flags]
 pretrain = """
@@ -22,11 +22,9 @@ pretrain = """
     --optimizer=sgd --monitor_bank=32 --monitor_queries=12 --monitor_every=6 --log_every=1
     --checkpoint_every=0.67
 """
-knn = "--dataset=scenes --scenes=48 --scene_size=16 --knn_k=5 --norandom_baseline"
 
 [arms.plain]
 pretrain = "--method=simsiam --recipe=moco --view_strategies=plain,plain"
-knn = "--random_baseline"
 
 [arms.coloured]
 pretrain = "--method=simsiam --recipe=moco"
