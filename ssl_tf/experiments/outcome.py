@@ -116,7 +116,10 @@ def _page(study: Study, shown: Any, reference: str, left: Mapping[str, str]) -> 
             for name, heading in shown.columns.items()
             if name == "run" or name.endswith("_difference") == differences
         }
-        return dataclasses.replace(shown, columns=columns).as_markdown()
+        rows = shown.rows
+        if differences:
+            rows = [row for row in rows if columns.keys() & row.keys() - {"run"}]
+        return dataclasses.replace(shown, columns=columns, rows=rows).as_markdown()
 
     parts = [f"# {study.title}\n", part(differences=False)]
     if reference and len(study.arms) > 1:
