@@ -229,9 +229,8 @@ def _table(content: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
 def _list(content: Mapping[str, Any], name: str, kind: type, place: str) -> list[Any]:
     values = content.get(name, [])
     if not isinstance(values, list) or any(type(value) is not kind for value in values):
-        raise SettingsError(
-            f"{place}: {name} is no list of {'numbers' if kind is int else 'words'}"
-        )
+        what = "whole numbers" if kind is int else "words"
+        raise SettingsError(f"{place}: {name} is no list of {what}")
     return values
 
 

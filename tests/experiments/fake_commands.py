@@ -16,14 +16,14 @@ if __name__ == "__main__":
         argument.removeprefix("--").split("=", 1) for argument in arguments if "=" in argument
     )
     place = Path(flags.get("run_dir") or flags["output"])
-    with Path(os.environ["STARTED"]).open("a") as file:
-        file.write(f"{place.name} {module.removeprefix('ssl_tf.')}\n")
 
     def stop(number, frame):
         print("saved")
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, stop)
+    with Path(os.environ["STARTED"]).open("a") as file:
+        file.write(f"{place.name} {module.removeprefix('ssl_tf.')}\n")
     time.sleep(float(os.environ.get("SECONDS", 0)))
     fails = os.environ.get("FAILS", "")
     if (

@@ -70,7 +70,9 @@ import os, subprocess, sys
 from pathlib import Path
 from ssl_tf.experiments.claims import Claims
 with Claims(Path(sys.argv[1]), 60).take("a-0") as claim:
-    child = subprocess.Popen(["sleep", "600"], pass_fds=[claim.descriptor])
+    child = subprocess.Popen(
+        ["sleep", "600"], pass_fds=[claim.descriptor], stdout=subprocess.DEVNULL
+    )
     print(child.pid, flush=True)
     os.kill(os.getpid(), 9)
 """

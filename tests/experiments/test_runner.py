@@ -154,7 +154,6 @@ def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, monkeypatc
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     wait_for(tmp_path, "one-0 pretrain")
-    time.sleep(0.3)  # until the fake listens to signals
     process.send_signal(signal.SIGTERM)
     told = process.communicate()[1]
     assert Stopped.__name__ in told or "StudyStopped" in told
