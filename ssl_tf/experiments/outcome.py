@@ -70,7 +70,7 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     groups = [group for group in groups if group.runs]
     reference = study.reference if any(g.name == study.reference for g in groups) else ""
     shown = joined(single, groups, reference)
-    left = missing(study, trials, output)
+    left = missing(study, trials, output, shown.rows)
     write_json(
         output / RESULTS,
         {
@@ -131,13 +131,24 @@ def _page(study: Study, shown: Any, reference: str, left: Mapping[str, str]) -> 
     return "\n".join(parts)
 
 
-def missing(study: Study, trials: Sequence[Trial], output: Path) -> dict[str, str]:
-    """The trials that are not complete, and why; those that are not needed are none of them."""
+def missing(
+    study: Study,
+    trials: Sequence[Trial],
+    output: Path,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+) -> dict[str, str]:
+    """The trials that are not complete, and why; those that are not needed are none of them.
+
+    Args:
+        study, trials: all that there is to do.
+        output: of the study.
+        rows: of the arms, as in results.json; None: those that are there.
+    """
     found = {}
     for trial in trials:
         record = read_record(output, trial.name)
         step = record.next_step(trial)
-        if step is None or enough(study, trials, trial, output):
+        if step is None or enough(study, trials, trial, output, rows):
             continue
         failed = record.failed
         found[trial.name] = (
@@ -146,22 +157,40 @@ def missing(study: Study, trials: Sequence[Trial], output: Path) -> dict[str, st
     return found
 
 
-def enough(study: Study, trials: Sequence[Trial], trial: Trial, output: Path) -> bool:
+def enough(
+    study: Study,
+    trials: Sequence[Trial],
+    trial: Trial,
+    output: Path,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+) -> bool:
     """Whether a trial that nobody has begun is not needed any more, by the stop rule.
 
-    Neither the reference stops nor an arm whose results others read.
+    Neither the reference stops nor an arm whose results others read. Arguments as in `missing`.
     """
     rule = study.stop
     needed = {arm for other in trials for step in other.steps for arm, _ in step.needs}
     if rule is None or trial.arm in {study.reference, *needed}:
         return False
-    if read_record(output, trial.name).done or not (output / RESULTS).exists():
+    if read_record(output, trial.name).done:
         return False
-    results = json.loads((output / RESULTS).read_text())
-    row = next((row for row in results["rows"] if row["run"] == trial.arm), {})
-    name = f"{rule.figure}_difference"
+    if rows is None:
+        path = output / RESULTS
+        rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    row = next((row for row in rows if row["run"] == trial.arm), {})
+    name = _difference_of(rule.figure, row)
     count = row.get(f"{name}_seeds", 0)
     if count < rule.seeds or f"{name}_error" not in row:
         return False
     least = rule.deviation / 100 / math.sqrt(count)
     return abs(row[name]) > rule.errors * max(row[f"{name}_error"], least)
+
+
+def _difference_of(figure: str, row: Mapping[str, Any]) -> str:
+    """The column of a figure's difference; empty if the row has none.
+
+    Where an arm is judged on several data sets, columns have the name of the data in the middle.
+    """
+    stage, _, metric = figure.rpartition("_")
+    end = f"_{metric}_difference"
+    return next((name for name in row if name.startswith(stage) and name.endswith(end)), "")

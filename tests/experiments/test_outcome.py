@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ssl_tf.experiments.outcome import enough, missing, write_outcome
+from ssl_tf.experiments.outcome import _difference_of, enough, missing, write_outcome
 from ssl_tf.experiments.records import Record, write_record
 from tests.evaluation.test_run_table import write_run
 from tests.evaluation.test_seed_rows import WORK
@@ -94,6 +94,13 @@ def test_the_stop_rule(study):
     # What somebody has begun is brought to its end.
     write_record(out, "far-2", Record({"discover": {}}))
     assert not stops("far-2")
+
+
+def test_the_rule_finds_its_figure_where_the_data_is_named():
+    row = {"knn_top1_difference": 1, "linear_cifar10_test_top1_difference": 2}
+    row |= {"linear_scenes_test_16_images_map_difference": 3}
+    assert _difference_of("linear_map", row) == "linear_scenes_test_16_images_map_difference"
+    assert _difference_of("finetune_top1", row) == ""
 
 
 def test_nothing_done_is_an_empty_table(tmp_path):
