@@ -82,7 +82,7 @@ def verify(settings: StoreSettings) -> None:
 def shuffle(settings: ShuffleSettings) -> None:
     """Writes a store in which each image has the boxes of another, drawn by a seed."""
     from ssl_tf.data.proposals.format import write_proposals
-    from ssl_tf.data.proposals.shuffling import shuffled
+    from ssl_tf.data.proposals.shuffled_boxes import shuffled
     from ssl_tf.data.sources.opening import open_split, with_boxes
     from ssl_tf.settings import flagfiles
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_tf import proposals
-from ssl_tf.data.proposals.shuffling import shuffled
+from ssl_tf.data.proposals.shuffled_boxes import shuffled
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
