@@ -25,6 +25,7 @@ RUN if [ "$PYTHON" = 3.11 ]; then pins=constraints.txt; else pins=constraints-tf
 COPY --chown=ssl setup.py pyproject.toml ./
 COPY --chown=ssl ssl_tf ssl_tf
 COPY --chown=ssl configs configs
+COPY --chown=ssl studies studies
 RUN pip install --no-cache-dir -c pins.txt -e '.[embed]'
 COPY --chown=ssl scripts scripts
 RUN mkdir runs

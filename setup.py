@@ -17,13 +17,18 @@ setup(
     version=version,
     description="Self-supervised pre-training in TensorFlow: MA-SSRL and object-aware cropping",
     license="Apache-2.0",
-    # The flagfiles are part of the package, so that --flagfile=configs/NAME works anywhere.
-    packages=[*find_packages(include=["ssl_tf", "ssl_tf.*"]), "ssl_tf.configs"],
-    package_dir={"ssl_tf.configs": "configs"},
+    # Flagfiles and studies are part of the package: configs/NAME and studies/NAME work anywhere.
+    packages=[
+        *find_packages(include=["ssl_tf", "ssl_tf.*"]),
+        "ssl_tf.configs",
+        "ssl_tf.studies",
+    ],
+    package_dir={"ssl_tf.configs": "configs", "ssl_tf.studies": "studies"},
     package_data={
         "ssl_tf": ["py.typed"],
         "ssl_tf.views": ["tables/*.json"],
         "ssl_tf.configs": ["*.flags"],
+        "ssl_tf.studies": ["*.toml"],
     },
     entry_points={"console_scripts": ["ssl_tf=ssl_tf.__main__:main"]},
     python_requires=">=3.11,<3.14",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_tf import command
+from ssl_tf.errors import SettingsError
 from ssl_tf.files import prepare_output, write_text
 from ssl_tf.settings import CompareSettings
 
@@ -15,14 +16,16 @@ from ssl_tf.settings import CompareSettings
 def main(settings: CompareSettings) -> None:
     """Writes table.md, table.csv and curves.png, and prints the table."""
     from ssl_tf.evaluation.curves import draw_panels, write_png
+    from ssl_tf.evaluation.equal_budget import at_equal
     from ssl_tf.evaluation.run_reports import read_runs
     from ssl_tf.evaluation.run_table import panels, table
+    from ssl_tf.evaluation.seed_rows import groups_of, joined, joined_panels
 
     output = Path(settings.output)
     prepare_output(output, is_directory=True)
     runs = read_runs([Path(run) for run in settings.runs])
     for run in runs:
-        last = run.lines[-1]["step"] if run.lines else 0
+        last = run.last_step
         for stage, reports in run.reports.items():
             step = reports[-1]["step"]
             if step != last:
@@ -31,13 +34,25 @@ def main(settings: CompareSettings) -> None:
                     f"{last}",
                     file=sys.stderr,
                 )
-    shown = table(runs)
+    if settings.equal:
+        runs = at_equal(runs, settings.equal)
+    shown, drawn = table(runs), panels(runs, over=settings.equal or "epochs")
+    names = [run.name for run in runs]
+    if settings.join_seeds:
+        groups = groups_of(runs)
+        names = [group.name for group in groups]
+        if settings.reference and settings.reference not in names:
+            raise SettingsError(
+                f"--reference={settings.reference}: no row has this name; choose one of "
+                f"{', '.join(names)}"
+            )
+        shown = joined(shown, groups, settings.reference)
+        drawn = joined_panels(drawn, groups)
     for name, text in (("table.md", shown.as_markdown()), ("table.csv", shown.as_csv())):
         write_text(output / name, text)
     print(shown.as_markdown(), end="")
-    drawn = panels(runs)
     if drawn:
-        absent = [run.name for run in runs if run.name not in drawn[0].series]
+        absent = [name for name in names if not any(panel.series.get(name) for panel in drawn)]
         if absent:
             print(f"not in curves.png, without figures: {', '.join(absent)}", file=sys.stderr)
         write_png(draw_panels(drawn), output / "curves.png")

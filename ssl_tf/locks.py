@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -22,7 +22,7 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
-def exclusive(directory: Path, name: str = LOCK) -> Iterator[None]:
+def exclusive(directory: Path, name: str = LOCK) -> Iterator[TextIO]:
     """Holds the lock of a directory inside the block.
 
     The kernel holds the lock, not the file: it ends with the process, however that ends, so the
@@ -32,6 +32,9 @@ def exclusive(directory: Path, name: str = LOCK) -> Iterator[None]:
     Args:
         directory: to lock; created if missing, and removed again if it is then still empty.
         name: of the lock's file, for directories with several locks.
+
+    Yields:
+        The lock's file. A process that inherits its descriptor holds the lock, too.
 
     Raises:
         UserError: another process holds the lock, or the directory cannot be written.
@@ -45,7 +48,7 @@ def exclusive(directory: Path, name: str = LOCK) -> Iterator[None]:
             f"{directory} cannot be written ({error.strerror}); give another directory"
         ) from None
     try:
-        yield
+        yield file
     finally:
         # Removed before it is released: who opened it meanwhile sees that, and opens a new one.
         with contextlib.suppress(OSError):
@@ -80,15 +83,22 @@ def _lock(path: Path) -> TextIO:
         if _is_at(file, path):
             break
         file.close()
+    write_holder(
+        file,
+        {
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        },
+    )
+    return file
+
+
+def write_holder(file: TextIO, holder: Mapping[str, str | int]) -> None:
+    """Names the holder in the file of a lock, in the place of what is there."""
     file.truncate(0)
-    holder = {
-        "host": socket.gethostname(),
-        "process": os.getpid(),
-        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-    }
     file.write(json.dumps(holder) + "\n")
     file.flush()
-    return file
 
 
 def _is_at(file: TextIO, path: Path) -> bool:

@@ -1,14 +1,15 @@
 """Makes, shows and checks proposals: boxes for object crops.
 
-`python -m ssl_tf.proposals import|inspect|verify`
+`python -m ssl_tf.proposals import|inspect|verify|shuffle`
 
 `import --input=FILE --output=DIR` makes a store from JSON, COCO-style JSON, CSV, OpenImages CSV or
 a NumPy dictionary; `inspect --proposals=DIR` shows what one holds; `verify --proposals=DIR` reads
-it through and, given images (--dataset, --image_folder or --tfrecord), compares the ids.
+it through and, given images (--dataset, --image_folder or --tfrecord), compares the ids;
+`shuffle --proposals=DIR --output=DIR` gives each image the boxes of another, a control for crops.
 """
 
 from ssl_tf import command
-from ssl_tf.settings import ImportProposalsSettings, StoreSettings
+from ssl_tf.settings import ImportProposalsSettings, ShuffleSettings, StoreSettings
 
 # Shares of the boxes whose largest area is printed.
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -78,6 +79,23 @@ def verify(settings: StoreSettings) -> None:
         with_boxes(open_split(data, data.split), data)
 
 
+def shuffle(settings: ShuffleSettings) -> None:
+    """Writes a store in which each image has the boxes of another, drawn by a seed."""
+    from ssl_tf.data.proposals.format import write_proposals
+    from ssl_tf.data.proposals.shuffled_boxes import shuffled
+    from ssl_tf.data.sources.opening import open_split, with_boxes
+    from ssl_tf.settings import flagfiles
+
+    source = with_boxes(open_split(settings.data, settings.data.split), settings.data)
+    manifest = write_proposals(
+        settings.output,
+        shuffled(source, settings.seed),
+        generator="shuffle",
+        settings=flagfiles.as_dict(settings),
+    )
+    print(f"{settings.output}: {_summary(manifest)}")
+
+
 def _summary(manifest) -> str:
     return (
         f"{manifest.images} images, {manifest.boxes} boxes of mean area {manifest.mean_area:.3f}, "
@@ -89,6 +107,7 @@ ACTIONS = {
     "import": (import_boxes, ImportProposalsSettings),
     "inspect": (inspect, StoreSettings),
     "verify": (verify, StoreSettings),
+    "shuffle": (shuffle, ShuffleSettings),
 }
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from ssl_tf.settings import SUITES, TransferSettings
 def main(settings: TransferSettings) -> None:
     """Evaluates the suite and writes RUN/transfer/table.md, published rows and those of the run."""
     from ssl_tf.evaluation.context import open_encoders
-    from ssl_tf.evaluation.transfer import DIRECTORY, run_suite
+    from ssl_tf.evaluation.report_names import TRANSFERRED
+    from ssl_tf.evaluation.transfer import run_suite
     from ssl_tf.evaluation.transfer_table import tables
     from ssl_tf.training.strategy import make_strategy
 
@@ -22,7 +23,7 @@ def main(settings: TransferSettings) -> None:
     strategy = make_strategy(settings.tuning.logical_cpus, settings.tuning.batch_size)
     opened = open_encoders(settings.encoder)
     run = Path(settings.encoder.checkpoint or settings.encoder.init.init_encoder)
-    directory = Path(settings.output) if settings.output else run / DIRECTORY
+    directory = Path(settings.output) if settings.output else run / TRANSFERRED
     if settings.output:
         prepare_output(directory, is_directory=True)
     with exclusive(directory):

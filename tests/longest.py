@@ -8,6 +8,7 @@ LONGEST = (
     "test_commands.py",
     "methods/test_replicas.py",
     "test_survival.py",
+    "experiments/test_killed_study.py",
     "test_hosts.py",
     "views/test_device.py",
     "views/test_statistics.py",

@@ -23,7 +23,7 @@ LAYERS = """
     training
     methods exporters benchmarking preparation
     evaluation discovery
-    embedding
+    embedding experiments
     pretraining
     pretrain
     ssl_tf

@@ -23,12 +23,14 @@ SETTINGS = {
     "finetune": settings.FineTuneSettings,
     "transfer": settings.TransferSettings,
     "compare": settings.CompareSettings,
+    "study": settings.StudySettings,
     "export": settings.ExportSettings,
     "embed": settings.EmbedSettings,
     "discover": settings.DiscoverSettings,
     "proposals import": settings.ImportProposalsSettings,
     "proposals inspect": settings.StoreSettings,
     "proposals verify": settings.StoreSettings,
+    "proposals shuffle": settings.ShuffleSettings,
     "openimages": settings.OpenImagesSettings,
 }
 # Of sbatch, docker, pytest and scripts.
@@ -111,7 +113,9 @@ def test_every_flag_that_the_pages_name_is_one():
 
 def test_files_that_the_pages_name_are_there():
     for page, text in TEXT.items():
-        for path in re.findall(r"\b(?:scripts|configs|tests|ssl_tf|docs)/[\w/]+\.\w+", text):
+        for path in re.findall(
+            r"\b(?:scripts|configs|studies|tests|ssl_tf|docs)/[\w/]+\.\w+", text
+        ):
             assert (ROOT / path).exists(), f"{page}: {path}"
 
 

@@ -43,12 +43,16 @@ class Panel:
         figure: what is measured, such as "top-1"; the axis adds the unit.
         series: name -> (epoch, percent) in ascending epochs; a name may have no point.
         random: percent of each random encoder.
+        errors: name -> standard error of each of its points; empty where there are none.
+        x: what the points stand over.
     """
 
     title: str
     figure: str
     series: dict[str, Points]
     random: tuple[float, ...] = ()
+    errors: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    x: str = "epoch"
 
 
 def draw_panels(panels: Sequence[Panel]) -> Figure:
@@ -115,8 +119,9 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
 
 
 def _draw_curves(axes: Axes, panel: Panel) -> None:
-    for index, points in enumerate(panel.series.values()):
+    for index, (name, points) in enumerate(panel.series.items()):
         if points:
+            _draw_errors(axes, index, points, panel.errors.get(name))
             # Not clipped, so that the marker of epoch 0 is whole.
             line = _line(index, *zip(*points), clip_on=False)
             line.set_markevery(math.ceil(len(points) / _MARKERS_A_CURVE))
@@ -126,16 +131,16 @@ def _draw_curves(axes: Axes, panel: Panel) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, 0), high)
     axes.set_xlim(left=0)
-    axes.set_xlabel("epoch")
+    axes.set_xlabel(panel.x)
     axes.grid(color="#e4e4e4")
 
 
 def _draw_bars(axes: Axes, panel: Panel) -> None:
     """Draws a bar for each series with a point, over its epoch; each series keeps its place."""
-    count = len(panel.series)
+    count, names = len(panel.series), list(panel.series)
     bars = {index: points[0] for index, points in enumerate(panel.series.values()) if points}
     for index, (_, percent) in bars.items():
-        bar = axes.bar(
+        axes.bar(
             index,
             percent,
             0.7,
@@ -143,15 +148,44 @@ def _draw_bars(axes: Axes, panel: Panel) -> None:
             hatch=_HATCHES[index // len(_COLOURS) % len(_HATCHES)],
             edgecolor="white",
         )
-        axes.bar_label(bar, fmt="%.1f", padding=6)
+        errors = panel.errors.get(names[index], [0.0])
+        _draw_errors(axes, index, [(index, percent)], errors, "black")
+        axes.annotate(
+            f"{percent:.1f}",
+            (index, percent + errors[0]),
+            xytext=(0, 6),
+            textcoords="offset points",
+            horizontalalignment="center",
+        )
         axes.add_line(_line(index, [index], [percent]))
     air = max(0.6, (3 - count) / 2)
     axes.set_xlim(-air, count - 1 + air)
-    highest = max(*panel.random, *(percent for _, percent in bars.values()), 0)
+    tops = [percent for _, percent in bars.values()]
+    tops += [percent + max(panel.errors.get(names[n], [0.0])) for n, (_, percent) in bars.items()]
+    highest = max(*panel.random, *tops, 0)
     axes.set_ylim(0, 1.15 * highest or 1)
     axes.set_xticks(list(bars), [f"{epoch:g}" for epoch, _ in bars.values()])
-    axes.set_xlabel("epochs of training")
+    axes.set_xlabel("epochs of training" if panel.x == "epoch" else panel.x)
     axes.grid(axis="y", color="#e4e4e4")
+
+
+def _draw_errors(
+    axes: Axes,
+    index: int,
+    points: Points,
+    errors: Sequence[float] | None,
+    colour: str | None = None,
+) -> None:
+    """Draws the standard errors of a series, if it has any, as vertical bars."""
+    if errors and any(errors):
+        axes.errorbar(
+            *zip(*points),
+            yerr=errors,
+            fmt="none",
+            ecolor=colour or _COLOURS[index % len(_COLOURS)],
+            capsize=3,
+            elinewidth=1.2,
+        )
 
 
 def _draw_random(axes: Axes, percents: Sequence[float]) -> None:

@@ -1,15 +1,19 @@
 """The data sets of transfer learning, with their splits, metrics and pitfalls."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssl_tf.data.labels import read_annotations
-from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
-from ssl_tf.evaluation.finetuning import LabelledImages
 from ssl_tf.settings import ReadingSettings
+
+# The table of several runs reads the titles here, and needs no TensorFlow for it.
+if TYPE_CHECKING:
+    from ssl_tf.data.source import Source
+    from ssl_tf.evaluation.finetuning import LabelledImages
 
 # Seed of the held-out images, which are the same in every run. It is part of the protocol, so
 # there is no flag.
@@ -54,6 +58,9 @@ class Protocol:
             NotPrepared: the data set is not prepared.
             UserError: it is damaged, has no labels, or has too few images to hold some out.
         """
+        from ssl_tf.data.labels import read_annotations
+        from ssl_tf.evaluation.finetuning import LabelledImages
+
         splits = {"train": "train", "test": self.test}
         if self.validation:
             splits |= {"validation": self.validation, "whole": f"train+{self.validation}"}
@@ -100,6 +107,8 @@ class Protocol:
         return is_held_out
 
     def _split(self, split: str, reading: ReadingSettings) -> Source:
+        from ssl_tf.data.sources.opening import open_source
+
         source = open_source(
             dataset=self.dataset,
             data_dir=reading.data_dir,

@@ -10,6 +10,8 @@ from ssl_tf.settings import DataSettings
 # TFDS has the published lists of labelled images of ImageNet as configurations of a data set, which
 # fine-tuning has in the name of its stage.
 _LISTS_OF = {"imagenet2012_subset": "imagenet2012"}
+# Directory of the reports of a transfer, in that of the run.
+TRANSFERRED = "transfer"
 _NO_WORD = re.compile(r"[^\w.-]+")
 
 
@@ -40,13 +42,15 @@ def _place(data: DataSettings) -> tuple[str, ...]:
     records = data.tfrecord or data.prepared
     records = str(Path(records).resolve()) if records else ""
     name = data.dataset.partition("/")[0]
-    return _LISTS_OF.get(name, data.dataset), data.scene_objects, folder, records
+    scenes = data.scene_objects, data.scene_ground
+    return _LISTS_OF.get(name, data.dataset), *scenes, folder, records
 
 
 def _slug(data: DataSettings) -> str:
     """A name for files. Paths that end alike differ in a digest of the whole path."""
     if data.dataset:
         objects = f"_of_{data.scene_objects}" if data.scene_objects else ""
+        objects += f"_on_{data.scene_ground}" if data.scene_ground else ""
         return _NO_WORD.sub("_", data.dataset + objects)
     path = Path(data.image_folder or data.prepared or data.tfrecord).resolve()
     return f"{_NO_WORD.sub('_', path.name)}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import UserError
-from ssl_tf.evaluation import transfer
 from ssl_tf.evaluation.protocols import PROTOCOLS
+from ssl_tf.evaluation.report_names import TRANSFERRED
+from ssl_tf.methods.encoder_work import EncoderWork, read_work, work_of_settings
 from ssl_tf.settings import DataSettings, PretrainSettings
-from ssl_tf.training.run_directory import ENVIRONMENT, FLAGS, MetricsFile, read_settings
+from ssl_tf.training.run_directory import (
+    COMPUTE,
+    ENVIRONMENT,
+    FLAGS,
+    MetricsFile,
+    read_settings,
+)
 
 Report = dict[str, Any]
 
@@ -73,6 +81,7 @@ class Run:
         lines: of metrics.jsonl, by step.
         environment: the last one that the run was trained in; empty where none is noted.
         reports: of each stage, by step, one for each step.
+        work: for an image of one step; None where it is not known.
     """
 
     name: str
@@ -82,6 +91,11 @@ class Run:
     lines: list[dict[str, Any]]
     environment: dict[str, Any]
     reports: dict[Stage, list[Report]]
+    work: EncoderWork | None = None
+
+    @property
+    def last_step(self) -> int:
+        return self.lines[-1]["step"] if self.lines else 0
 
     @property
     def data(self) -> str:
@@ -92,6 +106,27 @@ class Run:
         """Returns the epoch at a step; all steps of a run are equally long."""
         last = self.lines[-1] if self.lines else {"step": 0}
         return last["epoch"] * step / last["step"] if last["step"] else 0.0
+
+    def images(self, step: int) -> int:
+        """Returns the images that a run has seen at a step, each as often as it came."""
+        return step * self.settings.optimization.batch_size if self.settings else 0
+
+    def flops(self, step: int) -> float:
+        """Returns the floating-point operations up to a step; not a number where not known."""
+        return float(self.images(step) * self.work.flops) if self.work else math.nan
+
+    @property
+    def device_seconds(self) -> float | None:
+        """Seconds of all training steps times the replicas; None where they are not known.
+
+        Steps that were not timed, the first after each start, are taken at the mean of the others.
+        """
+        timed = [line for line in self.lines if line.get("timed_steps")]
+        if not timed or not self.environment.get("replicas_throughout"):
+            return None
+        last = timed[-1]
+        replicas = self.environment["replicas"]
+        return replicas * last["train_seconds"] / last["timed_steps"] * self.last_step
 
 
 def read_runs(directories: Sequence[Path]) -> list[Run]:
@@ -141,6 +176,7 @@ def _named_by_data(stage: Stage) -> Stage:
 def _data_name(data: DataSettings) -> str:
     if data.dataset == "scenes":
         objects = f" of {data.scene_objects}" if data.scene_objects else ""
+        objects += f" on {data.scene_ground}" if data.scene_ground else ""
         return f"scenes{objects}:{data.split}, {data.scenes} of {data.scene_size} pixels"
     if data.has_splits:
         return f"{data.dataset or data.prepared}:{data.split}"
@@ -161,7 +197,7 @@ def _read_run(directory: Path, name: str) -> Run:
     for path in sorted(directory.glob("finetune*.json")):
         report = _read_report(path, "share", "epochs")
         add(_fine_tuning(str(report["share"])), path, report)
-    for path in sorted((directory / transfer.DIRECTORY).glob("*.json")):
+    for path in sorted((directory / TRANSFERRED).glob("*.json")):
         report = _read_report(path, "dataset", "protocol", "metric")
         stage = _transfer(*(str(report[key]) for key in ("dataset", "protocol", "metric")))
         add(stage, path, report)
@@ -172,15 +208,36 @@ def _read_run(directory: Path, name: str) -> Run:
     else:
         settings = read_settings(directory)
         encoder, seed = _encoder_name(settings.model.depth, settings.model.width), settings.run.seed
+    lines = MetricsFile.read(directory / "metrics.jsonl")
     return Run(
         name,
         settings,
         encoder,
         seed,
-        MetricsFile.read(directory / "metrics.jsonl"),
+        lines,
         _read_environment(directory / ENVIRONMENT),
         {stage: _by_step(found) for stage, found in reports.items()},
+        _read_work(directory / COMPUTE, settings, lines),
     )
+
+
+def _read_work(
+    path: Path, settings: PretrainSettings | None, lines: Sequence[Mapping[str, Any]]
+) -> EncoderWork | None:
+    """Returns the work that a run has noted; of an older run that which its flags describe."""
+    if path.exists():
+        try:
+            return read_work(_read_json(path))
+        except (KeyError, TypeError):
+            raise UserError(f"{path} tells no work of a run; remove it") from None
+    last = lines[-1] if lines else {"step": 0}
+    if settings is None or not last["step"]:
+        return None
+    images = round(last["step"] * settings.optimization.batch_size / last["epoch"])
+    try:
+        return work_of_settings(settings, images)
+    except UserError:
+        return None
 
 
 def _encoder_name(depth: int | None, width: float | None) -> str:
@@ -259,7 +316,10 @@ def _read_environment(path: Path) -> dict[str, Any]:
     environments = _read_json(path)
     try:
         last = environments[-1]
-        return {"device": last["device"], "replicas": last["replicas"]}
+        counts = {environment["replicas"] for environment in environments}
+        # Seconds on several numbers of devices cannot be told apart later.
+        same = {"replicas_throughout": len(counts) == 1}
+        return {"device": last["device"], "replicas": last["replicas"], **same}
     except (KeyError, IndexError, TypeError):
         raise UserError(
             f"{path} is no list of environments with device and replicas; remove it"

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ssl_tf.evaluation.curves import Panel
@@ -22,13 +22,28 @@ _RUN_COLUMNS = {
     "epochs": "epochs",
     "step": None,
     "batch_size": "batch",
+    "images": "images, M",
+    "views_seen": "views, M",
+    "encoder_passes": "encoder passes, M",
+    "flops": "PFLOP",
+    "device_seconds": "device hours",
     "images_per_second": None,
     "machine": "machine",
     "monitor_knn_top1": "kNN while training, top-1",
     "monitor_knn_map": "kNN while training, mAP",
 }
 _MONITORS = {"knn_top1": "top1", "knn_map": "map"}
-_PERCENT = tuple(f"_{name}" for name in FIGURES)
+# Figures of discovered boxes -> their headings.
+BOX_FIGURES = {"corloc": "CorLoc", "detection_rate": "boxes detected", "odap50": "odAP50"}
+_PERCENT = tuple(f"_{name}" for name in (*FIGURES, *BOX_FIGURES))
+# Columns of the compute of a run -> what the Markdown divides them by.
+COMPUTE_UNITS = {
+    "images": 1e6,
+    "views_seen": 1e6,
+    "encoder_passes": 1e6,
+    "flops": 1e15,
+    "device_seconds": 3600,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,16 +119,26 @@ def _join(values: Row, rows: list[Row], start: Row) -> None:
     rows.append(start | values)
 
 
-def panels(runs: Sequence[Run]) -> list[Panel]:
+def panels(runs: Sequence[Run], over: str = "epochs") -> list[Panel]:
     """Makes a panel for each drawn figure that a run has, in percent.
 
     kNN while training comes first, a panel for each data set, then the stages in the order of the
     table's columns. A run without any figure is in none of them.
+
+    Args:
+        runs: to draw.
+        over: what the figures stand over: "epochs", or "compute" in 10^15 operations.
     """
+    place = Run.epoch if over == "epochs" else lambda run, step: run.flops(step) / 1e15
+    label = "epoch" if over == "epochs" else "PFLOP"
     found = []
     for name, figure in _MONITORS.items():
         curves = {
-            run.name: [(line["epoch"], 100 * line[name]) for line in run.lines if name in line]
+            run.name: [
+                (line["epoch"] if over == "epochs" else place(run, line["step"]), 100 * line[name])
+                for line in run.lines
+                if name in line
+            ]
             for run in runs
         }
         data = dict.fromkeys(run.data for run in runs if curves[run.name])
@@ -123,8 +148,8 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
             found.append(Panel(title, FIGURES[figure], series))
     for stage in _stages(runs):
         for figure in stage.drawn:
-            found.append(_stage_panel(runs, stage, figure))
-    found = [panel for panel in found if any(panel.series.values())]
+            found.append(_stage_panel(runs, stage, figure, place))
+    found = [dataclasses.replace(panel, x=label) for panel in found if any(panel.series.values())]
     shown = [run.name for run in runs if any(panel.series[run.name] for panel in found)]
     return [
         dataclasses.replace(panel, series={name: panel.series[name] for name in shown})
@@ -132,11 +157,13 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
     ]
 
 
-def _stage_panel(runs: Sequence[Run], stage: Stage, figure: str) -> Panel:
+def _stage_panel(
+    runs: Sequence[Run], stage: Stage, figure: str, place: Callable[[Run, int], float]
+) -> Panel:
     series, random = {}, {}
     for run in runs:
         series[run.name] = [
-            (run.epoch(report["step"]), 100 * report["trained"][figure])
+            (place(run, report["step"]), 100 * report["trained"][figure])
             for report in run.reports.get(stage, ())
             if figure in report["trained"]
         ]
@@ -183,7 +210,7 @@ def _run_row(run: Run) -> Row:
     if environment:
         row["machine"] = f"{environment['replicas']} x {environment['device']}"
     if run.lines:
-        row |= {"epochs": run.lines[-1]["epoch"], "step": run.lines[-1]["step"]}
+        row |= {"epochs": run.lines[-1]["epoch"], "step": run.last_step, **_compute(run)}
     for line in run.lines:  # the last line that has a figure counts
         for name in _MONITORS:
             if name in line:
@@ -191,6 +218,18 @@ def _run_row(run: Run) -> Row:
         if "images_per_second" in line:
             row["images_per_second"] = line["images_per_second"]
     return row
+
+
+def _compute(run: Run) -> Row:
+    """Returns what a run has cost; None where it is not known."""
+    images, work = run.images(run.last_step), run.work
+    return {
+        "images": images,
+        "views_seen": work and images * work.views_an_image,
+        "encoder_passes": work and images * work.forward_units,
+        "flops": work and images * work.flops,
+        "device_seconds": run.device_seconds,
+    }
 
 
 def _reported(stage: Stage, report: Report, encoder: str, columns: dict[str, str | None]) -> Row:
@@ -203,10 +242,22 @@ def _reported(stage: Stage, report: Report, encoder: str, columns: dict[str, str
     return row
 
 
+def is_figure(name: str) -> bool:
+    """Whether a column holds figures in [0, 1], which tables show in percent."""
+    return name.endswith(_PERCENT)
+
+
 def _cell(name: str, row: Row) -> str:
     value = row.get(name, "")
-    if value != "" and name.endswith(_PERCENT):
-        return f"{100 * value:.2f}"
+    if value is None:
+        return "-"
+    if name in COMPUTE_UNITS and value != "":
+        return f"{value / COMPUTE_UNITS[name]:.3g}"
+    difference = name.endswith("_difference")
+    if value != "" and (difference or is_figure(name)):
+        error = row.get(f"{name}_error")
+        shown = f"{100 * value:+.2f}" if difference else f"{100 * value:.2f}"
+        return shown if error is None else f"{shown} ± {100 * error:.2f}"
     return f"{value:g}" if isinstance(value, float) else _escaped(str(value))
 
 

@@ -28,7 +28,6 @@ from ssl_tf.files import write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 
 # Subdirectory of a run's directory.
-DIRECTORY = "transfer"
 _FEATURE_BATCH = 250
 _STEPS_BETWEEN_CHECKPOINTS = 500
 

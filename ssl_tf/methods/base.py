@@ -31,7 +31,8 @@ class Method(TimedModel, abc.ABC):
         chance_loss: the loss of independent random embeddings, logged beside the loss. None, the
             default, logs nothing.
         encoder_passes: how many forward passes of the encoder on views of --image_size a step
-            keeps for the gradients. Only the estimate of --dry_run reads it.
+            keeps for the gradients. Estimates of memory and work read it.
+        target_passes: how many forward passes of the target encoder on such views it takes.
         against_collapse: what to do about a collapse, for the warning of the monitors.
         pairs: the pairs of views that are compared.
         used_views: the views in `pairs`, sorted.
@@ -41,6 +42,7 @@ class Method(TimedModel, abc.ABC):
     chance_loss: float | None = None
     encoder: tf.keras.Model
     encoder_passes: int = 2
+    target_passes: int = 0
     needs: tuple[str, ...] = ()
 
     def __init__(self, pairs: Pairs = ()):

@@ -42,6 +42,7 @@ class MoCo(OnlineTarget):
         # A query may mix both views, so it is encoded here and not taken from `OnlineViews`.
         super().__init__(builder, chance=math.log(flags.queue + 1), online_views=())
         self.encoder_passes += len(directions)
+        self.target_passes = len(directions)
         self.swaps = builder.settings.views.object_crops and not flags.symmetric
         if self.swaps:
             self.needs = ("swapped", *self.needs)

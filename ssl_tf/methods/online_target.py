@@ -38,6 +38,7 @@ class OnlineTarget(OnlineNetwork):
         """Builds the networks; arguments as in `OnlineNetwork`."""
         super().__init__(builder, chance, online_views)
         self.target = Branch(builder, self.build_heads)
+        self.target_passes = len(self.used_views)
         self.total_steps = builder.plan.total_steps
         self.base_tau = builder.flags(TargetFlags).tau
 

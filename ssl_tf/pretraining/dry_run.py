@@ -3,6 +3,7 @@
 from ssl_tf.data.sources.opening import open_training_source, warn_of_split_folders
 from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
+from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.resnet import activation_floats
 from ssl_tf.pretraining.compiling import compile_method
@@ -47,6 +48,7 @@ def describe(settings: PretrainSettings) -> str:
     saved += method.optimizer.variables
     learned = sum(v.shape.num_elements() for v in method.learned_variables)
     encoder = sum(v.shape.num_elements() for v in method.encoder.trainable_variables)
+    work = encoder_work(method, views)
     small = f"; {views.small_views} of {views.small_image_size} px" if views.small_views else ""
     lines = [
         f"images            {images} ({name})",
@@ -58,6 +60,8 @@ def describe(settings: PretrainSettings) -> str:
         f"learning rate     {plan.learning_rate:g} at its peak "
         f"({optimization.base_learning_rate:g} x {plan.batch_size} / 256), "
         f"{optimization.optimizer}",
+        f"work              {work.forward_units:g} passes of the encoder an image, "
+        f"{plan.total_steps * plan.batch_size * work.flops / 1e15:.3g} PFLOP in all",
         f"parameters        {learned:,} learned; encoder {encoder:,}",
         f"checkpoint        {checkpoint_bytes(saved) / 2**20:.0f} MiB, "
         f"{settings.run.keep_checkpoints} kept",

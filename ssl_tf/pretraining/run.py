@@ -16,8 +16,10 @@ from ssl_tf.data.sources.opening import (
 )
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.features import Encode
+from ssl_tf.files import write_json
 from ssl_tf.locks import LOCK, SUFFIX, exclusive
 from ssl_tf.methods.base import Method
+from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.pretraining.compiling import compile_method
@@ -33,7 +35,13 @@ from ssl_tf.training.cluster import Cluster, read_cluster
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
-from ssl_tf.training.run_directory import MetricsFile, check_run, open_run, with_rule_of_run
+from ssl_tf.training.run_directory import (
+    COMPUTE,
+    MetricsFile,
+    check_run,
+    open_run,
+    with_rule_of_run,
+)
 from ssl_tf.training.run_log import PICTURE, RunLog
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.strategy import make_strategy, should_jit_compile
@@ -156,10 +164,12 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         checkpoints, start_step, origin = resume_or_init(run, method)
         workers.agree("start step", start_step)
     if cluster.is_chief:
+        directory = open_run(settings, replicas)
         keep_data(
-            open_run(settings, replicas),
+            directory,
             {"training": source, **({"held-out": held_out} if held_out else {})},
         )
+        write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))
     if start_step < plan.total_steps:
         print(
             f"{source.name}: {source.size} images, {plan.total_steps} steps of {plan.batch_size} "

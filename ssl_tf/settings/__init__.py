@@ -3,7 +3,12 @@
 The groups are shared between stages: a flag means the same wherever it stands.
 """
 
-from ssl_tf.settings.boxes import ImportProposalsSettings, OpenImagesSettings, StoreSettings
+from ssl_tf.settings.boxes import (
+    ImportProposalsSettings,
+    OpenImagesSettings,
+    ShuffleSettings,
+    StoreSettings,
+)
 from ssl_tf.settings.data import (
     GROUND_TRUTH,
     DataSettings,
@@ -41,6 +46,7 @@ from ssl_tf.settings.pretraining import (
 )
 from ssl_tf.settings.recipes import RECIPES, STRATEGIES
 from ssl_tf.settings.run import PRECISIONS, MonitorSettings, NeighbourSettings, RunSettings
+from ssl_tf.settings.study import StudySettings
 from ssl_tf.settings.transfer import SUITES, TransferSettings
 from ssl_tf.settings.views import CROPS, REGIONS, ViewSettings
 
@@ -85,8 +91,10 @@ __all__ = [
     "RunSettings",
     "STRATEGIES",
     "SUITES",
+    "ShuffleSettings",
     "TABLE_FORMATS",
     "StoreSettings",
+    "StudySettings",
     "EvaluationSettings",
     "TransferSettings",
     "TuningSettings",

@@ -5,7 +5,7 @@ import re
 import string
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.data import GROUND_TRUTH, OptionalDataSettings
+from ssl_tf.settings.data import GROUND_TRUTH, DataSettings, OptionalDataSettings
 from ssl_tf.settings.flagfiles import setting, unless
 
 _ID_FIELDS = ("id", "stem", "file_name")
@@ -105,6 +105,28 @@ class ImportProposalsSettings:
             if not getattr(self, name):
                 raise SettingsError(f"--{name}: give the file of boxes and the store to make")
         check_id_template(self.id_template)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShuffleSettings:
+    """The settings of `python -m ssl_tf.proposals shuffle`."""
+
+    data: DataSettings
+    output: str = setting("", "Directory of the new store.")
+    seed: int = setting(0, "Seed of the draw.", low=0, high=2**31 - 1)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return unless(False, "the boxes of all images are shuffled", "holdout")
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise SettingsError("--output: give the directory of the new store")
+        if not self.data.proposals:
+            raise SettingsError(
+                f"--proposals: give the boxes to shuffle, a store or {GROUND_TRUTH}"
+            )
 
 
 def check_id_template(template: str) -> None:

@@ -52,6 +52,11 @@ class DataSettings(ReadingSettings):
     scene_objects: str = setting(
         "", "A prepared TFDS data set whose images are pasted into the scenes; empty: shapes."
     )
+    scene_ground: str = setting(
+        "",
+        "A prepared TFDS data set whose images, enlarged and softened, are the grounds of scenes "
+        "with --scene_objects, to each scene its own; empty: textures.",
+    )
     holdout: int = setting(
         0,
         "Images to hold out of training for the monitors, if there is no other split.",
@@ -105,6 +110,9 @@ class DataSettings(ReadingSettings):
             **unless(records, "no record files are read", "shuffle_mib"),
             **unless(self.image_folder, "only --image_folder is turned upright", "orient"),
             **unless(self.dataset == "scenes", "only --dataset=scenes has scenes", *_OF_SCENES),
+            **unless(
+                self.scene_objects, "only scenes of --scene_objects have a ground", "scene_ground"
+            ),
             **unless(stored, "no store is given with --proposals", "unmatched_proposals"),
         }
 

@@ -182,6 +182,23 @@ class CompareSettings:
 
     runs: tuple[str, ...] = setting((), "Run directories; the plain arguments of the command.")
     output: str = setting("", "Directory for table.md, table.csv and curves.png.")
+    equal: str = setting(
+        "",
+        "Compare at the length of the shortest run: by epochs, or by compute, the estimated "
+        "floating-point operations; empty: every run at its end.",
+        choices=("", "epochs", "compute"),
+    )
+    join_seeds: bool = setting(
+        False, "Runs that differ in --seed alone are one row: mean and standard error."
+    )
+    reference: str = setting(
+        "", "Row of --join_seeds to which the others have their differences, seed by seed."
+    )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return unless(self.join_seeds, "differences are of --join_seeds", "reference")
 
     def __post_init__(self) -> None:
         if not self.runs:

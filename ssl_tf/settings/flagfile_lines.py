@@ -52,10 +52,10 @@ def _found(path: str) -> str:
     return path
 
 
-def shipped(name: str) -> str:
-    """The path of a flagfile of this project: installed in the package, in a checkout beside it."""
-    installed = os.path.join(_PACKAGE, "configs")
-    beside = os.path.join(os.path.dirname(_PACKAGE), "configs")
+def shipped(name: str, folder: str = "configs") -> str:
+    """The path of a file of this project: installed in the package, in a checkout beside it."""
+    installed = os.path.join(_PACKAGE, folder)
+    beside = os.path.join(os.path.dirname(_PACKAGE), folder)
     return os.path.join(installed if os.path.isdir(installed) else beside, name)
 
 

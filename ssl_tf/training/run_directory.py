@@ -8,8 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import UNFINISHED, NotWritten, read_json, write_json, write_text
@@ -21,6 +19,7 @@ from ssl_tf.training import workers
 FLAGS = "flags.txt"
 CHECKPOINTS = "checkpoints"
 ENVIRONMENT = "environment.json"
+COMPUTE = "compute.json"
 # Metrics of the machine. They differ between two runs whose other metrics are equal.
 MACHINE_FIGURES = (
     "images_per_second", "input_wait", "train_seconds", "timed_steps", "host_memory_mib",
@@ -110,6 +109,8 @@ def with_rule_of_run(data: DataSettings, directory: Path) -> DataSettings:
 
 def environment(replicas: int) -> dict[str, str | int]:
     """Versions and devices on which the last bits of a result may depend."""
+    import tensorflow as tf  # only here: a table of runs is read without it
+
     gpus = tf.config.list_physical_devices("GPU")
     details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
     names = {str(detail.get("device_name", "GPU")) for detail in details}

@@ -15,7 +15,9 @@ from ssl_tf.settings import (
     LinearSettings,
     OpenImagesSettings,
     PretrainSettings,
+    ShuffleSettings,
     StoreSettings,
+    StudySettings,
     TransferSettings,
     ViewsReportSettings,
     flagfiles,
@@ -36,6 +38,8 @@ STAGES = {
     DiscoverSettings: (SCENES, "--output=nowhere", "--encoder=RUN"),
     OpenImagesSettings: ("--boxes=B", "--output=O"),
     StoreSettings: ("--proposals=P",),
+    ShuffleSettings: (SCENES, "--proposals=P", "--output=O"),
+    StudySettings: ("--study=S", "--output=O"),
     DataSettings: (SCENES,),
 }
 HOSTILE = [
@@ -110,6 +114,10 @@ HOSTILE = [
     (OpenImagesSettings, "--max_missing=nan"),
     (OpenImagesSettings, "--name=../../x"),
     (StoreSettings, "--records=-1"),
+    (ShuffleSettings, "--seed=-1"),
+    (StudySettings, "--silence=0"),
+    (StudySettings, "--silence=nan"),
+    (CompareSettings, "--equal=steps"),
     (DataSettings, "--num_classes=1e3"),
     (DataSettings, "--max_bad_images=-1"),
 ]

@@ -25,8 +25,8 @@ _OVERLAP = 0.1
 _BLEND = 0.1
 # Number of places tried before the whole layout is drawn again.
 _TRIES = 64
-# Two domains under one seed: the layout of a scene, and its painting.
-_LAYOUT, _PAINT = 1, 2
+# Domains under one seed: the layout of a scene, its painting, and the grounds of all.
+_LAYOUT, _PAINT, _GROUND = 1, 2, 3
 _LABELS_AT_ONCE = 1024
 
 
@@ -48,7 +48,9 @@ class Layout:
 class ObjectScenes(RenderedScenes):
     """Scenes that show the images of another source."""
 
-    def __init__(self, objects: Source, split: str, count: int, size: int):
+    def __init__(
+        self, objects: Source, split: str, count: int, size: int, ground: Source | None = None
+    ):
         """Reads all labels of the objects, then the images that are drawn.
 
         Args:
@@ -57,11 +59,12 @@ class ObjectScenes(RenderedScenes):
             split: "train", or "test" with a quarter as many scenes.
             count: number of training scenes.
             size: side of the scenes, in pixels.
+            ground: images that are the grounds, each of one scene; None: textures.
 
         Raises:
-            SettingsError: the split does not exist, the objects have not one label each, or all
-                have the same label.
-            UserError: the objects are damaged.
+            SettingsError: the split does not exist, the objects have not one label each, all have
+                the same label, or there are fewer grounds than scenes.
+            UserError: objects or grounds are damaged.
         """
         seed, count = seed_and_count(split, count)
         if not objects.num_classes or objects.multi_label:
@@ -76,9 +79,15 @@ class ObjectScenes(RenderedScenes):
                 f"shows {_COUNTS[0]} or more"
             )
         layouts = [draw_layout(seed, index, size, members) for index in range(count)]
-        images = _read_images(objects, np.concatenate([layout.rows for layout in layouts]), size)
+        largest = round(size * SAMPLES * _SIDES[1])
+        rows = np.concatenate([layout.rows for layout in layouts])
+        images = _read_images("--scene_objects", objects, rows, largest)
+        name, grounds = f"scenes of {objects.name.partition(':')[0]}", [None] * count
+        if ground is not None:
+            name += f" on {ground.name.partition(':')[0]}"
+            grounds = _grounds(ground, seed, count, size)
         super().__init__(
-            f"scenes of {objects.name.partition(':')[0]}",
+            name,
             split,
             (
                 render_layout(
@@ -88,8 +97,9 @@ class ObjectScenes(RenderedScenes):
                     size,
                     [images[row] for row in layout.rows],
                     objects.num_classes,
+                    photograph,
                 )
-                for index, layout in enumerate(layouts)
+                for index, (layout, photograph) in enumerate(zip(layouts, grounds))
             ),
             objects.class_names,
         )
@@ -126,7 +136,13 @@ def draw_layout(seed: int, index: int, size: int, members: dict[int, np.ndarray]
 
 
 def render_layout(
-    layout: Layout, seed: int, index: int, size: int, images: list[np.ndarray], num_classes: int
+    layout: Layout,
+    seed: int,
+    index: int,
+    size: int,
+    images: list[np.ndarray],
+    num_classes: int,
+    photograph: np.ndarray | None = None,
 ) -> Scene:
     """The scene of a layout: the ground with its marks, the objects, blur and noise.
 
@@ -135,9 +151,10 @@ def render_layout(
         seed, index, size: those of the layout.
         images: images of the objects, uint8 [h, h, 3] each, in the order of the layout.
         num_classes: length of the label.
+        photograph: uint8 [h, h, 3], the ground; None: a texture.
     """
     random = np.random.default_rng([seed, index, _PAINT])
-    renderer = _ObjectRenderer(random, size, random.integers(len(TEXTURES)))
+    renderer = _ObjectRenderer(random, size, random.integers(len(TEXTURES)), photograph)
     for image, box in zip(images, layout.boxes):
         renderer.paste(image, box)
     label = np.zeros(num_classes, np.float32)
@@ -174,22 +191,38 @@ def _members(objects: Source) -> dict[int, np.ndarray]:
     return {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
 
 
-def _read_images(objects: Source, rows: np.ndarray, size: int) -> dict[int, np.ndarray]:
-    """Row -> the central square of its image, no larger than a scene needs: uint8 [h, h, 3]."""
-    wanted = np.zeros(objects.size, bool)
+def _grounds(ground: Source, seed: int, count: int, size: int) -> list[np.ndarray]:
+    """An image for each scene, all different, drawn by the seed of the split."""
+    if ground.size < count:
+        raise SettingsError(
+            f"--scene_ground: {ground.name} has {ground.size} images, and each of {count} scenes "
+            "has its own; give --scenes=N with fewer, or other images"
+        )
+    rows = np.random.default_rng([seed, _GROUND]).permutation(ground.size)[:count]
+    images = _read_images("--scene_ground", ground, rows, size * SAMPLES)
+    return [images[row] for row in rows]
+
+
+def _read_images(
+    flag: str, source: Source, rows: np.ndarray, largest: int
+) -> dict[int, np.ndarray]:
+    """Row -> the central square of its image, scaled down to `largest`: uint8 [h, h, 3].
+
+    Raises:
+        UserError: an image cannot be decoded; the message names the flag that names the source.
+    """
+    wanted = np.zeros(source.size, bool)
     wanted[rows] = True
     mask = tf.constant(wanted)
-    chosen = objects.sequence().filter(lambda example: mask[example["index"]])
+    chosen = source.sequence().filter(lambda example: mask[example["index"]])
     images = {}
     for example in chosen:
         try:
             image = pixels(example["image"]).numpy()
         except tf.errors.InvalidArgumentError:
             image_id = example["id"].numpy().decode("utf-8", errors="backslashreplace")
-            raise UserError(
-                f"--scene_objects: cannot decode {image_id} of {objects.name}"
-            ) from None
-        images[int(example["index"])] = _square(image, round(size * SAMPLES * _SIDES[1]))
+            raise UserError(f"{flag}: cannot decode {image_id} of {source.name}") from None
+        images[int(example["index"])] = _square(image, largest)
     return images
 
 

@@ -1,23 +1,34 @@
 """The renderer of backgrounds: a textured ground with random marks, and its textures."""
 
 import numpy as np
+from PIL import Image
 
 # Pixels are rendered as squares of this many samples a side and averaged.
 SAMPLES = 2
 # Probability that a surface or a background is the one that is typical of the class.
 _TYPICAL = 0.8
+# Contrast of a photograph as a ground, as a share of its own: objects stand out from it.
+_GROUND_CONTRAST = 0.6
 
 
 class SceneRenderer:
     """An image being painted, float32 [side, side, 3] in [0, 1]; subclasses paint the objects."""
 
-    def __init__(self, random: np.random.Generator, size: int, ground: int):
+    def __init__(
+        self,
+        random: np.random.Generator,
+        size: int,
+        ground: int,
+        photograph: np.ndarray | None = None,
+    ):
         """Paints the ground and its marks.
 
         Args:
             random: random generator, used in the order of painting.
             size: side of the finished image, in pixels.
             ground: index in `TEXTURES` of the typical texture of the ground.
+            photograph: uint8 [h, h, 3], enlarged and softened to be the ground in the place of the
+                texture; nothing else of the scene changes.
         """
         self._random = random
         self._side = side = size * SAMPLES
@@ -26,6 +37,8 @@ class SceneRenderer:
         angle = random.uniform(0, 2 * np.pi)
         self._light = np.array([np.sin(angle), np.cos(angle)], np.float32)
         self._image = self._textured(self._y, self._x, muted(random), 1.0, ground)
+        if photograph is not None:
+            self._image = _softened(photograph, side)
         for _ in range(random.integers(8, 20)):
             self._mark()
 
@@ -82,6 +95,14 @@ class SceneRenderer:
         other = color + strength * (step + random.uniform(-0.1, 0.1, 3))
         color, other = color.astype(np.float32), other.clip(0, 1).astype(np.float32)
         return color + pattern[..., None] * (other - color)
+
+
+def _softened(photograph: np.ndarray, side: int) -> np.ndarray:
+    """A photograph as a ground: enlarged, with less contrast; float32 [side, side, 3] in [0, 1]."""
+    enlarged = Image.fromarray(photograph).resize((side, side), Image.Resampling.BICUBIC)
+    pixels = np.asarray(enlarged, np.float32) / 255
+    mean = pixels.mean(axis=(0, 1))
+    return mean + np.float32(_GROUND_CONTRAST) * (pixels - mean)
 
 
 def muted(random: np.random.Generator) -> np.ndarray:

@@ -34,6 +34,7 @@ def open_source(
     scenes: int = 4000,
     scene_size: int = 48,
     scene_objects: str = "",
+    scene_ground: str = "",
     first_label: int = 0,
     shuffle_mib: int = 1024,
     max_bad_images: int = MAX_BAD_IMAGES,
@@ -54,6 +55,8 @@ def open_source(
         scene_objects: a prepared TFDS data set whose images are pasted into the scenes (see
             `ObjectScenes`), those of its split "train" or "test" into the same split of the scenes;
             empty: shapes.
+        scene_ground: a prepared TFDS data set whose images are the grounds of scenes with
+            `scene_objects`, those of the same split; empty: textures.
         shuffle_mib: memory for shuffling encoded examples, in MiB.
         max_bad_images: number of unreadable images to skip and report; one more ends the run.
 
@@ -78,7 +81,10 @@ def open_source(
         source = ExampleFiles(tfrecord, shuffle_mib, first_label)
     elif dataset == "scenes" and scene_objects:
         objects = PreparedDataset(scene_objects, data_dir, split, shuffle_mib)
-        source = ObjectScenes(objects, split, scenes, scene_size)
+        ground = (
+            PreparedDataset(scene_ground, data_dir, split, shuffle_mib) if scene_ground else None
+        )
+        source = ObjectScenes(objects, split, scenes, scene_size, ground)
     elif dataset == "scenes":
         source = Scenes(split, scenes, scene_size)
     else:
@@ -105,6 +111,7 @@ def open_split(data: DataSettings, split: str) -> Source:
         scenes=data.scenes,
         scene_size=data.scene_size,
         scene_objects=data.scene_objects,
+        scene_ground=data.scene_ground,
         shuffle_mib=data.shuffle_mib,
         max_bad_images=data.max_bad_images,
     )

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from ssl_tf.data.batches import evaluation_batches, training_batches
 from ssl_tf.data.order import Steps
@@ -129,6 +130,50 @@ def test_each_split_has_the_objects_of_its_own(root):
             np.testing.assert_array_equal(record["boxes"], scene.boxes)
             np.testing.assert_array_equal(record["label"], scene.label)
             assert record["id"].decode() == f"scenes/{split}/{index}" and record["index"] == index
+
+
+def test_a_photograph_is_the_ground_and_nothing_else_changes(monkeypatch):
+    monkeypatch.setattr(SceneRenderer, "finish", lambda canvas: canvas._image)
+    monkeypatch.setattr(SceneRenderer, "_mark", lambda canvas: canvas._random.random())
+    layout, size = draw_layout(3, 0, 40, MEMBERS), 40
+    images = [np.full((9, 9, 3), 77, np.uint8)] * len(layout.rows)
+    photograph = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    plain = render_layout(layout, 3, 0, size, images, 10)
+    scene = render_layout(layout, 3, 0, size, images, 10, photograph)
+    np.testing.assert_array_equal(scene.boxes, plain.boxes)
+    inside = np.zeros(scene.image.shape[:2], bool)
+    for top, left, bottom, right in layout.boxes * SAMPLES:
+        inside[top:bottom, left:right] = True
+        edge = (bottom - top) // 9 + 1
+        core = slice(top + edge, bottom - edge), slice(left + edge, right - edge)
+        np.testing.assert_allclose(scene.image[core], plain.image[core], atol=1e-6)
+    enlarged = Image.fromarray(photograph).resize((size * SAMPLES,) * 2, Image.Resampling.BICUBIC)
+    enlarged = np.asarray(enlarged, np.float32) / 255
+    mean = enlarged.mean(axis=(0, 1))
+    expected = mean + 0.6 * (enlarged - mean)
+    np.testing.assert_allclose(scene.image[~inside], expected[~inside], atol=1e-6)
+
+
+def test_each_scene_has_a_ground_of_its_own(root, tmp_path):
+    def scenes(scenes, split="train", **more):
+        return open_source(
+            dataset="scenes", split=split, scenes=scenes, scene_size=24, scene_objects="animals",
+            data_dir=str(root), **more,
+        )  # fmt: skip
+
+    ground = open_source(dataset="animals", data_dir=str(root)).size
+    plain, photographed = (
+        [tf.io.decode_png(x["image"]).numpy() for x in source.sequence().as_numpy_iterator()]
+        for source in (scenes(4), scenes(4, scene_ground="animals"))
+    )
+    assert scenes(4, scene_ground="animals").name == "scenes of animals on animals:train"
+    assert all((one != other).any() for one, other in zip(plain, photographed))
+    rows = objects._grounds(ImageFolder(write_folder(tmp_path / "g", {
+        f"{n}.png": png(n) for n in range(5)
+    })), 0, 5, 8)  # fmt: skip
+    assert len({row.tobytes() for row in rows}) == 5
+    with pytest.raises(SettingsError, match=f"animals:train has {ground} images, and each of"):
+        scenes(ground + 1, scene_ground="animals")
 
 
 def test_batches_have_multi_hot_labels(root):

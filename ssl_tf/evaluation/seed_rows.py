@@ -1,0 +1,160 @@
+"""Runs that differ in their seed alone as one row of a table, and one series of a panel."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ssl_tf.evaluation.curves import Panel
+from ssl_tf.evaluation.paired import difference_of, mean_of
+from ssl_tf.evaluation.run_reports import Run
+from ssl_tf.evaluation.run_table import COMPUTE_UNITS, Row, Table, is_figure
+from ssl_tf.settings import flagfiles
+
+# Flags with the path of something that another run made, perhaps with the same seed.
+_PATHS = ("proposals", "init_from", "init_encoder")
+# Columns that are averaged without a standard error, beside those of the compute.
+_AVERAGED = (*COMPUTE_UNITS, "images_per_second", "epochs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Runs that are one row.
+
+    Attributes:
+        name: of the row.
+        runs: name of a run -> its seed.
+    """
+
+    name: str
+    runs: Mapping[str, int]
+
+
+def groups_of(runs: Sequence[Run]) -> list[Group]:
+    """The runs by all flags but the seed, in the order of the first of each.
+
+    Paths of boxes and weights may hold the seed as a number of its own, as in boxes-0 and boxes-1.
+    A seed that comes twice opens another group. A group of several runs has their name without the
+    seed, if that is one.
+    """
+    found: dict[tuple[Any, int], dict[str, int]] = {}
+    for run in runs:
+        key = _without_seed(run)
+        copy = 0
+        while run.seed in found.get((key, copy), {}).values():
+            copy += 1
+        found.setdefault((key, copy), {})[run.name] = run.seed
+    return [Group(_common_name(members), members) for members in found.values()]
+
+
+def _common_name(members: Mapping[str, int]) -> str:
+    """The name of all runs without its seed; if that differs, the name of the first."""
+    between = r"[-_.=/ ]*"
+    names = [
+        re.sub(rf"{between}(seed)?{between}{seed}(?![A-Za-z0-9])", "", name)
+        for name, seed in members.items()
+    ]
+    alike = len(members) > 1 and len(set(names)) == 1
+    return names[0] if alike and names[0] else next(iter(members))
+
+
+def _without_seed(run: Run) -> Any:
+    if run.settings is None:
+        return run.name
+    flags = flagfiles.bound(run.settings)
+    seed = flags.pop("seed")
+    number = re.compile(rf"(?<![A-Za-z0-9]){seed}(?![A-Za-z0-9])")
+    for name in _PATHS:
+        flags[name] = number.sub("SEED", flags[name])
+    return tuple(sorted(flags.items()))
+
+
+def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
+    """The table with a row for each group, and one for the random encoders of each network.
+
+    Figures are means over seeds with standard errors (`NAME_error`). With a reference each has its
+    mean paired difference to that row (`NAME_difference`, with `_error`, `_seeds` and `_p`).
+    What differs between the runs of a row is left out.
+
+    Args:
+        table: of all runs, those of random encoders last.
+        groups: of all runs.
+        reference: name of a group; empty: none.
+    """
+    count = sum(len(group.runs) for group in groups)
+    by_name: dict[str, Row] = {row["run"]: row for row in table.rows[:count]}
+    random: dict[str, list[Row]] = {}
+    for row in table.rows[count:]:
+        random.setdefault(row["encoder"], []).append(row)
+    members = {group.name: [by_name[name] for name in group.runs] for group in groups}
+    figures = [name for name in table.columns if is_figure(name)]
+    columns: dict[str, str | None] = {}
+    for name, heading in table.columns.items():
+        if name == "seed":
+            name = heading = "seeds"
+        columns[name] = heading
+        if name in figures:
+            columns[f"{name}_error"] = None
+            if reference:
+                columns[f"{name}_difference"] = heading and f"{heading} less {reference}"
+                columns |= {f"{name}_difference_{what}": None for what in ("error", "seeds", "p")}
+    rows = []
+    for name, own in members.items():
+        row = _joined_row(name, own, figures)
+        if reference and name != reference:
+            for figure in figures:
+                row |= _difference(figure, own, members[reference])
+        rows.append(row)
+    rows += [_joined_row("random encoder", own, figures) for own in random.values()]
+    return Table(columns, rows)
+
+
+def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:
+    joined_row: Row = {"run": name, "seeds": " ".join(str(row["seed"]) for row in rows)}
+    for column in dict.fromkeys(column for row in rows for column in row):
+        values = [row[column] for row in rows if row.get(column) is not None]
+        if column in ("run", "seed"):
+            continue
+        if not values:
+            joined_row[column] = None
+        elif column in figures:
+            mean = mean_of(values)
+            joined_row[column] = mean.mean
+            joined_row[f"{column}_error"] = mean.error
+        elif column in _AVERAGED:
+            joined_row[column] = mean_of(values).mean
+        elif all(value == values[0] for value in values):
+            joined_row[column] = values[0]
+    return joined_row
+
+
+def _difference(figure: str, rows: Sequence[Row], reference: Sequence[Row]) -> Row:
+    def by_seed(found: Sequence[Row]) -> dict[int, float]:
+        return {row["seed"]: row[figure] for row in found if row.get(figure) is not None}
+
+    difference = difference_of(by_seed(rows), by_seed(reference))
+    if difference is None:
+        return {}
+    return {
+        f"{figure}_difference": difference.mean,
+        f"{figure}_difference_error": difference.error,
+        f"{figure}_difference_seeds": difference.count,
+        f"{figure}_difference_p": difference.p,
+    }
+
+
+def joined_panels(panels: Sequence[Panel], groups: Sequence[Group]) -> list[Panel]:
+    """The panels with a series for each group: means over its runs, with standard errors."""
+    found = []
+    for panel in panels:
+        series, errors = {}, {}
+        for group in groups:
+            values: dict[float, list[float]] = {}
+            for name in group.runs:
+                for x, y in panel.series.get(name, ()):
+                    values.setdefault(x, []).append(y)
+            means = {x: mean_of(values[x]) for x in sorted(values)}
+            series[group.name] = [(x, mean.mean) for x, mean in means.items()]
+            errors[group.name] = [mean.error or 0.0 for mean in means.values()]
+        found.append(dataclasses.replace(panel, series=series, errors=errors))
+    return found

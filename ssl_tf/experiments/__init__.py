@@ -1,0 +1,1 @@
+"""Studies: arms and seeds from one file, run by the package's own commands, and their table."""

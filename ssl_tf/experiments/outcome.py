@@ -1,0 +1,196 @@
+"""The outcome of a study so far: its table, its figures as JSON, and its picture."""
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ssl_tf.experiments.claims import Claims, Taken
+from ssl_tf.experiments.records import read_record
+from ssl_tf.experiments.study_file import Study
+from ssl_tf.experiments.trials import PRETRAIN, Step, Trial
+from ssl_tf.files import read_json, write_json, write_text
+
+TABLE = "table.md"
+RESULTS = "results.json"
+PICTURE = "figures.png"
+_CSV = "table.csv"
+_DISCOVER = "discover"
+# Seconds after which the writer of a table on another machine is taken for dead.
+_SILENCE = 30.0
+
+
+def write_outcome(study: Study, trials: Sequence[Trial], output: Path) -> None:
+    """Writes table.md, table.csv, results.json and figures.png from what is complete.
+
+    Of a trial all complete stages count. One process writes at a time, and each writes what there
+    was after it had begun, so the last one misses nothing.
+    """
+    claims = Claims(output / "claims", _SILENCE)
+    while True:
+        try:
+            with claims.take("table"):
+                _write(study, trials, output)
+            return
+        except Taken:
+            time.sleep(1)
+
+
+def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
+    from ssl_tf.evaluation.curves import draw_panels, write_png
+    from ssl_tf.evaluation.run_reports import read_runs
+    from ssl_tf.evaluation.run_table import BOX_FIGURES, Row, panels, table
+    from ssl_tf.evaluation.seed_rows import Group, joined, joined_panels
+
+    done = {trial.name: read_record(output, trial.name).done for trial in trials}
+    begun = [trial for trial in trials if done[trial.name]]
+    trained = [trial for trial in begun if PRETRAIN in done[trial.name]]
+    runs = read_runs([trial.run for trial in trained])
+    single = table(runs)
+    rows: dict[str, Row] = {trial.name: {"run": trial.name, "seed": trial.seed} for trial in begun}
+    for row in single.rows[: len(runs)]:
+        rows[row["run"]] |= row
+    random = single.rows[len(runs) :]
+    columns = dict(single.columns)
+    for trial in begun:
+        for step in trial.steps:
+            if step.name.partition("_")[0] == _DISCOVER and step.name in done[trial.name]:
+                found = _box_figures(output, trial, step)
+                rows[trial.name] |= found
+                heads = {f"{step.name}_{n}": f"{step.name} {h}" for n, h in BOX_FIGURES.items()}
+                columns |= {name: heads[name] for name in found}
+    single = dataclasses.replace(single, columns=columns, rows=[*rows.values(), *random])
+    groups = [
+        Group(arm, {t.name: t.seed for t in sorted(begun, key=lambda t: t.seed) if t.arm == arm})
+        for arm in study.arms
+    ]
+    groups = [group for group in groups if group.runs]
+    reference = study.reference if any(g.name == study.reference for g in groups) else ""
+    shown = joined(single, groups, reference)
+    left = missing(study, trials, output, shown.rows)
+    write_json(
+        output / RESULTS,
+        {
+            "title": study.title,
+            "seeds": study.seeds,
+            "reference": study.reference,
+            "stop": str(study.stop or ""),
+            "rows": [_known(row) for row in shown.rows],
+            "runs": [_known(row) for row in single.rows],
+            "missing": left,
+        },
+    )
+    write_text(output / _CSV, shown.as_csv())
+    write_text(output / TABLE, _page(study, shown, reference, left))
+    drawn = joined_panels(panels(runs), groups)
+    if drawn:
+        write_png(draw_panels(drawn), output / PICTURE)
+
+
+def _box_figures(output: Path, trial: Trial, step: Step) -> dict[str, float]:
+    """The metrics of a discovery's boxes, as columns; none where they were not measured."""
+    from ssl_tf.evaluation.run_table import BOX_FIGURES
+
+    path = output / step.name / trial.name / "metrics.json"
+    if not path.exists():
+        return {}
+    by_name = read_json(path, dict, "remove it, and start the study again")
+    kind = step.flags["discoverer"]
+    measured = by_name[step.flags["ranker"] if kind == "lod" else kind]
+    return {f"{step.name}_{name}": measured[name] for name in BOX_FIGURES}
+
+
+def _known(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _page(study: Study, shown: Any, reference: str, left: Mapping[str, str]) -> str:
+    """The tables as Markdown: figures, then differences; then what is missing."""
+
+    def part(differences: bool) -> str:
+        columns = {
+            name: heading
+            for name, heading in shown.columns.items()
+            if name == "run" or name.endswith("_difference") == differences
+        }
+        rows = shown.rows
+        if differences:
+            rows = [row for row in rows if columns.keys() & row.keys() - {"run"}]
+        return dataclasses.replace(shown, columns=columns, rows=rows).as_markdown()
+
+    parts = [f"# {study.title}\n", part(differences=False)]
+    if reference and len(study.arms) > 1:
+        parts.append(f"Differences to {reference}, seed by seed:\n\n{part(differences=True)}")
+    parts.append("Percent; means over seeds ± standard errors.\n")
+    if study.stop:
+        parts.append(f"{study.stop}\n")
+    parts += [f"{name} is missing: {cause}\n" for name, cause in left.items()]
+    return "\n".join(parts)
+
+
+def missing(
+    study: Study,
+    trials: Sequence[Trial],
+    output: Path,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+) -> dict[str, str]:
+    """The trials that are not complete, and why; those that are not needed are none of them.
+
+    Args:
+        study, trials: all that there is to do.
+        output: of the study.
+        rows: of the arms, as in results.json; None: those that are there.
+    """
+    found = {}
+    for trial in trials:
+        record = read_record(output, trial.name)
+        step = record.next_step(trial)
+        if step is None or enough(study, trials, trial, output, rows):
+            continue
+        failed = record.failed
+        found[trial.name] = (
+            f"{failed['stage']} failed: {failed['cause']}" if failed else f"{step.name} is not done"
+        )
+    return found
+
+
+def enough(
+    study: Study,
+    trials: Sequence[Trial],
+    trial: Trial,
+    output: Path,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+) -> bool:
+    """Whether a trial that nobody has begun is not needed any more, by the stop rule.
+
+    Neither the reference stops nor an arm whose results others read. Arguments as in `missing`.
+    """
+    rule = study.stop
+    needed = {arm for other in trials for step in other.steps for arm, _ in step.needs}
+    if rule is None or trial.arm in {study.reference, *needed}:
+        return False
+    if read_record(output, trial.name).done:
+        return False
+    if rows is None:
+        path = output / RESULTS
+        rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    row = next((row for row in rows if row["run"] == trial.arm), {})
+    name = _difference_of(rule.figure, row)
+    count = row.get(f"{name}_seeds", 0)
+    if count < rule.seeds or f"{name}_error" not in row:
+        return False
+    least = rule.deviation / 100 / math.sqrt(count)
+    return abs(row[name]) > rule.errors * max(row[f"{name}_error"], least)
+
+
+def _difference_of(figure: str, row: Mapping[str, Any]) -> str:
+    """The column of a figure's difference; empty if the row has none.
+
+    Where an arm is judged on several data sets, columns have the name of the data in the middle.
+    """
+    stage, _, metric = figure.rpartition("_")
+    end = f"_{metric}_difference"
+    return next((name for name in row if name.startswith(stage) and name.endswith(end)), "")

@@ -1,0 +1,90 @@
+"""What is done of each trial, on disk: so that a study goes on where it was killed."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.experiments.study_file import Study
+from ssl_tf.experiments.trials import Step, Trial
+from ssl_tf.files import read_json, write_json, write_text
+
+_DIRECTORY = "records"
+_STUDY = "study.toml"
+_LISTED = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What is done of a trial.
+
+    Attributes:
+        done: stage -> "flags" on which its result depends, and the "seconds" that it took.
+        failed: "stage", "cause" and "time" of the last failure; empty if the trial has not failed.
+    """
+
+    done: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def next_step(self, trial: Trial) -> Step | None:
+        """The first step that is not done; None if all are."""
+        return next((step for step in trial.steps if step.name not in self.done), None)
+
+
+def read_record(output: Path, trial: str) -> Record:
+    """The record of a trial; an empty one where there is none.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    path = _path(output, trial)
+    if not path.exists():
+        return Record()
+    remedy = "remove it; what is complete is then found again"
+    values = read_json(path, dict, remedy)
+    return Record(values.get("done", {}), values.get("failed", {}))
+
+
+def write_record(output: Path, trial: str, record: Record) -> None:
+    """Writes the record of a trial, which this process holds."""
+    path = _path(output, trial)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, dataclasses.asdict(record))
+
+
+def check_record(output: Path, trial: Trial) -> None:
+    """Refuses to go on with a trial of which a stage was done with other flags.
+
+    Raises:
+        SettingsError: names the arm, the stage and the flags.
+    """
+    record = read_record(output, trial.name)
+    for step in trial.steps:
+        flags = record.done.get(step.name, {}).get("flags", step.flags)
+        # A flag that came later, or is gone, was or is at its default.
+        differing = [n for n in flags if n in step.flags and flags[n] != step.flags[n]]
+        if differing:
+            told = ", ".join(
+                f"--{n}={flags[n]} there, {step.flags[n]} here" for n in differing[:_LISTED]
+            )
+            raise SettingsError(
+                f"arm {trial.arm}, {step.name}: seed {trial.seed} in {output} was made with other "
+                f"flags ({told}); give another --output, or another name to the arm"
+            )
+
+
+def keep_study(output: Path, study: Study) -> None:
+    """Keeps the file of the study as it was at the first start, and tells if it is another now."""
+    path = output / _STUDY
+    if not path.exists():
+        write_text(path, study.text)
+    elif path.read_text(encoding="utf-8") != study.text:
+        print(
+            f"note: the file of the study is not that of the first start, which is {path}",
+            file=sys.stderr,
+        )
+
+
+def _path(output: Path, trial: str) -> Path:
+    return output / _DIRECTORY / f"{trial}.json"

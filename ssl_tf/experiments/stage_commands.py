@@ -1,0 +1,61 @@
+"""The stages of which an arm is made: the package's commands, and where each leaves its result."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from ssl_tf.settings import (
+    DiscoverSettings,
+    FineTuneSettings,
+    KnnSettings,
+    LinearSettings,
+    PretrainSettings,
+    ShuffleSettings,
+    TransferSettings,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One of the package's commands.
+
+    Attributes:
+        command: behind `python -m ssl_tf.`.
+        settings: the class of its flags.
+        given: flags that the study gives, with {run}, the directory of the arm's pre-training, and
+            {place}, that of the stage's result.
+        place: of the result, below the output of the study, with {stage} and {trial}, the arm with
+            its seed.
+        product: file there that is written last, so that it is there when the stage is complete;
+            empty where the command itself is quick to say so.
+    """
+
+    command: tuple[str, ...]
+    settings: type
+    given: Mapping[str, str]
+    place: str
+    product: str = ""
+
+
+_RUN = "runs/{trial}"
+_REPORT = {"checkpoint": "{run}", "output": "{place}"}
+
+STAGES = {
+    "shuffle": Stage(
+        ("proposals", "shuffle"),
+        ShuffleSettings,
+        {"output": "{place}"},
+        "{stage}/{trial}",
+        "{place}/manifest.json",
+    ),
+    "discover": Stage(("discover",), DiscoverSettings, {"output": "{place}"}, "{stage}/{trial}"),
+    "pretrain": Stage(("pretrain",), PretrainSettings, {"run_dir": "{place}"}, _RUN),
+    "knn": Stage(("knn",), KnnSettings, _REPORT, _RUN + "/{stage}.json", "{place}"),
+    "linear": Stage(("linear",), LinearSettings, _REPORT, _RUN + "/{stage}.json", "{place}"),
+    "finetune": Stage(("finetune",), FineTuneSettings, _REPORT, _RUN + "/{stage}.json", "{place}"),
+    "transfer": Stage(("transfer",), TransferSettings, {"checkpoint": "{run}"}, _RUN + "/transfer"),
+}
+
+
+def stage_of(name: str) -> Stage | None:
+    """The stage that a name begins with, such as that of linear_cifar10; None if it is none."""
+    return STAGES.get(name.partition("_")[0])

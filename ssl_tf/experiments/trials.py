@@ -1,0 +1,234 @@
+"""The trials of a study: every arm with every seed, as command lines that are checked."""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.experiments.stage_commands import Stage, stage_of
+from ssl_tf.experiments.study_file import Arm, Study
+from ssl_tf.settings import ReadingSettings, StudySettings, flagfiles
+
+_REFERENCE = re.compile(r"\{([^{}]*)\}")
+PRETRAIN = "pretrain"
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One command of a trial.
+
+    Attributes:
+        name: of the stage.
+        command: what stands behind `python -m ssl_tf.`, with all flags.
+        product: file that is there once it is complete; None: the command itself is quick to see.
+        flags: on which the result depends, by name, as text; paths in the study's output are
+            relative to it.
+        needs: (arm, stage) of other arms whose results it reads, at the same seed.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    product: Path | None
+    flags: Mapping[str, str]
+    needs: frozenset[tuple[str, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """An arm with a seed.
+
+    Attributes:
+        arm: its name.
+        seed: of all its stages.
+        steps: its commands, in their order.
+        run: directory of its pre-training.
+    """
+
+    arm: str
+    seed: int
+    steps: tuple[Step, ...]
+    run: Path
+
+    @property
+    def name(self) -> str:
+        return trial_name(self.arm, self.seed)
+
+
+def trial_name(arm: str, seed: int) -> str:
+    """The name of an arm with a seed, such as byol-0."""
+    return f"{arm}-{seed}"
+
+
+def make_trials(study: Study, settings: StudySettings) -> list[Trial]:
+    """All trials in the order of work, their flags checked without TensorFlow.
+
+    Raises:
+        SettingsError: a flag of an arm is wrong, names an arm or a stage that there is not, or arms
+            wait for each other; the message names the arm and the stage.
+    """
+    _check_extra(study, settings)
+    trials = [
+        _trial(study, study.arms[arm], seed, settings)
+        for names in study.rounds
+        for seed in study.seeds
+        for arm in names
+    ]
+    _check_order(trials)
+    return trials
+
+
+def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
+    output = Path(settings.output)
+    places = _Places(study, arm, seed, output)
+    steps = []
+    for number, name in enumerate(arm.stages):
+        stage, needs = stage_of(name), set()
+        place = f"arm {arm.name}, {name}"
+        before = arm.stages[:number]
+        flags = [places.filled(flag, place, before, needs) for flag in arm.flags[name]]
+        result = places.of(arm.name, name)
+        named = {"run": places.of(arm.name, PRETRAIN), "place": result}
+        given = {flag: text.format_map(named) for flag, text in stage.given.items()}
+        if "seed" in _names(stage.settings):
+            given["seed"] = str(seed)
+        arguments, bound = _checked(stage, flags, given, settings, place)
+        steps.append(
+            Step(
+                name,
+                (*stage.command, *arguments),
+                Path(stage.product.format_map(named)) if stage.product else None,
+                {n: _within(output, v) for n, v in bound.items() if n not in given},
+                frozenset(needs),
+            )
+        )
+    return Trial(arm.name, seed, tuple(steps), places.of(arm.name, PRETRAIN))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Places:
+    """Where the results of a seed lie, and what stands for them in the flags of an arm."""
+
+    study: Study
+    arm: Arm
+    seed: int
+    output: Path
+
+    def of(self, arm: str, stage: str) -> Path:
+        """The result of a stage of an arm."""
+        named = {"stage": stage, "trial": trial_name(arm, self.seed)}
+        return self.output / stage_of(stage).place.format_map(named)
+
+    def filled(
+        self, flag: str, place: str, before: Sequence[str], needs: set[tuple[str, str]]
+    ) -> str:
+        """A flag with paths in the place of its {references}; adds what they need of other arms.
+
+        Raises:
+            SettingsError: a reference is unknown.
+        """
+
+        def found(match: re.Match) -> str:
+            name = match[1]
+            if name == "seed":
+                return str(self.seed)
+            if name in before:
+                return str(self.of(self.arm.name, name))
+            arm, _, stage = name.partition(".")
+            stage = stage or PRETRAIN
+            other = self.study.arms.get(arm)
+            if other is None or arm == self.arm.name or stage not in other.stages:
+                raise SettingsError(
+                    f"{place}: {{{name}}} is unknown; give {{seed}}, an earlier stage of the arm, "
+                    "{ARM} for the run of another arm, or {ARM.STAGE}"
+                )
+            needs.add((arm, stage))
+            return str(self.of(arm, stage))
+
+        return _REFERENCE.sub(found, flag)
+
+
+def _checked(
+    stage: Stage,
+    flags: Sequence[str],
+    given: Mapping[str, str],
+    settings: StudySettings,
+    place: str,
+) -> tuple[list[str], dict[str, str]]:
+    """The arguments of a command, and the flags on which its result depends.
+
+    Raises:
+        SettingsError: as `flagfiles.parse`, with the arm and the stage.
+    """
+    fixed = flagfiles.as_arguments(None, given)
+    names = _names(stage.settings)
+    try:
+        # What the command line of the study says of reading images goes to those who read any.
+        unused = flagfiles.unused(flagfiles.parse([*flags, *fixed], stage.settings))
+        reading = {
+            name: value
+            for name, value in _changed(settings.reading).items()
+            if name in names and name not in unused
+        }
+        extra = [flag for flag in settings.extra.split() if _flag_name(flag, names)]
+        arguments = [*flags, *flagfiles.as_arguments(None, reading), *extra, *fixed]
+        return arguments, flagfiles.bound(flagfiles.parse(arguments, stage.settings))
+    except SettingsError as error:
+        raise SettingsError(f"{place}: {error}") from None
+
+
+def _within(output: Path, value: str) -> str:
+    """The value of a flag; a path in the output is told without it, so that it may move."""
+    head = f"{output}/"
+    return f"OUTPUT/{value.removeprefix(head)}" if value.startswith(head) else value
+
+
+def _names(settings_class: type) -> set[str]:
+    return {field.name for field, _ in flagfiles.flag_fields(settings_class)}
+
+
+def _changed(reading: ReadingSettings) -> dict[str, str]:
+    default = flagfiles.as_dict(ReadingSettings())
+    return {n: v for n, v in flagfiles.as_dict(reading).items() if v != default[n]}
+
+
+def _flag_name(flag: str, names: set[str]) -> str:
+    """Which of the flags an argument gives; empty: none of them."""
+    name = flag.lstrip("-").partition("=")[0]
+    return next((n for n in (name, name.removeprefix("no")) if n in names), "")
+
+
+def _check_extra(study: Study, settings: StudySettings) -> None:
+    known = set()
+    for arm in study.arms.values():
+        known |= {name for stage in arm.stages for name in _names(stage_of(stage).settings)}
+    for flag in settings.extra.split():
+        if not flag.startswith("--") or not _flag_name(flag, known):
+            raise SettingsError(f"--extra: {flag!r} is a --flag=value of no stage of the study")
+
+
+def _check_order(trials: Sequence[Trial]) -> None:
+    """Refuses arms that wait for each other."""
+    steps = {(trial.arm, step.name): step for trial in trials for step in trial.steps}
+    before = {}
+    for trial in trials:
+        for earlier, step in zip((None, *trial.steps), trial.steps):
+            before[trial.arm, step.name] = earlier.name if earlier else None
+
+    def walk(key: tuple[str, str], way: tuple[tuple[str, str], ...]) -> None:
+        if key in way:
+            arms = dict.fromkeys(arm for arm, _ in way[way.index(key) :])
+            raise SettingsError(f"arms {', '.join(arms)} wait for each other's results")
+        if key not in sound:
+            for needed in _waits(key):
+                walk(needed, (*way, key))
+            sound.add(key)
+
+    def _waits(key: tuple[str, str]) -> Iterator[tuple[str, str]]:
+        yield from sorted(steps[key].needs)
+        if before[key]:
+            yield key[0], before[key]
+
+    sound: set[tuple[str, str]] = set()
+    for key in steps:
+        walk(key, ())

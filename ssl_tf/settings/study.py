@@ -1,0 +1,42 @@
+"""Settings of a study: many runs by one file, and their table."""
+
+import dataclasses
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.settings.data import ReadingSettings
+from ssl_tf.settings.flagfiles import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class StudySettings:
+    """`python -m ssl_tf.study`."""
+
+    reading: ReadingSettings
+    study: str = setting(
+        "", "File of the study, in TOML; studies/NAME is a shipped one where there is no such file."
+    )
+    output: str = setting(
+        "",
+        "Directory of all runs and of their table; the same command goes on there, also on several "
+        "machines at a time.",
+    )
+    extra: str = setting(
+        "",
+        "Further flags for all stages that have them, separated by spaces, such as "
+        "'--epochs=1 --scenes=400', to try a study out.",
+    )
+    silence: float = setting(
+        60.0,
+        "Seconds of silence of another machine after which its arm is taken over.",
+        above=2,
+        free=True,
+        high=1e6,
+    )
+    report: bool = setting(False, "Only write the table and picture of what is finished.")
+    dry_run: bool = setting(False, "Print what the study would do, and exit.")
+
+    def __post_init__(self) -> None:
+        if not self.study:
+            raise SettingsError("--study: give the file of the study, such as studies/NAME.toml")
+        if not self.output and not self.dry_run:
+            raise SettingsError("--output: give the directory for the runs and their table")

@@ -1,0 +1,62 @@
+"""Runs a study, arms and seeds of one file, and writes its table.
+
+`python -m ssl_tf.study --study=studies/ma_ssrl_cifar10.toml --data_dir=DATA --output=DIR`
+"""
+
+import sys
+from pathlib import Path
+
+from ssl_tf import command
+from ssl_tf.settings import StudySettings
+
+
+def main(settings: StudySettings) -> None:
+    """Runs or resumes a study, and writes table.md, table.csv, results.json and figures.png."""
+    from ssl_tf.errors import UserError
+    from ssl_tf.experiments.outcome import RESULTS, TABLE, enough, missing, write_outcome
+    from ssl_tf.experiments.preview import preview
+    from ssl_tf.experiments.records import check_record, keep_study
+    from ssl_tf.experiments.runner import Runner
+    from ssl_tf.experiments.study_file import read_study
+    from ssl_tf.experiments.trials import make_trials
+    from ssl_tf.files import prepare_output
+
+    study = read_study(settings.study)
+    trials = make_trials(study, settings)
+    if settings.dry_run:
+        preview(study, trials)
+        return
+    output = Path(settings.output)
+    prepare_output(output, is_directory=True)
+    for trial in trials:
+        check_record(output, trial)
+    if settings.report:
+        write_outcome(study, trials, output)
+        return
+    keep_study(output, study)
+
+    def report() -> None:
+        try:
+            write_outcome(study, trials, output)
+        except UserError as error:  # the runs go on; the last report raises it
+            print(f"warning: no table yet: {error}", file=sys.stderr)
+
+    Runner(
+        output,
+        trials,
+        settings.silence,
+        enough=lambda trial: enough(study, trials, trial, output),
+        finished=report,
+    ).run()
+    write_outcome(study, trials, output)
+    print((output / TABLE).read_text(), end="")
+    left = missing(study, trials, output)
+    if left:
+        raise UserError(
+            f"{len(left)} of {len(trials)} runs are missing, {', '.join(left)}; {output / RESULTS} "
+            "has the others, and the same command tries these again"
+        )
+
+
+if __name__ == "__main__":
+    command.run(main, StudySettings)

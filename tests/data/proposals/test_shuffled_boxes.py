@@ -1,0 +1,50 @@
+"""Boxes at the wrong images: each image's once, and no image keeps its own."""
+
+import numpy as np
+import pytest
+
+from ssl_tf import proposals
+from ssl_tf.data.proposals.shuffled_boxes import shuffled
+from ssl_tf.data.proposals.store import ProposalStore
+from ssl_tf.data.sources.opening import open_source
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.settings import ShuffleSettings, flagfiles
+
+
+def boxes_of(images):
+    return [tuple(map(tuple, image.boxes.tolist())) for image in images]
+
+
+def test_every_image_gets_the_boxes_of_another():
+    source = open_source(dataset="scenes", scenes=40, scene_size=16)
+    own = [tuple(map(tuple, x["boxes"].tolist())) for x in source.sequence().as_numpy_iterator()]
+    for seed in range(3):
+        images = list(shuffled(source, seed))
+        assert [image.image_id for image in images] == [f"scenes/train/{n}" for n in range(40)]
+        assert sorted(boxes_of(images)) == sorted(own)
+        assert all(given != kept for given, kept in zip(boxes_of(images), own))
+    assert boxes_of(shuffled(source, 1)) == boxes_of(shuffled(source, 1))
+    assert boxes_of(shuffled(source, 1)) != boxes_of(shuffled(source, 2))
+
+
+def test_one_image_has_no_other():
+    with pytest.raises(UserError, match="one image has no other to take boxes from"):
+        next(shuffled(open_source(dataset="scenes", scenes=1, scene_size=16), 0))
+
+
+def test_the_command_writes_a_store(tmp_path, capsys):
+    given = ["--dataset=scenes", "--scenes=9", "--scene_size=16"]
+
+    def start(*more):
+        proposals.shuffle(flagfiles.parse([*given, *more], ShuffleSettings))
+
+    start("--proposals=ground_truth", f"--output={tmp_path / 'once'}")
+    assert "9 images" in capsys.readouterr().out
+    once = list(ProposalStore(tmp_path / "once").images())
+    # Of a store, too; its boxes move on.
+    start(f"--proposals={tmp_path / 'once'}", f"--output={tmp_path / 'twice'}", "--seed=1")
+    twice = list(ProposalStore(tmp_path / "twice").images())
+    assert sorted(boxes_of(once)) == sorted(boxes_of(twice)) and boxes_of(once) != boxes_of(twice)
+    np.testing.assert_array_equal([i.image_id for i in once], [i.image_id for i in twice])
+    with pytest.raises(SettingsError, match="--proposals: give the boxes to shuffle"):
+        start(f"--output={tmp_path / 'no'}")

@@ -1,0 +1,170 @@
+"""Runs of several seeds as one row, and runs at equal epochs or compute."""
+
+import csv
+import json
+
+import pytest
+
+from ssl_tf import compare
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.evaluation.curves import draw_panels
+from ssl_tf.evaluation.equal_budget import at_equal
+from ssl_tf.evaluation.run_reports import read_runs
+from ssl_tf.evaluation.run_table import panels, table
+from ssl_tf.evaluation.seed_rows import groups_of, joined, joined_panels
+from ssl_tf.settings import CompareSettings, flagfiles
+from tests.evaluation.test_run_table import write_run
+
+BASE, WIDE = (0.40, 0.44, 0.42), (0.46, 0.49, 0.475)
+# Of an image: two views of each network, forward and backward, and none of a target.
+WORK = {
+    "views": {"32": 2}, "learned_passes": {"32": 2}, "target_passes": {"32": 0},
+    "forward_flops": {"32": 1000},
+}  # fmt: skip
+
+
+def write_seeds(directory, name, values, *flags, work=WORK, epochs=2):
+    """Runs NAME-0, NAME-1, ... with these linear figures; each has seen `epochs` epochs."""
+    runs = []
+    for seed, value in enumerate(values):
+        run = write_run(
+            directory / f"{name}-{seed}",
+            *(f"--seed={seed}", f"--proposals={directory}/boxes-{seed}", "--crops=object_object"),
+            *flags,
+            values=[0.1 + 0.1 * epoch + seed / 100 for epoch in range(epochs + 1)],
+            probes=[(10 * epochs, {"top1": value}), (10, {"top1": value - 0.1})],
+            random=f"random-{seed}",
+        )
+        (run / "compute.json").write_text(json.dumps(work))
+        runs.append(run)
+    return runs
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [
+        *write_seeds(tmp_path, "base", BASE),
+        *write_seeds(tmp_path, "wide", WIDE, "--tau=0.98"),
+    ]
+
+
+def test_runs_that_differ_in_their_seed_alone_are_one_row(runs, tmp_path):
+    other = write_run(tmp_path / "other", "--batch_size=32")
+    again = write_seeds(tmp_path / "more", "base", BASE[:1])
+    found = groups_of(read_runs([*runs, other, *again]))
+    # The boxes of `more` lie elsewhere, so it is another row, and so is a run of its own.
+    assert [list(group.runs.values()) for group in found] == [[0, 1, 2], [0, 1, 2], [0], [0]]
+    assert [group.name for group in found][1:3] == ["wide", "other"]
+
+
+def test_a_seed_that_comes_twice_is_another_row(runs, tmp_path):
+    copy = write_run(tmp_path / "copy", "--seed=1")
+    twice = write_run(tmp_path / "again", "--seed=1")
+    first = write_run(tmp_path / "first", "--seed=0")
+    groups = groups_of(read_runs([copy, twice, first]))
+    assert [group.runs for group in groups] == [{"copy": 1, "first": 0}, {"again": 1}]
+    assert [group.name for group in groups] == ["copy", "again"]
+
+
+def test_rows_have_means_errors_and_paired_differences(runs):
+    found = read_runs(runs)
+    shown = joined(table(found), groups_of(found), "base")
+    base, wide, random = shown.rows
+    assert (base["run"], base["seeds"], base["epochs"]) == ("base", "0 1 2", 2.0)
+    assert base["linear_top1"] == pytest.approx(0.42)
+    assert base["linear_top1_error"] == pytest.approx(0.02 / 3**0.5)
+    # 0.06, 0.05, 0.055: a standard deviation of 0.005
+    assert wide["linear_top1_difference"] == pytest.approx(0.055)
+    assert wide["linear_top1_difference_error"] == pytest.approx(0.005 / 3**0.5)
+    assert wide["linear_top1_difference_seeds"] == 3 and 0 < wide["linear_top1_difference_p"] < 0.01
+    assert "linear_top1_difference" not in base and random["run"] == "random encoder"
+    assert random["linear_top1"] == 0.125 and random["linear_top1_error"] == 0.0
+    text = shown.as_markdown()
+    assert "42.00 ± 1.15" in text and "+5.50 ± 0.29" in text
+    assert "linear top-1 less base" in text
+    row = next(csv.DictReader(shown.as_csv().splitlines()))
+    assert float(row["linear_top1_error"]) == pytest.approx(0.02 / 3**0.5)
+
+
+def test_the_compute_of_a_run_is_counted(runs):
+    row = table(read_runs(runs)).rows[0]
+    # 20 steps of 64 images, two passes forward and backward: three units each
+    assert row["images"] == 1280 and row["views_seen"] == 2560
+    assert row["encoder_passes"] == 1280 * 6 and row["flops"] == 1280 * 6 * 1000
+    assert row["device_seconds"] is None  # nothing was timed
+
+
+def test_device_seconds_are_those_of_all_steps_on_all_replicas(runs):
+    lines = [json.loads(line) for line in (runs[0] / "metrics.jsonl").read_text().splitlines()]
+    lines[-1] |= {"train_seconds": 9.0, "timed_steps": 18}
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (runs[0] / "metrics.jsonl").write_text(text)
+
+    def seconds(*replicas):
+        environment = [{"device": "CPU", "replicas": count} for count in replicas]
+        (runs[0] / "environment.json").write_text(json.dumps(environment))
+        return table(read_runs(runs[:1])).rows[0]["device_seconds"]
+
+    # Half a second a step, 20 steps, twice as many devices.
+    assert seconds(2) == seconds(2, 2) == 20.0
+    assert seconds(1, 2) is None
+
+
+def test_the_compute_of_older_runs_follows_from_their_flags(runs):
+    (runs[0] / "compute.json").unlink()
+    work = read_runs(runs[:1])[0].work
+    # MA-SSRL: both views pass the online and the target network.
+    assert work.views_an_image == 2 and work.forward_units == 2 * (3 + 1)
+    assert work.learned_passes == work.target_passes == {"224": 2}
+    (runs[0] / "compute.json").write_text('{"views": 3}')
+    with pytest.raises(UserError, match="compute.json tells no work"):
+        read_runs(runs[:1])
+
+
+def test_runs_at_equal_epochs_and_equal_compute(tmp_path):
+    double = {**WORK, "learned_passes": {"32": 4}}
+    long = write_seeds(tmp_path, "long", BASE[:1], epochs=4)
+    dear = write_seeds(tmp_path, "dear", WIDE[:1], "--tau=0.98", work=double)
+    runs = read_runs([*long, *dear])
+    one, other = at_equal(runs, "epochs")
+    assert (one.last_step, other.last_step) == (20, 20)
+    assert [report["step"] for found in one.reports.values() for report in found] == [10]
+    # Four epochs at half the price.
+    one, other = at_equal(runs, "compute")
+    assert (one.last_step, other.last_step) == (40, 20)
+    assert table([one, other]).rows[0]["linear_top1"] == pytest.approx(BASE[0])
+    over = panels(runs, over="compute")[0]
+    assert over.x == "PFLOP"
+    last = over.series["long-0"][-1][0], over.series["dear-0"][-1][0]
+    assert last[0] == last[1] == pytest.approx(40 * 64 * 6000 / 1e15)
+    (long[0] / "metrics.jsonl").unlink()
+    with pytest.raises(UserError, match="--equal=compute: long-0 has no step"):
+        at_equal(read_runs([*long, *dear]), "compute")
+
+
+def test_panels_have_error_bars(runs):
+    found = read_runs(runs)
+    knn, linear = joined_panels(panels(found), groups_of(found))
+    assert list(knn.series) == ["base", "wide"] and knn.errors["base"][0] > 0
+    assert linear.series["base"][-1] == (2.0, pytest.approx(42.0))
+    assert linear.errors["base"][-1] == pytest.approx(100 * 0.02 / 3**0.5)
+    axes = draw_panels([linear]).axes[0]
+    low, high = axes.containers[0].lines[2][0].get_segments()[-1][:, 1]
+    assert (low + high) / 2 == pytest.approx(42.0)
+    assert high - low == pytest.approx(200 * 0.02 / 3**0.5)
+
+
+def test_the_command_joins_seeds(runs, tmp_path, capsys):
+    arguments = [*map(str, runs), f"--output={tmp_path / 'out'}", "--join_seeds"]
+
+    def start(*more):
+        given = compare.flags_of([*arguments, *more])
+        compare.main(flagfiles.parse(given, CompareSettings))
+        return capsys.readouterr().out
+
+    assert "+5.50 ± 0.29" in start("--reference=base")
+    assert "46.00" not in start("--equal=epochs") and (tmp_path / "out" / "curves.png").exists()
+    with pytest.raises(SettingsError, match="--reference=x: no row has this name; .* base, wide"):
+        start("--reference=x")
+    with pytest.raises(SettingsError, match="--reference=base: has no effect"):
+        flagfiles.parse(["--runs=a", "--output=o", "--reference=base"], CompareSettings)

@@ -1,0 +1,33 @@
+"""Study files of tests."""
+
+from ssl_tf.experiments.study_file import read_study
+from ssl_tf.experiments.trials import make_trials
+from ssl_tf.settings import StudySettings, flagfiles
+
+HEAD = """
+seeds = [0, 1]
+stages = ["pretrain", "linear"]
+[flags]
+pretrain = "--dataset=scenes --epochs=20"
+linear = "--dataset=scenes"
+"""
+ARMS = """
+[arms.one]
+[arms.two]
+pretrain = "--method=byol"
+"""
+
+
+def write(directory, text, name="small.toml"):
+    path = directory / name
+    path.write_text(text)
+    return path
+
+
+def trials_of(directory, text, *flags):
+    """The study of a text, and its trials; the output is a directory beside the file."""
+    path = write(directory, text)
+    given = [f"--study={path}", f"--output={directory / 'out'}", *flags]
+    settings = flagfiles.parse(given, StudySettings)
+    study = read_study(settings.study)
+    return study, make_trials(study, settings)

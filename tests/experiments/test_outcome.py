@@ -1,0 +1,111 @@
+"""The table, the JSON and the picture of a study, from runs written by hand; the stop rule."""
+
+import json
+
+import pytest
+
+from ssl_tf.experiments.outcome import _difference_of, enough, missing, write_outcome
+from ssl_tf.experiments.records import Record, write_record
+from tests.evaluation.test_run_table import write_run
+from tests.evaluation.test_seed_rows import WORK
+from tests.experiments.small_file import HEAD, trials_of
+
+TEXT = (
+    """
+title = "Three arms"
+reference = "base"
+"""
+    + HEAD.replace("[0, 1]", "[0, 1, 2]")
+    + """
+[arms.base]
+[arms.near]
+[arms.far]
+stages = ["discover", "pretrain", "linear"]
+discover = "--dataset=scenes --encoder={base} --discoverer=ncut"
+[stop]
+figure = "linear_top1"
+seeds = 2
+errors = 4
+deviation = 1.0
+"""
+)
+FIGURES = {"base": (0.40, 0.42), "near": (0.41, 0.44), "far": (0.50, 0.53)}
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study whose first two seeds are done."""
+    study, trials = trials_of(tmp_path, TEXT)
+    out = tmp_path / "out"
+    for trial in trials:
+        if trial.seed > 1:
+            continue
+        value = FIGURES[trial.arm][trial.seed]
+        write_run(trial.run, f"--seed={trial.seed}", probes=[(20, {"top1": value})])
+        (trial.run / "compute.json").write_text(json.dumps(WORK))
+        done = {step.name: {"flags": dict(step.flags)} for step in trial.steps}
+        write_record(out, trial.name, Record(done))
+        if trial.arm == "far":
+            boxes = {"corloc": 0.25 + trial.seed / 4, "detection_rate": 0.5, "odap50": 0.125}
+            place = out / "discover" / trial.name
+            place.mkdir(parents=True)
+            (place / "metrics.json").write_text(json.dumps({"images": 4, "ncut": boxes}))
+    return study, trials, out
+
+
+def test_the_outcome_has_means_differences_boxes_and_what_is_missing(study):
+    write_outcome(*study)
+    out = study[2]
+    results = json.loads((out / "results.json").read_text())
+    rows = {row["run"]: row for row in results["rows"]}
+    assert list(rows) == ["base", "near", "far", "random encoder"]
+    assert rows["base"]["linear_top1"] == pytest.approx(0.41)
+    assert rows["far"]["linear_top1_difference"] == pytest.approx(0.105)
+    assert rows["far"]["linear_top1_difference_error"] == pytest.approx(0.005)
+    assert rows["far"]["discover_corloc"] == pytest.approx(0.375)
+    assert rows["far"]["discover_corloc_error"] == pytest.approx(0.125)
+    assert len(results["runs"]) == 7 and results["reference"] == "base"
+    # The third seed of `far` is not needed.
+    assert results["missing"] == {
+        "base-2": "pretrain is not done",
+        "near-2": "pretrain is not done",
+    }
+    text = (out / "table.md").read_text()
+    assert text.startswith("# Three arms\n") and "Differences to base" in text
+    assert "+10.50 ± 0.50" in text and "discover CorLoc" in text
+    assert "near-2 is missing: pretrain is not done" in text
+    assert "An arm gets no further seed once 2 are done" in text
+    assert (out / "figures.png").stat().st_size > 10_000
+    assert "discover_corloc_error" in (out / "table.csv").read_text().splitlines()[0]
+
+
+def test_the_stop_rule(study):
+    the_study, trials, out = study
+    by_name = {trial.name: trial for trial in trials}
+
+    def stops(name):
+        return enough(the_study, trials, by_name[name], out)
+
+    assert not stops("far-2")  # there is no table yet
+    write_outcome(*study)
+    # far: 10.5 against 4 x max(0.5, 1.0 / sqrt 2); near: 1.5
+    assert stops("far-2") and not stops("near-2") and not stops("base-2")
+    assert "far-2" not in missing(*study)
+    # What somebody has begun is brought to its end.
+    write_record(out, "far-2", Record({"discover": {}}))
+    assert not stops("far-2")
+
+
+def test_the_rule_finds_its_figure_where_the_data_is_named():
+    row = {"knn_top1_difference": 1, "linear_cifar10_test_top1_difference": 2}
+    row |= {"linear_scenes_test_16_images_map_difference": 3}
+    assert _difference_of("linear_map", row) == "linear_scenes_test_16_images_map_difference"
+    assert _difference_of("finetune_top1", row) == ""
+
+
+def test_nothing_done_is_an_empty_table(tmp_path):
+    study, trials = trials_of(tmp_path, TEXT)
+    (tmp_path / "out").mkdir()
+    write_outcome(study, trials, tmp_path / "out")
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["missing"]) == 9
+    assert not (tmp_path / "out" / "figures.png").exists()

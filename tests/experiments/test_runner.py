@@ -1,0 +1,190 @@
+"""The runner, on commands that only note that they were started (`fake_commands`)."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ssl_tf.errors import Stopped
+from ssl_tf.experiments import runner
+from ssl_tf.experiments.outcome import missing
+from ssl_tf.experiments.records import Record, read_record, write_record
+from ssl_tf.experiments.runner import Runner
+from tests.experiments import fake_commands
+from tests.experiments.small_file import ARMS, HEAD, trials_of
+
+# Runs the trials of the study in DIRECTORY/small.toml, in a process of its own.
+PROGRAM = """
+import sys
+from pathlib import Path
+from ssl_tf.experiments import runner
+from tests.experiments import fake_commands, small_file
+runner.LAUNCH = (sys.executable, fake_commands.__file__)
+directory = Path(sys.argv[1])
+text = (directory / "small.toml").read_text()
+study, trials = small_file.trials_of(directory, text)
+runner.Runner(
+    directory / "out", trials, 60.0, enough=lambda trial: False, finished=lambda: None
+).run()
+"""
+
+
+@pytest.fixture(autouse=True)
+def fakes(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "LAUNCH", (sys.executable, fake_commands.__file__))
+    monkeypatch.setattr(runner, "_WAIT", 0.2)
+    monkeypatch.setenv("STARTED", str(tmp_path / "started"))
+
+
+def started(directory):
+    """The commands in the order in which they were started, as RESULT COMMAND."""
+    path = directory / "started"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def work(directory, text, enough=lambda trial: False):
+    study, trials = trials_of(directory, text)
+    reports = []
+    Runner(directory / "out", trials, 60.0, enough=enough, finished=lambda: reports.append(1)).run()
+    return missing(study, trials, directory / "out"), len(reports)
+
+
+def test_everything_is_done_once_in_the_order_of_the_file(tmp_path):
+    left, reports = work(tmp_path, HEAD + ARMS)
+    assert left == {} and reports == 8
+    assert started(tmp_path) == [
+        "one-0 pretrain", "linear.json linear", "two-0 pretrain", "linear.json linear",
+        "one-1 pretrain", "linear.json linear", "two-1 pretrain", "linear.json linear",
+    ]  # fmt: skip
+    assert work(tmp_path, HEAD + ARMS) == ({}, 0) and len(started(tmp_path)) == 8
+    assert list((tmp_path / "out" / "claims").iterdir()) == []
+    # A new seed is done, what is there is not done again.
+    assert work(tmp_path, HEAD.replace("[0, 1]", "[0, 1, 2]") + ARMS)[1] == 4
+
+
+def test_what_is_complete_but_not_recorded_is_not_done_again(tmp_path):
+    out = tmp_path / "out"
+    (out / "runs" / "one-0").mkdir(parents=True)
+    (out / "runs" / "one-0" / "linear.json").write_text("{}")
+    work(tmp_path, HEAD.replace("[0, 1]", "[0]") + "[arms.one]\n")
+    # pretrain itself says quickly that it is complete.
+    assert started(tmp_path) == ["one-0 pretrain"]
+
+
+def test_a_failure_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FAILS", "one-1")
+    text = HEAD + ARMS + '[arms.three]\npretrain = "--init_from={one}"\n'
+    left, _ = work(tmp_path, text)
+    cause = "pretrain failed: --epochs=0: must be greater than 0"
+    assert left == {
+        "one-1": cause,
+        "three-1": "pretrain failed: needs the result of one-1, which failed",
+    }
+    assert f"one-1: {cause} (log: " in capsys.readouterr().err
+    assert [line for line in started(tmp_path) if line.startswith("three")] == ["three-0 pretrain"]
+    # The next start tries again, once: first in vain, then with success.
+    before = len(started(tmp_path))
+    assert "one-1" in work(tmp_path, text)[0] and len(started(tmp_path)) == before + 1
+    (tmp_path / "mended").touch()
+    assert work(tmp_path, text)[0] == {}
+    assert not read_record(tmp_path / "out", "one-1").failed
+
+
+def test_an_arm_waits_for_the_result_that_it_reads(tmp_path):
+    text = (
+        HEAD.replace("[0, 1]", "[4]")
+        + """
+[arms.late]
+pretrain = "--init_from={early}"
+[arms.early]
+"""
+    )
+    assert work(tmp_path, text)[0] == {}
+    assert [line for line in started(tmp_path) if "pretrain" in line] == [
+        "early-4 pretrain",
+        "late-4 pretrain",
+    ]
+
+
+def test_what_is_not_needed_is_left_out(tmp_path):
+    work(tmp_path, HEAD + ARMS, enough=lambda trial: trial.name == "two-1")
+    assert [line for line in started(tmp_path) if line.startswith("two")] == ["two-0 pretrain"]
+
+
+def start(directory):
+    environment = {**os.environ, "SECONDS": "0.3"}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, directory],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_runners_share_the_trials(tmp_path):
+    (tmp_path / "small.toml").write_text(HEAD.replace("[0, 1]", "[0, 1, 2]") + ARMS)
+    both = [start(tmp_path), start(tmp_path)]
+    told = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    lines = [line for line in started(tmp_path) if "pretrain" in line]
+    assert sorted(lines) == sorted(
+        f"{arm}-{n} pretrain" for arm in ("one", "two") for n in range(3)
+    )
+    assert all(" pretrain, log in" in text.replace(": ", " ") for text in told)
+
+
+def wait_for(directory, line):
+    for _ in range(400):
+        if line in started(directory):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{line} was not started: {started(directory)}")
+
+
+def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    (tmp_path / "small.toml").write_text(HEAD + ARMS)
+    monkeypatch.setenv("SECONDS", "30")
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, tmp_path], cwd=Path(__file__).parents[2],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for(tmp_path, "one-0 pretrain")
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate()[1]
+    assert Stopped.__name__ in told or "StudyStopped" in told
+    assert (tmp_path / "out" / "logs" / "one-0.pretrain.log").read_text() == "saved\n"
+    assert read_record(tmp_path / "out", "one-0") == Record()
+    monkeypatch.setenv("SECONDS", "0")
+    assert work(tmp_path, HEAD + ARMS)[0] == {}
+
+
+def test_a_killed_runner_leaves_its_child_the_trial(tmp_path, monkeypatch):
+    text = HEAD.replace("[0, 1]", "[0]") + "[arms.one]\n"
+    (tmp_path / "small.toml").write_text(text)
+    monkeypatch.setenv("SECONDS", "2")
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, tmp_path], cwd=Path(__file__).parents[2],
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for(tmp_path, "one-0 pretrain")
+    process.kill()
+    process.wait()
+    monkeypatch.setenv("SECONDS", "0")
+    assert work(tmp_path, text)[0] == {}
+    # Started again only when the first was done, which the directory of its result shows.
+    assert started(tmp_path) == ["one-0 pretrain", "one-0 pretrain", "linear.json linear"]
+
+
+def test_a_record_that_is_damaged(tmp_path):
+    from ssl_tf.errors import UserError
+
+    write_record(tmp_path, "one-0", Record({"pretrain": {}}))
+    path = tmp_path / "records" / "one-0.json"
+    path.write_text("{")
+    with pytest.raises(UserError, match="one-0.json is damaged, it is no JSON; remove it"):
+        read_record(tmp_path, "one-0")

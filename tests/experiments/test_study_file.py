@@ -1,0 +1,89 @@
+"""Study files: what they say, and what is wrong with them in one line."""
+
+import pytest
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.experiments.study_file import read_study
+from tests.experiments.small_file import ARMS, HEAD, write
+
+
+def test_a_study_is_what_its_file_says(tmp_path):
+    text = """
+title = "What is
+    asked"
+seeds = [3, 1]
+reference = "one"
+stages = ["pretrain"]
+rounds = [["two"], ["one"]]
+[stop]
+figure = "linear_top1"
+seeds = 2
+errors = 4
+deviation = 1.0
+[flags]
+pretrain = "--epochs=20 --flagfile=common"
+[arms.one]
+[arms.two]
+stages = ["shuffle", "pretrain", "linear_cifar10"]
+pretrain = "--flagfile=own --tau=0.9"
+""".replace("What is\n    asked", "What is asked")
+    study = read_study(str(write(tmp_path, text)))
+    assert (study.title, study.seeds, study.reference) == ("What is asked", (3, 1), "one")
+    assert study.rounds == (("two",), ("one",))
+    one, two = study.arms.values()
+    # Flagfiles first, so that what is said of all arms counts.
+    assert one.stages == ("pretrain",)
+    assert one.flags == {"pretrain": ("--flagfile=common", "--epochs=20")}
+    assert two.stages == ("shuffle", "pretrain", "linear_cifar10")
+    flags = ("--flagfile=common", "--flagfile=own", "--epochs=20", "--tau=0.9")
+    assert two.flags["pretrain"] == flags
+    assert "beyond 4 standard errors" in str(study.stop) and "linear_top1" in str(study.stop)
+
+
+def test_without_rounds_there_is_one_of_all_arms(tmp_path):
+    study = read_study(str(write(tmp_path, HEAD + ARMS)))
+    assert study.rounds == (("one", "two"),) and study.stop is None
+
+
+def test_shipped_studies_are_found_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_study("studies/ma_ssrl_cifar10.toml").reference == "B2"
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        (HEAD + ARMS + "[arms.one]\n", r"two arms are named one \(at line \d+"),
+        (HEAD + "[arms\n", "at line 7"),
+        (HEAD, "there is no arm"),
+        (ARMS, r"seeds: give different numbers from 0 on, such as \[0, 1, 2\]"),
+        (HEAD.replace("[0, 1]", "[0, 0]") + ARMS, "seeds: give different"),
+        (HEAD.replace("[0, 1]", '["0"]') + ARMS, "seeds is no list of whole numbers"),
+        ('reference = "three"\n' + HEAD + ARMS, "reference = 'three': no arm has this name"),
+        ('rounds = [["one"]]\n' + HEAD + ARMS, "rounds: arm two is in none of them"),
+        ('rounds = [["one", "two", "six"]]\n' + HEAD + ARMS, "no arm is named 'six'"),
+        ('rounds = [["one"], ["two", "one"]]\n' + HEAD + ARMS, "arm one stands there twice"),
+        ("sedes = [1]\n" + HEAD + ARMS, "the study: 'sedes' is unknown; it has arms, flags"),
+        (HEAD + ARMS + 'pretain = ""\n', "arm two: 'pretain' is unknown"),
+        (HEAD + ARMS + 'stages = ["train"]\n', "arm two: stage 'train' is unknown; .* pretrain"),
+        (HEAD + ARMS + 'linear = "epochs=2"\n', "arm two: linear: 'epochs=2' is no --flag=value"),
+        (HEAD + ARMS + "linear = '--epochs=\"2'\n", "arm two: linear: No closing quotation"),
+        (HEAD + ARMS + "linear = 3\n", "arm two: linear: give its flags as one text"),
+        (HEAD + '[arms."a b"]\n', "arm a b: its name needs letters"),
+        (HEAD + "[arms.linear]\n", "arm linear: has the name of a stage"),
+        (HEAD + ARMS + '[stop]\nfigure = "x"\n', "stop: looks at differences to a reference"),
+    ],
+)
+def test_what_is_no_study_is_one_line(text, told, tmp_path):
+    path = write(tmp_path, text)
+    with pytest.raises(SettingsError, match=told) as raised:
+        read_study(str(path))
+    assert f"--study={path}" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(SettingsError, match="no_such.toml cannot be read: No such file"):
+        read_study(str(tmp_path / "no_such.toml"))
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="binary.toml cannot be read: it is no text in UTF-8"):
+        read_study(str(tmp_path / "binary.toml"))

@@ -1,0 +1,153 @@
+"""The trials of a study: order, references, checks, and the shipped studies."""
+
+from pathlib import Path
+
+import pytest
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.experiments.records import Record, check_record, write_record
+from ssl_tf.experiments.study_file import read_study
+from ssl_tf.experiments.trials import make_trials
+from ssl_tf.settings import StudySettings, flagfiles
+from tests.experiments.small_file import ARMS, HEAD, trials_of
+
+ROOT = Path(__file__).parents[2]
+STUDIES = sorted((ROOT / "studies").iterdir())
+LOOP = (
+    HEAD
+    + """
+[arms.scene]
+[arms.found]
+stages = ["discover", "pretrain", "linear"]
+discover = "--dataset=scenes --encoder={scene}"
+pretrain = "--crops=object_object --proposals={discover}/proposals"
+[arms.again]
+stages = ["discover", "pretrain"]
+discover = "--dataset=scenes --encoder={found}"
+pretrain = "--crops=object_object --proposals={found.discover}/proposals --crop=full"
+"""
+)
+
+
+def test_the_order_is_rounds_then_seeds_then_arms(tmp_path):
+    text = 'rounds = [["two", "one"], ["three"]]\n' + HEAD + ARMS + "[arms.three]\n"
+    _, trials = trials_of(tmp_path, text)
+    assert [trial.name for trial in trials] == "two-0 one-0 two-1 one-1 three-0 three-1".split()
+
+
+def test_commands_have_all_flags(tmp_path):
+    _, trials = trials_of(tmp_path, HEAD + ARMS, "--extra=--epochs=11 --nonesterov", "--data_dir=D")
+    two = next(trial for trial in trials if trial.name == "two-1")
+    out = tmp_path / "out"
+    pretrain, linear = two.steps
+    # No TFDS is read, so --data_dir is left out; --nonesterov is of linear alone.
+    assert pretrain.command == (
+        "pretrain", "--dataset=scenes", "--epochs=20", "--method=byol", "--epochs=11",
+        f"--run_dir={out}/runs/two-1", "--seed=1",
+    )  # fmt: skip
+    assert linear.command == (
+        "linear", "--dataset=scenes", "--epochs=11", "--nonesterov",
+        f"--checkpoint={out}/runs/two-1", f"--output={out}/runs/two-1/linear.json", "--seed=1",
+    )  # fmt: skip
+    assert linear.product == out / "runs" / "two-1" / "linear.json"
+    assert pretrain.flags["method"] == "byol" and "seed" not in pretrain.flags
+
+
+def test_references_are_paths_at_the_same_seed(tmp_path):
+    _, trials = trials_of(tmp_path, LOOP)
+    out = tmp_path / "out"
+    found, again = (next(t for t in trials if t.name == name) for name in ("found-1", "again-1"))
+    discover, pretrain, _ = found.steps
+    assert f"--encoder={out}/runs/scene-1" in discover.command
+    assert f"--output={out}/discover/found-1" in discover.command
+    assert f"--proposals={out}/discover/found-1/proposals" in pretrain.command
+    assert discover.needs == {("scene", "pretrain")} and pretrain.needs == set()
+    assert discover.flags["encoder"] == "OUTPUT/runs/scene-1"
+    assert again.steps[0].needs == {("found", "pretrain")}
+    assert again.steps[1].needs == {("found", "discover")}
+
+
+@pytest.mark.parametrize(
+    "arm, told",
+    [
+        ('pretrain = "--epohcs=3"', "arm bad, pretrain: Unknown command line flag 'epohcs'"),
+        ('pretrain = "--epochs=0"', "arm bad, pretrain: --epochs=0.0: must be greater than 0"),
+        (
+            'pretrain = "--flagfile=gone.flags"',
+            "arm bad, pretrain: --flagfile=gone.flags cannot",
+        ),
+        ('pretrain = "--method=simclr --tau=0.5"', "arm bad, pretrain: --tau=0.5: has no effect"),
+        ('linear = "--tau=0.5"', "arm bad, linear: Unknown command line flag 'tau'"),
+        (
+            'pretrain = "--init_from={scen}"',
+            r"arm bad, pretrain: \{scen\} is unknown; give",
+        ),
+        ('pretrain = "--init_from={linear}"', r"arm bad, pretrain: \{linear\} is unknown"),
+        ('pretrain = "--init_from={bad}"', r"arm bad, pretrain: \{bad\} is unknown"),
+        ('pretrain = "--init_from={one.knn}"', r"arm bad, pretrain: \{one.knn\} is unknown"),
+    ],
+)
+def test_a_wrong_arm_is_one_line_before_anything_runs(arm, told, tmp_path):
+    with pytest.raises(SettingsError, match=told) as raised:
+        trials_of(tmp_path, HEAD + "[arms.one]\n[arms.bad]\n" + arm)
+    assert "\n" not in str(raised.value) and not (tmp_path / "out").exists()
+
+
+def test_arms_that_wait_for_each_other(tmp_path):
+    text = (
+        HEAD
+        + """
+[arms.one]
+pretrain = "--init_from={two}"
+[arms.two]
+pretrain = "--init_from={three}"
+[arms.three]
+pretrain = "--init_from={one}"
+"""
+    )
+    with pytest.raises(SettingsError, match="arms one, two, three wait for each other's results"):
+        trials_of(tmp_path, text)
+
+
+@pytest.mark.parametrize("extra", ["--queues=3", "epochs=3"])
+def test_an_extra_flag_that_no_stage_has(extra, tmp_path):
+    with pytest.raises(SettingsError, match=f"--extra: '{extra}' is a --flag=value of no stage"):
+        trials_of(tmp_path, HEAD + ARMS, f"--extra={extra}")
+
+
+def test_a_study_does_not_go_on_with_other_flags(tmp_path):
+    _, trials = trials_of(tmp_path, HEAD + ARMS)
+    out = tmp_path / "out"
+    done = {step.name: {"flags": dict(step.flags)} for step in trials[1].steps}
+    write_record(out, trials[1].name, Record(done))
+    for trial in trials:
+        check_record(out, trial)
+    # Flags on which no figure depends may change, and arms and seeds may be added.
+    free = HEAD.replace("--epochs=20", "--epochs=20 --keep_checkpoints=1").replace("[0,", "[5, 0,")
+    for trial in trials_of(tmp_path, free + ARMS + "[arms.three]\n")[1]:
+        check_record(out, trial)
+    other = trials_of(tmp_path, HEAD + ARMS.replace("byol", "simsiam"))[1]
+    with pytest.raises(SettingsError, match="arm two, pretrain: seed 0 in .*byol there, simsiam"):
+        check_record(out, other[1])
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
+def test_shipped_studies_are_right(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    head = path.read_text().split("\n\n")[0]
+    assert f"python -m ssl_tf.study --study=studies/{path.name}" in head
+    given = [f"--study=studies/{path.name}", "--output=DIR", "--data_dir=DATA"]
+    settings = flagfiles.parse(given, StudySettings)
+    study = read_study(settings.study)
+    trials = make_trials(study, settings)
+    assert study.title and len(trials) == len(study.arms) * len(study.seeds)
+    if study.reference:
+        assert study.rounds[0][0] == study.reference
+
+
+def test_all_methods_on_cifar10_are_compared_and_get_as_many_trials():
+    flagfiles_of = {path.stem.removeprefix("cifar10_") for path in ROOT.glob("configs/cifar10_*")}
+    assert set(read_study("studies/cifar10_methods.toml").arms) == flagfiles_of
+    tuned = read_study("studies/cifar10_tuning.toml")
+    assert {len(names) for names in tuned.rounds} == {6}
+    assert {names[0] for names in tuned.rounds} == flagfiles_of - {"supervised"}
