@@ -33,7 +33,13 @@ from ssl_tf.training.cluster import Cluster, read_cluster
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
-from ssl_tf.training.run_directory import MetricsFile, check_run, open_run, with_rule_of_run
+from ssl_tf.training.run_directory import (
+    MetricsFile,
+    check_run,
+    open_run,
+    with_library_of_run,
+    with_rule_of_run,
+)
 from ssl_tf.training.run_log import PICTURE, RunLog
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.strategy import make_strategy, should_jit_compile
@@ -53,7 +59,11 @@ def run(settings: PretrainSettings) -> None:
     check_tracker(settings.run.track)
     cluster = read_cluster()
     directory = Path(settings.run.run_dir)
-    settings = dataclasses.replace(settings, data=with_rule_of_run(settings.data, directory))
+    settings = dataclasses.replace(
+        settings,
+        data=with_rule_of_run(settings.data, directory),
+        views=with_library_of_run(settings.views, directory),
+    )
     check_name(directory)
     if cluster.workers == 1:
         check_run(settings)

@@ -14,8 +14,9 @@ from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import UNFINISHED, NotWritten, read_json, write_json, write_text
 from ssl_tf.locks import SUFFIX
-from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
+from ssl_tf.settings.views import with_library_of
 from ssl_tf.training import workers
 
 FLAGS = "flags.txt"
@@ -106,6 +107,12 @@ def with_rule_of_run(data: DataSettings, directory: Path) -> DataSettings:
     if not (directory / FLAGS).is_file():
         return data
     return with_rule_of(read_settings(directory).data, data)
+
+
+def with_library_of_run(views: ViewSettings, directory: Path) -> ViewSettings:
+    """The view settings with --image_library given: by its flag, by the run there, by the recipe."""
+    is_run = (directory / FLAGS).is_file()
+    return with_library_of(read_settings(directory).views if is_run else views, views)
 
 
 def environment(replicas: int) -> dict[str, str | int]:
