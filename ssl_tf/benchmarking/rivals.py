@@ -80,7 +80,7 @@ def _torchvision(encoded: Sequence[bytes], size: int) -> list[Contender]:
 
 
 def _tensorflow_addons(encoded: Sequence[bytes], size: int) -> list[Contender]:
-    """RandAugment of the operations of addons, on which the MA-SSRL authors' augmentation stands."""
+    """RandAugment of the operations that the MA-SSRL authors' augmentation is built on."""
     import tensorflow as tf
     import tensorflow_addons as tfa
 

@@ -110,7 +110,10 @@ def with_rule_of_run(data: DataSettings, directory: Path) -> DataSettings:
 
 
 def with_library_of_run(views: ViewSettings, directory: Path) -> ViewSettings:
-    """The view settings with --image_library given: by its flag, by the run there, by the recipe."""
+    """The view settings with an --image_library, as given, else that of the run in a directory.
+
+    Else that of the recipe.
+    """
     is_run = (directory / FLAGS).is_file()
     return with_library_of(read_settings(directory).views if is_run else views, views)
 

@@ -202,9 +202,7 @@ def randaugment_torchvision(num_ops: int, magnitude: float) -> Policy:
         magnitude: M, on the scale 0..30.
     """
     rows = [
-        row
-        for op in TORCHVISION_RANDAUGMENT
-        for row in _torchvision_rows(op, 1.0, magnitude / 30)
+        row for op in TORCHVISION_RANDAUGMENT for row in _torchvision_rows(op, 1.0, magnitude / 30)
     ]
     return Policy("randaugment, torchvision", tuple(rows), slots=num_ops, grouped=False)
 

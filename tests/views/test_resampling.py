@@ -47,7 +47,7 @@ def test_extremes_are_clipped_in_each_pass():
 @pytest.mark.parametrize("interpolation", FILTERS)
 def test_nothing_outside_of_a_crop_is_seen(interpolation, images):
     image = images["large photograph"]
-    for top, left, height, width in ((5, 7, 40, 30), (0, 0, 64, 48), (63, 0, 1, 48), (10, 20, 9, 9)):
+    for top, left, height, width in ((5, 7, 40, 30), (0, 0, 64, 48), (63, 0, 1, 48), (1, 2, 9, 9)):
         made = crop_and_resize(
             tf.constant(image), tf.constant([top, left, height, width]), 24, interpolation, "pillow"
         )

@@ -1,4 +1,4 @@
-"""Views of TensorFlow's recipes against those that an earlier version made, stored beside this file."""
+"""Views of TensorFlow's arithmetic against those that an earlier version made, stored here."""
 
 from pathlib import Path
 
