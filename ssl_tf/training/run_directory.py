@@ -1,5 +1,6 @@
 """The directory of a run: flags, versions, metrics. Nothing is written outside it."""
 
+import dataclasses
 import json
 import os
 import platform
@@ -46,7 +47,12 @@ def check_run(settings: PretrainSettings) -> bool:
     """
     directory = Path(settings.run.run_dir)
     if (directory / FLAGS).exists():
-        differing = flagfiles.bound_differences(read_settings(directory), settings)
+        recorded = read_settings(directory)
+        there, here = (
+            dataclasses.replace(one, views=with_library_of(recorded.views, one.views))
+            for one in (recorded, settings)
+        )
+        differing = flagfiles.bound_differences(there, here)
         if differing:
             listed = ", ".join(
                 f"--{n}={old} there, {new} here" for n, (old, new) in differing.items()

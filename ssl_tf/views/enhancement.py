@@ -71,7 +71,7 @@ def _turned(levels: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
     hue = tf.floor(_rounded(circle - tf.floor(circle)) * 255.0)
     saturation = tf.floor(255.0 * tf.cast(chroma / tf.maximum(value, 1.0), tf.float64))
     hue = tf.where(chroma > 0.0, hue, 0.0) + tf.cast(steps, tf.float64)
-    hue -= tf.where(hue >= 256.0, tf.constant(256.0, tf.float64), 0.0)
+    hue = tf.where(hue >= 256.0, hue - 256.0, hue)
 
     position = hue * 6.0 / 255.0
     whole = tf.floor(position)

@@ -190,7 +190,7 @@ def autoaugment_torchvision(searched_on: str) -> Policy:
     for subpolicy in _subpolicies(f"autoaugment_{searched_on}"):
         signed = [_torchvision_rows(op, p, level / 9) for op, p, level in subpolicy]
         rows.extend(row for pair in itertools.product(*signed) for row in pair)
-    return Policy("autoaugment, torchvision", tuple(rows), slots=2, grouped=True)
+    return Policy("autoaugment_torchvision", tuple(rows), slots=2, grouped=True)
 
 
 @functools.cache
@@ -204,7 +204,7 @@ def randaugment_torchvision(num_ops: int, magnitude: float) -> Policy:
     rows = [
         row for op in TORCHVISION_RANDAUGMENT for row in _torchvision_rows(op, 1.0, magnitude / 30)
     ]
-    return Policy("randaugment, torchvision", tuple(rows), slots=num_ops, grouped=False)
+    return Policy("randaugment_torchvision", tuple(rows), slots=num_ops, grouped=False)
 
 
 # The policies that strategies name in `settings.STRATEGIES`, and how the flags build them.

@@ -69,7 +69,7 @@ def _taps(length: tf.Tensor, size: int, interpolation: str) -> tuple[tf.Tensor, 
     distance = tf.abs((tf.cast(place, tf.float64) - centre + 0.5) * (1.0 / stretch))
     weight = tf.where(place < end, kernel(distance), 0.0)
     share = weight / tf.reduce_sum(weight, axis=1, keepdims=True) * float(1 << _PRECISION)
-    rounded = tf.cast(share + tf.where(share < 0.0, -0.5, tf.constant(0.5, tf.float64)), tf.int32)
+    rounded = tf.cast(share + 0.5 * tf.sign(share), tf.int32)
     return tf.minimum(place, length - 1), rounded
 
 

@@ -79,8 +79,10 @@ def test_heads_under_a_float64_policy_round_nothing(name):
     made = made.numpy().reshape(16, -1)
     # What the inputs differ by is far below float32: rounded, all rows would be the same.
     assert np.ptp(expected, axis=0).min() > 0
-    np.testing.assert_allclose(made - made[0], expected - expected[0], atol=1e-13)
-    np.testing.assert_allclose(made, expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(
+        made - made[0], expected - expected[0], atol=1e-4 * np.ptp(expected, axis=0).max()
+    )
+    np.testing.assert_allclose(made, expected, atol=1e-10)
 
 
 def test_swav_projects_with_a_bias_and_compares_with_the_columns_of_a_kernel():

@@ -117,7 +117,7 @@ def magnitudes(rows):
     """Operation -> values, with both signs where policies draw the sign."""
     found = {}
     for row in rows:
-        assert row.low == row.high and row.fill == (0 if row.signed else 128)
+        assert row.low == row.high and not (row.signed and row.fill)
         signs = (1, -1) if row.signed else (1,)
         found.setdefault(row.op, set()).update(round(sign * row.low, 6) for sign in signs)
     return found

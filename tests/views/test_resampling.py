@@ -17,7 +17,7 @@ def by_pillow(image: np.ndarray, size: int, interpolation: str) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [1, 8, 31])
 @pytest.mark.parametrize("interpolation", FILTERS)
-def test_equals_pillow(interpolation, size, images, run):
+def test_equals_pillow(interpolation, size, images):
     # Shorter, longer, both at once, and as it is, in each direction.
     noise = np.random.default_rng(3).integers(0, 256, [97, 131, 3], np.uint8)
     cuts = [(97, 131), (31, 131), (97, 31), (31, 31), (8, 8), (16, 62), (13, 90), (32, 9), (95, 2)]
@@ -33,6 +33,21 @@ def test_equals_pillow(interpolation, size, images, run):
         np.testing.assert_array_equal(made, expected, err_msg=f"{image.shape}")
     made = pillow_resize(tf.constant(noise), size, interpolation)
     np.testing.assert_array_equal(made, by_pillow(noise, size, interpolation))
+
+
+def test_equals_what_torchvision_gave():
+    """torchvision 0.28: F.resized_crop(PIL image, top 3, left 5, 18 high, 22 wide, [5, 5])."""
+    image = np.random.default_rng(0).integers(0, 256, [24, 40, 3], np.uint8)
+    first_rows = {
+        "bilinear": [[118, 149, 107], [125, 107, 121], [147, 111, 133], [119, 90, 126],
+                     [116, 124, 147]],
+        "bicubic": [[117, 152, 105], [127, 103, 122], [150, 112, 132], [117, 84, 125],
+                    [115, 125, 150]],
+    }  # fmt: skip
+    for interpolation, row in first_rows.items():
+        crop = tf.constant([3, 5, 18, 22])
+        made = crop_and_resize(tf.constant(image), crop, 5, interpolation, "pillow")
+        np.testing.assert_array_equal(made[0], row)
 
 
 def test_extremes_are_clipped_in_each_pass():

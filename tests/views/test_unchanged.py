@@ -10,7 +10,7 @@ from ssl_tf.settings import ViewSettings
 from ssl_tf.views.recipe import Recipe
 
 STORED = Path(__file__).with_name("stored_views.npz")
-SIZE, SEEDS = 20, 6
+SIZE, SEEDS = 16, 4
 RECIPES = {
     "ma_ssrl": {"recipe": "ma_ssrl"},
     "byol": {"recipe": "byol"},
@@ -20,9 +20,9 @@ RECIPES = {
 }
 
 
-def views_of(name: str, source: np.ndarray, **more) -> np.ndarray:
+def views_of(name: str, source: np.ndarray) -> np.ndarray:
     """uint8 [SEEDS, 2, SIZE, SIZE, 3], in a data set as in training."""
-    recipe = Recipe(ViewSettings(image_size=SIZE, **{**RECIPES[name], **more}))
+    recipe = Recipe(ViewSettings(image_size=SIZE, **RECIPES[name]))
     data = tf.data.Dataset.range(SEEDS).map(
         lambda i: tf.stack(recipe(tf.constant(source), tf.stack([i, i + 5]))["views"])
     )
@@ -36,11 +36,3 @@ def test_views_are_those_of_earlier_versions(name, images):
     # To the byte on the processor that stored them; others may round a sum of floats otherwise.
     difference = np.abs(made.astype(int) - stored)
     assert difference.max() <= 1 and np.mean(difference > 0) < 1e-3
-
-
-@pytest.mark.parametrize("name", ["ma_ssrl", "byol", "simclr"])
-def test_their_recipes_name_tensorflow(name, images):
-    source = images["large photograph"]
-    said = views_of(name, source, image_library="tensorflow")
-    np.testing.assert_array_equal(views_of(name, source), said)
-    assert np.any(views_of(name, source, image_library="pillow") != said)
