@@ -85,13 +85,14 @@ def _tensorflow_addons(encoded: Sequence[bytes], size: int) -> list[Contender]:
     import tensorflow_addons as tfa
 
     # Level 9 of 10: factor 1.72, shear 0.27, 27 degrees, a shift of 90 pixels at 224.
+    grey = [128] * 3
     operations = [
         tfa.image.equalize,
         lambda x: tfa.image.sharpness(x, 1.72),
-        lambda x: tfa.image.shear_x(x, 0.27, [128]),
-        lambda x: tfa.image.shear_y(x, 0.27, [128]),
-        lambda x: tfa.image.translate_xy(x, [0.4 * size, 0.0], [128]),
-        lambda x: tfa.image.translate_xy(x, [0.0, 0.4 * size], [128]),
+        lambda x: tfa.image.shear_x(x, 0.27, grey),
+        lambda x: tfa.image.shear_y(x, 0.27, grey),
+        lambda x: tfa.image.translate_xy(x, [0.4 * size, 0.0], grey),
+        lambda x: tfa.image.translate_xy(x, [0.0, 0.4 * size], grey),
         lambda x: tfa.image.rotate(x, 27 * math.pi / 180, fill_mode="constant", fill_value=128.0),
         lambda x: tfa.image.gaussian_filter2d(x, 2 * (size // 20) + 1, 1.0),
         lambda x: tfa.image.random_hsv_in_yiq(x, 0.1, 0.28, 1.72, 0.28, 1.72),
@@ -101,7 +102,8 @@ def _tensorflow_addons(encoded: Sequence[bytes], size: int) -> list[Contender]:
     def distort(image: tf.Tensor) -> tf.Tensor:
         for _ in range(2):
             index = tf.random.uniform([], 0, len(operations), tf.int32)
-            branches = [functools.partial(operation, image) for operation in operations]
+            # Functions, since some of addons' operations ask a tensor in an `if`.
+            branches = [functools.partial(tf.function(one), image) for one in operations]
             image = tf.ensure_shape(tf.switch_case(index, branches), (size, size, 3))
         return image
 
