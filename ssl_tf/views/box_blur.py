@@ -28,11 +28,24 @@ def pillow_blur(image: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
     Returns:
         uint8, with the shape of `image`.
     """
-    weights = [per_image(tf.cast(w, index_type(image)), 2) for w in _weights(sigma)]
-    for one_pass in (_across, _down):
+    kind, blurred = index_type(image), lines(image)
+    weights = [tf.cast(weight, kind) for weight in _weights(sigma)]
+    if len(image.shape) == 4:
+        # A batch keeps its rank, by which `compiled` knows it.
+        blurred = blurred[:, tf.newaxis]
+        weights = [per_image(weight) for weight in weights]
+    for one_pass, axis, edge in ((_across, -1, 3), (_down, -2, 1)):
         for _ in range(_PASSES):
-            image = one_pass(image, *weights)
-    return image
+            # Padding happens before the compiled pass, in which every tap would test for it.
+            blurred = one_pass(_padded(blurred, axis, edge), *weights)
+    return shaped(blurred, image)
+
+
+def _padded(levels: tf.Tensor, axis: int, edge: int) -> tf.Tensor:
+    """Repeats the first and the last `edge` numbers along an axis twice."""
+    behind = (slice(None),) * (-1 - axis)
+    first, last = (levels[(..., part, *behind)] for part in (slice(edge), slice(-edge, None)))
+    return tf.concat([first, first, levels, last, last], axis)
 
 
 def _weights(sigma: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -54,37 +67,32 @@ def _weights(sigma: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     return inner, tf.where(wide, inner, outer), tf.where(wide, outer, 0)
 
 
-def _along(place: Callable[[int], tuple], edge: int) -> Callable[..., tf.Tensor]:
-    """One pass along an axis of `lines`, [..., H, W * 3].
+def _weighted(padded: tf.Tensor, weights: tuple, at: Callable[[int], tuple]) -> tf.Tensor:
+    """One pass over padded `lines`, [..., H, W * 3].
 
     Args:
-        place: the index of what lies from a start to a stop along the axis.
-        edge: how many numbers a pixel takes there: 3 along the rows, 1 along the columns.
+        padded: uint8.
+        weights: of a pixel 0, 1 and 2 places from the centre.
+        at: the index of all pixels so many places from the centres.
     """
-
-    def one_pass(
-        image: tf.Tensor, centre: tf.Tensor, beside: tf.Tensor, far: tf.Tensor
-    ) -> tf.Tensor:
-        # Around 0, so that sums of 8 + 24 bits fit into 32.
-        levels = tf.cast(lines(image), centre.dtype) - 128
-        axis = -2 if edge == 1 else -1
-        first, last = levels[place(0, edge)], levels[place(-edge, None)]
-        padded = tf.concat([first, first, levels, last, last], axis)
-        length = tf.shape(levels)[axis]
-
-        def at(distance: int) -> tf.Tensor:
-            start = edge * (2 + distance)
-            return padded[place(start, start + length)]
-
-        total = centre * at(0) + beside * (at(-1) + at(1)) + far * (at(-2) + at(2))
-        # The weights may sum to 2**24 - 1, of which 128 levels lack as many units.
-        missing = (1 << _PRECISION) - centre - 2 * (beside + far)
-        half = (1 << (_PRECISION - 1)) - 128 * missing
-        rounded = tf.bitwise.right_shift(total + half, _PRECISION) + 128
-        return shaped(tf.cast(rounded, tf.uint8), image)
-
-    return one_pass
+    centre, beside, far = weights
+    # Around 0, so that sums of 8 + 24 bits fit into 32.
+    levels = tf.cast(padded, centre.dtype) - 128
+    total = centre * levels[at(0)]
+    total += beside * (levels[at(-1)] + levels[at(1)]) + far * (levels[at(-2)] + levels[at(2)])
+    # The weights may sum to 2**24 - 1, of which 128 levels lack as many units.
+    missing = (1 << _PRECISION) - centre - 2 * (beside + far)
+    half = (1 << (_PRECISION - 1)) - 128 * missing
+    return tf.cast(tf.bitwise.right_shift(total + half, _PRECISION) + 128, tf.uint8)
 
 
-_across = compiled(_along(lambda start, stop: (..., slice(start, stop)), edge=3))
-_down = compiled(_along(lambda start, stop: (..., slice(start, stop), slice(None)), edge=1))
+@compiled
+def _across(padded: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+    width = padded.shape[-1] or tf.shape(padded)[-1]
+    return _weighted(padded, weights, lambda d: (..., slice(3 * (2 + d), width - 3 * (2 - d))))
+
+
+@compiled
+def _down(padded: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+    height = padded.shape[-2] or tf.shape(padded)[-2]
+    return _weighted(padded, weights, lambda d: (..., slice(2 + d, height - (2 - d)), slice(None)))

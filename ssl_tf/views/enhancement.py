@@ -41,19 +41,22 @@ def turn_hue(image: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
         delta: part of the circle, -0.5..0.5; float32 scalar or [N].
     """
     steps = tf.cast(255.0 * tf.cast(delta, tf.float64), tf.int32) % 256
+    hue, saturation, value = _to_hsv(planes(image))
+    hue += per_image(tf.cast(steps, tf.float32))
+    mixed = _mixed(tf.where(hue >= 256.0, hue - 256.0, hue), saturation, value)
+    turned = _chosen(value, *mixed)
     # The channels are interleaved as floats: interleaving bytes takes five times as long.
-    turned = _turned(planes(image), per_image(tf.cast(steps, tf.float32)))
     return tf.cast(pixels(turned, image), tf.uint8)
 
 
-@compiled
-def _turned(levels: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-    """Takes uint8 `planes`, returns float32 ones of whole levels.
+# Both conversions have the types of Pillow's C code, in which the last bit decides what truncation
+# keeps. A float32 product is computed in float64, where it is exact, and rounded by a cast, since a
+# compiler may leave out any other rounding.
 
-    The types are those of Pillow's C code, in which the last bit decides what truncation keeps. A
-    float32 product is computed in float64, where it is exact, and rounded by a cast, since a
-    compiler may leave out any other rounding.
-    """
+
+@compiled
+def _to_hsv(levels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """uint8 `planes` to hue, saturation and value: float32, whole, 0..255, one plane each."""
     red, green, blue = tf.split(tf.cast(levels, tf.float32), 3, axis=-3)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
@@ -70,35 +73,45 @@ def _turned(levels: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
     circle = _rounded(sextant) / 6.0 + 1.0
     hue = tf.floor(_rounded(circle - tf.floor(circle)) * 255.0)
     saturation = tf.floor(255.0 * tf.cast(chroma / tf.maximum(value, 1.0), tf.float64))
-    hue = tf.where(chroma > 0.0, hue, 0.0) + tf.cast(steps, tf.float64)
-    hue = tf.where(hue >= 256.0, hue - 256.0, hue)
+    hue = tf.where(chroma > 0.0, hue, 0.0)
+    return tf.cast(hue, tf.float32), tf.cast(saturation, tf.float32), value
 
-    position = hue * 6.0 / 255.0
+
+@compiled
+def _mixed(
+    hue: tf.Tensor, saturation: tf.Tensor, value: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What channels are made of beside the value: lowest, falling and rising level, and sextant.
+
+    float32, whole, one plane each.
+    """
+    position = tf.cast(hue, tf.float64) * 6.0 / 255.0
     whole = tf.floor(position)
-    part, share = _rounded(position - whole), _rounded(saturation / 255.0)
-    bright = tf.cast(value, tf.float64)
+    part = _rounded(position - whole)
+    share = _rounded(tf.cast(saturation, tf.float64) / 255.0)
+    value = tf.cast(value, tf.float64)
 
-    def mixed(amount: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.floor(bright * (1.0 - amount) + 0.5), tf.float32)
+    def level(missing: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.floor(value * (1.0 - missing) + 0.5), tf.float32)
 
-    low, falling = mixed(share), mixed(_rounded(share * part))
-    rising = mixed(share * (1.0 - part))
-    whole = tf.cast(tf.where(whole >= 6.0, whole - 6.0, whole), tf.int32)
+    falling, rising = level(_rounded(share * part)), level(share * (1.0 - part))
+    return level(share), falling, rising, tf.cast(whole, tf.float32)
 
-    def channel(*sextants: tf.Tensor) -> tf.Tensor:
-        made = sextants[5]
-        for index in range(5):
-            made = tf.where(tf.equal(whole, index), sextants[index], made)
-        return made
 
-    return tf.concat(
-        [
-            channel(value, falling, low, low, rising, value),
-            channel(rising, value, value, falling, low, low),
-            channel(low, low, rising, value, value, falling),
-        ],
-        axis=-3,
+@compiled
+def _chosen(
+    value: tf.Tensor, low: tf.Tensor, falling: tf.Tensor, rising: tf.Tensor, sextant: tf.Tensor
+) -> tf.Tensor:
+    """Red, green and blue, float32 planes."""
+    # Green follows red by four sextants, blue by two. The hue 255 is that of 0.
+    sextant += tf.reshape(tf.constant([0.0, 4.0, 2.0]), [3, 1, 1])
+    sextant = tf.where(sextant >= 6.0, sextant - 6.0, sextant)
+    # From sextant 0 on red is the value, falls, is low twice, rises, and is the value.
+    between = tf.where(
+        tf.equal(sextant, 1.0), falling, tf.where(tf.equal(sextant, 4.0), rising, low)
     )
+    full = tf.equal(sextant, 0.0) | tf.equal(sextant, 5.0)
+    return tf.where(full, value, between)
 
 
 def _rounded(x: tf.Tensor) -> tf.Tensor:
