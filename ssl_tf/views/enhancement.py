@@ -1,9 +1,15 @@
-"""The colour jitter of torchvision on PIL images, to the byte; each step rounds to whole levels."""
+"""The colour jitter of torchvision on PIL images, to the byte; each step rounds to whole levels.
+
+A step takes `planes` of whole levels, float32 [3, 1, P] in 0..255, and a scalar amount; or a batch
+[N, 3, H, W] and amounts [N, 1, 1, 1]. Its types are those of Pillow's C code, in which the last bit
+decides what truncation keeps. A product is computed in float64, where it is exact, and rounded to
+float32 by a cast, since a compiler may leave out any other rounding.
+"""
 
 import tensorflow as tf
 
-from ssl_tf.views import jitter, ops
-from ssl_tf.views.compilation import branch, choose, compiled
+from ssl_tf.views import jitter
+from ssl_tf.views.compilation import choose, compiled
 from ssl_tf.views.layout import per_image, pixels, planes
 
 
@@ -12,9 +18,7 @@ def pillow_jitter(
 ) -> tf.Tensor:
     """Changes brightness, contrast, saturation and hue, each once, in one of the 24 orders.
 
-    Brightness blends with black, contrast with the mean level of the grey image, saturation with
-    the grey image (`PIL.ImageEnhance`); the hue is turned in Pillow's HSV. `transforms.ColorJitter`
-    draws the factors as `jitter.jitter` does its multiplicative ones.
+    `transforms.ColorJitter` draws the amounts as `jitter.jitter` does its multiplicative ones.
 
     Args:
         image: uint8 [H, W, 3] or [N, H, W, 3].
@@ -24,40 +28,45 @@ def pillow_jitter(
         uint8, with the shape of `image`.
     """
     amount, order = jitter.drawn(uniform, strengths, "multiplicative")
-    branches = _BRANCHES if len(image.shape) == 3 else _BATCH_BRANCHES
-    for slot in range(4):
-        image = choose(order[..., slot], branches, image, amount)
-    return image
+    # The channels are interleaved as floats: interleaving bytes takes five times as long.
+    return tf.cast(pixels(_jittered(planes(image), amount, order), image), tf.uint8)
 
 
-def turn_hue(image: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
-    """Turns the hue by int(255 delta) of 256 steps, as torchvision does by Pillow's HSV.
+def scale_brightness(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Blends with black (`PIL.ImageEnhance.Brightness`)."""
+    return tf.floor(tf.minimum(planes * factor, 255.0))
+
+
+def adjust_contrast(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Blends with the mean level of the grey image, rounded (`PIL.ImageEnhance.Contrast`)."""
+    mean = tf.reduce_mean(tf.cast(_grey(planes), tf.float64), axis=[-2, -1], keepdims=True)
+    # A compiler may multiply by the inverse of the number of pixels. Then a half may fall short by
+    # its last bit, and nothing else is as near to one.
+    rounded = tf.floor(mean + (0.5 + 1e-9))
+    return _blend(tf.cast(rounded, tf.float32), planes, factor)
+
+
+def adjust_saturation(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Blends with the grey image (`PIL.ImageEnhance.Color`)."""
+    return _blend(_grey(planes), planes, factor)
+
+
+def turn_hue(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
+    """Turns the hue by int(255 delta) of 256 steps, as torchvision does in Pillow's HSV.
 
     Pillow's hue has 255 steps a circle and its HSV is truncated to bytes, so that even 0 changes
     colours by a few levels.
-
-    Args:
-        image: uint8 [H, W, 3] or [N, H, W, 3].
-        delta: part of the circle, -0.5..0.5; float32 scalar or [N].
     """
-    steps = tf.cast(255.0 * tf.cast(delta, tf.float64), tf.int32) % 256
-    hue, saturation, value = _to_hsv(planes(image))
-    hue += per_image(tf.cast(steps, tf.float32))
-    mixed = _mixed(tf.where(hue >= 256.0, hue - 256.0, hue), saturation, value)
-    turned = _chosen(value, *mixed)
-    # The channels are interleaved as floats: interleaving bytes takes five times as long.
-    return tf.cast(pixels(turned, image), tf.uint8)
+    hue, saturation, value = _to_hsv(planes)
+    turn = 255.0 * tf.cast(delta, tf.float64)
+    turn = tf.where(turn < 0.0, 256.0 - tf.floor(-turn), tf.floor(turn))
+    hue += turn
+    return _to_rgb(tf.where(hue >= 256.0, hue - 256.0, hue), saturation, value)
 
 
-# Both conversions have the types of Pillow's C code, in which the last bit decides what truncation
-# keeps. A float32 product is computed in float64, where it is exact, and rounded by a cast, since a
-# compiler may leave out any other rounding.
-
-
-@compiled
-def _to_hsv(levels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """uint8 `planes` to hue, saturation and value: float32, whole, 0..255, one plane each."""
-    red, green, blue = tf.split(tf.cast(levels, tf.float32), 3, axis=-3)
+def _to_hsv(planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Hue and saturation, float64, and value, float32: whole, 0..255, one plane each."""
+    red, green, blue = tf.split(planes, 3, axis=-3)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
     scale = tf.maximum(chroma, 1.0)
@@ -73,45 +82,42 @@ def _to_hsv(levels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     circle = _rounded(sextant) / 6.0 + 1.0
     hue = tf.floor(_rounded(circle - tf.floor(circle)) * 255.0)
     saturation = tf.floor(255.0 * tf.cast(chroma / tf.maximum(value, 1.0), tf.float64))
-    hue = tf.where(chroma > 0.0, hue, 0.0)
-    return tf.cast(hue, tf.float32), tf.cast(saturation, tf.float32), value
+    return tf.where(chroma > 0.0, hue, tf.zeros_like(hue)), saturation, value
 
 
-@compiled
-def _mixed(
-    hue: tf.Tensor, saturation: tf.Tensor, value: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """What channels are made of beside the value: lowest, falling and rising level, and sextant.
-
-    float32, whole, one plane each.
-    """
-    position = tf.cast(hue, tf.float64) * 6.0 / 255.0
+def _to_rgb(hue: tf.Tensor, saturation: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """The inverse of `_to_hsv`."""
+    position = hue * 6.0 / 255.0
     whole = tf.floor(position)
-    part = _rounded(position - whole)
-    share = _rounded(tf.cast(saturation, tf.float64) / 255.0)
-    value = tf.cast(value, tf.float64)
+    part, share = _rounded(position - whole), _rounded(saturation / 255.0)
+    bright = tf.cast(value, tf.float64)
 
     def level(missing: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.floor(value * (1.0 - missing) + 0.5), tf.float32)
+        return tf.cast(tf.floor(bright * (1.0 - missing) + 0.5), tf.float32)
 
-    falling, rising = level(_rounded(share * part)), level(share * (1.0 - part))
-    return level(share), falling, rising, tf.cast(whole, tf.float32)
-
-
-@compiled
-def _chosen(
-    value: tf.Tensor, low: tf.Tensor, falling: tf.Tensor, rising: tf.Tensor, sextant: tf.Tensor
-) -> tf.Tensor:
-    """Red, green and blue, float32 planes."""
+    low, falling, rising = level(share), level(_rounded(share * part)), level(share * (1.0 - part))
     # Green follows red by four sextants, blue by two. The hue 255 is that of 0.
-    sextant += tf.reshape(tf.constant([0.0, 4.0, 2.0]), [3, 1, 1])
+    sextant = tf.cast(whole, tf.float32) + tf.reshape(tf.constant([0.0, 4.0, 2.0]), [3, 1, 1])
     sextant = tf.where(sextant >= 6.0, sextant - 6.0, sextant)
     # From sextant 0 on red is the value, falls, is low twice, rises, and is the value.
     between = tf.where(
         tf.equal(sextant, 1.0), falling, tf.where(tf.equal(sextant, 4.0), rising, low)
     )
-    full = tf.equal(sextant, 0.0) | tf.equal(sextant, 5.0)
-    return tf.where(full, value, between)
+    return tf.where(tf.equal(sextant, 0.0) | tf.equal(sextant, 5.0), value, between)
+
+
+def _grey(planes: tf.Tensor) -> tf.Tensor:
+    """Pillow's "L" in 16 bits, one plane; float32 holds the sums exactly."""
+    red, green, blue = tf.split(planes, 3, axis=-3)
+    total = 19595.0 * red + 38470.0 * green + 7471.0 * blue + 32768.0
+    return tf.floor(total * 2.0**-16)
+
+
+def _blend(degenerate: tf.Tensor, planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """degenerate + factor * (planes - degenerate), clipped and truncated (`PIL.Image.blend`)."""
+    difference = tf.cast(planes - degenerate, tf.float64)
+    product = tf.cast(tf.cast(factor, tf.float64) * difference, tf.float32)
+    return tf.floor(tf.clip_by_value(degenerate + product, 0.0, 255.0))
 
 
 def _rounded(x: tf.Tensor) -> tf.Tensor:
@@ -119,13 +125,17 @@ def _rounded(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.cast(x, tf.float32), tf.float64)
 
 
-def _step(index: int, function):
-    return lambda image, amount: function(image, amount[..., index])
+_STEPS = (scale_brightness, adjust_contrast, adjust_saturation, turn_hue)
 
 
-_STEPS = [
-    _step(index, function)
-    for index, function in enumerate((ops.brightness, ops.contrast, ops.color, turn_hue))
-]
-_BRANCHES = [branch(step) for step in _STEPS]
-_BATCH_BRANCHES = [tf.function(step, autograph=False) for step in _STEPS]
+@compiled
+def _jittered(levels: tf.Tensor, amount: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+    """Takes uint8 `planes`, returns float32 ones of whole levels."""
+    made = tf.cast(levels, tf.float32)
+    branches = [
+        lambda made, amount, step=step, index=index: step(made, per_image(amount[..., index]))
+        for index, step in enumerate(_STEPS)
+    ]
+    for slot in range(4):
+        made = choose(order[..., slot], branches, made, amount)
+    return made

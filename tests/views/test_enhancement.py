@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from ssl_tf.views import chains, ops
-from ssl_tf.views.enhancement import pillow_jitter, turn_hue
+from ssl_tf.views import chains, enhancement
+from ssl_tf.views.enhancement import pillow_jitter
+from ssl_tf.views.layout import per_image, pixels, planes
 from tests.views.test_chains import batch_of, traced
 
 ORDERS = list(itertools.permutations(range(4)))
@@ -31,6 +32,20 @@ STEPS = (
     lambda image, factor: ImageEnhance.Color(image).enhance(factor),
     hue_by_pillow,
 )
+
+
+def on_bytes(step):
+    """A step of the jitter, which takes the channels apart, on an image or a batch."""
+
+    def on_image(image, amount):
+        image = tf.convert_to_tensor(image)
+        made = step(tf.cast(planes(image), tf.float32), per_image(amount))
+        return tf.cast(pixels(made, image), tf.uint8)
+
+    return on_image
+
+
+turn_hue = on_bytes(enhancement.turn_hue)
 
 
 def torchvision_jitter(image: np.ndarray, amounts, order) -> np.ndarray:
@@ -139,8 +154,10 @@ STORED = {
 @pytest.mark.parametrize("name, factor", STORED)
 def test_steps_equal_what_torchvision_gave(name, factor):
     step = {
-        "brightness": ops.brightness, "contrast": ops.contrast, "saturation": ops.color,
-        "hue": turn_hue,
-    }[name]  # fmt: skip
-    made = step(tf.constant(COLOURS), tf.constant(factor))
+        "brightness": enhancement.scale_brightness,
+        "contrast": enhancement.adjust_contrast,
+        "saturation": enhancement.adjust_saturation,
+        "hue": enhancement.turn_hue,
+    }[name]
+    made = on_bytes(step)(COLOURS, tf.constant(factor))
     np.testing.assert_array_equal(made[0], STORED[name, factor])
