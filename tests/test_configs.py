@@ -49,8 +49,9 @@ def test_pretraining_flagfiles_compose(path):
     settings = flagfiles.parse([f"--flagfile={path}"], PretrainSettings)
     plan = make_plan(settings.optimization, settings.data.num_images or settings.data.scenes)
     assert 0 <= plan.warmup_steps < plan.total_steps
-    supervised = settings.model.method == "supervised"
-    assert len(settings.views.strategies) == (1 if supervised else 2)
+    views = {"supervised": 1, "cifar10_supervised": 1}
+    views |= dict.fromkeys(("ma_ssrl_authors", "cifar10_ma_ssrl_authors"), 8)
+    assert len(settings.views.strategies) == views.get(path.stem, 2)
     assert len(Recipe(settings.views).strategies) == (
         len(settings.views.strategies) + settings.views.small_views
     )

@@ -1,7 +1,9 @@
 """Pipelines of other libraries on the same images, written as their users would write them."""
 
+import functools
 import io
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from ssl_tf.benchmarking.timing import Contender
@@ -14,14 +16,19 @@ def contenders(
     """The pipelines of the named libraries, two views of `size` pixels an image.
 
     Args:
-        names: of `torchvision`, `keras_cv`, `tf_models`.
+        names: of `settings.RIVALS`.
         encoded: the images.
         size: side of a view.
 
     Returns:
         The contenders, and library -> why it cannot be imported.
     """
-    makers = {"torchvision": _torchvision, "keras_cv": _keras_cv, "tf_models": _tf_models}
+    makers = {
+        "torchvision": _torchvision,
+        "tensorflow_addons": _tensorflow_addons,
+        "keras_cv": _keras_cv,
+        "tf_models": _tf_models,
+    }
     available: list[Contender] = []
     missing: dict[str, str] = {}
     for name in names:
@@ -70,6 +77,38 @@ def _torchvision(encoded: Sequence[bytes], size: int) -> list[Contender]:
         )
         for name, views in pipelines.items()
     ]
+
+
+def _tensorflow_addons(encoded: Sequence[bytes], size: int) -> list[Contender]:
+    """RandAugment of the operations that the MA-SSRL authors' augmentation is built on."""
+    import tensorflow as tf
+    import tensorflow_addons as tfa
+
+    # Level 9 of 10: factor 1.72, shear 0.27, 27 degrees, a shift of 90 pixels at 224.
+    grey = [128] * 3
+    operations = [
+        tfa.image.equalize,
+        lambda x: tfa.image.sharpness(x, 1.72),
+        lambda x: tfa.image.shear_x(x, 0.27, grey),
+        lambda x: tfa.image.shear_y(x, 0.27, grey),
+        lambda x: tfa.image.translate_xy(x, [0.4 * size, 0.0], grey),
+        lambda x: tfa.image.translate_xy(x, [0.0, 0.4 * size], grey),
+        lambda x: tfa.image.rotate(x, 27 * math.pi / 180, fill_mode="constant", fill_value=128.0),
+        lambda x: tfa.image.gaussian_filter2d(x, 2 * (size // 20) + 1, 1.0),
+        lambda x: tfa.image.random_hsv_in_yiq(x, 0.1, 0.28, 1.72, 0.28, 1.72),
+        lambda x: tfa.image.random_cutout(x[tf.newaxis], 2 * (size // 10))[0],
+    ]
+
+    def distort(image: tf.Tensor) -> tf.Tensor:
+        for _ in range(2):
+            index = tf.random.uniform([], 0, len(operations), tf.int32)
+            # Functions, since some of addons' operations ask a tensor in an `if`.
+            branches = [functools.partial(tf.function(one), image) for one in operations]
+            image = tf.ensure_shape(tf.switch_case(index, branches), (size, size, 3))
+        return image
+
+    name = "tensorflow_addons, RandAugment(2, 9)"
+    return [_on_the_floor(name, distort, encoded, size)]
 
 
 def _keras_cv(encoded: Sequence[bytes], size: int) -> list[Contender]:

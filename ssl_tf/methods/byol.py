@@ -9,7 +9,7 @@ from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_target import OnlineTarget
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings.methods import ProjectorFlags
+from ssl_tf.settings.methods import PairLossFlags, ProjectorFlags
 
 
 class BYOL(OnlineTarget):
@@ -21,7 +21,10 @@ class BYOL(OnlineTarget):
     pair_chance = losses.BYOL_CHANCE
 
     def __init__(self, builder: NetworkBuilder):
-        super().__init__(builder, self.pair_chance)
+        pairs = len(builder.settings.views.pairs)
+        is_mean = builder.flags(PairLossFlags).pair_loss == "mean"
+        super().__init__(builder, self.pair_chance * (1 if is_mean else pairs))
+        self.pairs_divisor = pairs if is_mean else 1
         self.predictor = builder.mlp(builder.flags(ProjectorFlags).projection, "predictor")
 
     @staticmethod
@@ -37,7 +40,7 @@ class BYOL(OnlineTarget):
         return losses.byol_pair_loss(p1, p2, z1, z2)
 
     def compare(self, batch: Batch, online: OnlineViews, training: bool) -> tuple[Tensors, Tensors]:
-        """The pair loss, averaged over the compared pairs."""
+        """The pair loss, its mean over the compared pairs or, with --pair_loss=sum, its sum."""
         predictions, targets = {}, {}
         # View by view, not concatenated: batch statistics are those of one view, as in BYOL.
         for view in self.used_views:
@@ -51,11 +54,11 @@ class BYOL(OnlineTarget):
             self.pair_loss(predictions[a], predictions[b], targets[a], targets[b])
             for a, b in self.pairs
         ]
-        return {"similarity_loss": losses.summed(terms) / len(terms)}, {}
+        return {"similarity_loss": losses.summed(terms) / self.pairs_divisor}, {}
 
 
 class MaSsrl(BYOL):
-    """MA-SSRL: BYOL's networks, the negative cosine of Eq. 1 symmetrized by Eq. 3."""
+    """MA-SSRL: BYOL's networks, the negative cosine of Eq. 2 symmetrized by Eq. 3."""
 
     pair_chance = losses.MA_SSRL_CHANCE
 

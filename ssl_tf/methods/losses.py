@@ -36,7 +36,7 @@ def byol_loss(p: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
 def ma_ssrl_loss(p: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
     """Negative cosine of prediction and target: [N], in [-1, 1].
 
-    MA-SSRL Eq. 1, one direction. p: online predictions [N, D]; z: target projections [N, D].
+    MA-SSRL Eq. 2, one direction. p: online predictions [N, D]; z: target projections [N, D].
     """
     return -cosine_similarity(p, tf.stop_gradient(z))
 

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from ssl_tf.networks.batch_normalization import batch_normalization
 from ssl_tf.networks.initialization import layer_seed
+from ssl_tf.networks.precision import full_dtype
 
 
 def build_mlp(
@@ -48,7 +49,7 @@ def build_mlp(
             units, use_bias=use_bias, kernel_initializer=kernel, name=f"dense{index}"
         )
 
-    inputs = tf.keras.Input((input_dim,), name="inputs")
+    inputs = tf.keras.Input((input_dim,), name="inputs", dtype=full_dtype())
     x = inputs
     for index in range(1, layers):
         x = dense(hidden, index, use_bias=True)(x)
@@ -72,7 +73,7 @@ def build_plain_mlp(
         seed: with `name`, all that the first weights depend on.
         name: of the model.
     """
-    inputs = tf.keras.Input((input_dim,), name="inputs")
+    inputs = tf.keras.Input((input_dim,), name="inputs", dtype=full_dtype())
     x = tf.keras.layers.Dense(
         hidden, "relu", kernel_initializer=_torch_uniform(seed, f"{name}/dense1"), name="dense1"
     )(inputs)
@@ -109,7 +110,7 @@ def build_normalized_mlp(
         seed: with `name`, all that the first weights depend on.
         name: of the model.
     """
-    inputs = tf.keras.Input((input_dim,), name="inputs")
+    inputs = tf.keras.Input((input_dim,), name="inputs", dtype=full_dtype())
     x = inputs
     for index in range(1, layers + 1):
         last = index == layers
@@ -146,7 +147,7 @@ def build_bottleneck(
         seed: with `name`, all that the first weights depend on.
         name: of the model.
     """
-    inputs = tf.keras.Input((dim,), name="inputs")
+    inputs = tf.keras.Input((dim,), name="inputs", dtype=full_dtype())
     x = tf.keras.layers.Dense(
         hidden,
         use_bias=False,
@@ -175,7 +176,7 @@ def build_classifier(
         name: of the model.
     """
     kernel = tf.keras.initializers.RandomNormal(stddev=0.01, seed=layer_seed(seed, f"{name}/dense"))
-    inputs = tf.keras.Input((input_dim,), name="inputs")
+    inputs = tf.keras.Input((input_dim,), name="inputs", dtype=full_dtype())
     scores = tf.keras.layers.Dense(classes, kernel_initializer=kernel, name="dense")(inputs)
     return tf.keras.Model(inputs, scores, name=name)
 
@@ -187,7 +188,7 @@ def build_dense_head(
 
     `build_plain_mlp` at every position: 1x1 convolution, ReLU, 1x1 convolution. Arguments as there.
     """
-    inputs = tf.keras.Input((None, None, channels), name="inputs")
+    inputs = tf.keras.Input((None, None, channels), name="inputs", dtype=full_dtype())
     x = tf.keras.layers.Conv2D(
         hidden,
         1,
@@ -212,12 +213,12 @@ def build_prototypes(dim: int, count: int, seed: int = 0) -> tf.keras.Model:
         count: number of prototypes.
         seed: all that the first weights depend on.
     """
-    inputs = tf.keras.Input((dim,), name="embeddings")
+    inputs = tf.keras.Input((dim,), name="embeddings", dtype=full_dtype())
     scores = tf.keras.layers.Dense(
         count,
         use_bias=False,
         kernel_initializer=_torch_uniform(seed, "prototypes"),
-        dtype=tf.keras.mixed_precision.global_policy().variable_dtype,
+        dtype=full_dtype(),
         name="prototypes",
     )
     return tf.keras.Model(inputs, scores(inputs), name="prototypes")
@@ -256,7 +257,7 @@ def build_unit_mlp(
         kernel = tf.keras.initializers.RandomNormal(stddev=0.02, seed=kernel_seed)
         return tf.keras.layers.Dense(units, kernel_initializer=kernel, name=f"dense{index}")
 
-    inputs = tf.keras.Input((input_dim,), name="inputs")
+    inputs = tf.keras.Input((input_dim,), name="inputs", dtype=full_dtype())
     x = inputs
     for index in range(1, layers):
         x = dense(hidden, index)(x)
@@ -264,8 +265,7 @@ def build_unit_mlp(
             x = batch_normalization(f"bn{index}", synchronized, maps=False)(x)
         x = tf.keras.layers.Activation("gelu", name=f"gelu{index}")(x)
     x = dense(output, layers)(x)
-    full = tf.keras.mixed_precision.global_policy().variable_dtype
-    x = tf.keras.layers.UnitNormalization(axis=-1, dtype=full, name="unit")(x)
+    x = tf.keras.layers.UnitNormalization(axis=-1, dtype=full_dtype(), name="unit")(x)
     return tf.keras.Model(inputs, x, name=name)
 
 
@@ -317,11 +317,11 @@ def build_unit_prototypes(dim: int, count: int, seed: int = 0) -> tf.keras.Model
         count: number of prototypes.
         seed: all that the first weights depend on.
     """
-    inputs = tf.keras.Input((dim,), name="embeddings")
+    inputs = tf.keras.Input((dim,), name="embeddings", dtype=full_dtype())
     scores = UnitPrototypes(
         count,
         _torch_uniform(seed, "prototypes"),
-        dtype=tf.keras.mixed_precision.global_policy().variable_dtype,
+        dtype=full_dtype(),
         name="prototypes",
     )
     return tf.keras.Model(inputs, scores(inputs), name="prototypes")

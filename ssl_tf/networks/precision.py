@@ -21,6 +21,14 @@ def policy_scope(policy: str) -> Iterator[None]:
         tf.keras.mixed_precision.set_global_policy(before)
 
 
+def full_dtype() -> str:
+    """The type of weights and inputs under the present policy: float32, or float64.
+
+    An input of `tf.keras.Input` without a type is float32 under every policy, and rounds to it.
+    """
+    return tf.keras.mixed_precision.global_policy().variable_dtype
+
+
 @contextlib.contextmanager
 def full_float32() -> Iterator[None]:
     """TF32 is off inside; with it GPUs round the factors of a float32 product to 10 bits."""

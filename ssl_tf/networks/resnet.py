@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from ssl_tf.networks.batch_normalization import BatchNormalization, batch_normalization
 from ssl_tf.networks.initialization import layer_seed
+from ssl_tf.networks.precision import full_dtype
 
 # Blocks of each stage, and whether they are bottlenecks.
 DEPTHS = {
@@ -74,7 +75,7 @@ def build_resnet(
     block = _bottleneck if is_bottleneck else _basic_block
     layers = _Layers(seed, synchronized, zero_init_last_gamma, stride_in_1x1)
 
-    images = tf.keras.Input((None, None, 3), name="images")
+    images = tf.keras.Input((None, None, 3), name="images", dtype=full_dtype())
     channels = _scaled(STAGE_WIDTHS[0], width)
     kernel, stride = (7, 2) if stem == "imagenet" else (3, 1)
     x = layers.conv_bn(images, channels, kernel, stride, "conv1", "bn1")
@@ -94,9 +95,7 @@ def build_resnet(
                 name=f"layer{stage + 1}_{index}",
                 output_name=SPATIAL_FEATURES if is_last else f"layer{stage + 1}_{index}_relu",
             )
-    pooled = tf.keras.layers.GlobalAveragePooling2D(
-        name="pooled_features", dtype=tf.keras.mixed_precision.global_policy().variable_dtype
-    )(x)
+    pooled = tf.keras.layers.GlobalAveragePooling2D(name="pooled_features", dtype=full_dtype())(x)
     return tf.keras.Model(images, pooled, name=name)
 
 

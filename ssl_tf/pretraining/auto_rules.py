@@ -126,7 +126,7 @@ def recipe(facts: Facts, values: Values) -> tuple[str, dict[str, Any]]:
     flags = flagfiles.given([f"--flagfile={shipped(name)}"], PretrainSettings)
     wanted = set(_OF_METHOD)
     if not any(view in values for view in _VIEWS):
-        wanted |= set(_VIEWS)
+        wanted |= {*_VIEWS, "image_library"}
     if "optimizer" in values:
         wanted -= set(_OF_OPTIMIZER)
     found = {n: value for n, value in flags.items() if n in wanted}

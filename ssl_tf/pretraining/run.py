@@ -40,6 +40,7 @@ from ssl_tf.training.run_directory import (
     MetricsFile,
     check_run,
     open_run,
+    with_library_of_run,
     with_rule_of_run,
 )
 from ssl_tf.training.run_log import PICTURE, RunLog
@@ -61,7 +62,11 @@ def run(settings: PretrainSettings) -> None:
     check_tracker(settings.run.track)
     cluster = read_cluster()
     directory = Path(settings.run.run_dir)
-    settings = dataclasses.replace(settings, data=with_rule_of_run(settings.data, directory))
+    settings = dataclasses.replace(
+        settings,
+        data=with_rule_of_run(settings.data, directory),
+        views=with_library_of_run(settings.views, directory),
+    )
     check_name(directory)
     if cluster.workers == 1:
         check_run(settings)

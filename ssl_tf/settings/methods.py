@@ -63,6 +63,18 @@ class TargetFlags:
 
 
 @dataclasses.dataclass(frozen=True)
+class PairLossFlags:
+    """More than one pair of views."""
+
+    pair_loss: str = setting(
+        "mean",
+        "byol and ma_ssrl: loss of all compared pairs, their mean or, as in the code of the "
+        "MA-SSRL authors, their sum.",
+        choices=("mean", "sum"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class TemperatureFlags:
     """A softmax over similarities."""
 
@@ -237,8 +249,10 @@ class MethodRow:
 
 
 METHODS = {
-    "ma_ssrl": MethodRow("byol:MaSsrl", (ProjectorFlags, TargetFlags, ObjectPairFlags)),
-    "byol": MethodRow("byol:BYOL", (ProjectorFlags, TargetFlags, ObjectPairFlags)),
+    "ma_ssrl": MethodRow(
+        "byol:MaSsrl", (ProjectorFlags, TargetFlags, PairLossFlags, ObjectPairFlags)
+    ),
+    "byol": MethodRow("byol:BYOL", (ProjectorFlags, TargetFlags, PairLossFlags, ObjectPairFlags)),
     "moco": MethodRow(
         "moco:MoCo",
         (ProjectorFlags, TargetFlags, TemperatureFlags, QueueFlags, ObjectPairFlags),

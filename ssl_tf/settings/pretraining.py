@@ -85,7 +85,7 @@ class PretrainSettings:
             )
 
 
-RIVALS = ("torchvision", "keras_cv", "tf_models")
+RIVALS = ("torchvision", "tensorflow_addons", "keras_cv", "tf_models")
 
 
 @dataclasses.dataclass(frozen=True)

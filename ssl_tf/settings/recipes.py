@@ -14,6 +14,8 @@ STRATEGIES: dict[str, tuple[str, ...]] = {
     "autoaugment": ("autoaugment",),
     "fast_autoaugment": ("fast_autoaugment",),
     "randaugment": ("randaugment",),
+    "autoaugment_torchvision": ("autoaugment_torchvision",),
+    "randaugment_torchvision": ("randaugment_torchvision",),
     "byol_t": (),
     "byol_t_prime": (),
     "simclr": (),
@@ -23,21 +25,58 @@ STRATEGIES: dict[str, tuple[str, ...]] = {
 }
 
 
+# Whose arithmetic a recipe follows where libraries differ, in resizing and in colour chains.
+LIBRARIES = ("tensorflow", "pillow")
+
+
 class RecipeDefaults(NamedTuple):
     """What a recipe sets unless a flag says otherwise.
 
     Attributes:
         strategies: one strategy a view, names in `STRATEGIES`.
         crop: crop law of scene crops, a choice of --crop.
+        library: of `LIBRARIES`, that of the code whose figures the recipe quotes.
+        area: smallest and largest area of its crops; empty: those of the crop law.
+        interpolation: bilinear or bicubic; empty: that of the crop law.
+        distinct_crops: crops an image, as --distinct_crops; 0: every view its own.
     """
 
     strategies: tuple[str, ...]
     crop: str
+    library: str = "tensorflow"
+    area: tuple[float, ...] = ()
+    interpolation: str = ""
+    distinct_crops: int = 0
 
 
+_BYOL_COLOURS = ("byol_t", "byol_t_prime")
+
+# docs/views.md names the code that each row follows.
 RECIPES: dict[str, RecipeDefaults] = {
     "ma_ssrl": RecipeDefaults(("integrated", "integrated"), "uniform"),
-    "byol": RecipeDefaults(("byol_t", "byol_t_prime"), "byol"),
+    "byol": RecipeDefaults(_BYOL_COLOURS, "byol"),
     "simclr": RecipeDefaults(("simclr", "simclr"), "inception"),
-    "moco": RecipeDefaults(("moco", "moco"), "random_resized"),
+    "moco": RecipeDefaults(("moco", "moco"), "random_resized", "pillow"),
+    "swav": RecipeDefaults(("simclr", "simclr"), "random_resized", "pillow", area=(0.14, 1.0)),
+    "barlow_twins": RecipeDefaults(
+        _BYOL_COLOURS, "random_resized", "pillow", area=(0.08, 1.0), interpolation="bicubic"
+    ),
+    "dino": RecipeDefaults(
+        _BYOL_COLOURS, "random_resized", "pillow", area=(0.14, 1.0), interpolation="bicubic"
+    ),
+    # The authors' PyTorch code: four strategies on each of two crops. Their chain, which they call
+    # SimCLR's, has the strengths of BYOL's first view.
+    "ma_ssrl_authors": RecipeDefaults(
+        (
+            *("byol_t", "byol_t"),
+            *("randaugment_torchvision", "randaugment_torchvision"),
+            *("autoaugment_torchvision", "autoaugment_torchvision"),
+            *("fast_autoaugment", "fast_autoaugment"),
+        ),
+        "random_resized",
+        "pillow",
+        area=(0.08, 1.0),
+        interpolation="bicubic",
+        distinct_crops=2,
+    ),
 }

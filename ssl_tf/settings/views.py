@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting, unless
-from ssl_tf.settings.recipes import RECIPES, STRATEGIES
+from ssl_tf.settings.recipes import LIBRARIES, RECIPES, STRATEGIES, RecipeDefaults
 
 CROPS = ("uniform", "inception", "byol", "random_resized", "full")
 
@@ -17,6 +17,13 @@ class ViewSettings:
     """The views of an image: how they are cut, and what happens to their pixels."""
 
     recipe: str = setting("ma_ssrl", "Crop and strategies of the views.", choices=tuple(RECIPES))
+    image_library: str = setting(
+        "",
+        "Whose resizing and colour jitter: tensorflow's, as in BYOL and SimCLR; pillow's, as in "
+        "codes on torchvision; empty: the recipe's own, and an existing run keeps its own.",
+        choices=("", *LIBRARIES),
+        before="tensorflow",
+    )
     image_size: int = setting(224, "Side of a view, in pixels.", low=8, high=4096)
     small_views: int = setting(
         0,
@@ -61,8 +68,8 @@ class ViewSettings:
     )
     crop_area: tuple[float, ...] = setting(
         (),
-        "Inception, BYOL and random resized crop of scenes: smallest and largest area; empty: "
-        "0.08,1, random resized 0.2,1.",
+        "Inception, BYOL and random resized crop of scenes: smallest and largest area; empty: the "
+        "recipe's own, else 0.08,1, random resized 0.2,1.",
         above=0,
         high=1,
     )
@@ -71,7 +78,10 @@ class ViewSettings:
         (), "One strategy a view; empty: the recipe's own two.", choices=tuple(STRATEGIES)
     )
     distinct_crops: int = setting(
-        0, "Crops an image: view v uses crop v mod this; 0: every view its own.", low=0
+        0,
+        "Crops an image: view v uses crop v mod this; 0: the recipe's own number (2 of "
+        "ma_ssrl_authors), else every view its own.",
+        low=0,
     )
     compared_pairs: str = setting("all", "Pairs of views compared: all, or a list such as 0:1,2:3.")
     policy_set: str = setting(
@@ -126,7 +136,7 @@ class ViewSettings:
     @property
     def strategies(self) -> tuple[str, ...]:
         """One strategy a view of --image_size, the recipe's own where the flag is empty."""
-        return self.view_strategies or RECIPES[self.recipe].strategies
+        return self.view_strategies or self._defaults.strategies
 
     @property
     def unused(self) -> dict[str, str]:
@@ -151,12 +161,12 @@ class ViewSettings:
             **unless(self.object_crops, scenes, "min_crop"),
             **unless(has_smallest_area, scenes if not self.object_crops else law, "smallest_area"),
             **unless(
-                "randaugment" in policies,
+                policies & {"randaugment", "randaugment_torchvision"},
                 strategies,
                 "randaugment_ops",
                 "randaugment_magnitude",
-                "level_scale",
             ),
+            **unless("randaugment" in policies, strategies, "level_scale"),
             **unless(policies & {"autoaugment", "randaugment"}, strategies, "posterize_solarize"),
             **unless("simclr" in chains, strategies, "jitter_strength"),
             **unless(chains, strategies, "blur"),
@@ -186,15 +196,40 @@ class ViewSettings:
         return tuple(self.strategies[v % len(self.strategies)] for v in range(self.small_views))
 
     @property
+    def crop_of_views(self) -> tuple[int, ...]:
+        """The crop of each view of --image_size, numbered from 0."""
+        views = len(self.strategies)
+        own = 0 if self.view_strategies else self._defaults.distinct_crops
+        crops = self.distinct_crops or own or views
+        return tuple(view % crops for view in range(views))
+
+    @property
+    def library(self) -> str:
+        """Whose arithmetic resizing and colour chains follow, one of `recipes.LIBRARIES`."""
+        return self.image_library or self._defaults.library
+
+    @property
+    def interpolation(self) -> str:
+        """The interpolation of resizing: the recipe's, else that of the crop law's first code."""
+        by_law = "bicubic" if self.crop_law in ("inception", "byol") else "bilinear"
+        return self._defaults.interpolation or by_law
+
+    @property
     def crop_law(self) -> str:
         if self.crop:
             return self.crop
-        return "random_resized" if self.object_crops else RECIPES[self.recipe].crop
+        return "random_resized" if self.object_crops else self._defaults.crop
 
     @property
     def area(self) -> tuple[float, float]:
         """Smallest and largest area of a crop in a scene."""
-        return self.crop_area or ((0.2, 1.0) if self.crop_law == "random_resized" else (0.08, 1.0))
+        own = self._defaults.area if self.crop_law == self._defaults.crop else ()
+        by_law = (0.2, 1.0) if self.crop_law == "random_resized" else (0.08, 1.0)
+        return self.crop_area or own or by_law
+
+    @property
+    def _defaults(self) -> RecipeDefaults:
+        return RECIPES[self.recipe]
 
     @property
     def object_crops(self) -> bool:
@@ -220,3 +255,13 @@ class ViewSettings:
                     f"different views 0 to {views - 1}, such as 0:1"
                 )
         return tuple(pairs)
+
+
+def with_library_of(recorded: ViewSettings, views: ViewSettings) -> ViewSettings:
+    """The view settings with --image_library as it is given, else as `recorded` has it.
+
+    So a run that is older than the flag goes on with TensorFlow's arithmetic, and a new one records
+    what its recipe chose.
+    """
+    library = views.image_library or recorded.library
+    return dataclasses.replace(views, image_library=library)

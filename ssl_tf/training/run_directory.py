@@ -1,5 +1,6 @@
 """The directory of a run: flags, versions, metrics. Nothing is written outside it."""
 
+import dataclasses
 import json
 import os
 import platform
@@ -12,8 +13,9 @@ from ssl_tf.cores import available_cores
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import UNFINISHED, NotWritten, read_json, write_json, write_text
 from ssl_tf.locks import SUFFIX
-from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
+from ssl_tf.settings.views import with_library_of
 from ssl_tf.training import workers
 
 FLAGS = "flags.txt"
@@ -44,7 +46,12 @@ def check_run(settings: PretrainSettings) -> bool:
     """
     directory = Path(settings.run.run_dir)
     if (directory / FLAGS).exists():
-        differing = flagfiles.bound_differences(read_settings(directory), settings)
+        recorded = read_settings(directory)
+        there, here = (
+            dataclasses.replace(one, views=with_library_of(recorded.views, one.views))
+            for one in (recorded, settings)
+        )
+        differing = flagfiles.bound_differences(there, here)
         if differing:
             listed = ", ".join(
                 f"--{n}={old} there, {new} here" for n, (old, new) in differing.items()
@@ -105,6 +112,15 @@ def with_rule_of_run(data: DataSettings, directory: Path) -> DataSettings:
     if not (directory / FLAGS).is_file():
         return data
     return with_rule_of(read_settings(directory).data, data)
+
+
+def with_library_of_run(views: ViewSettings, directory: Path) -> ViewSettings:
+    """The view settings with an --image_library, as given, else that of the run in a directory.
+
+    Else that of the recipe.
+    """
+    is_run = (directory / FLAGS).is_file()
+    return with_library_of(read_settings(directory).views if is_run else views, views)
 
 
 def environment(replicas: int) -> dict[str, str | int]:

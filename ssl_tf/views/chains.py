@@ -8,8 +8,10 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.views import photometric
+from ssl_tf.views import ops, photometric
+from ssl_tf.views.box_blur import pillow_blur
 from ssl_tf.views.compilation import choose
+from ssl_tf.views.enhancement import pillow_jitter
 from ssl_tf.views.jitter import described, jitter
 
 # Random numbers of one application: four decide on jitter, grey, blur and solarize, one gives the
@@ -23,9 +25,11 @@ class Chain:
 
     Attributes:
         brightness, contrast, saturation, hue: strengths of the jitter, as in `jitter.jitter`.
-        additive_brightness: whether brightness is added or multiplied.
+        additive_brightness: whether brightness is added or multiplied; Pillow multiplies always.
         blur, solarize, jitter, grey: probabilities of the steps, 0..1.
         scaled: whether --jitter_strength multiplies the four strengths.
+        library: whose arithmetic: "tensorflow", in float32, rounded once at the end; "pillow", as
+            torchvision's transforms of PIL images, in bytes.
     """
 
     brightness: float
@@ -38,9 +42,10 @@ class Chain:
     jitter: float = 0.8
     grey: float = 0.2
     scaled: bool = False
+    library: str = "tensorflow"
 
     def __call__(self, image: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        """Applies the chain, in float32, rounded once at the end.
+        """Applies the chain.
 
         Args:
             image: uint8 [S, S, 3] or a batch [N, S, S, 3].
@@ -49,8 +54,22 @@ class Chain:
         Returns:
             uint8, with the shape of `image`.
         """
+        steps = self._on_bytes() if self.library == "pillow" else self._on_floats(image)
+        x = image
+        for index, (probability, otherwise, step) in enumerate(steps):
+            if probability == 1.0:
+                x = step(x, uniform)
+            # The first step always runs, since both its branches may convert bytes to floats.
+            elif probability or index == 0:
+                happens = tf.cast(uniform[..., index] < probability, tf.int32)
+                x = choose(happens, [otherwise, step], x, uniform)
+        x = tf.ensure_shape(x, image.shape)
+        return x if x.dtype == tf.uint8 else photometric.to_uint8(x)
+
+    def _on_floats(self, image: tf.Tensor) -> tuple[tuple, ...]:
+        """The steps as (probability, what happens otherwise, step), from bytes to float32."""
         taps = photometric.blur_taps(image.shape[-2])
-        steps = (
+        return (
             (
                 self.jitter,
                 lambda x, u: photometric.to_float(x),
@@ -64,15 +83,15 @@ class Chain:
             ),
             (self.solarize, _kept, lambda x, u: photometric.solarize(x)),
         )
-        x = image
-        for index, (probability, otherwise, step) in enumerate(steps):
-            if probability == 1.0:
-                x = step(x, uniform)
-            # The first step always runs, since both its branches convert bytes to floats.
-            elif probability or index == 0:
-                happens = tf.cast(uniform[..., index] < probability, tf.int32)
-                x = choose(happens, [otherwise, step], x, uniform)
-        return photometric.to_uint8(tf.ensure_shape(x, image.shape))
+
+    def _on_bytes(self) -> tuple[tuple, ...]:
+        """The steps as `_on_floats`, all on bytes."""
+        return (
+            (self.jitter, _kept, lambda x, u: pillow_jitter(x, u[..., 5:], self._strengths)),
+            (self.grey, _kept, lambda x, u: ops.color_drop(x, u)),
+            (self.blur, _kept, lambda x, u: pillow_blur(x, _sigma(u[..., 4]))),
+            (self.solarize, _kept, lambda x, u: ops.solarize(x, 128.0 * tf.ones_like(u[..., 0]))),
+        )
 
     def describe(self, uniform: np.ndarray) -> list[str]:
         """The steps that the chain takes with these numbers, float32 [DRAWS], as short lines."""
@@ -96,7 +115,8 @@ class Chain:
 
     @property
     def _kind(self) -> str:
-        return "additive" if self.additive_brightness else "multiplicative"
+        additive = self.additive_brightness and self.library == "tensorflow"
+        return "additive" if additive else "multiplicative"
 
 
 def _sigma(uniform: tf.Tensor | np.ndarray) -> tf.Tensor | np.ndarray:
@@ -117,20 +137,23 @@ CHAINS: dict[str, Chain] = {
     "simclr": Chain(0.8, 0.8, 0.8, 0.2, additive_brightness=False, blur=0.5, scaled=True),
     # The SimCLR branch of the MA-SSRL authors' code: weaker, above all in hue, always blurred.
     "ma_ssrl_simclr": Chain(0.32, 0.32, 0.16, 0.02, additive_brightness=True, blur=1.0),
-    # MoCo v2 and Object-Aware Cropping, with the multiplicative jitter of torchvision.
+    # MoCo v2 and Object-Aware Cropping.
     "moco": Chain(0.4, 0.4, 0.4, 0.1, additive_brightness=False, blur=0.5),
 }
 
 
-def chain(strategy: str, strength: float = 1.0, blur: bool = True) -> Chain:
+def chain(
+    strategy: str, strength: float = 1.0, blur: bool = True, library: str = "tensorflow"
+) -> Chain:
     """The colour chain of a strategy, adapted to the flags.
 
     Args:
         strategy: a key of `CHAINS`.
         strength: SimCLR's colour strength s, a factor on the jitter of rows that are `scaled`.
         blur: False leaves the blur out.
+        library: as in `Chain`.
     """
-    made = CHAINS[strategy]
+    made = dataclasses.replace(CHAINS[strategy], library=library)
     if made.scaled:
         made = dataclasses.replace(
             made,

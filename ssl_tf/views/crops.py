@@ -9,6 +9,8 @@ import math
 
 import tensorflow as tf
 
+from ssl_tf.views.resampling import pillow_resize
+
 RANDOM_RESIZED_TRIES = 10
 # Ten areas, ten aspects and two numbers for the place.
 RANDOM_RESIZED_DRAWS = 2 * RANDOM_RESIZED_TRIES + 2
@@ -135,17 +137,22 @@ def _place(
 
 
 def crop_and_resize(
-    image: tf.Tensor, rectangle: tf.Tensor, size: int, method: str = "bilinear"
+    image: tf.Tensor,
+    rectangle: tf.Tensor,
+    size: int,
+    method: str = "bilinear",
+    library: str = "tensorflow",
 ) -> tf.Tensor:
     """Cuts the rectangle and resizes it to [size, size].
 
-    It does not antialias, like the code of the papers.
+    TensorFlow's kernels do not antialias, like the code of BYOL, SimCLR and MA-SSRL; Pillow's do.
 
     Args:
         image: uint8 [H, W, 3].
         rectangle: int32 [4], top, left, height, width.
         size: side of the result.
         method: "bilinear" or "bicubic".
+        library: "tensorflow" or "pillow".
 
     Returns:
         uint8 [size, size, 3], rounded, halves up; bicubic overshoot is clipped.
@@ -154,12 +161,15 @@ def crop_and_resize(
         tf.pad(rectangle[:2], [[0, 1]]),
         tf.pad(rectangle[2:], [[0, 1]], constant_values=3),
     )
+    window = tf.slice(image, begin, extent)
+    if library == "pillow":
+        return pillow_resize(window, size, method)
     # Both kernels convert every byte that they read, the bicubic one sixteen for each that it
     # writes. On floats they take four fifths (bilinear) and six tenths (bicubic) of the time, this
     # cast included.
-    window = tf.cast(tf.slice(image, begin, extent), tf.float32)[tf.newaxis]
+    floats = tf.cast(window, tf.float32)[tf.newaxis]
     resize = tf.raw_ops.ResizeBicubic if method == "bicubic" else tf.raw_ops.ResizeBilinear
-    resized = resize(images=window, size=(size, size), half_pixel_centers=True)[0]
+    resized = resize(images=floats, size=(size, size), half_pixel_centers=True)[0]
     # QuantizeV2 clips, rounds and casts in one pass.
     levels = tf.raw_ops.QuantizeV2(
         input=resized, min_range=0.0, max_range=255.0, T=tf.quint8, mode="MIN_COMBINED"

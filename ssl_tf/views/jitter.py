@@ -42,17 +42,26 @@ def jitter(
     Raises:
         ValueError: another `brightness_kind`, a negative strength or a hue above 0.5.
     """
+    amount, order = drawn(uniform, strengths, brightness_kind)
+    steps = _jitter_additive if brightness_kind == "additive" else _jitter_multiplicative
+    return pixels(steps(planes(image), amount, order), image)
+
+
+def drawn(
+    uniform: tf.Tensor, strengths: tuple[float, float, float, float], brightness_kind: str
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The amounts of the four steps, float32 [..., 4], and their order, int32 [..., 4].
+
+    Arguments and errors are those of `jitter`.
+    """
     if brightness_kind not in ("additive", "multiplicative"):
         raise ValueError(f"brightness_kind is additive or multiplicative, not {brightness_kind!r}")
     if min(strengths) < 0.0 or strengths[3] > 0.5:
         raise ValueError(f"strengths must not be negative, nor hue above 0.5: {strengths}")
-    additive = brightness_kind == "additive"
-    low, high = _bounds(strengths, additive)
+    low, high = _bounds(strengths, brightness_kind == "additive")
     amount = low + uniform[..., :4] * (high - low)
     # The product of 24 and a float32 draw below 1 stays below 24, so the index is in range.
-    order = tf.gather(_ORDERS, tf.cast(uniform[..., 4] * len(_ORDERS), tf.int32))
-    steps = _jitter_additive if additive else _jitter_multiplicative
-    return pixels(steps(planes(image), amount, order), image)
+    return amount, tf.gather(_ORDERS, tf.cast(uniform[..., 4] * len(_ORDERS), tf.int32))
 
 
 def described(

@@ -1,11 +1,11 @@
-"""Colour and blur of the BYOL, SimCLR and MoCo recipes, on float32 images in [0, 1].
+"""Colour and blur of the BYOL and SimCLR recipes, on float32 images in [0, 1].
 
 Every function takes and returns float32 [H, W, 3] (any H and W >= 1), or a batch [N, H, W, 3] with
 amounts [N], and keeps the static shape. Nothing here draws; the caller passes the random numbers.
 
 Contrast is scaled about the mean of each channel and saturation in HSV, like in TensorFlow, SimCLR
-and BYOL. Torchvision and MoCo blend with the mean of the grey image and with the grey image
-instead. The ranges of the factors are the same.
+and BYOL. Torchvision, and with it MoCo, blends with the mean of the grey image and with the grey
+image instead (`enhancement`). The ranges of the factors are the same.
 """
 
 from collections.abc import Callable

@@ -8,6 +8,7 @@ tensors, so the graph for 498 sub-policies is as large as that for one.
 
 import dataclasses
 import functools
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -144,6 +145,68 @@ def randaugment(num_ops: int, magnitude: float, scale: int = 10, meaning: str = 
     return Policy("randaugment", rows, slots=num_ops, grouped=False)
 
 
+# Torchvision's RandAugment draws each of them with the same chance.
+TORCHVISION_RANDAUGMENT = (
+    "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color",
+    "Contrast", "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize",
+)  # fmt: skip
+
+
+def _torchvision_rows(op: str, probability: float, fraction: float) -> tuple[Row, Row]:
+    """The rows of an operation in torchvision's policies, for either sign of its magnitude.
+
+    The magnitude is that fraction of the range. Brightness, colour, contrast and sharpness get 1
+    plus or minus 0.9 of it, where the policies of TensorFlow have 0.1 to 1.9. Posterize keeps 8 to
+    4 bits, Solarize has a threshold of 255 to 0, and both get stronger. Empty pixels are black.
+
+    Torchvision shifts by int(magnitude) pixels; here the number is rounded.
+    """
+    if op in ("Brightness", "Color", "Contrast", "Sharpness"):
+        factors = 1.0 + 0.9 * fraction, 1.0 - 0.9 * fraction
+        return tuple(Row(op, probability, factor, factor) for factor in factors)
+    if op == "Posterize":
+        value = float(8 - round(4 * fraction))
+        row = Row(op, probability, value, value)
+    elif op == "Solarize":
+        value = 255.0 * (1.0 - fraction)
+        row = Row(op, probability, value, value)
+    else:
+        row = _row(op, probability, Level(10.0 * fraction, translate=150 / 331))
+        row = dataclasses.replace(row, fill=0)
+    return row, row
+
+
+@functools.cache
+def autoaugment_torchvision(searched_on: str) -> Policy:
+    """The sub-policies of `autoaugment` with torchvision's magnitudes: `transforms.AutoAugment`.
+
+    Their levels are bins 0 to 9 of the ranges. Each sub-policy stands here four times, with either
+    sign of both magnitudes.
+
+    Args:
+        searched_on: data set of the search.
+    """
+    rows = []
+    for subpolicy in _subpolicies(f"autoaugment_{searched_on}"):
+        signed = [_torchvision_rows(op, p, level / 9) for op, p, level in subpolicy]
+        rows.extend(row for pair in itertools.product(*signed) for row in pair)
+    return Policy("autoaugment_torchvision", tuple(rows), slots=2, grouped=True)
+
+
+@functools.cache
+def randaugment_torchvision(num_ops: int, magnitude: float) -> Policy:
+    """`transforms.RandAugment`: `num_ops` of 14 operations; M=9 is 0.3 of the range.
+
+    Args:
+        num_ops: N, operations a view.
+        magnitude: M, on the scale 0..30.
+    """
+    rows = [
+        row for op in TORCHVISION_RANDAUGMENT for row in _torchvision_rows(op, 1.0, magnitude / 30)
+    ]
+    return Policy("randaugment_torchvision", tuple(rows), slots=num_ops, grouped=False)
+
+
 # The policies that strategies name in `settings.STRATEGIES`, and how the flags build them.
 POLICIES: dict[str, Callable[[ViewSettings], Policy]] = {
     "autoaugment": lambda views: autoaugment(views.policy_set, views.posterize_solarize),
@@ -153,6 +216,10 @@ POLICIES: dict[str, Callable[[ViewSettings], Policy]] = {
         views.randaugment_magnitude,
         views.level_scale,
         views.posterize_solarize,
+    ),
+    "autoaugment_torchvision": lambda views: autoaugment_torchvision(views.policy_set),
+    "randaugment_torchvision": lambda views: randaugment_torchvision(
+        views.randaugment_ops, views.randaugment_magnitude
     ),
 }
 

@@ -66,7 +66,7 @@ class Recipe:
         used = dict.fromkeys(self.strategies)
         self.spaces = {s: policy_space(s, settings) for s in used if STRATEGIES[s]}
         self.chains = {
-            s: chains.chain(s, settings.jitter_strength, settings.blur)
+            s: chains.chain(s, settings.jitter_strength, settings.blur, settings.library)
             for s in used
             if s in chains.CHAINS
         }
@@ -123,8 +123,8 @@ class Recipe:
         spaces = (*self.spaces.values(), _NOTHING)
         numbers = max(chains.DRAWS, *(space.draws for space in spaces))
         uniform = tf.random.stateless_uniform([views, 5 + numbers], seed)
-        distinct, small = self.settings.distinct_crops or views, self.settings.small_views
-        crop_of = [*(v % distinct for v in range(views)), *range(distinct, distinct + small)]
+        distinct, small = len(set(self.settings.crop_of_views)), self.settings.small_views
+        crop_of = [*self.settings.crop_of_views, *range(distinct, distinct + small)]
         sizes = [self.settings.image_size] * distinct + [self.settings.small_image_size] * small
         extra = _pretext(seed)
         numbers_of_crops = uniform[:distinct, :4]
@@ -144,11 +144,9 @@ class Recipe:
             )
             rectangles = tf.concat([rectangles, smaller], axis=0)
             uniform = tf.concat([uniform, own], axis=0)
-        # The authors' code resizes Inception and BYOL crops bicubically, the uniform crop
-        # bilinearly.
-        method = "bicubic" if self.settings.crop_law in ("inception", "byol") else "bilinear"
+        kernel = (self.settings.interpolation, self.settings.library)
         patches = [
-            crops.crop_and_resize(image, rectangle, size, method)
+            crops.crop_and_resize(image, rectangle, size, *kernel)
             for rectangle, size in zip(tf.unstack(rectangles), sizes)
         ]
         flipped = uniform[:, 4] < self.settings.flip
@@ -158,7 +156,7 @@ class Recipe:
             own = tf.random.stateless_uniform([1, 5 + numbers], fold_in(seed, _ORIGINAL))
             extra["original_flipped"] = own[0, 4] < self.settings.flip
             whole = crops.crop_and_resize(
-                image, crops.full_crop(height, width), self.settings.image_size, method
+                image, crops.full_crop(height, width), self.settings.image_size, *kernel
             )
             made += (_flip(whole, extra["original_flipped"]),)
             uniform = tf.concat([uniform, own], axis=0)

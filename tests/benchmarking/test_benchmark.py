@@ -152,6 +152,16 @@ def test_keras_cv_runs_beside_the_floor():
 
 
 @pytest.mark.slow
+def test_addons_runs_beside_the_floor_on_the_stack_that_has_it():
+    found, missing = rivals.contenders(("tensorflow_addons",), [png(), png(seed=1)], 40)
+    if sys.version_info >= (3, 12):  # setup.py: it does not go with that TensorFlow
+        assert found == [] and "tensorflow_addons" in missing
+        return
+    assert missing == {} and found[0].name == "tensorflow_addons, RandAugment(2, 9)"
+    assert next(found[0].start()) == BATCH
+
+
+@pytest.mark.slow
 def test_the_command_writes_what_it_prints(tmp_path, capfd):
     output = tmp_path / "input.json"
     benchmark.run(["input", *TINY, f"--output={output}"])

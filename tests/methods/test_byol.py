@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -52,6 +54,19 @@ def test_loss_of_four_views_is_the_mean_over_pairs(name, pairs):
         rtol=2e-4,
         atol=2e-5,
     )
+
+
+def test_the_authors_loss_is_the_sum_over_all_ordered_pairs_of_eight_views():
+    method = make("--method=byol", "--recipe=ma_ssrl_authors", "--pair_loss=sum")
+    batch = views(8)
+    outputs = [slow_outputs(method, view) for view in batch]
+    ordered = list(itertools.permutations(range(8), 2))
+    assert len(ordered) == 56 and len(method.pairs) == 28
+    expected = sum(2 - 2 * cosine(outputs[a][0], outputs[b][1]) for a, b in ordered)
+    np.testing.assert_allclose(loss_of(method, batch, training=True), expected, rtol=2e-4)
+    # Independent directions: 2 a pair.
+    assert method.chance_loss == 56 * 2
+    assert make("--method=ma_ssrl", "--recipe=ma_ssrl_authors").chance_loss == 0
 
 
 def test_views_outside_the_pairs_cost_nothing():

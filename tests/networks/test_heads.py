@@ -17,6 +17,7 @@ from ssl_tf.networks.heads import (
     build_unit_mlp,
     build_unit_prototypes,
 )
+from ssl_tf.networks.precision import policy_scope
 
 
 def test_byol_head_has_the_published_layers():
@@ -42,6 +43,46 @@ def test_forward_pass_by_hand(layers):
         expected = np.maximum(expected, 0)
     (kernel,) = head.get_layer(f"dense{layers}").get_weights()
     np.testing.assert_allclose(head(x, training=True), expected @ kernel, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mlp", "plain", "normalized", "bottleneck", "unit", "dense"])
+def test_heads_under_a_float64_policy_round_nothing(name):
+    """Against slow sums in float64, on inputs that float32 cannot hold."""
+    build = {
+        "mlp": lambda: build_mlp(12, hidden=10, output=6),
+        "plain": lambda: build_plain_mlp(12, 10, 6),
+        "normalized": lambda: build_normalized_mlp(12, 10, 6, 2, True, True),
+        "bottleneck": lambda: build_bottleneck(12, 6, True),
+        "unit": lambda: build_unit_mlp(12, 10, 6, False, True, layers=1),
+        "dense": lambda: build_dense_head(12, 10, 6),
+    }[name]
+    with policy_scope("float64"):
+        head = build()
+    x = 1 + 1e-9 * np.random.default_rng(0).normal(size=(16, 12))
+    expected = x
+    dense = [layer for layer in head.layers if layer.name.startswith(("dense", "conv"))]
+    for index, layer in enumerate(dense):
+        kernel, *bias = layer.get_weights()
+        kernel = kernel.reshape(kernel.shape[-2:])
+        rows = [[sum(row * column) for column in kernel.T] for row in expected]
+        expected = np.array(rows) + (bias[0] if bias else 0.0)
+        last = index == len(dense) - 1
+        if name == "normalized" or (name in ("mlp", "bottleneck") and not last):
+            centred = expected - expected.mean(0)
+            expected = centred / np.sqrt((centred**2).mean(0) + 1e-5)
+        expected = expected if last else np.maximum(expected, 0)
+    if name == "unit":
+        expected /= np.sqrt((expected**2).sum(1, keepdims=True))
+    inputs = x.reshape(4, 2, 2, 12) if name == "dense" else x
+    made = head(inputs, training=True)
+    assert made.dtype == tf.float64
+    made = made.numpy().reshape(16, -1)
+    # What the inputs differ by is far below float32: rounded, all rows would be the same.
+    assert np.ptp(expected, axis=0).min() > 0
+    np.testing.assert_allclose(
+        made - made[0], expected - expected[0], atol=1e-4 * np.ptp(expected, axis=0).max()
+    )
+    np.testing.assert_allclose(made, expected, atol=1e-10)
 
 
 def test_swav_projects_with_a_bias_and_compares_with_the_columns_of_a_kernel():

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ssl_tf.networks.batch_normalization import BatchNormalization
 from ssl_tf.networks.initialization import layer_seed
+from ssl_tf.networks.precision import policy_scope
 from ssl_tf.networks.resnet import (
     DEPTHS,
     SPATIAL_FEATURES,
@@ -144,6 +145,18 @@ def test_forward_pass_equals_a_slow_one(depth, stem, size):
     np.testing.assert_allclose(spatial(images), expected, atol=1e-5 * scale)
     pooled = tf.function(model)(tf.constant(images), training=False)
     np.testing.assert_allclose(pooled, expected.mean(axis=(1, 2)), atol=1e-5 * scale)
+
+
+def test_an_encoder_under_a_float64_policy_rounds_nothing():
+    rng = np.random.default_rng(0)
+    with policy_scope("float64"):
+        model = tiny(18, stem="small", zero_init_last_gamma=False, seed=1)
+    scramble_normalization(model, rng)
+    images = 1 + 1e-9 * rng.normal(size=(2, 9, 12, 3))
+    expected = slow_forward(model, images, *DEPTHS[18], "small").mean(axis=(1, 2))
+    np.testing.assert_allclose(model(images), expected, rtol=1e-11, atol=1e-13)
+    # Images that differ by less than float32 holds have other features.
+    assert np.any(np.abs(expected[0] - expected[1]) > 1e-11)
 
 
 def test_an_impulse_in_the_corner_shows_symmetric_padding():

@@ -26,6 +26,7 @@ from ssl_tf.settings import (
     flagfiles,
 )
 from ssl_tf.settings.data import with_rule_of
+from ssl_tf.settings.views import with_library_of
 
 FOLDER = "--image_folder=F"
 OBJECTS = ("--crops=object_object", "--proposals=ground_truth")
@@ -54,6 +55,7 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         (PretrainSettings, (FOLDER, "--recipe=simclr"), "--randaugment_magnitude=5"),
         (PretrainSettings, (FOLDER, "--recipe=byol"), "--jitter_strength=0.5"),
         (PretrainSettings, (FOLDER, "--recipe=ma_ssrl"), "--noblur"),
+        (PretrainSettings, (FOLDER, "--recipe=ma_ssrl_authors"), "--level_scale=30"),
         (PretrainSettings, (FOLDER, "--optimizer=sgd"), "--trust_coefficient=0.01"),
         (PretrainSettings, (FOLDER, "--optimizer=sgd"), "--lars_variant=simclr"),
         (PretrainSettings, (FOLDER, "--method=byol"), "--queue=128"),
@@ -158,8 +160,14 @@ def test_a_run_of_an_earlier_version_goes_on_with_or_without_what_nothing_read(t
     recorded = flagfiles.read_flagfile(old, PretrainSettings)
     same = flagfiles.parse([*given, "--queue=128"], PretrainSettings)
     without = flagfiles.parse(given, PretrainSettings)
-    assert dataclasses.replace(same, data=with_rule_of(recorded.data, same.data)) == recorded
-    assert flagfiles.bound_differences(recorded, without) == {}
+
+    def as_recorded(settings):
+        data = with_rule_of(recorded.data, settings.data)
+        views = with_library_of(recorded.views, settings.views)
+        return dataclasses.replace(settings, data=data, views=views)
+
+    assert as_recorded(same) == recorded
+    assert flagfiles.bound_differences(recorded, as_recorded(without)) == {}
     with pytest.raises(SettingsError, match="--queue=64: has no effect"):
         flagfiles.parse([*given, "--queue=64"], PretrainSettings)
 

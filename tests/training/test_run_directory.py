@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -13,6 +14,7 @@ from ssl_tf.training.run_directory import (
     check_run,
     open_run,
     read_settings,
+    with_library_of_run,
     with_rule_of_run,
 )
 
@@ -33,12 +35,12 @@ def test_a_run_can_be_started_again_from_its_own_flags(tmp_path):
 HELD = [0, 10, 20, 30]  # the first of each stretch of ten
 
 
-def of_an_older_version(directory):
-    """A run of 40 scenes with 4 held out, whose flags.txt is older than --holdout_rule."""
-    open_run(settings(directory, "--scenes=40", "--holdout=4"), 1)
+def of_an_older_version(directory, missing="holdout_rule", *more):
+    """A run of 40 scenes with 4 held out, whose flags.txt is older than a flag."""
+    open_run(settings(directory, "--scenes=40", "--holdout=4", *more), 1)
     flags = directory / "flags.txt"
     lines = flags.read_text().splitlines(keepends=True)
-    older = [line for line in lines if not line.startswith("--holdout_rule=")]
+    older = [line for line in lines if not line.startswith(f"--{missing}=")]
     assert len(older) == len(lines) - 1
     flags.write_text("".join(older))
     return directory
@@ -83,6 +85,37 @@ def test_a_run_of_this_version_keeps_its_split_too(tmp_path):
     assert held_out(asked.data) == HELD
     with pytest.raises(SettingsError, match="--holdout_rule=spaced: .* begun with seeded"):
         with_rule_of_run(asked.data, directory)
+
+
+@pytest.mark.parametrize("recipe", ["moco", "byol"])
+def test_a_run_of_an_older_version_keeps_tensorflows_pixels(tmp_path, monkeypatch, recipe):
+    given = ["--scenes=40", "--holdout=4", f"--recipe={recipe}"]
+    directory = of_an_older_version(tmp_path / "old", "image_library", given[-1])
+    opened = []
+
+    def open_only(settings, cluster, workers):
+        opened.append(settings)
+        raise InterruptedError
+
+    monkeypatch.setattr(run, "_open", open_only)
+    by_file = flagfiles.parse([f"--flagfile={directory}/flags.txt"], PretrainSettings)
+    for start in (settings(directory, *given), by_file):
+        with pytest.raises(InterruptedError):
+            run.run(start)
+        assert opened[-1].views.image_library == opened[-1].views.library == "tensorflow"
+        assert check_run(opened[-1])
+    with pytest.raises(SettingsError, match="--image_library=tensorflow there, pillow here"):
+        run.run(settings(directory, *given, "--image_library=pillow"))
+
+
+def test_a_run_records_whose_pixels_its_recipe_chose(tmp_path):
+    for recipe, library in (("moco", "pillow"), ("byol", "tensorflow"), ("swav", "pillow")):
+        made = settings(tmp_path / recipe, f"--recipe={recipe}")
+        views = with_library_of_run(made.views, tmp_path / recipe)
+        directory = open_run(dataclasses.replace(made, views=views), 1)
+        assert f"--image_library={library}\n" in (directory / "flags.txt").read_text()
+        # A recipe of other pixels would not change what the run has.
+        assert with_library_of_run(made.views, directory) == views == read_settings(directory).views
 
 
 def test_other_flags_are_refused_and_named(tmp_path):

@@ -133,7 +133,7 @@ def test_pixels_stay_on_a_gpu():
     number, center = tf.TensorSpec([None]), tf.TensorSpec([None, 2])
     graphs = [tf.function(op.apply).get_concrete_function(view, number, number, center).graph
               for op in ops.OPS]  # fmt: skip
-    for name in ("ma_ssrl", "byol"):
+    for name in ("ma_ssrl", "byol", "dino"):
         recipe = Recipe(ViewSettings(image_size=size, recipe=name))
         drawn = recipe.draw(tf.zeros([1, 2, 14]))
         specs = {k: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for k, v in drawn.items()}

@@ -18,6 +18,7 @@ STRATEGIES = {
     "small views": {
         "recipe": "byol", "image_size": 40, "small_views": 3, "small_image_size": 24,
     },
+    "moco": {"recipe": "moco"},
     "mixed": {"view_strategies": ("simclr", "fast_autoaugment", "plain", "randaugment")},
 }  # fmt: skip
 
@@ -42,8 +43,10 @@ def test_the_device_makes_the_views_of_the_host(name):
         for view, crop, wanted in zip(views, batch["views"], expected["views"], strict=True):
             assert view.shape == crop.shape == wanted.shape and view.dtype == tf.uint8
             # Sums of floats come in another order: now and then a pixel is one grey level apart.
+            # Pillow's are of integers.
+            most = 0 if name == "moco" else 1
             difference = np.abs(view.numpy().astype(int) - wanted)
-            assert difference.max() <= 1 and np.mean(difference) < 1e-3
+            assert difference.max() <= most and np.mean(difference) < 1e-3
             changed += np.any(view != crop)
     assert changed >= len(recipe.strategies)
 

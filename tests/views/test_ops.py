@@ -50,7 +50,8 @@ PILLOW = {
     "Equalize": ([0.0], lambda image, value: ImageOps.equalize(image)),
     "Invert": ([0.0], lambda image, value: ImageOps.invert(image)),
     "Posterize": (
-        sorted({float(bits) for bits in range(9)} | {4 + 4 * f for f in FRACTIONS if f <= 1}),
+        # Pillow 13 refuses to keep no bit.
+        sorted({float(bits) for bits in range(1, 9)} | {4 + 4 * f for f in FRACTIONS if f <= 1}),
         lambda image, value: ImageOps.posterize(image, int(value)),
     ),
     "Solarize": (

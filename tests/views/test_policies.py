@@ -15,8 +15,10 @@ from ssl_tf.views.policies import (
     POLICIES,
     PolicySpace,
     autoaugment,
+    autoaugment_torchvision,
     fast_autoaugment,
     randaugment,
+    randaugment_torchvision,
 )
 from ssl_tf.views.recipe import Recipe
 
@@ -109,6 +111,52 @@ def test_operations_with_a_sign():
     signed = {op.name for op in published if op.signed}
     assert signed == {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}
     assert {row.op for row in autoaugment("imagenet").rows if row.signed} == {"ShearX", "Rotate"}
+
+
+def magnitudes(rows):
+    """Operation -> values, with both signs where policies draw the sign."""
+    found = {}
+    for row in rows:
+        assert row.low == row.high and not (row.signed and row.fill)
+        signs = (1, -1) if row.signed else (1,)
+        found.setdefault(row.op, set()).update(round(sign * row.low, 6) for sign in signs)
+    return found
+
+
+def test_randaugment_of_torchvision_has_its_magnitudes():
+    # RandAugment(2, 9)._augmentation_space(31, (224, 224)) of torchvision; shifts over 224.
+    strong, weak, shift = 1.27, 0.73, round(150 / 331 * 0.3, 6)
+    assert magnitudes(randaugment_torchvision(2, 9.0).rows) == {
+        "Identity": {0.0}, "AutoContrast": {0.0}, "Equalize": {0.0}, "Posterize": {7.0},
+        "ShearX": {0.09, -0.09}, "ShearY": {0.09, -0.09}, "Rotate": {9.0, -9.0},
+        "TranslateX": {shift, -shift}, "TranslateY": {shift, -shift}, "Solarize": {178.5},
+        **dict.fromkeys(("Brightness", "Color", "Contrast", "Sharpness"), {strong, weak}),
+    }  # fmt: skip
+
+
+def test_autoaugment_of_torchvision_has_its_magnitudes():
+    policy, published = autoaugment_torchvision("imagenet"), autoaugment("imagenet")
+    assert policy.choices == 4 * published.choices == 100
+    # Each published sub-policy with the four pairs of signs.
+    for index in range(25):
+        of_both = policy.rows[8 * index : 8 * index + 8]
+        for slot in (0, 1):
+            wanted = published.rows[2 * index + slot]
+            assert {(r.op, r.probability) for r in of_both[slot::2]} == {
+                (wanted.op, wanted.probability)
+            }
+    # AutoAugment's _augmentation_space(10, (224, 224)) of torchvision, at the levels of the list.
+    found = magnitudes(policy.rows)
+    assert found["Posterize"] == {6.0, 5.0, 4.0}  # 5, 6 and 7, 8
+    for op, levels, level in (
+        ("Solarize", [3, 4, 5, 7, 8], lambda value: 9 - 9 * value / 255),
+        ("Rotate", [3, 8, 9], lambda value: 9 * abs(value) / 30),
+        ("ShearX", [5], lambda value: 9 * abs(value) / 0.3),
+        ("Color", [0, 2, 4, 8], lambda value: 9 * abs(value - 1) / 0.9),
+    ):
+        assert sorted({round(level(value), 4) for value in found[op]}) == levels, op
+    assert found["Contrast"] == {1.8, 0.2} and found["Sharpness"] == {1.7, 0.3}
+    assert not found.keys() & {"Brightness", "TranslateX"}
 
 
 def test_scale_30_spreads_the_same_range():

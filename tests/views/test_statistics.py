@@ -18,7 +18,14 @@ from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops
 from ssl_tf.views.ops import OP_INDEX
-from ssl_tf.views.policies import PolicySpace, autoaugment, fast_autoaugment, randaugment
+from ssl_tf.views.policies import (
+    PolicySpace,
+    autoaugment,
+    autoaugment_torchvision,
+    fast_autoaugment,
+    randaugment,
+    randaugment_torchvision,
+)
 from ssl_tf.views.recipe import Recipe
 
 DRAWS = 100_000
@@ -120,6 +127,7 @@ SPACES = {
     "randaugment 1 of 3": [randaugment(1, 3.0)],
     "randaugment 2 of 9": [randaugment(2, 9.0)],
     "randaugment 2 of 30, scale 30": [randaugment(2, 30.0, 30)],
+    "torchvision's": [autoaugment_torchvision("cifar10"), randaugment_torchvision(2, 9.0)],
     "integrated": [autoaugment("imagenet"), fast_autoaugment("imagenet"), randaugment(2, 9.0)],
 }
 

@@ -64,10 +64,16 @@ def test_randaugment_draws_the_example_once_it_is_listed(new_op, monkeypatch):
 
 
 def test_the_tables_of_the_page_are_those_of_the_code():
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section("Recipes"), re.MULTILINE))
+    rows = re.findall(r"^\| (`\w+` \| .*) \|$", section("Recipes"), re.MULTILINE)
+    rows = {cells[0]: cells[1:] for cells in (row.split(" | ") for row in rows)}
     for name, recipe in RECIPES.items():
         strategies = ", ".join(f"`{strategy}`" for strategy in recipe.strategies)
-        assert rows.pop(name) == f"{strategies} | `{recipe.crop}`"
+        settings = ViewSettings(recipe=name)
+        by_area = recipe.crop != "uniform"
+        area = "{:g} to {:g}".format(*settings.area) if by_area else "`--crop_ratio`"
+        told = [strategies, f"`{recipe.crop}`", area, f"`{recipe.library}`", settings.interpolation]
+        *found, source = rows.pop(f"`{name}`")
+        assert found == told and source
     assert not rows
     for title, names in (("Strategies", STRATEGIES), ("Crop laws", CROPS)):
         table = re.findall(r"^\| (`.*?) \|", section(title), re.MULTILINE)
