@@ -3,6 +3,7 @@
 The groups are shared between stages: a flag means the same wherever it stands.
 """
 
+from ssl_tf.settings.benchmarking import TrainBenchmarkSettings
 from ssl_tf.settings.boxes import ImportProposalsSettings, OpenImagesSettings, StoreSettings
 from ssl_tf.settings.data import (
     GROUND_TRUTH,
@@ -88,6 +89,7 @@ __all__ = [
     "TABLE_FORMATS",
     "StoreSettings",
     "EvaluationSettings",
+    "TrainBenchmarkSettings",
     "TransferSettings",
     "TuningSettings",
     "ViewSettings",
