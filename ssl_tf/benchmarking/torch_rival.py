@@ -63,5 +63,7 @@ class TorchRival:
         line = self._process.stdout.readline()
         if not line:
             last = self._process.communicate()[1].strip().splitlines()[-1:] or ["no word"]
-            raise UserError(f"--against=torch: PyTorch's step fails ({last[0]}); see --torch_python")
+            raise UserError(
+                f"--against=torch: PyTorch's step fails ({last[0]}); see --torch_python"
+            )
         return json.loads(line)

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from ssl_tf.benchmarking.matrix_peak import matrix_peak
 from ssl_tf.benchmarking.torch_rival import TorchRival
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.methods.base import Method
+from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.pretraining.compiling import build_compiled
 from ssl_tf.pretraining.dry_run import estimated_bytes
 from ssl_tf.pretraining.inputs import distributed_batches
@@ -38,6 +40,8 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
         first_step_seconds: the first step's, with tracing and compilation.
         step, training: median, least and most images a second of the repetitions.
         input_wait: share of the training's time spent waiting for input, in [0, 1].
+        share_of_peak: of the rate at which the device multiplies large matrices of this precision,
+            what the encoders' passes take, in [0, 1].
         peak_gib: memory at its peak, of the first GPU, or of this process beyond what it held when
             the images were open; estimated_gib: what --dry_run says.
         torch: layout -> images a second, as step, and "ratio", ours to it in the same repetition.
@@ -85,6 +89,8 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
         _burst(method, running, entry.batch_size, bursts) for _ in range(settings.repetitions)
     ]
     peak = _peak() - (0 if tf.config.list_physical_devices("GPU") else held)
+    operations = encoder_work(method, pretrain.views).flops
+    rate = statistics.median(step) * operations / replicas  # of one device
     return {
         "device": environment(replicas)["device"],
         "replicas": replicas,
@@ -94,6 +100,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
         "input_wait": statistics.median(wait for _, wait in training),
         "peak_gib": peak / 2**30,
         "estimated_gib": estimated_bytes(method, pretrain, replicas).total / 2**30,
+        "share_of_peak": rate / matrix_peak(pretrain.run.precision),
         "torch": {
             layout: _spread(rates) | {"ratio": _spread([a / b for a, b in zip(step, rates)])}
             for layout, rates in torch.items()
