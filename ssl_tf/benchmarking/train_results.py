@@ -51,27 +51,27 @@ class TrainResults:
         """The entries as text, one a line."""
         lines = [
             self._result["machine"],
-            f"{'':<52}{'step':>8}{'(range)':>16}{'with input':>12}{'wait':>6}{'peak':>7}{'(est.)':>8}"
-            f"{'first':>8}{'of peak':>9}",
-            f"{'':<52}{'img/s':>8}{'':>16}{'img/s':>12}{'':>6}{'GiB':>7}{'GiB':>8}{'s':>8}{'':>9}",
+            f"{'':<50}{'step':>8}{'(range)':>14}{'+ input':>9}{'wait':>6}{'memory':>8}"
+            f"{'estimate':>10}{'of peak':>9}{'first':>7}",
+            f"{'':<50}{'img/s':>8}{'':>14}{'img/s':>9}{'':>6}{'GiB':>8}{'GiB':>10}{'':>9}{'s':>7}",
         ]
         for name, figures in self._result["entries"].items():
             if "failed" in figures:
-                lines.append(f"{name:<52}{figures['failed']}")
+                lines.append(f"{name:<50}{figures['failed']}")
                 continue
             step, training = figures["step"], figures["training"]
             spread = f"({step['low']:.0f}-{step['high']:.0f})"
             lines.append(
-                f"{name:<52}{step['median']:8.1f}{spread:>16}{training['median']:12.1f}"
-                f"{figures['input_wait']:6.0%}{figures['peak_gib']:7.2f}"
-                f"{figures['estimated_gib']:8.2f}{figures['first_step_seconds']:8.1f}"
-                f"{figures['share_of_peak']:9.0%}"
+                f"{name:<50}{step['median']:8.1f}{spread:>14}{training['median']:9.1f}"
+                f"{figures['input_wait']:6.0%}{figures['peak_gib']:8.2f}"
+                f"{figures['estimated_gib']:10.2f}{figures['share_of_peak']:9.0%}"
+                f"{figures['first_step_seconds']:7.1f}"
             )
             for layout, rates in figures["torch"].items():
                 ratio = rates["ratio"]
                 spread = f"({rates['low']:.0f}-{rates['high']:.0f})"
                 lines.append(
-                    f"{f'  PyTorch, {layout}':<52}{rates['median']:8.1f}{spread:>16}"
+                    f"{f'  PyTorch, {layout}':<50}{rates['median']:8.1f}{spread:>14}"
                     f"  ours is {ratio['median']:.2f} x ({ratio['low']:.2f}-{ratio['high']:.2f})"
                 )
         return "\n".join(lines)
