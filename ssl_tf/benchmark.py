@@ -1,9 +1,11 @@
-"""Measures the speed of the input, beside that of other libraries.
+"""Measures the speed of the input or of training, beside that of other libraries.
 
 `python -m ssl_tf.benchmark input --flagfile=configs/ma_ssrl.flags`
+`python -m ssl_tf.benchmark train --flagfile=configs/byol.flags --grid_batch_size=128,256`
 
-Floor and recipe take turns in one process that has one core, then in one that has all; other
-libraries (`--against`) and single operations on the one core.
+input: floor and recipe take turns in one process that has one core, then in one that has all; other
+libraries (`--against`) and single operations on the one core. train: the step alone and with its
+input, each entry of a grid of precision, XLA, place of augmentation and batch in its own process.
 """
 
 import concurrent.futures
@@ -16,13 +18,14 @@ from pathlib import Path
 
 from ssl_tf import command
 from ssl_tf.cores import available_cores
-from ssl_tf.errors import EXIT_FLAGS, UserError
+from ssl_tf.errors import UserError
 from ssl_tf.files import prepare_output, write_json
-from ssl_tf.settings import BenchmarkSettings
+from ssl_tf.settings import BenchmarkSettings, TrainBenchmarkSettings
+from ssl_tf.settings.benchmarking import Entry
 
 
-def main(settings: BenchmarkSettings) -> None:
-    """Measures, prints the tables and, with --output, writes a JSON file."""
+def measure_input(settings: BenchmarkSettings) -> None:
+    """Measures the pipelines of views, on one core and on all."""
     from ssl_tf.benchmarking.tables import summarize, tables
 
     if settings.output:
@@ -41,8 +44,25 @@ def main(settings: BenchmarkSettings) -> None:
         write_json(Path(settings.output), result)
 
 
-def alone(measure: Callable, settings: BenchmarkSettings, cores: Sequence[int]):
-    """The result of `measure(settings, cores)` in a new process: TensorFlow sizes its pools once.
+def measure_training(settings: TrainBenchmarkSettings) -> None:
+    """Measures the training step over a grid, alone and with its input."""
+    from ssl_tf.benchmarking.train_results import TrainResults
+
+    results = TrainResults(settings)
+    for entry in settings.entries:
+        if entry in results:
+            print(f"{entry}: measured before", file=sys.stderr)
+            continue
+        print(f"measuring {entry}", file=sys.stderr)
+        try:
+            results.add(entry, alone(_entry, settings, entry))
+        except UserError as error:
+            results.add(entry, {"failed": str(error)})
+    print(results.table())
+
+
+def alone(measure: Callable, *arguments):
+    """The result of `measure(*arguments)` in a new process: TensorFlow sizes its pools once.
 
     Raises:
         UserError: the process was killed.
@@ -50,12 +70,24 @@ def alone(measure: Callable, settings: BenchmarkSettings, cores: Sequence[int]):
     context = multiprocessing.get_context("spawn")
     try:
         with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-            return pool.submit(measure, settings, cores).result()
+            return pool.submit(measure, *arguments).result()
     except BrokenProcessPool:
         raise UserError(
-            f"the measuring process was killed, most likely for its memory; lower --sample="
-            f"{settings.sample}"
+            "the measuring process was killed, most likely for its memory; give a smaller --sample "
+            "or batch"
         ) from None
+
+
+def _entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
+    command.import_quietly()
+    import tensorflow as tf
+
+    from ssl_tf.benchmarking.train import measure_entry
+
+    try:
+        return measure_entry(settings, entry)
+    except tf.errors.ResourceExhaustedError:
+        raise UserError("out of memory") from None
 
 
 def _one_core(settings: BenchmarkSettings, cores: Sequence[int]) -> dict:
@@ -83,16 +115,10 @@ def _confine(cores: Sequence[int]) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(len(cores))
 
 
-def run(arguments: Sequence[str]) -> None:
-    """The command line behind `python -m ssl_tf.benchmark`; its first word says what to measure."""
-    if arguments[:1] not in (["input"], ["--help"], ["--help=all"], ["--version"]):
-        print(
-            "error: say what to measure: python -m ssl_tf.benchmark input --flagfile=...",
-            file=sys.stderr,
-        )
-        sys.exit(EXIT_FLAGS)
-    command.run_action({"input": (main, BenchmarkSettings)}, arguments)
-
+ACTIONS = {
+    "input": (measure_input, BenchmarkSettings),
+    "train": (measure_training, TrainBenchmarkSettings),
+}
 
 if __name__ == "__main__":
-    run(sys.argv[1:])
+    command.run_action(ACTIONS)

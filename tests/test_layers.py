@@ -21,10 +21,11 @@ LAYERS = """
     data/scenes data/proposals
     data/sources
     training
-    methods exporters benchmarking preparation
+    methods exporters preparation
     evaluation discovery
     embedding experiments
     pretraining
+    benchmarking
     pretrain
     ssl_tf
 """.strip().splitlines()

@@ -1,9 +1,9 @@
 """Results of the benchmark: rates, cores for a number of GPUs, text tables."""
 
 import math
-import platform
 
 from ssl_tf.benchmarking import OWN, READING, RECIPE
+from ssl_tf.benchmarking.processor import processor
 from ssl_tf.settings import BenchmarkSettings, flagfiles
 
 
@@ -25,7 +25,7 @@ def summarize(
     wanted = settings.gpus * settings.gpu_images_per_second
     return {
         "flags": flagfiles.as_dict(settings),
-        "processor": _processor(),
+        "processor": processor(),
         "sample": one_core["sample"],
         "views": [views.image_size, *views.strategies],
         "small_views": [views.small_image_size, *views.small_strategies],
@@ -96,15 +96,3 @@ def tables(result: dict) -> str:
     for row in range(third):
         lines.append("".join(f"{name:<18}{ms:6.3f}    " for name, ms in ops[row::third]).rstrip())
     return "\n".join(lines)
-
-
-def _processor() -> str:
-    """The model of the processor, as far as the system reports it."""
-    try:
-        with open("/proc/cpuinfo") as info:
-            for line in info:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

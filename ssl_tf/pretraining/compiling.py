@@ -1,12 +1,44 @@
-"""The optimizer of a method, as a run trains it."""
+"""A method with its optimizer, as a run trains it."""
 
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.base import Method
-from ssl_tf.settings import OptimizationSettings
+from ssl_tf.methods.registry import build_method
+from ssl_tf.networks.precision import policy_scope
+from ssl_tf.settings import OptimizationSettings, PretrainSettings
 from ssl_tf.training.optimizers import build_optimizer
 from ssl_tf.training.plan import Plan
+from ssl_tf.training.strategy import should_jit_compile
+
+
+def build_compiled(
+    settings: PretrainSettings,
+    strategy: tf.distribute.Strategy,
+    plan: Plan,
+    num_classes: int | None = None,
+    multi_label: bool = False,
+) -> Method:
+    """The method of a run, compiled, with its first weights on the replicas.
+
+    Args:
+        settings: of the run.
+        strategy: whose replicas train.
+        plan: of the run.
+        num_classes, multi_label: of the labels of the images; None without labels.
+
+    Raises:
+        SettingsError: the method cannot work on these images, this batch or this optimizer, or the
+            step cannot be compiled by XLA.
+    """
+    run, replicas = settings.run, strategy.num_replicas_in_sync
+    with strategy.scope(), policy_scope(run.precision):
+        method = build_method(settings, plan, replicas > 1, num_classes, multi_label)
+        compile_method(method, settings.optimization, plan, run.precision)
+    on_device = settings.views.augment_on == "device"
+    method.compile_step = should_jit_compile(run.xla, strategy, on_device)
+    method.steps_at_once = run.steps_per_execution
+    return method
 
 
 def compile_method(

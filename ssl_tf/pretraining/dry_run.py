@@ -1,5 +1,9 @@
 """The plan of a run from its settings alone: no step is taken, nothing is written."""
 
+from typing import NamedTuple
+
+import tensorflow as tf
+
 from ssl_tf.data.sources.opening import open_training_source, warn_of_split_folders
 from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
@@ -43,9 +47,6 @@ def describe(settings: PretrainSettings) -> str:
     plan = make_plan(optimization, images)
     method = build_method(settings, plan, replicas > 1, *labels)
     compile_method(method, optimization, plan)
-    saved = [v for network in method.networks.values() for v in network.variables]
-    saved += method.state.values()
-    saved += method.optimizer.variables
     learned = sum(v.shape.num_elements() for v in method.learned_variables)
     encoder = sum(v.shape.num_elements() for v in method.encoder.trainable_variables)
     work = encoder_work(method, views)
@@ -63,19 +64,46 @@ def describe(settings: PretrainSettings) -> str:
         f"work              {work.forward_units:g} passes of the encoder an image, "
         f"{plan.total_steps * plan.batch_size * work.flops / 1e15:.3g} PFLOP in all",
         f"parameters        {learned:,} learned; encoder {encoder:,}",
-        f"checkpoint        {checkpoint_bytes(saved) / 2**20:.0f} MiB, "
+        f"checkpoint        {checkpoint_bytes(_saved(method)) / 2**20:.0f} MiB, "
         f"{settings.run.keep_checkpoints} kept",
         f"replicas here     {replicas}",
     ]
-    state = checkpoint_bytes(saved) + checkpoint_bytes(method.learned_variables)
-    per_image = _activation_bytes(method, settings)
     for count in sorted({1, 8, replicas}):
-        share = optimization.batch_size / count
+        memory = estimated_bytes(method, settings, count)
         lines.append(
-            f"memory a replica  {(state + per_image * share) / _GIB:.1f} GiB on {count} "
-            f"({state / _GIB:.1f} variables and gradients, the rest activations; estimated)"
+            f"memory a replica  {memory.total / _GIB:.1f} GiB on {count} "
+            f"({memory.state / _GIB:.1f} variables and gradients, the rest activations; estimated)"
         )
     return "\n".join(lines)
+
+
+class Memory(NamedTuple):
+    """Bytes of a replica.
+
+    Attributes:
+        state: variables and gradients.
+        activations: at the peak of a step.
+    """
+
+    state: float
+    activations: float
+
+    @property
+    def total(self) -> float:
+        return self.state + self.activations
+
+
+def estimated_bytes(method: Method, settings: PretrainSettings, replicas: int) -> Memory:
+    """The memory that a replica of so many takes; the method is compiled."""
+    state = checkpoint_bytes(_saved(method)) + checkpoint_bytes(method.learned_variables)
+    share = settings.optimization.batch_size / replicas
+    return Memory(state, _activation_bytes(method, settings) * share)
+
+
+def _saved(method: Method) -> list[tf.Variable]:
+    """The variables of a checkpoint."""
+    saved = [v for network in method.networks.values() for v in network.variables]
+    return [*saved, *method.state.values(), *method.optimizer.variables]
 
 
 def _activation_bytes(method: Method, settings: PretrainSettings) -> float:

@@ -8,10 +8,12 @@ import tensorflow as tf
 
 from ssl_tf.data.batches import training_batches
 from ssl_tf.data.decoding import decode
-from ssl_tf.data.order import Steps, example_seed
+from ssl_tf.data.order import Share, Steps, example_seed
 from ssl_tf.data.source import Source
 from ssl_tf.errors import printable
 from ssl_tf.methods.base import Method
+from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.plan import Plan
 from ssl_tf.views.device import augment_batch, cropped_batches
 from ssl_tf.views.gallery import Example, view_cells
 from ssl_tf.views.recipe import Recipe
@@ -56,6 +58,38 @@ def method_batches(
         method.augment = functools.partial(augment_batch, recipe)
         return cropped_batches(batches, recipe)
     return batches.map(lambda batch: {name: batch[name] for name in needed})
+
+
+def distributed_batches(
+    settings: PretrainSettings,
+    method: Method,
+    source: Source,
+    recipe: Recipe,
+    strategy: tf.distribute.Strategy,
+    plan: Plan,
+    start: int = 0,
+) -> tf.distribute.DistributedDataset:
+    """The batches of a run from a step on, each worker's share on its replicas.
+
+    Args:
+        settings: of the run.
+        method: as in `method_batches`.
+        source: of the images.
+        recipe: of the views.
+        strategy: whose replicas train.
+        plan: of the run.
+        start: the first step.
+    """
+    batch_size, replicas = plan.batch_size, strategy.num_replicas_in_sync
+
+    def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        share = Share(batch_size, context.input_pipeline_id, context.num_input_pipelines)
+        steps = Steps(settings.run.seed, batch_size, start, plan.total_steps, share)
+        on_device = settings.views.augment_on == "device"
+        batches = method_batches(method, source, recipe, steps, on_device=on_device)
+        return batches.rebatch(batch_size // replicas) if replicas > 1 else batches
+
+    return strategy.distribute_datasets_from_function(worker_batches)
 
 
 def _label_checked(

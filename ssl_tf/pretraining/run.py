@@ -7,7 +7,6 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.data.order import Share, Steps
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import (
     open_held_out,
@@ -20,10 +19,9 @@ from ssl_tf.files import write_json
 from ssl_tf.locks import LOCK, SUFFIX, exclusive
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.encoder_work import encoder_work
-from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.precision import policy_scope
-from ssl_tf.pretraining.compiling import compile_method
-from ssl_tf.pretraining.inputs import method_batches, show_first_views
+from ssl_tf.pretraining.compiling import build_compiled
+from ssl_tf.pretraining.inputs import distributed_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
 from ssl_tf.pretraining.restoring import resume_or_init
@@ -45,7 +43,7 @@ from ssl_tf.training.run_directory import (
 )
 from ssl_tf.training.run_log import PICTURE, RunLog
 from ssl_tf.training.stop_signals import StopSignals
-from ssl_tf.training.strategy import make_strategy, should_jit_compile
+from ssl_tf.training.strategy import make_strategy
 from ssl_tf.training.tracking import Track, check_tracker, tracked
 from ssl_tf.training.trainer import fit
 from ssl_tf.training.workers import Workers
@@ -116,23 +114,6 @@ class _Training:
     def directory(self) -> Path:
         return Path(self.settings.run.run_dir)
 
-    @property
-    def on_device(self) -> bool:
-        """Whether the training step computes the pixel operations."""
-        return self.settings.views.augment_on == "device"
-
-    def batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
-        """The batches of the remaining steps, as one worker reads them."""
-        batch_size, replicas = self.plan.batch_size, self.strategy.num_replicas_in_sync
-        share = Share(batch_size, context.input_pipeline_id, context.num_input_pipelines)
-        steps = Steps(
-            self.settings.run.seed, batch_size, self.start_step, self.plan.total_steps, share
-        )
-        batches = method_batches(
-            self.method, self.source, self.recipe, steps, on_device=self.on_device
-        )
-        return batches.rebatch(batch_size // replicas) if replicas > 1 else batches
-
 
 def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Training:
     """Opens the images, builds the method and restores it to the step where the run continues."""
@@ -159,11 +140,8 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     plan = make_plan(optimization, source.size)
     if cluster.is_chief:
         check_run(settings)
+    method = build_compiled(settings, strategy, plan, source.num_classes, source.multi_label)
     with strategy.scope(), policy_scope(run.precision):
-        method = build_method(settings, plan, replicas > 1, source.num_classes, source.multi_label)
-        compile_method(method, optimization, plan, run.precision)
-        method.compile_step = should_jit_compile(run.xla, strategy, views.augment_on == "device")
-        method.steps_at_once = run.steps_per_execution
         # The chief first: it may move a damaged checkpoint aside.
         workers.wait_for_chief("start step")
         checkpoints, start_step, origin = resume_or_init(run, method)
@@ -222,7 +200,15 @@ def _fit(training: _Training, workers: Workers) -> None:
             callbacks += [clock, *_observers(training, metrics, clock, track), saver]
         fit(
             training.method,
-            training.strategy.distribute_datasets_from_function(training.batches),
+            distributed_batches(
+                training.settings,
+                training.method,
+                training.source,
+                training.recipe,
+                training.strategy,
+                plan,
+                start_step,
+            ),
             source=training.source,
             steps=plan.total_steps - start_step,
             callbacks=callbacks,

@@ -3,6 +3,7 @@
 The groups are shared between stages: a flag means the same wherever it stands.
 """
 
+from ssl_tf.settings.benchmarking import TrainBenchmarkSettings
 from ssl_tf.settings.boxes import (
     ImportProposalsSettings,
     OpenImagesSettings,
@@ -96,6 +97,7 @@ __all__ = [
     "StoreSettings",
     "StudySettings",
     "EvaluationSettings",
+    "TrainBenchmarkSettings",
     "TransferSettings",
     "TuningSettings",
     "ViewSettings",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf import benchmark
+from ssl_tf import benchmark, command
 from ssl_tf.benchmarking import FIRST, FLOOR, HOST, OWN, RECIPE, rivals, tables
 from ssl_tf.benchmarking.floor import BATCH, contender, floor_batches, floor_views
 from ssl_tf.benchmarking.timing import Contender, Cost, alternate, burst, median_cost, median_ratio
@@ -164,7 +164,7 @@ def test_addons_runs_beside_the_floor_on_the_stack_that_has_it():
 @pytest.mark.slow
 def test_the_command_writes_what_it_prints(tmp_path, capfd):
     output = tmp_path / "input.json"
-    benchmark.run(["input", *TINY, f"--output={output}"])
+    command.run_action(benchmark.ACTIONS, ["input", *TINY, f"--output={output}"])
     printed = capfd.readouterr().out
     result = json.loads(output.read_text())
     names = [row["name"] for row in result["one_core"]]
@@ -181,14 +181,14 @@ def test_the_command_writes_what_it_prints(tmp_path, capfd):
 @pytest.mark.parametrize("arguments", ([], ["output"], ["--dataset=scenes"]))
 def test_the_first_word_says_what_is_measured(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
-        benchmark.run(arguments)
+        command.run_action(benchmark.ACTIONS, arguments)
     assert stopped.value.code == 2
-    assert "benchmark input" in capsys.readouterr().err
+    assert "input, train" in capsys.readouterr().err
 
 
 def test_an_unknown_rival_is_refused(capsys):
     with pytest.raises(SystemExit) as stopped:
-        benchmark.run(["input", *TINY, "--against=dali"])
+        command.run_action(benchmark.ACTIONS, ["input", *TINY, "--against=dali"])
     assert stopped.value.code == 2
     assert "torchvision" in capsys.readouterr().err
 
@@ -199,14 +199,15 @@ def killed(settings, cores):
 
 def test_a_killed_process_is_told_in_one_line():
     settings = flagfiles.parse(TINY, BenchmarkSettings)
-    with pytest.raises(UserError, match="--sample=8"):
+    with pytest.raises(UserError, match="--sample"):
         benchmark.alone(killed, settings, [0])
 
 
 def test_no_readable_image_is_told_in_one_line(tmp_path, capsys):
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     with pytest.raises(SystemExit) as stopped:
-        benchmark.run(["input", f"--image_folder={tmp_path}", "--seconds=0.1"])
+        arguments = ["input", f"--image_folder={tmp_path}", "--seconds=0.1"]
+        command.run_action(benchmark.ACTIONS, arguments)
     assert stopped.value.code == 1
     message = capsys.readouterr().err
     assert "cannot" in message or "can be decoded" in message

@@ -1,0 +1,152 @@
+"""Measurements of the training step: one entry of the grid, in a process of its own."""
+
+import gc
+import math
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from ssl_tf.benchmarking.matrix_peak import matrix_peak
+from ssl_tf.benchmarking.torch_rival import TorchRival
+from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.methods.base import Method
+from ssl_tf.methods.encoder_work import encoder_work
+from ssl_tf.pretraining.compiling import build_compiled
+from ssl_tf.pretraining.dry_run import estimated_bytes
+from ssl_tf.pretraining.inputs import distributed_batches
+from ssl_tf.settings import TrainBenchmarkSettings
+from ssl_tf.settings.benchmarking import Entry
+from ssl_tf.training.execution import INPUT_SECONDS
+from ssl_tf.training.plan import make_plan
+from ssl_tf.training.run_directory import environment
+from ssl_tf.training.strategy import make_strategy
+from ssl_tf.views.recipe import Recipe
+from ssl_tf.views.regions import smallest_areas
+
+# Steps after the first that are not timed: the allocator and the input's buffers settle.
+_WARM = 2
+
+
+def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
+    """The figures of one entry; its process must not have run anything else.
+
+    "step" is measured on one batch that stays on the device, "training" on the real input.
+
+    Returns:
+        first_step_seconds: the first step's, with tracing and compilation.
+        step, training: median, least and most images a second of the repetitions.
+        input_wait: share of the training's time spent waiting for input, in [0, 1].
+        share_of_peak: of the rate at which the device multiplies large matrices of this precision,
+            what the encoders' passes take, in [0, 1].
+        peak_gib: memory at its peak, of the first GPU, or of this process beyond what it held when
+            the images were open; estimated_gib: what --dry_run says.
+        torch: layout -> images a second, as step, and "ratio", ours to it in the same repetition.
+
+    Raises:
+        SettingsError: such an entry cannot run.
+    """
+    pretrain = settings.of_entry(entry)
+    tf.config.experimental.enable_tensor_float_32_execution(entry.precision == "tf32")
+    optimization, run = pretrain.optimization, pretrain.run
+    strategy = make_strategy(run.logical_cpus, optimization.batch_size, optimization.accumulate)
+    replicas = strategy.num_replicas_in_sync
+    tf.keras.utils.set_random_seed(run.seed)
+    source, _ = open_training_source(pretrain.data, pretrain.views.object_crops)
+    held = _memory()
+    plan = make_plan(optimization, source.size)
+    method = build_compiled(pretrain, strategy, plan, source.num_classes, source.multi_label)
+    recipe = Recipe(
+        pretrain.views,
+        smallest_areas(pretrain.views, source.boxes),
+        with_original="original" in method.needs,
+    )
+    batches = distributed_batches(pretrain, method, source, recipe, strategy, plan)
+    running = iter(batches)
+    began = time.perf_counter()
+    _take_step(method, running)
+    first_step = time.perf_counter() - began
+    # The input pipeline stands still while the step is measured alone.
+    still = _endless(strategy, next(running))
+    tf32 = entry.precision == "tf32"
+    rival = TorchRival(pretrain, settings.torch_python, tf32=tf32) if settings.against else None
+    for _ in range(_WARM):
+        _take_step(method, still)
+    bursts = settings.seconds / settings.repetitions
+    step, torch = [], {}
+    for _ in range(settings.repetitions):
+        step.append(_burst(method, still, entry.batch_size, bursts)[0])
+        for layout, rate in (rival.burst(bursts) if rival else {}).items():
+            torch.setdefault(layout, []).append(rate)
+    if rival:
+        rival.end()
+    for _ in range(_WARM):
+        _take_step(method, running)
+    training = [
+        _burst(method, running, entry.batch_size, bursts) for _ in range(settings.repetitions)
+    ]
+    peak = _peak() - (0 if tf.config.list_physical_devices("GPU") else held)
+    operations = encoder_work(method, pretrain.views).flops
+    rate = statistics.median(step) * operations / replicas  # of one device
+    return {
+        "device": environment(replicas)["device"],
+        "replicas": replicas,
+        "first_step_seconds": first_step,
+        "step": _spread(step),
+        "training": _spread([rate for rate, _ in training]),
+        "input_wait": statistics.median(wait for _, wait in training),
+        "peak_gib": peak / 2**30,
+        "estimated_gib": estimated_bytes(method, pretrain, replicas).total / 2**30,
+        "share_of_peak": rate / matrix_peak(pretrain.run.precision),
+        "torch": {
+            layout: _spread(rates) | {"ratio": _spread([a / b for a, b in zip(step, rates)])}
+            for layout, rates in torch.items()
+        },
+    }
+
+
+def _take_step(method: Method, batches: Iterator) -> dict[str, float]:
+    """One execution, finished: its logs are on the host, as the fit loop reads them."""
+    return {name: float(value) for name, value in method.make_train_function()(batches).items()}
+
+
+def _endless(strategy: tf.distribute.Strategy, batch) -> Iterator:
+    """The same batch for ever, on the devices."""
+    local = tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], batch)
+    return iter(
+        strategy.distribute_datasets_from_function(
+            lambda context: tf.data.Dataset.from_tensors(local).repeat()
+        )
+    )
+
+
+def _burst(method: Method, batches: Iterator, batch_size: int, seconds: float) -> tuple:
+    """(images a second, share of the time spent waiting) over at least `seconds` and one step."""
+    gc.collect()
+    images, waited, began = 0, 0.0, time.perf_counter()
+    while not images or time.perf_counter() - began < seconds:
+        waited += _take_step(method, batches)[INPUT_SECONDS]
+        images += batch_size * method.steps_at_once
+    taken = time.perf_counter() - began
+    return images / taken, waited / taken
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError("a rate is not finite")
+    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+
+
+def _memory() -> int:
+    """The largest memory of this process until now, in bytes."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def _peak() -> int:
+    if tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    return _memory()

@@ -1,0 +1,100 @@
+"""The benchmark of training steps."""
+
+import dataclasses
+import itertools
+from typing import NamedTuple
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.pretraining import PretrainSettings
+
+# On Ampere and newer, float32 products are rounded to TF32 unless TensorFlow is told not to.
+GRID_PRECISIONS = ("float32", "tf32", "mixed_bfloat16", "mixed_float16")
+# The methods whose step PyTorch's has: two networks, a predictor, two views.
+AGAINST_METHODS = ("byol", "ma_ssrl")
+
+
+class Entry(NamedTuple):
+    """One point of the grid."""
+
+    precision: str
+    xla: str
+    augment_on: str
+    batch_size: int
+
+    def __str__(self) -> str:
+        xla = {"on": ", XLA", "off": "", "auto": ", XLA auto"}[self.xla]
+        return f"{self.precision}{xla}, augmented on {self.augment_on}, batch {self.batch_size}"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainBenchmarkSettings:
+    """`python -m ssl_tf.benchmark train`; takes the flagfile of any pre-training."""
+
+    pretrain: PretrainSettings
+    grid_precision: tuple[str, ...] = setting(
+        (), "Precisions to measure; empty: that of --precision.", choices=GRID_PRECISIONS
+    )
+    grid_xla: tuple[str, ...] = setting(
+        (), "Compilations to measure; empty: that of --xla.", choices=("off", "on")
+    )
+    grid_augment_on: tuple[str, ...] = setting(
+        (), "Places of the augmentation; empty: that of --augment_on.", choices=("host", "device")
+    )
+    grid_batch_size: tuple[int, ...] = setting(
+        (), "Batch sizes to measure; empty: that of --batch_size.", low=1, high=2**20
+    )
+    seconds: float = setting(10.0, "Time for each figure of an entry.", above=0, high=86_400)
+    repetitions: int = setting(5, "Turns that share that time.", low=1, high=1000)
+    against: tuple[str, ...] = setting(
+        (), "Other libraries whose step takes turns with ours.", choices=("torch",)
+    )
+    torch_python: str = setting(
+        "", "Python of the environment where PyTorch is installed; empty: this one."
+    )
+    output: str = setting(
+        "", "JSON file for the results; its entries are not measured again. Empty: none."
+    )
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`; takes back what pre-training says."""
+        return {
+            "monitor_split": "",
+            **unless(bool(self.against), "--against is not given", "torch_python"),
+        }
+
+    def __post_init__(self) -> None:
+        method, pairs = self.pretrain.model.method, self.pretrain.views.pairs
+        if self.against and (method not in AGAINST_METHODS or pairs != ((0, 1),)):
+            raise SettingsError(
+                f"--against=torch: its step is that of BYOL with two views, not --method={method} "
+                f"with {len(self.pretrain.views.strategies)}; give configs/byol.flags"
+            )
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The points of the grid, those of one batch size together, the smallest first."""
+        run, views = self.pretrain.run, self.pretrain.views
+        grid = itertools.product(
+            sorted(self.grid_batch_size) or [self.pretrain.optimization.batch_size],
+            self.grid_precision or ["tf32" if run.precision == "float32" else run.precision],
+            self.grid_xla or [run.xla],
+            self.grid_augment_on or [views.augment_on],
+        )
+        return [Entry(precision, xla, place, batch) for batch, precision, xla, place in grid]
+
+    def of_entry(self, entry: Entry) -> PretrainSettings:
+        """The pre-training of an entry.
+
+        Raises:
+            SettingsError: it cannot be.
+        """
+        precision = "float32" if entry.precision == "tf32" else entry.precision
+        pretrain = self.pretrain
+        return dataclasses.replace(
+            pretrain,
+            run=dataclasses.replace(pretrain.run, precision=precision, xla=entry.xla),
+            views=dataclasses.replace(pretrain.views, augment_on=entry.augment_on),
+            optimization=dataclasses.replace(pretrain.optimization, batch_size=entry.batch_size),
+        )

@@ -1,0 +1,144 @@
+"""The training benchmark: its grid, its file, its table, and the command on tiny images."""
+
+import json
+import stat
+import sys
+
+import pytest
+
+from ssl_tf import benchmark, command
+from ssl_tf.benchmarking.torch_rival import TorchRival
+from ssl_tf.benchmarking.train_results import TrainResults
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.settings import TrainBenchmarkSettings, flagfiles
+from ssl_tf.settings.benchmarking import Entry
+
+TINY = [
+    "--dataset=scenes", "--scenes=48", "--scene_size=16", "--image_size=16", "--depth=18",
+    "--width=0.0625", "--method=byol", "--recipe=byol", "--projector_hidden=16", "--projection=8",
+    "--batch_size=8", "--epochs=100", "--seconds=0.02", "--repetitions=2",
+]  # fmt: skip
+
+
+def settings(*flags):
+    return flagfiles.parse([*TINY, *flags], TrainBenchmarkSettings)
+
+
+def figures(step=100.0, **others):
+    spread = {"median": step, "low": step - 1, "high": step + 1}
+    return {
+        "device": "CPU", "replicas": 1, "first_step_seconds": 3.0, "step": spread,
+        "training": spread, "input_wait": 0.25, "peak_gib": 1.5, "estimated_gib": 1.25,
+        "share_of_peak": 0.4, "torch": {}, **others,
+    }  # fmt: skip
+
+
+def test_the_grid_is_the_product_of_its_flags_the_smallest_batch_first():
+    grid = settings(
+        "--grid_batch_size=16,8", "--grid_precision=float32,mixed_bfloat16", "--grid_xla=off,on"
+    ).entries
+    assert [entry.batch_size for entry in grid] == [8] * 4 + [16] * 4
+    assert len(set(grid)) == 8
+    assert {entry.augment_on for entry in grid} == {"host"}
+
+
+def test_without_a_grid_the_flagfile_is_measured():
+    chosen = settings("--precision=mixed_bfloat16", "--xla=off", "--augment_on=device")
+    assert chosen.entries == [Entry("mixed_bfloat16", "off", "device", 8)]
+    # A float32 run rounds products to TF32 where the card can.
+    assert settings().entries[0].precision == "tf32"
+
+
+def test_an_entry_changes_the_four_flags_alone():
+    pretrain = settings().of_entry(Entry("mixed_float16", "on", "device", 24))
+    changed = flagfiles.as_dict(pretrain).items() - flagfiles.as_dict(settings().pretrain).items()
+    assert dict(changed) == {
+        "precision": "mixed_float16", "xla": "on", "augment_on": "device", "batch_size": "24",
+    }  # fmt: skip
+
+
+def test_pytorch_has_the_step_of_byol_alone():
+    assert settings("--against=torch").against == ("torch",)
+    with pytest.raises(SettingsError, match="--method=simclr"):
+        flagfiles.parse(
+            [
+                *(flag for flag in TINY if not flag.startswith("--projector_hidden")),
+                "--method=simclr",
+                "--against=torch",
+            ],
+            TrainBenchmarkSettings,
+        )
+
+
+def test_entries_are_kept_and_not_measured_again(tmp_path, capsys):
+    output = tmp_path / "train.json"
+    results = TrainResults(settings(f"--output={output}"))
+    entry, failed = Entry("tf32", "off", "host", 8), Entry("tf32", "off", "host", 4096)
+    results.add(entry, figures())
+    results.add(failed, {"failed": "out of memory"})
+    assert "out of memory" in capsys.readouterr().err
+    again = TrainResults(settings(f"--output={output}", "--grid_batch_size=8,16"))
+    assert entry in again and failed in again
+    assert Entry("tf32", "off", "host", 16) not in again
+    row = again.table().splitlines()[3].split()
+    assert row[-8:] == ["100.0", "(99-101)", "100.0", "25%", "1.50", "1.25", "40%", "3.0"]
+
+
+def test_a_file_of_other_flags_is_left_alone(tmp_path):
+    output = tmp_path / "train.json"
+    TrainResults(settings(f"--output={output}")).add(Entry("tf32", "off", "host", 8), figures())
+    before = output.read_bytes()
+    with pytest.raises(UserError, match="other flags"):
+        TrainResults(settings(f"--output={output}", "--depth=34"))
+    assert output.read_bytes() == before
+    output.write_text("{}")
+    with pytest.raises(UserError, match="no result of this benchmark"):
+        TrainResults(settings(f"--output={output}"))
+    assert output.read_text() == "{}"
+
+
+def fake_python(path, lines):
+    """An executable that stands in for a Python with PyTorch: it answers with these lines."""
+    path.write_text(f"#!{sys.executable}\nimport sys\nnetwork = sys.argv[2]\n{lines}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def test_pytorch_is_asked_for_a_burst_at_a_time(tmp_path):
+    python = fake_python(
+        tmp_path / "python",
+        "import json\n"
+        "network = json.loads(network)\n"
+        "print('{}', flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    print(json.dumps({'contiguous': float(line), **network}), flush=True)",
+    )
+    rival = TorchRival(settings().pretrain, python, tf32=False)
+    answer = rival.burst(0.5)
+    assert answer["contiguous"] == 0.5 and rival.burst(2.0)["contiguous"] == 2.0
+    assert answer["depth"] == 18 and answer["width"] == 0.0625 and answer["hidden"] == 16
+    assert answer["projection"] == 8 and answer["side"] == 16 and answer["batch"] == 8
+    rival.end()
+
+
+def test_a_python_without_pytorch_is_told_in_one_line(tmp_path):
+    python = fake_python(tmp_path / "python", "raise ImportError('No module named torch')")
+    with pytest.raises(UserError, match="No module named torch.*see --torch_python"):
+        TorchRival(settings().pretrain, python, tf32=False)
+    with pytest.raises(UserError, match="No such file"):
+        TorchRival(settings().pretrain, str(tmp_path / "none"), tf32=False)
+
+
+@pytest.mark.slow
+def test_the_command_measures_the_grid_and_goes_on_after_an_entry_that_cannot_run(tmp_path, capfd):
+    output = tmp_path / "train.json"
+    flags = ["train", *TINY, f"--output={output}", "--xla=on", "--grid_augment_on=device,host"]
+    command.run_action(benchmark.ACTIONS, flags)
+    device, host = json.loads(output.read_text())["entries"].values()
+    assert "cannot be compiled" in device["failed"]
+    assert host["device"] == "CPU" and host["torch"] == {}
+    assert 0 < host["training"]["low"] <= host["training"]["median"] <= host["training"]["high"]
+    assert 0 <= host["input_wait"] < 1 and host["first_step_seconds"] > 0
+    assert 0 < host["share_of_peak"] < 1 and host["peak_gib"] > 0
+    printed = capfd.readouterr().out
+    assert f"{host['step']['median']:.1f}" in printed and "cannot be compiled" in printed
