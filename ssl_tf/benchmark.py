@@ -20,11 +20,11 @@ from ssl_tf import command
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import UserError
 from ssl_tf.files import prepare_output, write_json
-from ssl_tf.settings import BenchmarkSettings, TrainBenchmarkSettings
+from ssl_tf.settings import InputBenchmarkSettings, TrainBenchmarkSettings
 from ssl_tf.settings.benchmarking import Entry
 
 
-def measure_input(settings: BenchmarkSettings) -> None:
+def measure_input(settings: InputBenchmarkSettings) -> None:
     """Measures the pipelines of views, on one core and on all."""
     from ssl_tf.benchmarking.tables import summarize, tables
 
@@ -90,14 +90,14 @@ def _entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
         raise UserError("out of memory") from None
 
 
-def _one_core(settings: BenchmarkSettings, cores: Sequence[int]) -> dict:
+def _one_core(settings: InputBenchmarkSettings, cores: Sequence[int]) -> dict:
     _confine(cores)
     from ssl_tf.benchmarking.input import measure_one_core
 
     return measure_one_core(settings)
 
 
-def _cores(settings: BenchmarkSettings, cores: Sequence[int]) -> dict[str, dict[str, float]]:
+def _cores(settings: InputBenchmarkSettings, cores: Sequence[int]) -> dict[str, dict[str, float]]:
     _confine(cores)
     from ssl_tf.benchmarking.input import measure_cores
 
@@ -116,7 +116,7 @@ def _confine(cores: Sequence[int]) -> None:
 
 
 ACTIONS = {
-    "input": (measure_input, BenchmarkSettings),
+    "input": (measure_input, InputBenchmarkSettings),
     "train": (measure_training, TrainBenchmarkSettings),
 }
 

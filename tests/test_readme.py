@@ -17,7 +17,7 @@ SETTINGS = {
     "prepare": settings.PrepareSettings,
     "pretrain": settings.PretrainSettings,
     "views_report": settings.ViewsReportSettings,
-    "benchmark input": settings.BenchmarkSettings,
+    "benchmark input": settings.InputBenchmarkSettings,
     "knn": settings.KnnSettings,
     "linear": settings.LinearSettings,
     "finetune": settings.FineTuneSettings,

@@ -17,7 +17,7 @@ from ssl_tf.data.order import Steps
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.opening import open_split, with_boxes
 from ssl_tf.errors import UserError
-from ssl_tf.settings import BenchmarkSettings
+from ssl_tf.settings import InputBenchmarkSettings
 from ssl_tf.views.evaluation import evaluation_crop
 from ssl_tf.views.level_rules import Level
 from ssl_tf.views.ops import OPS, Op
@@ -87,7 +87,7 @@ class Sample(IndexedSource):
         return dict(name=self.name, images=count, height=height, width=width, bytes=size)
 
 
-def measure_one_core(settings: BenchmarkSettings) -> dict:
+def measure_one_core(settings: InputBenchmarkSettings) -> dict:
     """Costs of floor, recipe, its host part, rivals and operations, in a process of one core.
 
     Returns:
@@ -98,7 +98,7 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
     views, sample = settings.pretrain.views, _sample(settings)
     contenders = _own_contenders(settings, sample) + reading.contenders(settings)
     others, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
-    costs = alternate([*contenders, *others], settings.seconds, settings.repetitions)
+    costs = alternate([*contenders, *others], settings.timing.seconds, settings.timing.repetitions)
     return {
         "sample": sample.describe(),
         "rows": [_row(name, measured, costs[FLOOR]) for name, measured in costs.items()],
@@ -107,7 +107,7 @@ def measure_one_core(settings: BenchmarkSettings) -> dict:
     }
 
 
-def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str, float]]:
+def measure_cores(settings: InputBenchmarkSettings, cores: int) -> dict[str, dict[str, float]]:
     """Throughput of floor, recipe and its host part, in a process of `cores` cores.
 
     Returns:
@@ -115,7 +115,7 @@ def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str
         than 1 if the pipeline waits or other programs run.
     """
     contenders = _own_contenders(settings, _sample(settings))
-    costs = alternate(contenders, settings.seconds, settings.repetitions)
+    costs = alternate(contenders, settings.timing.seconds, settings.timing.repetitions)
     medians = {name: median_cost(measured) for name, measured in costs.items()}
     return {
         name: {"images_per_second": 1.0 / cost.wall, "used": cost.cpu / cost.wall / cores}
@@ -123,7 +123,7 @@ def measure_cores(settings: BenchmarkSettings, cores: int) -> dict[str, dict[str
     }
 
 
-def _sample(settings: BenchmarkSettings) -> Sample:
+def _sample(settings: InputBenchmarkSettings) -> Sample:
     pretrain = settings.pretrain
     source = open_split(pretrain.data, pretrain.data.split)
     if pretrain.views.object_crops:
@@ -131,7 +131,7 @@ def _sample(settings: BenchmarkSettings) -> Sample:
     return Sample(source, settings.sample, pretrain.run.seed)
 
 
-def _own_contenders(settings: BenchmarkSettings, sample: Sample) -> list[Contender]:
+def _own_contenders(settings: InputBenchmarkSettings, sample: Sample) -> list[Contender]:
     views = settings.pretrain.views
     recipe = Recipe(views, smallest_areas(views, sample.boxes))
     pipelines = {FLOOR: floor_batches(sample.encoded, views)}
@@ -157,14 +157,14 @@ def _row(name: str, costs: list[Cost], floor_costs: list[Cost]) -> dict:
     }
 
 
-def _op_costs(settings: BenchmarkSettings, sample: Sample) -> dict[str, float]:
+def _op_costs(settings: InputBenchmarkSettings, sample: Sample) -> dict[str, float]:
     """CPU milliseconds a view of each operation, less those of the identity."""
     views = settings.pretrain.views
     patches = np.stack(
         [evaluation_crop(decoded(tf.constant(e)), views.image_size) for e in sample.encoded[:BATCH]]
     )
     contenders = [_op_contender(index, tf.constant(patches)) for index in range(len(OPS))]
-    costs = alternate(contenders, _OP_SHARE * settings.seconds, settings.repetitions)
+    costs = alternate(contenders, _OP_SHARE * settings.timing.seconds, settings.timing.repetitions)
     times = {name: median_cost(measured).cpu for name, measured in costs.items()}
     return {name: 1e3 * (time - times["Identity"]) for name, time in times.items()}
 

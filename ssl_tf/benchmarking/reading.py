@@ -13,10 +13,10 @@ from ssl_tf.data.batches import with_private_threads
 from ssl_tf.data.decoding import KnownImages, decode_fast
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.opening import open_split
-from ssl_tf.settings import BenchmarkSettings
+from ssl_tf.settings import InputBenchmarkSettings
 
 
-def contenders(settings: BenchmarkSettings) -> list[Contender]:
+def contenders(settings: InputBenchmarkSettings) -> list[Contender]:
     """Each output of `prepare` that is to be measured, beside the images of the settings.
 
     Returns:

@@ -4,11 +4,11 @@ import math
 
 from ssl_tf.benchmarking import OWN, READING, RECIPE
 from ssl_tf.benchmarking.processor import processor
-from ssl_tf.settings import BenchmarkSettings, flagfiles
+from ssl_tf.settings import InputBenchmarkSettings, flagfiles
 
 
 def summarize(
-    settings: BenchmarkSettings, one_core: dict, several: dict[str, dict] | None, cores: int
+    settings: InputBenchmarkSettings, one_core: dict, several: dict[str, dict] | None, cores: int
 ) -> dict:
     """All results as plain JSON values.
 

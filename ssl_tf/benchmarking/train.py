@@ -75,9 +75,9 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     rival = TorchRival(pretrain, settings.torch_python, tf32=tf32) if settings.against else None
     for _ in range(_WARM):
         _take_step(method, still)
-    bursts = settings.seconds / settings.repetitions
+    bursts = settings.timing.seconds / settings.timing.repetitions
     step, torch = [], {}
-    for _ in range(settings.repetitions):
+    for _ in range(settings.timing.repetitions):
         step.append(_burst(method, still, entry.batch_size, bursts)[0])
         for layout, rate in (rival.burst(bursts) if rival else {}).items():
             torch.setdefault(layout, []).append(rate)
@@ -86,7 +86,8 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     for _ in range(_WARM):
         _take_step(method, running)
     training = [
-        _burst(method, running, entry.batch_size, bursts) for _ in range(settings.repetitions)
+        _burst(method, running, entry.batch_size, bursts)
+        for _ in range(settings.timing.repetitions)
     ]
     peak = _peak() - (0 if tf.config.list_physical_devices("GPU") else held)
     operations = encoder_work(method, pretrain.views).flops

@@ -3,7 +3,7 @@
 The groups are shared between stages: a flag means the same wherever it stands.
 """
 
-from ssl_tf.settings.benchmarking import TrainBenchmarkSettings
+from ssl_tf.settings.benchmarking import RIVALS, InputBenchmarkSettings, TrainBenchmarkSettings
 from ssl_tf.settings.boxes import (
     ImportProposalsSettings,
     OpenImagesSettings,
@@ -40,8 +40,6 @@ from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
 from ssl_tf.settings.preparing import PrepareSettings
 from ssl_tf.settings.pretraining import (
-    RIVALS,
-    BenchmarkSettings,
     PretrainSettings,
     ViewsReportSettings,
 )
@@ -52,7 +50,6 @@ from ssl_tf.settings.transfer import SUITES, TransferSettings
 from ssl_tf.settings.views import CROPS, REGIONS, ViewSettings
 
 __all__ = [
-    "BenchmarkSettings",
     "CROPS",
     "CellSettings",
     "CompareSettings",
@@ -68,6 +65,7 @@ __all__ = [
     "GROUND_TRUTH",
     "ImportProposalsSettings",
     "InitEncoderSettings",
+    "InputBenchmarkSettings",
     "KnnSettings",
     "LabelSettings",
     "LinearSettings",

@@ -1,4 +1,4 @@
-"""The benchmark of training steps."""
+"""The benchmarks of the input and of training."""
 
 import dataclasses
 import itertools
@@ -6,12 +6,46 @@ from typing import NamedTuple
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting, unless
-from ssl_tf.settings.pretraining import PretrainSettings
+from ssl_tf.settings.pretraining import AUTO_REFUSED, PretrainSettings
+
+RIVALS = ("torchvision", "tensorflow_addons", "keras_cv", "tf_models")
 
 # On Ampere and newer, float32 products are rounded to TF32 unless TensorFlow is told not to.
 GRID_PRECISIONS = ("float32", "tf32", "mixed_bfloat16", "mixed_float16")
 # The methods whose step PyTorch's has: two networks, a predictor, two views.
 AGAINST_METHODS = ("byol", "ma_ssrl")
+
+
+@dataclasses.dataclass(frozen=True)
+class TimingSettings:
+    """How long each figure is measured."""
+
+    seconds: float = setting(10.0, "Time for each figure, in seconds.", above=0, high=86_400)
+    repetitions: int = setting(5, "Turns that share that time.", low=1, high=1000)
+
+
+@dataclasses.dataclass(frozen=True)
+class InputBenchmarkSettings:
+    """`python -m ssl_tf.benchmark input`; takes the flagfile of any pre-training."""
+
+    pretrain: PretrainSettings
+    timing: TimingSettings
+    cores: int = setting(0, "Cores of the machine to measure on; 0: all.", low=0, high=4096)
+    sample: int = setting(256, "Images to measure on, kept in memory.", low=1, high=10**6)
+    against: tuple[str, ...] = setting(
+        (), "Other libraries to measure beside it, where installed.", choices=RIVALS
+    )
+    gpus: int = setting(8, "GPUs to keep busy.", low=1, high=10**6)
+    gpu_images_per_second: float = setting(750.0, "Images one GPU takes in a second.", above=0)
+    beside: tuple[str, ...] = setting(
+        (), "Outputs of `python -m ssl_tf.prepare` to read and decode beside these images."
+    )
+    output: str = setting("", "JSON file for the result; empty: none.")
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Takes back what pre-training says of its monitors: other images are measured on."""
+        return {"monitor_split": "", "auto": AUTO_REFUSED}
 
 
 class Entry(NamedTuple):
@@ -32,6 +66,7 @@ class TrainBenchmarkSettings:
     """`python -m ssl_tf.benchmark train`; takes the flagfile of any pre-training."""
 
     pretrain: PretrainSettings
+    timing: TimingSettings
     grid_precision: tuple[str, ...] = setting(
         (), "Precisions to measure; empty: that of --precision.", choices=GRID_PRECISIONS
     )
@@ -44,8 +79,6 @@ class TrainBenchmarkSettings:
     grid_batch_size: tuple[int, ...] = setting(
         (), "Batch sizes to measure; empty: that of --batch_size.", low=1, high=2**20
     )
-    seconds: float = setting(10.0, "Time for each figure of an entry.", above=0, high=86_400)
-    repetitions: int = setting(5, "Turns that share that time.", low=1, high=1000)
     against: tuple[str, ...] = setting(
         (), "Other libraries whose step takes turns with ours.", choices=("torch",)
     )
@@ -61,6 +94,7 @@ class TrainBenchmarkSettings:
         """Flags without effect, as in `flagfiles.unused`; takes back what pre-training says."""
         return {
             "monitor_split": "",
+            "auto": AUTO_REFUSED,
             **unless(bool(self.against), "--against is not given", "torch_python"),
         }
 

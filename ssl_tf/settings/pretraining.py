@@ -13,7 +13,7 @@ from ssl_tf.settings.run import MonitorSettings, RunSettings
 from ssl_tf.settings.views import ViewSettings
 
 _OF_PROPOSALS = ("proposals", "unmatched_proposals")
-_AUTO = "only pretrain chooses flags; give the flags.txt of its run as --flagfile"
+AUTO_REFUSED = "only pretrain chooses flags; give the flags.txt of its run as --flagfile"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,36 +85,6 @@ class PretrainSettings:
             )
 
 
-RIVALS = ("torchvision", "tensorflow_addons", "keras_cv", "tf_models")
-
-
-@dataclasses.dataclass(frozen=True)
-class BenchmarkSettings:
-    """`python -m ssl_tf.benchmark`; takes the flagfile of any pre-training."""
-
-    pretrain: PretrainSettings
-    seconds: float = setting(10.0, "Time for each pipeline, in seconds.", above=0, high=86_400)
-    repetitions: int = setting(
-        5, "Turns that the pipelines take, sharing that time.", low=1, high=1000
-    )
-    cores: int = setting(0, "Cores of the machine to measure on; 0: all.", low=0, high=4096)
-    sample: int = setting(256, "Images to measure on, kept in memory.", low=1, high=10**6)
-    against: tuple[str, ...] = setting(
-        (), "Other libraries to measure beside it, where installed.", choices=RIVALS
-    )
-    gpus: int = setting(8, "GPUs to keep busy.", low=1, high=10**6)
-    gpu_images_per_second: float = setting(750.0, "Images one GPU takes in a second.", above=0)
-    beside: tuple[str, ...] = setting(
-        (), "Outputs of `python -m ssl_tf.prepare` to read and decode beside these images."
-    )
-    output: str = setting("", "JSON file for the result; empty: none.")
-
-    @property
-    def unused(self) -> dict[str, str]:
-        """Takes back what pre-training says of its monitors: other images are measured on."""
-        return {"monitor_split": "", "auto": _AUTO}
-
-
 @dataclasses.dataclass(frozen=True)
 class ViewsReportSettings:
     """`python -m ssl_tf.views_report`; takes the flagfile of any pre-training."""
@@ -131,7 +101,7 @@ class ViewsReportSettings:
     def unused(self) -> dict[str, str]:
         """Takes back what pre-training says: the sheets show each operation by level."""
         taken_back = dict.fromkeys(("level_scale", "posterize_solarize", "monitor_split"), "")
-        return {**taken_back, "auto": _AUTO}
+        return {**taken_back, "auto": AUTO_REFUSED}
 
     def __post_init__(self) -> None:
         if not self.output:

@@ -16,7 +16,7 @@ from ssl_tf.benchmarking import FIRST, FLOOR, HOST, OWN, RECIPE, rivals, tables
 from ssl_tf.benchmarking.floor import BATCH, contender, floor_batches, floor_views
 from ssl_tf.benchmarking.timing import Contender, Cost, alternate, burst, median_cost, median_ratio
 from ssl_tf.errors import UserError
-from ssl_tf.settings import BenchmarkSettings, ViewSettings, flagfiles
+from ssl_tf.settings import InputBenchmarkSettings, ViewSettings, flagfiles
 from ssl_tf.views.ops import OPS
 
 TINY = [
@@ -99,7 +99,7 @@ def test_the_floor_decodes_cuts_and_resizes():
 
 def test_tables_answer_how_many_cores_feed_the_gpus():
     flags = [*TINY, "--gpus=4", "--gpu_images_per_second=500"]
-    settings = flagfiles.parse(flags, BenchmarkSettings)
+    settings = flagfiles.parse(flags, InputBenchmarkSettings)
     row = {"name": RECIPE, "cpu_ms": 4.0, "ratio": 2.0, "ratio_low": 1.9, "ratio_high": 2.1}
     one_core = {
         "sample": {"name": "scenes", "images": 8, "height": 16, "width": 16, "bytes": 700},
@@ -130,7 +130,7 @@ def test_tables_answer_how_many_cores_feed_the_gpus():
                  "wanted: 2000 images/s, for 4 GPUs of 500"):  # fmt: skip
         assert part in text
     flags += ["--method=swav", "--crop=byol", "--small_views=2", "--small_image_size=8"]
-    settings = flagfiles.parse(flags, BenchmarkSettings)
+    settings = flagfiles.parse(flags, InputBenchmarkSettings)
     text = tables.tables(tables.summarize(settings, one_core, several, cores=2))
     assert "2 views of 16 px: plain, plain; 2 of 8 px" in text
     assert "4.00     2.00  (1.90-2.10)       250     1000" in text  # four views an image
@@ -198,7 +198,7 @@ def killed(settings, cores):
 
 
 def test_a_killed_process_is_told_in_one_line():
-    settings = flagfiles.parse(TINY, BenchmarkSettings)
+    settings = flagfiles.parse(TINY, InputBenchmarkSettings)
     with pytest.raises(UserError, match="--sample"):
         benchmark.alone(killed, settings, [0])
 

@@ -5,13 +5,13 @@ import pytest
 from ssl_tf.benchmarking import READING, reading
 from ssl_tf.benchmarking.floor import BATCH
 from ssl_tf.errors import UserError
-from ssl_tf.settings import BenchmarkSettings, flagfiles
+from ssl_tf.settings import InputBenchmarkSettings, flagfiles
 from tests.data.sources.test_prepared import write, write_raw
 from tests.data.tiny_images import png, write_folder
 
 
 def contenders(folder, *flags):
-    settings = flagfiles.parse([f"--image_folder={folder}", *flags], BenchmarkSettings)
+    settings = flagfiles.parse([f"--image_folder={folder}", *flags], InputBenchmarkSettings)
     return reading.contenders(settings)
 
 

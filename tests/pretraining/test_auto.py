@@ -114,7 +114,7 @@ def test_other_sources_are_looked_at_too():
     assert {name: found[name] for name in expected} == expected
 
 
-@pytest.mark.parametrize("command", ["ViewsReportSettings", "BenchmarkSettings"])
+@pytest.mark.parametrize("command", ["ViewsReportSettings", "InputBenchmarkSettings"])
 def test_other_commands_choose_nothing(command):
     from ssl_tf import settings
 

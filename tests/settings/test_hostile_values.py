@@ -5,7 +5,7 @@ import pytest
 from ssl_tf import command
 from ssl_tf.errors import EXIT_FLAGS
 from ssl_tf.settings import (
-    BenchmarkSettings,
+    InputBenchmarkSettings,
     CompareSettings,
     DataSettings,
     DiscoverSettings,
@@ -27,7 +27,7 @@ SCENES = "--dataset=scenes"
 RUN = "--checkpoint=RUN"
 STAGES = {
     PretrainSettings: (SCENES,),
-    BenchmarkSettings: (SCENES,),
+    InputBenchmarkSettings: (SCENES,),
     ViewsReportSettings: (SCENES, "--output=O"),
     KnnSettings: (SCENES, RUN),
     LinearSettings: (SCENES, RUN),
@@ -90,8 +90,8 @@ HOSTILE = [
     (PretrainSettings, "--flagfile=/dev/zero"),
     (PretrainSettings, "--flagfile"),
     (PretrainSettings, ""),
-    (BenchmarkSettings, "--seconds=inf"),
-    (BenchmarkSettings, "--gpu_images_per_second=nan"),
+    (InputBenchmarkSettings, "--seconds=inf"),
+    (InputBenchmarkSettings, "--gpu_images_per_second=nan"),
     (ViewsReportSettings, "--levels=1,nan"),
     (ViewsReportSettings, "--images=999999999"),
     (KnnSettings, "--knn_temperature=nan"),

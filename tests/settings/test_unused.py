@@ -7,7 +7,7 @@ import pytest
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings import (
     METHODS,
-    BenchmarkSettings,
+    InputBenchmarkSettings,
     CompareSettings,
     DataSettings,
     DiscoverSettings,
@@ -98,7 +98,7 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         (ShuffleSettings, (FOLDER, "--proposals=P", "--output=O"), "--holdout=9"),
         (PretrainSettings, ("--dataset=scenes",), "--scene_ground=cifar10"),
         (CompareSettings, ("--runs=A", "--output=O"), "--reference=A"),
-        (BenchmarkSettings, (FOLDER,), "--split=val"),
+        (InputBenchmarkSettings, (FOLDER,), "--split=val"),
         (ViewsReportSettings, (FOLDER, "--output=O"), "--split=val"),
         (DataSettings, (FOLDER,), "--split=val"),
         (DataSettings, ("--prepared=P",), "--orient"),
