@@ -75,20 +75,18 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     rival = TorchRival(pretrain, settings.torch_python, tf32=tf32) if settings.against else None
     for _ in range(_WARM):
         _take_step(method, still)
-    bursts = settings.timing.seconds / settings.timing.repetitions
+    repetitions = settings.timing.repetitions
+    seconds = settings.timing.seconds / repetitions
     step, torch = [], {}
-    for _ in range(settings.timing.repetitions):
-        step.append(_burst(method, still, entry.batch_size, bursts)[0])
-        for layout, rate in (rival.burst(bursts) if rival else {}).items():
+    for _ in range(repetitions):
+        step.append(_burst(method, still, entry.batch_size, seconds)[0])
+        for layout, rate in (rival.burst(seconds) if rival else {}).items():
             torch.setdefault(layout, []).append(rate)
     if rival:
         rival.end()
     for _ in range(_WARM):
         _take_step(method, running)
-    training = [
-        _burst(method, running, entry.batch_size, bursts)
-        for _ in range(settings.timing.repetitions)
-    ]
+    training = [_burst(method, running, entry.batch_size, seconds) for _ in range(repetitions)]
     peak = _peak() - (0 if tf.config.list_physical_devices("GPU") else held)
     operations = encoder_work(method, pretrain.views).flops
     rate = statistics.median(step) * operations / replicas  # of one device

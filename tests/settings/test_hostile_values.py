@@ -5,12 +5,12 @@ import pytest
 from ssl_tf import command
 from ssl_tf.errors import EXIT_FLAGS
 from ssl_tf.settings import (
-    InputBenchmarkSettings,
     CompareSettings,
     DataSettings,
     DiscoverSettings,
     ExportSettings,
     FineTuneSettings,
+    InputBenchmarkSettings,
     KnnSettings,
     LinearSettings,
     OpenImagesSettings,

@@ -7,13 +7,13 @@ import pytest
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings import (
     METHODS,
-    InputBenchmarkSettings,
     CompareSettings,
     DataSettings,
     DiscoverSettings,
     EmbedSettings,
     FineTuneSettings,
     ImportProposalsSettings,
+    InputBenchmarkSettings,
     KnnSettings,
     LinearSettings,
     OpenImagesSettings,
