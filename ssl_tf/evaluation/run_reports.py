@@ -316,11 +316,11 @@ def _read_environment(path: Path) -> dict[str, Any]:
     environments = _read_json(path)
     try:
         last = environments[-1]
-        counts = {environment["replicas"] for environment in environments}
         # Seconds on several numbers of devices cannot be told apart later.
-        same = {"replicas_throughout": len(counts) == 1}
-        return {"device": last["device"], "replicas": last["replicas"], **same}
-    except (KeyError, IndexError, TypeError):
+        same = all(entry.get("replicas") == last["replicas"] for entry in environments)
+        found = {"device": last["device"], "replicas": last["replicas"]}
+        return {**found, "replicas_throughout": same}
+    except (KeyError, IndexError, TypeError, AttributeError):
         raise UserError(
             f"{path} is no list of environments with device and replicas; remove it"
         ) from None

@@ -201,6 +201,8 @@ class Runner:
             raise Taken(f"{trial.name} was taken over")
         if code == 0:
             return ""
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}"
         return _last_line(log).removeprefix("error: ") or f"exit code {code}"
 
     def _log_of(self, trial: Trial, step: Step) -> Path:

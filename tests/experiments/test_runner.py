@@ -94,6 +94,14 @@ def test_a_failure_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     assert not read_record(tmp_path / "out", "one-1").failed
 
 
+def test_a_stage_that_somebody_kills_has_failed(tmp_path, monkeypatch):
+    text = HEAD.replace("[0, 1]", "[0]") + "[arms.one]\n"
+    killer = tmp_path / "killer.py"
+    killer.write_text("import os\nprint('step 3', flush=True)\nos.kill(os.getpid(), 9)\n")
+    monkeypatch.setattr(runner, "LAUNCH", (sys.executable, str(killer)))
+    assert work(tmp_path, text)[0] == {"one-0": "pretrain failed: killed by SIGKILL"}
+
+
 def test_an_arm_waits_for_the_result_that_it_reads(tmp_path):
     text = (
         HEAD.replace("[0, 1]", "[4]")
