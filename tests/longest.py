@@ -21,6 +21,7 @@ LONGEST = (
     "networks/test_resnet.py",
     "views/test_object_crops.py",
     "views/test_chains.py",
+    "views/test_enhancement.py",
     "evaluation/test_finetuning.py",
     "evaluation/test_probe.py",
     "evaluation/test_transfer.py",

@@ -57,6 +57,20 @@ def test_pretraining_flagfiles_compose(path):
     )
 
 
+def test_flagfiles_have_the_pixels_of_the_code_whose_figures_they_quote():
+    """Torchvision's for the authors of these; our figures were measured with TensorFlow's."""
+    on_torchvision = {
+        "moco_v2", "simsiam", "densecl", "swav", "barlow_twins", "dino", "oac_ohms", "oac_coco",
+        "supervised", "ma_ssrl_authors", "cifar10_ma_ssrl_authors",
+    }  # fmt: skip
+    for path in PRETRAIN:
+        views = flagfiles.parse([f"--flagfile={path}"], PretrainSettings).views
+        assert views.library == ("pillow" if path.stem in on_torchvision else "tensorflow"), path
+        bicubic = ("byol", "simclr", "barlow_twins", "dino", "ma_ssrl_authors")
+        ours = path.stem.removeprefix("cifar10_")
+        assert views.interpolation == ("bicubic" if ours in bicubic else "bilinear"), path
+
+
 @pytest.mark.parametrize("path", LINEAR, ids=name)
 def test_linear_flagfiles_compose(path):
     settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], LinearSettings)
