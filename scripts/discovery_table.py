@@ -33,6 +33,7 @@ ROWS = {
     "LOST": ("lost", "lost", []),
     "LOD": ("lod_scaled", "lod", _LOD),
     "LOD, `--largest_area=0.25`": ("lod_scaled", "lod", [*_LOD, _SMALL]),
+    "LOD and contrast": ("lod_contrast", "lod", []),
     "random proposals": ("contrast", "random proposals", []),
     "most salient box": ("contrast", "most salient box", []),
     "centre box, half the sides": ("contrast", "centre box, half the sides", []),

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.discovery.cells import trouble_of
+from ssl_tf.discovery.contrast import box_contrast
 from ssl_tf.discovery.descriptors import describe_regions, make_projection
 from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.discovery.images import describe_images, equal_batches, read_examples, resized
@@ -28,8 +29,8 @@ def describe_shard(
     int32 [n]), readable (bool [n]), trouble (text [n], why an image has no region),
     image_descriptor (float32 [n, D]), salient_box (int32 [n, 4]), object_count (int32 [n], -1 if
     the source has no boxes), objects (int32 [O, 4]). For its regions: boxes (int32 [R, 4]), groups
-    (int32 [R]). And descriptor_sum (float64 [C]) and seconds (CPU time). The npy holds the
-    descriptors, float16 [R, C].
+    (int32 [R]) and, with --rank_with_contrast, contrast (float32 [R]). And descriptor_sum
+    (float64 [C]) and seconds (CPU time). The npy holds the descriptors, float16 [R, C].
     """
     began = time.process_time()
     start = number * settings.shard_images
@@ -40,8 +41,9 @@ def describe_shard(
     vectors: list[np.ndarray] = [np.zeros([0, 0], np.float16)] * len(examples)
     salient = np.zeros([len(examples), 4], np.int32)
     trouble = [""] * len(examples)
+    contrast = [np.zeros([0], np.float32)] * len(examples)
     for positions, images in equal_batches(examples, features.long_side, features.feature_batch):
-        raw = encoder.maps(images)
+        raw = [layer.numpy() for layer in encoder.maps(images)]
         maps = [tf.nn.relu(layer) for layer in raw]
         projection = make_projection(
             maps[-1].shape[-1], features.descriptor_projection, settings.seed
@@ -50,15 +52,19 @@ def describe_shard(
         for row, position in enumerate(positions):
             height, width = examples[position]["image"].shape[:2]
             random = np.random.default_rng([settings.seed, start + position])
-            layers = [layer[row] for layer in arrays]
+            layers, raw_layers = ([layer[row] for layer in of_all] for of_all in (arrays, raw))
             salient[position] = salient_box(np.nan_to_num(layers[-1]).sum(axis=2), height, width)
-            trouble[position] = trouble_of([layer[row].numpy() for layer in raw])
+            trouble[position] = trouble_of(raw_layers)
             if trouble[position]:
                 continue
             proposals[position] = propose_regions(layers, height, width, regions, random)
             vectors[position] = describe_regions(
                 maps[-1][row], proposals[position].boxes, height, width, projection
             )
+            if settings.ranking.rank_with_contrast:
+                contrast[position] = box_contrast(
+                    raw_layers, proposals[position].boxes, height, width, settings.cells
+                ).astype(np.float32)
             if not len(proposals[position].boxes):
                 trouble[position] = "features without a peak"
     no_regions = Regions(np.zeros([0, 4], np.int32), np.zeros([0], np.int32))
@@ -76,6 +82,7 @@ def describe_shard(
         trouble=np.array(trouble),
         boxes=np.concatenate([of_image.boxes for of_image in proposals]),
         groups=np.concatenate([of_image.groups for of_image in proposals]),
+        **({"contrast": np.concatenate(contrast)} if settings.ranking.rank_with_contrast else {}),
         descriptor_sum=table.sum(axis=0, dtype=np.float64),
         seconds=time.process_time() - began,
     )

@@ -15,6 +15,8 @@ from scipy import ndimage
 
 from ssl_tf.settings import RegionSettings
 
+# Neighbours in a component, ndimage's default, which it would make anew for every level.
+_CROSS = ndimage.generate_binary_structure(2, 1)
 _EIGHT = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 # The published list of neighbours lacks the cell below.
 _SEVEN = [step for step in _EIGHT if step != (1, 0)]
@@ -218,7 +220,7 @@ def nested_boxes(
     for size in sizes[(sizes >= max(1, floor))]:
         flat_level[order[filled:size]] = True
         filled = size
-        count = ndimage.label(level, output=labels)
+        count = ndimage.label(level, _CROSS, output=labels)
         is_alive = np.zeros(count + 1, bool)
         is_alive[flat_labels[strong_cells]] = True
         is_alive[0] = False

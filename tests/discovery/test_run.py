@@ -201,3 +201,27 @@ def test_a_second_start_on_the_output_is_refused(tmp_path, capsys):
     with exclusive(tmp_path / "out"), pytest.raises(SystemExit) as ended:
         start(tmp_path / "no_encoder", tmp_path / "out", *SCENES)
     assert ended.value.code == 1 and "out is in use by process" in capsys.readouterr().err
+
+
+def test_regions_are_ordered_by_the_graph_and_by_contrast_together(done, exported, tmp_path):
+    output = tmp_path / "both"
+    start(exported, output, *SCENES, "--rank_with_contrast", "--contrast_norm=centre")
+    scores, contrasts = np.load(output / "ranking" / "lod.npy"), []
+    np.testing.assert_array_equal(scores, np.load(done / "ranking" / "lod.npy"))
+    best = []
+    for number in range(3):
+        regions = np.load(output / "regions" / f"{number:06d}.npz")
+        ends = np.cumsum(regions["count"])
+        for first, last in zip(ends - regions["count"], ends):
+            contrast = regions["contrast"][first:last]
+            graph = scores[len(contrasts) : len(contrasts) + last - first]
+            ranks = np.zeros(last - first)
+            for values in (graph, contrast):
+                for rank, index in enumerate(np.argsort(-values, kind="stable")):
+                    ranks[index] += rank
+            best.append(1 - ranks.min() / (2 * len(ranks)))
+            contrasts.extend(contrast)
+    assert np.ptp(contrasts) > 0.1
+    found = [image.scores for image in ProposalStore(output / "proposals").images()]
+    np.testing.assert_allclose([of_image[0] for of_image in found], best, rtol=1e-6)
+    assert all((np.diff(of_image) <= 0).all() for of_image in found)
