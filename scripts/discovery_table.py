@@ -8,6 +8,7 @@ seeds and other images of objects. What is complete in DIR is not done again.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ _TOKENCUT = [
     "--surround=2.5",
     "--largest_area=1",
 ]
+_SMALL = "--largest_area=0.25"
 # Row -> flagfile, name in metrics.json, further flags.
 ROWS = {
     "contrast": ("contrast", "contrast", []),
@@ -30,7 +32,8 @@ ROWS = {
     "normalized cuts as TokenCut": ("ncut", "ncut", _TOKENCUT),
     "LOST": ("lost", "lost", []),
     "LOD": ("lod_scaled", "lod", _LOD),
-    "LOD, `--largest_area=0.25`": ("lod_scaled", "lod", [*_LOD, "--largest_area=0.25"]),
+    "LOD, `--largest_area=0.25`": ("lod_scaled", "lod", [*_LOD, _SMALL]),
+    "LOD and contrast": ("lod_contrast", "lod", []),
     "random proposals": ("contrast", "random proposals", []),
     "most salient box": ("contrast", "most salient box", []),
     "centre box, half the sides": ("contrast", "centre box, half the sides", []),
@@ -55,8 +58,20 @@ def measured(flags: argparse.Namespace, kind: str, images: int, row: str) -> dic
         ]
         if kind:
             command += [f"--scene_objects={kind}", f"--data_dir={flags.data_dir}"]
+        if further[-1:] == [_SMALL]:
+            others = output.with_name(label.removesuffix("_" + _SMALL[2:]))
+            reuse(others, output)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return json.loads((output / "metrics.json").read_text())[name]
+
+
+def reuse(base: Path, output: Path) -> None:
+    """Copies the stages of a discovery that --largest_area does not change, if it is there."""
+    if (base / "metrics.json").exists() and not output.exists():
+        made_later = shutil.ignore_patterns("boxes*", "proposals", "*.json")
+        shutil.copytree(base, output, ignore=made_later)
+        flags = (base / "flags.txt").read_text().replace(str(base), str(output))
+        (output / "flags.txt").write_text(flags.replace("--largest_area=1.0", _SMALL))
 
 
 def cell(row: dict[str, float]) -> str:

@@ -52,17 +52,17 @@ def unit(cells: np.ndarray) -> np.ndarray:
     return cells / np.maximum(np.linalg.norm(cells, axis=-1, keepdims=True), np.float32(1e-12))
 
 
-def trouble_of(maps: list[np.ndarray], max_cells: int) -> str:
+def trouble_of(maps: list[np.ndarray], max_cells: int | None = None) -> str:
     """Why no object can be found in these maps, in a few words; empty if it can.
 
     Args:
         maps: float [h, w, D], one a layer.
-        max_cells: largest number of cells of a map.
+        max_cells: largest number of cells of a map; None: any.
     """
     cells = max(of_layer.shape[0] * of_layer.shape[1] for of_layer in maps)
     if cells < 2:
         return "a map of one cell"
-    if cells > max_cells:
+    if max_cells and cells > max_cells:
         return "a map of more than --max_cells"
     if not all(np.isfinite(of_layer).all() for of_layer in maps):
         return "features that are no finite numbers"

@@ -25,7 +25,7 @@ def choose_shard(
     Args:
         number: of the shard.
         scores: ranker, or discoverer -> float [R], the scores of the shard's regions.
-        settings: boxes_per_image, max_iou and largest_area.
+        settings: boxes_per_image, max_iou, largest_area and rank_with_contrast.
         output: directory of the discovery.
     """
     regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
@@ -35,6 +35,8 @@ def choose_shard(
     is_small = sides.prod(axis=1) <= settings.largest_area * np.repeat(pixels, regions["count"])
     arrays: dict[str, np.ndarray] = {}
     for name, values in scores.items():
+        if settings.rank_with_contrast:
+            values = rank_sums(values, regions["contrast"], regions["count"])
         chosen = []
         for start, end in zip(ends - regions["count"], ends):
             part = start + np.flatnonzero(is_small[start:end])
@@ -53,6 +55,27 @@ def choose_shard(
         if "masks" in regions:
             arrays[f"{name}_masks"] = regions["masks"][index]
     shards.write_arrays(shards.shard_path(output / BOXES, number), **arrays)
+
+
+def rank_sums(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Scores by two orders: 1 less the mean of a region's two ranks, as a share of its image's.
+
+    Ranks are those among the regions of the image, from 0; equals keep their order.
+
+    Args:
+        first, second: float [R], the larger the better.
+        counts: int [n], number of regions of each image.
+
+    Returns:
+        float64 [R], in (0, 1].
+    """
+    image = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
+    total = np.zeros(len(image))
+    for scores in (first, second):
+        # By image, the best first; the sort keeps the order of equals.
+        total[np.lexsort([-scores, image])] += number
+    return 1 - total / np.maximum(2 * np.repeat(counts, counts), 1)
 
 
 def read_proposals(output: Path, shard_count: int, ranker: str):

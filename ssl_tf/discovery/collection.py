@@ -16,8 +16,8 @@ def gather(output: Path, shard_count: int) -> dict[str, np.ndarray]:
     """The arrays of all images, gathered from the shards of `regions/`; see `describe_shard`.
 
     Returns:
-        height, width, count, readable [N]; image_descriptor float32 [N, D]; and descriptor_mean
-        float32 [C], the mean over all regions.
+        height, width, count, readable, trouble [N]; image_descriptor float32 [N, D]; and
+        descriptor_mean float32 [C], the mean over all regions.
     """
     shard_arrays = [
         shards.read_arrays(shards.shard_path(output / REGIONS, n)) for n in range(shard_count)
@@ -26,6 +26,7 @@ def gather(output: Path, shard_count: int) -> dict[str, np.ndarray]:
         name: np.concatenate([arrays[name] for arrays in shard_arrays])
         for name in ("height", "width", "count", "readable")
     }
+    gathered["trouble"] = np.concatenate([image_troubles(arrays) for arrays in shard_arrays])
     depth = max(arrays["image_descriptor"].shape[1] for arrays in shard_arrays)
     gathered["image_descriptor"] = np.concatenate(
         [
@@ -39,6 +40,14 @@ def gather(output: Path, shard_count: int) -> dict[str, np.ndarray]:
     total = np.sum(sums, axis=0) if sums else np.zeros(1)
     gathered["descriptor_mean"] = (total / max(1, gathered["count"].sum())).astype(np.float32)
     return gathered
+
+
+def image_troubles(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Why images have no region, text [N]; files of earlier versions know one reason."""
+    if "trouble" in arrays:
+        return arrays["trouble"]
+    flat = arrays["readable"] & (arrays["count"] == 0)
+    return np.where(flat, "features without a peak", "")
 
 
 class Collection:

@@ -2,6 +2,25 @@
 
 import numpy as np
 
+from ssl_tf.discovery.cells import normalized
+from ssl_tf.settings import CellSettings
+
+
+def box_contrast(
+    maps: list[np.ndarray], boxes: np.ndarray, height: int, width: int, settings: CellSettings
+) -> np.ndarray:
+    """The contrast of an image's boxes on the finest of its maps, float [R].
+
+    Args:
+        maps: float [h, w, D], one a layer.
+        boxes: int [R, 4], pixels from 1, ends included.
+        height, width: of the image in pixels.
+        settings: contrast_norm and surround.
+    """
+    finest = max(maps, key=lambda layer: layer.shape[0] * layer.shape[1])
+    cells = normalized(finest, settings.contrast_norm)
+    return surround_contrast(cells, boxes, height, width, settings.surround)
+
 
 def surround_contrast(
     cells: np.ndarray, boxes: np.ndarray, height: int, width: int, surround: float

@@ -15,6 +15,8 @@ from scipy import ndimage
 
 from ssl_tf.settings import RegionSettings
 
+# Neighbours in a component, ndimage's default, which it would make anew for every level.
+_CROSS = ndimage.generate_binary_structure(2, 1)
 _EIGHT = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 # The published list of neighbours lacks the cell below.
 _SEVEN = [step for step in _EIGHT if step != (1, 0)]
@@ -209,19 +211,25 @@ def nested_boxes(
     steps = np.arange(1, settings.levels + 1) * len(cells) / settings.levels
     # Halves up, as MATLAB rounds.
     sizes = np.unique(np.floor(steps + 0.5).astype(int))
-    boxes = {}
+    # Of the cells of a component the last is its root: the most salient, the first of equals.
+    by_saliency = cells[np.argsort(-saliency.ravel()[cells], kind="stable")[::-1]]
+    strong_cells = np.flatnonzero(above)
+    level, labels = np.zeros(similarity.shape, bool), np.zeros(similarity.shape, np.int32)
+    flat_level, flat_labels = level.ravel(), labels.ravel()
+    filled, boxes = 0, {}
     for size in sizes[(sizes >= max(1, floor))]:
-        level = np.zeros(similarity.size, bool)
-        level[order[:size]] = True
-        labels, count = ndimage.label(level.reshape(similarity.shape))
-        alive = np.unique(labels[above & (labels > 0)])
+        flat_level[order[filled:size]] = True
+        filled = size
+        count = ndimage.label(level, _CROSS, output=labels)
+        is_alive = np.zeros(count + 1, bool)
+        is_alive[flat_labels[strong_cells]] = True
+        is_alive[0] = False
+        roots = np.zeros(count + 1, int)
+        roots[flat_labels[by_saliency]] = by_saliency
         places = ndimage.find_objects(labels, count)
-        for label in alive:
+        for label in np.flatnonzero(is_alive).tolist():
             rows, columns = places[label - 1]
-            inside = labels[rows, columns] == label
-            most = np.where(inside, saliency[rows, columns], -1).argmax()
-            row, column = divmod(int(most), inside.shape[1])
-            root = (rows.start + row) * similarity.shape[1] + columns.start + column
+            root = int(roots[label])
             boxes[(rows.start, columns.start, rows.stop, columns.stop), root] = None
     return list(boxes)
 

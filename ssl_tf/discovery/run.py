@@ -11,7 +11,7 @@ from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.discovery import beam_stages, report
 from ssl_tf.discovery.choice import read_proposals
-from ssl_tf.discovery.collection import COLLECTION, gather
+from ssl_tf.discovery.collection import COLLECTION, gather, image_troubles
 from ssl_tf.discovery.description import REGIONS
 from ssl_tf.discovery.feature_maps import Encoder, open_encoder
 from ssl_tf.discovery.graph import Graph
@@ -106,8 +106,7 @@ def _compare_images(settings: DiscoverSettings, sizes: np.ndarray) -> tuple[str,
         shards.write_arrays(output / COLLECTION, **gather(output, len(sizes)))
     collection = shards.read_arrays(output / COLLECTION)
     readable = collection["readable"]
-    flat = readable & (collection["count"] == 0)
-    _warn(settings, readable, np.where(flat, "features without a peak", ""))
+    _warn(settings, readable, image_troubles(collection))
     _warn_of_likeness(collection)
     if not (output / PAIRS).exists():
         neighbours = settings.ranking.neighbours

@@ -8,8 +8,8 @@ import numpy as np
 
 from ssl_tf.data.proposals.masks import encode_mask
 from ssl_tf.data.source import Source
-from ssl_tf.discovery.cells import joined_cells, normalized, trouble_of
-from ssl_tf.discovery.contrast import surround_contrast
+from ssl_tf.discovery.cells import joined_cells, trouble_of
+from ssl_tf.discovery.contrast import box_contrast
 from ssl_tf.discovery.description import REGIONS
 from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.discovery.images import describe_images, equal_batches, read_examples
@@ -124,9 +124,7 @@ def find_objects(
         groups = np.arange(len(boxes), dtype=np.int32)
         masks = tuple(enlarged(mask, height, width) for mask in of_cells)
     if settings.discoverer == "contrast" or settings.cells.object_rank == "contrast":
-        finest = max(maps, key=lambda layer: layer.shape[0] * layer.shape[1])
-        cells = normalized(finest, settings.cells.contrast_norm)
-        scores = surround_contrast(cells, boxes, height, width, settings.cells.surround)
+        scores = box_contrast(maps, boxes, height, width, settings.cells)
     else:
         scores = 1 / (1 + np.arange(len(boxes)))
     return Found(boxes, groups, scores.astype(np.float32), masks)

@@ -180,6 +180,10 @@ class RankingSettings:
         choices=("corner", "centre"),
     )
     ranker: str = setting("lod", "What orders the regions.", choices=RANKERS)
+    rank_with_contrast: bool = setting(
+        False,
+        "Order the regions of an image by the sum of two ranks: by --ranker and by contrast.",
+    )
     damping: float = setting(1e-4, "Share of the uniform graph.", low=0, high=1)
     teleport: float = setting(1e-4, "Share of the restart in a PageRank step.", low=0, high=1)
     iterations: int = setting(100, "Largest number of power iterations.", low=1, high=10**7)
@@ -266,7 +270,11 @@ class DiscoverSettings(ShardingSettings):
         regions = [f.name for f in dataclasses.fields(RegionSettings)]
         cuts = ("cut_thresholds", "cut_weights")
         masks = ("cell_norm", "object_rank", "objects")
-        contrasted = kind == "contrast" or self.cells.object_rank == "contrast"
+        contrasted = (
+            kind == "contrast"
+            or self.cells.object_rank == "contrast"
+            or self.ranking.rank_with_contrast
+        )
         return {
             **unless(False, "boxes are found here, not taken", "proposals", "unmatched_proposals"),
             **unless(of_keras, "the encoder has its own weights", "encoder_weights"),

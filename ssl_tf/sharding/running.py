@@ -6,6 +6,7 @@ and the output directory under the same paths.
 """
 
 import contextlib
+import ctypes
 import logging
 import os
 import re
@@ -27,6 +28,8 @@ from ssl_tf.sharding.progress import Progress
 
 Work = Callable[[int], None]
 
+# Numbers of options in glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 # What a runner puts around the message of an error in a worker.
 _WRAPPING = re.compile(r"^(RuntimeError: )?(ssl_tf\.[\w.]+: )?| \[while running .*\]$")
 
@@ -38,6 +41,7 @@ class _DoShard(beam.DoFn):
         self._prepare = prepare
 
     def setup(self) -> None:
+        _keep_freed_memory()
         self._work = self._prepare()
 
     def process(self, number: int) -> None:
@@ -89,6 +93,18 @@ def run_shards(
             raise UserError(
                 f"{stage}: {cause}; what is done stays, the same command resumes"
             ) from error
+
+
+def _keep_freed_memory() -> None:
+    """Lets glibc keep the memory of freed arrays up to some MiB; elsewhere nothing happens.
+
+    It gives large pieces back at once, and the next array of that size costs a page fault every
+    4 KiB: half of the time of what makes many such arrays, as Hough matching does.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(_M_TRIM_THRESHOLD, 128 * 2**20)
+        mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
 
 
 @contextlib.contextmanager

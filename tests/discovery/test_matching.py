@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ssl_tf.discovery import matching
 
@@ -109,6 +110,26 @@ def test_a_pair_keeps_its_best_scores_and_is_the_transpose_of_its_reverse():
     assert set(zip(rows, columns)) == set(zip(back[1], back[0]))
     everything = matching.match_pair(similarity, boxes_a, boxes_b, SIZE_A, SIZE_B, 9999)
     assert len(everything[0]) == (dense > 0).sum() < 15 * 18
+
+
+@pytest.mark.parametrize("shape", [(89, 89, 20), (33, 5, 20), (1, 3, 20), (16, 17, 4)])
+def test_smoothed_votes_are_those_of_a_gaussian_filter(shape):
+    votes = np.random.default_rng(4).random(shape, np.float32)
+    expected = ndimage.gaussian_filter(votes, 5 / 2 / 2.354, mode="constant", radius=2)
+    np.testing.assert_allclose(matching.smoothed(votes), expected, rtol=2e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("size, count", [(5, 7), (7, 7), (40, 7), (3000, 7), (3001, 700)])
+def test_the_largest_values_are_found_where_they_stand(size, count):
+    random = np.random.default_rng(size)
+    values = random.permutation(size).astype(np.float32)
+    expected = np.flatnonzero(values >= size - count)
+    np.testing.assert_array_equal(matching.largest(values, count), expected)
+    # of equals some are taken, never others than the largest
+    equal = np.minimum(values, size // 2)
+    found = matching.largest(equal, count)
+    assert len(found) == min(size, count) and (np.diff(found) > 0).all()
+    np.testing.assert_array_equal(np.sort(equal[found]), np.sort(equal)[-count:])
 
 
 def test_a_standout_score_is_less_the_best_of_the_regions_around_both():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ssl_tf.discovery import region_proposals
 from ssl_tf.settings import RegionSettings
@@ -105,6 +106,40 @@ def test_level_sets_give_nested_boxes_and_their_most_salient_cell():
     # all six cells are strong: by pixels only the last level stands
     floored = RegionSettings(levels=6, level_floor="pixels")
     assert region_proposals.nested_boxes(similarity, saliency, floored) == [((2, 2, 4, 6), 19)]
+
+
+def slow_boxes(similarity, saliency, settings):
+    """`nested_boxes`, each level and component by itself."""
+    cells = np.flatnonzero(similarity)
+    order = cells[np.argsort(-similarity.ravel()[cells], kind="stable")]
+    above = similarity >= min(settings.root_threshold, similarity.max())
+    floor = ndimage.label(above)[1]
+    found = []
+    for step in range(1, settings.levels + 1):
+        size = int(np.floor(step * len(cells) / settings.levels + 0.5))
+        level = np.zeros(similarity.shape, bool)
+        level.flat[order[:size]] = True
+        labels, count = ndimage.label(level)
+        for label in range(1, count + 1):
+            component = labels == label
+            if size >= max(1, floor) and (component & above).any():
+                rows, columns = np.nonzero(component)
+                root = np.where(component, saliency, -1).argmax()
+                box = rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
+                found.append((tuple(map(int, box)), int(root)))
+    return list(dict.fromkeys(found))
+
+
+def test_level_sets_of_rough_maps_equal_the_slow_loop():
+    random = np.random.default_rng(6)
+    settings = RegionSettings(levels=12)
+    for _ in range(20):
+        similarity = np.maximum(random.normal(0.4, 0.6, (9, 11)), 0)
+        # whole numbers, so that equals occur
+        saliency = random.integers(0, 4, (9, 11)).astype(float)
+        expected = slow_boxes(similarity, saliency, settings)
+        assert region_proposals.nested_boxes(similarity, saliency, settings) == expected
+        assert len({root for _, root in expected}) > 3
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,11 @@ import pytest
 
 from ssl_tf import command, discover
 from ssl_tf.data.proposals.store import ProposalStore
+from ssl_tf.discovery import run
+from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import DiscoverSettings
+from tests.discovery.test_single_image import MAPS
 
 SMALL = (
     "--workers=1 --shard_images=4 --neighbours=3 --max_regions=40 --pair_top_k=50 "
@@ -117,7 +120,7 @@ def test_odd_images_are_named_and_the_rest_goes_on(photographs, exported, tmp_pa
     start(exported, output, f"--image_folder={photographs}")
     told = capsys.readouterr().err
     assert "1 unreadable images get no boxes: broken.png" in told
-    assert "1 images have features without a peak and get no boxes: dot.png" in told
+    assert "1 images have a map of one cell and get no boxes: dot.png" in told
     ids, splits, _ = ProposalStore(output / "proposals").read()
     counts = dict(zip(ids.tolist(), np.diff(splits).tolist()))
     assert counts.pop(b"broken.png") == counts.pop(b"dot.png") == 0
@@ -126,6 +129,42 @@ def test_odd_images_are_named_and_the_rest_goes_on(photographs, exported, tmp_pa
         start(exported, tmp_path / "strict", f"--image_folder={photographs}", "--max_bad_images=0")
     assert caught.value.code == 1
     assert "mend them or raise --max_bad_images" in capsys.readouterr().err
+
+
+def test_bad_maps_are_told_in_one_line_each_and_disturb_no_other(tmp_path, monkeypatch, capsys):
+    import tensorflow as tf
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    maps = [*MAPS.values(), MAPS["good"]]
+    descriptors = np.eye(len(maps), dtype=np.float32) + 1
+    descriptors[list(MAPS).index("NaN")] = np.nan
+    for number, name in enumerate([*MAPS, "good too"]):
+        # the colour tells the encoder whose features are asked for
+        image = np.full([20 + number, 30, 3], number, np.uint8)
+        tf.io.write_file(str(folder / f"{number} {name}.png"), tf.io.encode_png(image))
+    encoder = Encoder(
+        lambda images: [tf.constant(maps[int(images[0, 0, 0, 0])][None])],
+        lambda images: tf.constant(descriptors[images[:, 0, 0, 0]]),
+        ("x",),
+    )
+    monkeypatch.setattr(run, "open_encoder", lambda features: encoder)
+    monkeypatch.setattr("ssl_tf.discovery.feature_maps.open_encoder", lambda features: encoder)
+    flags = ["--layers=", "--descriptor_projection=0", f"--image_folder={folder}"]
+    start("planted", tmp_path / "out", *flags)
+    told = capsys.readouterr().err
+    for reason, name in (
+        ("a map of one cell", "0 one cell"),
+        ("the same features everywhere", "1 constant"),
+        ("features that are no finite numbers", "2 NaN"),
+    ):
+        assert f"warning: 1 images have {reason} and get no boxes: {name}.png\n" in told
+    images = {i.image_id: i for i in ProposalStore(tmp_path / "out" / "proposals").images()}
+    with_boxes = [name for name, image in images.items() if len(image.boxes)]
+    # lod has no limit of cells: its memory goes with the regions
+    assert with_boxes == ["3 too large.png", "4 good.png", "5 good too.png"]
+    assert all(np.isfinite(images[name].scores).all() for name in with_boxes)
+    assert max(images["4 good.png"].scores) > 0
 
 
 def test_one_image_and_equal_images_are_told_and_get_boxes(photographs, exported, tmp_path, capsys):
@@ -162,3 +201,27 @@ def test_a_second_start_on_the_output_is_refused(tmp_path, capsys):
     with exclusive(tmp_path / "out"), pytest.raises(SystemExit) as ended:
         start(tmp_path / "no_encoder", tmp_path / "out", *SCENES)
     assert ended.value.code == 1 and "out is in use by process" in capsys.readouterr().err
+
+
+def test_regions_are_ordered_by_the_graph_and_by_contrast_together(done, exported, tmp_path):
+    output = tmp_path / "both"
+    start(exported, output, *SCENES, "--rank_with_contrast", "--contrast_norm=centre")
+    scores, contrasts = np.load(output / "ranking" / "lod.npy"), []
+    np.testing.assert_array_equal(scores, np.load(done / "ranking" / "lod.npy"))
+    best = []
+    for number in range(3):
+        regions = np.load(output / "regions" / f"{number:06d}.npz")
+        ends = np.cumsum(regions["count"])
+        for first, last in zip(ends - regions["count"], ends):
+            contrast = regions["contrast"][first:last]
+            graph = scores[len(contrasts) : len(contrasts) + last - first]
+            ranks = np.zeros(last - first)
+            for values in (graph, contrast):
+                for rank, index in enumerate(np.argsort(-values, kind="stable")):
+                    ranks[index] += rank
+            best.append(1 - ranks.min() / (2 * len(ranks)))
+            contrasts.extend(contrast)
+    assert np.ptp(contrasts) > 0.1
+    found = [image.scores for image in ProposalStore(output / "proposals").images()]
+    np.testing.assert_allclose([of_image[0] for of_image in found], best, rtol=1e-6)
+    assert all((np.diff(of_image) <= 0).all() for of_image in found)

@@ -10,6 +10,7 @@ from ssl_tf import command, discover
 from ssl_tf.data.proposals.masks import decode_mask
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.discovery import run, single_image
+from ssl_tf.discovery.cells import normalized
 from ssl_tf.discovery.contrast import surround_contrast
 from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.settings import DiscoverSettings, flagfiles
@@ -135,7 +136,7 @@ def test_objects_of_all_thresholds_are_ordered_by_contrast():
     np.testing.assert_allclose(found.scores, 1 / np.arange(1, 5))
     boxes = {tuple(box) for box in found.boxes.tolist()}
     assert boxes == {(21, 21, 80, 90), (91, 111, 150, 160)}
-    cells = single_image.normalized(maps[0], "whiten")
+    cells = normalized(maps[0], "whiten")
     expected = surround_contrast(cells, contrast.boxes, 180, 160, 2.5)
     np.testing.assert_allclose(contrast.scores, expected, rtol=1e-6)
 
