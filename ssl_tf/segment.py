@@ -28,13 +28,14 @@ def main(settings: SegmentSettings) -> None:
     check_output(settings, "segmentation")
     starts = open_starting_encoders(settings.start, training.seed)
     whole, test = open_annotated(settings.data, "label_maps")
+    if not training.dry_run:
+        open_output(settings, "segmentation", "segment")
+    labels = None if training.dry_run else output / "labels.txt"
+    train = labelled_share(whole, settings.data.share, labels)
+    task = Segmentation(train, test, training, settings.segmenter)
     if training.dry_run:
-        task = Segmentation(whole, test, training, settings.segmenter)
         print(describe(task, starts, whole, strategy))
         return
-    open_output(settings, "segmentation", "segment")
-    train = labelled_share(whole, settings.data.share, output / "labels.txt")
-    task = Segmentation(train, test, training, settings.segmenter)
     results = {}
     for start in starts:
         directory = output / start.name

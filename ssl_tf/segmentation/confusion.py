@@ -26,13 +26,11 @@ class Confusion:
         true = self.counts.sum(axis=1)
         hits = np.diag(self.counts)
         ious = [iou for iou in self.class_ious() if iou is not None]
-        present = true > 0
+        accuracies = hits[true > 0] / true[true > 0]
         return {
             "miou": float(np.mean(ious)) if ious else 0.0,
             "pixel_accuracy": float(hits.sum() / max(true.sum(), 1)),
-            "mean_accuracy": float((hits[present] / true[present]).mean())
-            if present.any()
-            else 0.0,
+            "mean_accuracy": float(accuracies.mean()) if accuracies.size else 0.0,
         }
 
     def class_ious(self) -> list[float | None]:
