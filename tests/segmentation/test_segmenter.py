@@ -14,6 +14,9 @@ def build(*flags, replicas=1):
     with strategy.scope():
         # Synchronized on one device, too: in float64 Keras's own layer has another variance.
         encoder = random_start().build(True)
+        for variable in encoder.variables:
+            if "gamma" in variable.name:  # at 0, what lies below would have no gradient
+                variable.assign(tf.ones_like(variable))
         freeze(encoder, given)
         model = task(*flags, train=_Labels()).build(encoder, True)
         compile_model(model, given)
