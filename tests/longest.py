@@ -22,6 +22,8 @@ LONGEST = (
     "views/test_object_crops.py",
     "views/test_chains.py",
     "views/test_enhancement.py",
+    "segmentation/test_segmentation_task.py",
+    "segmentation/test_segmenter.py",
     "evaluation/test_finetuning.py",
     "evaluation/test_probe.py",
     "evaluation/test_transfer.py",

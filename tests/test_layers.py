@@ -20,9 +20,11 @@ LAYERS = """
     data data/openimages weights
     data/scenes data/proposals
     data/sources
+    data/annotations
     training
     methods exporters preparation
-    evaluation discovery
+    evaluation discovery downstream
+    segmentation
     embedding experiments
     pretraining
     benchmarking

@@ -3,6 +3,7 @@
 The groups are shared between stages: a flag means the same wherever it stands.
 """
 
+from ssl_tf.settings.annotations import AnnotationSettings
 from ssl_tf.settings.benchmarking import RIVALS, InputBenchmarkSettings, TrainBenchmarkSettings
 from ssl_tf.settings.boxes import (
     ImportProposalsSettings,
@@ -24,6 +25,7 @@ from ssl_tf.settings.discovery import (
     RankingSettings,
     RegionSettings,
 )
+from ssl_tf.settings.downstream import DownstreamSettings, StartSettings
 from ssl_tf.settings.embedding import TABLE_FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
@@ -35,6 +37,7 @@ from ssl_tf.settings.evaluation import (
 from ssl_tf.settings.exporting import FORMATS, ExportSettings, FormatSettings
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
 from ssl_tf.settings.initialization import InitEncoderSettings
+from ssl_tf.settings.label_share import ShareSettings
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
@@ -45,16 +48,19 @@ from ssl_tf.settings.pretraining import (
 )
 from ssl_tf.settings.recipes import RECIPES, STRATEGIES
 from ssl_tf.settings.run import PRECISIONS, MonitorSettings, NeighbourSettings, RunSettings
+from ssl_tf.settings.segmenting import SegmenterSettings, SegmentSettings
 from ssl_tf.settings.study import StudySettings
 from ssl_tf.settings.transfer import SUITES, TransferSettings
 from ssl_tf.settings.views import CROPS, REGIONS, ViewSettings
 
 __all__ = [
+    "AnnotationSettings",
     "CROPS",
     "CellSettings",
     "CompareSettings",
     "DataSettings",
     "DiscoverSettings",
+    "DownstreamSettings",
     "EmbedSettings",
     "EncoderSettings",
     "ExportSettings",
@@ -89,6 +95,10 @@ __all__ = [
     "RegionSettings",
     "RunSettings",
     "STRATEGIES",
+    "SegmentSettings",
+    "SegmenterSettings",
+    "ShareSettings",
+    "StartSettings",
     "SUITES",
     "ShuffleSettings",
     "TABLE_FORMATS",
