@@ -20,6 +20,7 @@ LAYERS = """
     data data/openimages weights
     data/scenes data/proposals
     data/sources
+    data/annotations
     training
     methods exporters benchmarking preparation
     evaluation discovery

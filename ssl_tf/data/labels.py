@@ -10,6 +10,7 @@ import numpy as np
 from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import replacing
+from ssl_tf.settings import ShareSettings
 
 _READ_AT_ONCE = 1024
 
@@ -55,6 +56,41 @@ def check_labels(labels: np.ndarray, indices: np.ndarray, source: Source) -> Non
             f"{source.name}: image {indices[row]} has {problem}, but there are "
             f"{source.num_classes} classes, counted from 0; correct the data"
         )
+
+
+def choose_share(
+    source: Source,
+    ids: np.ndarray,
+    labels: np.ndarray,
+    settings: ShareSettings,
+    path: Path,
+    of: str = "each class",
+) -> tuple[np.ndarray, str]:
+    """The labelled images that the settings name, and what they are in words.
+
+    Args:
+        source: all images.
+        ids: their ids, bytes [N].
+        labels: their labels, as in `draw_share`.
+        settings: of the share, which is not all.
+        path: text file for the ids of the labelled images, written.
+        of: what the share is drawn of, for the description.
+
+    Returns:
+        bool [N], and the description.
+
+    Raises:
+        UserError: a class is empty, or the list is of other images.
+    """
+    if settings.labels_from:
+        description = f"those of {Path(settings.labels_from).name}"
+        keep = read_list(Path(settings.labels_from), ids, source, "--labels_from")
+    else:
+        description = f"{100 * settings.label_fraction:g} % of {of}, seed {settings.label_seed}"
+        keep = draw_share(labels, source, settings.label_fraction, settings.label_seed)
+    comment = f"{keep.sum()} of the {source.size} images of {source.name}: {description}"
+    write_list(path, ids[keep], [comment])
+    return keep, description
 
 
 def draw_share(labels: np.ndarray, source: Source, fraction: float, seed: int) -> np.ndarray:

@@ -1,5 +1,9 @@
 """The framing of TFRecord files, which shows whether a file is damaged."""
 
+import os
+import struct
+
+import numpy as np
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
@@ -33,6 +37,32 @@ def count_records(file: str) -> int:
     if length != tf.io.gfile.stat(file).length:
         raise damaged(file, count)
     return count
+
+
+def record_lengths(file: str) -> tuple[np.ndarray, np.ndarray]:
+    """Where the records of a TFRecord file begin, and the lengths of their data, in bytes.
+
+    Only the lengths are read, not the data.
+
+    Raises:
+        UserError: the file cannot be read, or ends inside a record.
+    """
+    begins, lengths, begin = [], [], 0
+    try:
+        with open(file, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            while begin < size:
+                stream.seek(begin)
+                head = stream.read(8)
+                length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
+                if begin + FRAME_BYTES + length > size:
+                    raise damaged(file, len(begins))
+                begins.append(begin)
+                lengths.append(length)
+                begin += FRAME_BYTES + length
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from None
+    return np.array(begins, np.int64), np.array(lengths, np.int64)
 
 
 def damaged(file: str, record: int) -> UserError:

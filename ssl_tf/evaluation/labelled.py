@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssl_tf.data.labels import draw_share, read_annotations, read_list, write_list
+from ssl_tf.data.labels import choose_share, read_annotations
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.memory import in_memory
 from ssl_tf.errors import SettingsError
@@ -27,19 +27,7 @@ def choose_labelled(
     labelled, rest = train, None
     if settings.labels_from or settings.label_fraction < 1:
         ids, labels = read_annotations(train)
-        if settings.labels_from:
-            description = f"those of {Path(settings.labels_from).name}"
-            keep = read_list(Path(settings.labels_from), ids, train, "--labels_from")
-        else:
-            description = (
-                f"{100 * settings.label_fraction:g} % of each class, seed {settings.label_seed}"
-            )
-            keep = draw_share(labels, train, settings.label_fraction, settings.label_seed)
-        write_list(
-            path,
-            ids[keep],
-            [f"{keep.sum()} of the {train.size} images of {train.name}: {description}"],
-        )
+        keep, description = choose_share(train, ids, labels, settings, path)
         labelled = in_memory(train.part(keep, f"{train.name}, {description}"))
         rest = train.part(~keep, f"{train.name}, unlabelled")
     count = settings.validation

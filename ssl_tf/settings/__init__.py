@@ -3,6 +3,7 @@
 The groups are shared between stages: a flag means the same wherever it stands.
 """
 
+from ssl_tf.settings.annotations import AnnotationSettings
 from ssl_tf.settings.boxes import ImportProposalsSettings, OpenImagesSettings, StoreSettings
 from ssl_tf.settings.data import (
     GROUND_TRUTH,
@@ -29,6 +30,7 @@ from ssl_tf.settings.evaluation import (
 from ssl_tf.settings.exporting import FORMATS, ExportSettings, FormatSettings
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
 from ssl_tf.settings.initialization import InitEncoderSettings
+from ssl_tf.settings.label_share import ShareSettings
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
@@ -45,6 +47,7 @@ from ssl_tf.settings.transfer import SUITES, TransferSettings
 from ssl_tf.settings.views import CROPS, REGIONS, ViewSettings
 
 __all__ = [
+    "AnnotationSettings",
     "BenchmarkSettings",
     "CROPS",
     "CellSettings",
@@ -84,6 +87,7 @@ __all__ = [
     "RegionSettings",
     "RunSettings",
     "STRATEGIES",
+    "ShareSettings",
     "SUITES",
     "TABLE_FORMATS",
     "StoreSettings",

@@ -7,6 +7,7 @@ from pathlib import Path
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.evaluation import EvaluationSettings, ScheduleSettings
 from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.label_share import ShareSettings
 from ssl_tf.settings.run import PRECISIONS
 
 
@@ -97,23 +98,9 @@ class TuningSettings(ScheduleSettings):
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelSettings:
-    """The labels that may be used."""
+class LabelSettings(ShareSettings):
+    """The labels that may be used, for training and for the choice."""
 
-    label_fraction: float = setting(
-        1.0,
-        "Share of the train images of each class that have a label; the others are left out.",
-        above=0,
-        high=1,
-    )
-    label_seed: int = setting(
-        0, "Seed of that share; smaller shares lie within larger ones.", low=0
-    )
-    labels_from: str = setting(
-        "",
-        "Text file with the ids of the labelled images, one a line: labels.txt of another "
-        "fine-tuning, or a published list such as SimCLR's 1percent.txt for ImageNet.",
-    )
     validation: int = setting(
         0, "Images held out to choose learning rate and weight decay by; never test images.", low=0
     )
@@ -132,13 +119,12 @@ class LabelSettings:
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         return {
-            **unless(self.label_fraction < 1, "--label_fraction draws no share", "label_seed"),
+            **super().unused,
             **unless(self.validation, "there is no --validation", "validation_of"),
         }
 
     def __post_init__(self) -> None:
-        if self.labels_from and self.label_fraction < 1:
-            raise SettingsError("--label_fraction, --labels_from: give one of them")
+        super().__post_init__()
         if self.validation_of == "rest" and not (self.labels_from or self.label_fraction < 1):
             raise SettingsError(
                 "--validation_of=rest: all train images are labelled, nothing is left; give "

@@ -138,17 +138,18 @@ def render_layout(
     """
     random = np.random.default_rng([seed, index, _PAINT])
     renderer = _ObjectRenderer(random, size, random.integers(len(TEXTURES)))
-    for image, box in zip(images, layout.boxes):
-        renderer.paste(image, box)
+    for number, (image, box) in enumerate(zip(images, layout.boxes), 1):
+        renderer.paste(image, box, number)
     label = np.zeros(num_classes, np.float32)
     label[layout.labels] = 1
-    return Scene(renderer.finish(), label, np.float32(layout.boxes / size), layout.labels)
+    boxes = np.float32(layout.boxes / size)
+    return Scene(renderer.finish(), label, boxes, layout.labels, renderer.owners())
 
 
 class _ObjectRenderer(SceneRenderer):
     """Pastes images on the ground."""
 
-    def paste(self, image: np.ndarray, box: np.ndarray) -> None:
+    def paste(self, image: np.ndarray, box: np.ndarray, number: int) -> None:
         """Scales a square image into a square box of finished pixels, with soft borders."""
         top, left, bottom, right = box * SAMPLES
         side = bottom - top
@@ -158,6 +159,7 @@ class _ObjectRenderer(SceneRenderer):
         opacity = (solid[:, None] * solid)[..., None]
         region = self._image[top:bottom, left:right]
         region += opacity * (np.float32(scaled / 255) - region)
+        self._owners[top:bottom, left:right] = number
 
 
 def _covered(boxes: np.ndarray, other: np.ndarray) -> np.ndarray:

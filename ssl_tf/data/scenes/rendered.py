@@ -25,16 +25,24 @@ class Scene:
         boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1], tight around each whole object,
             including its hidden parts.
         box_labels: int64 [n], class of each box.
+        owners: uint8 [size, size], the object that each pixel shows, k + 1 of the k-th box; 0 of
+            the ground.
     """
 
     image: np.ndarray
     label: int | np.ndarray
     boxes: np.ndarray
     box_labels: np.ndarray
+    owners: np.ndarray
 
 
 class RenderedScenes(IndexedSource):
-    """A source of scenes, in memory as PNG, with their boxes."""
+    """A source of scenes, in memory as PNG, with their boxes.
+
+    Attributes:
+        box_labels: of each scene, the classes of its boxes, int64 [n].
+        owners: of each scene, the PNG of `Scene.owners`, bytes.
+    """
 
     def __init__(
         self, name: str, split: str, scenes: Iterable[Scene], class_names: tuple[str, ...]
@@ -48,10 +56,14 @@ class RenderedScenes(IndexedSource):
             class_names: names of the classes, by label.
         """
         images, labels, boxes = [], [], []
+        self.box_labels: list[np.ndarray] = []
+        self.owners: list[bytes] = []
         for scene in scenes:
             images.append(tf.io.encode_png(scene.image, compression=1))
             labels.append(scene.label)
             boxes.append(scene.boxes)
+            self.box_labels.append(scene.box_labels)
+            self.owners.append(tf.io.encode_png(scene.owners[..., None], compression=1).numpy())
         multi_label = np.ndim(labels[0]) == 1
         super().__init__(
             f"{name}:{split}", len(images), len(class_names), class_names, multi_label=multi_label

@@ -26,6 +26,8 @@ class SceneRenderer:
         angle = random.uniform(0, 2 * np.pi)
         self._light = np.array([np.sin(angle), np.cos(angle)], np.float32)
         self._image = self._textured(self._y, self._x, muted(random), 1.0, ground)
+        # The number of the object that each sample shows, 0 of the ground.
+        self._owners = np.zeros((side, side), np.uint8)
         for _ in range(random.integers(8, 20)):
             self._mark()
 
@@ -48,6 +50,14 @@ class SceneRenderer:
             random.uniform(0, 0.03)
         )
         return (image.clip(0, 1) * 255).round().astype(np.uint8)
+
+    def owners(self) -> np.ndarray:
+        """The number of the object that each finished pixel shows: uint8 [size, size].
+
+        It is 0 of the ground. Of the samples of a pixel the first counts, so that objects do not
+        share a pixel.
+        """
+        return self._owners[::SAMPLES, ::SAMPLES]
 
     def _mark(self) -> None:
         """Paints a stroke or a spot that belongs to no class: an ellipse, thin or round."""

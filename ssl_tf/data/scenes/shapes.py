@@ -64,9 +64,9 @@ def render_scene(seed: int, index: int, size: int) -> Scene:
     # The main object may cover the others or be covered in part by them.
     boxes = np.empty((len(placed), 4), np.float32)
     for number in random.permutation(len(placed)):
-        boxes[number] = renderer.paint(placed[number])
+        boxes[number] = renderer.paint(placed[number], number + 1)
     box_labels = np.array([item.label for item in placed], np.int64)
-    return Scene(renderer.finish(), int(main.label), boxes, box_labels)
+    return Scene(renderer.finish(), int(main.label), boxes, box_labels, renderer.owners())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,8 +100,8 @@ def _draw_object(
 class _ShapeRenderer(SceneRenderer):
     """Paints textured shapes with their shadows."""
 
-    def paint(self, item: _Object) -> np.ndarray:
-        """Paints an object and its shadow; returns its box (ymin, xmin, ymax, xmax)."""
+    def paint(self, item: _Object, number: int) -> np.ndarray:
+        """Paints an object of a number and its shadow; returns its box (ymin, xmin, ymax, xmax)."""
         random, side = self._random, self._side
         half = item.scale / 2
         shift = np.round(self._light * side * random.uniform(0.02, 0.05)).astype(int)
@@ -120,6 +120,7 @@ class _ShapeRenderer(SceneRenderer):
         surface = self._textured(down * half, across * half, color, 0.5, surface_of(item.label))
         lit = 1 - random.uniform(0.1, 0.35) * (y * self._light[0] + x * self._light[1])
         np.copyto(region, surface * lit[..., None], where=inside[..., None])
+        self._owners[rows, columns][inside] = number
         filled = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
         top, left = (first[n] + filled[n][0] for n in (0, 1))
         bottom, right = (first[n] + filled[n][-1] + 1 for n in (0, 1))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -35,36 +36,13 @@ class PreparedDataset(RecordSource):
             UserError: the data set is not prepared, is damaged, or has no image.
             NoSuchSplit: the split does not exist.
         """
-        import tensorflow_datasets as tfds
-
-        root = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-        directory = _find(dataset, os.path.expanduser(root))
-        try:
-            info = tfds.builder_from_directory(directory).info
-        except Exception as error:  # whatever a damaged or newer description makes TFDS raise
-            raise UserError(
-                f"--dataset={dataset}: TensorFlow Datasets cannot read {directory}: "
-                f"{_first_line(error)}"
-            ) from None
-        if info.file_format != tfds.core.FileFormat.TFRECORD:
-            raise UserError(
-                f"--dataset={dataset}: {directory} is stored as "
-                f"{info.file_format.value}; prepare it with --file_format=tfrecord"
-            )
-        instructions = _instructions(dataset, info, split)
+        info, shards = open_split_files(dataset, data_dir, split)
         self._choose_features(dataset, info.features)
         label = self._class_label(info.features)
-        parts = _parts(info, {instruction.filename for instruction in instructions})
+        parts = _parts(info, {shard.file for shard in shards})
         super().__init__(
             f"{dataset}:{split}",
-            [
-                Shard(
-                    file.filename,
-                    file.skip,
-                    file.take if file.take >= 0 else file.examples_in_shard - file.skip,
-                )
-                for file in instructions
-            ],
+            shards,
             record_bytes=sum(part.num_bytes for part in parts)
             / sum(part.num_examples for part in parts)
             + FRAME_BYTES,
@@ -146,6 +124,42 @@ class PreparedDataset(RecordSource):
                 stored += tf.io.gfile.stat(file).length
             if stored < part.num_bytes + FRAME_BYTES * part.num_examples:
                 self.verify()
+
+
+def open_split_files(dataset: str, data_dir: str, split: str) -> tuple[Any, list[Shard]]:
+    """TFDS's description of a prepared data set, and the pieces of files that a split has.
+
+    Args:
+        dataset, data_dir, split: as in `PreparedDataset`.
+
+    Raises:
+        UserError: the data set is not prepared, is damaged, or is in another format.
+        NoSuchSplit: the split does not exist.
+    """
+    import tensorflow_datasets as tfds
+
+    root = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    directory = _find(dataset, os.path.expanduser(root))
+    try:
+        info = tfds.builder_from_directory(directory).info
+    except Exception as error:  # whatever a damaged or newer description makes TFDS raise
+        raise UserError(
+            f"--dataset={dataset}: TensorFlow Datasets cannot read {directory}: "
+            f"{_first_line(error)}"
+        ) from None
+    if info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise UserError(
+            f"--dataset={dataset}: {directory} is stored as "
+            f"{info.file_format.value}; prepare it with --file_format=tfrecord"
+        )
+    return info, [
+        Shard(
+            file.filename,
+            file.skip,
+            file.take if file.take >= 0 else file.examples_in_shard - file.skip,
+        )
+        for file in _instructions(dataset, info, split)
+    ]
 
 
 def _find(dataset: str, root: str) -> str:

@@ -1,0 +1,1 @@
+"""Images with objects (boxes, classes, masks) or with label maps, read by format."""

@@ -1,0 +1,232 @@
+"""The base class of sources of images with objects or with label maps."""
+
+import abc
+import io
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
+from ssl_tf.data.source import IndexedSource
+from ssl_tf.errors import UserError
+
+# The label of pixels that count neither in the loss nor in a figure.
+IGNORED = 255
+BACKGROUND = "background"
+
+
+class AnnotatedSource(IndexedSource):
+    """Images with objects, or with a label map.
+
+    An example has "id", "image" (encoded) and "index" like that of any source, and:
+        size: int64 [2], height and width of the image in its file, in pixels.
+        with objects:
+            boxes: float32 [n, 4] of ymin, xmin, ymax, xmax in [0, 1].
+            classes: int64 [n], from 0 without holes.
+            crowd: bool [n], the object stands for several, as in COCO.
+            difficult: bool [n], the object does not count in VOC's evaluation.
+            areas: float32 [n], in pixels of the original; of the segment where there is one.
+            masks: uint8 [n, height, width] of 0 and 1, where they are asked for.
+        with a label map:
+            label_map: int32 [height, width], classes from 0 and `IGNORED`.
+
+    A set of label maps whose images show things before a ground has the class "background" first.
+
+    Attributes:
+        category_ids: the ids of the classes in the annotations, which may have holes, int64
+            [classes]; of a label map the labels themselves.
+        bad: the annotations that are left out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ids: Sequence[bytes],
+        num_classes: int,
+        class_names: tuple[str, ...],
+        *,
+        objects: ObjectTable | None,
+        masks: bool = False,
+        category_ids: Sequence[int] = (),
+        bad: BadAnnotations | None = None,
+    ):
+        """
+        Args:
+            name: of the source in messages.
+            ids: of the images.
+            num_classes: number of classes.
+            class_names: their names, or none.
+            objects: of the images; None: they have label maps.
+            masks: give the masks of the objects.
+            category_ids: as the attribute; empty: counted from 0.
+            bad: as the attribute.
+        """
+        super().__init__(name, len(ids), num_classes, class_names)
+        self.category_ids = np.array(category_ids or range(num_classes), np.int64)
+        self.bad = bad or BadAnnotations()
+        self.bad.warn(name)
+        self._ids = tf.constant(ids, tf.string)
+        self._objects = objects
+        self._with_masks = masks
+
+    @abc.abstractmethod
+    def _encoded(self, row: int) -> bytes:
+        """The bytes of an image; empty if they cannot be read."""
+
+    def _masks(self, row: int, size: tuple[int, int]) -> np.ndarray:
+        """The masks of an image's objects, uint8 [n, height, width]."""
+        raise NotImplementedError
+
+    def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
+        """The label map of an image of a size, of any integers [height, width].
+
+        Raises:
+            UserError: it is missing, damaged or of another size.
+        """
+        raise NotImplementedError
+
+    def learned_objects(self) -> np.ndarray | None:
+        """Number of objects of each image that a detector learns from: int64 [size].
+
+        None if the images have label maps.
+        """
+        if self._objects is None:
+            return None
+        counts = self._objects.learned()
+        return counts if self._rows is None else counts[self._rows]
+
+    def class_counts(self) -> np.ndarray:
+        """Number of objects of each class, without crowds: int64 [num_classes]."""
+        table, images = self._objects, np.arange(len(self._objects.ends))
+        image_of = np.repeat(images, np.diff(table.ends, prepend=0))
+        rows = images if self._rows is None else self._rows
+        kept = np.isin(image_of, rows) & ~table.crowd
+        return np.bincount(table.classes[kept], minlength=self.num_classes)
+
+    def warn_of_empty_classes(self) -> None:
+        """Tells on stderr which classes have no object, if there are any."""
+        empty = np.flatnonzero(self.class_counts() == 0)
+        if empty.size:
+            names = [self.class_names[n] if self.class_names else str(n) for n in empty[:5]]
+            print(
+                f"warning: {self.name}: {empty.size} of {self.num_classes} classes have no object, "
+                f"and are not learned: {', '.join(names)}{', ...' if empty.size > 5 else ''}",
+                file=sys.stderr,
+            )
+
+    def _id(self, row: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._ids, row)
+
+    def _annotation(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"id": self._id(row)}
+
+    def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        specs = {
+            "image": tf.TensorSpec([], tf.string),
+            "size": tf.TensorSpec([2], tf.int64),
+        }
+        if self._objects is None:
+            specs["label_map"] = tf.TensorSpec([None, None], tf.int32)
+        else:
+            specs |= {
+                "boxes": tf.TensorSpec([None, 4], tf.float32),
+                "classes": tf.TensorSpec([None], tf.int64),
+                "crowd": tf.TensorSpec([None], tf.bool),
+                "difficult": tf.TensorSpec([None], tf.bool),
+                "areas": tf.TensorSpec([None], tf.float32),
+            }
+            if self._with_masks:
+                specs["masks"] = tf.TensorSpec([None, None, None], tf.uint8)
+
+        def read(row: np.ndarray) -> tuple:
+            try:
+                return self._read(int(row))
+            except UserError as error:
+                self.unreadable.refuse(str(error))
+
+        values = tf.numpy_function(read, [row], [spec.dtype for spec in specs.values()])
+        example = {}
+        for (name, spec), value in zip(specs.items(), values):
+            value.set_shape(spec.shape)
+            example[name] = value
+        return {"id": self._id(row), **example}
+
+    def _read(self, row: int) -> tuple:
+        """What an example holds beside its id, in the order of `_example`."""
+        encoded = self._encoded(row)
+        size = image_size(encoded)
+        # Of an image that cannot be decoded nothing is used.
+        head = (encoded, np.array(size or (0, 0), np.int64))
+        if self._objects is None:
+            label_map = self._label_map(row, size) if size else np.zeros([0, 0], np.int32)
+            return (*head, self._checked(row, label_map))
+        found = self._objects.of(row)
+        if not self._with_masks:
+            return (*head, *found)
+        count = len(found[0])
+        masks = self._masks(row, size) if size else np.zeros([count, 0, 0])
+        return (*head, *found, np.ascontiguousarray(masks, np.uint8))
+
+    def _checked(self, row: int, label_map: np.ndarray) -> np.ndarray:
+        """The label map, int32.
+
+        Raises:
+            UserError: it has a label above the classes.
+        """
+        label_map = np.asarray(label_map, np.int32)
+        wrong = label_map[(label_map >= self.num_classes) & (label_map != IGNORED)]
+        if wrong.size:
+            raise UserError(
+                f"{self.name}: the label map of {self._ids[row].numpy().decode(errors='replace')} "
+                f"has the label {wrong.max()}, but there are {self.num_classes} classes, counted "
+                "from 0; correct the map, --num_classes or --reduce_zero_label"
+            )
+        return label_map
+
+
+def image_size(encoded: bytes) -> tuple[int, int] | None:
+    """Height and width of an encoded image, from its header; None if it has none."""
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            width, height = image.size
+    except Exception:  # Pillow has many errors for damaged files
+        return None
+    return height, width
+
+
+def read_bytes(path: str) -> bytes:
+    """The bytes of a file; empty, which no decoder accepts, if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def check_size(name: str, size: tuple[int, int], told: tuple[int, int], where: str) -> None:
+    """Compares the size of an image with that of its annotation, both height and width.
+
+    Raises:
+        UserError: they differ.
+    """
+    if tuple(told) != tuple(size):
+        raise UserError(
+            f"{name} is of {size[1]}x{size[0]} pixels, but {where} is of {told[1]}x{told[0]}: give "
+            "the images and the annotations of one set"
+        )
+
+
+def painted_labels(
+    masks: np.ndarray, classes: np.ndarray, areas: np.ndarray, crowd: np.ndarray
+) -> np.ndarray:
+    """The label map of objects: 0 of the background, k + 1 of class k, int32 [height, width].
+
+    Smaller objects lie before larger ones. The pixels of a crowd are ignored.
+    """
+    painted = np.zeros(masks.shape[1:], np.int32)
+    for index in np.lexsort((-areas, ~crowd)):
+        painted[masks[index] > 0] = IGNORED if crowd[index] else classes[index] + 1
+    return painted

@@ -1,0 +1,157 @@
+"""A source of images with the annotations of COCO's json."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssl_tf.data.annotations.annotated_source import (
+    BACKGROUND,
+    AnnotatedSource,
+    check_size,
+    painted_labels,
+    read_bytes,
+)
+from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
+from ssl_tf.data.annotations.segments import Segments
+from ssl_tf.errors import UserError
+from ssl_tf.files import read_json
+
+_REMEDY = "give the json of COCO's instances"
+
+
+class CocoImages(AnnotatedSource):
+    """The images of a json in COCO's format, by ascending id; an id is the number as text.
+
+    Classes are the categories by ascending id, which may have holes. The pixels and the masks are
+    read image by image, the annotations once.
+    """
+
+    def __init__(self, json: str, folder: str, *, masks: bool = False, label_maps: bool = False):
+        """Reads the json.
+
+        Args:
+            json: the file, such as instances_train2017.json.
+            folder: of the images that it names.
+            masks: give the masks of the objects.
+            label_maps: give the label maps that the masks make (`painted_labels`), in place of the
+                objects.
+
+        Raises:
+            UserError: the file is no such json, or an image is not in the folder.
+        """
+        told = f"--coco_json={json}"
+        content = read_json(Path(json), dict, _REMEDY)
+        for key in ("images", "categories"):
+            if not isinstance(content.get(key), list) or not content[key]:
+                raise UserError(f"{told} has no {key}; {_REMEDY}")
+        try:
+            images = sorted(content["images"], key=lambda image: image["id"])
+            categories = sorted(content["categories"], key=lambda category: category["id"])
+            self._paths = [os.path.join(folder, image["file_name"]) for image in images]
+            self._sizes = [(int(image["height"]), int(image["width"])) for image in images]
+            by_image: dict[Any, list[dict]] = defaultdict(list)
+            for annotation in content.get("annotations", []):
+                by_image[annotation["image_id"]].append(annotation)
+            label_of = {category["id"]: label for label, category in enumerate(categories)}
+            names = tuple(str(category["name"]) for category in categories)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{told}: an entry lacks {error}; {_REMEDY}") from None
+        _check_images(self._paths, folder, told)
+        bad = BadAnnotations()
+        with_segments = masks or label_maps
+        self._segments = Segments()
+        rows = ObjectRows(bad)
+        for image, size in zip(images, self._sizes):
+            rows.begin_image()
+            for annotation in by_image.pop(image["id"], []):
+                self._add(annotation, size, label_of, rows, bad, with_segments)
+        for orphans in by_image.values():
+            for annotation in orphans:
+                bad.add("annotations of images that are not listed", _name(annotation))
+        self._table = rows.table()
+        ids = [category["id"] for category in categories]
+        super().__init__(
+            f"COCO {json}",
+            [str(image["id"]).encode() for image in images],
+            len(names) + label_maps,
+            (BACKGROUND, *names) if label_maps else names,
+            objects=None if label_maps else self._table,
+            masks=masks,
+            category_ids=() if label_maps else ids,
+            bad=bad,
+        )
+
+    def _add(
+        self,
+        annotation: dict,
+        size: tuple[int, int],
+        label_of: dict[Any, int],
+        rows: ObjectRows,
+        bad: BadAnnotations,
+        with_segments: bool,
+    ) -> None:
+        """Adds one annotation to the rows and the segments, or counts it as bad."""
+        name = _name(annotation)
+        label = label_of.get(annotation.get("category_id"))
+        try:
+            left, top, width, height = map(float, annotation["bbox"])
+        except (KeyError, TypeError, ValueError):
+            bad.add("annotations without a box", name)
+            return
+        if label is None:
+            bad.add("annotations of categories that are not listed", name)
+            return
+        if with_segments:
+            reason = self._segments.add(annotation.get("segmentation"), size)
+            if reason:
+                bad.add(reason, name)
+                return
+        kept = rows.add(
+            name,
+            (top, left, top + height, left + width),
+            size,
+            label,
+            crowd=bool(annotation.get("iscrowd", 0)),
+            area=annotation.get("area"),
+        )
+        if with_segments and not kept:
+            self._segments.remove_last()
+
+    def _encoded(self, row: int) -> bytes:
+        return read_bytes(self._paths[row])
+
+    def _masks(self, row: int, size: tuple[int, int]) -> np.ndarray:
+        check_size(self._paths[row], size, self._sizes[row], "its entry in the json")
+        rows = self._table.rows_of(row)
+        masks = np.zeros((rows.stop - rows.start, *size), np.uint8)
+        for place, index in enumerate(range(rows.start, rows.stop)):
+            masks[place] = self._segments.mask(index, size)
+        return masks
+
+    def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
+        _, classes, crowd, _, areas = self._table.of(row)
+        return painted_labels(self._masks(row, size), classes, areas, crowd)
+
+
+def _name(annotation: dict) -> str:
+    return f"annotation {annotation.get('id', '?')} of image {annotation.get('image_id', '?')}"
+
+
+def _check_images(paths: list[str], folder: str, told: str) -> None:
+    """Raises a UserError if images are missing in the folder."""
+    if not os.path.isdir(folder):
+        raise UserError(f"--image_folder={folder} is no folder")
+    with os.scandir(folder) as entries:
+        here = {entry.name for entry in entries}
+    prefix = os.path.join(folder, "")
+    missing = [
+        path for path in paths if path.removeprefix(prefix) not in here and not os.path.exists(path)
+    ]
+    if missing:
+        raise UserError(
+            f"{told}: {len(missing)} of its {len(paths)} images are not in "
+            f"--image_folder={folder}, such as {missing[0]}; give the folder of this json"
+        )

@@ -1,0 +1,159 @@
+"""Label maps in PNG files, and the source of two folders: images, and their maps by name."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ssl_tf.cores import available_cores
+from ssl_tf.data.annotations.annotated_source import (
+    IGNORED,
+    AnnotatedSource,
+    check_size,
+    read_bytes,
+)
+from ssl_tf.data.decoding import EXTENSIONS
+from ssl_tf.data.listing import Listing
+from ssl_tf.errors import SettingsError, UserError
+
+
+def read_label_map(encoded: bytes, name: str, size: tuple[int, int] | None) -> np.ndarray:
+    """The labels in a PNG, int32 [height, width]: its numbers, of a palette the indices.
+
+    Args:
+        encoded: the bytes of the file.
+        name: of the file, for messages.
+        size: height and width of the image; None: any.
+
+    Raises:
+        UserError: the file is no such PNG, or of another size.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            labels = np.asarray(image)
+    except Exception:  # Pillow has many errors for damaged files
+        raise UserError(f"the label map {name} cannot be decoded; restore it") from None
+    if labels.ndim == 3 and (labels == labels[..., :1]).all():
+        labels = labels[..., 0]
+    if labels.ndim != 2:
+        raise UserError(
+            f"the label map {name} has colours in place of labels; give PNGs of one channel, or of "
+            "a palette whose indices are labels"
+        )
+    if size is not None:
+        check_size(f"the image of {name}", size, labels.shape, "its label map")
+    return labels.astype(np.int32)
+
+
+def without_zero(labels: np.ndarray) -> np.ndarray:
+    """The label map with its labels counted from 1: they are lowered by one, and 0 is ignored."""
+    return np.where((labels == 0) | (labels == IGNORED), IGNORED, labels - 1)
+
+
+def read_names(path: str) -> tuple[str, ...]:
+    """The names in a text file, one a line.
+
+    Raises:
+        UserError: it cannot be read, or is empty.
+    """
+    try:
+        names = tuple(line.strip() for line in Path(path).read_text().splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--label_names={path} cannot be read ({error})") from None
+    if not names:
+        raise UserError(f"--label_names={path} is empty")
+    return names
+
+
+class LabelMapFolders(AnnotatedSource):
+    """The images of a folder, and a PNG of the same name in another folder for each.
+
+    Both folders may have subfolders. An id is the path of the image. `IGNORED` pixels are ignored.
+    """
+
+    def __init__(
+        self,
+        images: str,
+        label_maps: str,
+        *,
+        reduce_zero_label: bool = False,
+        num_classes: int = 0,
+        class_names: Sequence[str] = (),
+    ):
+        """Lists the images.
+
+        Args:
+            images, label_maps: the folders.
+            reduce_zero_label: label 0 is ignored, and the classes count from label 1, as in ADE20K.
+            num_classes: number of classes; 0: by the names, or else by the largest label, for which
+                all maps are read once.
+            class_names: names of the classes, by label.
+
+        Raises:
+            UserError: there is no image, or one without a label map; or a map is damaged.
+        """
+        told = f"--image_folder={images}"
+        try:
+            listing = Listing(os.fsencode(images), EXTENSIONS)
+        except OSError as error:
+            raise UserError(f"{told} cannot be listed: {error.strerror}") from None
+        names = sorted(map(os.fsdecode, listing.paths))
+        if not names:
+            raise UserError(f"{told} holds no image ({', '.join(EXTENSIONS)})")
+        self._paths = [os.path.join(images, name) for name in names]
+        self._maps = [
+            os.path.join(label_maps, os.path.splitext(name)[0] + ".png") for name in names
+        ]
+        self._reduce = reduce_zero_label
+        missing = [path for path in self._maps if not os.path.exists(path)]
+        if missing:
+            raise UserError(
+                f"--label_maps={label_maps}: {len(missing)} of the {len(names)} images have no "
+                f"label map, such as {missing[0]}; give the folder that has one PNG for each image"
+            )
+        count = num_classes or len(class_names) or self._largest_label() + 1
+        if count >= IGNORED:
+            raise SettingsError(
+                f"--label_maps={label_maps}: {count} classes; label {IGNORED} is ignored, so give "
+                f"maps of at most {IGNORED - 1} classes"
+            )
+        super().__init__(
+            f"label maps {label_maps}",
+            [os.fsencode(name) for name in names],
+            count,
+            tuple(class_names),
+            objects=None,
+        )
+
+    def _encoded(self, row: int) -> bytes:
+        return read_bytes(self._paths[row])
+
+    def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
+        labels = read_label_map(read_bytes(self._maps[row]), self._maps[row], size)
+        return without_zero(labels) if self._reduce else labels
+
+    def _largest_label(self) -> int:
+        """The largest label of all maps; tells on stderr which smaller ones none has."""
+
+        def present(path: str) -> np.ndarray:
+            labels = read_label_map(read_bytes(path), path, None)
+            return np.unique(without_zero(labels) if self._reduce else labels)
+
+        with ThreadPoolExecutor(len(available_cores())) as pool:
+            found = sorted(set().union(*(part.tolist() for part in pool.map(present, self._maps))))
+        found = [label for label in found if label != IGNORED]
+        if not found or found[0] < 0:
+            raise UserError(f"{os.path.dirname(self._maps[0])}: the label maps hold no label")
+        empty = sorted({*range(found[-1])} - {*found})
+        if empty:
+            print(
+                f"warning: no label map has {len(empty)} of the labels below {found[-1]}, such as "
+                f"{', '.join(map(str, empty[:5]))}: these classes are empty, and are not learned",
+                file=sys.stderr,
+            )
+        return found[-1]

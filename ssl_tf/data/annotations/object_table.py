@@ -1,0 +1,144 @@
+"""The objects of many images in a few arrays, and the count of the annotations left out of them."""
+
+import sys
+
+import numpy as np
+
+from ssl_tf.errors import printable
+
+_LISTED = 3
+
+
+class BadAnnotations:
+    """Counts the annotations that are left out, by reason, with the first names of each.
+
+    Attributes:
+        names: reason -> names of what it was found in.
+    """
+
+    def __init__(self):
+        self.names: dict[str, list[str]] = {}
+
+    @property
+    def count(self) -> int:
+        """Number of annotations that are left out."""
+        return sum(map(len, self.names.values()))
+
+    def add(self, reason: str, name: str) -> None:
+        """Counts one annotation.
+
+        Args:
+            reason: why it is left out, such as "boxes without an area".
+            name: of the annotation or its image.
+        """
+        self.names.setdefault(reason, []).append(printable(name))
+
+    def warn(self, told: str) -> None:
+        """Tells each reason on stderr, once, with its count and first names."""
+        for reason, names in self.names.items():
+            more = ", ..." if len(names) > _LISTED else ""
+            print(
+                f"warning: {told}: {len(names)} {reason}, left out: "
+                f"{', '.join(names[:_LISTED])}{more}",
+                file=sys.stderr,
+            )
+
+
+class ObjectTable:
+    """The objects of all images of a set, image after image.
+
+    Attributes:
+        ends: int64 [N], the number of objects up to and with each image.
+        boxes: float32 [M, 4], ymin, xmin, ymax, xmax in [0, 1].
+        classes: int64 [M], from 0 without holes.
+        crowd, difficult: bool [M].
+        areas: float32 [M], in pixels of the original.
+    """
+
+    def __init__(self, counts: np.ndarray, **columns: np.ndarray):
+        """
+        Args:
+            counts: int [N], objects of each image.
+            **columns: the other attributes.
+        """
+        kinds = {
+            "boxes": np.float32,
+            "classes": np.int64,
+            "crowd": bool,
+            "difficult": bool,
+            "areas": np.float32,
+        }
+        self.ends = np.cumsum(counts, dtype=np.int64)
+        for name, kind in kinds.items():
+            column = np.asarray(columns[name], kind)
+            setattr(self, name, column.reshape(-1, 4) if name == "boxes" else column)
+
+    def rows_of(self, image: int) -> slice:
+        """The rows of the objects of an image."""
+        return slice(int(self.ends[image - 1]) if image else 0, int(self.ends[image]))
+
+    def of(self, image: int) -> tuple[np.ndarray, ...]:
+        """Boxes, classes, crowd, difficult and areas of an image."""
+        rows = self.rows_of(image)
+        columns = (self.boxes, self.classes, self.crowd, self.difficult, self.areas)
+        return tuple(column[rows] for column in columns)
+
+    def learned(self) -> np.ndarray:
+        """Objects of each image that a detector learns from, all but crowds: int64 [N]."""
+        total = np.concatenate([[0], np.cumsum(~self.crowd)])[np.concatenate([[0], self.ends])]
+        return np.diff(total)
+
+
+class ObjectRows:
+    """Collects the rows of an `ObjectTable`; boxes without an area are counted and left out."""
+
+    def __init__(self, bad: BadAnnotations):
+        self._bad = bad
+        self._counts: list[int] = []
+        self._rows: list[tuple] = []
+
+    def begin_image(self) -> None:
+        """The objects that follow are of the next image."""
+        self._counts.append(0)
+
+    def add(
+        self,
+        name: str,
+        box: tuple[float, float, float, float],
+        size: tuple[int, int],
+        label: int,
+        *,
+        crowd: bool = False,
+        difficult: bool = False,
+        area: float | None = None,
+    ) -> bool:
+        """Adds an object of the newest image, cut at the borders of the image.
+
+        Args:
+            name: of the object, for the count of what is left out.
+            box: ymin, xmin, ymax, xmax in pixels.
+            size: height and width of the image, in pixels.
+            label: its class, from 0.
+            crowd: it stands for several objects.
+            difficult: it does not count in VOC's evaluation.
+            area: of its segment, in pixels; None: that of the box.
+
+        Returns:
+            Whether it has an area, and was added.
+        """
+        scale = np.array([*size, *size], np.float64)
+        cut = np.clip(np.array(box, np.float64), 0, scale)
+        sides = cut[2:] - cut[:2]
+        if not (np.isfinite(cut).all() and (sides > 0).all()):
+            self._bad.add("boxes without an area in the image", name)
+            return False
+        self._counts[-1] += 1
+        area = float(sides.prod()) if area is None else float(area)
+        self._rows.append((cut / scale, label, crowd, difficult, area))
+        return True
+
+    def table(self) -> ObjectTable:
+        """The table of all objects that were added."""
+        columns = list(zip(*self._rows)) or [()] * 5
+        names = ("boxes", "classes", "crowd", "difficult", "areas")
+        return ObjectTable(np.array(self._counts), **dict(zip(names, columns)))

@@ -1,0 +1,194 @@
+"""Annotated sources opened by the settings, to learn from and to report on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
+from ssl_tf.data.annotations.annotated_source import AnnotatedSource
+from ssl_tf.data.annotations.coco_json import CocoImages
+from ssl_tf.data.annotations.label_maps import LabelMapFolders, read_names
+from ssl_tf.data.annotations.tfds_records import TfdsSceneParsing, TfdsVoc
+from ssl_tf.data.annotations.voc_directory import VocLabelMaps, VocObjects
+from ssl_tf.data.labels import choose_share
+from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.unreadable import UnreadableImages
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.settings import AnnotationSettings, ShareSettings
+
+_IDS_AT_ONCE = 4096
+
+# What examples hold beside the image: boxes; boxes and masks; a label map.
+Wanted = Literal["boxes", "masks", "label_maps"]
+
+
+def open_annotated(
+    data: AnnotationSettings, wanted: Wanted
+) -> tuple[AnnotatedSource, AnnotatedSource]:
+    """The images to learn from, and those to report on, of the same classes.
+
+    Images without an object are left out of those to learn from, without --keep_empty, and classes
+    without an object are told on stderr.
+
+    Args:
+        data: names the images.
+        wanted: what their examples hold.
+
+    Raises:
+        UserError: the images or annotations do not exist, are damaged, or do not hold that.
+    """
+    train = _open(data, wanted)
+    if data.holdout:
+        train, test = train.hold_out(data.holdout)
+    else:
+        test = _open_test(data, wanted, train)
+        test.unreadable = train.unreadable
+    if train.num_classes != test.num_classes or (
+        train.class_names and test.class_names and train.class_names != test.class_names
+    ):
+        differing = sorted({*train.class_names} ^ {*test.class_names})
+        raise SettingsError(
+            f"{test.name} has other classes than {train.name} ({train.num_classes}, "
+            f"{test.num_classes}{': ' if differing else ''}{', '.join(differing[:5])}), so its "
+            "labels mean something else; give parts of one data set"
+        )
+    if wanted != "label_maps":
+        train.warn_of_empty_classes()
+        train = train if data.keep_empty else with_objects(train)
+    return train, test
+
+
+def with_objects(source: AnnotatedSource) -> AnnotatedSource:
+    """The images with an object that is no crowd; the source itself if all have one.
+
+    Raises:
+        UserError: none has.
+    """
+    has_objects = source.learned_objects() > 0
+    if not has_objects.any():
+        raise UserError(f"{source.name}: no image has an object; correct the annotations")
+    if has_objects.all():
+        return source
+    return source.part(has_objects, f"{source.name}, {has_objects.sum()} with objects")
+
+
+def labelled_share(source: AnnotatedSource, settings: ShareSettings, path: Path) -> AnnotatedSource:
+    """The labelled share of the images, drawn from all of them alike; smaller shares are nested.
+
+    Args:
+        source: all images to learn from.
+        settings: of the share.
+        path: text file for the ids of the labelled images, written if they are not all.
+
+    Raises:
+        UserError: the list is of other images, or no image is left.
+    """
+    if not settings.labels_from and settings.label_fraction == 1:
+        return source
+    ids = np.concatenate(list(source.ids().batch(_IDS_AT_ONCE).as_numpy_iterator()))
+    alike = np.zeros([source.size, 1])
+    keep, description = choose_share(source, ids, alike, settings, path, of="all images")
+    return source.part(keep, f"{source.name}, {description}")
+
+
+def _open(data: AnnotationSettings, wanted: Wanted) -> AnnotatedSource:
+    if data.dataset:
+        source = _open_dataset(data, data.split, wanted)
+    elif data.coco_json:
+        source = _open_coco(data.coco_json, data.image_folder, wanted)
+    elif data.label_maps:
+        _only_label_maps(wanted, f"--label_maps={data.label_maps}")
+        source = LabelMapFolders(
+            data.image_folder,
+            data.label_maps,
+            reduce_zero_label=data.reduce_zero_label,
+            num_classes=data.num_classes,
+            class_names=_label_names(data),
+        )
+    else:
+        source = _open_voc(data.voc_dir, data.voc_list, wanted)
+    source.unreadable = UnreadableImages(data.max_bad_images)
+    return source
+
+
+def _open_test(data: AnnotationSettings, wanted: Wanted, train: AnnotatedSource) -> AnnotatedSource:
+    if data.dataset:
+        usual = "validation" if data.dataset.startswith("voc/2012") else "test"
+        return _open_dataset(data, data.test_split or usual, wanted)
+    if data.voc_dir:
+        directories = data.test_voc_dir or data.voc_dir[:1]
+        return _open_voc(directories, data.test_voc_list, wanted, train.class_names)
+    folder = data.test_image_folder or data.image_folder
+    try:
+        if data.coco_json:
+            return _open_coco(data.test_coco_json, folder, wanted)
+        return LabelMapFolders(
+            folder,
+            data.test_label_maps,
+            reduce_zero_label=data.reduce_zero_label,
+            num_classes=train.num_classes,
+            class_names=train.class_names,
+        )
+    except UserError as error:
+        # A source names the flags of the training images.
+        told = str(error)
+        for name in ("coco_json", "image_folder", "label_maps"):
+            told = told.replace(f"--{name}=", f"--test_{name}=")
+        raise type(error)(told) from None
+
+
+def _open_dataset(data: AnnotationSettings, split: str, wanted: Wanted) -> AnnotatedSource:
+    if data.dataset == "scenes":
+        scenes = open_source(
+            dataset="scenes",
+            data_dir=data.data_dir,
+            split=split,
+            scenes=data.scenes,
+            scene_size=data.scene_size,
+            scene_objects=data.scene_objects,
+            shuffle_mib=data.shuffle_mib,
+        )
+        return AnnotatedScenes(scenes, masks=wanted == "masks", label_maps=wanted == "label_maps")
+    if data.dataset.startswith("scene_parse150"):
+        _only_label_maps(wanted, f"--dataset={data.dataset}")
+        return TfdsSceneParsing(data.dataset, data.data_dir, split, _label_names(data))
+    if wanted != "boxes":
+        raise SettingsError(
+            f"--dataset={data.dataset}: a TFDS data set of objects has neither masks nor label "
+            "maps; of VOC's own directory give --voc_dir, for label maps"
+        )
+    return TfdsVoc(data.dataset, data.data_dir, split)
+
+
+def _open_coco(json: str, folder: str, wanted: Wanted) -> AnnotatedSource:
+    return CocoImages(json, folder, masks=wanted == "masks", label_maps=wanted == "label_maps")
+
+
+def _open_voc(
+    directories: Sequence[str], lists: Sequence[str], wanted: Wanted, classes: tuple[str, ...] = ()
+) -> AnnotatedSource:
+    if wanted == "masks":
+        raise SettingsError(
+            f"--voc_dir={','.join(directories)}: VOC's XML has boxes and no masks; leave --masks "
+            "out"
+        )
+    if wanted == "label_maps":
+        return VocLabelMaps(directories, lists)
+    return VocObjects(directories, lists, classes)
+
+
+def _only_label_maps(wanted: Wanted, told: str) -> None:
+    if wanted != "label_maps":
+        raise SettingsError(f"{told}: has label maps and no objects; give it to segment")
+
+
+def _label_names(data: AnnotationSettings) -> tuple[str, ...]:
+    names = read_names(data.label_names) if data.label_names else ()
+    if names and data.num_classes and len(names) != data.num_classes:
+        raise SettingsError(
+            f"--label_names={data.label_names} has {len(names)} names, not the "
+            f"--num_classes={data.num_classes}; correct one of them"
+        )
+    return names

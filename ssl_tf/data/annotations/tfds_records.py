@@ -1,0 +1,158 @@
+"""Sources of TFDS's `voc` and `scene_parse150`, whose records are read one by one in any order."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data.annotations.annotated_source import AnnotatedSource, image_size
+from ssl_tf.data.annotations.label_maps import read_label_map, without_zero
+from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
+from ssl_tf.data.record_framing import DATA_AT, count_records, record_lengths
+from ssl_tf.data.sources.record_files import Shard
+from ssl_tf.data.sources.tfds import open_split_files
+from ssl_tf.errors import UserError
+
+_SCENE_CLASSES = 150
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """The records of a split, by row.
+
+    Attributes:
+        files: of each record.
+        offsets, lengths: of its data in the file, in bytes.
+        ids: `file__position` of each record.
+    """
+
+    files: list[str]
+    offsets: np.ndarray
+    lengths: np.ndarray
+    ids: list[bytes]
+
+    @classmethod
+    def of(cls, shards: Sequence[Shard]) -> "Records":
+        """The records of pieces of files; only the lengths in the files are read."""
+        files, offsets, lengths, ids = [], [], [], []
+        for shard in shards:
+            begins, sizes = record_lengths(shard.file)
+            chosen = slice(shard.skip, shard.skip + shard.take)
+            if len(begins[chosen]) < shard.take:
+                raise UserError(f"{shard.file} ends after {len(begins)} records: restore the file")
+            files += [shard.file] * shard.take
+            offsets.append(begins[chosen] + DATA_AT)
+            lengths.append(sizes[chosen])
+            name = os.path.basename(shard.file)
+            ids += [f"{name}__{n}".encode() for n in range(shard.skip, shard.skip + shard.take)]
+        return cls(files, np.concatenate(offsets), np.concatenate(lengths), ids)
+
+    def read(self, row: int) -> dict[str, Any]:
+        """The lists of values of a record, by key.
+
+        Raises:
+            UserError: it cannot be read, or is no tf.train.Example.
+        """
+        try:
+            with open(self.files[row], "rb") as file:
+                file.seek(int(self.offsets[row]))
+                content = file.read(int(self.lengths[row]))
+            features = tf.train.Example.FromString(content).features.feature
+        except Exception as error:  # OSError, and protobuf's DecodeError, which has no public home
+            raise UserError(f"{self.files[row]} cannot be read ({error}); restore it") from None
+        return {
+            key: getattr(feature, feature.WhichOneof("kind") or "bytes_list").value
+            for key, feature in features.items()
+        }
+
+
+class TfdsSource(AnnotatedSource):
+    """The images of records; subclasses read what else these hold."""
+
+    _records: Records
+
+    def _encoded(self, row: int) -> bytes:
+        return _image(self._records.read(row))
+
+    def verify(self) -> None:
+        for file in dict.fromkeys(self._records.files):
+            count_records(file)
+
+
+class TfdsVoc(TfdsSource):
+    """TFDS's `voc/2007` or `voc/2012`: boxes as TFDS has them, classes, difficult objects."""
+
+    def __init__(self, dataset: str, data_dir: str, split: str):
+        """Reads all records once, for their objects.
+
+        Args:
+            dataset, data_dir, split: as in `PreparedDataset`.
+
+        Raises:
+            UserError: the data set is not prepared, is damaged, or has no such objects.
+        """
+        info, shards = open_split_files(dataset, data_dir, split)
+        try:
+            names = tuple(info.features["objects"].feature["label"].names)
+        except (KeyError, AttributeError, TypeError):
+            raise UserError(
+                f"--dataset={dataset} has no objects with labels, as voc has; it has "
+                f"{', '.join(sorted(info.features))}"
+            ) from None
+        self._records = Records.of(shards)
+        bad = BadAnnotations()
+        rows, ids = ObjectRows(bad), []
+        for row, default in enumerate(self._records.ids):
+            record = self._records.read(row)
+            ids.append(next(iter(record.get("image/filename", ())), default))
+            rows.begin_image()
+            size = image_size(_image(record)) or (1, 1)
+            boxes = np.reshape(record.get("objects/bbox", ()), [-1, 4]) * [*size, *size]
+            labels = record.get("objects/label", ())
+            difficult = record.get("objects/is_difficult", (0,) * len(boxes))
+            for box, label, is_difficult in zip(boxes, labels, difficult):
+                name = f"{names[label]} of {ids[-1].decode(errors='replace')}"
+                rows.add(name, box, size, label, difficult=bool(is_difficult))
+        super().__init__(
+            f"{dataset}:{split}, annotated", ids, len(names), names, objects=rows.table(), bad=bad
+        )
+
+
+class TfdsSceneParsing(TfdsSource):
+    """TFDS's `scene_parse150`: 150 classes of ADE20K; label 0, all else, is ignored."""
+
+    def __init__(self, dataset: str, data_dir: str, split: str, class_names: Sequence[str] = ()):
+        """
+        Args:
+            dataset, data_dir, split: as in `PreparedDataset`.
+            class_names: names of the classes, by label.
+
+        Raises:
+            UserError: the data set is not prepared, is damaged, or has no label maps.
+        """
+        info, shards = open_split_files(dataset, data_dir, split)
+        if "annotation" not in info.features:
+            raise UserError(
+                f"--dataset={dataset} has no annotation, as scene_parse150 has; it has "
+                f"{', '.join(sorted(info.features))}"
+            )
+        self._records = Records.of(shards)
+        super().__init__(
+            f"{dataset}:{split}, label maps",
+            self._records.ids,
+            _SCENE_CLASSES,
+            tuple(class_names),
+            objects=None,
+        )
+
+    def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
+        encoded = next(iter(self._records.read(row).get("annotation", ())), b"")
+        name = f"of {self._records.ids[row].decode(errors='replace')}"
+        return without_zero(read_label_map(encoded, name, size))
+
+
+def _image(record: dict[str, Any]) -> bytes:
+    return next(iter(record.get("image", ())), b"")

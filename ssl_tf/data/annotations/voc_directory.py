@@ -1,0 +1,199 @@
+"""Sources of directories in the format of PASCAL VOC: objects in XML, or label maps."""
+
+import os
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ssl_tf.data.annotations.annotated_source import (
+    BACKGROUND,
+    AnnotatedSource,
+    image_size,
+    read_bytes,
+)
+from ssl_tf.data.annotations.label_maps import read_label_map
+from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
+from ssl_tf.errors import SettingsError, UserError
+
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+
+
+class VocObjects(AnnotatedSource):
+    """The images of lists in ImageSets/Main, with the boxes of Annotations.
+
+    Corners of VOC are pixels counted from 1, both inside the box: 1 is subtracted from the first.
+    The classes are VOC's twenty; of a directory with others, its own in alphabetical order. An id
+    is that of VOC, with the name of the directory before it where there are several.
+    """
+
+    def __init__(
+        self, directories: Sequence[str], lists: Sequence[str], classes: tuple[str, ...] = ()
+    ):
+        """Reads all annotations.
+
+        Args:
+            directories: such as VOCdevkit/VOC2007.
+            lists: a list of each directory, such as trainval; or one for all.
+            classes: names of the classes; empty: as above.
+
+        Raises:
+            UserError: a directory, list, annotation or image is missing or damaged.
+        """
+        listed = _listed(directories, lists, "Main")
+        self._paths = [_jpeg(directory, name) for directory, name, _ in listed]
+        _check_all_there(self._paths, directories)
+        trees = [
+            _annotation(os.path.join(directory, "Annotations", f"{name}.xml"))
+            for directory, name, _ in listed
+        ]
+        found = {node.findtext("name", "") for tree in trees for node in tree.iter("object")}
+        names = classes or (CLASSES if found <= {*CLASSES} else tuple(sorted(found - {""})))
+        bad = BadAnnotations()
+        rows = ObjectRows(bad)
+        for (_, _, image_id), path, tree in zip(listed, self._paths, trees):
+            rows.begin_image()
+            size = _size(tree) or image_size(read_bytes(path))
+            for node in tree.iter("object"):
+                _add(node, image_id, size, names, rows, bad)
+        super().__init__(
+            f"VOC {','.join(directories)}:{','.join(lists)}",
+            [image_id.encode() for _, _, image_id in listed],
+            len(names),
+            names,
+            objects=rows.table(),
+            bad=bad,
+        )
+
+    def _encoded(self, row: int) -> bytes:
+        return read_bytes(self._paths[row])
+
+
+class VocLabelMaps(AnnotatedSource):
+    """The images of lists in ImageSets/Segmentation, with the label maps of SegmentationClass.
+
+    Label 0 is the background, 1 to 20 are VOC's classes. 255, the border of objects, is ignored.
+    """
+
+    def __init__(self, directories: Sequence[str], lists: Sequence[str]):
+        """
+        Args:
+            directories, lists: as in `VocObjects`.
+
+        Raises:
+            UserError: a directory, list, image or label map is missing.
+        """
+        listed = _listed(directories, lists, "Segmentation")
+        self._paths = [_jpeg(directory, name) for directory, name, _ in listed]
+        self._maps = [
+            os.path.join(directory, "SegmentationClass", f"{name}.png")
+            for directory, name, _ in listed
+        ]
+        _check_all_there([*self._paths, *self._maps], directories)
+        names = (BACKGROUND, *CLASSES)
+        super().__init__(
+            f"VOC {','.join(directories)}:{','.join(lists)}, label maps",
+            [image_id.encode() for _, _, image_id in listed],
+            len(names),
+            names,
+            objects=None,
+        )
+
+    def _encoded(self, row: int) -> bytes:
+        return read_bytes(self._paths[row])
+
+    def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
+        return read_label_map(read_bytes(self._maps[row]), self._maps[row], size)
+
+
+def _listed(
+    directories: Sequence[str], lists: Sequence[str], kind: str
+) -> list[tuple[str, str, str]]:
+    """(directory, VOC's name, id) of each image of the lists."""
+    if len(lists) not in (1, len(directories)):
+        raise SettingsError(
+            f"--voc_list={','.join(lists)}: give one list, or one for each of the "
+            f"{len(directories)} directories of --voc_dir"
+        )
+    found = []
+    for directory, name in zip(directories, [*lists] * (len(directories) // len(lists))):
+        path = Path(directory, "ImageSets", kind, f"{name}.txt")
+        try:
+            lines = path.read_text().splitlines()
+        except OSError as error:
+            raise UserError(
+                f"--voc_dir={directory}: {path} cannot be read ({error.strerror}); give VOC's "
+                "directory of a year, and a list that it has"
+            ) from None
+        prefix = f"{Path(directory).name}/" if len(directories) > 1 else ""
+        # Lists of single classes have a second column.
+        names = [line.split()[0] for line in lines if line.strip()]
+        found += [(directory, name, prefix + name) for name in names]
+    if not found:
+        raise UserError(f"--voc_dir={','.join(directories)}: the lists {','.join(lists)} are empty")
+    return found
+
+
+def _jpeg(directory: str, name: str) -> str:
+    return os.path.join(directory, "JPEGImages", f"{name}.jpg")
+
+
+def _check_all_there(paths: list[str], directories: Sequence[str]) -> None:
+    missing = [path for path in paths if not os.path.exists(path)]
+    if missing:
+        raise UserError(
+            f"--voc_dir={','.join(directories)}: {len(missing)} files of the list are missing, "
+            f"such as {missing[0]}; complete the directory"
+        )
+
+
+def _annotation(path: str) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(path).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        raise UserError(
+            f"--voc_dir: {path} cannot be read ({error}); restore it, or take it from the list"
+        ) from None
+
+
+def _size(tree: ElementTree.Element) -> tuple[int, int] | None:
+    """Height and width in an annotation; None if it does not tell them."""
+    try:
+        size = tuple(int(tree.findtext(f"size/{side}", "0")) for side in ("height", "width"))
+    except ValueError:
+        return None
+    return size if min(size) > 0 else None
+
+
+def _add(
+    node: ElementTree.Element,
+    image_id: str,
+    size: tuple[int, int] | None,
+    names: tuple[str, ...],
+    rows: ObjectRows,
+    bad: BadAnnotations,
+) -> None:
+    """Adds one object to the rows, or counts it as bad."""
+    kind = node.findtext("name", "")
+    told = f"{kind or 'an object'} of {image_id}"
+    if kind not in names:
+        bad.add("objects of other classes", told)
+        return
+    try:
+        left, top, right, bottom = (
+            float(node.findtext(f"bndbox/{side}", "")) for side in ("xmin", "ymin", "xmax", "ymax")
+        )
+    except ValueError:
+        bad.add("objects without a box", told)
+        return
+    if size is None:
+        bad.add("objects of images without a size", told)
+        return
+    box = (top - 1, left - 1, bottom, right)
+    is_difficult = node.findtext("difficult", "0").strip() == "1"
+    rows.add(told, box, size, names.index(kind), difficult=is_difficult)

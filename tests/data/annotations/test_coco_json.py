@@ -1,0 +1,143 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssl_tf.data.annotations.coco_json import CocoImages
+from ssl_tf.data.annotations.open_annotated import with_objects
+from ssl_tf.errors import UserError
+from tests.data.annotations.annotated_files import read, write_coco
+from tests.data.tiny_images import png
+
+RUNS = {"size": [6, 8], "counts": [6, 4, 38]}
+ANNOTATIONS = [
+    {
+        "image_id": 0,
+        "category_id": 7,
+        "bbox": [1, 2, 4, 3],
+        "area": 10.5,
+        "iscrowd": 0,
+        "segmentation": [[1, 2, 5, 2, 5, 5, 1, 5]],
+    },
+    {
+        "image_id": 20,
+        "category_id": 3,
+        "bbox": [1, 0, 1, 4],
+        "area": 4,
+        "iscrowd": 1,
+        "segmentation": RUNS,
+    },
+    {
+        "image_id": 0,
+        "category_id": 3,
+        "bbox": [4, 4, 9, 9],
+        "area": 8,
+        "segmentation": [[4, 4, 13, 4, 13, 13, 4, 13]],
+    },
+]
+
+
+def test_objects_of_each_image_and_ids_with_holes(tmp_path):
+    source = CocoImages(*write_coco(tmp_path, ANNOTATIONS), masks=True)
+    assert (source.size, source.num_classes) == (3, 2)
+    assert source.class_names == ("kind3", "kind7")
+    np.testing.assert_array_equal(source.category_ids, [3, 7])
+    first, second, third = read(source)
+    assert [e["id"] for e in (first, second, third)] == [b"0", b"10", b"20"]
+    assert first["image"] == png(0) and first["index"] == 0
+    np.testing.assert_array_equal(first["size"], [6, 8])
+    np.testing.assert_allclose(
+        first["boxes"], [[2 / 6, 1 / 8, 5 / 6, 5 / 8], [4 / 6, 4 / 8, 1, 1]], rtol=1e-6
+    )
+    np.testing.assert_array_equal(first["classes"], [1, 0])
+    np.testing.assert_array_equal(first["areas"], [10.5, 8])
+    np.testing.assert_array_equal(first["crowd"], [False, False])
+    masks = np.zeros((2, 6, 8), np.uint8)
+    masks[0, 2:5, 1:5] = 1
+    masks[1, 4:, 4:] = 1
+    np.testing.assert_array_equal(first["masks"], masks)
+    assert second["masks"].shape == (0, 6, 8) and second["boxes"].shape == (0, 4)
+    np.testing.assert_array_equal(third["crowd"], [True])
+    np.testing.assert_array_equal(np.argwhere(third["masks"][0]), [[0, 1], [1, 1], [2, 1], [3, 1]])
+    assert source.bad.count == 0
+    # A crowd alone is nothing to learn from.
+    np.testing.assert_array_equal(source.learned_objects(), [2, 0, 0])
+    kept = with_objects(source)
+    assert [e["id"] for e in read(kept)] == [b"0"]
+    np.testing.assert_array_equal(kept.class_counts(), [1, 1])
+
+
+def test_a_label_map_of_the_masks_has_smaller_objects_before_larger_and_crowds_ignored(tmp_path):
+    small = {"image_id": 0, "category_id": 7, "bbox": [4, 4, 1, 1], "area": 1}
+    small["segmentation"] = [[4, 4, 5, 4, 5, 5, 4, 5]]
+    source = CocoImages(*write_coco(tmp_path, [*ANNOTATIONS, small]), label_maps=True)
+    assert source.class_names == ("background", "kind3", "kind7")
+    first, second, third = read(source)
+    expected = np.zeros((6, 8), np.int32)
+    expected[2:5, 1:5] = 2
+    expected[4:, 4:] = 1
+    expected[4, 4] = 2
+    np.testing.assert_array_equal(first["label_map"], expected)
+    assert not second["label_map"].any() and "boxes" not in first
+    assert (third["label_map"] == 255).sum() == 4
+
+
+def test_bad_annotations_are_counted_named_and_left_out(tmp_path, capsys):
+    good = ANNOTATIONS[0]
+    bad = [
+        {**good, "bbox": [1, 1, 0, 3]},
+        {**good, "bbox": [9, 1, 3, 3]},
+        {**good, "bbox": None},
+        {**good, "category_id": 5},
+        {**good, "image_id": 5},
+        {**good, "segmentation": {"size": [8, 6], "counts": [48]}},
+    ]
+    source = CocoImages(*write_coco(tmp_path, [*bad, good]), masks=True)
+    assert source.bad.count == 6
+    first = read(source)[0]
+    np.testing.assert_array_equal(first["areas"], [10.5])
+    assert first["masks"].sum() == 12
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 5
+    assert any(
+        "2 boxes without an area in the image, left out: annotation 100 of image 0, annotation 101"
+        in line
+        for line in told
+    )
+
+
+def test_classes_without_an_object_are_told(tmp_path, capsys):
+    CocoImages(*write_coco(tmp_path, ANNOTATIONS[:1])).warn_of_empty_classes()
+    assert "1 of 2 classes have no object, and are not learned: kind3" in capsys.readouterr().err
+
+
+def test_masks_and_the_image_must_be_of_one_size(tmp_path):
+    path, folder = write_coco(tmp_path, ANNOTATIONS)
+    (Path(folder) / "000000000000.png").write_bytes(png(0, 5, 8))
+    source = CocoImages(path, folder, masks=True)
+    with pytest.raises(UserError, match="8x5 pixels, but its entry in the json is of 8x6"):
+        with source.reading():
+            read(source)
+
+
+@pytest.mark.parametrize(
+    "key, told", [("images", "has no images"), ("categories", "has no categories")]
+)
+def test_a_json_of_something_else(tmp_path, key, told):
+    path, folder = write_coco(tmp_path, ANNOTATIONS)
+    content = json.loads(Path(path).read_text())
+    del content[key]
+    Path(path).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=told):
+        CocoImages(path, folder)
+    Path(path).write_text("{")
+    with pytest.raises(UserError, match="is no JSON"):
+        CocoImages(path, folder)
+
+
+def test_an_image_that_is_missing_is_told(tmp_path):
+    path, folder = write_coco(tmp_path, ANNOTATIONS)
+    (Path(folder) / "000000000001.png").unlink()
+    with pytest.raises(UserError, match="1 of its 3 images are not in .*000000000001.png"):
+        CocoImages(path, folder)

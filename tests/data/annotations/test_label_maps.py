@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssl_tf.data.annotations.label_maps import LabelMapFolders
+from ssl_tf.errors import SettingsError, UserError
+from tests.data.annotations.annotated_files import label_png, read, write_maps
+
+LABELS = np.arange(48).reshape(6, 8) % 4
+
+
+def test_maps_by_the_names_of_the_images(tmp_path):
+    images, maps = write_maps(tmp_path, {"b/two": LABELS[::-1], "a": LABELS})
+    source = LabelMapFolders(images, maps)
+    assert (source.size, source.num_classes, source.class_names) == (2, 4, ())
+    examples = read(source)
+    assert [example["id"] for example in examples] == [b"a.png", b"b/two.png"]
+    np.testing.assert_array_equal(examples[0]["label_map"], LABELS)
+    np.testing.assert_array_equal(examples[1]["label_map"], LABELS[::-1])
+    np.testing.assert_array_equal(examples[0]["size"], [6, 8])
+
+
+def test_classes_may_count_from_label_one(tmp_path):
+    labels = LABELS.copy()
+    labels[0, 0] = 255
+    source = LabelMapFolders(*write_maps(tmp_path, {"a": labels}), reduce_zero_label=True)
+    assert source.num_classes == 3
+    expected = np.where(np.isin(labels, (0, 255)), 255, labels - 1)
+    np.testing.assert_array_equal(read(source)[0]["label_map"], expected)
+
+
+def test_the_order_and_the_share_are_those_of_all_sources(tmp_path):
+    source = LabelMapFolders(*write_maps(tmp_path, {str(n): LABELS for n in range(9)}))
+    ids = [e["id"] for e in source.stream(0, 0, 18).as_numpy_iterator()]
+    assert sorted(ids[:9]) == sorted(ids[9:]) and ids[:9] != ids[9:]
+    rest, held_out = source.hold_out(2)
+    assert {*(e["id"] for e in read(rest))} | {*(e["id"] for e in read(held_out))} == {*ids}
+
+
+def test_labels_without_a_pixel_are_told(tmp_path, capsys):
+    LabelMapFolders(*write_maps(tmp_path, {"a": np.where(LABELS == 2, 5, LABELS)}))
+    assert "2 of the labels below 5, such as 2, 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "labels, told",
+    [
+        (LABELS[:5], "8x6 pixels, but its label map is of 8x5"),
+        (LABELS + 3, "a.png has the label 6, but there are 4 classes"),
+    ],
+)
+def test_a_wrong_map_ends_the_reading_in_one_line(tmp_path, labels, told):
+    source = LabelMapFolders(*write_maps(tmp_path, {"a": labels}), num_classes=4)
+    with pytest.raises(UserError, match=told):
+        with source.reading():
+            read(source)
+
+
+def test_what_is_no_map_is_told(tmp_path):
+    images, maps = write_maps(tmp_path, {"a": LABELS, "b": None})
+    with pytest.raises(UserError, match="1 of the 2 images have no label map, such as .*b.png"):
+        LabelMapFolders(images, maps)
+    Image.fromarray(np.stack([LABELS, 1 - LABELS, LABELS], -1).astype(np.uint8)).save(
+        Path(maps) / "b.png"
+    )
+    with pytest.raises(UserError, match="has colours in place of labels"):
+        LabelMapFolders(images, maps)
+    (Path(maps) / "b.png").write_bytes(label_png(LABELS + 254))
+    with pytest.raises(SettingsError, match="label 255 is ignored"):
+        LabelMapFolders(images, maps, class_names=[str(n) for n in range(255)])
+    (Path(maps) / "b.png").write_bytes(b"")
+    with pytest.raises(UserError, match="b.png cannot be decoded"):
+        LabelMapFolders(images, maps)

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from ssl_tf.data.annotations.open_annotated import labelled_share, open_annotated
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.settings import AnnotationSettings, flagfiles
+from tests.data.annotations.annotated_files import read, write_coco, write_maps, write_voc
+
+BOX = {"category_id": 3, "bbox": [1, 1, 2, 2]}
+
+
+def opened(wanted, *flags):
+    return open_annotated(flagfiles.parse(flags, AnnotationSettings), wanted)
+
+
+def ids(source):
+    return [example["id"] for example in read(source)]
+
+
+def test_images_without_an_object_are_learned_from_only_where_a_flag_says_so(tmp_path, capsys):
+    json, folder = write_coco(tmp_path, [{**BOX, "image_id": 10}, {**BOX, "image_id": 20}])
+    flags = (f"--coco_json={json}", f"--image_folder={folder}", f"--test_coco_json={json}")
+    train, test = opened("boxes", *flags)
+    assert ids(train) == [b"10", b"20"] and ids(test) == [b"0", b"10", b"20"]
+    assert "kind7" in capsys.readouterr().err
+    train, test = opened("boxes", *flags, "--keep_empty")
+    assert ids(train) == ids(test)
+    train.unreadable.limit = 4
+    assert test.unreadable.limit == 4
+
+
+def test_scenes_and_a_share_of_them(tmp_path):
+    flags = ("--dataset=scenes", "--scenes=40", "--scene_size=24")
+    train, test = opened("label_maps", *flags)
+    assert (train.size, test.size, train.num_classes) == (40, 10, 11)
+    shares = []
+    for fraction in (0.1, 0.5, 1.0):
+        given = (*flags, f"--label_fraction={fraction}")
+        share = flagfiles.parse(given, AnnotationSettings).share
+        shares.append(labelled_share(train, share, tmp_path / f"{fraction}.txt"))
+    small, large, whole = map(ids, shares)
+    assert (len(small), len(large), len(whole)) == (4, 20, 40)
+    assert {*small} < {*large} < {*whole}
+    lines = (tmp_path / "0.1.txt").read_bytes().splitlines()
+    assert lines[1:] == small and b"10 % of all images, seed 0" in lines[0]
+    assert shares[2] is train and not (tmp_path / "1.0.txt").exists()
+
+
+def test_what_a_set_does_not_hold_is_refused(tmp_path):
+    maps = write_maps(tmp_path, {"a": np.zeros((6, 8)), "b": np.ones((6, 8))})
+    flags = (f"--image_folder={maps[0]}", f"--label_maps={maps[1]}", "--holdout=1")
+    assert [part.size for part in opened("label_maps", *flags)] == [1, 1]
+    with pytest.raises(SettingsError, match="has label maps and no objects"):
+        opened("boxes", *flags)
+    voc = write_voc(tmp_path / "VOC", {"a": [("dog", 1, 1, 2, 2, False)]}, name="test")
+    with pytest.raises(SettingsError, match="has boxes and no masks"):
+        opened("masks", f"--voc_dir={voc}", "--voc_list=test")
+    with pytest.raises(UserError, match="no image has an object"):
+        write_voc(tmp_path / "VOC", {"a": []}, name="test")
+        opened("boxes", f"--voc_dir={voc}", "--voc_list=test")
+
+
+def test_parts_of_different_sets_are_refused(tmp_path):
+    json, folder = write_coco(tmp_path / "one", [{**BOX, "image_id": 0}])
+    other, images = write_coco(tmp_path / "two", [], categories=(3, 8))
+    with pytest.raises(SettingsError, match="other classes .*: kind7, kind8"):
+        opened(
+            "boxes",
+            f"--coco_json={json}",
+            f"--image_folder={folder}",
+            f"--test_coco_json={other}",
+            f"--test_image_folder={images}",
+        )
+    with pytest.raises(UserError, match="--test_coco_json=.* are not in --test_image_folder="):
+        opened(
+            "boxes",
+            f"--coco_json={json}",
+            f"--image_folder={folder}",
+            f"--test_coco_json={other}",
+            f"--test_image_folder={tmp_path}",
+        )
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        ((), "no annotated images"),
+        (("--coco_json=A", "--image_folder=B"), "no images to report on"),
+        (("--coco_json=A", "--holdout=1"), "give --image_folder"),
+        (("--dataset=scenes", "--voc_dir=V"), "--dataset and --voc_dir: give one"),
+        (("--dataset=scenes", "--num_classes=3"), "there is no --label_maps"),
+        (("--voc_dir=V", "--test_split=test"), "has no splits"),
+        (("--voc_dir=V", "--holdout=2", "--test_voc_list=val"), "--holdout=2 gives"),
+        (("--dataset=scenes", "--image_folder=F"), "has images of its own"),
+        (("--dataset=scenes", "--label_seed=3"), "draws no share"),
+    ],
+)
+def test_flags_that_cannot_work(flags, told):
+    with pytest.raises(SettingsError, match=told):
+        flagfiles.parse(flags, AnnotationSettings)

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf.data.annotations.tfds_records import TfdsSceneParsing, TfdsVoc
+from ssl_tf.errors import NoSuchSplit, UserError
+from tests.data.annotations.annotated_files import (
+    label_png,
+    prepare_tfds,
+    read,
+    scene_parsing_features,
+    voc_features,
+)
+from tests.data.tiny_images import picture
+
+
+def voc_example(number, objects):
+    import tensorflow_datasets as tfds
+
+    return {
+        "image": picture(number),
+        "image/filename": f"{number:06}.jpg",
+        "objects": [
+            {
+                "label": label,
+                "bbox": tfds.features.BBox(*box),
+                "pose": 0,
+                "is_truncated": False,
+                "is_difficult": hard,
+            }
+            for label, box, hard in objects
+        ],
+        "labels": [label for label, _, _ in objects],
+        "labels_no_difficult": [label for label, _, hard in objects if not hard],
+    }
+
+
+def test_objects_of_voc(tmp_path):
+    objects = [(2, (0.0, 0.25, 0.5, 1.0), False), (0, (0.5, 0.5, 1.0, 0.75), True)]
+    examples = [voc_example(0, objects), voc_example(1, []), voc_example(2, objects[:1])]
+    prepare_tfds(tmp_path, "voc", voc_features(), {"train": examples}, config="2007")
+    source = TfdsVoc("voc/2007", str(tmp_path), "train")
+    assert source.class_names == ("aeroplane", "bicycle", "bird")
+    first, second, third = read(source)
+    assert [e["id"] for e in (first, second, third)] == [
+        b"000000.jpg",
+        b"000001.jpg",
+        b"000002.jpg",
+    ]
+    np.testing.assert_array_equal(tf.io.decode_image(first["image"]), picture(0))
+    np.testing.assert_array_equal(first["boxes"], [objects[0][1], objects[1][1]])
+    np.testing.assert_array_equal(first["classes"], [2, 0])
+    np.testing.assert_array_equal(first["difficult"], [False, True])
+    np.testing.assert_array_equal(first["areas"], [18, 6])
+    np.testing.assert_array_equal(source.learned_objects(), [2, 0, 1])
+    part = TfdsVoc("voc/2007", str(tmp_path), "train[1:]")
+    assert [e["id"] for e in read(part)] == [b"000001.jpg", b"000002.jpg"]
+    with pytest.raises(NoSuchSplit):
+        TfdsVoc("voc/2007", str(tmp_path), "test")
+
+
+def test_scene_parse150_ignores_label_0(tmp_path):
+    features = scene_parsing_features()
+    labels = np.arange(48).reshape(6, 8) * 3
+    image = tf.io.encode_jpeg(picture(3)).numpy()
+    (tmp_path / "image.jpg").write_bytes(image)
+    (tmp_path / "map.png").write_bytes(label_png(labels))
+    example = {"image": str(tmp_path / "image.jpg"), "annotation": str(tmp_path / "map.png")}
+    prepare_tfds(tmp_path, "scene_parse150", features, {"train": [example] * 2})
+    source = TfdsSceneParsing("scene_parse150", str(tmp_path), "train")
+    first, second = read(source)
+    assert first["image"] == image and source.num_classes == 150
+    assert second["id"] == b"scene_parse150-train.tfrecord-00000-of-00001__1"
+    np.testing.assert_array_equal(first["label_map"], np.where(labels == 0, 255, labels - 1))
+    with pytest.raises(UserError, match="has no objects with labels"):
+        TfdsVoc("scene_parse150", str(tmp_path), "train")
+
+
+def test_a_file_that_breaks_off_is_told(tmp_path):
+    prepare_tfds(tmp_path, "voc", voc_features(), {"train": [voc_example(0, [])] * 2})
+    (path,) = (tmp_path / "voc").rglob("*.tfrecord*")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="damaged or truncated at record 1"):
+        TfdsVoc("voc", str(tmp_path), "train")

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from ssl_tf.data.annotations.voc_directory import VocLabelMaps, VocObjects
+from ssl_tf.errors import SettingsError, UserError
+from tests.data.annotations.annotated_files import read, write_voc
+
+OBJECTS = {
+    "000005": [("dog", 1, 2, 4, 6, False), ("person", 3, 1, 8, 6, True)],
+    "000007": [],
+}
+
+
+def test_corners_count_from_one_and_lie_inside(tmp_path):
+    directory = write_voc(tmp_path / "VOC2007", OBJECTS)
+    source = VocObjects([directory], ["trainval"])
+    assert source.num_classes == 20 and source.class_names[11] == "dog"
+    first, second = read(source)
+    assert (first["id"], second["id"]) == (b"000005", b"000007")
+    np.testing.assert_allclose(first["boxes"], [[1 / 6, 0, 1, 4 / 8], [0, 2 / 8, 1, 1]], rtol=1e-6)
+    np.testing.assert_array_equal(first["classes"], [11, 14])
+    np.testing.assert_array_equal(first["difficult"], [False, True])
+    np.testing.assert_array_equal(first["areas"], [20, 36])
+    assert len(second["classes"]) == 0
+
+
+def test_several_years_and_classes_of_ones_own(tmp_path):
+    both = [write_voc(tmp_path / f"VOC{y}", {"1": [("kite", 1, 1, 3, 3, False)]}) for y in (1, 2)]
+    source = VocObjects(both, ["trainval"])
+    assert source.class_names == ("kite",)
+    assert [example["id"] for example in read(source)] == [b"VOC1/1", b"VOC2/1"]
+    held_out = VocObjects(both[:1], ["trainval"], classes=("boat", "kite"))
+    assert read(held_out)[0]["classes"] == [1]
+    other = VocObjects(both[:1], ["trainval"], classes=("boat",))
+    assert other.bad.names == {"objects of other classes": ["kite of 1"]}
+
+
+def test_label_maps_are_the_indices_of_the_palette(tmp_path):
+    labels = np.zeros((6, 8), int)
+    labels[2:4, 3:6] = 15
+    labels[0] = 255
+    directory = write_voc(tmp_path / "VOC2012", {"a": []}, maps={"a": labels})
+    source = VocLabelMaps([directory], ["trainval"])
+    assert source.num_classes == 21 and source.class_names[15] == "person"
+    (example,) = read(source)
+    np.testing.assert_array_equal(example["label_map"], labels)
+    assert example["label_map"].dtype == np.int32
+
+
+def test_what_is_missing_is_told(tmp_path):
+    directory = write_voc(tmp_path / "VOC2007", OBJECTS)
+    with pytest.raises(UserError, match="ImageSets/Main/val.txt cannot be read"):
+        VocObjects([directory], ["val"])
+    with pytest.raises(SettingsError, match="--voc_list=a,b"):
+        VocObjects([directory], ["a", "b"])
+    with pytest.raises(UserError, match="2 files of the list are missing, .*SegmentationClass"):
+        VocLabelMaps([directory], ["trainval"])
+    (tmp_path / "VOC2007/Annotations/000007.xml").write_text("<annotation>")
+    with pytest.raises(UserError, match="000007.xml cannot be read"):
+        VocObjects([directory], ["trainval"])
+    (tmp_path / "VOC2007/JPEGImages/000007.jpg").unlink()
+    with pytest.raises(UserError, match="1 files of the list are missing"):
+        VocObjects([directory], ["trainval"])
