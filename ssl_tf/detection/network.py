@@ -389,23 +389,6 @@ def build_detector(
     return detector
 
 
-def freeze(encoder: tf.keras.Model, stages: int, batch_norm: bool) -> None:
-    """Stops the training of the first layers of an encoder, and of its batch normalization.
-
-    Frozen normalization uses its moving statistics and keeps them.
-
-    Args:
-        encoder: of `build_resnet`.
-        stages: 0: none; 1: the stem; 2: the stem and the first of four stages; and so on.
-        batch_norm: freeze that of all layers.
-    """
-    for layer in encoder.layers:
-        stage = int(layer.name[5]) + 1 if layer.name.startswith("layer") else 1
-        is_norm = hasattr(layer, "moving_mean")
-        if layer.weights and (stage <= stages or (batch_norm and is_norm)):
-            layer.trainable = False
-
-
 def _maps_by_level(encoder: tf.keras.Model) -> Maps:
     """Level -> last map of that stride in an encoder; a level is the logarithm of the stride."""
     stride = 1

@@ -11,6 +11,7 @@ from ssl_tf.settings.data import (
     OptionalDataSettings,
     ReadingSettings,
 )
+from ssl_tf.settings.detection import DetectorSettings, DetectSettings
 from ssl_tf.settings.discovery import (
     RANKERS,
     CellSettings,
@@ -19,6 +20,7 @@ from ssl_tf.settings.discovery import (
     RankingSettings,
     RegionSettings,
 )
+from ssl_tf.settings.downstream import DownstreamSettings, StartSettings
 from ssl_tf.settings.embedding import TABLE_FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
@@ -53,7 +55,10 @@ __all__ = [
     "CellSettings",
     "CompareSettings",
     "DataSettings",
+    "DetectSettings",
+    "DetectorSettings",
     "DiscoverSettings",
+    "DownstreamSettings",
     "EmbedSettings",
     "EncoderSettings",
     "ExportSettings",
@@ -89,6 +94,7 @@ __all__ = [
     "STRATEGIES",
     "ShareSettings",
     "SUITES",
+    "StartSettings",
     "TABLE_FORMATS",
     "StoreSettings",
     "EvaluationSettings",

@@ -117,7 +117,12 @@ class DownstreamSettings:
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         return {
-            **unless(self.optimizer == "sgd", "adamw has none", "momentum"),
+            **unless(
+                self.optimizer == "sgd",
+                "adamw has none",
+                "momentum",
+                "trunk_rate_multiplier",
+            ),
             **unless(
                 self.schedule == "step", f"--schedule={self.schedule} has no drops", "drop_steps"
             ),

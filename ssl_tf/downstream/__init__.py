@@ -1,0 +1,1 @@
+"""What detection and segmentation share: encoders to start from, the training, the report."""
