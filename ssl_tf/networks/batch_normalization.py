@@ -58,8 +58,7 @@ class BatchNormalization(tf.keras.layers.Layer):
     The mean is computed first, then the variance around it: two small reductions without
     cancellation. The moving variance is the unbiased one (n - 1). Everything is computed in float32
     also under a mixed precision policy (in float64 under a float64 policy). Every replica must have
-    an equal share of the batch. A layer that is not trainable uses and keeps its moving statistics,
-    as Keras's own does.
+    an equal share of the batch.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class BatchNormalization(tf.keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         x = tf.cast(inputs, self.variable_dtype)
-        if training and self.trainable:
+        if training:
             mean, variance, count = self._moments(x)
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance * count / tf.maximum(count - 1, 1))

@@ -11,7 +11,6 @@ from ssl_tf.settings.data import (
     OptionalDataSettings,
     ReadingSettings,
 )
-from ssl_tf.settings.detection import DetectorSettings, DetectSettings
 from ssl_tf.settings.discovery import (
     RANKERS,
     CellSettings,
@@ -20,7 +19,6 @@ from ssl_tf.settings.discovery import (
     RankingSettings,
     RegionSettings,
 )
-from ssl_tf.settings.downstream import DownstreamSettings, StartSettings
 from ssl_tf.settings.embedding import TABLE_FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
@@ -55,10 +53,7 @@ __all__ = [
     "CellSettings",
     "CompareSettings",
     "DataSettings",
-    "DetectSettings",
-    "DetectorSettings",
     "DiscoverSettings",
-    "DownstreamSettings",
     "EmbedSettings",
     "EncoderSettings",
     "ExportSettings",
@@ -94,7 +89,6 @@ __all__ = [
     "STRATEGIES",
     "ShareSettings",
     "SUITES",
-    "StartSettings",
     "TABLE_FORMATS",
     "StoreSettings",
     "EvaluationSettings",

@@ -130,48 +130,6 @@ class StepDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "drops": self.drops}
 
 
-@tf.keras.utils.register_keras_serializable("ssl_tf")
-class Polynomial(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate: `peak`, falling to 0 as the power 0.9 of the rest (DeepLab, section 4.1)."""
-
-    def __init__(self, peak: float, total_steps: int):
-        self.peak = peak
-        self.total_steps = total_steps
-
-    def __call__(self, step: int | tf.Tensor) -> float | tf.Tensor:
-        def formula(step, module):
-            rest = module.maximum(self.total_steps - step, 0.0) / self.total_steps
-            return self.peak * rest**0.9
-
-        return _at_step(formula, step)
-
-    def get_config(self) -> dict:
-        return {"peak": self.peak, "total_steps": self.total_steps}
-
-
-@tf.keras.utils.register_keras_serializable("ssl_tf")
-class LinearWarmup(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """Another schedule, multiplied by a factor that rises from 0 to 1 in the first steps."""
-
-    def __init__(
-        self, schedule: tf.keras.optimizers.schedules.LearningRateSchedule, warmup_steps: int
-    ):
-        self.schedule = schedule
-        self.warmup_steps = warmup_steps
-
-    def __call__(self, step: int | tf.Tensor) -> float | tf.Tensor:
-        return self.schedule(step) * linear_warmup(step, 0.0, 1.0, self.warmup_steps)
-
-    def get_config(self) -> dict:
-        schedule = tf.keras.optimizers.schedules.serialize(self.schedule)
-        return {"schedule": schedule, "warmup_steps": self.warmup_steps}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "LinearWarmup":
-        schedule = tf.keras.optimizers.schedules.deserialize(config["schedule"])
-        return cls(schedule, config["warmup_steps"])
-
-
 def _half_cosine(rest, module):
     """(1 + cos(pi (1 - rest))) / 2 without its cancellation near 0; 1 at rest 1, 0 at rest 0."""
     return module.sin(math.pi / 2 * rest) ** 2

@@ -1,1 +1,0 @@
-"""What detection and segmentation share: encoders to start from, the training, the report."""
