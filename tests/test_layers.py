@@ -23,7 +23,8 @@ LAYERS = """
     data/annotations
     training
     methods exporters benchmarking preparation
-    evaluation discovery
+    evaluation discovery downstream
+    segmentation
     embedding
     pretraining
     pretrain

@@ -45,16 +45,41 @@ def training_batches(
         dimension of batch_size, or of the size of the share.
     """
 
-    known = known or KnownImages()
-
-    def make_views(example: Tensors) -> tuple[Tensors, tf.Tensor]:
-        example = decoding.decode_fast(example, source.unreadable, known)
-        seed = example_seed(steps.seed, example["epoch"], example["index"])
+    def make_views(example: Tensors, seed: tf.Tensor) -> Tensors:
         boxes = (example.get("boxes", tf.zeros([0, 4])),) if with_boxes else ()
         views = recipe(example["image"], seed, *boxes)
         if "label" in example:
             views["label"] = example["label"]
-        return views, example["readable"]
+        return views
+
+    return transformed_batches(source, make_views, steps, known)
+
+
+def transformed_batches(
+    source: Source,
+    transform: Callable[[Tensors, tf.Tensor], Tensors],
+    steps: Steps,
+    known: KnownImages | None = None,
+) -> tf.data.Dataset:
+    """The batches of some steps whose examples are transformed as a whole.
+
+    Args:
+        source: the examples; counts the images that cannot be decoded.
+        transform: `transform(example, seed)` returns tensors of fixed shapes. The image of the
+            example is decoded. Where "readable" is False it is black, and all else may be empty.
+        steps: as in `training_batches`.
+        known: as in `training_batches`.
+
+    Returns:
+        A data set of what `transform` returns, with a leading dimension of batch_size, or of the
+        size of the share.
+    """
+    known = known or KnownImages()
+
+    def transform_decoded(example: Tensors) -> tuple[Tensors, tf.Tensor]:
+        example = decoding.decode_fast(example, source.unreadable, known)
+        seed = example_seed(steps.seed, example["epoch"], example["index"])
+        return transform(example, seed), example["readable"]
 
     def replace(views: Tensors, readable: tf.Tensor) -> Tensors:
         return _replace_unreadable(views, readable, source.unreadable)
@@ -62,7 +87,7 @@ def training_batches(
     share = steps.share or Share(steps.batch_size)
     first, stop = steps.start * steps.batch_size, steps.stop * steps.batch_size
     batches = (
-        source.stream(steps.seed, first, stop, share, make_views)
+        source.stream(steps.seed, first, stop, share, transform_decoded)
         .batch(share.size, drop_remainder=True)
         .map(replace)
         .prefetch(_BATCHES_AHEAD)

@@ -63,7 +63,7 @@ def choose_share(
     ids: np.ndarray,
     labels: np.ndarray,
     settings: ShareSettings,
-    path: Path,
+    path: Path | None,
     of: str = "each class",
 ) -> tuple[np.ndarray, str]:
     """The labelled images that the settings name, and what they are in words.
@@ -73,7 +73,7 @@ def choose_share(
         ids: their ids, bytes [N].
         labels: their labels, as in `draw_share`.
         settings: of the share, which is not all.
-        path: text file for the ids of the labelled images, written.
+        path: text file for the ids of the labelled images, written; None: there is none.
         of: what the share is drawn of, for the description.
 
     Returns:
@@ -89,7 +89,8 @@ def choose_share(
         description = f"{100 * settings.label_fraction:g} % of {of}, seed {settings.label_seed}"
         keep = draw_share(labels, source, settings.label_fraction, settings.label_seed)
     comment = f"{keep.sum()} of the {source.size} images of {source.name}: {description}"
-    write_list(path, ids[keep], [comment])
+    if path is not None:
+        write_list(path, ids[keep], [comment])
     return keep, description
 
 

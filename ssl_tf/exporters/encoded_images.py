@@ -30,6 +30,21 @@ def readable_crop(encoded: tf.Tensor, image_size: int) -> tuple[tf.Tensor, tf.Te
     return attempt(lambda content: evaluation_crop(_decode(content), image_size), encoded, black)
 
 
+def readable_image(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """An encoded image at its own size, in graph mode.
+
+    Args:
+        encoded: as in `readable_crop`.
+
+    Returns:
+        image: uint8 [H, W, 3]; one black pixel if it is not readable.
+        readable: bool scalar.
+    """
+    image, readable = attempt(_decode, encoded, tf.zeros([1, 1, 3], tf.uint8))
+    image.set_shape([None, None, 3])
+    return image, readable
+
+
 def _decode(encoded: tf.Tensor) -> tf.Tensor:
     """The uint8 [H, W, 3] image of encoded bytes; fails if training would skip them."""
 

@@ -110,7 +110,8 @@ class BatchNormalization(tf.keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         x = tf.cast(inputs, self.variable_dtype)
-        if training:
+        # As Keras's own layer does: one that does not train keeps its statistics and uses them.
+        if training and self.trainable:
             mean, variance, count = self._moments(x)
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance * count / tf.maximum(count - 1, 1))

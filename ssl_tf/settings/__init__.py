@@ -19,6 +19,7 @@ from ssl_tf.settings.discovery import (
     RankingSettings,
     RegionSettings,
 )
+from ssl_tf.settings.downstream import DownstreamSettings, StartSettings
 from ssl_tf.settings.embedding import TABLE_FORMATS, EmbedSettings
 from ssl_tf.settings.evaluation import (
     CompareSettings,
@@ -43,6 +44,7 @@ from ssl_tf.settings.pretraining import (
 )
 from ssl_tf.settings.recipes import RECIPES, STRATEGIES
 from ssl_tf.settings.run import PRECISIONS, MonitorSettings, NeighbourSettings, RunSettings
+from ssl_tf.settings.segmenting import SegmenterSettings, SegmentSettings
 from ssl_tf.settings.transfer import SUITES, TransferSettings
 from ssl_tf.settings.views import CROPS, REGIONS, ViewSettings
 
@@ -54,6 +56,7 @@ __all__ = [
     "CompareSettings",
     "DataSettings",
     "DiscoverSettings",
+    "DownstreamSettings",
     "EmbedSettings",
     "EncoderSettings",
     "ExportSettings",
@@ -87,7 +90,10 @@ __all__ = [
     "RegionSettings",
     "RunSettings",
     "STRATEGIES",
+    "SegmentSettings",
+    "SegmenterSettings",
     "ShareSettings",
+    "StartSettings",
     "SUITES",
     "TABLE_FORMATS",
     "StoreSettings",

@@ -61,6 +61,17 @@ def step_decay(step: int | tf.Tensor, peak: float, drops: Sequence[int]) -> floa
     return _at_step(formula, step)
 
 
+def poly_decay(
+    step: int | tf.Tensor, peak: float, total_steps: int, power: float = 0.9
+) -> float | tf.Tensor:
+    """Learning rate: `peak` (1 - step / total_steps)^power, 0 from the end on (DeepLab, 4.1)."""
+
+    def formula(step, module):
+        return peak * (module.maximum(total_steps - step, 0.0) / total_steps) ** power
+
+    return _at_step(formula, step)
+
+
 def ema_decay(step: int | tf.Tensor, total_steps: int, base: float) -> float | tf.Tensor:
     """Decay tau of the target network: `base` at step 0, 1 at the end.
 
@@ -113,6 +124,40 @@ class WarmupCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
             "warmup_steps": self.warmup_steps,
             "total_steps": self.total_steps,
         }
+
+
+@tf.keras.utils.register_keras_serializable("ssl_tf")
+class PolyDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """`poly_decay` for a Keras optimizer."""
+
+    def __init__(self, peak: float, total_steps: int, power: float = 0.9):
+        self.peak = peak
+        self.total_steps = total_steps
+        self.power = power
+
+    def __call__(self, step: int | tf.Tensor) -> float | tf.Tensor:
+        return poly_decay(step, self.peak, self.total_steps, self.power)
+
+    def get_config(self) -> dict:
+        return {"peak": self.peak, "total_steps": self.total_steps, "power": self.power}
+
+
+@tf.keras.utils.register_keras_serializable("ssl_tf")
+class Warmed(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule whose first steps are multiplied by a linear rise from 1 / steps to 1."""
+
+    def __init__(
+        self, schedule: tf.keras.optimizers.schedules.LearningRateSchedule, warmup_steps: int
+    ):
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step: int | tf.Tensor) -> float | tf.Tensor:
+        steps = self.warmup_steps
+        return self.schedule(step) * linear_warmup(step, 1 / steps, 1.0, steps - 1)
+
+    def get_config(self) -> dict:
+        return {"schedule": self.schedule, "warmup_steps": self.warmup_steps}
 
 
 @tf.keras.utils.register_keras_serializable("ssl_tf")

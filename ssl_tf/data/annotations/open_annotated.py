@@ -74,13 +74,16 @@ def with_objects(source: AnnotatedSource) -> AnnotatedSource:
     return source.part(has_objects, f"{source.name}, {has_objects.sum()} with objects")
 
 
-def labelled_share(source: AnnotatedSource, settings: ShareSettings, path: Path) -> AnnotatedSource:
+def labelled_share(
+    source: AnnotatedSource, settings: ShareSettings, path: Path | None
+) -> AnnotatedSource:
     """The labelled share of the images, drawn from all of them alike; smaller shares are nested.
 
     Args:
         source: all images to learn from.
         settings: of the share.
-        path: text file for the ids of the labelled images, written if they are not all.
+        path: text file for the ids of the labelled images, written if they are not all; None:
+            there is none.
 
     Raises:
         UserError: the list is of other images, or no image is left.

@@ -1,0 +1,1 @@
+"""What trainings on annotated images share, whatever they learn: encoders, training, resumption."""

@@ -1,0 +1,239 @@
+"""The training of one network on annotated images: resumed after a kill, evaluated on the way."""
+
+import abc
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from ssl_tf.data.order import Steps
+from ssl_tf.data.source import Source
+from ssl_tf.downstream.downstream_model import (
+    DownstreamModel,
+    compile_model,
+    freeze,
+    make_schedule,
+)
+from ssl_tf.downstream.starting_encoders import StartingEncoder
+from ssl_tf.errors import UserError
+from ssl_tf.files import read_json, write_json
+from ssl_tf.networks.precision import policy_scope
+from ssl_tf.settings import DownstreamSettings, flagfiles
+from ssl_tf.training.callbacks import Diverged, StepCallback, StopOnNaN
+from ssl_tf.training.clock import StepClock
+from ssl_tf.training.resumption import fit_to_end, training_directory
+from ssl_tf.training.run_directory import MetricsFile
+from ssl_tf.training.run_log import RunLog
+from ssl_tf.training.stop_signals import StopSignals
+
+RESULT = "result.json"
+PICTURE = "predictions.png"
+
+
+class Task(abc.ABC):
+    """What is learned from annotated images: the network, its batches, how it is judged.
+
+    Attributes:
+        train: images to learn from.
+        test: images to report on.
+        settings: of the training.
+    """
+
+    train: Source
+    test: Source
+    settings: DownstreamSettings
+
+    @property
+    @abc.abstractmethod
+    def identity(self) -> dict[str, str]:
+        """What the result depends on beside encoder, images and training settings, by name."""
+
+    @abc.abstractmethod
+    def build(self, encoder: tf.keras.Model, synchronized: bool) -> DownstreamModel:
+        """A network on an encoder; called in the scope of strategy and precision.
+
+        Args:
+            encoder: with the weights to start from; its frozen layers do not train.
+            synchronized: batch statistics are those of all replicas, also of new layers on an
+                encoder whose own are frozen.
+        """
+
+    @abc.abstractmethod
+    def batches(self, steps: Steps) -> tf.data.Dataset:
+        """The batches of some steps, a pure function of (seed, step), of static shapes."""
+
+    @abc.abstractmethod
+    def evaluate(self, model: DownstreamModel) -> dict[str, Any]:
+        """Figures on all images to report on; those that are numbers go into metrics.jsonl.
+
+        The state of the model does not change.
+        """
+
+    @abc.abstractmethod
+    def draw(self, model: DownstreamModel, path: Path) -> Any:
+        """Writes the PNG of some images with predictions; returns it, uint8 [H, W, 3]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """The end of a training.
+
+    Attributes:
+        figures: of `Task.evaluate`.
+        loss: of the last batch.
+        encoder_sha256: digest of the weights that it started from.
+        model: the trained network.
+    """
+
+    figures: dict[str, Any]
+    loss: float
+    encoder_sha256: str
+    model: DownstreamModel
+
+
+def train_downstream(
+    task: Task, start: StartingEncoder, directory: Path, strategy: tf.distribute.Strategy
+) -> Trained:
+    """Trains a network from an encoder's weights, and evaluates it at the end.
+
+    A call after a kill resumes in the directory, to the result of an uninterrupted call. A call
+    after the end returns the saved figures.
+
+    Args:
+        task: what is learned.
+        start: the encoder.
+        directory: of checkpoints, metrics.jsonl, pictures and the result; created if missing.
+        strategy: whose replicas train.
+
+    Raises:
+        UserError: the training diverged, the data is damaged, or the directory is of another one.
+        Stopped: a signal asked to stop; the state is saved.
+    """
+    settings = task.settings
+    sha256 = _digest(start)
+    sources = {"train": task.train, "test": task.test}
+    images = {name: f"{source.name}, {source.size} images" for name, source in sources.items()}
+    flags = {f"--{name}": text for name, text in flagfiles.bound(settings).items()}
+    identity = {**flags, **task.identity, **images, "encoder": sha256}
+    with training_directory(directory, identity, sources):
+        replicas = strategy.num_replicas_in_sync
+        synchronized = settings.batch_norm != "replica" and replicas > 1
+        with strategy.scope(), policy_scope(settings.precision):
+            encoder = start.build(synchronized)
+            freeze(encoder, settings)
+            model = task.build(encoder, synchronized)
+            compile_model(model, settings)
+        with StopSignals() as signals:
+            try:
+                loss = _fit(task, model, directory, strategy, signals)
+            except Diverged as error:
+                raise UserError(
+                    f"{error.cause}: lower --learning_rate or lengthen --warmup_steps"
+                ) from None
+        path = directory / RESULT
+        if path.exists():
+            figures = read_json(path, dict, "remove it, and it is computed again")
+        else:
+            with task.test.reading():
+                figures = task.evaluate(model)
+                task.draw(model, directory / PICTURE)
+            write_json(path, figures)
+        return Trained(figures, loss, sha256, model)
+
+
+def _fit(
+    task: Task,
+    model: DownstreamModel,
+    directory: Path,
+    strategy: tf.distribute.Strategy,
+    signals: StopSignals,
+) -> float:
+    """Trains to the last step; returns its loss."""
+    settings, source = task.settings, task.train
+    replicas = strategy.num_replicas_in_sync
+
+    def batches(first: int) -> tf.data.Dataset:
+        def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            made = task.batches(Steps(settings.seed, settings.batch_size, first, settings.steps))
+            if replicas > 1:
+                return made.rebatch(settings.batch_size // replicas, drop_remainder=True)
+            return made
+
+        return strategy.distribute_datasets_from_function(worker_batches)
+
+    def observers(first: int) -> list[tf.keras.callbacks.Callback]:
+        metrics = MetricsFile(directory / "metrics.jsonl", first)
+        clock = StepClock(first, settings.batch_size, metrics.last)
+        log = RunLog(
+            first,
+            metrics,
+            clock,
+            last_step=settings.steps,
+            images=source.size,
+            batch_size=settings.batch_size,
+            every=settings.log_every,
+            constants={},
+            learning_rate=make_schedule(settings),
+        )
+        looks = [_Looks(first, task, log, directory)] if settings.evaluate_every else []
+        return [StopOnNaN(first), clock, *looks, log]
+
+    return fit_to_end(
+        model,
+        batches,
+        directory=directory,
+        items={"encoder": model.encoder, "head": model.head},
+        logged=("loss",),
+        source=source,
+        steps=settings.steps,
+        save_every=settings.save_every,
+        signals=signals,
+        observers=observers,
+    )["loss"]
+
+
+class _Looks(StepCallback):
+    """Evaluates every so many steps, and draws a picture."""
+
+    def __init__(self, start_step: int, task: Task, log: RunLog, directory: Path):
+        super().__init__(start_step)
+        self._task = task
+        self._log = log
+        self._directory = directory
+
+    def on_step(self, step: int, logs: dict[str, float]) -> None:
+        settings = self._task.settings
+        if not self.passed(settings.evaluate_every) or step == settings.steps:
+            return  # the end of the training has its own evaluation
+        with self._log.clock.pause("evaluation", settings.evaluate_every):
+            with self._task.test.reading():
+                figures = self._task.evaluate(self.model)
+                picture = self._task.draw(self.model, self._directory / PICTURE)
+        self._log.extra.update(
+            {name: value for name, value in figures.items() if isinstance(value, float)}
+        )
+        self._log.write_picture("predictions", picture, step)
+
+
+def report_rows(results: Mapping[str, Trained], starts: list[StartingEncoder]) -> dict[str, Any]:
+    """The rows of a report: name of the encoder -> its figures, loss, origin and digest."""
+    origins = {start.name: start for start in starts}
+    return {
+        name: {
+            **result.figures,
+            "train_loss": result.loss,
+            "origin": origins[name].origin,
+            "encoder_sha256": result.encoder_sha256,
+        }
+        for name, result in results.items()
+    }
+
+
+def _digest(start: StartingEncoder) -> str:
+    sha = hashlib.sha256()
+    for weight in start.weights:
+        sha.update(weight.tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,104 @@
+"""Semantic segmentation as a task: its network, batches, figures and picture."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data.annotations.annotated_source import AnnotatedSource
+from ssl_tf.data.batches import transformed_batches, with_private_threads
+from ssl_tf.data.decoding import decode
+from ssl_tf.data.order import Steps
+from ssl_tf.downstream.downstream_training import Task
+from ssl_tf.segmentation.confusion import Confusion, count_pixels
+from ssl_tf.segmentation.segmentation_crops import random_crop
+from ssl_tf.segmentation.segmentation_sheet import draw_label_maps
+from ssl_tf.segmentation.segmenter import Segmenter
+from ssl_tf.settings import DownstreamSettings, SegmenterSettings, flagfiles
+
+_SHOWN = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmentation(Task):
+    """What a segmentation gives to the training of a network.
+
+    Attributes:
+        train, test, settings: as in `Task`; the images have label maps.
+        segmenter: settings of network, crops and test.
+    """
+
+    train: AnnotatedSource
+    test: AnnotatedSource
+    settings: DownstreamSettings
+    segmenter: SegmenterSettings
+
+    @property
+    def identity(self) -> dict[str, str]:
+        flags = flagfiles.bound(self.segmenter).items()
+        return {**{f"--{name}": text for name, text in flags}, "classes": str(self._classes)}
+
+    def build(self, encoder: tf.keras.Model, synchronized: bool) -> Segmenter:
+        return Segmenter(
+            encoder,
+            self._classes,
+            self.segmenter,
+            synchronized=synchronized,
+            seed=self.settings.seed,
+        )
+
+    def batches(self, steps: Steps) -> tf.data.Dataset:
+        size, scales = self.segmenter.crop_size, self.segmenter.scale_range
+
+        def crop(example: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+            return random_crop(example, seed, size, scales)
+
+        return transformed_batches(self.train, crop, steps)
+
+    def evaluate(self, model: Segmenter) -> dict[str, Any]:
+        """`Confusion.figures`, and "class_iou": name of the class -> its IoU, None if absent."""
+        classes = self._classes
+        counts = np.zeros((classes, classes), np.int64)
+        for _, predicted, truth in self._predictions(model, self.test):
+            counts += count_pixels(truth, predicted, classes)
+        confusion = Confusion(counts)
+        names = self.test.class_names or tuple(map(str, range(classes)))
+        return {**confusion.figures(), "class_iou": dict(zip(names, confusion.class_ious()))}
+
+    def draw(self, model: Segmenter, path: Path) -> np.ndarray:
+        shown = np.zeros(self.test.size, bool)
+        shown[np.linspace(0, self.test.size - 1, min(_SHOWN, self.test.size)).astype(int)] = True
+        part = self.test.part(shown, self.test.name)
+        rows = list(self._predictions(model, part))
+        return draw_label_maps(rows, self.test.class_names, path)
+
+    @property
+    def _classes(self) -> int:
+        return self.train.num_classes
+
+    def _predictions(
+        self, model: Segmenter, source: AnnotatedSource
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Image, predicted labels and true labels of each readable image, at its own size."""
+        scales, flip = self.segmenter.test_scales, self.segmenter.test_flip
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+        def predict(images: tf.Tensor) -> tf.Tensor:
+            return tf.argmax(model.probabilities(images, scales, flip), axis=-1)
+
+        examples = (
+            source.sequence()
+            .map(
+                lambda example: decode(example, source.unreadable),
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+            .filter(lambda example: example["readable"])
+            .map(lambda example: (example["image"], example["label_map"]))
+            .prefetch(2)
+        )
+        for image, truth in with_private_threads(examples).as_numpy_iterator():
+            yield image, predict(image[np.newaxis])[0].numpy(), truth

@@ -1,0 +1,78 @@
+"""Settings of semantic segmentation."""
+
+import dataclasses
+from pathlib import Path
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.settings.annotations import AnnotationSettings
+from ssl_tf.settings.downstream import DownstreamSettings, StartSettings
+from ssl_tf.settings.flagfiles import setting, unless
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmenterSettings:
+    """The network of a segmentation, its crops and its test."""
+
+    head: str = setting(
+        "deeplab",
+        "Layers on the encoder: deeplab, the pyramid of DeepLab-v3; fcn, two convolutions.",
+        choices=("deeplab", "fcn"),
+    )
+    output_stride: int = setting(
+        16, "Stride of the encoder's last map, in pixels: 8, 16 or 32.", low=1, high=32
+    )
+    head_channels: int = setting(256, "Channels of the new layers.", low=1, high=4096)
+    crop_size: int = setting(513, "Side of the crops of training, in pixels.", low=8, high=4096)
+    scale_range: tuple[float, ...] = setting(
+        (0.5, 2.0), "Smallest and largest scale of an image in training.", above=0, high=16
+    )
+    test_scales: tuple[float, ...] = setting(
+        (1.0,), "Scales of an image in the test, whose scores are averaged.", above=0, high=16
+    )
+    test_flip: bool = setting(False, "Average the scores of the mirrored image, too, in the test.")
+
+    def __post_init__(self) -> None:
+        if self.output_stride not in (8, 16, 32):
+            raise SettingsError(f"--output_stride={self.output_stride}: choose 8, 16 or 32")
+        if len(self.scale_range) != 2 or self.scale_range[0] > self.scale_range[1]:
+            raise SettingsError(
+                f"--scale_range={','.join(map(str, self.scale_range))}: give the smallest scale, "
+                "then the largest"
+            )
+        if not self.test_scales:
+            raise SettingsError("--test_scales: give one or more, such as 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentSettings:
+    """`python -m ssl_tf.segment`."""
+
+    data: AnnotationSettings
+    start: StartSettings
+    segmenter: SegmenterSettings
+    training: DownstreamSettings
+    export: bool = setting(
+        False, "Write each trained network as a SavedModel, checked by loading.", free=True
+    )
+
+    @property
+    def output(self) -> str:
+        """The directory of the results."""
+        return self.training.output or str(Path(self.start.checkpoint, f"segmentation{self.share}"))
+
+    @property
+    def share(self) -> str:
+        """A suffix that names the share of the labels, such as _10pct; empty for all."""
+        share = self.data.share
+        if share.labels_from:
+            return f"_{Path(share.labels_from).stem}"
+        return f"_{100 * share.label_fraction:g}pct" if share.label_fraction < 1 else ""
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return unless(False, "a segmentation learns from every pixel", "keep_empty")
+
+    def __post_init__(self) -> None:
+        if not (self.training.output or self.start.checkpoint):
+            raise SettingsError("--output: give the directory of the results; there is no run")

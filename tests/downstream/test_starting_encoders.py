@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from ssl_tf.downstream import starting_encoders
+from ssl_tf.downstream.starting_encoders import open_starting_encoders
+from ssl_tf.errors import SettingsError
+from ssl_tf.networks.encoder import build_encoder
+from ssl_tf.settings import PretrainSettings, StartSettings, flagfiles
+
+SMALL = ("--depth=18", "--width=0.0625", "--stem=small")
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Runs of three names, one of another depth."""
+
+    def load(directory, step=0):
+        depth = 34 if str(directory) == "deeper" else 18
+        flags = ["--dataset=scenes", *SMALL[1:], f"--depth={depth}", "--seed=3"]
+        settings = flagfiles.parse(flags, PretrainSettings)
+        encoder = build_encoder(settings.model, {"run": 1, "labels": 2}.get(str(directory), 0))
+        return encoder, settings, step or 70
+
+    monkeypatch.setattr(starting_encoders, "load_encoder", load)
+
+
+def opened(*flags):
+    return open_starting_encoders(flagfiles.parse(flags, StartSettings), 5)
+
+
+def same(ours, theirs):
+    return all((a == b).all() for a, b in zip(ours, theirs, strict=True))
+
+
+def test_rows_of_a_table_have_their_own_weights_and_one_network(runs):
+    found = opened("--checkpoint=run", "--supervised=labels", "--random_baseline")
+    assert [start.name for start in found] == ["trained", "supervised", "random"]
+    assert [start.step for start in found] == [70, 70, 0]
+    for start, seed in zip(found, (1, 2, 3)):  # the random one is that from which the run started
+        assert same(start.weights, build_encoder(start.model, seed).get_weights())
+        assert same(start.build(False).get_weights(), start.weights)
+        assert same(start.build(True).get_weights(), start.weights)
+
+
+def test_an_encoder_of_another_network_is_refused_in_one_line(runs):
+    with pytest.raises(SettingsError, match="deeper is a ResNet-34 x0.0625, small stem, but the"):
+        opened("--checkpoint=run", "--supervised=deeper")
+
+
+def test_without_an_encoder_the_random_one_is_trained(runs):
+    (start,) = opened(*SMALL)
+    assert start.name == "random" and start.origin == "random, seed 5"
+    assert same(start.weights, build_encoder(start.model, 5).get_weights())
+    assert np.isfinite(start.weights[0]).all()
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (("--checkpoint=run", "--depth=18"), "has its own network"),
+        (("--random_baseline",), "the random encoder is the only one"),
+        (("--supervised=labels",), "the random encoder is the only one"),
+        (("--checkpoint=run", "--init_encoder=x"), "give one of them, or none"),
+        (("--depth=19",), "--depth=19"),
+    ],
+)
+def test_flags_that_cannot_work(flags, told):
+    with pytest.raises(SettingsError, match=told):
+        flagfiles.parse(flags, StartSettings)

@@ -1,0 +1,59 @@
+"""A segmentation that a test can afford: rendered scenes of 32 pixels, a ResNet of four blocks."""
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
+from ssl_tf.data.scenes.shapes import Scenes
+from ssl_tf.downstream.starting_encoders import open_starting_encoders
+from ssl_tf.segmentation.segmentation_task import Segmentation
+from ssl_tf.settings import SegmentSettings, flagfiles
+
+SMALL = (
+    "--dataset=scenes",
+    "--output=unused",
+    "--depth=18",
+    "--width=0.125",
+    "--stem=small",
+    "--output_stride=8",
+    "--head_channels=8",
+    "--crop_size=32",
+    "--batch_size=4",
+    "--steps=6",
+    "--save_every=2",
+    "--log_every=1",
+    "--learning_rate=0.05",
+)
+
+
+def settings(*flags):
+    return flagfiles.parse([*SMALL, *flags], SegmentSettings)
+
+
+def scenes(count=6, size=32, split="train"):
+    return AnnotatedScenes(Scenes(split, count, size), label_maps=True)
+
+
+def task(*flags, train=None, test=None):
+    given = settings(*flags)
+    train = train or scenes()
+    return Segmentation(train, test or train, given.training, given.segmenter)
+
+
+def random_start(*flags):
+    return open_starting_encoders(settings(*flags).start, 0)[0]
+
+
+def batch(size=4, side=32, classes=11, seed=0):
+    """Random images and label maps, of which each image has another share ignored."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, classes, (size, side, side)).astype(np.int32)
+    ignored = random.random((size, side, side)) < np.linspace(0, 0.9, size)[:, None, None]
+    return {
+        "image": random.integers(0, 256, (size, side, side, 3), dtype=np.uint8),
+        "label_map": np.where(ignored, 255, labels).astype(np.int32),
+    }
+
+
+def one_device():
+    return tf.distribute.MirroredStrategy(["CPU:0"])

@@ -1,0 +1,108 @@
+"""A segmentation learns, is resumed to the byte, and its export shows what it learned."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from ssl_tf.downstream.downstream_training import train_downstream
+from ssl_tf.errors import SettingsError
+from ssl_tf.segmentation.exported_segmenter import export_segmenter
+from ssl_tf.training.callbacks import SaveCheckpoint
+from tests.segmentation.small_segmentation import one_device, random_start, scenes, task
+from tests.training.killed_training import Killed, killed_after
+
+
+def run(directory, *flags, **parts):
+    return train_downstream(task(*flags, **parts), random_start(*flags), directory, one_device())
+
+
+def weights(result):
+    model = result.model
+    variables = [*model.encoder.variables, *model.head.variables, *model.optimizer.variables]
+    return [variable.numpy().tobytes() for variable in variables]
+
+
+def test_eight_scenes_are_learned_by_heart(tmp_path):
+    eight = scenes(8)
+    result = run(
+        tmp_path / "run",
+        "--width=0.25",
+        "--head_channels=32",
+        "--scale_range=1,1",
+        "--batch_size=8",
+        "--steps=120",
+        "--optimizer=adamw",
+        "--learning_rate=0.005",
+        "--evaluate_every=60",
+        train=eight,
+    )
+    assert result.figures["miou"] >= 0.9
+    assert result.figures["pixel_accuracy"] >= result.figures["miou"]
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    looks = {line["step"]: line["miou"] for line in lines if "miou" in line}
+    assert set(looks) == {60} and looks[60] < result.figures["miou"]
+    assert lines[-1]["loss"] < 0.1 * lines[0]["loss"]
+    with Image.open(tmp_path / "run/predictions.png") as picture:
+        assert picture.size[1] > 6 * 160  # six rows
+    # What is exported labels the pixels of a file as the network does.
+    export_segmenter(result.model, eight.class_names, tmp_path / "saved", "a test")
+    loaded = tf.saved_model.load(str(tmp_path / "saved")).signatures
+    hits = total = 0
+    for example in eight.sequence().as_numpy_iterator():
+        found = loaded["encoded"](encoded=tf.constant(example["image"]))
+        assert found["readable"] and found["scores"].shape == (32, 32, 11)
+        hits += (found["label_map"].numpy() == example["label_map"]).sum()
+        total += example["label_map"].size
+    assert hits / total == pytest.approx(result.figures["pixel_accuracy"], abs=1e-9)
+    assert not loaded["encoded"](encoded=tf.constant(b"no image"))["readable"]
+    facts = json.loads((tmp_path / "saved/segmenter.json").read_text())
+    assert facts["classes"][0] == "background" and facts["origin"] == "a test"
+
+
+def test_a_killed_training_ends_with_the_bytes_of_an_unkilled_one(tmp_path, monkeypatch):
+    flags = ("--evaluate_every=3",)
+    whole = run(tmp_path / "whole", *flags)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(SaveCheckpoint, "on_step", killed_after(5))
+        run(tmp_path / "killed", *flags)
+    resumed = run(tmp_path / "killed", *flags)
+    assert weights(resumed) == weights(whole)
+    assert (resumed.figures, resumed.loss) == (whole.figures, whole.loss)
+
+    def lines(name):
+        found = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        return [(v["step"], v["loss"], v.get("miou")) for v in map(json.loads, found)]
+
+    assert lines("killed") == lines("whole")
+    assert [step for step, _, miou in lines("whole") if miou is not None] == [3]
+    # After the end the saved figures are given again, and no step is taken.
+    assert run(tmp_path / "killed", *flags).figures == whole.figures
+    with pytest.raises(SettingsError, match="--learning_rate=0.05 there, 0.1 here"):
+        run(tmp_path / "killed", *flags, "--learning_rate=0.1")
+
+
+def test_an_image_that_cannot_be_read_is_left_out_of_batches_and_figures(tmp_path, monkeypatch):
+    train = scenes()
+    train._encoded_images[2] = b"no image"
+    segmentation = task(train=train)
+    from ssl_tf.data.order import Steps
+
+    for made in segmentation.batches(Steps(0, 4, 0, 3)).as_numpy_iterator():
+        assert (made["label_map"] != 255).any(axis=(1, 2)).all()
+    model = segmentation.build(random_start().build(False), False)
+    assert len(list(segmentation._predictions(model, train))) == 5
+    assert train.unreadable.count == 1
+
+
+def test_batches_are_a_function_of_seed_and_step():
+    from ssl_tf.data.order import Steps
+
+    segmentation = task()
+    whole = list(segmentation.batches(Steps(0, 4, 0, 4)).as_numpy_iterator())
+    rest = list(segmentation.batches(Steps(0, 4, 2, 4)).as_numpy_iterator())
+    for one, other in zip(whole[2:], rest, strict=True):
+        np.testing.assert_array_equal(one["image"], other["image"])
+        np.testing.assert_array_equal(one["label_map"], other["label_map"])
