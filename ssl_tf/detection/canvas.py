@@ -158,7 +158,7 @@ def training_canvas(
 
 
 def evaluation_canvas(example: dict[str, tf.Tensor], canvas: int) -> dict[str, tf.Tensor]:
-    """The fitted image of a decoded example, what is seen of it and its size: see `training_canvas`.
+    """What an evaluation reads of a decoded example: the fitted image, and what is seen of it.
 
     Returns:
         image: uint8 [canvas, canvas, 3].

@@ -48,9 +48,7 @@ def coco_figures(
     # Overlaps, recalls, classes, sizes, numbers of objects: all sizes, the largest number.
     precision = evaluation.eval["precision"][:, :, :, 0, -1]
     by_class = [_mean(precision[:, :, label]) for label in range(num_classes)]
-    figures = {
-        f"{kind}_{name}": _known(evaluation.stats[place]) for name, place in _STATS.items()
-    }
+    figures = {f"{kind}_{name}": _known(evaluation.stats[place]) for name, place in _STATS.items()}
     return figures, by_class
 
 
@@ -59,8 +57,7 @@ def _dataset(images: Sequence[ImageObjects], num_classes: int, kind: str) -> COC
     made = COCO()
     made.dataset = {
         "images": [
-            {"id": image.index, "height": image.size[0], "width": image.size[1]}
-            for image in images
+            {"id": image.index, "height": image.size[0], "width": image.size[1]} for image in images
         ],
         "categories": [{"id": label + 1} for label in range(num_classes)],
         "annotations": [],

@@ -10,7 +10,7 @@ from ssl_tf.data import decoding
 from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.data.batches import with_private_threads
 from ssl_tf.detection.canvas import evaluation_canvas
-from ssl_tf.detection.network import DenseDetector, RegionDetector
+from ssl_tf.detection.detector import Detector
 from ssl_tf.detection.run_lengths import RunLengths, encode_mask
 
 _AT_ONCE = 8
@@ -43,7 +43,7 @@ class ImageObjects:
 
 
 def find_objects(
-    detector: RegionDetector | DenseDetector, source: AnnotatedSource, count: int | None = None
+    detector: Detector, source: AnnotatedSource, count: int | None = None
 ) -> Iterator[ImageObjects]:
     """The objects found in each image that is readable, in canonical order.
 
@@ -60,7 +60,7 @@ def find_objects(
 
     def fitted(example: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         example = decoding.decode(example, source.unreadable)
-        return evaluation_canvas(example, detector.canvas), example["readable"]
+        return evaluation_canvas(example, detector.head.canvas), example["readable"]
 
     examples = source.sequence(0, count)
     batches = (

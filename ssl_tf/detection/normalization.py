@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.networks.batch_normalization import BatchNormalization
 
-KINDS = ("frozen", "per_replica", "synchronized")
+KINDS = ("frozen", "replica", "synchronized")
 
 
 @contextlib.contextmanager

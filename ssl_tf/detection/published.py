@@ -1,6 +1,7 @@
 """Published figures of detection, for the table beside ours."""
 
-from ssl_tf.downstream.reports import Published
+import dataclasses
+from collections.abc import Mapping
 
 _BOX = ("box_ap", "box_ap50", "box_ap75")
 _MASK = ("mask_ap", "mask_ap50", "mask_ap75")
@@ -10,6 +11,21 @@ _TABLE_5 = "OAC, Table 5: pre-trained on COCO; Mask R-CNN R50-FPN, 90k"
 _TABLE_6 = "OAC, Table 6: pre-trained on OHMS; R50-C4"
 _TABLE_7 = "OAC, Table 7: pre-trained on OpenImages for 75 epochs"
 _MOCO = "MoCo's code: R50-C4, 24k, mean of 5"
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A row of a paper's table.
+
+    Attributes:
+        name: of the encoder.
+        figures: name -> figure, in percent.
+        source: paper, table and protocol.
+    """
+
+    name: str
+    figures: Mapping[str, float]
+    source: str
 
 
 def _row(name: str, source: str, columns: tuple[str, ...], *figures: float) -> Published:

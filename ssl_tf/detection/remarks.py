@@ -23,6 +23,6 @@ def remarks(settings: DetectSettings) -> list[str]:
     told = list(_ALWAYS)
     if settings.training.norm != "frozen":
         told.append(_NORMALIZED)
-    if settings.data.voc_dir or settings.data.dataset.startswith("voc"):
+    if settings.is_voc:
         told.append(_FPN_VOC)
     return told

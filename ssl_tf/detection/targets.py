@@ -104,16 +104,12 @@ def sample_regions(
         seeds, count, positive_share: as in `balanced_sample`.
     """
     boxes = tf.concat([proposals, objects.boxes], 1)
-    overlaps = tf.where(
-        objects.real[:, tf.newaxis], _overlaps(boxes, objects.boxes), 0.0
-    )
+    overlaps = tf.where(objects.real[:, tf.newaxis], _overlaps(boxes, objects.boxes), 0.0)
     best = tf.reduce_max(overlaps, 2)
     matched = tf.argmax(overlaps, 2, tf.int32)
     is_region = tf.reduce_all(boxes[..., 2:] > boxes[..., :2], 2) & (boxes[..., 0] >= 0)
     positive = is_region & (best >= _REGION_THRESHOLD)
-    indices, drawn = balanced_sample(
-        positive, is_region & ~positive, seeds, count, positive_share
-    )
+    indices, drawn = balanced_sample(positive, is_region & ~positive, seeds, count, positive_share)
     classes = tf.where(positive, tf.gather(objects.classes, matched, batch_dims=1), 0)
     return Regions(
         tf.gather(boxes, indices, batch_dims=1),

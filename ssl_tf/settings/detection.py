@@ -1,10 +1,11 @@
 """The settings of detection and instance segmentation."""
 
 import dataclasses
+from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.annotations import AnnotationSettings
-from ssl_tf.settings.downstream import DownstreamSettings
+from ssl_tf.settings.downstream import DownstreamSettings, StartSettings
 from ssl_tf.settings.flagfiles import setting, unless
 
 # Stride of the last map of an encoder, to whose multiples the canvas is bound.
@@ -80,15 +81,42 @@ class DetectorSettings:
 class DetectSettings:
     """`python -m ssl_tf.detect`."""
 
-    training: DownstreamSettings
     data: AnnotationSettings
+    start: StartSettings
     network: DetectorSettings
+    training: DownstreamSettings
+    export: bool = setting(
+        False, "Write each trained network as a SavedModel, checked by loading.", free=True
+    )
+
+    @property
+    def output(self) -> str:
+        """The directory of the results."""
+        return self.training.output or str(Path(self.start.checkpoint, f"detection{self.share}"))
+
+    @property
+    def share(self) -> str:
+        """A suffix that names the share of the labels, such as _10pct; empty for all."""
+        share = self.data.share
+        if share.labels_from:
+            return f"_{Path(share.labels_from).stem}"
+        return f"_{100 * share.label_fraction:g}pct" if share.label_fraction < 1 else ""
+
+    @property
+    def is_voc(self) -> bool:
+        """Whether the images are VOC's, and so its figures."""
+        return bool(self.data.voc_dir) or self.data.dataset.startswith("voc")
 
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
-        reason = "an image has boxes and no label map"
-        return unless(
-            False, reason, "label_maps", "test_label_maps", "reduce_zero_label", "label_names",
-            "num_classes",
-        )  # fmt: skip
+        names = ("test_label_maps", "reduce_zero_label", "label_names", "num_classes")
+        return unless(False, "a detector learns from boxes, not from label maps", *names)
+
+    def __post_init__(self) -> None:
+        if not (self.training.output or self.start.checkpoint):
+            raise SettingsError("--output: give the directory of the results; there is no run")
+        if self.data.label_maps:
+            raise SettingsError(
+                f"--label_maps={self.data.label_maps}: has no boxes; give it to segment"
+            )

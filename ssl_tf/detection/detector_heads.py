@@ -1,4 +1,4 @@
-"""Detectors: an encoder, a feature pyramid on its maps, and heads on the pyramid."""
+"""The layers of detectors on an encoder: a feature pyramid on its maps, and heads on that."""
 
 import dataclasses
 import functools
@@ -11,7 +11,6 @@ from ssl_tf.detection.normalization import normalized_by
 from ssl_tf.detection.targets import REGION_WEIGHTS
 from ssl_tf.networks.batch_normalization import EPSILON, MOMENTUM
 from ssl_tf.networks.initialization import layer_seed
-from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
 from ssl_tf.settings import DetectorSettings
 
@@ -46,40 +45,33 @@ class Detections:
     masks: tf.Tensor | None = None
 
 
-class Detector(tf.keras.Model):
-    """The part that all detectors share: maps of the encoder, the pyramid, its anchors.
+class DetectorHead(tf.keras.Model):
+    """What all detectors have on the maps of an encoder: a feature pyramid, and anchors.
 
     Attributes:
-        encoder: normalized images to features; its maps are what the pyramid stands on.
         canvas: side of the images, in pixels.
         levels: of the pyramid; the stride of a level is two to its power.
         settings: of the detector.
     """
 
     def __init__(
-        self, encoder: tf.keras.Model, settings: DetectorSettings, levels: tuple[int, int]
+        self, channels: dict[str, int], settings: DetectorSettings, levels: tuple[int, int]
     ):
         """
         Args:
-            encoder: of `build_resnet`.
+            channels: level -> channels of the encoder's map, of all that it has.
             settings: of the detector.
             levels: first and last level of the pyramid.
         """
-        super().__init__(name="detector")
-        self.encoder = encoder
+        super().__init__(name="head")
         self.canvas = settings.canvas
         self.levels = range(levels[0], levels[1] + 1)
         self.settings = settings
-        maps = {
-            name: output
-            for name, output in _maps_by_level(encoder).items()
-            if int(name) in self.levels
-        }
-        self._maps = tf.keras.Model(encoder.input, maps)
-        self.pyramid = parts().FPN(
+        self.read = tuple(name for name in channels if int(name) in self.levels)
+        self.fpn = parts().FPN(
             input_specs={
-                name: tf.TensorShape([None, *[self._side(int(name))] * 2, output.shape[-1]])
-                for name, output in maps.items()
+                name: tf.TensorShape([None, *[self._side(int(name))] * 2, channels[name]])
+                for name in self.read
             },
             min_level=levels[0],
             max_level=levels[1],
@@ -87,6 +79,10 @@ class Detector(tf.keras.Model):
             activation="relu",
             **_norm_options(),
         )
+
+    def pyramid(self, maps: Maps, training: bool) -> Maps:
+        """The pyramid of the encoder's maps [B, h, w, channels], by level."""
+        return self.fpn({name: maps[name] for name in self.read}, training=training)
 
     @property
     def anchors_a_location(self) -> int:
@@ -112,21 +108,6 @@ class Detector(tf.keras.Model):
         """All anchors, level after level, float32 [N, 4]."""
         return np.concatenate([x.reshape(-1, 4) for x in self.levelled_anchors.values()])
 
-    def maps(self, images: tf.Tensor, shapes: tf.Tensor, training: bool) -> Maps:
-        """The pyramid of images.
-
-        Args:
-            images: uint8 [B, canvas, canvas, 3].
-            shapes: float32 [B, 2], what is seen of each; the rest is 0 behind the normalization.
-            training: batch normalization moves.
-        """
-        axis = tf.range(self.canvas, dtype=tf.float32)
-        rows, columns = (axis < shapes[:, n : n + 1] for n in (0, 1))
-        seen = rows[:, :, tf.newaxis] & columns[:, tf.newaxis]
-        normalized = tf.where(seen[..., tf.newaxis], normalize_images(images), 0.0)
-        normalized = tf.cast(normalized, self.encoder.input.dtype)
-        return self.pyramid(self._maps(normalized, training=training), training=training)
-
     def flat(self, levelled: Maps, depth: int) -> tf.Tensor:
         """The outputs of all levels behind each other: [B, N, depth]."""
         return tf.concat(
@@ -150,7 +131,7 @@ class Detector(tf.keras.Model):
         }
 
 
-class RegionDetector(Detector):
+class RegionHead(DetectorHead):
     """Faster R-CNN on a pyramid (Ren et al. 2015; Lin et al. 2017), or Mask R-CNN (He et al. 2017).
 
     The regions see levels 2 to 5 of the pyramid, the proposals come from all.
@@ -158,14 +139,14 @@ class RegionDetector(Detector):
 
     scales, usual_anchor_scale = 1, 8.0
 
-    def __init__(self, encoder: tf.keras.Model, settings: DetectorSettings, num_classes: int):
-        super().__init__(encoder, settings, (2, 6))
-        garden, channels = parts(), settings.pyramid_channels
+    def __init__(self, channels: dict[str, int], settings: DetectorSettings, num_classes: int):
+        super().__init__(channels, settings, (2, 6))
+        garden, width = parts(), settings.pyramid_channels
         self.proposer = garden.RPNHead(
             min_level=self.levels[0],
             max_level=self.levels[-1],
             num_anchors_per_location=self.anchors_a_location,
-            num_filters=channels,
+            num_filters=width,
             activation="relu",
             **_norm_options(),
         )
@@ -182,7 +163,7 @@ class RegionDetector(Detector):
             self.mask_head = garden.MaskHead(
                 num_classes=num_classes + 1,
                 num_convs=settings.mask_convs,
-                num_filters=channels,
+                num_filters=width,
                 activation="relu",
                 **_norm_options(),
             )
@@ -216,9 +197,7 @@ class RegionDetector(Detector):
         """Logits [B, h, w, A] and encoded boxes [B, h, w, 4 A] of each level."""
         return self.proposer(maps, training=training)
 
-    def proposals(
-        self, logits: Maps, boxes: Maps, shapes: tf.Tensor, training: bool
-    ) -> tf.Tensor:
+    def proposals(self, logits: Maps, boxes: Maps, shapes: tf.Tensor, training: bool) -> tf.Tensor:
         """The best proposals behind their suppression, without a gradient: float32 [B, P, 4]."""
         logits, boxes = (
             {name: tf.stop_gradient(tf.cast(x, tf.float32)) for name, x in maps.items()}
@@ -245,9 +224,8 @@ class RegionDetector(Detector):
         crops = self._mask_crop(_seen(maps), regions)
         return self.mask_head([crops, tf.cast(classes, tf.int32)], training=training)
 
-    def detect(self, images: tf.Tensor, shapes: tf.Tensor) -> Detections:
-        """The objects in images; arguments as in `maps`."""
-        maps = self.maps(images, shapes, training=False)
+    def detect(self, maps: Maps, shapes: tf.Tensor) -> Detections:
+        """The objects in images, of which these are the pyramid and what is seen [B, 2]."""
         logits, boxes = self.propose(maps, training=False)
         regions = self.proposals(logits, boxes, shapes, training=False)
         logits, boxes = (tf.cast(x, tf.float32) for x in self.classify(maps, regions, False))
@@ -270,14 +248,14 @@ class RegionDetector(Detector):
         return dataclasses.replace(detections, masks=tf.sigmoid(tf.cast(masks, tf.float32)))
 
 
-class DenseDetector(Detector):
+class DenseHead(DetectorHead):
     """RetinaNet (Lin et al. 2017): class and box of every anchor."""
 
     scales, usual_anchor_scale = 3, 4.0
 
-    def __init__(self, encoder: tf.keras.Model, settings: DetectorSettings, num_classes: int):
-        super().__init__(encoder, settings, (3, 7))
-        self._outputs = num_classes + 1
+    def __init__(self, channels: dict[str, int], settings: DetectorSettings, num_classes: int):
+        super().__init__(channels, settings, (3, 7))
+        self.outputs = num_classes + 1
         self.head = parts().RetinaNetHead(
             min_level=self.levels[0],
             max_level=self.levels[-1],
@@ -295,11 +273,11 @@ class DenseDetector(Detector):
     def classify(self, maps: Maps, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits [B, N, C + 1], the first of no use, and encoded boxes [B, N, 4] of anchors."""
         logits, boxes, _ = self.head(maps, training=training)
-        return self.flat(logits, self._outputs), self.flat(boxes, 4)
+        return self.flat(logits, self.outputs), self.flat(boxes, 4)
 
-    def detect(self, images: tf.Tensor, shapes: tf.Tensor) -> Detections:
-        """The objects in images; arguments as in `maps`."""
-        logits, encoded = self.classify(self.maps(images, shapes, training=False), training=False)
+    def detect(self, maps: Maps, shapes: tf.Tensor) -> Detections:
+        """The objects in images, of which these are the pyramid and what is seen [B, 2]."""
+        logits, encoded = self.classify(maps, training=False)
         scores = tf.sigmoid(tf.cast(logits[..., 1:], tf.float32))
         # All pairs of anchor and class of a level, the best of them decoded.
         kept_boxes, kept_scores, kept_classes = [], [], []
@@ -333,9 +311,7 @@ def _suppressed(
 
     def best(one: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         apart, boxes, scores, classes = one
-        rows = tf.image.non_max_suppression(
-            apart, scores, count, _NMS_THRESHOLD, _SCORE_THRESHOLD
-        )
+        rows = tf.image.non_max_suppression(apart, scores, count, _NMS_THRESHOLD, _SCORE_THRESHOLD)
         pads = [[0, count - tf.size(rows)]]
         return (
             tf.size(rows),
@@ -358,38 +334,38 @@ def _suppressed(
     return Detections(*found)
 
 
-def build_detector(
+def build_head(
     encoder: tf.keras.Model,
     settings: DetectorSettings,
     num_classes: int,
     seed: int,
-    *,
     batch_norm: str,
-) -> RegionDetector | DenseDetector:
-    """A detector on an encoder, with new weights around it.
+) -> RegionHead | DenseHead:
+    """New layers for a detector on an encoder.
 
     Args:
-        encoder: of `build_resnet`, with its weights; its layers become part of the detector.
+        encoder: of `build_resnet`.
         settings: of the detector.
         num_classes: C, without the background.
-        seed: of the new weights, which depend on it and the layers' names alone.
-        batch_norm: "frozen", "per_replica" or "synchronized".
+        seed: of the weights, which depend on it and the layers' names alone.
+        batch_norm: one of `normalization.KINDS`.
     """
-    kind = RegionDetector if settings.detector == "faster_rcnn" else DenseDetector
+    kind = RegionHead if settings.detector == "faster_rcnn" else DenseHead
+    channels = {name: maps.shape[-1] for name, maps in maps_by_level(encoder).items()}
     with normalized_by(batch_norm):
-        detector = kind(encoder, settings, num_classes)
-        detector.build_heads()
-    for layer in detector._flatten_layers(include_self=False):
+        head = kind(channels, settings, num_classes)
+        head.build_heads()
+    for layer in head._flatten_layers(include_self=False):
         initializer = getattr(layer, "kernel_initializer", None)
-        if initializer is not None and layer not in encoder.layers:
+        if initializer is not None:
             drawn = type(initializer).from_config(
                 {**initializer.get_config(), "seed": layer_seed(seed, layer.name)}
             )
             layer.kernel.assign(drawn(layer.kernel.shape, layer.kernel.dtype))
-    return detector
+    return head
 
 
-def _maps_by_level(encoder: tf.keras.Model) -> Maps:
+def maps_by_level(encoder: tf.keras.Model) -> Maps:
     """Level -> last map of that stride in an encoder; a level is the logarithm of the stride."""
     stride = 1
     for layer in encoder.layers:

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.detection.canvas import place, place_image
-from ssl_tf.detection.network import DenseDetector, RegionDetector
+from ssl_tf.detection.detector import Detector
 from ssl_tf.errors import UserError
-from ssl_tf.exporters.encoded_images import if_readable
+from ssl_tf.exporters.encoded_images import readable_image
+from ssl_tf.exporters.equality import TOLERANCE
 from ssl_tf.files import replacing, write_json
-
-_TOLERANCE = 1e-4
 
 
 class ExportedDetector(tf.Module):
@@ -20,17 +20,17 @@ class ExportedDetector(tf.Module):
     `encoded`: string [N], JPEG, PNG, BMP or GIF bytes ->
         "count": int32 [N], the objects found in each image, the first of D.
         "boxes": float32 [N, D, 4], ymin, xmin, ymax, xmax in pixels of the image.
-        "classes": int64 [N, D], from 0, in the order of export.json.
+        "classes": int64 [N, D], from 0, in the order of detector.json.
         "scores": float32 [N, D] in [0, 1], falling.
         "masks": float32 [N, D, S, S] in [0, 1], of the inside of each box; only of Mask R-CNN.
         "readable": bool [N]; of an image that training would skip the count is 0.
     """
 
-    def __init__(self, detector: RegionDetector | DenseDetector):
+    def __init__(self, detector: Detector):
         super().__init__(name="detector")
         # Its variables alone are saved: Keras would trace each layer once more.
         self._variables = list(detector.variables)
-        self._detect, self._canvas = detector.detect, detector.canvas
+        self._detect, self._canvas = detector.detect, detector.head.canvas
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -41,14 +41,18 @@ class ExportedDetector(tf.Module):
             placement = place(size, canvas)
             return place_image(image, placement, canvas), placement.shape, size
 
-        side = tf.constant([canvas, canvas])
-        nothing = tf.zeros([canvas, canvas, 3], tf.uint8), side, side
+        def read(content: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            image, readable = readable_image(content)
+            return *fitted(image), readable
+
         spec = tf.TensorSpec
-        (images, shapes, sizes), readable = tf.map_fn(
-            lambda content: if_readable(fitted, content, nothing),
+        images, shapes, sizes, readable = tf.map_fn(
+            read,
             encoded,
             fn_output_signature=(
-                (spec([canvas, canvas, 3], tf.uint8), spec([2], tf.int32), spec([2], tf.int32)),
+                spec([canvas, canvas, 3], tf.uint8),
+                spec([2], tf.int32),
+                spec([2], tf.int32),
                 spec([], tf.bool),
             ),
         )
@@ -68,37 +72,38 @@ class ExportedDetector(tf.Module):
 
 
 def export_detector(
-    detector: RegionDetector | DenseDetector,
-    directory: Path,
-    class_names: tuple[str, ...],
-    category_ids: np.ndarray,
-) -> float:
-    """Writes the SavedModel, loads it and compares what both find in an image.
+    detector: Detector, source: AnnotatedSource, directory: Path, origin: str
+) -> None:
+    """Writes a SavedModel with a detector.json, loads it and compares what it finds.
 
     Args:
-        detector: trained.
-        directory: of the SavedModel; export.json in it names the classes.
-        class_names: of the classes, or none.
-        category_ids: their ids in the annotations.
-
-    Returns:
-        The largest difference of a score or of a box, as a share of the canvas.
+        detector: of one device.
+        source: of the images that it learned from; names the classes.
+        directory: of the SavedModel; it is complete or absent.
+        origin: of the network, in words.
 
     Raises:
-        UserError: they find something else.
+        UserError: what was written finds other objects than the detector.
     """
     module = ExportedDetector(detector)
     facts = {
-        "signature": "encoded: string [N], encoded images -> count, boxes (ymin, xmin, ymax, xmax "
-        "in pixels), classes, scores, masks (of the inside of each box), readable",
-        "classes": list(class_names),
-        "category_ids": category_ids.tolist(),
-        "canvas": detector.canvas,
+        "origin": origin,
+        "classes": list(source.class_names) or source.num_classes,
+        "category_ids": source.category_ids.tolist(),
+        "canvas": detector.head.canvas,
+        "signatures": {
+            "encoded": "string [N], encoded images; gives count, boxes (ymin, xmin, ymax, xmax in "
+            "pixels), classes, scores, masks (of the inside of each box) and readable"
+        },
     }
     noise = np.random.default_rng(0).integers(0, 256, [64, 96, 3], np.uint8)
     encoded = tf.stack([tf.io.encode_png(noise), tf.constant(b"no image")])
     with replacing(directory) as temporary:
-        tf.saved_model.save(module, str(temporary), signatures={"encoded": module.encoded})
+        tf.saved_model.save(
+            module,
+            str(temporary),
+            signatures={"serving_default": module.encoded, "encoded": module.encoded},
+        )
         signature = tf.saved_model.load(str(temporary)).signatures["encoded"]
         loaded, expected = (
             {name: value.numpy() for name, value in outputs.items()}
@@ -106,15 +111,12 @@ def export_detector(
         )
         difference = max(
             float(np.abs(loaded[name] - expected[name]).max(initial=0)) / scale
-            for name, scale in (("boxes", detector.canvas), ("scores", 1.0))
+            for name, scale in (("boxes", detector.head.canvas), ("scores", 1.0))
         )
-        same = all(
-            np.array_equal(loaded[name], expected[name]) for name in ("count", "readable")
-        )
-        if not (same and difference < _TOLERANCE):
+        same = all(np.array_equal(loaded[name], expected[name]) for name in ("count", "readable"))
+        if not (same and difference <= TOLERANCE):
             raise UserError(
                 f"the SavedModel finds other objects than its detector ({difference:.2g}); this is "
                 "a defect, nothing is exported"
             )
-        write_json(temporary / "export.json", facts)
-    return difference
+        write_json(temporary / "detector.json", facts)

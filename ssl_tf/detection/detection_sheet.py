@@ -1,6 +1,6 @@
 """A sheet of images with their true objects and those that are found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,39 +16,38 @@ _HEIGHT = 160
 _LEAST_SCORE = 0.5
 _NAMED = 4
 _COVER = 0.5
+_COLUMNS = 4
 
 
 def draw_objects(
     source: AnnotatedSource,
     truth: Sequence[ImageObjects],
-    found: Mapping[str, Sequence[ImageObjects]],
+    found: Sequence[ImageObjects],
     path: Path,
 ) -> np.ndarray:
-    """Writes a PNG with a row for each image: its true objects, then those of each detector.
+    """Writes a PNG of images, two a row, each with the objects found beside the true ones.
 
     Of what is found, objects of a score of at least a half are drawn. A class has one colour.
 
     Args:
         source: of the images.
         truth: objects of its first images.
-        found: name of a detector -> objects found in images among these.
+        found: objects found in those that are readable.
         path: of the PNG.
 
     Returns:
         The sheet, uint8 [H, W, 3].
     """
     names = source.class_names or tuple(map(str, range(source.num_classes)))
-    by_index = {name: {image.index: image for image in images} for name, images in found.items()}
-    rows = []
+    by_index = {image.index: _likely(image) for image in found}
+    cells = []
     examples = source.sequence(0, len(truth)).map(lambda x: decode(x, source.unreadable))
     for true, example in zip(truth, examples.as_numpy_iterator()):
-        if not example["readable"]:
-            continue
-        row = [(_drawn(example["image"], true), ["true", *_told(true, names)])]
-        for name, images in by_index.items():
-            here = _likely(images[true.index])
-            row.append((_drawn(example["image"], here), [name, *_told(here, names)]))
-        rows.append(row)
+        if example["readable"]:
+            here = by_index[true.index]
+            cells.append((_drawn(example["image"], here), ["found", *_told(here, names)]))
+            cells.append((_drawn(example["image"], true), ["true", *_told(true, names)]))
+    rows = [cells[first : first + _COLUMNS] for first in range(0, len(cells), _COLUMNS)]
     return draw_sheet(rows, path)
 
 
