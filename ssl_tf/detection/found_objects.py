@@ -62,7 +62,7 @@ def find_objects(
         example = decoding.decode(example, source.unreadable)
         return evaluation_canvas(example, detector.head.canvas), example["readable"]
 
-    examples = source.sequence(0, count)
+    examples = source.sequence(0, min(count or source.size, source.size))
     batches = (
         examples.map(fitted, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .filter(lambda image, readable: readable)
@@ -141,7 +141,7 @@ def read_truth(source: AnnotatedSource, count: int | None = None) -> list[ImageO
         count: number of the first images; None: all.
     """
     kept = ("index", "size", "boxes", "classes", "crowd", "difficult", "areas", "masks")
-    examples = source.sequence(0, count).map(
+    examples = source.sequence(0, min(count or source.size, source.size)).map(
         lambda example: {name: example[name] for name in kept if name in example}
     )
     truth = []

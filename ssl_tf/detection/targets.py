@@ -152,16 +152,21 @@ def sampled_at_centres(masks: tf.Tensor, boxes: tf.Tensor, side: int) -> tf.Tens
         boxes: float32 [N, 4], as parts of the mask's height and width; what lies outside is 0.
         side: cells in a row and in a column.
     """
-    # crop_and_resize takes the corners of the grid of samples, in pixels counted from the centre of
-    # the first and divided by the number of pixels less one. A frame keeps the last half pixel in.
-    framed = tf.pad(masks, [[0, 0], [1, 1], [1, 1]])[..., tf.newaxis]
-    pixels = tf.cast(tf.shape(masks)[1:3], tf.float32)
-    first = boxes[:, :2] * pixels
-    cell = (boxes[:, 2:] - boxes[:, :2]) * pixels / side
-    last = first + cell * side
-    corners = tf.concat([first + cell / 2 + 0.5, last - cell / 2 + 0.5], 1)
-    scale = tf.tile(pixels + 1, [2])
-    values = tf.image.crop_and_resize(
-        framed, corners / scale, tf.range(tf.shape(masks)[0]), [side, side]
-    )
-    return values[..., 0]
+    # A frame of zeros, in which all that lies outside ends.
+    values = tf.pad(masks, [[0, 0], [1, 1], [1, 1]])
+    centres = (tf.range(side, dtype=tf.float32) + 0.5) / side
+    for axis in (1, 2):
+        pixels = tf.shape(masks)[axis]
+        low, high = boxes[:, axis - 1, tf.newaxis], boxes[:, axis + 1, tf.newaxis]
+        # Pixel k of the frame has its centre at k - 0.5.
+        places = (low + (high - low) * centres) * tf.cast(pixels, tf.float32) + 0.5
+        places = tf.clip_by_value(places, 0.0, tf.cast(pixels + 1, tf.float32))
+        before = tf.minimum(tf.cast(places, tf.int32), pixels)
+        share = places - tf.cast(before, tf.float32)
+        share = tf.expand_dims(share, 3 - axis)
+        first, second = (
+            tf.cast(tf.gather(values, before + n, axis=axis, batch_dims=1), tf.float32)
+            for n in (0, 1)
+        )
+        values = (1 - share) * first + share * second
+    return values
