@@ -21,7 +21,7 @@ _FPN_VOC = (
 def remarks(settings: DetectSettings) -> list[str]:
     """The departures, a sentence each."""
     told = list(_ALWAYS)
-    if settings.training.norm != "frozen":
+    if settings.training.batch_norm != "frozen":
         told.append(_NORMALIZED)
     if settings.is_voc:
         told.append(_FPN_VOC)
