@@ -12,6 +12,7 @@ from ssl_tf.settings import (
     FineTuneSettings,
     LinearSettings,
     PretrainSettings,
+    SegmentSettings,
     TransferSettings,
     flagfiles,
 )
@@ -24,7 +25,9 @@ FINETUNE = [path for path in CONFIGS if path.name.startswith("finetune")]
 LOD = [path for path in CONFIGS if path.name.startswith("lod")]
 SINGLE = [path for path in CONFIGS if path.stem in ("contrast", "ncut", "lost")]
 TRANSFER = [path for path in CONFIGS if path.name.startswith("transfer")]
-PRETRAIN = [path for path in CONFIGS if path not in LINEAR + FINETUNE + TRANSFER + LOD + SINGLE]
+SEGMENT = [path for path in CONFIGS if path.name.startswith("segment")]
+JUDGE = LINEAR + FINETUNE + TRANSFER + SEGMENT
+PRETRAIN = [path for path in CONFIGS if path not in JUDGE + LOD + SINGLE]
 
 
 def name(path):
@@ -35,12 +38,12 @@ def name(path):
 def test_first_lines_give_the_command_and_the_result(path):
     comments = [line for line in path.read_text().splitlines()[:6] if line.startswith("#")]
     kind = path.stem.split("_")[0]
-    same = {stage: stage for stage in ("linear", "finetune", "transfer")}
+    same = {stage: stage for stage in ("linear", "finetune", "transfer", "segment")}
     discoverers = dict.fromkeys(("lod", "contrast", "ncut", "lost"), "discover")
     stage = {**same, **discoverers}.get(kind, "pretrain")
     command = f"python -m ssl_tf.{stage} --flagfile=configs/{path.name}"
     assert any(command in line for line in comments)
-    results = ("CorLoc",) if path in LOD + SINGLE else ("top-1", "mAP")
+    results = ("CorLoc",) if path in LOD + SINGLE else ("top-1", "mAP", "mIoU")
     assert any(result in line for line in comments for result in results)
 
 
@@ -67,6 +70,13 @@ def test_fine_tuning_flagfiles_compose_and_their_reports_stand_beside_each_other
     settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], FineTuneSettings)
     assert settings.share == path.stem.rsplit("_")[-1]
     assert settings.tuning.trials
+
+
+@pytest.mark.parametrize("path", SEGMENT, ids=name)
+def test_segmentation_flagfiles_compose(path):
+    settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], SegmentSettings)
+    assert settings.training.steps > settings.training.warmup_steps
+    assert settings.output == f"RUN/segmentation{settings.share}"
 
 
 @pytest.mark.parametrize("path", TRANSFER, ids=name)

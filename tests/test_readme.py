@@ -21,6 +21,7 @@ SETTINGS = {
     "knn": settings.KnnSettings,
     "linear": settings.LinearSettings,
     "finetune": settings.FineTuneSettings,
+    "segment": settings.SegmentSettings,
     "transfer": settings.TransferSettings,
     "compare": settings.CompareSettings,
     "export": settings.ExportSettings,

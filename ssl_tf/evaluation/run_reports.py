@@ -18,6 +18,13 @@ Report = dict[str, Any]
 
 # Figures of `score_figures` -> their headings.
 FIGURES = {"top1": "top-1", "top5": "top-5", "mean_per_class": "mean per class", "map": "mAP"}
+# Those of a segmentation.
+PIXEL_FIGURES = {
+    "miou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+}
+HEADINGS = {**FIGURES, **PIXEL_FIGURES}
 
 _PROTOCOLS = {"linear": "linear", "finetune": "fine-tuned"}
 _DATASETS = {protocol.dataset: name for name, protocol in PROTOCOLS.items()}
@@ -35,7 +42,8 @@ class Stage:
         heading: of its columns.
         title: of its panel.
         position: place among the stages, ascending; a transfer stage comes last.
-        tabled: figures that the table shows; the CSV has all of `FIGURES`.
+        figures: all that the CSV has.
+        tabled: figures that the table shows.
         drawn: figures that have a panel.
         details: entries of an encoder's report that are columns without a heading.
         data: its test images, as reports tell them; empty where they do not, or the name does.
@@ -46,6 +54,7 @@ class Stage:
     heading: str
     title: str
     position: tuple[Any, ...]
+    figures: tuple[str, ...] = tuple(FIGURES)
     tabled: tuple[str, ...] = tuple(FIGURES)
     drawn: tuple[str, ...] = ("top1", "map")
     details: tuple[str, ...] = ()
@@ -161,6 +170,9 @@ def _read_run(directory: Path, name: str) -> Run:
     for path in sorted(directory.glob("finetune*.json")):
         report = _read_report(path, "share", "epochs")
         add(_fine_tuning(str(report["share"])), path, report)
+    for path in sorted(directory.glob("segmentation*/segmentation.json")):
+        report = _read_report(path, "share")
+        add(_segmentation(str(report["share"])), path, report)
     for path in sorted((directory / transfer.DIRECTORY).glob("*.json")):
         report = _read_report(path, "dataset", "protocol", "metric")
         stage = _transfer(*(str(report[key]) for key in ("dataset", "protocol", "metric")))
@@ -212,6 +224,21 @@ def _fine_tuning(share: str) -> Stage:
         title,
         (2, *position, share),
         details=("base_learning_rate", "weight_decay"),
+    )
+
+
+def _segmentation(share: str) -> Stage:
+    """Returns the stage of a segmentation on a share of the labels; empty: all labels."""
+    labels = f", {share.replace('pct', ' %')} of the labels" if share else ""
+    return Stage(
+        f"segmentation_{share}" if share else "segmentation",
+        f"segmentation{labels}",
+        f"semantic segmentation{labels}",
+        (4, share),
+        figures=tuple(PIXEL_FIGURES),
+        tabled=("miou",),
+        drawn=("miou",),
+        details=("train_loss",),
     )
 
 
@@ -287,7 +314,7 @@ def _lacking_figures(report: Report) -> list[str]:
     lacks = []
     for name in ("trained", "random"):
         figures = report.get(name, {})
-        if name in report and not (isinstance(figures, dict) and FIGURES.keys() & figures.keys()):
+        if name in report and not (isinstance(figures, dict) and HEADINGS.keys() & figures.keys()):
             lacks.append(f"figures of the {name} encoder")
         elif name == "random" and name in report and "encoder_sha256" not in figures:
             lacks.append("encoder_sha256 of the random encoder")

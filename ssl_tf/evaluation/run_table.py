@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ssl_tf.evaluation.curves import Panel
-from ssl_tf.evaluation.run_reports import FIGURES, KNN, LINEAR, Report, Run, Stage
+from ssl_tf.evaluation.run_reports import FIGURES, HEADINGS, KNN, LINEAR, Report, Run, Stage
 
 Row = dict[str, Any]
 
@@ -28,7 +28,7 @@ _RUN_COLUMNS = {
     "monitor_knn_map": "kNN while training, mAP",
 }
 _MONITORS = {"knn_top1": "top1", "knn_map": "map"}
-_PERCENT = tuple(f"_{name}" for name in FIGURES)
+_PERCENT = tuple(f"_{name}" for name in HEADINGS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _stage_panel(runs: Sequence[Run], stage: Stage, figure: str) -> Panel:
         for report in run.reports.get(stage, ()):
             if figure in report.get("random", ()):
                 random[report["random"]["encoder_sha256"]] = 100 * report["random"][figure]
-    return Panel(stage.title, FIGURES.get(figure, figure), series, tuple(random.values()))
+    return Panel(stage.title, HEADINGS.get(figure, figure), series, tuple(random.values()))
 
 
 def _stages(runs: Sequence[Run], *always: Stage) -> list[Stage]:
@@ -160,8 +160,10 @@ def _stage_columns(stage: Stage) -> dict[str, str | None]:
         columns[stage.name] = f"{stage.heading} k, T"
     columns |= {f"{stage.name}_{detail}": None for detail in stage.details}
     return columns | {
-        f"{stage.name}_{figure}": f"{stage.heading} {title}" if figure in stage.tabled else None
-        for figure, title in FIGURES.items()
+        f"{stage.name}_{figure}": (
+            f"{stage.heading} {HEADINGS[figure]}" if figure in stage.tabled else None
+        )
+        for figure in stage.figures
     }
 
 
