@@ -12,7 +12,7 @@ from ssl_tf.errors import EXIT_CODES, EXIT_FLAGS
 GROUPS = {
     "Images": ("prepare",),
     "Train": ("pretrain", "views_report", "benchmark"),
-    "Judge": ("knn", "linear", "finetune", "segment", "transfer", "compare"),
+    "Judge": ("knn", "linear", "finetune", "segment", "detect", "transfer", "compare"),
     "Use": ("export", "embed"),
     "Boxes of objects": ("discover", "proposals", "openimages"),
 }

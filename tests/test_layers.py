@@ -24,7 +24,7 @@ LAYERS = """
     training
     methods exporters benchmarking preparation
     evaluation discovery downstream
-    segmentation
+    segmentation detection
     embedding
     pretraining
     pretrain

@@ -40,8 +40,7 @@ def by_files(truth, found, directory, kind):
                 result["bbox"] = [left, top, right - left, bottom - top]
             results.append(result)
     images = [
-        {"id": image.index + 10, "height": image.size[0], "width": image.size[1]}
-        for image in truth
+        {"id": image.index + 10, "height": image.size[0], "width": image.size[1]} for image in truth
     ]
     categories = [{"id": label * 7 + 3, "name": str(label)} for label in range(CLASSES)]
     truth_file.write_text(
@@ -111,9 +110,7 @@ def test_figures_of_one_object(found, ap, ap50):
 
 
 def test_sizes_are_those_of_the_annotation():
-    figures, _ = coco_figures(
-        [image([BOX], areas=[900.0])], [image([BOX], scores=[0.9])], 1, "box"
-    )
+    figures, _ = coco_figures([image([BOX], areas=[900.0])], [image([BOX], scores=[0.9])], 1, "box")
     assert (figures["box_aps"], figures["box_apm"]) == (pytest.approx(1), None)
 
 

@@ -21,9 +21,7 @@ def binary(logit, target):
 def test_objectness():
     logits, positive = RANDOM.normal(size=(2, 5)), RANDOM.random((2, 5)) < 0.5
     weights = np.array([[1, 1, 0, 1, 1], [1, 0, 0, 1, 1.0]])
-    expected = sum(
-        w * binary(x, t) for x, t, w in zip(logits.flat, positive.flat, weights.flat)
-    )
+    expected = sum(w * binary(x, t) for x, t, w in zip(logits.flat, positive.flat, weights.flat))
     found = losses.objectness_loss(tf.constant(logits), tf.constant(positive), weights)
     assert float(found) == pytest.approx(expected, rel=1e-12)
 
@@ -55,8 +53,7 @@ def test_masks():
     logits, masks = RANDOM.normal(size=(1, 3, 2, 2)), RANDOM.random((1, 3, 2, 2)) < 0.5
     weights = np.array([[1, 0, 1.0]])
     expected = sum(
-        np.mean([binary(x, t) for x, t in zip(logits[0, n].flat, masks[0, n].flat)])
-        for n in (0, 2)
+        np.mean([binary(x, t) for x, t in zip(logits[0, n].flat, masks[0, n].flat)]) for n in (0, 2)
     )
     found = losses.mask_loss(tf.constant(logits), tf.constant(masks), tf.constant(weights))
     assert float(found) == pytest.approx(expected, rel=1e-12)
