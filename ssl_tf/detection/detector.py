@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ssl_tf.detection import losses
+from ssl_tf.detection import detection_losses as losses
 from ssl_tf.detection.detector_heads import (
     MASK_LOGITS,
     DenseHead,
@@ -52,7 +52,7 @@ class Detector(DownstreamModel):
             encoder: of `build_resnet`; its layers become those of the head.
             num_classes: C, without the background.
             settings: of the head.
-            batch_norm: of the new layers, one of `normalization.KINDS`.
+            batch_norm: of the new layers, one of `head_normalization.KINDS`.
             seed: of the weights of the new layers.
         """
         head = build_head(encoder, settings, num_classes, seed, batch_norm)

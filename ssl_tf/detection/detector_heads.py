@@ -6,8 +6,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.detection.head_normalization import normalized_by
 from ssl_tf.detection.model_garden import parts
-from ssl_tf.detection.normalization import normalized_by
 from ssl_tf.detection.targets import REGION_WEIGHTS
 from ssl_tf.networks.batch_normalization import EPSILON, MOMENTUM
 from ssl_tf.networks.initialization import layer_seed
@@ -348,7 +348,7 @@ def build_head(
         settings: of the detector.
         num_classes: C, without the background.
         seed: of the weights, which depend on it and the layers' names alone.
-        batch_norm: one of `normalization.KINDS`.
+        batch_norm: one of `head_normalization.KINDS`.
     """
     kind = RegionHead if settings.detector == "faster_rcnn" else DenseHead
     channels = {name: maps.shape[-1] for name, maps in maps_by_level(encoder).items()}

@@ -59,13 +59,5 @@ def one_device():
     return tf.distribute.MirroredStrategy(["CPU:0"])
 
 
-def batch(*flags, size=4):
-    """The first batch of a task, as arrays."""
-    from ssl_tf.data.order import Steps
-
-    made = task(*flags).batches(Steps(0, size, 0, 1))
-    return next(iter(made.as_numpy_iterator()))
-
-
 def values(variables):
     return [np.array(variable) for variable in variables]

@@ -4,11 +4,16 @@ import importlib.util
 import json
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ssl_tf import detect
 from ssl_tf.compare import main as compare
+from ssl_tf.data.annotations.open_annotated import open_annotated
 from ssl_tf.detection import model_garden
+from ssl_tf.detection.found_objects import ImageObjects
+from ssl_tf.detection.predictions import write_predictions
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks import resnet
 from ssl_tf.settings import CompareSettings, DetectSettings, flagfiles
@@ -67,13 +72,14 @@ def test_a_report_has_a_row_for_each_encoder_and_stands_beside_others(tmp_path, 
     ],
 )
 def test_flags_that_do_not_go_together_are_one_line(flags, message):
-    flags = [flag for flag in [*FEW, *flags]]
     with pytest.raises(SettingsError, match="^" + message):
-        flagfiles.parse([*flags, "--output=O"], DetectSettings)
+        settings(*flags, "--output=O")
 
 
 def test_a_batch_of_more_images_than_there_are_is_refused(tmp_path):
-    with pytest.raises(SettingsError, match="--batch_size=16: scenes:train, annotated has 8 images"):
+    with pytest.raises(
+        SettingsError, match="--batch_size=16: scenes:train, annotated has 8 images"
+    ):
         detect.main(settings(f"--output={tmp_path / 'out'}", "--batch_size=16"))
 
 
@@ -91,9 +97,6 @@ def test_without_the_extra_one_line_says_what_to_install(monkeypatch):
 
 def coco(directory, **changes):
     """A small json in COCO's format with its folder of images."""
-    import numpy as np
-    from PIL import Image
-
     folder = directory / "images"
     folder.mkdir()
     images, annotations = [], []
@@ -101,8 +104,9 @@ def coco(directory, **changes):
         name = f"{number}.png"
         Image.fromarray(np.full((50, 70, 3), 40 * number, np.uint8)).save(folder / name)
         images.append({"id": number * 3, "file_name": name, "height": 50, "width": 70})
-        annotations.append({"id": number + 1, "image_id": number * 3, "iscrowd": 0, "area": 300,
-                            "category_id": 7 if number % 2 else 2, "bbox": [5, 5, 30, 20]})  # fmt: skip
+        annotation = {"id": number + 1, "image_id": number * 3, "iscrowd": 0, "area": 300}
+        annotation |= {"category_id": 7 if number % 2 else 2, "bbox": [5, 5, 30, 20]}
+        annotations.append(annotation)
     content = {
         "images": images,
         "annotations": annotations,
@@ -122,15 +126,8 @@ def test_predictions_have_the_ids_of_the_annotations(tmp_path):
     """Category ids have holes, image ids are numbers."""
     output = tmp_path / "out"
     flags = [*coco(tmp_path), f"--output={output}", "--batch_size=2", "--learning_rate=1e-9"]
-    from ssl_tf.detection.found_objects import ImageObjects
-    from ssl_tf.detection.predictions import write_predictions
-
     detect.main(of_coco(*flags))
-    from ssl_tf.data.annotations.open_annotated import open_annotated
-
     _, test = open_annotated(of_coco(*flags).data, "boxes")
-    import numpy as np
-
     found = ImageObjects(1, (50, 70), np.array([[5.0, 6, 25, 36]]), np.array([1]),
                          scores=np.array([0.5]))  # fmt: skip
     write_predictions([found], test, tmp_path / "results.json")

@@ -1,10 +1,13 @@
 """The network of detectors: whose layers normalize, what learns, replicas, parts of a batch."""
 
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.detection import normalization
+from ssl_tf.data.order import Steps
+from ssl_tf.detection import head_normalization
 from ssl_tf.detection.model_garden import parts
 from ssl_tf.downstream.downstream_model import compile_model, freeze
 from ssl_tf.networks import resnet
@@ -66,7 +69,7 @@ class nothing:
 
 def test_keras_gets_its_layer_back_after_an_error():
     before = tf.keras.layers.BatchNormalization
-    with pytest.raises(RuntimeError), normalization.normalized_by("replica"):
+    with pytest.raises(RuntimeError), head_normalization.normalized_by("replica"):
         assert tf.keras.layers.BatchNormalization is not before
         raise RuntimeError
     assert tf.keras.layers.BatchNormalization is before
@@ -137,8 +140,6 @@ def test_what_is_frozen_stays(batch_norm, stages):
 
 
 def steps(size=4, stop=2):
-    from ssl_tf.data.order import Steps
-
     return Steps(0, size, 0, stop)
 
 
@@ -195,7 +196,5 @@ def test_parts_of_a_batch_give_the_gradients_of_the_whole(double_precision):
 
 
 def test_model_garden_comes_without_its_tasks_and_trainers():
-    import sys
-
     parts()
     assert not {"official.vision.tasks", "official.nlp", "orbit"} & set(sys.modules)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.detection import losses
+from ssl_tf.detection import detection_losses as losses
 
 RANDOM = np.random.default_rng(0)
 
