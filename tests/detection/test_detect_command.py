@@ -11,7 +11,9 @@ from PIL import Image
 from ssl_tf import detect
 from ssl_tf.compare import main as compare
 from ssl_tf.data.annotations.open_annotated import open_annotated
+from ssl_tf.data.order import Steps
 from ssl_tf.detection import model_garden
+from ssl_tf.detection.detection_task import Detection
 from ssl_tf.detection.found_objects import ImageObjects
 from ssl_tf.detection.predictions import write_predictions
 from ssl_tf.errors import SettingsError, UserError
@@ -124,14 +126,15 @@ def of_coco(*flags):
 
 def test_predictions_have_the_ids_of_the_annotations(tmp_path):
     """Category ids have holes, image ids are numbers."""
-    output = tmp_path / "out"
-    flags = [*coco(tmp_path), f"--output={output}", "--batch_size=2", "--learning_rate=1e-9"]
-    detect.main(of_coco(*flags))
-    _, test = open_annotated(of_coco(*flags).data, "boxes")
-    found = ImageObjects(1, (50, 70), np.array([[5.0, 6, 25, 36]]), np.array([1]),
-                         scores=np.array([0.5]))  # fmt: skip
+    given = of_coco(*coco(tmp_path), "--output=O", "--batch_size=2")
+    train, test = open_annotated(given.data, "boxes")
+    detection = Detection(train, test, given.training, given.network)
+    made = next(iter(detection.batches(Steps(0, 2, 0, 1))))
+    assert set(made["classes"].numpy().ravel()) <= {0, 1, 2} and made["classes"].numpy().any()
+    box = np.array([[5.0, 6, 25, 36]])
+    found = ImageObjects(1, (50, 70), box, np.array([1]), scores=np.array([0.5]))
     write_predictions([found], test, tmp_path / "results.json")
-    ids = [int(x) for x in test.ids().as_numpy_iterator()]
+    ids = [int(name) for name in test.ids().as_numpy_iterator()]
     assert json.loads((tmp_path / "results.json").read_text()) == [
         {"image_id": ids[1], "category_id": 7, "bbox": [6, 5, 30, 20], "score": 0.5}
     ]

@@ -1,5 +1,6 @@
 """The network of detectors: whose layers normalize, what learns, replicas, parts of a batch."""
 
+import contextlib
 import sys
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from ssl_tf.data.order import Steps
 from ssl_tf.detection import head_normalization
+from ssl_tf.detection.detector_heads import build_head
 from ssl_tf.detection.model_garden import parts
 from ssl_tf.downstream.downstream_model import compile_model, freeze
 from ssl_tf.networks import resnet
@@ -37,34 +39,26 @@ def normalizations(layer):
     return [x for x in layer._flatten_layers() if isinstance(x, kinds)]
 
 
+def new_head(*flags, kind):
+    given = settings(*flags)
+    return build_head(random_start(*flags).build(False), given.network, 10, 0, kind)
+
+
 @pytest.mark.parametrize("flags, count", [(MASKS, 5 + 5 + 2 + 2), (DENSE, 5 + 2 * 4 * 5)])
-def test_no_layer_of_others_normalizes(flags, count):
+def test_no_layer_of_others_normalizes(flags, count, monkeypatch):
+    """Of the pyramid, the proposals, the box head and the mask head; or of RetinaNet's towers."""
     keras = tf.keras.layers.BatchNormalization
-    model = build(*flags, "--batch_norm=replica")
-    assert [type(x) for x in normalizations(model.head)] == [BatchNormalization] * count
-    assert not any(x._synchronized for x in normalizations(model.head))
-    both = build(*flags, synchronized=True)
-    assert all(x._synchronized for x in normalizations(both.head))
-    frozen = build(*flags, "--batch_norm=frozen")
-    assert not normalizations(frozen.head)
+    for kind, synchronized in (("replica", False), ("synchronized", True)):
+        found = normalizations(new_head(*flags, kind=kind))
+        assert [type(layer) for layer in found] == [BatchNormalization] * count
+        assert {layer._synchronized for layer in found} == {synchronized}
+    assert not normalizations(new_head(*flags, kind="frozen"))
     assert tf.keras.layers.BatchNormalization is keras
-    # Pyramid, proposals and heads of Model Garden itself have as many.
-    assert len(normalizations(build_with_theirs(*flags).head)) == count
-
-
-def build_with_theirs(*flags):
-    """The same detector with the layers of Keras."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ssl_tf.detection.detector_heads.normalized_by", lambda kind: nothing())
-        return build(*flags)
-
-
-class nothing:
-    def __enter__(self):
-        pass
-
-    def __exit__(self, *_):
-        pass
+    # Left alone, Model Garden makes as many.
+    monkeypatch.setattr(
+        "ssl_tf.detection.detector_heads.normalized_by", lambda kind: contextlib.nullcontext()
+    )
+    assert len(normalizations(new_head(*flags, kind="replica"))) == count
 
 
 def test_keras_gets_its_layer_back_after_an_error():
@@ -76,17 +70,20 @@ def test_keras_gets_its_layer_back_after_an_error():
 
 
 def test_new_weights_are_a_function_of_the_seed():
-    one, same, other = (build(*MASKS, f"--seed={seed}") for seed in (1, 1, 2))
-    for a, b, c in zip(*(values(m.head.variables) for m in (one, same, other)), strict=True):
+    encoder, given = random_start(*MASKS).build(False), settings(*MASKS)
+    one, same, other = (
+        build_head(encoder, given.network, 10, seed, "replica") for seed in (1, 1, 2)
+    )
+    for a, b, c in zip(*(values(head.variables) for head in (one, same, other)), strict=True):
         np.testing.assert_array_equal(a, b)
         assert (a != c).any() == (a.ndim > 1)
-    kernels = [v.numpy() for v in one.head.variables if v.name.startswith("lateral")]
+    kernels = [v.numpy() for v in one.variables if v.name.startswith("lateral")]
     assert all(0 < np.abs(kernel).max() < 2 for kernel in kernels if kernel.ndim > 1)
 
 
 @pytest.mark.parametrize("flags, levels", [(MASKS, range(2, 7)), (DENSE, range(3, 8))])
 def test_anchors_stand_at_the_centres_of_cells(flags, levels):
-    head = build(*flags).head
+    head = new_head(*flags, kind="replica")
     first = 0
     for level in levels:
         stride = 2**level
@@ -120,7 +117,7 @@ def test_what_lies_beside_an_image_on_its_canvas_is_not_seen():
     assert np.abs(whole - one).max() > 1e-3
 
 
-@pytest.mark.parametrize("batch_norm, stages", [("frozen", 1), ("replica", -1), ("replica", 0)])
+@pytest.mark.parametrize("batch_norm, stages", [("frozen", 1), ("replica", 0)])
 def test_what_is_frozen_stays(batch_norm, stages):
     flags = (*MASKS, f"--batch_norm={batch_norm}", f"--frozen_stages={stages}")
     model = build(*flags)
@@ -175,15 +172,14 @@ def furthest(ours, reference):
     )
 
 
-@pytest.mark.parametrize("flags, replicas", [(MASKS, (2, 4)), (DENSE, (2,))])
+@pytest.mark.parametrize("flags, replicas", [(MASKS, 2), (DENSE, 4)])
 def test_replicas_take_the_step_of_one_device(flags, replicas, double_precision):
     """Images of two replicas have other numbers of objects, so a mean of means would differ."""
     losses, variables = trained(1, *flags)
     assert np.isfinite(losses).all() and (losses > 0).all()
-    for count in replicas:
-        more_losses, more_variables = trained(count, *flags)
-        np.testing.assert_allclose(more_losses, losses, rtol=1e-10)
-        assert furthest(more_variables, variables) < 1e-10
+    more_losses, more_variables = trained(replicas, *flags)
+    np.testing.assert_allclose(more_losses, losses, rtol=1e-10)
+    assert furthest(more_variables, variables) < 1e-10
 
 
 def test_parts_of_a_batch_give_the_gradients_of_the_whole(double_precision):
