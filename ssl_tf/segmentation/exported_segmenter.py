@@ -23,11 +23,13 @@ class ExportedSegmenter(tf.Module):
 
     def __init__(self, segmenter: Segmenter):
         super().__init__(name="segmenter")
-        self.segmenter = segmenter
+        # What holds the variables; the function alone is no part that TensorFlow saves.
+        self.networks = [segmenter.encoder, segmenter.head]
+        self._probabilities = segmenter.probabilities
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = self.segmenter.probabilities(images)
+        scores = self._probabilities(images)
         return {"label_map": tf.argmax(scores, -1, output_type=tf.int32), "scores": scores}
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="encoded")])

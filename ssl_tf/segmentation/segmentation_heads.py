@@ -5,7 +5,7 @@ import tensorflow as tf
 from ssl_tf.networks.batch_normalization import batch_normalization
 from ssl_tf.networks.initialization import layer_seed
 
-# Dilations of the pyramid at stride 16 (DeepLab-v3 section 3.3); at stride 8 they are doubled.
+# Dilations of the pyramid at stride 16 (DeepLab-v3 section 3.3); at 8 and less they are doubled.
 _RATES = (6, 12, 18)
 # Dilation of the two convolutions of FCN at stride 16 (MoCo, appendix on VOC segmentation).
 _FCN_RATE = 6
@@ -34,7 +34,7 @@ def build_head(
         seed: of the weights.
     """
     layers = _HeadLayers(channels, synchronized, seed)
-    finer = max(1, 16 // output_stride)
+    finer = 2 if output_stride <= 8 else 1
     maps = tf.keras.Input((None, None, input_channels), name="maps")
     if kind == "fcn":
         x = layers.conv_bn(maps, 3, finer * _FCN_RATE, "fcn1")

@@ -83,12 +83,6 @@ class Segmentation(Task):
         self, model: Segmenter, source: AnnotatedSource
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Image, predicted labels and true labels of each readable image, at its own size."""
-        scales, flip = self.segmenter.test_scales, self.segmenter.test_flip
-
-        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
-        def predict(images: tf.Tensor) -> tf.Tensor:
-            return tf.argmax(model.probabilities(images, scales, flip), axis=-1)
-
         examples = (
             source.sequence()
             .map(
@@ -101,4 +95,4 @@ class Segmentation(Task):
             .prefetch(2)
         )
         for image, truth in with_private_threads(examples).as_numpy_iterator():
-            yield image, predict(image[np.newaxis])[0].numpy(), truth
+            yield image, model.labels(image[np.newaxis])[0].numpy(), truth

@@ -53,6 +53,7 @@ class Segmenter(DownstreamModel):
         self.stride = stride
         self.num_classes = num_classes
         self._maps = tf.keras.Model(finer.input, maps)
+        self._test = settings.test_scales, settings.test_flip
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Scores of images: uint8 [N, H, W, 3] -> float [N, H, W, classes], without softmax."""
@@ -87,6 +88,18 @@ class Segmenter(DownstreamModel):
                 probability = tf.nn.softmax(scores)
                 found.append(probability[:, :, ::-1] if mirrored else probability)
         return tf.add_n(found) / len(found)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+    def labels(self, images: tf.Tensor) -> tf.Tensor:
+        """The classes of the pixels, by the scales and mirror images of the test.
+
+        Args:
+            images: uint8 [N, H, W, 3].
+
+        Returns:
+            int64 [N, H, W].
+        """
+        return tf.argmax(self.probabilities(images, *self._test), axis=-1)
 
     def normalizers(self, batch: Tensors) -> Tensors:
         """The number of pixels whose labels count."""

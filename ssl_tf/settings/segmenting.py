@@ -19,7 +19,11 @@ class SegmenterSettings:
         choices=("deeplab", "fcn"),
     )
     output_stride: int = setting(
-        16, "Stride of the encoder's last map, in pixels: 8, 16 or 32.", low=1, high=32
+        16,
+        "Largest stride of the encoder's last map, in pixels: 8, 16 or 32; 1, 2 or 4 for small "
+        "images.",
+        low=1,
+        high=32,
     )
     head_channels: int = setting(256, "Channels of the new layers.", low=1, high=4096)
     crop_size: int = setting(513, "Side of the crops of training, in pixels.", low=8, high=4096)
@@ -32,8 +36,10 @@ class SegmenterSettings:
     test_flip: bool = setting(False, "Average the scores of the mirrored image, too, in the test.")
 
     def __post_init__(self) -> None:
-        if self.output_stride not in (8, 16, 32):
-            raise SettingsError(f"--output_stride={self.output_stride}: choose 8, 16 or 32")
+        if self.output_stride not in (1, 2, 4, 8, 16, 32):
+            raise SettingsError(
+                f"--output_stride={self.output_stride}: choose 8, 16, 32, or 1, 2, 4"
+            )
         if len(self.scale_range) != 2 or self.scale_range[0] > self.scale_range[1]:
             raise SettingsError(
                 f"--scale_range={','.join(map(str, self.scale_range))}: give the smallest scale, "

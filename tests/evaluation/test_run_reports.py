@@ -128,3 +128,26 @@ def test_an_encoder_in_a_file_has_a_row_beside_runs(tmp_path):
     assert drawn["linear classifier"].series == {
         "one": [(1.0, 50.0)], "supervised": [(0.0, 70.0)]
     }  # fmt: skip
+
+
+def test_a_segmentation_has_its_mean_iou_in_the_table_and_a_panel(tmp_path):
+    run = write_run(tmp_path / "one")
+    for share, miou in (("", 0.5), ("10pct", 0.25)):
+        directory = run / (f"segmentation_{share}" if share else "segmentation")
+        directory.mkdir()
+        figures = {"miou": miou, "pixel_accuracy": 0.8, "mean_accuracy": 0.6, "train_loss": 1.0}
+        report = {
+            "step": 10, "share": share, "train": "maps, 9 images", "test": "maps, 4 images",
+            "trained": figures, "random": {**figures, "miou": 0.1, "encoder_sha256": "r"},
+        }  # fmt: skip
+        (directory / "segmentation.json").write_text(json.dumps(report))
+    runs = read_runs([run])
+    first, random = cells_of(table(runs))
+    whole, tenth = "segmentation mIoU", "segmentation, 10 % of the labels mIoU"
+    assert (first[whole], first[tenth]) == ("50.00", "25.00")
+    assert (random[whole], random[tenth]) == ("10.00", "10.00")
+    (row, *_) = csv.DictReader(table(runs).as_csv().splitlines())
+    assert row["segmentation_10pct_pixel_accuracy"] == "0.8"
+    assert "segmentation_top1" not in row and "linear_miou" not in row
+    drawn = {panel.title: panel for panel in panels(runs)}
+    assert drawn["semantic segmentation"].series == {"one": [(1.0, 50.0)]}

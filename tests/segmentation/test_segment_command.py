@@ -1,0 +1,62 @@
+"""`python -m ssl_tf.segment` as a user runs it."""
+
+import json
+
+import pytest
+
+from ssl_tf import command, segment
+from ssl_tf.settings import SegmentSettings
+from tests.segmentation.small_segmentation import SMALL
+
+FLAGS = (
+    *(flag for flag in SMALL if not flag.startswith(("--output=", "--steps"))),
+    "--scenes=16",
+    "--scene_size=32",
+    "--label_fraction=0.5",
+    "--steps=2",
+    "--head=fcn",
+    "--logical_cpus=1",
+)
+
+VOC = ("--dataset=voc/2007", "--output=O", "--depth=18", "--width=0.0625", "--logical_cpus=1")
+
+
+def start(*flags):
+    command.run(segment.main, SegmentSettings, [*FLAGS, *flags])
+
+
+def test_a_segmentation_leaves_its_report_labels_picture_and_export(tmp_path, capsys):
+    output = tmp_path / "out"
+    start(f"--output={output}", "--dry_run")
+    told = capsys.readouterr().out
+    assert "images            8 of 16" in told and "2 of batch 4 (1 epochs)" in told
+    assert "memory a replica" in told and not output.exists()
+    start(f"--output={output}", "--export")
+    report = json.loads((output / "segmentation.json").read_text())
+    assert (report["share"], report["steps"]) == ("50pct", 2)
+    assert report["test"] == "scenes:test, annotated, 4 images"
+    row = report["random"]
+    assert set(row["class_iou"]) > {"background", "disc"} and 0 <= row["miou"] <= 1
+    assert len((output / "labels.txt").read_text().splitlines()) == 9
+    assert (output / "random/predictions.png").stat().st_size > 1000
+    assert (output / "random/segmenter/saved_model.pb").exists()
+    # The same command gives the same report again; another one is refused.
+    start(f"--output={output}")
+    assert json.loads((output / "segmentation.json").read_text()) == report
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        start(f"--output={output}", "--seed=1")
+    assert stopped.value.code == 2
+    assert "was made with other flags (--seed=0 there, 1 here)" in capsys.readouterr().err
+
+
+def test_a_set_without_label_maps_is_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command.run(
+            segment.main,
+            SegmentSettings,
+            [*VOC, f"--data_dir={tmp_path}"],
+        )
+    assert stopped.value.code == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "has neither masks nor label maps" in told
