@@ -23,6 +23,8 @@ LONGEST = (
     "networks/test_resnet.py",
     "views/test_object_crops.py",
     "views/test_chains.py",
+    "segmentation/test_segmentation_task.py",
+    "segmentation/test_segmenter.py",
     "evaluation/test_finetuning.py",
     "evaluation/test_probe.py",
     "evaluation/test_transfer.py",
