@@ -134,7 +134,7 @@ def _region_losses(
     of_anchors = parts().encode_boxes(truth, tf.gather(head.anchors, drawn))
     # Logarithms of what is no object are no numbers, and would be none times 0 either.
     of_anchors = tf.where(is_object[..., tf.newaxis], of_anchors, 0.0)
-    flat_logits = head.flat(logits, 1)[..., 0]
+    flat_logits = _full(head.flat(logits, 1)[..., 0])
     kind = flat_logits.dtype
     anchors = images * settings.sampled_anchors
     found = {
@@ -143,7 +143,7 @@ def _region_losses(
         )
         / anchors,
         "proposal_loss": losses.box_loss(
-            tf.gather(head.flat(encoded, 4), drawn, batch_dims=1),
+            tf.gather(_full(head.flat(encoded, 4)), drawn, batch_dims=1),
             of_anchors,
             tf.cast(is_object, kind),
         )
@@ -154,7 +154,7 @@ def _region_losses(
     regions = sample_regions(
         proposals, objects, region_seeds, settings.sampled_regions, _REGION_SHARE
     )
-    class_logits, boxes = head.classify(maps, regions.boxes, training=True)
+    class_logits, boxes = map(_full, head.classify(maps, regions.boxes, training=True))
     is_object = regions.classes > 0
     truth = tf.gather(objects.boxes, regions.matched, batch_dims=1)
     of_regions = parts().encode_boxes(truth, regions.boxes, weights=REGION_WEIGHTS)
@@ -173,7 +173,7 @@ def _region_losses(
     if head.mask_head is not None:
         first = max(1, int(settings.sampled_regions * _REGION_SHARE))
         classes = regions.classes[:, :first]
-        logits = head.masks(maps, regions.boxes[:, :first], classes, training=True)
+        logits = _full(head.masks(maps, regions.boxes[:, :first], classes, training=True))
         has_mask = tf.cast(classes > 0, kind)
         masks = region_masks(regions, objects, first, MASK_LOGITS)
         positives = losses.over_replicas(tf.reduce_sum(has_mask)) * parts_of_batch
@@ -185,7 +185,7 @@ def _dense_losses(
     head: DenseHead, maps: Tensors, objects: Objects, positives: tf.Tensor
 ) -> Tensors:
     """The losses of RetinaNet, divided by the number of positive anchors of the global batch."""
-    logits, boxes = head.classify(maps, training=True)
+    logits, boxes = map(_full, head.classify(maps, training=True))
     positive, negative, matched = match_anchors(head.anchors, objects, RETINANET_THRESHOLDS)
     classes = tf.where(positive, tf.gather(objects.classes, matched, batch_dims=1), 0)
     truth = tf.gather(objects.boxes, matched, batch_dims=1)
@@ -198,3 +198,8 @@ def _dense_losses(
         "class_loss": losses.focal_loss(logits, classes, weights) / count,
         "box_loss": losses.box_loss(boxes, encoded, is_object) / count,
     }
+
+
+def _full(outputs: tf.Tensor) -> tf.Tensor:
+    """Outputs of a network in float32, in which half precision has its losses too."""
+    return outputs if outputs.dtype == tf.float64 else tf.cast(outputs, tf.float32)

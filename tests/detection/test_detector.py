@@ -14,6 +14,7 @@ from ssl_tf.detection.model_garden import parts
 from ssl_tf.downstream.downstream_model import compile_model, freeze
 from ssl_tf.networks import resnet
 from ssl_tf.networks.batch_normalization import BatchNormalization
+from ssl_tf.networks.precision import policy_scope
 from tests.detection.small_detection import MASKS, OF_REGIONS, random_start, settings, task, values
 
 DENSE = ("--detector=retinanet",)
@@ -189,6 +190,26 @@ def test_parts_of_a_batch_give_the_gradients_of_the_whole(double_precision):
     part_losses, part_variables = trained(1, *flags, "--accumulate=2")
     np.testing.assert_allclose(part_losses, losses, rtol=1e-10)
     assert furthest(part_variables, variables) < 1e-10
+
+
+@pytest.mark.parametrize("flags", [MASKS, DENSE])
+def test_losses_in_half_precision_are_those_of_full(flags):
+    made = next(iter(task(*flags).batches(steps())))
+    found = {}
+    for precision in ("float32", "mixed_bfloat16"):
+        with policy_scope(precision):
+            model = build(*flags)
+        shares = model.losses(made, model.normalizers(made))
+        assert {loss.dtype for loss in shares.values()} == {tf.float32}
+        found[precision] = float(sum(shares.values()))
+    assert model.head.fpn.get_layer("lateral_5").compute_dtype == "bfloat16"
+    assert found["mixed_bfloat16"] == pytest.approx(found["float32"], rel=0.05)
+
+
+def test_the_pyramid_stands_on_the_maps_that_an_encoder_has():
+    assert new_head(*MASKS, kind="replica").read == ("2", "3", "4", "5")
+    assert new_head(*MASKS, "--stem=small", kind="replica").read == ("2", "3")
+    assert new_head(*DENSE, "--stem=small", kind="replica").read == ("3",)
 
 
 def test_model_garden_comes_without_its_tasks_and_trainers():
