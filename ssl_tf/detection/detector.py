@@ -1,5 +1,8 @@
 """Detectors: an encoder with a pyramid and heads on it, and their losses."""
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from ssl_tf.detection import detection_losses as losses
@@ -78,6 +81,23 @@ class Detector(DownstreamModel):
     def detect(self, images: tf.Tensor, shapes: tf.Tensor) -> Detections:
         """The objects in images; arguments as in `pyramid`."""
         return self.head.detect(self.pyramid(images, shapes, training=False), shapes)
+
+    @functools.cached_property
+    def detect_batch(self) -> Callable[[tf.Tensor, tf.Tensor], Tensors]:
+        """`detect` as one graph for batches of any size: the fields of `Detections`, by name."""
+        canvas = self.head.canvas
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, canvas, canvas, 3], tf.uint8),
+                tf.TensorSpec([None, 2], tf.float32),
+            ]
+        )
+        def detect(images: tf.Tensor, shapes: tf.Tensor) -> Tensors:
+            found = vars(self.detect(images, shapes))
+            return {name: value for name, value in found.items() if value is not None}
+
+        return detect
 
     def normalizers(self, batch: Tensors) -> Tensors:
         """The number of positive anchors of a dense head.

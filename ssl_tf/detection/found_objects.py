@@ -53,11 +53,6 @@ def find_objects(
         count: number of the first images; None: all.
     """
 
-    @tf.function(reduce_retracing=True)
-    def detect(images: tf.Tensor, shapes: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = vars(detector.detect(images, shapes))
-        return {name: value for name, value in found.items() if value is not None}
-
     def fitted(example: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         example = decoding.decode(example, source.unreadable)
         return evaluation_canvas(example, detector.head.canvas), example["readable"]
@@ -74,7 +69,7 @@ def find_objects(
         for batch in with_private_threads(batches):
             found = {
                 name: value.numpy()
-                for name, value in detect(batch["image"], batch["shape"]).items()
+                for name, value in detector.detect_batch(batch["image"], batch["shape"]).items()
             }
             facts = {name: batch[name].numpy() for name in ("shape", "size", "index")}
             for row in range(len(facts["index"])):

@@ -154,7 +154,9 @@ def trained(replicas, *flags):
     """Losses of two steps and all variables behind them."""
     strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
     model = build(*flags, synchronized=True, strategy=strategy)
-    data = task(*flags).batches(steps())
+    data = strategy.distribute_datasets_from_function(
+        lambda context: task(*flags).batches(steps()).rebatch(4 // replicas, drop_remainder=True)
+    )
     logs = []
 
     class Keep(tf.keras.callbacks.Callback):
