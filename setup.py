@@ -11,6 +11,8 @@ version = re.search(r'^__version__ = "(.+)"$', init, re.MULTILINE)[1]
 
 # onnx 1.19 installs beside TensorFlow 2.15, and fails at import: it needs a newer ml_dtypes.
 onnx = ["tf2onnx~=1.17.0", "onnx>=1.18,<1.19", "onnxruntime"]
+# Its other requirements serve models of text, and are pinned in constraints-downstream.txt.
+downstream = ['tf-models-official==2.15.0; python_version < "3.12"', "pycocotools"]
 
 setup(
     name="ssl_tf",
@@ -69,6 +71,8 @@ setup(
         "pyarrow",
     ],
     extras_require={
+        # Detectors. Model Garden goes with one version of TensorFlow; none goes with 2.21.
+        "downstream": downstream,
         # The map of `embed` by t-SNE.
         "embed": ["scikit-learn"],
         "onnx": onnx,

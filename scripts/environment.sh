@@ -34,4 +34,16 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e '.[test,docs]'
   echo "$wanted" > "$stamp"
 fi
+
+# The tests need Model Garden too, which is large, and goes with the default stack alone.
+if [ -n "${WITH_DOWNSTREAM:-}" ] && [ "$version" = 3.11 ]; then
+  stamp="$venv/installed-downstream"
+  wanted="$(cat setup.py "$constraints" constraints-downstream.txt | sha256sum)"
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    echo "installing constraints-downstream.txt, for the tests of detection (some minutes)" >&2
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" \
+      -c constraints-downstream.txt -e '.[test,downstream]'
+    echo "$wanted" > "$stamp"
+  fi
+fi
 export PATH="$root/$venv/bin:$PATH"

@@ -4,6 +4,7 @@
 #   scripts/test.sh --fast    those that take seconds, from every folder: a few minutes
 #   scripts/test.sh ARGUMENTS what pytest makes of them, in one process
 set -euo pipefail
+export WITH_DOWNSTREAM=1
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
 # A file stays on one worker, with its fixtures; the longest come first (tests/conftest.py).

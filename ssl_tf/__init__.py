@@ -10,8 +10,8 @@ listed by `python -m ssl_tf`; from Python there is:
 """
 
 import importlib
-import importlib.util
 import os
+import sys
 import typing
 
 if typing.TYPE_CHECKING:
@@ -26,9 +26,9 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # From TensorFlow 2.16 on, tf.keras is Keras 3; this package needs Keras 2, which tf_keras is there.
-# TensorFlow asks for this variable when it is imported. TensorFlow 2.15 has no tf_keras, and would
-# fail at the variable.
-if importlib.util.find_spec("tf_keras"):
+# TensorFlow asks for this variable when it is imported. TensorFlow 2.15, for the Pythons before
+# 3.12, has a Keras of its own: tf_keras is there only where Model Garden brought it.
+if sys.version_info >= (3, 12):
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 __all__ = ["__version__", "load_encoder", "open_source", "pretrain", "pretrain_settings"]

@@ -12,7 +12,16 @@ from ssl_tf.errors import EXIT_CODES, EXIT_FLAGS
 GROUPS = {
     "Images": ("prepare",),
     "Train": ("pretrain", "views_report", "benchmark"),
-    "Judge": ("knn", "linear", "finetune", "segment", "transfer", "compare", "study"),
+    "Judge": (
+        "knn",
+        "linear",
+        "finetune",
+        "segment",
+        "detect",
+        "transfer",
+        "compare",
+        "study",
+    ),
     "Use": ("export", "embed"),
     "Boxes of objects": ("discover", "proposals", "openimages"),
 }

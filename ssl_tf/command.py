@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import importlib.util
 import logging
 import os
 import re
@@ -39,7 +38,7 @@ def import_quietly() -> None:
 
     TensorFlow 2.15 heeds the variable, and is left to what first needs it.
     """
-    if not importlib.util.find_spec("tf_keras"):
+    if sys.version_info < (3, 12):
         return
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -9,8 +9,9 @@ EXIT_SIGNAL = 128
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a failure, reported in one line; 2 wrong flags; 3 another worker of the "
     "run is lost; 128 plus the number of the signal that stopped it (130 SIGINT, 138 SIGUSR1, 143 "
-    "SIGTERM): pretrain, finetune, segment and linear --augment have then finished their step and "
-    "saved. After 3 and after a signal the same command continues from the last checkpoint."
+    "SIGTERM): pretrain, finetune, segment, detect and linear --augment have then finished their "
+    "step and saved. After 3 and after a signal the same command continues from the last "
+    "checkpoint."
 )
 
 

@@ -24,7 +24,7 @@ LAYERS = """
     training
     methods exporters preparation
     evaluation discovery downstream
-    segmentation
+    segmentation detection
     embedding experiments
     pretraining
     benchmarking

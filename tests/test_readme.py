@@ -22,6 +22,7 @@ SETTINGS = {
     "linear": settings.LinearSettings,
     "finetune": settings.FineTuneSettings,
     "segment": settings.SegmentSettings,
+    "detect": settings.DetectSettings,
     "transfer": settings.TransferSettings,
     "compare": settings.CompareSettings,
     "study": settings.StudySettings,

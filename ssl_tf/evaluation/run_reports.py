@@ -32,7 +32,26 @@ PIXEL_FIGURES = {
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",
 }
-HEADINGS = {**FIGURES, **PIXEL_FIGURES}
+# Those of a detection.
+OBJECT_FIGURES = {
+    "box_ap": "box AP",
+    "box_ap50": "box AP50",
+    "box_ap75": "box AP75",
+    "box_aps": "box APs",
+    "box_apm": "box APm",
+    "box_apl": "box APl",
+    "mask_ap": "mask AP",
+    "mask_ap50": "mask AP50",
+    "mask_ap75": "mask AP75",
+    "mask_aps": "mask APs",
+    "mask_apm": "mask APm",
+    "mask_apl": "mask APl",
+    "voc_ap": "VOC AP",
+    "voc_ap50": "VOC AP50",
+    "voc_ap75": "VOC AP75",
+    "voc_ap50_all": "VOC AP50, all points",
+}
+HEADINGS = {**FIGURES, **PIXEL_FIGURES, **OBJECT_FIGURES}
 
 _PROTOCOLS = {"linear": "linear", "finetune": "fine-tuned"}
 _DATASETS = {protocol.dataset: name for name, protocol in PROTOCOLS.items()}
@@ -209,6 +228,9 @@ def _read_run(directory: Path, name: str) -> Run:
     for path in sorted(directory.glob("segmentation*/segmentation.json")):
         report = _read_report(path, "share")
         add(_segmentation(str(report["share"])), path, report)
+    for path in sorted(directory.glob("detection*/detection.json")):
+        report = _read_report(path, "share", "detector")
+        add(_detection(str(report["share"])), path, _with_known_figures(report))
     for path in sorted((directory / TRANSFERRED).glob("*.json")):
         report = _read_report(path, "dataset", "protocol", "metric")
         stage = _transfer(*(str(report[key]) for key in ("dataset", "protocol", "metric")))
@@ -297,6 +319,31 @@ def _segmentation(share: str) -> Stage:
         drawn=("miou",),
         details=("train_loss",),
     )
+
+
+def _detection(share: str) -> Stage:
+    """Returns the stage of a detection on a share of the labels; empty: all labels."""
+    labels = f", {share.replace('pct', ' %')} of the labels" if share else ""
+    return Stage(
+        f"detection_{share}" if share else "detection",
+        f"detection{labels}",
+        f"detection{labels}",
+        (5, share),
+        figures=tuple(OBJECT_FIGURES),
+        tabled=("box_ap", "box_ap50", "box_ap75", "mask_ap", "voc_ap", "voc_ap50"),
+        drawn=("box_ap", "mask_ap"),
+        details=("train_loss",),
+    )
+
+
+def _with_known_figures(report: Report) -> Report:
+    """Returns a report without the figures that its images do not give, as AP of no object."""
+    return {
+        name: {key: x for key, x in value.items() if x is not None}
+        if isinstance(value, dict)
+        else value
+        for name, value in report.items()
+    }
 
 
 def _transfer(dataset: str, protocol: str, metric: str) -> Stage:

@@ -17,6 +17,7 @@ from ssl_tf.settings.data import (
     OptionalDataSettings,
     ReadingSettings,
 )
+from ssl_tf.settings.detection import DetectorSettings, DetectSettings
 from ssl_tf.settings.discovery import (
     RANKERS,
     CellSettings,
@@ -59,6 +60,8 @@ __all__ = [
     "CellSettings",
     "CompareSettings",
     "DataSettings",
+    "DetectSettings",
+    "DetectorSettings",
     "DiscoverSettings",
     "DownstreamSettings",
     "EmbedSettings",

@@ -7,6 +7,7 @@ from ssl_tf.errors import EXIT_FLAGS
 from ssl_tf.settings import (
     CompareSettings,
     DataSettings,
+    DetectSettings,
     DiscoverSettings,
     ExportSettings,
     FineTuneSettings,
@@ -34,6 +35,7 @@ STAGES = {
     LinearSettings: (SCENES, RUN),
     FineTuneSettings: (SCENES, RUN),
     SegmentSettings: (SCENES, RUN),
+    DetectSettings: (SCENES, RUN),
     TransferSettings: (RUN,),
     ExportSettings: (RUN,),
     CompareSettings: ("--runs=A", "--output=O"),

@@ -9,6 +9,7 @@ from ssl_tf.settings import (
     METHODS,
     CompareSettings,
     DataSettings,
+    DetectSettings,
     DiscoverSettings,
     EmbedSettings,
     FineTuneSettings,
@@ -32,6 +33,7 @@ from ssl_tf.settings.views import with_library_of
 FOLDER = "--image_folder=F"
 OBJECTS = ("--crops=object_object", "--proposals=ground_truth")
 EVALUATED = ("--checkpoint=RUN", FOLDER)
+DETECTED = ("--dataset=scenes", "--checkpoint=RUN")
 DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
 
 
@@ -89,6 +91,10 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
             ("--dataset=scenes", "--output=O", "--optimizer=adamw", "--learning_rate=0.001"),
             "--head_rate=10",
         ),
+        (DetectSettings, DETECTED, "--label_names=NAMES"),
+        (DetectSettings, DETECTED, "--mask_convs=3"),
+        (DetectSettings, (*DETECTED, "--detector=retinanet"), "--proposals=9"),
+        (DetectSettings, (*DETECTED, "--detector=retinanet"), "--masks"),
         (TransferSettings, ("--checkpoint=RUN", "--protocol=finetune"), "--max_iterations=9"),
         (DiscoverSettings, DISCOVERED, "--proposals=P"),
         (DiscoverSettings, DISCOVERED, "--split=val"),

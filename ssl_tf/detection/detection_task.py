@@ -1,0 +1,94 @@
+"""Detection as a task: its network, batches, figures and picture."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data.annotations.annotated_source import AnnotatedSource
+from ssl_tf.data.batches import transformed_batches
+from ssl_tf.data.order import Steps
+from ssl_tf.detection.canvas import Jitter, training_canvas
+from ssl_tf.detection.coco_figures import coco_figures
+from ssl_tf.detection.detection_sheet import draw_objects
+from ssl_tf.detection.detector import Detector
+from ssl_tf.detection.found_objects import ImageObjects, find_objects, read_truth
+from ssl_tf.detection.predictions import write_predictions
+from ssl_tf.detection.voc_figures import voc_figures
+from ssl_tf.downstream.downstream_training import Task
+from ssl_tf.settings import DetectorSettings, DownstreamSettings, flagfiles
+
+_SHOWN = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Detection(Task):
+    """What detection gives to the training of a network.
+
+    Attributes:
+        train, test, settings: as in `Task`; the images have objects.
+        network: settings of the detector.
+        is_voc: give the figures of VOC, too.
+        predictions: file for what is found, in COCO's format; None: none is written.
+    """
+
+    train: AnnotatedSource
+    test: AnnotatedSource
+    settings: DownstreamSettings
+    network: DetectorSettings
+    is_voc: bool = False
+    predictions: Path | None = None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        flags = flagfiles.bound(self.network).items()
+        classes = str(self.train.num_classes)
+        return {**{f"--{name}": text for name, text in flags}, "classes": classes}
+
+    def build(self, encoder: tf.keras.Model, synchronized: bool) -> Detector:
+        batch_norm = self.settings.batch_norm
+        if batch_norm != "frozen":
+            batch_norm = "synchronized" if synchronized else "replica"
+        return Detector(
+            encoder,
+            self.train.num_classes,
+            self.network,
+            batch_norm=batch_norm,
+            seed=self.settings.seed,
+        )
+
+    def batches(self, steps: Steps) -> tf.data.Dataset:
+        network = self.network
+        jitter = Jitter(network.scale_min, network.scale_max, network.flip)
+
+        def make(example: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+            return training_canvas(example, network.canvas, network.max_objects, jitter, seed)
+
+        return transformed_batches(self.train, make, steps)
+
+    def evaluate(self, model: Detector) -> dict[str, Any]:
+        """`coco_figures` of boxes and masks, of VOC `voc_figures`, and the AP of each class."""
+        found = list(find_objects(model, self.test))
+        if self.predictions is not None:
+            write_predictions(found, self.test, self.predictions)
+        classes = self.test.num_classes
+        names = self.test.class_names or tuple(map(str, range(classes)))
+        figures: dict[str, Any] = {}
+        for kind in ("box", "mask") if self.network.masks else ("box",):
+            of_kind, by_class = coco_figures(self._truth, found, classes, kind)
+            figures |= {**of_kind, f"class_{kind}_ap": dict(zip(names, by_class))}
+        if self.is_voc:
+            figures |= voc_figures(self._truth, found, classes)
+        return figures
+
+    def draw(self, model: Detector, path: Path) -> np.ndarray:
+        return draw_objects(
+            self.test, self._truth[:_SHOWN], list(find_objects(model, self.test, _SHOWN)), path
+        )
+
+    @functools.cached_property
+    def _truth(self) -> list[ImageObjects]:
+        return read_truth(self.test)
