@@ -114,7 +114,8 @@ def draw_boxes(settings: DiscoverSettings, source: Source, shard_count: int) -> 
             image = upright(pixels(example["image"]), example).numpy()
             image = _tinted(image, proposal.masks[:_DRAWN])
             scores = proposal.scores[:_DRAWN]
-            if settings.discoverer == "lod" and len(scores):
+            of_graph = settings.discoverer == "lod" and not settings.ranking.rank_with_contrast
+            if of_graph and len(scores):
                 scores = scores / max(scores[0], np.finfo(float).tiny)
             told = [f"{name} {score:.2f}" for name, score in zip(_NAMES, scores)]
             lines = [printable(proposal.image_id.rpartition("/")[2]), *(told or ["no box"])]
