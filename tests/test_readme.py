@@ -48,7 +48,7 @@ OTHER_FLAGS = {
     "help",
     "version",
 }
-OTHER_FLAGS |= {"encoder_cifar10", "images", "port", "service_port"}
+OTHER_FLAGS |= {"encoder_cifar10", "images", "port", "service_port", "runner"}
 
 
 def rows():
