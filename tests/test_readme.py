@@ -48,7 +48,8 @@ OTHER_FLAGS = {
     "help",
     "version",
 }
-OTHER_FLAGS |= {"encoder_cifar10", "images", "port", "service_port", "runner"}
+OTHER_FLAGS |= {"encoder_cifar10", "images", "port", "service_port", "runner", "job_endpoint"}
+OTHER_FLAGS |= {"environment_type", "environment_config"}
 
 
 def rows():
