@@ -26,8 +26,8 @@ def weights(result):
     return [variable.numpy().tobytes() for variable in variables]
 
 
-def test_eight_scenes_are_learned(tmp_path):
-    # It gets the shapes of what it knows, and not yet every class: 0.67 mIoU.
+def test_eight_scenes_are_learned_by_heart(tmp_path):
+    # Seen: 0.33 mIoU after 100 steps, 0.77 after 200, 0.956 at the end.
     eight = scenes(8)
     result = run(
         tmp_path / "run",
@@ -40,16 +40,16 @@ def test_eight_scenes_are_learned(tmp_path):
         "--steps=300",
         "--optimizer=adamw",
         "--learning_rate=0.01",
-        "--schedule=cosine",
+        "--schedule=step",
+        "--drop_steps=270",
         "--weight_decay=0",
         "--save_every=300",
         "--log_every=150",
         "--evaluate_every=150",
         train=eight,
     )
-    assert result.figures["miou"] >= 0.5 and result.figures["pixel_accuracy"] >= 0.95
-    ious = [iou for iou in result.figures["class_iou"].values() if iou is not None]
-    assert sum(iou >= 0.85 for iou in ious) >= 5
+    assert result.figures["miou"] >= 0.9
+    assert result.figures["pixel_accuracy"] >= result.figures["miou"]
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     looks = {line["step"]: line["miou"] for line in lines if "miou" in line}
     assert set(looks) == {150} and looks[150] < result.figures["miou"]
