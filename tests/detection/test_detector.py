@@ -204,14 +204,14 @@ def test_losses_in_half_precision_are_those_of_full(flags):
         shares = model.losses(made, model.normalizers(made))
         assert {loss.dtype for loss in shares.values()} == {tf.float32}
         found[precision] = float(sum(shares.values()))
-    assert model.head.fpn.get_layer("lateral_5").compute_dtype == "bfloat16"
+    assert model.head.fpn.get_layer("lateral_3").compute_dtype == "bfloat16"
     assert found["mixed_bfloat16"] == pytest.approx(found["float32"], rel=0.05)
 
 
 def test_the_pyramid_stands_on_the_maps_that_an_encoder_has():
-    assert new_head(*MASKS, kind="replica").read == ("2", "3", "4", "5")
-    assert new_head(*MASKS, "--stem=small", kind="replica").read == ("2", "3")
-    assert new_head(*DENSE, "--stem=small", kind="replica").read == ("3",)
+    assert new_head(*MASKS, "--depth=34", kind="replica").read == ("2", "3", "4", "5")
+    assert new_head(*MASKS, "--depth=34", "--stem=small", kind="replica").read == ("2", "3")
+    assert new_head(*DENSE, "--depth=34", "--stem=small", kind="replica").read == ("3",)
 
 
 def test_model_garden_comes_without_its_tasks_and_trainers():
