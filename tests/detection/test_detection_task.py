@@ -65,7 +65,6 @@ def test_eight_scenes_are_learned_by_heart(tmp_path):
     (tmp_path / "run").mkdir()
     result = train_downstream(learned, random_start(*flags), tmp_path / "run", one_device())
     figures = result.figures
-    print(figures)
     assert figures["box_ap50"] >= 0.4 and figures["mask_ap50"] >= 0.4
     assert figures["box_ap"] <= figures["box_ap50"]
     by_class = [x for x in figures["class_box_ap"].values() if x is not None]
