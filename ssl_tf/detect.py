@@ -1,4 +1,4 @@
-"""Trains detectors from the encoder of a run, with boxes or masks, and judges them by AP.
+"""Trains detectors from the encoder of a run, and judges their boxes and masks.
 
 `python -m ssl_tf.detect --flagfile=configs/detect_scenes.flags --checkpoint=RUN`
 """

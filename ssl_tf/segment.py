@@ -1,4 +1,4 @@
-"""Trains semantic segmentation from the encoder of a run, and judges it by mIoU.
+"""Trains semantic segmentation from the encoder of a run, and judges its label maps.
 
 `python -m ssl_tf.segment --flagfile=configs/segment_ade20k.flags --checkpoint=RUN`
 """

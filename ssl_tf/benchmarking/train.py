@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -56,7 +57,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     replicas = strategy.num_replicas_in_sync
     tf.keras.utils.set_random_seed(run.seed)
     source, _ = open_training_source(pretrain.data, pretrain.views.object_crops)
-    held = _memory()
+    held = _resident()
     plan = make_plan(optimization, source.size)
     method = build_compiled(pretrain, strategy, plan, source.num_classes, source.multi_label)
     recipe = Recipe(
@@ -139,8 +140,16 @@ def _spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
-def _memory() -> int:
-    """The largest memory of this process until now, in bytes."""
+def _resident() -> int:
+    """The memory of this process, in bytes; where the system does not tell, its largest so far."""
+    pages = Path("/proc/self/statm")
+    if pages.exists():
+        return int(pages.read_text().split()[1]) * resource.getpagesize()
+    return _peak_of_host()
+
+
+def _peak_of_host() -> int:
+    """The largest memory of this process so far, in bytes."""
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
@@ -148,4 +157,4 @@ def _memory() -> int:
 def _peak() -> int:
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    return _memory()
+    return _peak_of_host()

@@ -137,7 +137,7 @@ def test_tables_answer_how_many_cores_feed_the_gpus():
 
 
 def test_rivals_that_are_not_installed_are_named(monkeypatch):
-    for package in ("torchvision", "torch", "official"):
+    for package in ("torchvision", "torch", "official", "official.vision.ops"):
         monkeypatch.setitem(sys.modules, package, None)
     found, missing = rivals.contenders(("torchvision", "tf_models"), [png()], 16)
     assert found == [] and list(missing) == ["torchvision", "tf_models"]

@@ -5,9 +5,13 @@ As a script it is `python -m ssl_tf.study`, whose stages run on that network, to
 
 import runpy
 import sys
+from pathlib import Path
 
-from ssl_tf.experiments import runner
-from tests import two_blocks
+# As a script it finds the tests from any directory, and before a package of that name.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from ssl_tf.experiments import runner  # noqa: E402
+from tests import two_blocks  # noqa: E402
 
 STUDY = '''
 title = "Two small arms"
