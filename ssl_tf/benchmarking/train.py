@@ -2,12 +2,9 @@
 
 import gc
 import math
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import tensorflow as tf
 
@@ -22,6 +19,7 @@ from ssl_tf.pretraining.inputs import distributed_batches
 from ssl_tf.settings import TrainBenchmarkSettings
 from ssl_tf.settings.benchmarking import Entry
 from ssl_tf.training.execution import INPUT_SECONDS
+from ssl_tf.training.host_memory import peak_bytes, resident_bytes
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.run_directory import environment
 from ssl_tf.training.strategy import make_strategy
@@ -57,7 +55,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     replicas = strategy.num_replicas_in_sync
     tf.keras.utils.set_random_seed(run.seed)
     source, _ = open_training_source(pretrain.data, pretrain.views.object_crops)
-    held = _resident()
+    held = resident_bytes() or peak_bytes()
     plan = make_plan(optimization, source.size)
     method = build_compiled(pretrain, strategy, plan, source.num_classes, source.multi_label)
     recipe = Recipe(
@@ -140,21 +138,7 @@ def _spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
-def _resident() -> int:
-    """The memory of this process, in bytes; where the system does not tell, its largest so far."""
-    pages = Path("/proc/self/statm")
-    if pages.exists():
-        return int(pages.read_text().split()[1]) * resource.getpagesize()
-    return _peak_of_host()
-
-
-def _peak_of_host() -> int:
-    """The largest memory of this process so far, in bytes."""
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
-
-
 def _peak() -> int:
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    return _peak_of_host()
+    return peak_bytes()

@@ -1,6 +1,5 @@
 """The log of a run: metrics.jsonl, TensorBoard, a line of progress."""
 
-import os
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +11,7 @@ import tensorflow as tf
 from ssl_tf.training.callbacks import StepCallback
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.execution import INPUT_SECONDS
+from ssl_tf.training.host_memory import resident_bytes
 from ssl_tf.training.progress_line import ProgressLine
 from ssl_tf.training.run_directory import MetricsFile
 from ssl_tf.training.tracking import Track
@@ -156,12 +156,9 @@ class RunLog(StepCallback):
 
 
 def _host_memory() -> dict[str, float]:
-    """Resident size of this process in MiB; empty if the system does not report it (Linux does)."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return {}
-    pages = int(statm.read_text().split()[1])
-    return {"host_memory_mib": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)}
+    """Resident size of this process in MiB; empty if the system does not report it."""
+    held = resident_bytes()
+    return {} if held is None else {"host_memory_mib": round(held / 2**20, 1)}
 
 
 def _event_writer(directory: Path) -> tf.summary.SummaryWriter:

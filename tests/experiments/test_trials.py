@@ -147,6 +147,8 @@ def test_shipped_studies_are_right(path, monkeypatch):
 
 def test_all_methods_on_cifar10_are_compared_and_get_as_many_trials():
     flagfiles_of = {path.stem.removeprefix("cifar10_") for path in ROOT.glob("configs/cifar10_*")}
+    # Its eight views cost four times as much; studies/ma_ssrl_cifar10.toml compares them.
+    flagfiles_of -= {"ma_ssrl_authors"}
     assert set(read_study("studies/cifar10_methods.toml").arms) == flagfiles_of
     tuned = read_study("studies/cifar10_tuning.toml")
     assert {len(names) for names in tuned.rounds} == {6}
