@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -128,6 +129,8 @@ def run(
     absl_logging.set_verbosity(absl_logging.ERROR)
     # So would its line for each variable of a checkpoint that does not fit.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # And what a package says of Python's age that the extra `downstream` brings.
+    warnings.filterwarnings("ignore", "You are using a Python version", FutureWarning)
     try:
         settings = flagfiles.parse(complete(arguments), settings_class)
         import_quietly()

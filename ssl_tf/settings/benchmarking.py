@@ -58,7 +58,7 @@ class Entry(NamedTuple):
 
     def __str__(self) -> str:
         xla = {"on": ", XLA", "off": "", "auto": ", XLA auto"}[self.xla]
-        return f"{self.precision}{xla}, augmented on {self.augment_on}, batch {self.batch_size}"
+        return f"{self.precision}{xla}, views on {self.augment_on}, batch {self.batch_size}"
 
 
 @dataclasses.dataclass(frozen=True)
