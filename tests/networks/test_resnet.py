@@ -331,4 +331,5 @@ def test_a_strided_pointwise_convolution_equals_that_of_keras(tmp_path, side):
         assert outputs.shape[1:] == model.compute_output_shape((4, side, side, 24))[1:]
         results.append([outputs, *tape.gradient(loss, model.trainable_variables)])
     for keras, ours in zip(*results):
-        np.testing.assert_allclose(ours, keras, rtol=1e-5, atol=1e-5)
+        # A small sum of large terms has their rounding.
+        np.testing.assert_allclose(ours, keras, rtol=1e-5, atol=1e-6 * np.abs(keras).max())
