@@ -1,11 +1,9 @@
 """The settings of detection and instance segmentation."""
 
 import dataclasses
-from pathlib import Path
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.annotations import AnnotationSettings
-from ssl_tf.settings.downstream import DownstreamSettings, StartSettings
+from ssl_tf.settings.downstream import AnnotatedTrainingSettings
 from ssl_tf.settings.flagfiles import setting, unless
 
 # Stride of the last map of an encoder, to whose multiples the canvas is bound.
@@ -78,29 +76,12 @@ class DetectorSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class DetectSettings:
+class DetectSettings(AnnotatedTrainingSettings):
     """`python -m ssl_tf.detect`."""
 
-    data: AnnotationSettings
-    start: StartSettings
-    network: DetectorSettings
-    training: DownstreamSettings
-    export: bool = setting(
-        False, "Write each trained network as a SavedModel, checked by loading.", free=True
-    )
+    result = "detection"
 
-    @property
-    def output(self) -> str:
-        """The directory of the results."""
-        return self.training.output or str(Path(self.start.checkpoint, f"detection{self.share}"))
-
-    @property
-    def share(self) -> str:
-        """A suffix that names the share of the labels, such as _10pct; empty for all."""
-        share = self.data.share
-        if share.labels_from:
-            return f"_{Path(share.labels_from).stem}"
-        return f"_{100 * share.label_fraction:g}pct" if share.label_fraction < 1 else ""
+    network: DetectorSettings = dataclasses.field(kw_only=True)
 
     @property
     def is_voc(self) -> bool:
@@ -114,8 +95,7 @@ class DetectSettings:
         return unless(False, "a detector learns from boxes, not from label maps", *names)
 
     def __post_init__(self) -> None:
-        if not (self.training.output or self.start.checkpoint):
-            raise SettingsError("--output: give the directory of the results; there is no run")
+        super().__post_init__()
         if self.data.label_maps:
             raise SettingsError(
                 f"--label_maps={self.data.label_maps}: has no boxes; give it to segment"

@@ -1,8 +1,11 @@
 """The settings that detection and segmentation share: the encoders, and their training."""
 
 import dataclasses
+from pathlib import Path
+from typing import ClassVar
 
 from ssl_tf.errors import SettingsError
+from ssl_tf.settings.annotations import AnnotationSettings
 from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings
 from ssl_tf.settings.model import ModelSettings
@@ -156,3 +159,29 @@ class DownstreamSettings:
                 f"--learning_rate={self.learning_rate}: destroys an AdamW training; give at most "
                 "0.01 with --optimizer=adamw"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnotatedTrainingSettings:
+    """The settings of a command that trains on annotated images."""
+
+    # What the command makes: the name of its directory in a run, and of its report.
+    result: ClassVar[str]
+
+    data: AnnotationSettings
+    start: StartSettings
+    training: DownstreamSettings
+    export: bool = setting(
+        False, "Write each trained network as a SavedModel, checked by loading.", free=True
+    )
+
+    @property
+    def output(self) -> str:
+        """The directory of the results."""
+        parts = (self.result, self.data.share.share_name)
+        name = "_".join(part for part in parts if part)
+        return self.training.output or str(Path(self.start.checkpoint, name))
+
+    def __post_init__(self) -> None:
+        if not (self.training.output or self.start.checkpoint):
+            raise SettingsError("--output: give the directory of the results; there is no run")

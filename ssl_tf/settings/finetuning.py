@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.evaluation import EvaluationSettings, ScheduleSettings
@@ -150,12 +149,9 @@ class FineTuneSettings:
     @property
     def share(self) -> str:
         """Name of the labelled share, such as 1pct; empty if all labels may be used."""
-        if self.labels.labels_from:
-            return Path(self.labels.labels_from).stem
-        if self.labels.label_fraction < 1:
-            return f"{100 * self.labels.label_fraction:g}pct"
         # The published lists for ImageNet are prepared as imagenet2012_subset/1pct and /10pct.
-        return re.sub(r"[^\w.-]", "_", self.evaluation.data.dataset.partition("/")[2])
+        prepared = re.sub(r"[^\w.-]", "_", self.evaluation.data.dataset.partition("/")[2])
+        return self.labels.share_name or prepared
 
     def __post_init__(self) -> None:
         if len(self.tuning.trials) > 1 and not self.labels.validation:

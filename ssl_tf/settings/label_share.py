@@ -1,6 +1,7 @@
 """The settings of the share of training images that have labels."""
 
 import dataclasses
+from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting, unless
@@ -24,6 +25,13 @@ class ShareSettings:
         "Text file with the ids of the labelled images, one a line: labels.txt of another "
         "fine-tuning, or a published list such as SimCLR's 1percent.txt for ImageNet.",
     )
+
+    @property
+    def share_name(self) -> str:
+        """Name of the share, such as 1pct; empty for all labels."""
+        if self.labels_from:
+            return Path(self.labels_from).stem
+        return f"{100 * self.label_fraction:g}pct" if self.label_fraction < 1 else ""
 
     @property
     def unused(self) -> dict[str, str]:

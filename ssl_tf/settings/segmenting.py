@@ -1,11 +1,9 @@
 """Settings of semantic segmentation."""
 
 import dataclasses
-from pathlib import Path
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.annotations import AnnotationSettings
-from ssl_tf.settings.downstream import DownstreamSettings, StartSettings
+from ssl_tf.settings.downstream import AnnotatedTrainingSettings
 from ssl_tf.settings.flagfiles import setting, unless
 
 
@@ -50,35 +48,14 @@ class SegmenterSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class SegmentSettings:
+class SegmentSettings(AnnotatedTrainingSettings):
     """`python -m ssl_tf.segment`."""
 
-    data: AnnotationSettings
-    start: StartSettings
-    segmenter: SegmenterSettings
-    training: DownstreamSettings
-    export: bool = setting(
-        False, "Write each trained network as a SavedModel, checked by loading.", free=True
-    )
+    result = "segmentation"
 
-    @property
-    def output(self) -> str:
-        """The directory of the results."""
-        return self.training.output or str(Path(self.start.checkpoint, f"segmentation{self.share}"))
-
-    @property
-    def share(self) -> str:
-        """A suffix that names the share of the labels, such as _10pct; empty for all."""
-        share = self.data.share
-        if share.labels_from:
-            return f"_{Path(share.labels_from).stem}"
-        return f"_{100 * share.label_fraction:g}pct" if share.label_fraction < 1 else ""
+    segmenter: SegmenterSettings = dataclasses.field(kw_only=True)
 
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         return unless(False, "a segmentation learns from every pixel", "keep_empty")
-
-    def __post_init__(self) -> None:
-        if not (self.training.output or self.start.checkpoint):
-            raise SettingsError("--output: give the directory of the results; there is no run")
