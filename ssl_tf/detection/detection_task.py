@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,17 @@ from ssl_tf.data.batches import transformed_batches
 from ssl_tf.data.order import Steps
 from ssl_tf.detection.canvas import Jitter, training_canvas
 from ssl_tf.detection.coco_figures import coco_figures
+from ssl_tf.detection.departures import departures
 from ssl_tf.detection.detection_sheet import draw_objects
+from ssl_tf.detection.detection_table import told
 from ssl_tf.detection.detector import Detector
+from ssl_tf.detection.exported_detector import export_detector
 from ssl_tf.detection.found_objects import ImageObjects, find_objects, read_truth
+from ssl_tf.detection.head_memory import head_activation_floats
 from ssl_tf.detection.predictions import write_predictions
 from ssl_tf.detection.voc_figures import voc_figures
 from ssl_tf.downstream.downstream_training import Task
+from ssl_tf.networks.resnet import activation_floats
 from ssl_tf.settings import DetectorSettings, DownstreamSettings, flagfiles
 
 _SHOWN = 8
@@ -34,6 +40,8 @@ class Detection(Task):
         is_voc: give the figures of VOC, too.
         predictions: file for what is found, in COCO's format; None: none is written.
     """
+
+    network_name = "detector"
 
     train: AnnotatedSource
     test: AnnotatedSource
@@ -88,6 +96,34 @@ class Detection(Task):
         return draw_objects(
             self.test, self._truth[:_SHOWN], list(find_objects(model, self.test, _SHOWN)), path
         )
+
+    def export(self, model: Detector, directory: Path, origin: str) -> None:
+        export_detector(model, self.train, directory, origin)
+
+    def told(self, figures: Mapping[str, Any]) -> str:
+        return told(figures) or "no true object"
+
+    def told_network(self, model: Detector) -> str:
+        name = "mask_rcnn" if self.network.masks else self.network.detector
+        return (
+            f"{name} on a canvas of {self.network.canvas} px, {len(model.head.anchors):,} anchors"
+        )
+
+    def activation_floats(self, model: Detector) -> float:
+        canvas = self.network.canvas
+        return activation_floats(model.encoder, canvas) + head_activation_floats(model.head)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        names = ("detector", "masks", "canvas")
+        return {**{name: getattr(self.network, name) for name in names}, "remarks": self.remarks}
+
+    @property
+    def remarks(self) -> list[str]:
+        return departures(self.settings.batch_norm, is_voc=self.is_voc)
+
+    def in_directory(self, directory: Path) -> "Detection":
+        return dataclasses.replace(self, predictions=directory / "predictions.json")
 
     @functools.cached_property
     def _truth(self) -> list[ImageObjects]:

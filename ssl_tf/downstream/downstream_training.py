@@ -5,12 +5,12 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.data.order import Steps
-from ssl_tf.data.source import Source
 from ssl_tf.downstream.downstream_model import (
     DownstreamModel,
     compile_model,
@@ -37,13 +37,16 @@ class Task(abc.ABC):
     """What is learned from annotated images: the network, its batches, how it is judged.
 
     Attributes:
+        network_name: of what is trained, "segmenter" or "detector", and of its export.
         train: images to learn from.
         test: images to report on.
         settings: of the training.
     """
 
-    train: Source
-    test: Source
+    network_name: ClassVar[str]
+
+    train: AnnotatedSource
+    test: AnnotatedSource
     settings: DownstreamSettings
 
     @property
@@ -75,6 +78,42 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def draw(self, model: DownstreamModel, path: Path) -> Any:
         """Writes the PNG of some images with predictions; returns it, uint8 [H, W, 3]."""
+
+    @abc.abstractmethod
+    def export(self, model: DownstreamModel, directory: Path, origin: str) -> None:
+        """Writes a network of one device as a SavedModel, checked by loading.
+
+        Args:
+            model: of `build`.
+            directory: of the SavedModel; it is complete or absent.
+            origin: of the encoder, in words.
+        """
+
+    @abc.abstractmethod
+    def told(self, figures: Mapping[str, Any]) -> str:
+        """The figures of `evaluate` on one line, in percent."""
+
+    @abc.abstractmethod
+    def told_network(self, model: DownstreamModel) -> str:
+        """The network on one line, for the plan of --dry_run."""
+
+    @abc.abstractmethod
+    def activation_floats(self, model: DownstreamModel) -> float:
+        """Activations of a training image that backpropagation keeps, in numbers; estimated."""
+
+    @property
+    @abc.abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What the report says of the task beside images and training."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """Where the protocol departs from that of the published figures, a sentence each."""
+        return []
+
+    def in_directory(self, directory: Path) -> "Task":
+        """The same task, whose evaluations may write files into a directory."""
+        return self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +151,7 @@ def train_downstream(
         UserError: the training diverged, the data is damaged, or the directory is of another one.
         Stopped: a signal asked to stop; the state is saved.
     """
+    task = task.in_directory(directory)
     settings = task.settings
     sha256 = _digest(start)
     sources = {"train": task.train, "test": task.test}
@@ -216,20 +256,6 @@ class _Looks(StepCallback):
             {name: value for name, value in figures.items() if isinstance(value, float)}
         )
         self._log.write_picture("predictions", picture, step)
-
-
-def report_rows(results: Mapping[str, Trained], starts: list[StartingEncoder]) -> dict[str, Any]:
-    """The rows of a report: name of the encoder -> its figures, loss, origin and digest."""
-    origins = {start.name: start for start in starts}
-    return {
-        name: {
-            **result.figures,
-            "train_loss": result.loss,
-            "origin": origins[name].origin,
-            "encoder_sha256": result.encoder_sha256,
-        }
-        for name, result in results.items()
-    }
 
 
 def _digest(start: StartingEncoder) -> str:

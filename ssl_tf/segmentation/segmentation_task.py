@@ -1,7 +1,7 @@
 """Semantic segmentation as a task: its network, batches, figures and picture."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,17 @@ from ssl_tf.data.batches import transformed_batches, with_private_threads
 from ssl_tf.data.decoding import decode
 from ssl_tf.data.order import Steps
 from ssl_tf.downstream.downstream_training import Task
+from ssl_tf.networks.resnet import SPATIAL_FEATURES, activation_floats
 from ssl_tf.segmentation.confusion import Confusion, count_pixels
+from ssl_tf.segmentation.exported_segmenter import export_segmenter
 from ssl_tf.segmentation.segmentation_crops import random_crop
 from ssl_tf.segmentation.segmentation_sheet import draw_label_maps
 from ssl_tf.segmentation.segmenter import Segmenter
 from ssl_tf.settings import DownstreamSettings, SegmenterSettings, flagfiles
 
 _SHOWN = 6
+# Scores, probabilities and their gradients, of each pixel and class.
+_SCORE_COPIES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Segmentation(Task):
         train, test, settings: as in `Task`; the images have label maps.
         segmenter: settings of network, crops and test.
     """
+
+    network_name = "segmenter"
 
     train: AnnotatedSource
     test: AnnotatedSource
@@ -74,6 +80,30 @@ class Segmentation(Task):
         part = self.test.part(shown, self.test.name)
         rows = list(self._predictions(model, part))
         return draw_label_maps(rows, self.test.class_names, path)
+
+    def export(self, model: Segmenter, directory: Path, origin: str) -> None:
+        export_segmenter(model, self.train.class_names, directory, origin)
+
+    def told(self, figures: Mapping[str, Any]) -> str:
+        miou, pixels, mean = (
+            100 * figures[name] for name in ("miou", "pixel_accuracy", "mean_accuracy")
+        )
+        return f"mIoU {miou:.2f}  pixel accuracy {pixels:.2f}  mean accuracy {mean:.2f}"
+
+    def told_network(self, model: Segmenter) -> str:
+        segmenter = self.segmenter
+        return f"{segmenter.head} at stride {model.stride}, crops of {segmenter.crop_size} px"
+
+    def activation_floats(self, model: Segmenter) -> float:
+        side = self.segmenter.crop_size
+        last = model.encoder.get_layer(SPATIAL_FEATURES).output
+        maps = tf.keras.Model(model.encoder.input, last)
+        return activation_floats(maps, side) + _SCORE_COPIES * side * side * self._classes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        names = ("head", "output_stride", "crop_size")
+        return {name: getattr(self.segmenter, name) for name in names}
 
     @property
     def _classes(self) -> int:

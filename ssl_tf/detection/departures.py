@@ -1,7 +1,5 @@
 """Where a detector here departs from Detectron2, with which the published figures were made."""
 
-from ssl_tf.settings import DetectSettings
-
 _ALWAYS = (
     "images are fitted on a square canvas and scaled by a random factor; Detectron2 scales the "
     "shorter side to one of several lengths",
@@ -18,11 +16,16 @@ _FPN_VOC = (
 )
 
 
-def remarks(settings: DetectSettings) -> list[str]:
-    """The departures, a sentence each."""
+def departures(batch_norm: str, *, is_voc: bool) -> list[str]:
+    """The departures, a sentence each.
+
+    Args:
+        batch_norm: of the training.
+        is_voc: the images are VOC's.
+    """
     told = list(_ALWAYS)
-    if settings.training.batch_norm != "frozen":
+    if batch_norm != "frozen":
         told.append(_NORMALIZED)
-    if settings.is_voc:
+    if is_voc:
         told.append(_FPN_VOC)
     return told
