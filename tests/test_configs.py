@@ -93,7 +93,8 @@ def test_fine_tuning_flagfiles_compose_and_their_reports_stand_beside_each_other
 def test_segmentation_flagfiles_compose(path):
     settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], SegmentSettings)
     assert settings.training.steps > settings.training.warmup_steps
-    assert settings.output == f"RUN/segmentation{settings.data.share.share_name}"
+    of_share = {"segment_scenes": "RUN/segmentation_10pct"}
+    assert settings.output == of_share.get(path.stem, "RUN/segmentation")
 
 
 @pytest.mark.parametrize("path", DETECT, ids=name)
@@ -101,7 +102,7 @@ def test_detection_flagfiles_compose(path):
     settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], DetectSettings)
     training = settings.training
     assert training.steps > max(training.drop_steps, default=0) > training.warmup_steps
-    assert settings.output == f"RUN/detection{settings.data.share.share_name}"
+    assert settings.output == "RUN/detection"
     if "scenes" in path.name:
         return
     # As in Detectron2: 0.02 for 16 images, a tenth behind each drop.

@@ -298,7 +298,7 @@ def _fine_tuning(share: str) -> Stage:
     else:
         heading, title, position = f"labels {share}", f"fine-tuned on the labels {share}", (2, 0.0)
     return Stage(
-        f"finetune_{share}" if share else "finetune",
+        _of_share("finetune", share),
         heading,
         title,
         (2, *position, share),
@@ -308,11 +308,10 @@ def _fine_tuning(share: str) -> Stage:
 
 def _segmentation(share: str) -> Stage:
     """Returns the stage of a segmentation on a share of the labels; empty: all labels."""
-    labels = f", {share.replace('pct', ' %')} of the labels" if share else ""
     return Stage(
-        f"segmentation_{share}" if share else "segmentation",
-        f"segmentation{labels}",
-        f"semantic segmentation{labels}",
+        _of_share("segmentation", share),
+        _on_labels("segmentation", share),
+        _on_labels("semantic segmentation", share),
         (4, share),
         figures=tuple(PIXEL_FIGURES),
         tabled=("miou",),
@@ -323,17 +322,24 @@ def _segmentation(share: str) -> Stage:
 
 def _detection(share: str) -> Stage:
     """Returns the stage of a detection on a share of the labels; empty: all labels."""
-    labels = f", {share.replace('pct', ' %')} of the labels" if share else ""
     return Stage(
-        f"detection_{share}" if share else "detection",
-        f"detection{labels}",
-        f"detection{labels}",
+        _of_share("detection", share),
+        _on_labels("detection", share),
+        _on_labels("detection", share),
         (5, share),
         figures=tuple(OBJECT_FIGURES),
         tabled=("box_ap", "box_ap50", "box_ap75", "mask_ap", "voc_ap", "voc_ap50"),
         drawn=("box_ap", "mask_ap"),
         details=("train_loss",),
     )
+
+
+def _of_share(name: str, share: str) -> str:
+    return f"{name}_{share}" if share else name
+
+
+def _on_labels(name: str, share: str) -> str:
+    return f"{name}, {share.replace('pct', ' %')} of the labels" if share else name
 
 
 def _with_known_figures(report: Report) -> Report:

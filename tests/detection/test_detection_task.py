@@ -26,6 +26,7 @@ from tests.detection.small_detection import (
     task,
     values,
 )
+from tests.downstream.trained_weights import weights
 from tests.training.killed_training import Killed, killed_after
 
 
@@ -36,12 +37,6 @@ def two_blocks(monkeypatch):
 
 def run(directory, *flags, **parts):
     return train_downstream(task(*flags, **parts), random_start(*flags), directory, one_device())
-
-
-def weights(result):
-    model = result.model
-    variables = [*model.encoder.variables, *model.head.variables, *model.optimizer.variables]
-    return [variable.numpy().tobytes() for variable in variables]
 
 
 def test_eight_scenes_are_learned_by_heart(tmp_path):

@@ -12,18 +12,13 @@ from ssl_tf.downstream.downstream_training import train_downstream
 from ssl_tf.errors import SettingsError
 from ssl_tf.segmentation.exported_segmenter import export_segmenter
 from ssl_tf.training.callbacks import SaveCheckpoint
+from tests.downstream.trained_weights import weights
 from tests.segmentation.small_segmentation import one_device, random_start, scenes, task
 from tests.training.killed_training import Killed, killed_after
 
 
 def run(directory, *flags, **parts):
     return train_downstream(task(*flags, **parts), random_start(*flags), directory, one_device())
-
-
-def weights(result):
-    model = result.model
-    variables = [*model.encoder.variables, *model.head.variables, *model.optimizer.variables]
-    return [variable.numpy().tobytes() for variable in variables]
 
 
 def test_eight_scenes_are_learned_by_heart(tmp_path):

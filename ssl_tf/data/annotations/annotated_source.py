@@ -4,6 +4,7 @@ import abc
 import io
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -72,15 +73,19 @@ class AnnotatedSource(IndexedSource):
         self._objects = objects
         self._with_masks = masks
 
+    def _opened(self, row: int) -> Any:
+        """What the next three are given: the row, or what is read once for all of them."""
+        return row
+
     @abc.abstractmethod
-    def _encoded(self, row: int) -> bytes:
+    def _encoded(self, opened: Any) -> bytes:
         """The bytes of an image; empty if they cannot be read."""
 
-    def _masks(self, row: int, size: tuple[int, int]) -> np.ndarray:
+    def _masks(self, opened: Any, size: tuple[int, int]) -> np.ndarray:
         """The masks of an image's objects, uint8 [n, height, width]."""
         raise NotImplementedError
 
-    def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
+    def _label_map(self, opened: Any, size: tuple[int, int]) -> np.ndarray:
         """The label map of an image of a size, of any integers [height, width].
 
         Raises:
@@ -156,18 +161,19 @@ class AnnotatedSource(IndexedSource):
 
     def _read(self, row: int) -> tuple:
         """What an example holds beside its id, in the order of `_example`."""
-        encoded = self._encoded(row)
+        opened = self._opened(row)
+        encoded = self._encoded(opened)
         size = image_size(encoded)
         # Of an image that cannot be decoded nothing is used.
         head = (encoded, np.array(size or (0, 0), np.int64))
         if self._objects is None:
-            label_map = self._label_map(row, size) if size else np.zeros([0, 0], np.int32)
+            label_map = self._label_map(opened, size) if size else np.zeros([0, 0], np.int32)
             return (*head, self._checked(row, label_map))
         found = self._objects.of(row)
         if not self._with_masks:
             return (*head, *found)
         count = len(found[0])
-        masks = self._masks(row, size) if size else np.zeros([count, 0, 0])
+        masks = self._masks(opened, size) if size else np.zeros([count, 0, 0])
         return (*head, *found, np.ascontiguousarray(masks, np.uint8))
 
     def _checked(self, row: int, label_map: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ from ssl_tf.data.sources.tfds import open_split_files
 from ssl_tf.errors import UserError
 
 _SCENE_CLASSES = 150
+# Key of a record's id beside its values, whose keys are not empty.
+_ID = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +76,11 @@ class TfdsSource(AnnotatedSource):
 
     _records: Records
 
-    def _encoded(self, row: int) -> bytes:
-        return _image(self._records.read(row))
+    def _opened(self, row: int) -> dict[str, Any]:
+        return {**self._records.read(row), _ID: self._records.ids[row]}
+
+    def _encoded(self, opened: dict[str, Any]) -> bytes:
+        return _image(opened)
 
     def verify(self) -> None:
         for file in dict.fromkeys(self._records.files):
@@ -148,9 +153,9 @@ class TfdsSceneParsing(TfdsSource):
             objects=None,
         )
 
-    def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
-        encoded = next(iter(self._records.read(row).get("annotation", ())), b"")
-        name = f"of {self._records.ids[row].decode(errors='replace')}"
+    def _label_map(self, opened: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
+        encoded = next(iter(opened.get("annotation", ())), b"")
+        name = f"of {opened[_ID].decode(errors='replace')}"
         return without_zero(read_label_map(encoded, name, size))
 
 
