@@ -10,6 +10,8 @@ from ssl_tf.settings.pretraining import AUTO_REFUSED, PretrainSettings
 
 RIVALS = ("torchvision", "tensorflow_addons", "keras_cv", "tf_models")
 
+# Time ends a measurement, not the last step of a run.
+_ENDLESS_EPOCHS = 1e6
 # On Ampere and newer, float32 products are rounded to TF32 unless TensorFlow is told not to.
 GRID_PRECISIONS = ("float32", "tf32", "mixed_bfloat16", "mixed_float16")
 # The methods whose step PyTorch's has: two networks, a predictor, two views.
@@ -130,5 +132,7 @@ class TrainBenchmarkSettings:
             pretrain,
             run=dataclasses.replace(pretrain.run, precision=precision, xla=entry.xla),
             views=dataclasses.replace(pretrain.views, augment_on=entry.augment_on),
-            optimization=dataclasses.replace(pretrain.optimization, batch_size=entry.batch_size),
+            optimization=dataclasses.replace(
+                pretrain.optimization, batch_size=entry.batch_size, epochs=_ENDLESS_EPOCHS
+            ),
         )
