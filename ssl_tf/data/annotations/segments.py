@@ -10,7 +10,8 @@ class Segments:
 
     A pixel belongs to a polygon if its centre lies inside, by the even-odd rule; several polygons
     of one object are united. (COCO's own tool rounds corners to fifths of a pixel first, so that a
-    pixel of the border may differ.)
+    pixel of the border may differ. It belongs to the extra `downstream`, and it trusts what it is
+    given; here run lengths of another size than the image are refused.)
     """
 
     def __init__(self):
