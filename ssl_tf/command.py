@@ -37,8 +37,10 @@ def one_line(error: Exception | str) -> str:
 def import_quietly() -> None:
     """Imports TensorFlow 2.21, which announces itself whatever TF_CPP_MIN_LOG_LEVEL says.
 
-    TensorFlow 2.15 heeds the variable, and is left to what first needs it.
+    TensorFlow 2.15 heeds the variable, and is left to what first needs it. Beside it a package that
+    the extra `downstream` brings would warn of Python's age.
     """
+    warnings.filterwarnings("ignore", "You are using a Python version", FutureWarning)
     if sys.version_info < (3, 12):
         return
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -129,8 +131,6 @@ def run(
     absl_logging.set_verbosity(absl_logging.ERROR)
     # So would its line for each variable of a checkpoint that does not fit.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # And what a package says of Python's age that the extra `downstream` brings.
-    warnings.filterwarnings("ignore", "You are using a Python version", FutureWarning)
     try:
         settings = flagfiles.parse(complete(arguments), settings_class)
         import_quietly()
