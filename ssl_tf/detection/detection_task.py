@@ -38,7 +38,8 @@ class Detection(Task):
         train, test, settings: as in `Task`; the images have objects.
         network: settings of the detector.
         is_voc: give the figures of VOC, too.
-        predictions: file for what is found, in COCO's format; None: none is written.
+        predictions: file for what is found, in COCO's format, of `in_directory`; None: none is
+            written.
     """
 
     network_name = "detector"

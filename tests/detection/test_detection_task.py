@@ -55,8 +55,7 @@ def test_eight_scenes_are_learned_by_heart(tmp_path):
         "--schedule=cosine",
     )
     given = settings(*flags)
-    predictions = tmp_path / "predictions.json"
-    learned = Detection(eight, eight, given.training, given.network, predictions=predictions)
+    learned = Detection(eight, eight, given.training, given.network)
     (tmp_path / "run").mkdir()
     result = train_downstream(learned, random_start(*flags), tmp_path / "run", one_device())
     figures = result.figures
@@ -67,7 +66,7 @@ def test_eight_scenes_are_learned_by_heart(tmp_path):
     with Image.open(tmp_path / "run/predictions.png") as picture:
         assert picture.size[1] > 4 * 160  # four rows
     # The results are what a user of pycocotools reads.
-    found = json.loads(predictions.read_text())
+    found = json.loads((tmp_path / "run/predictions.json").read_text())
     assert {"image_id", "category_id", "bbox", "score", "segmentation"} == set(found[0])
     coco = COCO()
     coco.dataset = {
