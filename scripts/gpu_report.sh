@@ -2,10 +2,10 @@
 # What a GPU does with this project: the training step over precision, XLA, augmentation and batch,
 # and BYOL on CIFAR-10. Each piece takes minutes; what is measured is not measured again.
 #   scripts/gpu_report.sh DIR PHOTOS DATA [--flag=value ...]
-# PHOTOS is a folder of photographs (MoCo's queue wants more than 65,536), DATA holds CIFAR-10 as TFDS prepares it, DIR gets a JSON file and
-# a table for each piece, and the run of CIFAR-10. Further flags of pretrain go to every command: where
-# there is no GPU, `--depth=18 --width=0.125 --image_size=32 --batch_size=8 --epochs=0.01
-# --warmup_epochs=0` shows in minutes that all of it runs.
+# PHOTOS is a folder of photographs (MoCo's queue wants more than 65,536), DATA holds CIFAR-10 as TFDS
+# prepares it, DIR gets a JSON file and a table for each piece, and the run of CIFAR-10. Further flags of
+# pretrain go to every command: where there is no GPU, `--depth=18 --width=0.125 --image_size=32
+# --batch_size=8 --epochs=0.01 --warmup_epochs=0` shows that all of it runs.
 set -euo pipefail
 if [ $# -lt 3 ]; then
   sed -n '2,8s/^# *//p' "$0" >&2
