@@ -17,6 +17,7 @@ def main(settings: CompareSettings) -> None:
     """Writes table.md, table.csv and curves.png, and prints the table."""
     from ssl_tf.evaluation.curves import draw_panels, write_png
     from ssl_tf.evaluation.equal_budget import at_equal
+    from ssl_tf.evaluation.report_names import RANDOM_ROW
     from ssl_tf.evaluation.run_reports import read_runs
     from ssl_tf.evaluation.run_table import panels, table
     from ssl_tf.evaluation.seed_rows import groups_of, joined, joined_panels
@@ -41,10 +42,11 @@ def main(settings: CompareSettings) -> None:
     if settings.join_seeds:
         groups = groups_of(runs)
         names = [group.name for group in groups]
-        if settings.reference and settings.reference not in names:
+        choices = [*names, *([RANDOM_ROW] if len(shown.rows) > len(runs) else [])]
+        if settings.reference and settings.reference not in choices:
             raise SettingsError(
                 f"--reference={settings.reference}: no row has this name; choose one of "
-                f"{', '.join(names)}"
+                f"{', '.join(choices)}"
             )
         shown = joined(shown, groups, settings.reference)
         drawn = joined_panels(drawn, groups)

@@ -1,4 +1,4 @@
-"""The files of reports: each data set that an encoder is judged on has its own."""
+"""The names of reports: each data set that an encoder is judged on has its own file."""
 
 import hashlib
 import json
@@ -12,6 +12,8 @@ from ssl_tf.settings import DataSettings
 _LISTS_OF = {"imagenet2012_subset": "imagenet2012"}
 # Directory of the reports of a transfer, in that of the run.
 TRANSFERRED = "transfer"
+# Row of the random encoders in tables over seeds.
+RANDOM_ROW = "random encoder"
 _NO_WORD = re.compile(r"[^\w.-]+")
 
 

@@ -225,10 +225,10 @@ def _read_run(directory: Path, name: str) -> Run:
     for path in sorted(directory.glob("finetune*.json")):
         report = _read_report(path, "share", "epochs")
         add(_fine_tuning(str(report["share"])), path, report)
-    for path in sorted(directory.glob("segmentation*/segmentation.json")):
+    for path in sorted(directory.glob("*/segmentation.json")):
         report = _read_report(path, "share")
         add(_segmentation(str(report["share"])), path, report)
-    for path in sorted(directory.glob("detection*/detection.json")):
+    for path in sorted(directory.glob("*/detection.json")):
         report = _read_report(path, "share", "detector")
         add(_detection(str(report["share"])), path, _with_known_figures(report))
     for path in sorted((directory / TRANSFERRED).glob("*.json")):

@@ -7,6 +7,7 @@ from typing import Any
 
 from ssl_tf.evaluation.curves import Panel
 from ssl_tf.evaluation.paired import difference_of, mean_of
+from ssl_tf.evaluation.report_names import RANDOM_ROW
 from ssl_tf.evaluation.run_reports import Run
 from ssl_tf.evaluation.run_table import COMPUTE_UNITS, Row, Table, is_figure
 from ssl_tf.settings import flagfiles
@@ -79,7 +80,8 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     Args:
         table: of all runs, those of random encoders last.
         groups: of all runs.
-        reference: name of a group; empty: none.
+        reference: name of a group, or RANDOM_ROW, the random encoders of the same network; empty:
+            none.
     """
     count = sum(len(group.runs) for group in groups)
     by_name: dict[str, Row] = {row["run"]: row for row in table.rows[:count]}
@@ -102,10 +104,12 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     for name, own in members.items():
         row = _joined_row(name, own, figures)
         if reference and name != reference:
+            network = own[0].get("encoder")
+            others = random.get(network, []) if reference == RANDOM_ROW else members[reference]
             for figure in figures:
-                row |= _difference(figure, own, members[reference])
+                row |= _difference(figure, own, others)
         rows.append(row)
-    rows += [_joined_row("random encoder", own, figures) for own in random.values()]
+    rows += [_joined_row(RANDOM_ROW, own, figures) for own in random.values()]
     return Table(columns, rows)
 
 

@@ -41,6 +41,7 @@ def write_outcome(study: Study, trials: Sequence[Trial], output: Path) -> None:
 
 def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     from ssl_tf.evaluation.curves import draw_panels, write_png
+    from ssl_tf.evaluation.report_names import RANDOM_ROW
     from ssl_tf.evaluation.run_reports import read_runs
     from ssl_tf.evaluation.run_table import BOX_FIGURES, Row, panels, table
     from ssl_tf.evaluation.seed_rows import Group, joined, joined_panels
@@ -68,7 +69,8 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
         for arm in study.arms
     ]
     groups = [group for group in groups if group.runs]
-    reference = study.reference if any(g.name == study.reference for g in groups) else ""
+    there = {*(group.name for group in groups), *([RANDOM_ROW] if random else [])}
+    reference = study.reference if study.reference in there else ""
     shown = joined(single, groups, reference)
     left = missing(study, trials, output, shown.rows)
     write_json(

@@ -4,11 +4,13 @@ import dataclasses
 from collections.abc import Mapping
 
 from ssl_tf.settings import (
+    DetectSettings,
     DiscoverSettings,
     FineTuneSettings,
     KnnSettings,
     LinearSettings,
     PretrainSettings,
+    SegmentSettings,
     ShuffleSettings,
     TransferSettings,
 )
@@ -53,6 +55,10 @@ STAGES = {
     "linear": Stage(("linear",), LinearSettings, _REPORT, _RUN + "/{stage}.json", "{place}"),
     "finetune": Stage(("finetune",), FineTuneSettings, _REPORT, _RUN + "/{stage}.json", "{place}"),
     "transfer": Stage(("transfer",), TransferSettings, {"checkpoint": "{run}"}, _RUN + "/transfer"),
+    "segment": Stage(
+        ("segment",), SegmentSettings, _REPORT, _RUN + "/{stage}", "{place}/segmentation.json"
+    ),
+    "detect": Stage(("detect",), DetectSettings, _REPORT, _RUN + "/{stage}", "{place}/detection.md"),
 }
 
 

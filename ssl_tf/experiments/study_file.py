@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import SettingsError
+from ssl_tf.evaluation.report_names import RANDOM_ROW
 from ssl_tf.experiments.stage_commands import STAGES, stage_of
 from ssl_tf.settings.flagfile_lines import shipped
 
@@ -66,7 +67,8 @@ class Study:
     Attributes:
         title: what is asked.
         seeds: of every arm.
-        reference: arm to which the others are compared; empty: none.
+        reference: arm to which the others are compared, or RANDOM_ROW, the random encoder that a
+            stage judges with --random_baseline; empty: none.
         rounds: the order of work: a round after the other, in a round a seed after the other, of a
             seed the arms as they stand.
         arms: name -> arm, in the order of the table.
@@ -131,8 +133,10 @@ def _study(content: dict[str, Any], text: str) -> Study:
     if not arms:
         raise SettingsError("there is no arm; give each as [arms.NAME]")
     reference = content.get("reference", "")
-    if reference and reference not in arms:
-        raise SettingsError(f"reference = {reference!r}: no arm has this name")
+    if reference and reference not in (*arms, RANDOM_ROW):
+        raise SettingsError(
+            f"reference = {reference!r}: no arm has this name; give that of one, or {RANDOM_ROW!r}"
+        )
     return Study(
         title=_text(content, "title", "the study"),
         seeds=tuple(seeds),
@@ -200,8 +204,9 @@ def _stop(content: Mapping[str, Any], reference: str) -> StopRule | None:
         return None
     table = _table(content, "stop", "the study")
     _known(table, {"figure", "seeds", "errors", "deviation"}, "stop")
-    if not reference:
-        raise SettingsError("stop: looks at differences to a reference; give reference = 'ARM'")
+    if reference in ("", RANDOM_ROW):
+        # The arm whose stages judge the random encoder, too, must go on, and may be any.
+        raise SettingsError("stop: looks at differences to an arm; give reference = 'ARM'")
     figure = _text(table, "figure", "stop")
     numbers = [table.get(name) for name in ("seeds", "errors", "deviation")]
     if not figure or not all(isinstance(n, int | float) and n >= 0 for n in numbers):

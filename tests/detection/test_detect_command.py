@@ -10,8 +10,10 @@ from PIL import Image
 
 from ssl_tf import detect
 from ssl_tf.compare import main as compare
+from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.annotations.open_annotated import open_annotated
 from ssl_tf.data.order import Steps
+from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.detection import model_garden
 from ssl_tf.detection.detection_task import Detection
 from ssl_tf.detection.found_objects import ImageObjects
@@ -122,6 +124,60 @@ def coco(directory, **changes):
 def of_coco(*flags):
     small = [flag for flag in FEW if not flag.startswith(("--dataset", "--scene"))]
     return flagfiles.parse([*small, *flags], DetectSettings)
+
+
+def scenes_as_coco(directory, split):
+    """The scenes of FEW as a json and its images; the flags that name them, without their dashes.
+
+    The ids of the categories count from 11 in twos.
+    """
+    scenes = AnnotatedScenes(Scenes(split, 8, 64))
+    folder = directory / split
+    folder.mkdir()
+    images, annotations = [], []
+    for number, example in enumerate(scenes.sequence().as_numpy_iterator()):
+        name = f"{number}.png"
+        (folder / name).write_bytes(example["image"])
+        images.append({"id": number, "file_name": name, "height": 64, "width": 64})
+        for box, label, area in zip(example["boxes"] * 64, example["classes"], example["areas"]):
+            ymin, xmin, ymax, xmax = map(float, box)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": 11 + 2 * int(label),
+                    "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
+                    "area": float(area),
+                    "iscrowd": 0,
+                }
+            )
+    names = enumerate(scenes.class_names)
+    categories = [{"id": 11 + 2 * label, "name": name} for label, name in names]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    path = directory / f"{split}.json"
+    path.write_text(json.dumps(content))
+    return f"coco_json={path}", f"image_folder={folder}"
+
+
+def test_scenes_as_a_json_are_learned_and_found_like_the_scenes_themselves(tmp_path):
+    """From the reader to the figures nothing but ids and names differs."""
+    learned, tested = (scenes_as_coco(tmp_path, split) for split in ("train", "test"))
+    of_json = [*(f"--{flag}" for flag in learned), *(f"--test_{flag}" for flag in tested)]
+    common = [flag for flag in FEW if flag not in OF_REGIONS and "scene" not in flag]
+    common += ["--detector=retinanet", "--steps=3"]
+    reports, found = {}, {}
+    for name, source in (("json", of_json), ("scenes", [f for f in FEW if "scene" in f])):
+        output = tmp_path / name
+        given = [*common, *source, f"--output={output}"]
+        detect.main(flagfiles.parse(given, DetectSettings))
+        reports[name] = json.loads((output / "detection.json").read_text())["random"]
+        found[name] = json.loads((output / "random/predictions.json").read_text())
+    assert reports["json"] == reports["scenes"]
+    assert reports["json"]["box_ap"] is not None and reports["json"]["train_loss"] > 0
+    assert len(found["json"]) == len(found["scenes"]) > 0
+    for one, other in zip(found["json"], found["scenes"]):
+        assert one["category_id"] == 11 + 2 * other["category_id"]
+        assert (one["bbox"], one["score"]) == (other["bbox"], other["score"])
 
 
 def test_predictions_have_the_ids_of_the_annotations(tmp_path):

@@ -132,8 +132,8 @@ def test_an_encoder_in_a_file_has_a_row_beside_runs(tmp_path):
 
 def test_a_segmentation_has_its_mean_iou_in_the_table_and_a_panel(tmp_path):
     run = write_run(tmp_path / "one")
-    for share, miou in (("", 0.5), ("10pct", 0.25)):
-        directory = run / (f"segmentation_{share}" if share else "segmentation")
+    for share, miou, place in (("", 0.5, "segmentation"), ("10pct", 0.25, "segment")):
+        directory = run / place  # a study has it under the name of its stage
         directory.mkdir()
         figures = {"miou": miou, "pixel_accuracy": 0.8, "mean_accuracy": 0.6, "train_loss": 1.0}
         report = {

@@ -86,6 +86,27 @@ def test_rows_have_means_errors_and_paired_differences(runs):
     assert float(row["linear_top1_error"]) == pytest.approx(0.02 / 3**0.5)
 
 
+def test_the_random_encoder_may_be_the_reference(tmp_path):
+    """Seed by seed, and that of the same network."""
+    for seed, (random, value) in enumerate([(0.10, 0.40), (0.14, 0.42)]):
+        run = write_run(tmp_path / f"one-{seed}", f"--seed={seed}")
+        report = {
+            "step": 20,
+            "trained": {"top1": value, "base_learning_rate": 0.1},
+            "random": {"top1": random, "encoder_sha256": f"r{seed}"},
+        }
+        (run / "linear.json").write_text(json.dumps(report))
+    wide = write_run(tmp_path / "wide", "--width=1", probes=[(20, {"top1": 0.5})])
+    found = read_runs([*(tmp_path / f"one-{seed}" for seed in (0, 1)), wide])
+    one, other, random, _ = joined(table(found), groups_of(found), "random encoder").rows
+    assert random["linear_top1"] == pytest.approx(0.12) and random["seeds"] == "0 1"
+    # 0.30 and 0.28
+    assert one["linear_top1_difference"] == pytest.approx(0.29)
+    assert one["linear_top1_difference_error"] == pytest.approx(0.01)
+    assert other["linear_top1_difference"] == pytest.approx(0.375)
+    assert "linear_top1_difference" not in random
+
+
 def test_the_compute_of_a_run_is_counted(runs):
     row = table(read_runs(runs)).rows[0]
     # 20 steps of 64 images, two passes forward and backward: three units each

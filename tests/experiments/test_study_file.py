@@ -71,7 +71,7 @@ def test_shipped_studies_are_found_anywhere(tmp_path, monkeypatch):
         (HEAD + ARMS + "linear = 3\n", "arm two: linear: give its flags as one text"),
         (HEAD + '[arms."a b"]\n', "arm a b: its name needs letters"),
         (HEAD + "[arms.linear]\n", "arm linear: has the name of a stage"),
-        (HEAD + ARMS + '[stop]\nfigure = "x"\n', "stop: looks at differences to a reference"),
+        (HEAD + ARMS + '[stop]\nfigure = "x"\n', "stop: looks at differences to an arm"),
     ],
 )
 def test_what_is_no_study_is_one_line(text, told, tmp_path):

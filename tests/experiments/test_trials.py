@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssl_tf.errors import SettingsError
+from ssl_tf.evaluation.report_names import RANDOM_ROW
 from ssl_tf.experiments.records import Record, check_record, write_record
 from ssl_tf.experiments.study_file import read_study
 from ssl_tf.experiments.trials import make_trials
@@ -141,7 +142,12 @@ def test_shipped_studies_are_right(path, monkeypatch):
     study = read_study(settings.study)
     trials = make_trials(study, settings)
     assert study.title and len(trials) == len(study.arms) * len(study.seeds)
-    if study.reference:
+    if study.reference == RANDOM_ROW:
+        # Each seed has it once.
+        baselines = [f for t in trials for s in t.steps for f in s.flags.items()]
+        judged = len(study.arms[study.rounds[0][0]].stages) - 1
+        assert baselines.count(("random_baseline", "true")) == judged * len(study.seeds)
+    elif study.reference:
         assert study.rounds[0][0] == study.reference
 
 
