@@ -58,7 +58,9 @@ STAGES = {
     "segment": Stage(
         ("segment",), SegmentSettings, _REPORT, _RUN + "/{stage}", "{place}/segmentation.json"
     ),
-    "detect": Stage(("detect",), DetectSettings, _REPORT, _RUN + "/{stage}", "{place}/detection.md"),
+    "detect": Stage(
+        ("detect",), DetectSettings, _REPORT, _RUN + "/{stage}", "{place}/detection.md"
+    ),
 }
 
 
