@@ -7,7 +7,7 @@ from ssl_tf.settings.data import HOLDOUT_RULES, ReadingSettings
 from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.label_share import ShareSettings
 
-_OF_SCENES = ("scenes", "scene_size", "scene_objects")
+_OF_SCENES = ("scenes", "scene_size", "scene_objects", "one_class")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +58,9 @@ class AnnotationSettings(ReadingSettings):
     scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16, high=4096)
     scene_objects: str = setting(
         "", "A prepared TFDS data set whose images are pasted into the scenes; empty: shapes."
+    )
+    one_class: bool = setting(
+        False, "All objects of scenes are of one class, so that their places alone are judged."
     )
     holdout: int = setting(
         0, "Training images held out to report on, where there are no others.", low=0

@@ -22,12 +22,20 @@ class AnnotatedScenes(AnnotatedSource):
     object that is wholly hidden is left out. In a label map 0 is the ground.
     """
 
-    def __init__(self, scenes: RenderedScenes, *, masks: bool = False, label_maps: bool = False):
+    def __init__(
+        self,
+        scenes: RenderedScenes,
+        *,
+        masks: bool = False,
+        label_maps: bool = False,
+        one_class: bool = False,
+    ):
         """
         Args:
             scenes: all of a split.
             masks: give the masks of the objects.
             label_maps: give label maps in place of the objects.
+            one_class: all objects are of the class "object".
         """
         self._encoded_images = [
             example.numpy() for example in scenes.sequence().map(lambda example: example["image"])
@@ -42,10 +50,11 @@ class AnnotatedScenes(AnnotatedSource):
             for number in visible:
                 y, x = np.nonzero(owners == number)
                 box = (y.min(), x.min(), y.max() + 1, x.max() + 1)
-                rows.add("", box, owners.shape, int(labels[number - 1]), area=len(y))
+                label = 0 if one_class else int(labels[number - 1])
+                rows.add("", box, owners.shape, label, area=len(y))
             self._visible.append(np.array(visible, np.int64))
         self._table = rows.table()
-        names = scenes.class_names
+        names = ("object",) if one_class else scenes.class_names
         super().__init__(
             f"{scenes.name}, annotated",
             [example.numpy() for example in scenes.ids()],

@@ -153,7 +153,12 @@ def _open_dataset(data: AnnotationSettings, split: str, wanted: Wanted) -> Annot
             scene_objects=data.scene_objects,
             shuffle_mib=data.shuffle_mib,
         )
-        return AnnotatedScenes(scenes, masks=wanted == "masks", label_maps=wanted == "label_maps")
+        return AnnotatedScenes(
+            scenes,
+            masks=wanted == "masks",
+            label_maps=wanted == "label_maps",
+            one_class=data.one_class,
+        )
     if data.dataset.startswith("scene_parse150"):
         _only_label_maps(wanted, f"--dataset={data.dataset}")
         return TfdsSceneParsing(data.dataset, data.data_dir, split, _label_names(data))

@@ -49,6 +49,20 @@ def test_the_area_of_a_whole_shape(scenes):
     assert alone > 0
 
 
+def test_objects_of_one_class_are_where_they_were(scenes):
+    objects, maps = (
+        AnnotatedScenes(scenes, masks=True, one_class=True),
+        AnnotatedScenes(scenes, label_maps=True, one_class=True),
+    )
+    assert objects.class_names == ("object",) and maps.class_names == ("background", "object")
+    for one, label_map, other in zip(
+        read(objects), read(maps), read(AnnotatedScenes(scenes, masks=True)), strict=True
+    ):
+        np.testing.assert_array_equal(one["boxes"], other["boxes"])
+        assert not one["classes"].any()
+        np.testing.assert_array_equal(label_map["label_map"], other["masks"].any(0))
+
+
 def test_label_maps_have_the_ground_as_class_0(scenes):
     objects, maps = AnnotatedScenes(scenes, masks=True), AnnotatedScenes(scenes, label_maps=True)
     assert maps.class_names == ("background", *CLASSES)
