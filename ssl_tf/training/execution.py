@@ -18,6 +18,8 @@ class TimedModel(tf.keras.Model):
         compile_step: whether the step runs as one XLA program; it must have no collectives.
         steps_at_once: steps of an execution, as `steps_per_execution` of Keras.
         last_step: step at which the last execution ends, whatever `steps_at_once` is.
+        augment: what is done to a batch on its device before the step, outside of its XLA program;
+            None: nothing.
     """
 
     def __init__(self, name: str):
@@ -25,6 +27,7 @@ class TimedModel(tf.keras.Model):
         self.compile_step = False
         self.steps_at_once = 1
         self.last_step: int | None = None
+        self.augment: Callable[[dict], dict] | None = None
 
     def make_train_function(self, force: bool = False) -> Callable:
         if self.train_function is not None and not force:
@@ -34,6 +37,9 @@ class TimedModel(tf.keras.Model):
         if self.compile_step:
             train_step = tf.function(train_step, jit_compile=True)
 
+        def replica_step(batch):
+            return train_step(batch if self.augment is None else self.augment(batch))
+
         def step(iterator, waited: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
             with tf.control_dependencies([waited]):
                 began = tf.timestamp()
@@ -41,7 +47,7 @@ class TimedModel(tf.keras.Model):
                 batch = next(iterator)
             with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
                 waited += tf.timestamp() - began
-            outputs = strategy.run(train_step, (batch,))
+            outputs = strategy.run(replica_step, (batch,))
             first = tf.nest.map_structure(
                 lambda x: strategy.experimental_local_results(x)[0], outputs
             )

@@ -9,7 +9,7 @@ import tensorflow as tf
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import chains, ops
 from ssl_tf.views.compilation import choose
-from ssl_tf.views.device import augment_batch
+from ssl_tf.views.device import DeviceViews
 from ssl_tf.views.recipe import Recipe
 
 # Values over the range of each op and beyond its ends; an op not named ignores its value.
@@ -137,8 +137,14 @@ def test_pixels_stay_on_a_gpu():
         recipe = Recipe(ViewSettings(image_size=size, recipe=name))
         drawn = recipe.draw(tf.zeros([1, 2, 14]))
         specs = {k: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for k, v in drawn.items()}
-        step = tf.function(functools.partial(augment_batch, recipe), autograph=False)
-        graphs.append(step.get_concrete_function((view, view), specs).graph)
+        placed = {
+            "canvas": tf.TensorSpec([None, size, size, 3], tf.uint8),
+            "crops": tf.TensorSpec([None, 2, 4], tf.int32),
+            "mirrored": tf.TensorSpec([None, 2], tf.bool),
+            "drawn": specs,
+        }
+        step = tf.function(DeviceViews(recipe).__call__, autograph=False)
+        graphs.append(step.get_concrete_function({"placed": placed}).graph)
     fetched, large = [], 0
     for operation in (operation for graph in graphs for operation in graph.get_operations()):
         assert operation.type not in ("While", "StatelessWhile", "Case", "StatelessCase", "If")

@@ -70,6 +70,7 @@ class RenderedScenes(IndexedSource):
         )
         self._prefix = f"scenes/{split}/"
         self._images = tf.stack(images)
+        self.largest_side = max(self._images.shape[1:3])
         self._labels = tf.constant(np.array(labels), tf.float32 if multi_label else tf.int64)
         self._boxes = tf.constant(np.concatenate(boxes))
         self._ends = tf.constant(np.cumsum([len(scene_boxes) for scene_boxes in boxes]), tf.int64)
