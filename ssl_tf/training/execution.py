@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from ssl_tf.views.device import DeviceViews
+
 # Log of an execution: the seconds it waited for its batches.
 INPUT_SECONDS = "input_seconds"
 
@@ -18,8 +20,7 @@ class TimedModel(tf.keras.Model):
         compile_step: whether the step runs as one XLA program; it must have no collectives.
         steps_at_once: steps of an execution, as `steps_per_execution` of Keras.
         last_step: step at which the last execution ends, whatever `steps_at_once` is.
-        augment: what is done to a batch on its device before the step, outside of its XLA program;
-            None: nothing.
+        augment: makes the views of a batch on its device, before the step; None: they are there.
     """
 
     def __init__(self, name: str):
@@ -27,18 +28,13 @@ class TimedModel(tf.keras.Model):
         self.compile_step = False
         self.steps_at_once = 1
         self.last_step: int | None = None
-        self.augment: Callable[[dict], dict] | None = None
+        self.augment: DeviceViews | None = None
 
     def make_train_function(self, force: bool = False) -> Callable:
         if self.train_function is not None and not force:
             return self.train_function
         strategy = self.distribute_strategy
-        train_step = self.train_step
-        if self.compile_step:
-            train_step = tf.function(train_step, jit_compile=True)
-
-        def replica_step(batch):
-            return train_step(batch if self.augment is None else self.augment(batch))
+        replica_step = self._replica_step()
 
         def step(iterator, waited: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
             with tf.control_dependencies([waited]):
@@ -73,3 +69,17 @@ class TimedModel(tf.keras.Model):
 
         self.train_function = tf.function(execution)
         return self.train_function
+
+    def _replica_step(self) -> Callable[[dict], dict[str, tf.Tensor]]:
+        """The step of a replica: its views, where the device makes them, and `train_step`.
+
+        XLA gets both as one program, or `train_step` alone where it cannot make the views.
+        """
+        augment, train_step = self.augment, self.train_step
+        if self.compile_step and augment is not None and augment.compilable:
+            return tf.function(lambda batch: train_step(augment.compiled(batch)), jit_compile=True)
+        if self.compile_step:
+            train_step = tf.function(train_step, jit_compile=True)
+        if augment is None:
+            return train_step
+        return lambda batch: train_step(augment(batch))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ssl_tf.views.batched_crops import columns_of, crop_batch
+from ssl_tf.views.compilation import every_branch
 from ssl_tf.views.recipe import Recipe
 
 # Of what `Recipe.place` returns, what the step needs.
@@ -36,7 +37,11 @@ def drawn_batches(batches: tf.data.Dataset, recipe: Recipe) -> tf.data.Dataset:
 
 
 class DeviceViews:
-    """`augment(batch)` makes the "views" of a batch, and "original" where the recipe makes it."""
+    """`augment(batch)` makes the "views" of a batch, and "original" where the recipe makes it.
+
+    Attributes:
+        compilable: whether XLA can compile it. It cannot where a view draws one of many operations.
+    """
 
     def __init__(self, recipe: Recipe, images: Callable[[tf.Tensor], tf.Tensor] | None = None):
         """Keeps the parts.
@@ -47,6 +52,7 @@ class DeviceViews:
         """
         self._recipe = recipe
         self._images = images
+        self.compilable = not recipe.spaces
 
     def __call__(self, batch: dict) -> dict:
         """Makes the views.
@@ -66,6 +72,11 @@ class DeviceViews:
         if self._recipe.with_original:
             *views, batch["original"] = views
         return {**batch, "views": tuple(views)}
+
+    def compiled(self, batch: dict) -> dict:
+        """The same in the form that XLA takes; called where XLA compiles."""
+        with every_branch():
+            return self(batch)
 
 
 def cut_batch(

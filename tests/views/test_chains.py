@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import chains, ops
-from ssl_tf.views.compilation import choose
+from ssl_tf.views.compilation import choose, every_branch
 from ssl_tf.views.device import DeviceViews
 from ssl_tf.views.recipe import Recipe
 
@@ -81,6 +81,8 @@ def test_each_image_takes_its_own_branch_and_the_order_is_kept():
     made = choose(index, branches, images, tf.ones([10, 1]))
     np.testing.assert_array_equal(made[:, 0], np.arange(10.0) + 100 * index.numpy())
     assert calls == [0.0, 100.0, 200.0, 300.0]  # once each, the one nobody chose on no image
+    with every_branch():
+        np.testing.assert_array_equal(choose(index, branches, images, tf.ones([10, 1])), made)
     bytes_ = tf.range(200, 206, dtype=tf.int32)
     made = choose(
         tf.constant([1, 0, 1, 0, 1, 1]), [tf.identity, tf.bitwise.invert], tf.cast(bytes_, tf.uint8)
