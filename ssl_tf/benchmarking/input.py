@@ -19,7 +19,7 @@ from ssl_tf.data.sources.opening import open_split, with_boxes
 from ssl_tf.errors import UserError
 from ssl_tf.pretraining.inputs import OnDevice, placed_batches
 from ssl_tf.settings import InputBenchmarkSettings
-from ssl_tf.views.canvas import LARGEST_CANVAS, canvas_side
+from ssl_tf.views.canvases import LARGEST_CANVAS, canvas_side
 from ssl_tf.views.evaluation import evaluation_crop
 from ssl_tf.views.level_rules import Level
 from ssl_tf.views.ops import OPS, Op

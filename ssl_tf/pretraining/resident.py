@@ -9,7 +9,7 @@ from ssl_tf.data.decoding import decode
 from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
 from ssl_tf.pretraining.machine import Machine
-from ssl_tf.views.canvas import fitted, on_canvas
+from ssl_tf.views.canvases import fitted, on_canvas
 
 # --resident=auto takes at most this part of the memory.
 _SHARE = 0.25

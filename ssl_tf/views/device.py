@@ -59,7 +59,7 @@ class DeviceViews:
 
         Args:
             batch: "placed", with the drawn batch and "canvas" uint8 [N, side, side, 3] (see
-                `canvas.on_canvas`) or "index" int64 [N]; other tensors are passed on.
+                `canvases.on_canvas`) or "index" int64 [N]; other tensors are passed on.
 
         Returns:
             The batch without "placed". "views": V uint8 [N, S, S, 3].

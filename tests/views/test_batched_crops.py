@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ssl_tf.views.batched_crops import columns_of, crop_batch
-from ssl_tf.views.canvas import canvas_side, fitted, on_canvas
+from ssl_tf.views.canvases import canvas_side, fitted, on_canvas
 from ssl_tf.views.crops import crop_and_resize
 
 SIDE = 56

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.settings import CROPS, REGIONS, ViewSettings
-from ssl_tf.views.canvas import on_canvas
+from ssl_tf.views.canvases import on_canvas
 from ssl_tf.views.device import PLACES, DeviceViews, augment_batch, cut_batch, drawn_batches
 from ssl_tf.views.ops import OPS
 from ssl_tf.views.recipe import Recipe
