@@ -131,7 +131,7 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(place, run, tmp_pat
 def test_queues_and_heads_of_both_kinds_resume_to_the_bit(tmp_path):
     """DenseCL on object crops: two queues, two kinds of heads, a query that mixes both views."""
     flags = [
-        *TINY, "--method=densecl", "--recipe=moco", "--view_strategies=moco,moco", "--queue=32",
+        *TINY, "--method=densecl", "--recipe=moco", *PLAIN, "--queue=32",
         "--crops=object_dilated", "--proposals=ground_truth", "--projection_heads=per_view",
         "--tau=0.9", "--epochs=2",
     ]  # fmt: skip

@@ -133,7 +133,10 @@ def test_a_python_without_pytorch_is_told_in_one_line(tmp_path):
 @pytest.mark.slow
 def test_the_command_measures_the_grid_and_goes_on_after_an_entry_that_cannot_run(tmp_path, capfd):
     output = tmp_path / "train.json"
-    flags = ["train", *TINY, f"--output={output}", "--augment_on=device", "--grid_xla=on,off"]
+    flags = [
+        "train", *TINY, "--view_strategies=plain,byol_t_prime", f"--output={output}",
+        "--augment_on=device", "--grid_xla=on,off",
+    ]  # fmt: skip
     command.run_action(benchmark.ACTIONS, flags)
     compiled, plain = json.loads(output.read_text())["entries"].values()
     assert "cannot be compiled" in compiled["failed"]

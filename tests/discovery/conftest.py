@@ -3,14 +3,18 @@ import pytest
 
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
+from ssl_tf.networks import resnet
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import ModelSettings
+from tests.exporters.random_encoder import ONE_BLOCK_A_STAGE
 
 
 @pytest.fixture(scope="session")
 def tiny_encoder():
-    """A random ResNet-18 whose maps differ from place to place."""
-    return build_encoder(ModelSettings(depth=18, width=0.125), seed=3)
+    """A random ResNet-18 of four blocks, whose maps differ from place to place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(resnet.DEPTHS, 18, (ONE_BLOCK_A_STAGE, False))
+        return build_encoder(ModelSettings(depth=18, width=0.125), seed=3)
 
 
 @pytest.fixture(scope="session")

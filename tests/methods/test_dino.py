@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.dino import teacher_probabilities
-from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.restoring import run_checkpoints
 from tests.methods.small_methods import BATCH, SIZE, SMALL, make, replica_run, sized_views, values
@@ -17,11 +16,6 @@ FLAGS = (
     "--tau=0.9", "--center_momentum=0.8", "--teacher_temperature_epochs=0.5",
 )  # fmt: skip
 SIDES = SMALL["dino"].sides
-
-
-@pytest.fixture(autouse=True)
-def two_blocks(monkeypatch):
-    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
 
 
 def batch_of(seed=0, sides=SIDES):

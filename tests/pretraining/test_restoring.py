@@ -8,6 +8,7 @@ from safetensors.numpy import save_file
 
 from ssl_tf.errors import UserError
 from ssl_tf.methods.registry import build_method
+from ssl_tf.networks import resnet
 from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.restoring import resume_or_init, run_checkpoints
 from ssl_tf.settings import PretrainSettings, flagfiles
@@ -16,12 +17,20 @@ from ssl_tf.training.plan import make_plan
 from ssl_tf.training.run_directory import open_run
 from ssl_tf.weights.architecture import Architecture
 from ssl_tf.weights.torch_names import to_torch, torch_variables
+from tests.exporters.random_encoder import ONE_BLOCK_A_STAGE
 from tests.weights.random_tensors import random_tensors
 
 TINY = (
     "--dataset=scenes --image_size=16 --depth=18 --width=0.0625 --projector_hidden=16 "
     "--projection=8 --batch_size=16 --epochs=3 --warmup_epochs=1"
 ).split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_block_a_stage():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(resnet.DEPTHS, 18, (ONE_BLOCK_A_STAGE, False))
+        yield
 
 
 def tiny(run_dir, *flags):
