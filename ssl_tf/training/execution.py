@@ -32,7 +32,7 @@ class TimedModel(tf.keras.Model):
         strategy = self.distribute_strategy
         train_step = self.train_step
         if self.compile_step:
-            train_step = tf.function(train_step, jit_compile=True)
+            train_step = tf.function(train_step, jit_compile=True, autograph=False)
 
         def step(iterator, waited: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
             with tf.control_dependencies([waited]):
@@ -60,10 +60,15 @@ class TimedModel(tf.keras.Model):
 
             def execution(iterator):
                 remaining = self.last_step - tf.cast(self.optimizer.iterations, tf.int32)
-                waited = zero
-                for _ in tf.range(tf.minimum(self.steps_at_once, remaining)):
-                    waited, logs = step(iterator, waited)
+                steps = tf.minimum(self.steps_at_once, remaining)
+                # The first step comes before the loop: its logs are the loop's first variables.
+                waited, logs = step(iterator, zero)
+                _, waited, logs = tf.while_loop(
+                    lambda taken, *_: taken < steps,
+                    lambda taken, waited, _: (taken + 1, *step(iterator, waited)),
+                    (tf.constant(1), waited, logs),
+                )
                 return {**logs, INPUT_SECONDS: waited}
 
-        self.train_function = tf.function(execution)
+        self.train_function = tf.function(execution, autograph=False)
         return self.train_function
