@@ -143,7 +143,7 @@ def check_resumed(run, resumed, *flags):
 def test_queues_and_heads_of_both_kinds_resume_to_the_bit(tmp_path):
     """DenseCL on object crops: two queues, two kinds of heads, a query that mixes both views."""
     flags = [
-        *TINY, "--method=densecl", "--recipe=moco", "--view_strategies=moco,moco", "--queue=32",
+        *TINY, "--method=densecl", "--recipe=moco", *PLAIN, "--queue=32",
         "--crops=object_dilated", "--proposals=ground_truth", "--projection_heads=per_view",
         "--tau=0.9", "--epochs=2",
     ]  # fmt: skip

@@ -62,12 +62,17 @@ class TimedModel(tf.keras.Model):
 
             def execution(iterator):
                 remaining = self.last_step - tf.cast(self.optimizer.iterations, tf.int32)
-                waited = zero
-                for _ in tf.range(tf.minimum(self.steps_at_once, remaining)):
-                    waited, logs = step(iterator, waited)
+                steps = tf.minimum(self.steps_at_once, remaining)
+                # The first step comes before the loop: its logs are the loop's first variables.
+                waited, logs = step(iterator, zero)
+                _, waited, logs = tf.while_loop(
+                    lambda taken, *_: taken < steps,
+                    lambda taken, waited, _: (taken + 1, *step(iterator, waited)),
+                    (tf.constant(1), waited, logs),
+                )
                 return {**logs, INPUT_SECONDS: waited}
 
-        self.train_function = tf.function(execution)
+        self.train_function = tf.function(execution, autograph=False)
         return self.train_function
 
     def _replica_step(self) -> Callable[[dict], dict[str, tf.Tensor]]:
@@ -77,9 +82,13 @@ class TimedModel(tf.keras.Model):
         """
         augment, train_step = self.augment, self.train_step
         if self.compile_step and augment is not None and augment.compilable:
-            return tf.function(lambda batch: train_step(augment.compiled(batch)), jit_compile=True)
+            return tf.function(
+                lambda batch: train_step(augment.compiled(batch)),
+                jit_compile=True,
+                autograph=False,
+            )
         if self.compile_step:
-            train_step = tf.function(train_step, jit_compile=True)
+            train_step = tf.function(train_step, jit_compile=True, autograph=False)
         if augment is None:
             return train_step
         return lambda batch: train_step(augment(batch))

@@ -133,9 +133,12 @@ def test_a_python_without_pytorch_is_told_in_one_line(tmp_path):
 @pytest.mark.slow
 def test_the_command_measures_the_grid_and_goes_on_after_an_entry_that_cannot_run(tmp_path, capfd):
     output = tmp_path / "train.json"
-    flags = ["train", *TINY, f"--output={output}", "--augment_on=device", "--accumulate=3"]
-    command.run_action(benchmark.ACTIONS, [*flags, "--grid_batch_size=8,6"])
-    odd, plain = json.loads(output.read_text())["entries"].values()
+    flags = [
+        "train", *TINY, "--view_strategies=plain,byol_t_prime", f"--output={output}",
+        "--augment_on=device", "--accumulate=3", "--grid_batch_size=8,6",
+    ]  # fmt: skip
+    command.run_action(benchmark.ACTIONS, flags)
+    plain, odd = json.loads(output.read_text())["entries"].values()
     assert "multiple of 3" in odd["failed"]
     assert plain["device"] == "CPU" and plain["torch"] == {}
     assert 0 < plain["training"]["low"] <= plain["training"]["median"] <= plain["training"]["high"]
