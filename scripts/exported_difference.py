@@ -12,31 +12,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-import tensorflow as tf
+# The encoder is that of the tests, which lie beside this folder.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import FORMATS
-from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import FormatSettings, ModelSettings
+from tests.exporters.random_encoder import random_encoder
 
 ENCODERS = (
     "50,1,imagenet,224", "50,2,imagenet,224", "101,1,imagenet,224", "50,1,small,32",
     "18,1,imagenet,96", "18,0.25,small,48",
 )  # fmt: skip
-
-
-def random_encoder(model):
-    """An encoder whose blocks do not start at 0."""
-    encoder = build_encoder(model, 0)
-    random = np.random.default_rng(0)
-    for layer in encoder.layers:
-        if isinstance(layer, tf.keras.layers.BatchNormalization):
-            shape = layer.gamma.shape
-            gamma, variance = random.uniform(0.5, 1.5, shape), random.uniform(0.5, 1.5, shape)
-            beta, mean = random.normal(0, 0.3, shape), random.normal(0, 0.3, shape)
-            layer.set_weights([gamma, beta, mean, variance])
-    return encoder
 
 
 def main(arguments):
@@ -49,7 +36,7 @@ def main(arguments):
         depth, width, stem, size = text.split(",")
         model = ModelSettings(depth=int(depth), width=float(width), stem=stem)
         settings = FormatSettings(format=formats, onnx_maps="onnx" in formats)
-        exported = Exported(random_encoder(model), model, int(size), settings)
+        exported = Exported(random_encoder(model, 0, 0), model, int(size), settings)
         cells = []
         for name in formats:
             if FORMATS[name].refusal(model):

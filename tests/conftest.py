@@ -14,6 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["TF_NUM_INTEROP_THREADS"] = "2"
 
+# The package first: it says which Keras TensorFlow 2.21 has, which is read at its import, too.
+import ssl_tf  # noqa: E402, F401, I001
 import tensorflow as tf  # noqa: E402  (all of these are read at import)
 
 from tests.longest import LONGEST  # noqa: E402

@@ -1,6 +1,7 @@
 """The package as a library, and `python -m ssl_tf`: light to import, its examples true."""
 
 import ast
+import contextlib
 import doctest
 import importlib
 import json
@@ -15,7 +16,9 @@ import ssl_tf
 from ssl_tf import __main__ as commands_of_the_package
 from ssl_tf import command, pretrain
 from ssl_tf.errors import EXIT_CODES, SettingsError
+from ssl_tf.networks import resnet
 from ssl_tf.settings import PretrainSettings
+from tests.two_blocks import TWO_BLOCKS
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = commands_of_the_package.COMMANDS
@@ -63,9 +66,10 @@ def directory(tmp_path_factory):
     directory = tmp_path_factory.mktemp("examples")
     (directory / "configs").symlink_to(ROOT / "configs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(directory)
-        assert examples_of(pretrain.main) == 3
-    return directory
+        patch.setitem(resnet.DEPTHS, 18, TWO_BLOCKS)
+        with contextlib.chdir(directory):
+            assert examples_of(pretrain.main) == 3
+        yield directory
 
 
 def examples_of(function):

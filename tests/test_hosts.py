@@ -28,7 +28,8 @@ FLAGS = (
     "--dataset=scenes --scenes=48 --scene_size=16 --image_size=16 --depth=18 --width=0.0625 "
     "--method=moco --queue=32 --recipe=moco --projector_hidden=16 --projection=8 --tau=0.9 "
     "--batch_size=16 --epochs=6 --warmup_epochs=1 --optimizer=sgd --base_learning_rate=0.5 "
-    "--monitor_bank=32 --monitor_queries=12 --log_every=1 --checkpoint_every=1 --worker_timeout=20"
+    "--monitor_bank=32 --monitor_queries=12 --log_every=1 --checkpoint_every=1 --worker_timeout=20 "
+    "--view_strategies=plain,plain"
 ).split()
 
 

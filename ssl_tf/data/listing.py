@@ -5,6 +5,8 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from ssl_tf.errors import UserError
+
 _KINDS_LISTED = 5
 
 
@@ -100,6 +102,32 @@ class Listing:
                 extension = os.path.splitext(entry.name)[1].lower()
                 kind = _printable(extension) if extension else "without extension"
                 self.left_out[prefix.split(b"/")[0], kind] += 1
+
+
+def list_images(told: str, folder: str, extensions: Sequence[str]) -> Listing:
+    """The listing of a folder that has images.
+
+    Args:
+        told: the flag that gives the folder, with its value.
+        folder: to list.
+        extensions: as of a `Listing`.
+
+    Raises:
+        UserError: it cannot be listed, or has no image.
+    """
+    try:
+        listing = Listing(os.fsencode(folder), extensions)
+    except OSError as error:
+        raise UserError(
+            f"{told} cannot be listed: {error.strerror}, {os.fsdecode(error.filename or folder)}"
+        ) from None
+    if not listing.paths:
+        found = listing.left_out_summary()
+        raise UserError(
+            f"{told} holds no image ({', '.join(extensions)}, in any case, at any depth)"
+            + (f"; it holds {found}: convert or rename them" if found else "")
+        )
+    return listing
 
 
 def _leads_to(entry: os.DirEntry, kind: str) -> bool:

@@ -22,7 +22,9 @@ def frozen(encoder: tf.keras.Model) -> Iterator[Encode]:
         UserError: on leaving, the encoder has changed, so that the result is void.
     """
     before = digest(encoder)
-    yield tf.function(lambda images: encoder(normalize_images(images), training=False))
+    yield tf.function(
+        lambda images: encoder(normalize_images(images), training=False), autograph=False
+    )
     if digest(encoder) != before:
         raise UserError("the encoder changed while it was probed; this is a defect, not a result")
 

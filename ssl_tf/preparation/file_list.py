@@ -5,7 +5,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from ssl_tf.data.listing import Listing
+from ssl_tf.data.listing import list_images
 from ssl_tf.errors import UserError
 from ssl_tf.preparation.as_seen import EXTENSIONS
 
@@ -61,19 +61,7 @@ def _folder(source: str, output: str) -> FileList:
             f"--output={output} lies in --input={source}, so its own files would be prepared; give "
             "a directory outside"
         )
-    try:
-        listing = Listing(os.fsencode(source), EXTENSIONS)
-    except OSError as error:
-        raise UserError(
-            f"--input={source} cannot be listed: {error.strerror}, "
-            f"{os.fsdecode(error.filename or source)}"
-        ) from None
-    if not listing.paths:
-        found = listing.left_out_summary()
-        raise UserError(
-            f"--input={source} holds no image ({', '.join(EXTENSIONS)}, in any case, at any depth)"
-            + (f"; it holds {found}" if found else "")
-        )
+    listing = list_images(f"--input={source}", source, EXTENSIONS)
     classes = listing.classes()
     listing.warn(f"--input={source}", classes)
     paths = map(os.fsdecode, sorted(listing.paths))

@@ -97,7 +97,7 @@ class RepresentationMonitor(StepCallback):
         def embed(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), method.embed(images))
 
-        self._embed = tf.function(embed, reduce_retracing=True)
+        self._embed = tf.function(embed, reduce_retracing=True, autograph=False)
         monitored = held_out or source
         queries = spread(monitored, settings.monitor_queries)
         has_labels = held_out is not None and source.num_classes and held_out.num_classes

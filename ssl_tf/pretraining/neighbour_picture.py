@@ -104,7 +104,9 @@ def random_encoder(model: ModelSettings, seed: int) -> Encode:
         seed: of the run.
     """
     encoder = build_encoder(model, seed)
-    return tf.function(lambda images: encoder(normalize_images(images), training=False))
+    return tf.function(
+        lambda images: encoder(normalize_images(images), training=False), autograph=False
+    )
 
 
 class _Images:

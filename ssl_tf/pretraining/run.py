@@ -51,6 +51,8 @@ from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.regions import smallest_areas
 
 
+# No graph here asks a tensor in an `if`; to convert all functions would take seconds of each start.
+@tf.autograph.experimental.do_not_convert
 def run(settings: PretrainSettings) -> None:
     """Pre-trains to the last step, from the newest checkpoint if there is one.
 

@@ -17,7 +17,7 @@ from ssl_tf.views.evaluation import evaluation_crop
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 each_kind = pytest.mark.parametrize(
-    "source", ["folder", "records of a small buffer"], indirect=True
+    "opened", ["folder", "records of a small buffer"], indirect=True
 )
 
 

@@ -1,16 +1,35 @@
+import contextlib
+
 import numpy as np
 import pytest
 
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
+from ssl_tf.networks import resnet
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import ModelSettings
+from tests.exporters.random_encoder import ONE_BLOCK_A_STAGE
+
+
+@contextlib.contextmanager
+def four_blocks():
+    """ResNet-18 has one block a stage."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(resnet.DEPTHS, 18, (ONE_BLOCK_A_STAGE, False))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_block_a_stage():
+    with four_blocks():
+        yield
 
 
 @pytest.fixture(scope="session")
 def tiny_encoder():
     """A random ResNet-18 whose maps differ from place to place."""
-    return build_encoder(ModelSettings(depth=18, width=0.125), seed=3)
+    with four_blocks():
+        return build_encoder(ModelSettings(depth=18, width=0.125), seed=3)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def test_an_export_and_a_run_give_the_maps_of_the_stages(exported, tiny_encoder,
     # strides 8 and 16, a quarter and half of 512 channels times the width
     assert [layer.shape for layer in maps] == [(2, 8, 12, 16), (2, 4, 6, 32)]
     names = [layer.name for layer in tiny_encoder.layers]
-    inner = tiny_encoder.layers[names.index("layer2_1_relu")].output
+    inner = tiny_encoder.layers[names.index("layer2_0_relu")].output
     expected = tf.keras.Model(tiny_encoder.input, inner)(normalize_images(IMAGES), training=False)
     np.testing.assert_allclose(maps[0], expected, atol=1e-5)
     assert min(layer.min() for layer in maps) >= 0
@@ -37,7 +37,7 @@ def test_an_export_and_a_run_give_the_maps_of_the_stages(exported, tiny_encoder,
     settings = flagfiles.parse(flags, PretrainSettings)
     flagfiles.write_flagfile(settings, tmp_path / "flags.txt")
     Checkpoints(tmp_path / "checkpoints", 1, encoder=tiny_encoder).save(5)
-    run = open_encoder(FeatureSettings(encoder=str(tmp_path), layers=("C4", "layer2_1_relu")))
+    run = open_encoder(FeatureSettings(encoder=str(tmp_path), layers=("C4", "layer2_0_relu")))
     again = [layer.numpy() for layer in run.maps(IMAGES)]
     np.testing.assert_allclose(again[0], maps[1], atol=1e-5)
     np.testing.assert_allclose(again[1], maps[0], atol=1e-5)
@@ -45,7 +45,7 @@ def test_an_export_and_a_run_give_the_maps_of_the_stages(exported, tiny_encoder,
     state = {name: to_torch(v.numpy()) for name, v in torch_variables(tiny_encoder).items()}
     save_file(state, tmp_path / "a.safetensors")
     init = InitEncoderSettings(init_encoder=str(tmp_path / "a.safetensors"))
-    file = open_encoder(FeatureSettings(init=init, layers=("C4", "layer2_1_relu")))
+    file = open_encoder(FeatureSettings(init=init, layers=("C4", "layer2_0_relu")))
     for layer, expected in zip(file.maps(IMAGES), again, strict=True):
         np.testing.assert_array_equal(layer, expected)
     for name, message in (("layer9", "the encoder has C2"), ("pooled_features", "no spatial map")):

@@ -5,6 +5,16 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.networks import resnet
+from tests.exporters.random_encoder import ONE_BLOCK_A_STAGE
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_block_a_stage():
+    """ResNet-18 has half its blocks: what is made of features does not depend on their number."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(resnet.DEPTHS, 18, (ONE_BLOCK_A_STAGE, False))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ pretrain = """
 pretrain = "--method=simsiam --recipe=moco --view_strategies=plain,plain"
 
 [arms.coloured]
-pretrain = "--method=simsiam --recipe=moco"
+pretrain = "--method=simsiam --recipe=moco --view_strategies=plain,moco"
 '''
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from ssl_tf.settings import ModelSettings
 ONE_BLOCK_A_STAGE = (1, 1, 1, 1)
 
 
-def random_encoder(model: ModelSettings) -> tf.keras.Model:
+def random_encoder(model: ModelSettings, seed: int = 1, seed_of_norms: int = 2) -> tf.keras.Model:
     """With random gammas, where blocks start at 0, and random moving statistics."""
-    encoder = build_encoder(model, 1)
-    random = np.random.default_rng(2)
+    encoder = build_encoder(model, seed)
+    random = np.random.default_rng(seed_of_norms)
     for layer in encoder.layers:
         if isinstance(layer, tf.keras.layers.BatchNormalization):
             shape = layer.gamma.shape

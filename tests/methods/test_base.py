@@ -12,14 +12,8 @@ from ssl_tf.methods.byol import BYOL
 from ssl_tf.methods.gathering import gather
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_target import OnlineTarget
-from ssl_tf.networks import resnet
 from ssl_tf.settings import PretrainSettings
 from tests.methods.small_methods import BATCH, make
-
-
-@pytest.fixture(autouse=True)
-def two_blocks(monkeypatch):
-    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
 
 
 def test_a_method_that_lacks_a_part_says_so_when_it_is_made():

@@ -9,6 +9,8 @@ from ssl_tf.networks.resnet import SPATIAL_FEATURES
 from ssl_tf.pretraining.restoring import run_checkpoints
 from tests.methods.small_methods import BATCH, make, object_batch, replica_run, values, views
 
+BLOCKS = ((1, 1, 1, 1), False)  # so that the last map of 16 pixels is 2 x 2
+
 
 def unit(x):
     return x / np.linalg.norm(x, axis=-1, keepdims=True)

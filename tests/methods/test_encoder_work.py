@@ -6,16 +6,10 @@ import json
 import pytest
 
 from ssl_tf.methods.encoder_work import read_work, work_of_settings
-from ssl_tf.networks import resnet
 from ssl_tf.settings import PretrainSettings, flagfiles
 
 SMALL = ("--dataset=scenes --depth=18 --width=0.0625 --image_size=32 --batch_size=16").split()
 EIGHT = "--view_strategies=" + ",".join(["plain"] * 8)
-
-
-@pytest.fixture(autouse=True)
-def two_blocks(monkeypatch):
-    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
 
 
 def work(*flags):

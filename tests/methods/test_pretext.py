@@ -9,6 +9,7 @@ from ssl_tf.methods.pretext import cells_covered, turn
 from ssl_tf.networks.normalization import normalize_images
 from tests.methods.small_methods import BATCH, SIZE, make, object_batch
 
+BLOCKS = ((1, 1, 1, 1), False)  # enough to learn a rotation in 30 steps
 TASKS = ("--crops=object_dilated", "--pretext=rotation,localization", "--localization_grid=3")
 
 

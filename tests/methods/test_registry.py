@@ -12,15 +12,9 @@ from ssl_tf import settings
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.pretext import TASKS
 from ssl_tf.methods.registry import method_class
-from ssl_tf.networks import resnet
 from ssl_tf.settings import METHODS, ModelSettings, PretrainSettings, flagfiles
 from ssl_tf.settings.methods import MethodFlags, ObjectPairFlags, QueueFlags
 from tests.methods.small_methods import SMALL, make
-
-
-@pytest.fixture(autouse=True)
-def two_blocks(monkeypatch):
-    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
 
 
 def test_tasks_offer_what_there_is():

@@ -1,14 +1,14 @@
-"""The same global batch on 1, 2 and 4 replicas, and in accumulated parts, is the same step."""
+"""The same global batch on one replica, on two or four, and in parts, is the same step."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from ssl_tf.methods.base import Method, move_towards
-from ssl_tf.networks import resnet
 from ssl_tf.settings import METHODS
 from tests.methods.small_methods import BATCH, CLASSES, SIZE, SMALL, make
 
+BLOCKS = ((0, 0, 0, 1), False)  # convolutions, normalizations and a shortcut; more only take longer
 STEPS = 3
 
 
@@ -50,12 +50,6 @@ def build(name, synchronized, *flags, strategy=None):
     )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def two_blocks(monkeypatch):
-    """A ResNet of two blocks: eight would only take eight times as long to trace."""
-    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
-
-
 @pytest.fixture
 def double_precision():
     tf.keras.mixed_precision.set_global_policy("float64")
@@ -74,21 +68,21 @@ def furthest(ours, reference):
 def test_every_method_is_compared():
     """A row of the table of methods without an entry in small_methods.py fails here."""
     assert set(SMALL) == set(METHODS)
-    assert all(small.replicas for small in SMALL.values())
+    assert all(small.replicas > 1 for small in SMALL.values())
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_replicas_agree_to_rounding_in_double_precision(name, double_precision):
     """What is left is rounding only: nothing is counted twice, averaged wrongly or left out."""
     losses, variables = train(name, True, 1)
-    for replicas in SMALL[name].replicas:
-        other_losses, others = train(name, True, replicas)
-        np.testing.assert_allclose(other_losses, losses, rtol=1e-12)
-        assert furthest(others, variables) < 1e-12
+    other_losses, others = train(name, True, SMALL[name].replicas)
+    np.testing.assert_allclose(other_losses, losses, rtol=1e-12)
+    assert furthest(others, variables) < 1e-12
 
 
 # SwAV is not among them: codes of so small a batch amplify rounding, after three steps by 1e4.
-@pytest.mark.parametrize("name", ["byol", "ma_ssrl", "moco", "densecl", "simclr"])
+# MoCo and DenseCL have tests of their own, with all that they can have on two replicas.
+@pytest.mark.parametrize("name", ["byol", "simclr"])
 def test_replicas_agree_in_single_precision(name):
     losses, variables = train(name, False, 1)
     other_losses, others = train(name, True, 2)

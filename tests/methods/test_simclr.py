@@ -6,16 +6,10 @@ import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
-from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
 from tests.methods.small_methods import BATCH, make, views
 
 SIMCLR = ("--method=simclr", "--temperature=0.5")
-
-
-@pytest.fixture(autouse=True)
-def two_blocks(monkeypatch):
-    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
 
 
 def embedded(method, images):

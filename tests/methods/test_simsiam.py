@@ -4,17 +4,11 @@ import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.losses import unit_rows
-from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.restoring import run_checkpoints
 from tests.methods.small_methods import BATCH, make, values, views
 
 SIMSIAM = ("--method=simsiam", "--projection=32", "--base_learning_rate=3.2")
-
-
-@pytest.fixture(autouse=True)
-def two_blocks(monkeypatch):
-    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
 
 
 def outputs(method, images):

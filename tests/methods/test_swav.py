@@ -12,7 +12,6 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.metrics import embedding_std, rankme
 from ssl_tf.methods import losses
 from ssl_tf.methods.swav import SwAV
-from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.monitors import collapse_reason
 from ssl_tf.pretraining.restoring import run_checkpoints
@@ -26,11 +25,6 @@ FLAGS = (
 )  # fmt: skip
 QUEUE = ("--feature_queue=16", "--feature_queue_start=0")
 K = 12
-
-
-@pytest.fixture(autouse=True)
-def two_blocks(monkeypatch):
-    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
 
 
 def batch_of(seed=0, small=2):

@@ -10,13 +10,16 @@ from ssl_tf.networks import resnet
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.training.execution import INPUT_SECONDS
 from tests.methods.small_methods import make, values, views
+from tests.two_blocks import TWO_BLOCKS
 
 STEPS = 7
 
 
-@pytest.fixture(autouse=True)
-def two_blocks(monkeypatch):
-    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
+@pytest.fixture(scope="module", autouse=True)
+def two_blocks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(resnet.DEPTHS, 18, TWO_BLOCKS)
+        yield
 
 
 def train(precision="float32", *flags, **attributes):
@@ -110,13 +113,17 @@ def test_half_precision_takes_the_step_of_full_precision(precision, bound, cosin
     assert half.embed(views()[0])[0].dtype == tf.float32
 
 
+@pytest.fixture(scope="module")
+def full_losses(two_blocks):
+    return train("float32", "--base_learning_rate=0.02")[0]
+
+
 @pytest.mark.parametrize("precision, bound, cosine", PRECISIONS)
-def test_the_loss_in_half_precision_follows_that_in_full(precision, bound, cosine):
+def test_the_loss_in_half_precision_follows_that_in_full(precision, bound, cosine, full_losses):
     """At a rate small enough for the curves to be comparable: steps of BYOL at large ones, on
     batches of eight, amplify any rounding."""
-    losses, _, _ = train("float32", "--base_learning_rate=0.02")
     half_losses, half, _ = train(precision, "--base_learning_rate=0.02")
-    np.testing.assert_allclose(half_losses, losses, rtol=bound)
+    np.testing.assert_allclose(half_losses, full_losses, rtol=bound)
     scaled = isinstance(half.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
     assert scaled == (precision == "mixed_float16")
 

@@ -18,7 +18,7 @@ from ssl_tf.data.annotations.annotated_source import (
     read_bytes,
 )
 from ssl_tf.data.decoding import EXTENSIONS
-from ssl_tf.data.listing import Listing
+from ssl_tf.data.listing import list_images
 from ssl_tf.errors import SettingsError, UserError
 
 
@@ -97,14 +97,8 @@ class LabelMapFolders(AnnotatedSource):
         Raises:
             UserError: there is no image, or one without a label map; or a map is damaged.
         """
-        told = f"--image_folder={images}"
-        try:
-            listing = Listing(os.fsencode(images), EXTENSIONS)
-        except OSError as error:
-            raise UserError(f"{told} cannot be listed: {error.strerror}") from None
+        listing = list_images(f"--image_folder={images}", images, EXTENSIONS)
         names = sorted(map(os.fsdecode, listing.paths))
-        if not names:
-            raise UserError(f"{told} holds no image ({', '.join(EXTENSIONS)})")
         self._paths = [os.path.join(images, name) for name in names]
         self._maps = [
             os.path.join(label_maps, os.path.splitext(name)[0] + ".png") for name in names

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ssl_tf.data import orientation
 from ssl_tf.data.decoding import EXTENSIONS, read_file
-from ssl_tf.data.listing import Listing
+from ssl_tf.data.listing import list_images
 from ssl_tf.data.source import IndexedSource
 from ssl_tf.errors import UserError
 
@@ -43,21 +43,8 @@ class ImageFolder(IndexedSource):
         if not os.path.isdir(folder):
             problem = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
             raise UserError(f"--image_folder={folder} {problem}")
-        try:
-            listing = Listing(os.fsencode(folder), EXTENSIONS)
-        except OSError as error:
-            raise UserError(
-                f"--image_folder={folder} cannot be listed: {error.strerror}, "
-                f"{os.fsdecode(error.filename or folder)}"
-            ) from None
+        listing = list_images(f"--image_folder={folder}", folder, EXTENSIONS)
         paths = sorted(listing.paths)
-        if not paths:
-            found = listing.left_out_summary()
-            raise UserError(
-                f"--image_folder={folder} holds no image "
-                f"({', '.join(EXTENSIONS)}, in any case, at any depth)"
-                + (f"; it holds {found}: convert or rename them" if found else "")
-            )
         classes = listing.classes()
         listing.warn(f"--image_folder={folder}", classes)
         super().__init__(
