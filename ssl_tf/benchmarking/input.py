@@ -17,7 +17,9 @@ from ssl_tf.data.order import Steps
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.opening import open_split, with_boxes
 from ssl_tf.errors import UserError
+from ssl_tf.pretraining.inputs import OnDevice, placed_batches
 from ssl_tf.settings import InputBenchmarkSettings
+from ssl_tf.views.canvases import LARGEST_CANVAS, canvas_side
 from ssl_tf.views.evaluation import evaluation_crop
 from ssl_tf.views.level_rules import Level
 from ssl_tf.views.ops import OPS, Op
@@ -60,6 +62,7 @@ class Sample(IndexedSource):
         if not self.encoded:
             raise UserError(f"{source.name}: none of its first {count} images can be decoded")
         super().__init__(source.name, EXAMPLES)
+        self.largest_side = source.largest_side
         self._encoded = tf.constant(self.encoded)
         self._turns = tf.constant(turns, tf.int32) if turns else None
         self._boxes = tf.RaggedTensor.from_row_lengths(
@@ -135,14 +138,19 @@ def _own_contenders(settings: InputBenchmarkSettings, sample: Sample) -> list[Co
     views = settings.pretrain.views
     recipe = Recipe(views, smallest_areas(views, sample.boxes))
     pipelines = {FLOOR: floor_batches(sample.encoded, views)}
-    for name, make in ((RECIPE, recipe), (FIRST, recipe), (HOST, recipe.crop)):
+    steps = Steps(settings.pretrain.run.seed, BATCH, start=0, stop=ENDLESS)
+    for name in (RECIPE, FIRST):
         pipelines[name] = training_batches(
             sample,
-            make,
-            Steps(settings.pretrain.run.seed, BATCH, start=0, stop=ENDLESS),
+            recipe,
+            steps,
             with_boxes=recipe.takes_boxes,
             known=KnownImages(all_known=name != FIRST),
         )
+    device = OnDevice(canvas_side(views.canvas or sample.largest_side or LARGEST_CANVAS))
+    pipelines[HOST] = placed_batches(
+        sample, recipe, steps, device, known=KnownImages(all_known=True)
+    )
     return [contender(name, batches) for name, batches in pipelines.items()]
 
 

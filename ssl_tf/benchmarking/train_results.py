@@ -49,8 +49,9 @@ class TrainResults:
 
     def table(self) -> str:
         """The entries as text, one a line."""
+        devices = {figures.get("device") for figures in self._result["entries"].values()}
         lines = [
-            self._result["machine"],
+            ", ".join([*sorted(devices - {None, "CPU"}), self._result["machine"]]),
             f"{'':<50}{'step':>8}{'(range)':>14}{'+ input':>9}{'wait':>6}{'memory':>8}"
             f"{'estimate':>10}{'of peak':>9}{'first':>7}",
             f"{'':<50}{'img/s':>8}{'':>14}{'img/s':>9}{'':>6}{'GiB':>8}{'GiB':>10}{'':>9}{'s':>7}",

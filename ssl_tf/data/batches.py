@@ -1,5 +1,6 @@
 """Batches of a source: decoded, cropped or augmented, and without unreadable images."""
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -60,6 +61,7 @@ def transformed_batches(
     transform: Callable[[Tensors, tf.Tensor], Tensors],
     steps: Steps,
     known: KnownImages | None = None,
+    decode: Callable[[Tensors], Tensors] | None = None,
 ) -> tf.data.Dataset:
     """The batches of some steps whose examples are transformed as a whole.
 
@@ -69,15 +71,19 @@ def transformed_batches(
             example is decoded. Where "readable" is False it is black, and all else may be empty.
         steps: as in `training_batches`.
         known: as in `training_batches`.
+        decode: replaces the decoding of an example; it adds "readable", bool.
 
     Returns:
         A data set of what `transform` returns, with a leading dimension of batch_size, or of the
         size of the share.
     """
     known = known or KnownImages()
+    decode = decode or functools.partial(
+        decoding.decode_fast, unreadable=source.unreadable, known=known
+    )
 
     def transform_decoded(example: Tensors) -> tuple[Tensors, tf.Tensor]:
-        example = decoding.decode_fast(example, source.unreadable, known)
+        example = decode(example)
         seed = example_seed(steps.seed, example["epoch"], example["index"])
         return transform(example, seed), example["readable"]
 

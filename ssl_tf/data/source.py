@@ -43,6 +43,7 @@ class Source(abc.ABC):
         multi_label: an image may have several labels; "label" is then float32 [classes].
         unreadable: counts the images that cannot be decoded; subsets of a source share it, and
             sources that are read for one purpose may.
+        largest_side: no image is longer, in pixels; None where that is not known.
         holdout_rule: the rule of `hold_out`, "seeded" or "spaced"; subsets inherit it.
     """
 
@@ -60,6 +61,7 @@ class Source(abc.ABC):
         self.class_names = class_names
         self.multi_label = multi_label
         self.unreadable = UnreadableImages()
+        self.largest_side: int | None = None
         self.holdout_rule = "seeded"
 
     @abc.abstractmethod

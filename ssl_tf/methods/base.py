@@ -6,7 +6,6 @@ here.
 """
 
 import abc
-from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -50,8 +49,6 @@ class Method(TimedModel, abc.ABC):
         self.pairs = pairs
         self.used_views = tuple(sorted({view for pair in pairs for view in pair}))
         self.accumulate = 1
-        # `augment(views, drawn)` gives the views of a batch that comes with "drawn".
-        self.augment: Callable[[tuple, dict], tuple] | None = None
 
     @staticmethod
     def is_surroundings(view: int) -> bool:
@@ -149,12 +146,6 @@ class Method(TimedModel, abc.ABC):
         gradients summed. It is the step on the whole batch but for batch normalization, whose
         statistics are those of a part; schedules, EMA and queue move once.
         """
-        batch = dict(batch)
-        if "drawn" in batch:
-            batch["views"] = self.augment(batch["views"], batch.pop("drawn"))
-            if "original" in self.needs:
-                *views, batch["original"] = batch["views"]
-                batch["views"] = tuple(views)
         gradients, shares, kept = accumulated(self._gradients, batch, self.accumulate)
         if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
             gradients = self.optimizer.get_unscaled_gradients(gradients)

@@ -35,8 +35,7 @@ def build_compiled(
     with strategy.scope(), policy_scope(run.precision):
         method = build_method(settings, plan, replicas > 1, num_classes, multi_label)
         compile_method(method, settings.optimization, plan, run.precision)
-    on_device = settings.views.augment_on == "device"
-    method.compile_step = should_jit_compile(run.xla, strategy, on_device)
+    method.compile_step = should_jit_compile(run.xla, strategy)
     method.steps_at_once = run.steps_per_execution
     return method
 

@@ -107,7 +107,7 @@ def _saved(method: Method) -> list[tf.Variable]:
 
 
 def _activation_bytes(method: Method, settings: PretrainSettings) -> float:
-    """Bytes of float32 activations that an image takes at the peak of a step.
+    """Bytes of activations that an image takes at the peak of a step, in the networks' precision.
 
     Every pass of the online encoder is kept for the gradients. Of the target encoder one view is in
     memory.
@@ -116,4 +116,4 @@ def _activation_bytes(method: Method, settings: PretrainSettings) -> float:
     floats = activation_floats(method.encoder, views.image_size) * method.encoder_passes
     if views.small_views:
         floats += activation_floats(method.encoder, views.small_image_size) * views.small_views
-    return 4.0 * floats
+    return (2.0 if settings.run.precision.startswith("mixed") else 4.0) * floats

@@ -1,20 +1,24 @@
 """The batches of views on which a method trains, and a picture of the first ones."""
 
+import dataclasses
 import functools
 import os
 from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.data.batches import training_batches
-from ssl_tf.data.decoding import decode
+from ssl_tf.data.batches import training_batches, transformed_batches
+from ssl_tf.data.decoding import KnownImages, decode, decode_fast
 from ssl_tf.data.order import Share, Steps, example_seed
 from ssl_tf.data.source import Source
 from ssl_tf.errors import printable
 from ssl_tf.methods.base import Method
+from ssl_tf.pretraining.machine import read_machine
+from ssl_tf.pretraining.resident import ResidentImages, should_be_resident
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.training.plan import Plan
-from ssl_tf.views.device import augment_batch, cropped_batches
+from ssl_tf.views.canvases import LARGEST_CANVAS, canvas_side, fitted, on_canvas
+from ssl_tf.views.device import PLACES, DeviceViews, drawn_batches
 from ssl_tf.views.gallery import Example, view_cells
 from ssl_tf.views.recipe import Recipe
 from ssl_tf.views.sheet import draw_sheet
@@ -22,42 +26,117 @@ from ssl_tf.views.sheet import draw_sheet
 _SHOWN = 8
 
 
+@dataclasses.dataclass(frozen=True)
+class OnDevice:
+    """How the step gets images from which it makes the views itself.
+
+    Attributes:
+        side: of the canvases that the images lie on, in pixels.
+        resident: the images of the source, where they stay on the device; else the host sends them.
+    """
+
+    side: int
+    resident: ResidentImages | None = None
+
+
+def on_device(
+    settings: PretrainSettings, source: Source, strategy: tf.distribute.Strategy
+) -> OnDevice | None:
+    """What --augment_on=device, --canvas and --resident ask for; None if the host makes the views.
+
+    Raises:
+        SettingsError: the images do not fit the device.
+        UserError: too many images are unreadable, or the stored data is damaged.
+    """
+    views = settings.views
+    if views.augment_on == "host":
+        return None
+    side = canvas_side(views.canvas or source.largest_side or LARGEST_CANVAS)
+    resident = should_be_resident(views.resident, source.size, side, read_machine())
+    return OnDevice(side, ResidentImages(source, side, strategy) if resident else None)
+
+
 def method_batches(
     method: Method,
     source: Source,
     recipe: Recipe,
     steps: Steps,
-    *,
-    on_device: bool,
+    device: OnDevice | None = None,
 ) -> tf.data.Dataset:
     """The batches of the steps as `method.train_step` takes them.
 
     Args:
-        method: that trains; with `on_device` it gets its function `augment`.
+        method: that trains; with `device` it gets its function `augment`.
         source: of the images.
         recipe: of the views.
         steps: as in `training_batches`.
-        on_device: whether the training step computes the pixel operations, in place of the input
-            pipeline.
+        device: how the training step makes the views, in place of the input pipeline.
     """
-    make_views = recipe.crop if on_device else recipe
-    needed = ("views", *method.needs)
-    if on_device:
-        # The original is the last of the views until the device has done their pixel operations.
-        needed = (*(name for name in needed if name != "original"), "uniform")
+    if device is None:
+        needed = ("views", *method.needs)
+        batches = _host_batches(source, recipe, steps, needed)
+    else:
+        needed = tuple(name for name in method.needs if name != "original")
+        batches = placed_batches(source, recipe, steps, device, needed)
+        method.augment = DeviceViews(recipe, device.resident and device.resident.canvases)
+    if "label" in needed:
+        batches = batches.map(functools.partial(_label_checked, source))
+    kept = needed if device is None else ("placed", *needed)
+    return batches.map(lambda batch: {name: batch[name] for name in kept})
+
+
+def _host_batches(
+    source: Source, recipe: Recipe, steps: Steps, needed: tuple[str, ...]
+) -> tf.data.Dataset:
+    """Batches of what `recipe` returns, as far as it is needed, and of the labels."""
 
     def select_needed(*example: tf.Tensor) -> dict[str, tf.Tensor | tuple]:
         # Only returned values are computed and batched. The label comes from the source.
-        outputs = make_views(*example)
+        outputs = recipe(*example)
         return {name: outputs[name] for name in needed if name != "label"}
 
-    batches = training_batches(source, select_needed, steps, with_boxes=recipe.takes_boxes)
-    if "label" in needed:
-        batches = batches.map(functools.partial(_label_checked, source))
-    if on_device:
-        method.augment = functools.partial(augment_batch, recipe)
-        return cropped_batches(batches, recipe)
-    return batches.map(lambda batch: {name: batch[name] for name in needed})
+    return training_batches(source, select_needed, steps, with_boxes=recipe.takes_boxes)
+
+
+def placed_batches(
+    source: Source,
+    recipe: Recipe,
+    steps: Steps,
+    device: OnDevice,
+    needed: tuple[str, ...] = (),
+    known: KnownImages | None = None,
+) -> tf.data.Dataset:
+    """Batches of images, or of their indices, and of what is drawn for them, for `DeviceViews`.
+
+    Args:
+        source, recipe, steps, device: as in `method_batches`.
+        needed: keys of `Recipe.place`, or "label".
+        known: as in `training_batches`.
+
+    Returns:
+        A data set of dicts of "placed" and what is needed.
+    """
+    resident, known = device.resident, known or KnownImages()
+
+    def decoded(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        if resident is not None:
+            return resident.look_up(example)
+        example = decode_fast(example, source.unreadable, known, device.side)
+        image = fitted(example["image"], device.side)
+        return {**example, "image": image, "sides": tf.shape(image)[:2]}
+
+    def place(example: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor | dict]:
+        boxes = (example.get("boxes", tf.zeros([0, 4])),) if recipe.takes_boxes else ()
+        made = recipe.place(*tf.unstack(example["sides"]), seed, *boxes)
+        images = (
+            {"canvas": on_canvas(example["image"], device.side)}
+            if resident is None
+            else {"index": example["index"]}
+        )
+        placed = {**images, **{name: made[name] for name in PLACES}}
+        return {"placed": placed, **{name: {**made, **example}[name] for name in needed}}
+
+    return drawn_batches(transformed_batches(source, place, steps, decode=decoded), recipe)
 
 
 def distributed_batches(
@@ -81,12 +160,12 @@ def distributed_batches(
         start: the first step.
     """
     batch_size, replicas = plan.batch_size, strategy.num_replicas_in_sync
+    device = on_device(settings, source, strategy)
 
     def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         share = Share(batch_size, context.input_pipeline_id, context.num_input_pipelines)
         steps = Steps(settings.run.seed, batch_size, start, plan.total_steps, share)
-        on_device = settings.views.augment_on == "device"
-        batches = method_batches(method, source, recipe, steps, on_device=on_device)
+        batches = method_batches(method, source, recipe, steps, device)
         return batches.rebatch(batch_size // replicas) if replicas > 1 else batches
 
     return strategy.distribute_datasets_from_function(worker_batches)

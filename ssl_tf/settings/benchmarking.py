@@ -94,7 +94,9 @@ class TrainBenchmarkSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`; takes back what pre-training says."""
+        on_device = "device" in self.grid_augment_on
         return {
+            **(dict.fromkeys(("canvas", "resident"), "") if on_device else {}),
             "monitor_split": "",
             "auto": AUTO_REFUSED,
             **unless(bool(self.against), "--against is not given", "torch_python"),

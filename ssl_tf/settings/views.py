@@ -103,8 +103,22 @@ class ViewSettings:
     )
     augment_on: str = setting(
         "host",
-        "Where pixel operations run: host, in the input pipeline; device, in the training step.",
+        "Where views are made of the decoded images: host, in the input pipeline; device, in the "
+        "training step, where now and then a pixel is one level apart.",
         choices=("host", "device"),
+    )
+    canvas: int = setting(
+        0,
+        "--augment_on=device: longest side of an image in pixels, longer ones are made smaller; 0: "
+        "as long as the images are where that is known, else 512.",
+        low=0,
+        high=4096,
+    )
+    resident: str = setting(
+        "auto",
+        "--augment_on=device: whether all images stay in the memory of the device; auto: where "
+        "they take at most a quarter of it.",
+        choices=("auto", "on", "off"),
         free=True,
     )
 
@@ -128,6 +142,11 @@ class ViewSettings:
             raise SettingsError(
                 f"--distinct_crops={self.distinct_crops}: --crops=object_dilated takes crops in "
                 "pairs, give an even number"
+            )
+        if 0 < self.canvas < self.image_size:
+            raise SettingsError(
+                f"--canvas={self.canvas}: smaller than a view, --image_size={self.image_size}; "
+                "give more, or 0"
             )
         if self.small_views:
             self._check_small_views()
@@ -170,6 +189,12 @@ class ViewSettings:
             **unless(policies & {"autoaugment", "randaugment"}, strategies, "posterize_solarize"),
             **unless("simclr" in chains, strategies, "jitter_strength"),
             **unless(chains, strategies, "blur"),
+            **unless(
+                self.augment_on == "device",
+                "--augment_on=host makes the views",
+                "canvas",
+                "resident",
+            ),
         }
 
     def _check_small_views(self) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from ssl_tf.views.device import DeviceViews
+
 # Log of an execution: the seconds it waited for its batches.
 INPUT_SECONDS = "input_seconds"
 
@@ -18,6 +20,7 @@ class TimedModel(tf.keras.Model):
         compile_step: whether the step runs as one XLA program; it must have no collectives.
         steps_at_once: steps of an execution, as `steps_per_execution` of Keras.
         last_step: step at which the last execution ends, whatever `steps_at_once` is.
+        augment: makes the views of a batch on its device, before the step; None: they are there.
     """
 
     def __init__(self, name: str):
@@ -25,14 +28,13 @@ class TimedModel(tf.keras.Model):
         self.compile_step = False
         self.steps_at_once = 1
         self.last_step: int | None = None
+        self.augment: DeviceViews | None = None
 
     def make_train_function(self, force: bool = False) -> Callable:
         if self.train_function is not None and not force:
             return self.train_function
         strategy = self.distribute_strategy
-        train_step = self.train_step
-        if self.compile_step:
-            train_step = tf.function(train_step, jit_compile=True, autograph=False)
+        replica_step = self._replica_step()
 
         def step(iterator, waited: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
             with tf.control_dependencies([waited]):
@@ -41,7 +43,7 @@ class TimedModel(tf.keras.Model):
                 batch = next(iterator)
             with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
                 waited += tf.timestamp() - began
-            outputs = strategy.run(train_step, (batch,))
+            outputs = strategy.run(replica_step, (batch,))
             first = tf.nest.map_structure(
                 lambda x: strategy.experimental_local_results(x)[0], outputs
             )
@@ -72,3 +74,19 @@ class TimedModel(tf.keras.Model):
 
         self.train_function = tf.function(execution, autograph=False)
         return self.train_function
+
+    def _replica_step(self) -> Callable[[dict], dict[str, tf.Tensor]]:
+        """The step of a replica: its views, where the device makes them, and `train_step`.
+
+        XLA gets both as one program, or `train_step` alone where it cannot make the views.
+        """
+        augment, train_step = self.augment, self.train_step
+        if self.compile_step and augment is not None and augment.compilable:
+            return tf.function(
+                lambda batch: train_step(augment.compiled(batch)), jit_compile=True, autograph=False
+            )
+        if self.compile_step:
+            train_step = tf.function(train_step, jit_compile=True, autograph=False)
+        if augment is None:
+            return train_step
+        return lambda batch: train_step(augment(batch))

@@ -57,7 +57,7 @@ def make_strategy(
     )
 
 
-def should_jit_compile(xla: str, strategy: tf.distribute.Strategy, on_device: bool) -> bool:
+def should_jit_compile(xla: str, strategy: tf.distribute.Strategy) -> bool:
     """Whether the training step runs as one XLA program.
 
     Collectives (gradients, batch statistics, keys of several replicas) have no XLA kernel
@@ -66,7 +66,6 @@ def should_jit_compile(xla: str, strategy: tf.distribute.Strategy, on_device: bo
     Args:
         xla: auto, on or off.
         strategy: of the run.
-        on_device: whether the step computes the pixel operations, some of which XLA lacks.
 
     Raises:
         SettingsError: `xla` is "on" and the step cannot be compiled.
@@ -74,8 +73,6 @@ def should_jit_compile(xla: str, strategy: tf.distribute.Strategy, on_device: bo
     reason = None
     if strategy.num_replicas_in_sync > 1:
         reason = "the collectives of several replicas cannot be compiled"
-    elif on_device:
-        reason = "the operations of --augment_on=device cannot be compiled"
     if xla == "on" and reason:
         raise SettingsError(f"--xla=on: {reason}; give --xla=auto, which knows")
     on_gpu = bool(tf.config.list_logical_devices("GPU"))

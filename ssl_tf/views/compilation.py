@@ -5,13 +5,16 @@ of a training step, which runs on a batch, every node should take many images.
 """
 
 import contextlib
+import contextvars
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial, wraps
 
 import tensorflow as tf
 
-from ssl_tf.views.layout import gather_bytes
+from ssl_tf.views.layout import gather_bytes, per_image
+
+_EVERY_BRANCH = contextvars.ContextVar("every_branch", default=False)
 
 
 def branch(function: Callable) -> Callable:
@@ -29,13 +32,22 @@ def choose(
 ) -> tf.Tensor:
     """`branches[index](*arguments)`, for one image or for each image of a batch.
 
+    For a batch each branch runs once, on the images that chose it; under `every_branch` on all of
+    them.
+
     Args:
-        index: int32, scalar or [N]. For a batch each branch runs once, on the images that chose it.
+        index: int32, scalar or [N].
         branches: functions of `arguments`, whose results have one dtype and one shape an image.
         arguments: tensors, each [N, ...] for a batch.
     """
     if len(index.shape) == 0:
         return tf.switch_case(index, [partial(branch, *arguments) for branch in branches])
+    if _EVERY_BRANCH.get():
+        made = branches[0](*arguments)
+        for number, branch in enumerate(branches[1:], start=1):
+            chosen = per_image(index == number, len(made.shape) - 1)
+            made = tf.where(chosen, branch(*arguments), made)
+        return made
     groups = tf.dynamic_partition(tf.range(tf.size(index)), index, len(branches))
     made = [
         branch(*(_rows(argument, group) for argument in arguments))
@@ -46,6 +58,20 @@ def choose(
         # TensorFlow has no GPU kernel that stitches bytes; float16 holds them exactly.
         made = [tf.cast(part, tf.float16) for part in made]
     return tf.cast(tf.dynamic_stitch(groups, made), kind)
+
+
+@contextlib.contextmanager
+def every_branch() -> Iterator[None]:
+    """`choose` computes all branches for all images of a batch, in graphs that are made inside.
+
+    XLA takes this form alone, and fuses the branches into one pass. Without XLA, a GPU waits for
+    the host at each `choose`, to learn how many images chose a branch.
+    """
+    token = _EVERY_BRANCH.set(True)
+    try:
+        yield
+    finally:
+        _EVERY_BRANCH.reset(token)
 
 
 def _rows(values: tf.Tensor, group: tf.Tensor) -> tf.Tensor:

@@ -34,8 +34,13 @@ _PRETEXT, _ORIGINAL, _SMALL = 3, 4, 5
 class Recipe:
     """`recipe(image, seed)` -> the views of one image and what was drawn for them.
 
-    It has three parts, which can run in different places: `crop`, which also draws the random
-    numbers of all three, `draw` and `augment`.
+    Its parts can run in different places: `place` draws the random numbers of all, the views are
+    cut (`crop` does both), `draw` chooses the operations, and `augment` applies them.
+
+    Attributes:
+        strategies: of the views, the small ones and the original included.
+        crop_of_views: the crop of each of them, numbered from 0.
+        sizes: the side in pixels to which each crop is resized.
     """
 
     def __init__(
@@ -59,8 +64,18 @@ class Recipe:
         self._large = len(settings.strategies)
         self.strategies = (*settings.strategies, *settings.small_strategies)
         self._views = len(self.strategies)
+        self._distinct = len(set(settings.crop_of_views))
+        small = settings.small_views
+        # The crop of each view, and the side that each crop is resized to.
+        self.crop_of_views = [
+            *settings.crop_of_views,
+            *range(self._distinct, self._distinct + small),
+        ]
+        self.sizes = [settings.image_size] * self._distinct + [settings.small_image_size] * small
         if with_original:
             self.strategies += (settings.strategies[1 % self._large],)
+            self.crop_of_views.append(len(self.sizes))
+            self.sizes.append(settings.image_size)
         bounds = smallest_areas or (settings.area[0],) * 2
         self._smallest = (settings.smallest_area,) * 2 if settings.smallest_area else bounds
         used = dict.fromkeys(self.strategies)
@@ -104,9 +119,33 @@ class Recipe:
             boxes: float32 [n, 4], the proposals; only for object crops.
 
         Returns:
+            What `place` returns, and "views": tuple of V uint8 [S, S, 3], cropped, resized and
+            flipped. The small views follow the others and have a smaller side; the original comes
+            last.
+        """
+        height, width = tf.unstack(tf.shape(image)[:2])
+        placed = self.place(height, width, seed, boxes)
+        return {"views": self._cut(image, placed["crops"], placed["mirrored"]), **placed}
+
+    def place(
+        self,
+        height: tf.Tensor,
+        width: tf.Tensor,
+        seed: tf.Tensor,
+        boxes: tf.Tensor | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Draws where the views of an image lie, and all other random numbers; reads no pixel.
+
+        Args:
+            height, width: int32 scalars, of the image.
+            seed: int32 or int64 [2].
+            boxes: float32 [n, 4], the proposals; only for object crops.
+
+        Returns:
             A dict.
-            "views": tuple of V uint8 [S, S, 3], cropped, resized and flipped. The small views
-            follow the others and have a smaller side; the original comes last.
+            "crops": int32 [C, 4], top, left, height, width in pixels of the distinct crops, of the
+            small ones and of the original.
+            "mirrored": bool, whether each view is flipped, the original included.
             "rectangles": float32 [V, 4], ymin, xmin, ymax, xmax of each crop as fractions of the
             image.
             "flipped": bool [V].
@@ -117,23 +156,19 @@ class Recipe:
             "rotation" (pretext tasks): int32, 0..3 with equal chances, quarter turns.
             "original_flipped" (with the original): bool.
         """
-        height, width = tf.unstack(tf.shape(image)[:2])
-        views = self._large
+        views, small = self._large, self.settings.small_views
         # One call for all views: four numbers for the crop, one for the flip, then the strategy's.
         spaces = (*self.spaces.values(), _NOTHING)
         numbers = max(chains.DRAWS, *(space.draws for space in spaces))
         uniform = tf.random.stateless_uniform([views, 5 + numbers], seed)
-        distinct, small = len(set(self.settings.crop_of_views)), self.settings.small_views
-        crop_of = [*self.settings.crop_of_views, *range(distinct, distinct + small)]
-        sizes = [self.settings.image_size] * distinct + [self.settings.small_image_size] * small
         extra = _pretext(seed)
-        numbers_of_crops = uniform[:distinct, :4]
+        numbers_of_crops = uniform[: self._distinct, :4]
         if self.takes_boxes:
-            rectangles, extra["proposal"] = object_rectangles(
+            crops_drawn, extra["proposal"] = object_rectangles(
                 self.settings, self._smallest, height, width, boxes, numbers_of_crops, seed
             )
         else:
-            rectangles = scene_rectangles(
+            crops_drawn = scene_rectangles(
                 self.settings, height, width, numbers_of_crops, seed, self.settings.area
             )
         if small:
@@ -142,31 +177,37 @@ class Recipe:
             smaller = scene_rectangles(
                 self.settings, height, width, own[:, :4], own_seed, self.settings.small_area
             )
-            rectangles = tf.concat([rectangles, smaller], axis=0)
+            crops_drawn = tf.concat([crops_drawn, smaller], axis=0)
             uniform = tf.concat([uniform, own], axis=0)
-        kernel = (self.settings.interpolation, self.settings.library)
-        patches = [
-            crops.crop_and_resize(image, rectangle, size, *kernel)
-            for rectangle, size in zip(tf.unstack(rectangles), sizes)
-        ]
-        flipped = uniform[:, 4] < self.settings.flip
-        made = tuple(_flip(patches[crop], flipped[v]) for v, crop in enumerate(crop_of))
-        fractions = crops.normalized(rectangles, height, width)
+        flipped = mirrored = uniform[:, 4] < self.settings.flip
+        fractions = crops.normalized(crops_drawn, height, width)
         if self.with_original:
             own = tf.random.stateless_uniform([1, 5 + numbers], fold_in(seed, _ORIGINAL))
             extra["original_flipped"] = own[0, 4] < self.settings.flip
-            whole = crops.crop_and_resize(
-                image, crops.full_crop(height, width), self.settings.image_size, *kernel
-            )
-            made += (_flip(whole, extra["original_flipped"]),)
+            mirrored = tf.concat([flipped, [extra["original_flipped"]]], axis=0)
+            whole = crops.full_crop(height, width)
+            crops_drawn = tf.concat([crops_drawn, [whole]], axis=0)
             uniform = tf.concat([uniform, own], axis=0)
         return {
-            "views": made,
-            "rectangles": tf.gather(fractions, crop_of),
+            "crops": crops_drawn,
+            "mirrored": mirrored,
+            "rectangles": tf.gather(fractions, self.crop_of_views[: self._views]),
             "flipped": flipped,
             "uniform": uniform[:, 5:],
             **extra,
         }
+
+    def _cut(
+        self, image: tf.Tensor, crops_drawn: tf.Tensor, mirrored: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """The views of one image, cut as `place` says: uint8 [S, S, 3] each."""
+        kernel = (self.settings.interpolation, self.settings.library)
+        patches = [
+            crops.crop_and_resize(image, rectangle, size, *kernel)
+            for rectangle, size in zip(tf.unstack(crops_drawn), self.sizes)
+        ]
+        flips = tf.unstack(mirrored)
+        return tuple(_flip(patches[crop], flips[v]) for v, crop in enumerate(self.crop_of_views))
 
     def draw(self, uniform: tf.Tensor) -> dict[str, tf.Tensor]:
         """Turns the random numbers of one image or of a batch into the operations of its views.

@@ -57,7 +57,7 @@ def _taps(length: tf.Tensor, size: int, interpolation: str) -> tuple[tf.Tensor, 
 
     Both int32 [size, taps]. Superfluous taps have the weight 0.
     """
-    kernel, support = _KERNELS[interpolation]
+    kernel, support = KERNELS[interpolation]
     scale = tf.cast(length, tf.float64) / size
     stretch = tf.maximum(scale, 1.0)
     reach = support * stretch
@@ -85,7 +85,7 @@ def _cubic(x: tf.Tensor) -> tf.Tensor:
 
 
 # Kernels of a distance >= 0, and how far they reach.
-_KERNELS = {"bilinear": (_triangle, 1.0), "bicubic": (_cubic, 2.0)}
+KERNELS = {"bilinear": (_triangle, 1.0), "bicubic": (_cubic, 2.0)}
 
 
 def _whole_levels(sums: tf.Tensor) -> tf.Tensor:

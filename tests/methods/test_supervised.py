@@ -17,7 +17,7 @@ from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.dry_run import describe
-from ssl_tf.pretraining.inputs import method_batches
+from ssl_tf.pretraining.inputs import OnDevice, method_batches
 from ssl_tf.settings import KnnSettings, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.trainer import fit
@@ -129,9 +129,8 @@ class Labelled:
 
 def batches(method, source, place):
     recipe = Recipe(ViewSettings(image_size=SIZE, crop="full", view_strategies=("simclr",)))
-    return method_batches(
-        method, source, recipe, Steps(0, BATCH, 0, 3), on_device=place == "device"
-    )
+    device = OnDevice(side=20) if place == "device" else None
+    return method_batches(method, source, recipe, Steps(0, BATCH, 0, 3), device)
 
 
 @pytest.mark.parametrize("place", ["host", "device"])

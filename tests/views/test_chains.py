@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import chains, ops
-from ssl_tf.views.compilation import choose
-from ssl_tf.views.device import augment_batch
+from ssl_tf.views.compilation import choose, every_branch
+from ssl_tf.views.device import DeviceViews
 from ssl_tf.views.recipe import Recipe
 
 # Values over the range of each op and beyond its ends; an op not named ignores its value.
@@ -81,6 +81,8 @@ def test_each_image_takes_its_own_branch_and_the_order_is_kept():
     made = choose(index, branches, images, tf.ones([10, 1]))
     np.testing.assert_array_equal(made[:, 0], np.arange(10.0) + 100 * index.numpy())
     assert calls == [0.0, 100.0, 200.0, 300.0]  # once each, the one nobody chose on no image
+    with every_branch():
+        np.testing.assert_array_equal(choose(index, branches, images, tf.ones([10, 1])), made)
     bytes_ = tf.range(200, 206, dtype=tf.int32)
     made = choose(
         tf.constant([1, 0, 1, 0, 1, 1]), [tf.identity, tf.bitwise.invert], tf.cast(bytes_, tf.uint8)
@@ -137,8 +139,14 @@ def test_pixels_stay_on_a_gpu():
         recipe = Recipe(ViewSettings(image_size=size, recipe=name))
         drawn = recipe.draw(tf.zeros([1, 2, 14]))
         specs = {k: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for k, v in drawn.items()}
-        step = tf.function(functools.partial(augment_batch, recipe), autograph=False)
-        graphs.append(step.get_concrete_function((view, view), specs).graph)
+        placed = {
+            "canvas": tf.TensorSpec([None, size, size, 3], tf.uint8),
+            "crops": tf.TensorSpec([None, 2, 4], tf.int32),
+            "mirrored": tf.TensorSpec([None, 2], tf.bool),
+            "drawn": specs,
+        }
+        step = tf.function(DeviceViews(recipe).__call__, autograph=False)
+        graphs.append(step.get_concrete_function({"placed": placed}).graph)
     fetched, large = [], 0
     for operation in (operation for graph in graphs for operation in graph.get_operations()):
         assert operation.type not in ("While", "StatelessWhile", "Case", "StatelessCase", "If")

@@ -1,7 +1,5 @@
 """The recipe with object crops and with what pretext tasks ask of it."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +7,6 @@ from scipy import stats
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings import CROPS, REGIONS, PretrainSettings, ViewSettings, flagfiles
-from ssl_tf.views.device import augment_batch, cropped_batches
 from ssl_tf.views.recipe import Recipe
 
 BOXES = np.float32([[0.1, 0.2, 0.5, 0.6], [0.4, 0.0, 1.0, 0.5], [0.7, 0.7, 0.9, 0.95]])
@@ -180,30 +177,6 @@ def test_the_draws_of_pretext_tasks_are_uniform_and_independent():
         assert stats.binomtest(int(coin.sum()), len(coin), 0.5).pvalue > UNLIKELY, name
     between = np.corrcoef(np.float64(list(coins.values()))) - np.eye(len(coins))
     assert np.abs(between).max() < 5 / np.sqrt(4000)
-
-
-def test_the_device_makes_the_views_and_the_original_of_the_host():
-    settings = ViewSettings(
-        crops="object_dilated", image_size=16, view_strategies=("plain", "randaugment")
-    )
-    recipe = Recipe(settings, (0.5, 0.4), with_original=True)
-    images = np.stack([picture(seed=i) for i in range(4)])
-
-    def batches(make):
-        data = tf.data.Dataset.from_tensor_slices((images, tf.range(4, dtype=tf.int64)))
-        return data.map(lambda x, i: make(x, tf.stack([i, i]), tf.constant(BOXES))).batch(
-            4, drop_remainder=True
-        )
-
-    (batch,) = cropped_batches(batches(recipe.crop), recipe)
-    (expected,) = batches(recipe)
-    augment = tf.function(functools.partial(augment_batch, recipe))
-    *views, original = augment(batch["views"], batch["drawn"])
-    for view, wanted in zip(
-        (*views, original), (*expected["views"], expected["original"]), strict=True
-    ):
-        np.testing.assert_array_equal(view, wanted)
-    assert (original != batch["views"][-1]).numpy().any()
 
 
 def test_the_recipe_of_moco():

@@ -55,11 +55,12 @@ class RenderedScenes(IndexedSource):
             scenes: the scenes, taken one by one; only the PNG of each stays in memory.
             class_names: names of the classes, by label.
         """
-        images, labels, boxes = [], [], []
+        images, labels, boxes, sides = [], [], [], []
         self.box_labels: list[np.ndarray] = []
         self.owners: list[bytes] = []
         for scene in scenes:
             images.append(tf.io.encode_png(scene.image, compression=1))
+            sides.extend(scene.image.shape[:2])
             labels.append(scene.label)
             boxes.append(scene.boxes)
             self.box_labels.append(scene.box_labels)
@@ -70,6 +71,7 @@ class RenderedScenes(IndexedSource):
         )
         self._prefix = f"scenes/{split}/"
         self._images = tf.stack(images)
+        self.largest_side = max(sides)
         self._labels = tf.constant(np.array(labels), tf.float32 if multi_label else tf.int64)
         self._boxes = tf.constant(np.concatenate(boxes))
         self._ends = tf.constant(np.cumsum([len(scene_boxes) for scene_boxes in boxes]), tf.int64)

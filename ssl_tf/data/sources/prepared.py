@@ -99,6 +99,10 @@ class RawImages(IndexedSource):
             field: tf.constant(np.concatenate([getattr(index, field) for index in indices]))
             for field in ("id", "label", "offset", "height", "width")
         }
+        if sizes:
+            self.largest_side = max(
+                int(tf.reduce_max(self._columns[s])) for s in ("height", "width")
+            )
         self._columns["file"] = tf.constant(np.repeat(np.arange(len(paths)), sizes))
 
     def _id(self, row: tf.Tensor) -> tf.Tensor:

@@ -51,6 +51,8 @@ class PreparedDataset(RecordSource):
             class_names=tuple(label.names) if label else (),
             multi_label=self._labels is not None,
         )
+        sides = info.features[self._image].shape[:2]
+        self.largest_side = max(sides) if all(sides) else None
         self._check_files(parts)
 
     def _choose_features(self, dataset: str, features) -> None:

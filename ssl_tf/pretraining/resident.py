@@ -1,0 +1,107 @@
+"""Images that stay in the memory of the devices (--resident), so that the host sends indices."""
+
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from ssl_tf.data.decoding import decode
+from ssl_tf.data.source import Source
+from ssl_tf.errors import SettingsError
+from ssl_tf.pretraining.machine import Machine
+from ssl_tf.views.canvases import fitted, on_canvas
+
+# --resident=auto takes at most this part of the memory.
+_SHARE = 0.25
+_GIB = 2**30
+_READ_AT_ONCE = 256
+
+
+def should_be_resident(resident: str, count: int, side: int, machine: Machine) -> bool:
+    """Whether the images are to stay on every device.
+
+    Args:
+        resident: auto, on or off.
+        count: number of the images.
+        side: of their canvases, in pixels.
+        machine: of this process.
+
+    Raises:
+        SettingsError: `resident` is "on", and they take more than the memory.
+    """
+    memory = machine.gpu_memory if machine.gpus else machine.memory
+    needed = count * side * side * 3 / _GIB
+    if resident == "on" and needed > memory:
+        raise SettingsError(
+            f"--resident=on: {count} canvases of {side} pixels take {needed:.1f} GiB, and the "
+            f"device has {memory:.1f}; give --resident=off, or a smaller --canvas"
+        )
+    return resident == "on" or (resident == "auto" and needed <= _SHARE * memory)
+
+
+class ResidentImages:
+    """All images of a source, decoded, on every replica.
+
+    Attributes:
+        side: of their canvases, in pixels.
+    """
+
+    def __init__(self, source: Source, side: int, strategy: tf.distribute.Strategy):
+        """Reads all images once.
+
+        Args:
+            source: counts the images that cannot be decoded.
+            side: of the canvases, in pixels, a multiple of 4.
+            strategy: whose replicas get a copy each.
+
+        Raises:
+            UserError: too many images are unreadable, or the stored data is damaged.
+        """
+        self.side = side
+
+        def read(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            example = decode(example, source.unreadable, side)
+            image = fitted(example["image"], side)
+            return {
+                "canvas": on_canvas(image, side),
+                "sides": tf.shape(image)[:2],
+                "readable": example["readable"],
+                "index": example["index"],
+            }
+
+        pixels = np.zeros([source.size, side * side * 3], np.uint8)
+        sides = np.zeros([source.size, 2], np.int32)
+        readable = np.zeros([source.size], bool)
+        print(
+            f"{source.name}: decoding {source.size} images, {pixels.nbytes / _GIB:.2f} GiB on each "
+            "device",
+            file=sys.stderr,
+        )
+        batches = source.sequence().map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        with source.reading():
+            for batch in batches.batch(_READ_AT_ONCE).as_numpy_iterator():
+                rows = batch["index"]
+                pixels[rows] = batch["canvas"].reshape(len(rows), -1)
+                sides[rows], readable[rows] = batch["sides"], batch["readable"]
+        self._sides, self._readable = tf.constant(sides), tf.constant(readable)
+        # A GPU gathers no bytes, but words of eight.
+        with strategy.scope():
+            self._words = tf.Variable(
+                pixels.view(np.int64),
+                trainable=False,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+
+    def look_up(self, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """An example without its image, with "sides" int32 [2] and "readable" bool, on the host."""
+        row = example["index"]
+        found = {"sides": tf.gather(self._sides, row), "readable": tf.gather(self._readable, row)}
+        return {**{k: v for k, v in example.items() if k != "image"}, **found}
+
+    def canvases(self, index: tf.Tensor) -> tf.Tensor:
+        """The images of int64 [N] on their canvases, uint8 [N, side, side, 3], on the device.
+
+        Called in replica context.
+        """
+        words = tf.gather(self._words.value(), index)
+        return tf.reshape(tf.bitcast(words, tf.uint8), [-1, self.side, self.side, 3])

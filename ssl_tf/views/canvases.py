@@ -1,0 +1,53 @@
+"""Images of any size on canvases of one size, as the training step takes them."""
+
+import tensorflow as tf
+
+# Of images whose sizes are not known: photographs of 500 pixels, as ImageNet's mostly are, fit.
+LARGEST_CANVAS = 512
+
+
+def canvas_side(longest: int) -> int:
+    """The side of canvases for images of at most so many pixels: a multiple of 4.
+
+    So a canvas is a whole number of words of eight bytes, which a GPU gathers.
+    """
+    return -(-longest // 4) * 4
+
+
+def on_canvas(image: tf.Tensor, side: int) -> tf.Tensor:
+    """The image in the upper left corner of a black square.
+
+    Args:
+        image: uint8 [H, W, 3], no longer than `side`.
+        side: of the square, in pixels.
+
+    Returns:
+        uint8 [side, side, 3].
+    """
+    height, width = tf.unstack(tf.shape(image)[:2])
+    padded = tf.pad(image, [[0, side - height], [0, side - width], [0, 0]])
+    return tf.ensure_shape(padded, [side, side, 3])
+
+
+def fitted(image: tf.Tensor, side: int) -> tf.Tensor:
+    """The image, made smaller by area averaging if it is longer than `side`; its aspect stays.
+
+    Args:
+        image: uint8 [H, W, 3].
+        side: in pixels.
+
+    Returns:
+        uint8 [h, w, 3], both at most `side`.
+    """
+    sides = tf.shape(image)[:2]
+    longer = tf.reduce_max(sides)
+
+    def shrunk() -> tf.Tensor:
+        fraction = side / tf.cast(longer, tf.float64)
+        size = tf.maximum(tf.cast(tf.round(tf.cast(sides, tf.float64) * fraction), tf.int32), 1)
+        averaged = tf.image.resize(image, size, method="area")
+        return tf.cast(tf.round(averaged), tf.uint8)
+
+    fit = tf.cond(longer > side, shrunk, lambda: image)
+    fit.set_shape([None, None, 3])
+    return fit
