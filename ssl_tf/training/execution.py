@@ -83,7 +83,9 @@ class TimedModel(tf.keras.Model):
         augment, train_step = self.augment, self.train_step
         if self.compile_step and augment is not None and augment.compilable:
             return tf.function(
-                lambda batch: train_step(augment.compiled(batch)), jit_compile=True, autograph=False
+                lambda batch: train_step(augment.compiled(batch)),
+                jit_compile=True,
+                autograph=False,
             )
         if self.compile_step:
             train_step = tf.function(train_step, jit_compile=True, autograph=False)

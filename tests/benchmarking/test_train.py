@@ -138,7 +138,7 @@ def test_the_command_measures_the_grid_and_goes_on_after_an_entry_that_cannot_ru
         "--augment_on=device", "--accumulate=3", "--grid_batch_size=8,6",
     ]  # fmt: skip
     command.run_action(benchmark.ACTIONS, flags)
-    odd, plain = json.loads(output.read_text())["entries"].values()
+    plain, odd = json.loads(output.read_text())["entries"].values()
     assert "multiple of 3" in odd["failed"]
     assert plain["device"] == "CPU" and plain["torch"] == {}
     assert 0 < plain["training"]["low"] <= plain["training"]["median"] <= plain["training"]["high"]
