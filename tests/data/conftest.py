@@ -10,7 +10,7 @@ from ssl_tf.data.unreadable import UnreadableImages
 from tests.data.tiny_images import example, png, write_folder, write_records
 
 
-@pytest.fixture(scope="session", params=["folder", "records", "records of a small buffer"])
+@pytest.fixture(scope="module", params=["folder", "records", "records of a small buffer"])
 def opened(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("source")
     if request.param == "folder":

@@ -182,7 +182,7 @@ def test_an_image_is_guarded_until_it_has_been_decoded(tmp_path, monkeypatch):
     assert 1 <= tried.count("good.png") <= 16
 
 
-def tried_decode(tried, decode, image_id, encoded, unreadable):
+def tried_decode(tried, decode, image_id, encoded, *others):
     """`decode` under guard, noting in a list whose image it is."""
 
     def note(identity):
@@ -191,7 +191,7 @@ def tried_decode(tried, decode, image_id, encoded, unreadable):
 
     with tf.control_dependencies([tf.numpy_function(note, [image_id], tf.bool)]):
         image_id, encoded = tf.identity(image_id), tf.identity(encoded)
-    return decode(image_id, encoded, unreadable)
+    return decode(image_id, encoded, *others)
 
 
 def test_too_many_unreadable_images_end_the_run(holed):

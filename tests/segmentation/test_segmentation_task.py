@@ -21,8 +21,9 @@ def run(directory, *flags, **parts):
     return train_downstream(task(*flags, **parts), random_start(*flags), directory, one_device())
 
 
-def test_four_scenes_are_learned_by_heart(tmp_path):
-    four = scenes(4)
+def test_eight_scenes_are_learned_by_heart(tmp_path):
+    # Seen: 0.33 mIoU after 100 steps, 0.77 after 200, 0.956 at the end.
+    eight = scenes(8)
     result = run(
         tmp_path / "run",
         "--width=0.25",
@@ -30,7 +31,7 @@ def test_four_scenes_are_learned_by_heart(tmp_path):
         "--head_channels=32",
         "--output_stride=2",
         "--scale_range=1,1",
-        "--batch_size=4",
+        "--batch_size=8",
         "--steps=300",
         "--optimizer=adamw",
         "--learning_rate=0.01",
@@ -40,7 +41,7 @@ def test_four_scenes_are_learned_by_heart(tmp_path):
         "--save_every=300",
         "--log_every=150",
         "--evaluate_every=150",
-        train=four,
+        train=eight,
     )
     assert result.figures["miou"] >= 0.9
     assert result.figures["pixel_accuracy"] >= result.figures["miou"]
@@ -49,12 +50,12 @@ def test_four_scenes_are_learned_by_heart(tmp_path):
     assert set(looks) == {150} and looks[150] < result.figures["miou"]
     assert lines[-1]["loss"] < 0.1 * lines[0]["loss"]
     with Image.open(tmp_path / "run/predictions.png") as picture:
-        assert picture.size[1] > 4 * 160  # four rows
+        assert picture.size[1] > 6 * 160  # six rows
     # What is exported labels the pixels of a file as the network does.
-    export_segmenter(result.model, four.class_names, tmp_path / "saved", "a test")
+    export_segmenter(result.model, eight.class_names, tmp_path / "saved", "a test")
     loaded = tf.saved_model.load(str(tmp_path / "saved")).signatures
     hits = total = 0
-    for example in four.sequence().as_numpy_iterator():
+    for example in eight.sequence().as_numpy_iterator():
         found = loaded["encoded"](encoded=tf.constant(example["image"]))
         assert found["readable"] and found["scores"].shape == (32, 32, 11)
         hits += (found["label_map"].numpy() == example["label_map"]).sum()
