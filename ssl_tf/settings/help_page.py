@@ -28,7 +28,7 @@ _WIDTH = 100
 # Columns of the names, behind which the descriptions stand.
 _NAMES = 30
 # The rest of a screen of 40 lines goes to the usage and to the last lines.
-_LINES = 34
+_LINES = 33
 
 Flag = tuple[dataclasses.Field, Any]
 
