@@ -27,8 +27,9 @@ _OWN = "This command"
 _WIDTH = 100
 # Columns of the names, behind which the descriptions stand.
 _NAMES = 30
-# The rest of a screen of 40 lines goes to the usage and to the last lines.
-_LINES = 33
+_SCREEN = 40
+# Of the flags; the rest of a screen goes to the usage and to the last lines.
+_LINES = 34
 
 Flag = tuple[dataclasses.Field, Any]
 
@@ -55,10 +56,12 @@ def help_text(settings_class: type, document: str, program: str, everything: boo
         lines += ["", f"{title}:"]
         lines += map(_described_in_full if everything else _described, flags)
     lines.append("")
-    if sum(map(len, groups.values())) < total:
-        lines.append(f"--help=all prints all {total} flags, with their bounds, and the exit codes.")
+    exit_codes = textwrap.wrap(EXIT_CODES, _WIDTH)
+    all_shown = sum(map(len, groups.values())) == total
+    if everything or (all_shown and len(lines) + len(exit_codes) <= _SCREEN):
+        lines += exit_codes
     else:
-        lines += textwrap.wrap(EXIT_CODES, _WIDTH)
+        lines.append(f"--help=all prints all {total} flags, with their bounds, and the exit codes.")
     return "\n".join(lines)
 
 
