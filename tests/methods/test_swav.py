@@ -196,7 +196,7 @@ def test_a_run_with_small_views_goes_on_from_its_checkpoint_and_on_the_device(tm
         "--small_views=2", "--small_image_size=8", "--depth=18", "--width=0.0625", "--stem=small",
         "--projector_hidden=16", "--projection=8", "--batch_size=8", "--epochs=1", "--log_every=1",
         "--warmup_epochs=0", "--optimizer=sgd", "--checkpoint_every=0.5", "--monitor_bank=16",
-        "--monitor_queries=8", f"--run_dir={directory}",
+        "--monitor_queries=8", "--augment_on=device", f"--run_dir={directory}",
     ]  # fmt: skip
 
     def outcome():
@@ -214,7 +214,7 @@ def test_a_run_with_small_views_goes_on_from_its_checkpoint_and_on_the_device(tm
     with Image.open(directory / "views.png") as sheet:
         assert sheet.width == 5 * 160 + 6 * 8  # the image, two views and two small ones
     shutil.rmtree(directory / "checkpoints/step_00000004")
-    command.run(pretrain.main, PretrainSettings, [*flags, "--augment_on=device"])
+    command.run(pretrain.main, PretrainSettings, [*flags, "--resident=off"])
     again, restored = outcome()
     assert [line["loss"] for line in again] == [line["loss"] for line in logged]
     for name, value in saved.items():
