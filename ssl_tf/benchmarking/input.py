@@ -19,7 +19,7 @@ from ssl_tf.data.sources.opening import open_split, with_boxes
 from ssl_tf.errors import UserError
 from ssl_tf.pretraining.inputs import OnDevice, placed_batches
 from ssl_tf.settings import InputBenchmarkSettings
-from ssl_tf.views.canvases import LARGEST_CANVAS, canvas_side
+from ssl_tf.views.canvases import canvas_side
 from ssl_tf.views.evaluation import evaluation_crop
 from ssl_tf.views.level_rules import Level
 from ssl_tf.views.ops import OPS, Op
@@ -147,7 +147,7 @@ def _own_contenders(settings: InputBenchmarkSettings, sample: Sample) -> list[Co
             with_boxes=recipe.takes_boxes,
             known=KnownImages(all_known=name != FIRST),
         )
-    device = OnDevice(canvas_side(views.canvas or sample.largest_side or LARGEST_CANVAS))
+    device = OnDevice(canvas_side(views.canvas, sample.largest_side))
     pipelines[HOST] = placed_batches(
         sample, recipe, steps, device, known=KnownImages(all_known=True)
     )

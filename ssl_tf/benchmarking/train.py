@@ -33,7 +33,8 @@ _WARM = 2
 def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     """The figures of one entry; its process must not have run anything else.
 
-    "step" is measured on one batch that stays on the device, "training" on the real input.
+    "step" is measured on one batch, which the host sends each time and does not make anew,
+    "training" on the real input.
 
     Returns:
         first_step_seconds: the first step's, with tracing and compilation.
@@ -112,7 +113,7 @@ def _take_step(method: Method, batches: Iterator) -> dict[str, float]:
 
 
 def _endless(strategy: tf.distribute.Strategy, batch) -> Iterator:
-    """The same batch for ever, on the devices."""
+    """The same batch for ever; the next one is sent to the devices while a step runs."""
     local = tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], batch)
     return iter(
         strategy.distribute_datasets_from_function(

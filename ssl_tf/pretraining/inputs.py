@@ -17,7 +17,7 @@ from ssl_tf.pretraining.machine import read_machine
 from ssl_tf.pretraining.resident import ResidentImages, should_be_resident
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.training.plan import Plan
-from ssl_tf.views.canvases import LARGEST_CANVAS, canvas_side, fitted, on_canvas
+from ssl_tf.views.canvases import canvas_side, fitted, on_canvas
 from ssl_tf.views.device import PLACES, DeviceViews, drawn_batches
 from ssl_tf.views.gallery import Example, view_cells
 from ssl_tf.views.recipe import Recipe
@@ -51,7 +51,7 @@ def on_device(
     views = settings.views
     if views.augment_on == "host":
         return None
-    side = canvas_side(views.canvas or source.largest_side or LARGEST_CANVAS)
+    side = canvas_side(views.canvas, source.largest_side)
     resident = should_be_resident(views.resident, source.size, side, read_machine())
     return OnDevice(side, ResidentImages(source, side, strategy) if resident else None)
 

@@ -46,8 +46,11 @@ class InputBenchmarkSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Takes back what pre-training says of its monitors: other images are measured on."""
-        return {"monitor_split": "", "auto": AUTO_REFUSED}
+        """Takes back what pre-training says of its monitors: other images are measured on.
+
+        And of canvases: the host's part of --augment_on=device is always measured.
+        """
+        return {"monitor_split": "", "canvas": "", "auto": AUTO_REFUSED}
 
 
 class Entry(NamedTuple):

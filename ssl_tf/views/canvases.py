@@ -2,16 +2,22 @@
 
 import tensorflow as tf
 
-# Of images whose sizes are not known: photographs of 500 pixels, as ImageNet's mostly are, fit.
-LARGEST_CANVAS = 512
+# For images whose sizes are not known: photographs of 500 pixels, as ImageNet's mostly are, fit.
+_USUAL = 512
 
 
-def canvas_side(longest: int) -> int:
-    """The side of canvases for images of at most so many pixels: a multiple of 4.
+def canvas_side(wanted: int, largest: int | None) -> int:
+    """The side of the canvases of some images, in pixels.
 
-    So a canvas is a whole number of words of eight bytes, which a GPU gathers.
+    Args:
+        wanted: --canvas; 0: as long as the largest image.
+        largest: the longest side of the images; None where that is not known.
+
+    Returns:
+        A multiple of 4, so that a canvas is a whole number of words of eight bytes, which a GPU
+        gathers.
     """
-    return -(-longest // 4) * 4
+    return -(-(wanted or largest or _USUAL) // 4) * 4
 
 
 def on_canvas(image: tf.Tensor, side: int) -> tf.Tensor:

@@ -55,6 +55,9 @@ def test_an_image_longer_than_its_canvas_is_averaged():
     assert fitted(tf.zeros([500, 1, 3], tf.uint8), 40).shape == (40, 1, 3)
 
 
-@pytest.mark.parametrize("longest, side", [(1, 4), (32, 32), (333, 336), (512, 512)])
-def test_a_canvas_is_a_whole_number_of_words(longest, side):
-    assert canvas_side(longest) == side and side * side * 3 % 8 == 0
+@pytest.mark.parametrize(
+    "wanted, largest, side",
+    [(0, 1, 4), (0, 32, 32), (0, 333, 336), (0, None, 512), (64, 333, 64), (63, None, 64)],
+)
+def test_a_canvas_is_a_whole_number_of_words(wanted, largest, side):
+    assert canvas_side(wanted, largest) == side and side * side * 3 % 8 == 0

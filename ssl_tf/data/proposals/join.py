@@ -52,6 +52,7 @@ class WithProposals(Source):
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
         )
         self.unreadable = source.unreadable
+        self.largest_side = source.largest_side
         self.holdout_rule = source.holdout_rule
         self._source = source
         self._store = store

@@ -33,6 +33,7 @@ class InMemory(IndexedSource):
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
         )
         self.unreadable = source.unreadable
+        self.largest_side = source.largest_side
         self.holdout_rule = source.holdout_rule
         examples = source.sequence().map(
             lambda example: {k: example[k] for k in ("id", "image", "label") if k in example}

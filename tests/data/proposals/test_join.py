@@ -89,6 +89,12 @@ def test_all_boxes_at_once(joined, known):
     )
 
 
+def test_the_largest_side_is_that_of_the_images(source, known, tmp_path):
+    """Else canvases for objects in small images would be those of photographs."""
+    source.largest_side = 17
+    assert WithProposals(source, make_store(tmp_path / "store", known)).largest_side == 17
+
+
 def test_ids_are_those_of_the_records(source, joined):
     for every in (source, joined, source.hold_out(5)[0]):
         assert sorted(every.ids().as_numpy_iterator()) == sorted(ids_of(every))
