@@ -129,7 +129,7 @@ def test_transfer_flagfiles_compose_and_the_published_one_holds_the_published_gr
 def test_discovery_flagfiles_compose_and_the_published_one_holds_the_defaults(path):
     needed = ["--dataset=scenes", "--output=DIR", "--encoder=vgg16"]
     settings = flagfiles.parse([f"--flagfile={path}", *needed], DiscoverSettings)
-    differing = flagfiles.bound_differences(flagfiles.parse(needed, DiscoverSettings), settings)
+    differing = flagfiles.result_differences(flagfiles.parse(needed, DiscoverSettings), settings)
     if path.stem == "lod":
         # fewer images of that size a shard; all else as published
         assert set(differing) == {"shard_images"}

@@ -53,7 +53,7 @@ class Detection(Task):
 
     @property
     def identity(self) -> dict[str, str]:
-        flags = flagfiles.bound(self.network).items()
+        flags = flagfiles.result_flags(self.network).items()
         classes = str(self.train.num_classes)
         return {**{f"--{name}": text for name, text in flags}, "classes": classes}
 

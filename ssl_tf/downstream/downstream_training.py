@@ -156,7 +156,7 @@ def train_downstream(
     sha256 = _digest(start)
     sources = {"train": task.train, "test": task.test}
     images = {name: f"{source.name}, {source.size} images" for name, source in sources.items()}
-    flags = {f"--{name}": text for name, text in flagfiles.bound(settings).items()}
+    flags = {f"--{name}": text for name, text in flagfiles.result_flags(settings).items()}
     identity = {**flags, **task.identity, **images, "encoder": sha256}
     with training_directory(directory, identity, sources):
         replicas = strategy.num_replicas_in_sync

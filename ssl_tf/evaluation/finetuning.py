@@ -195,7 +195,7 @@ class _Stage:
             self.strategy.num_replicas_in_sync,
         )
         settings = dataclasses.replace(self.settings, batch_size=batch_size)
-        flags = {f"--{name}": text for name, text in flagfiles.bound(settings).items()}
+        flags = {f"--{name}": text for name, text in flagfiles.result_flags(settings).items()}
         return {**flags, **sources, "image_size": str(self.image_size), "encoder": encoder}
 
     def _trial(self, trial: Trial, signals: StopSignals) -> Figures | None:

@@ -215,8 +215,8 @@ def _identity(
     settings: LinearSettings, train: Source, image_size: int, encoder: str
 ) -> dict[str, str]:
     """Everything that the trained classifiers depend on, by name."""
-    others = flagfiles.bound(settings.evaluation)
-    flags = {f"--{n}": x for n, x in flagfiles.bound(settings).items() if n not in others}
+    others = flagfiles.result_flags(settings.evaluation)
+    flags = {f"--{n}": x for n, x in flagfiles.result_flags(settings).items() if n not in others}
     images = f"{train.name}, {train.size} images"
     return {**flags, "train": images, "image_size": str(image_size), "encoder": encoder}
 

@@ -62,7 +62,7 @@ def _common_name(members: Mapping[str, int]) -> str:
 def _without_seed(run: Run) -> Any:
     if run.settings is None:
         return run.name
-    flags = flagfiles.bound(run.settings)
+    flags = flagfiles.result_flags(run.settings)
     seed = flags.pop("seed")
     number = re.compile(rf"(?<![A-Za-z0-9]){seed}(?![A-Za-z0-9])")
     for name in _PATHS:

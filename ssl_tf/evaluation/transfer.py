@@ -154,7 +154,7 @@ class _Evaluation:
         settings = self.settings
         options = {"max_iterations": settings.max_iterations}
         if settings.protocol == "finetune":
-            options = flagfiles.bound(settings.tuning)
+            options = flagfiles.result_flags(settings.tuning)
         return {
             "dataset": self.protocol.dataset,
             "protocol": settings.protocol,

@@ -172,7 +172,7 @@ def _checked(
         }
         extra = [flag for flag in settings.extra.split() if _flag_name(flag, names)]
         arguments = [*flags, *flagfiles.as_arguments(None, reading), *extra, *fixed]
-        return arguments, flagfiles.bound(flagfiles.parse(arguments, stage.settings))
+        return arguments, flagfiles.result_flags(flagfiles.parse(arguments, stage.settings))
     except SettingsError as error:
         raise SettingsError(f"{place}: {error}") from None
 

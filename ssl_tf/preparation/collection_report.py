@@ -149,7 +149,9 @@ def write_report(
         draw_sheet(rows, output / ALIKE_SHEET)
     listed = {status: counts.listed[status] for status in sorted(counts.listed)}
     # The page may be sent on, so it does not tell where it was made.
-    flags = {name: text for name, text in flagfiles.bound(settings).items() if name != "output"}
+    flags = {
+        name: text for name, text in flagfiles.result_flags(settings).items() if name != "output"
+    }
     write_json(output / REPORT, {"flags": flags, **figures, "left out": listed})
     sheets = {name: output / name for name in (SHEET, ALIKE_SHEET) if (output / name).exists()}
     write_text(output / PAGE, page(flags, figures, listed, sheets))

@@ -122,7 +122,7 @@ def _check_output(settings: PrepareSettings) -> None:
     output = Path(settings.output)
     flags = output / FLAGS
     if flags.is_file():
-        differing = flagfiles.bound_differences(
+        differing = flagfiles.result_differences(
             flagfiles.read_flagfile(flags, PrepareSettings), settings
         )
         if differing:

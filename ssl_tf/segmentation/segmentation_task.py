@@ -44,7 +44,7 @@ class Segmentation(Task):
 
     @property
     def identity(self) -> dict[str, str]:
-        flags = flagfiles.bound(self.segmenter).items()
+        flags = flagfiles.result_flags(self.segmenter).items()
         return {**{f"--{name}": text for name, text in flags}, "classes": str(self._classes)}
 
     def build(self, encoder: tf.keras.Model, synchronized: bool) -> Segmenter:

@@ -16,13 +16,18 @@ class ReadingSettings:
     """The settings for reading any data set."""
 
     data_dir: str = setting(
-        "", "Directory of the TFDS data sets; empty: TFDS_DATA_DIR or its default.", free=True
+        "",
+        "Directory of the TFDS data sets; empty: TFDS_DATA_DIR or its default.",
+        affects_result=False,
     )
     shuffle_mib: int = setting(
         1024, "Memory for shuffling encoded examples, in MiB.", low=1, high=2**24
     )
     max_bad_images: int = setting(
-        10, "Unreadable images to skip and report; one more ends the run.", low=0, free=True
+        10,
+        "Unreadable images to skip and report; one more ends the run.",
+        low=0,
+        affects_result=False,
     )
 
 
@@ -67,7 +72,7 @@ class DataSettings(ReadingSettings):
         "The image held out of each of N equal stretches of data: seeded, one drawn; spaced, the "
         "first, as in older versions. An existing run keeps its rule.",
         choices=HOLDOUT_RULES,
-        free=True,
+        affects_result=False,
         before="spaced",
     )
     proposals: str = setting(
@@ -77,7 +82,7 @@ class DataSettings(ReadingSettings):
         "error",
         "Action for proposals of images that are not in the source; ignore: the store has more.",
         choices=("error", "ignore"),
-        free=True,
+        affects_result=False,
     )
 
     def __post_init__(self) -> None:

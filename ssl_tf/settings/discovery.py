@@ -230,7 +230,7 @@ class DiscoverSettings(ShardingSettings):
         "",
         "ground_truth: measure the found boxes, and baselines, on those of the images.",
         choices=("", "ground_truth"),
-        free=True,
+        affects_result=False,
     )
     seed: int = setting(0, "Seed of all draws.", low=0, high=2**31 - 1)
     shard_images: int = setting(
@@ -240,10 +240,12 @@ class DiscoverSettings(ShardingSettings):
         2048,
         "Memory for the matrix, and for a worker's descriptors, in MiB.",
         low=1,
-        free=True,
+        affects_result=False,
         high=2**24,
     )
-    sheet_images: int = setting(24, "Images on the contact sheet.", low=0, free=True, high=1000)
+    sheet_images: int = setting(
+        24, "Images on the contact sheet.", low=0, affects_result=False, high=1000
+    )
 
     @property
     def recorded(self) -> Path:

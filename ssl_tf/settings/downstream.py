@@ -74,7 +74,7 @@ class DownstreamSettings:
     output: str = setting(
         "",
         "Directory of the results; empty: one of the stage's name in the run.",
-        free=True,
+        affects_result=False,
     )
     steps: int = setting(40_000, "Optimizer steps.", low=1, high=10**9)
     batch_size: int = setting(16, "Global batch, over all replicas.", low=1, high=2**20)
@@ -124,14 +124,25 @@ class DownstreamSettings:
     )
     seed: int = setting(0, "Seed of new layers, order and augmentation.", low=0, high=2**31 - 1)
     logical_cpus: int = setting(
-        0, "Number of replicas on the CPU; 0: all GPUs, or one CPU.", low=0, free=True, high=1024
+        0,
+        "Number of replicas on the CPU; 0: all GPUs, or one CPU.",
+        low=0,
+        affects_result=False,
+        high=1024,
     )
-    save_every: int = setting(1000, "Steps between two checkpoints.", low=1, free=True)
+    save_every: int = setting(1000, "Steps between two checkpoints.", low=1, affects_result=False)
     evaluate_every: int = setting(
-        0, "Steps between two evaluations with a picture; 0: at the end alone.", low=0, free=True
+        0,
+        "Steps between two evaluations with a picture; 0: at the end alone.",
+        low=0,
+        affects_result=False,
     )
-    log_every: int = setting(50, "Steps between two lines of metrics.jsonl.", low=1, free=True)
-    dry_run: bool = setting(False, "Print what the training would do, and exit.", free=True)
+    log_every: int = setting(
+        50, "Steps between two lines of metrics.jsonl.", low=1, affects_result=False
+    )
+    dry_run: bool = setting(
+        False, "Print what the training would do, and exit.", affects_result=False
+    )
 
     @property
     def unused(self) -> dict[str, str]:
@@ -172,7 +183,9 @@ class AnnotatedTrainingSettings:
     start: StartSettings
     training: DownstreamSettings
     export: bool = setting(
-        False, "Write each trained network as a SavedModel, checked by loading.", free=True
+        False,
+        "Write each trained network as a SavedModel, checked by loading.",
+        affects_result=False,
     )
 
     @property

@@ -20,10 +20,12 @@ class EmbedSettings(ShardingSettings):
 
     data: DataSettings
     init: InitEncoderSettings = dataclasses.field(default_factory=InitEncoderSettings)
-    # Both are free: the output directory records the encoder's weights.
-    encoder: str = setting("", "A run directory, or a SavedModel of ssl_tf.export.", free=True)
+    # No result depends on their names: the output directory records the encoder's weights.
+    encoder: str = setting(
+        "", "A run directory, or a SavedModel of ssl_tf.export.", affects_result=False
+    )
     step: int = setting(
-        0, "Step of the run's checkpoint; 0: the newest.", low=0, high=10**9, free=True
+        0, "Step of the run's checkpoint; 0: the newest.", low=0, high=10**9, affects_result=False
     )
     image_size: int = setting(
         0,
@@ -34,10 +36,13 @@ class EmbedSettings(ShardingSettings):
     output: str = setting(
         "",
         "Directory of all results; the same command resumes an interrupted run there.",
-        free=True,
+        affects_result=False,
     )
     format: tuple[str, ...] = setting(
-        ("parquet",), "Formats of the table, several at once.", choices=TABLE_FORMATS, free=True
+        ("parquet",),
+        "Formats of the table, several at once.",
+        choices=TABLE_FORMATS,
+        affects_result=False,
     )
     feature_dtype: str = setting("float32", "Type of the stored features.", choices=FEATURE_DTYPES)
     batch_size: int = setting(64, "Images that the encoder sees at once.", low=1, high=2**16)
@@ -49,33 +54,37 @@ class EmbedSettings(ShardingSettings):
         "Processes. 1: this one, with all cores and the GPU; more: one core each, on the CPU.",
         low=1,
         high=4096,
-        free=True,
+        affects_result=False,
     )
     report_images: int = setting(
         200_000,
         "Images that the report looks at, evenly spaced if there are more; 0: no report.",
         low=0,
-        free=True,
+        affects_result=False,
     )
     queries: int = setting(
-        12, "Images whose neighbours are drawn, evenly spaced.", low=1, high=1000, free=True
+        12,
+        "Images whose neighbours are drawn, evenly spaced.",
+        low=1,
+        high=1000,
+        affects_result=False,
     )
     duplicate_cosine: float = setting(
         0.99,
         "Smallest cosine of two images that count as near-duplicates.",
         above=0,
         high=1,
-        free=True,
+        affects_result=False,
     )
     map_projection: str = setting(
         "tsne",
         "How features become points of the map: t-SNE by scikit-learn, or the first two principal "
         "components.",
         choices=PROJECTIONS,
-        free=True,
+        affects_result=False,
     )
     map_images: int = setting(
-        5000, "Images on the map, evenly spaced.", low=2, high=10**6, free=True
+        5000, "Images on the map, evenly spaced.", low=2, high=10**6, affects_result=False
     )
 
     @property

@@ -140,7 +140,7 @@ class LinearSettings(ScheduleSettings):
         1.0,
         "Epochs between two checkpoints of a probe with --augment.",
         above=0,
-        free=True,
+        affects_result=False,
     )
 
     @property

@@ -65,11 +65,15 @@ class TuningSettings(ScheduleSettings):
         0,
         "Split the CPU into this many replicas; 0: all GPUs, or one CPU.",
         low=0,
-        free=True,
+        affects_result=False,
         high=1024,
     )
-    checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
-    log_every: int = setting(50, "Steps between two lines of metrics.jsonl.", low=1, free=True)
+    checkpoint_every: float = setting(
+        1.0, "Epochs between two checkpoints.", above=0, affects_result=False
+    )
+    log_every: int = setting(
+        50, "Steps between two lines of metrics.jsonl.", low=1, affects_result=False
+    )
 
     @property
     def unused(self) -> dict[str, str]:

@@ -32,7 +32,7 @@ def setting(
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
-    free: bool = False,
+    affects_result: bool = True,
     before: Any = None,
 ) -> Any:
     """A dataclass field that is also a flag.
@@ -44,7 +44,7 @@ def setting(
         low: inclusive lower bound (of each element of a list flag).
         above: exclusive lower bound.
         high: inclusive upper bound, where more than `LARGEST` is no use. Numbers are finite.
-        free: a resumed run may change the flag, because the result does not depend on it.
+        affects_result: whether a result depends on the flag; if not, a resumed run may change it.
         before: value of the runs that are older than the flag, so that their file lacks it; None:
             the default.
     """
@@ -54,7 +54,7 @@ def setting(
         low=low,
         above=above,
         high=high,
-        free=free,
+        affects_result=affects_result,
         before=before,
     )
     return dataclasses.field(default=default, metadata=metadata)
@@ -319,14 +319,15 @@ def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
         raise SettingsError(f"{path}: {error}") from None
 
 
-def bound(settings: Any) -> dict[str, str]:
+def result_flags(settings: Any) -> dict[str, str]:
     """The flags on which a result depends: name -> value as text."""
-    free = {f.name for f, _ in flag_fields(type(settings)) if f.metadata["free"]}
-    return {name: text for name, text in as_dict(settings).items() if name not in free}
+    fields = flag_fields(type(settings))
+    depends = {field.name for field, _ in fields if field.metadata["affects_result"]}
+    return {name: text for name, text in as_dict(settings).items() if name in depends}
 
 
-def bound_differences(first: Any, second: Any) -> dict[str, tuple[str, str]]:
+def result_differences(first: Any, second: Any) -> dict[str, tuple[str, str]]:
     """The flags that differ and on which a result depends: name -> (first, second) as text."""
-    ours, theirs = bound(first), bound(second)
+    ours, theirs = result_flags(first), result_flags(second)
     ignored = unused(first).keys() & unused(second).keys()
     return {n: (ours[n], theirs[n]) for n in ours if ours[n] != theirs[n] and n not in ignored}

@@ -23,7 +23,7 @@ class InitEncoderSettings:
         choices=("", "torchvision", "caffe"),
     )
     allow_pickle: bool = setting(
-        False, "Read the tensors of a pickle; nothing else in it is run.", free=True
+        False, "Read the tensors of a pickle; nothing else in it is run.", affects_result=False
     )
 
     @property

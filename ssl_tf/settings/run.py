@@ -26,7 +26,7 @@ class MonitorSettings:
     monitor_split: str = setting(
         "",
         "Split of the data set for the monitors; empty: test or validation, if it exists.",
-        free=True,
+        affects_result=False,
     )
     monitor_every: float = setting(1.0, "Epochs between two evaluations by the monitors.", above=0)
     monitor_bank: int = setting(
@@ -42,7 +42,9 @@ class MonitorSettings:
 class RunSettings:
     """The settings of a run's directory, initialization, devices and checkpoints."""
 
-    run_dir: str = setting("runs/pretrain", "Directory of the files of the run.", free=True)
+    run_dir: str = setting(
+        "runs/pretrain", "Directory of the files of the run.", affects_result=False
+    )
     init_from: str = setting(
         "", "Run or checkpoint with the initial weights of a new run; the run starts at step 0."
     )
@@ -57,42 +59,52 @@ class RunSettings:
         "auto",
         "Compile the training step with XLA; auto: on one GPU, where it helps and works.",
         choices=("auto", "on", "off"),
-        free=True,
+        affects_result=False,
     )
     steps_per_execution: int = setting(
         1,
         "Steps in one call from Python; saves the overhead of short steps.",
         low=1,
-        free=True,
+        affects_result=False,
         high=10**6,
     )
     profile_steps: str = setting(
-        "", "First and last step, `100,110`, of a TensorBoard profile of this process.", free=True
+        "",
+        "First and last step, `100,110`, of a TensorBoard profile of this process.",
+        affects_result=False,
     )
     logical_cpus: int = setting(
-        0, "Number of replicas on the CPU; 0: all GPUs, or one CPU.", low=0, free=True, high=1024
+        0,
+        "Number of replicas on the CPU; 0: all GPUs, or one CPU.",
+        low=0,
+        affects_result=False,
+        high=1024,
     )
     track: str = setting(
         "",
         "Tracker that follows the run, where it is installed: wandb or mlflow.",
         choices=("", *TRACKERS),
-        free=True,
+        affects_result=False,
     )
     worker_timeout: float = setting(
         60.0,
         "Seconds of silence of another worker, at the start or later, after which the run ends.",
         above=2,
-        free=True,
+        affects_result=False,
         high=1e6,
     )
-    checkpoint_every: float = setting(1.0, "Epochs between two checkpoints.", above=0, free=True)
-    keep_checkpoints: int = setting(2, "Number of newest checkpoints to keep.", low=1, free=True)
+    checkpoint_every: float = setting(
+        1.0, "Epochs between two checkpoints.", above=0, affects_result=False
+    )
+    keep_checkpoints: int = setting(
+        2, "Number of newest checkpoints to keep.", low=1, affects_result=False
+    )
     auto: bool = setting(
         False,
         "Choose every flag that is not given from the images and the machine, and print them.",
-        free=True,
+        affects_result=False,
     )
-    dry_run: bool = setting(False, "Print what the run would do, and exit.", free=True)
+    dry_run: bool = setting(False, "Print what the run would do, and exit.", affects_result=False)
 
     def __post_init__(self) -> None:
         _ = self.profiled_steps  # what does not parse must fail here

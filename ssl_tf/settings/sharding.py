@@ -10,8 +10,10 @@ class ShardingSettings:
     """The workers that share the shards."""
 
     workers: int = setting(
-        0, "Processes of the local runner; 0: one a core.", low=0, free=True, high=4096
+        0, "Processes of the local runner; 0: one a core.", low=0, affects_result=False, high=4096
     )
     beam_options: tuple[str, ...] = setting(
-        (), "Options of Apache Beam, such as --runner=FlinkRunner; empty: this machine.", free=True
+        (),
+        "Options of Apache Beam, such as --runner=FlinkRunner; empty: this machine.",
+        affects_result=False,
     )

@@ -29,7 +29,7 @@ class StudySettings:
         60.0,
         "Seconds of silence of another machine after which its arm is taken over.",
         above=2,
-        free=True,
+        affects_result=False,
         high=1e6,
     )
     report: bool = setting(False, "Only write the table and picture of what is finished.")

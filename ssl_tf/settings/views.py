@@ -119,7 +119,7 @@ class ViewSettings:
         "--augment_on=device: whether all images stay in the memory of the device; auto: where "
         "they take at most a quarter of it.",
         choices=("auto", "on", "off"),
-        free=True,
+        affects_result=False,
     )
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ def check_output(settings: OutputSettings, kind: str) -> bool:
     flags = output / FLAGS
     if flags.is_file():
         before = flagfiles.read_flagfile(flags, type(settings))
-        differing = flagfiles.bound_differences(before, settings)
+        differing = flagfiles.result_differences(before, settings)
         if differing:
             listed = ", ".join(f"--{n}={a} there, {b} here" for n, (a, b) in differing.items())
             raise SettingsError(f"--output={output} was made with other flags ({listed})")

@@ -51,7 +51,7 @@ def check_run(settings: PretrainSettings) -> bool:
             dataclasses.replace(one, views=with_library_of(recorded.views, one.views))
             for one in (recorded, settings)
         )
-        differing = flagfiles.bound_differences(there, here)
+        differing = flagfiles.result_differences(there, here)
         if differing:
             listed = ", ".join(
                 f"--{n}={old} there, {new} here" for n, (old, new) in differing.items()

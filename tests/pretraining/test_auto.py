@@ -79,7 +79,7 @@ def test_a_later_start_keeps_the_written_flags(folder, monkeypatch, capsys):
     assert flagfiles.parse(pretrain.with_chosen(given), PretrainSettings) == settings
     assert capsys.readouterr().err == "--auto: the flags are those of runs/my_photos/flags.txt\n"
     other = flagfiles.parse(pretrain.with_chosen([*given, "--seed=3"]), PretrainSettings)
-    assert flagfiles.bound_differences(settings, other) == {"seed": ("0", "3")}
+    assert flagfiles.result_differences(settings, other) == {"seed": ("0", "3")}
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_a_run_of_an_earlier_version_goes_on_with_or_without_what_nothing_read(t
         return dataclasses.replace(settings, data=data, views=views)
 
     assert as_recorded(same) == recorded
-    assert flagfiles.bound_differences(recorded, as_recorded(without)) == {}
+    assert flagfiles.result_differences(recorded, as_recorded(without)) == {}
     with pytest.raises(SettingsError, match="--queue=64: has no effect"):
         flagfiles.parse([*given, "--queue=64"], PretrainSettings)
 

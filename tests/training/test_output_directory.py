@@ -10,9 +10,9 @@ from ssl_tf.training.output_directory import check_output, open_output
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    output: str = setting("", "Directory.", free=True)
+    output: str = setting("", "Directory.", affects_result=False)
     size: int = setting(3, "Size.")
-    workers: int = setting(1, "Workers.", free=True)
+    workers: int = setting(1, "Workers.", affects_result=False)
 
 
 def test_a_directory_is_opened_again_by_the_same_flags_alone(tmp_path):
