@@ -99,7 +99,8 @@ def measure_one_core(settings: InputBenchmarkSettings) -> dict:
         operation; "missing": rival -> why it could not be measured.
     """
     views, sample = settings.pretrain.views, _sample(settings)
-    contenders = _own_contenders(settings, sample) + reading.contenders(settings)
+    recipe = _recipe(settings, sample)
+    contenders = _own_contenders(settings, sample, recipe) + reading.contenders(settings, recipe)
     others, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
     costs = alternate([*contenders, *others], settings.timing.seconds, settings.timing.repetitions)
     return {
@@ -117,7 +118,8 @@ def measure_cores(settings: InputBenchmarkSettings, cores: int) -> dict[str, dic
         name -> "images_per_second" and "used", the share of the cores' time in [0, 1]. It is less
         than 1 if the pipeline waits or other programs run.
     """
-    contenders = _own_contenders(settings, _sample(settings))
+    sample = _sample(settings)
+    contenders = _own_contenders(settings, sample, _recipe(settings, sample))
     costs = alternate(contenders, settings.timing.seconds, settings.timing.repetitions)
     medians = {name: median_cost(measured) for name, measured in costs.items()}
     return {
@@ -134,9 +136,15 @@ def _sample(settings: InputBenchmarkSettings) -> Sample:
     return Sample(source, settings.sample, pretrain.run.seed)
 
 
-def _own_contenders(settings: InputBenchmarkSettings, sample: Sample) -> list[Contender]:
+def _recipe(settings: InputBenchmarkSettings, sample: Sample) -> Recipe:
     views = settings.pretrain.views
-    recipe = Recipe(views, smallest_areas(views, sample.boxes))
+    return Recipe(views, smallest_areas(views, sample.boxes))
+
+
+def _own_contenders(
+    settings: InputBenchmarkSettings, sample: Sample, recipe: Recipe
+) -> list[Contender]:
+    views = settings.pretrain.views
     pipelines = {FLOOR: floor_batches(sample.encoded, views)}
     steps = Steps(settings.pretrain.run.seed, BATCH, start=0, stop=ENDLESS)
     for name in (RECIPE, FIRST):

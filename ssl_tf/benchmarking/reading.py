@@ -1,26 +1,33 @@
-"""Reading and decoding alone, from the files that training reads: images, and what was prepared."""
+"""What the host does with prepared images, from the files that training reads."""
 
 import dataclasses
 import os
-from collections.abc import Iterator
 
 import tensorflow as tf
 
-from ssl_tf.benchmarking import READING
-from ssl_tf.benchmarking.floor import BATCH, ENDLESS, EXAMPLES
+from ssl_tf.benchmarking import HOST_OF, READING
+from ssl_tf.benchmarking.floor import BATCH, ENDLESS, EXAMPLES, contender
 from ssl_tf.benchmarking.timing import Contender
-from ssl_tf.data.batches import with_private_threads
 from ssl_tf.data.decoding import KnownImages, decode_fast
+from ssl_tf.data.order import Steps
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.opening import open_split
+from ssl_tf.pretraining.inputs import OnDevice, placed_batches
 from ssl_tf.settings import InputBenchmarkSettings
+from ssl_tf.views.canvases import canvas_side
+from ssl_tf.views.recipe import Recipe
 
 
-def contenders(settings: InputBenchmarkSettings) -> list[Contender]:
+def contenders(settings: InputBenchmarkSettings, recipe: Recipe) -> list[Contender]:
     """Each output of `prepare` that is to be measured, beside the images of the settings.
 
+    Args:
+        settings: of the benchmark.
+        recipe: of the views that are made on the device.
+
     Returns:
-        The contenders, the images of the settings first; none if there is no output to measure.
+        Reading and decoding of the images of the settings; of each output the same, and then the
+        host's part where the device makes the views. None if there is no output to measure.
 
     Raises:
         UserError: images are missing.
@@ -28,29 +35,40 @@ def contenders(settings: InputBenchmarkSettings) -> list[Contender]:
     if not settings.beside:
         return []
     data, seed = settings.pretrain.data, settings.pretrain.run.seed
-    found = [_contender(READING, open_split(data, data.split), seed)]
+    found = [_reading(READING, _repeated(open_split(data, data.split)), seed)]
     for directory in settings.beside:
         prepared = dataclasses.replace(
             data, dataset="", image_folder="", tfrecord="", prepared=directory
         )
-        name = f"{READING}, {os.path.basename(os.path.normpath(directory))}"
-        found.append(_contender(name, open_split(prepared, "train"), seed))
+        source = _repeated(open_split(prepared, "train"))
+        name = os.path.basename(os.path.normpath(directory))
+        found.append(_reading(f"{READING}, {name}", source, seed))
+        found.append(_host_part(f"{HOST_OF}, {name}", source, recipe, settings))
     return found
 
 
-def _contender(name: str, source: Source, seed: int) -> Contender:
+def _repeated(source: Source) -> Source:
+    return source.repeated(EXAMPLES) if isinstance(source, IndexedSource) else source
+
+
+def _host_part(
+    name: str, source: Source, recipe: Recipe, settings: InputBenchmarkSettings
+) -> Contender:
+    """Endless batches as the training step takes them where it makes the views."""
+    pretrain = settings.pretrain
+    device = OnDevice(canvas_side(pretrain.views.canvas, source.largest_side))
+    steps = Steps(pretrain.run.seed, BATCH, start=0, stop=ENDLESS)
+    known = KnownImages(all_known=True)
+    return contender(name, placed_batches(source, recipe, steps, device, known=known))
+
+
+def _reading(name: str, source: Source, seed: int) -> Contender:
     """Endless batches of a shuffled run, of which each image leaves one pixel."""
     known = KnownImages(all_known=True)
-    if isinstance(source, IndexedSource):
-        source = source.repeated(EXAMPLES)
 
     def decoded(example: dict[str, tf.Tensor]) -> tf.Tensor:
         # What follows is the recipe, so the image is not copied into a batch.
         return decode_fast(example, source.unreadable, known)["image"][0, 0, 0]
 
     batches = source.stream(seed, 0, ENDLESS, transform=decoded).batch(BATCH).prefetch(2)
-
-    def start() -> Iterator[int]:
-        return (BATCH for _ in with_private_threads(batches))
-
-    return Contender(name, start)
+    return contender(name, batches)

@@ -2,17 +2,18 @@
 
 import pytest
 
-from ssl_tf.benchmarking import READING, reading
+from ssl_tf.benchmarking import HOST_OF, READING, reading
 from ssl_tf.benchmarking.floor import BATCH
 from ssl_tf.errors import UserError
 from ssl_tf.settings import InputBenchmarkSettings, flagfiles
+from ssl_tf.views.recipe import Recipe
 from tests.data.sources.test_prepared import write, write_raw
 from tests.data.tiny_images import png, write_folder
 
 
 def contenders(folder, *flags):
     settings = flagfiles.parse([f"--image_folder={folder}", *flags], InputBenchmarkSettings)
-    return reading.contenders(settings)
+    return reading.contenders(settings, Recipe(settings.pretrain.views))
 
 
 def test_prepared_images_are_read_beside_the_originals(tmp_path):
@@ -21,7 +22,9 @@ def test_prepared_images_are_read_beside_the_originals(tmp_path):
     small = write(tmp_path / "small", {"train": [3]})
     raw = write_raw(tmp_path / "raw", [3])
     found = contenders(folder, f"--beside={small},{raw}/")
-    assert [made.name for made in found] == [READING, f"{READING}, small", f"{READING}, raw"]
+    assert [made.name for made in found] == [
+        *(READING, f"{READING}, small", f"{HOST_OF}, small", f"{READING}, raw", f"{HOST_OF}, raw")
+    ]
     for made in found:
         batches = made.start()
         assert [next(batches) for _ in range(3)] == [BATCH] * 3
