@@ -92,6 +92,7 @@ def shuffle(settings: ShuffleSettings) -> None:
         shuffled(source, settings.seed),
         generator="shuffle",
         settings=flagfiles.as_dict(settings),
+        max_boxes=None,
     )
     print(f"{settings.output}: {_summary(manifest)}")
 

@@ -88,6 +88,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
         _take_step(method, running)
     training = [_burst(method, running, entry.batch_size, seconds) for _ in range(repetitions)]
     peak = _peak() - (0 if tf.config.list_physical_devices("GPU") else held)
+    estimated = estimated_bytes(method, pretrain, replicas, source.size, source.largest_side)
     operations = encoder_work(method, pretrain.views).flops
     rate = statistics.median(step) * operations / replicas  # of one device
     return {
@@ -98,7 +99,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
         "training": _spread([rate for rate, _ in training]),
         "input_wait": statistics.median(wait for _, wait in training),
         "peak_gib": peak / 2**30,
-        "estimated_gib": estimated_bytes(method, pretrain, replicas).total / 2**30,
+        "estimated_gib": estimated.total / 2**30,
         "share_of_peak": rate / matrix_peak(pretrain.run.precision),
         "torch": {
             layout: _spread(rates) | {"ratio": _spread([a / b for a, b in zip(step, rates)])}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_tf.data.boxes import check_boxes
 from ssl_tf.data.proposals.format import MANIFEST, write_proposals
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
@@ -39,8 +40,9 @@ def discover(settings: DiscoverSettings) -> Path:
         The directory of the proposal store.
 
     Raises:
-        UserError: no image is readable, too many are unreadable, the encoder has no maps, or the
-            output directory belongs to other settings or is in use by another process.
+        UserError: no image is readable, too many are unreadable, a box to measure on is none, the
+            encoder has no maps, or the output directory belongs to other settings or is in use by
+            another process.
     """
     output = Path(settings.output)
     if (output / FLAGS).is_file():
@@ -49,6 +51,8 @@ def discover(settings: DiscoverSettings) -> Path:
     check_output(settings, _KIND)
     with exclusive(output):
         source, _ = open_training_source(settings.data)
+        if settings.boxes and "boxes" in source.sequence().element_spec:
+            check_boxes(source.boxes(), source.name)
         encoder = open_encoder(settings.features)
         open_output(settings, _KIND, "discover")
         keep_data(output, {"described": source})

@@ -51,7 +51,7 @@ class Method(TimedModel, abc.ABC):
         self.accumulate = 1
 
     @staticmethod
-    def is_surroundings(view: int) -> bool:
+    def is_surroundings(view: int | tf.Tensor) -> bool | tf.Tensor:
         """Whether a view shows an object's surroundings, where --crops=object_dilated.
 
         Even views are cropped in the object, odd ones in the dilated object.
@@ -120,10 +120,14 @@ class Method(TimedModel, abc.ABC):
         """
 
     @abc.abstractmethod
-    def embed(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def embed(self, images: tf.Tensor, view: int | tf.Tensor = 0) -> tuple[tf.Tensor, tf.Tensor]:
         """Features [N, D] and embeddings [N, E] of uint8 images [N, S, S, 3], for the monitors.
 
         In inference mode: moving batch statistics, nothing is updated.
+
+        Args:
+            images: of one view.
+            view: its number, an int or an int32 scalar; it tells the head that learned from it.
         """
 
     def after_step(self, step: tf.Tensor, kept: Tensors) -> None:

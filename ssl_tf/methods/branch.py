@@ -48,7 +48,8 @@ class Branch(tf.Module):
         Args:
             name: of the head.
             features: what the head takes.
-            surroundings: whether they are of surroundings, not of an object: of all, or bool [N].
+            surroundings: whether they are of surroundings, not of an object: of all, a bool or a
+                bool scalar, or of each, bool [N].
             training: as in `Method.forward`.
         """
         head = self.heads[name]

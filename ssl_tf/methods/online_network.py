@@ -78,6 +78,7 @@ class OnlineNetwork(Method):
         }
         return {**losses, **pretext}, kept
 
-    def embed(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def embed(self, images: tf.Tensor, view: int | tf.Tensor = 0) -> tuple[tf.Tensor, tf.Tensor]:
         features = self.encoder(normalize_images(images), training=False)
-        return features, self.online.heads["projector"](features, training=False)
+        surroundings = self.is_surroundings(view)
+        return features, self.online.project("projector", features, surroundings, training=False)

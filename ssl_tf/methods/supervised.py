@@ -61,7 +61,7 @@ class Supervised(OnlineNetwork):
         ]
         return {"classification_loss": losses.summed(terms) / len(terms)}, {}
 
-    def embed(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def embed(self, images: tf.Tensor, view: int | tf.Tensor = 0) -> tuple[tf.Tensor, tf.Tensor]:
         """The features, twice: scores would tell of the classes, not of the representation."""
         features = self.encoder(normalize_images(images), training=False)
         return features, features

@@ -120,7 +120,7 @@ class SwAV(Method):
             kept["embeddings"] = tf.stop_gradient(tf.stack(embedded[:_CODED], axis=1))
         return {"swapped_loss": losses.summed(terms) / _CODED}, kept
 
-    def embed(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def embed(self, images: tf.Tensor, view: int | tf.Tensor = 0) -> tuple[tf.Tensor, tf.Tensor]:
         features = self.encoder(normalize_images(images), training=False)
         return features, self.projector(features, training=False)
 

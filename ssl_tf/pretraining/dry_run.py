@@ -11,10 +11,13 @@ from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.resnet import activation_floats
 from ssl_tf.pretraining.compiling import compile_method
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.pretraining.machine import read_machine
+from ssl_tf.pretraining.resident import should_be_resident
+from ssl_tf.settings import PretrainSettings, ViewSettings
 from ssl_tf.training.checkpoints import checkpoint_bytes
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.strategy import make_strategy
+from ssl_tf.views.canvases import canvas_bytes, canvas_side
 
 _GIB = 2**30
 
@@ -36,14 +39,14 @@ def describe(settings: PretrainSettings) -> str:
     try:
         source, _ = open_training_source(settings.data)
         warn_of_split_folders(source)
-        name, images = source.name, source.size
+        name, images, side = source.name, source.size, source.largest_side
         labels = source.num_classes, source.multi_label
     except UserError as error:
         if not settings.data.num_images:
             raise
         name, images = f"not opened ({error}); --num_images", settings.data.num_images
         images -= settings.data.holdout
-        labels = settings.data.num_classes or None, False
+        labels, side = (settings.data.num_classes or None, False), None
     plan = make_plan(optimization, images)
     method = build_method(settings, plan, replicas > 1, *labels)
     compile_method(method, optimization, plan)
@@ -69,10 +72,12 @@ def describe(settings: PretrainSettings) -> str:
         f"replicas here     {replicas}",
     ]
     for count in sorted({1, 8, replicas}):
-        memory = estimated_bytes(method, settings, count)
+        memory = estimated_bytes(method, settings, count, images, side)
+        canvases = f"{memory.canvases / _GIB:.1f} canvases, " if memory.canvases else ""
         lines.append(
             f"memory a replica  {memory.total / _GIB:.1f} GiB on {count} "
-            f"({memory.state / _GIB:.1f} variables and gradients, the rest activations; estimated)"
+            f"({memory.state / _GIB:.1f} variables and gradients, {canvases}the rest activations; "
+            "estimated)"
         )
     return "\n".join(lines)
 
@@ -83,21 +88,51 @@ class Memory(NamedTuple):
     Attributes:
         state: variables and gradients.
         activations: at the peak of a step.
+        canvases: the images from which the step makes views.
     """
 
     state: float
     activations: float
+    canvases: float
 
     @property
     def total(self) -> float:
-        return self.state + self.activations
+        return self.state + self.activations + self.canvases
 
 
-def estimated_bytes(method: Method, settings: PretrainSettings, replicas: int) -> Memory:
-    """The memory that a replica of so many takes; the method is compiled."""
-    state = checkpoint_bytes(_saved(method)) + checkpoint_bytes(method.learned_variables)
+def estimated_bytes(
+    method: Method, settings: PretrainSettings, replicas: int, images: int, largest: int | None
+) -> Memory:
+    """The memory that a replica takes.
+
+    Args:
+        method: compiled.
+        settings: of the run.
+        replicas: how many there are.
+        images: number of training images.
+        largest: their longest side in pixels; None where that is not known.
+    """
+    parts = settings.optimization.accumulate
     share = settings.optimization.batch_size / replicas
-    return Memory(state, _activation_bytes(method, settings) * share)
+    # The sums over parts stand beside the gradients of the part that is passed.
+    gradients = checkpoint_bytes(method.learned_variables) * (1 if parts == 1 else 2)
+    return Memory(
+        checkpoint_bytes(_saved(method)) + gradients,
+        _activation_bytes(method, settings) * share / parts,
+        _canvas_bytes(settings.views, share, images, largest),
+    )
+
+
+def _canvas_bytes(views: ViewSettings, share: float, images: int, largest: int | None) -> float:
+    """Bytes of the canvases on a device: of all images, or of its share of a batch."""
+    if views.augment_on == "host":
+        return 0.0
+    side = canvas_side(views.canvas, largest)
+    # Whether "on" fits is told when the run starts, on its own machine.
+    resident = views.resident == "on" or should_be_resident(
+        views.resident, images, side, read_machine()
+    )
+    return canvas_bytes(images if resident else share, side)
 
 
 def _saved(method: Method) -> list[tf.Variable]:

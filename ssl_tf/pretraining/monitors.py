@@ -1,5 +1,6 @@
 """Monitors of the representation during pre-training, with a warning of collapse."""
 
+import functools
 import math
 import sys
 from collections.abc import Callable
@@ -53,8 +54,9 @@ class RepresentationMonitor(StepCallback):
 
     kNN classifies held-out images by a labelled bank of training images, from features of the
     online encoder. Images with several labels have the mean average precision in its place. The
-    others compare two views of held-out images by the training recipe, embedded in inference mode.
-    The views are the same at every measurement. A recipe of one view has no alignment.
+    others compare two views of held-out images by the training recipe, embedded in inference mode,
+    each by the head that learns from it. The views are the same at every measurement. A recipe of
+    one view has no alignment.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class RepresentationMonitor(StepCallback):
         log: RunLog,
         source: Source,
         held_out: Source | None,
+        as_scenes: bool = False,
         every: int,
         last_step: int,
         seed: int,
@@ -81,6 +84,7 @@ class RepresentationMonitor(StepCallback):
             log: gets the values.
             source: training images.
             held_out: images not trained on; None: training images are embedded and there is no kNN.
+            as_scenes: the views are scene crops, whatever boxes the held-out images have.
             every: steps between two measurements.
             last_step: of the run, where the last measurement is.
             seed: of the views.
@@ -94,8 +98,9 @@ class RepresentationMonitor(StepCallback):
         self._last_step = last_step
         self._look = look
 
-        def embed(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), method.embed(images))
+        def embed(images: tf.Tensor, view: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            embedded = method.embed(images, view)
+            return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), embedded)
 
         self._embed = tf.function(embed, reduce_retracing=True, autograph=False)
         monitored = held_out or source
@@ -121,7 +126,10 @@ class RepresentationMonitor(StepCallback):
         # The last batch is filled up by images that `measure` cuts off again.
         self._embedded = queries.size
         steps = Steps(seed, batch, start=0, stop=-(-queries.size // batch))
-        self._views = training_batches(queries, recipe, steps, with_boxes=recipe.takes_boxes)
+        with_boxes = recipe.takes_boxes and not as_scenes
+        if as_scenes:
+            recipe = functools.partial(recipe, boxes=tf.zeros([0, 4]))
+        self._views = training_batches(queries, recipe, steps, with_boxes=with_boxes)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self._start_step == 0:
@@ -139,15 +147,18 @@ class RepresentationMonitor(StepCallback):
 
     def _encode(self, images: tf.Tensor) -> tf.Tensor:
         """The features of uint8 images [N, S, S, 3], float32 [N, D]."""
-        return self._embed(images)[0]
+        return self._embed(images, tf.constant(0))[0]
 
     def measure(self) -> dict[str, float]:
         """The current values of all monitors; prints a warning if they show a collapse."""
         first, second = [], []
         for batch in self._views:
-            first.append(self._embed(batch["views"][0])[1].numpy())
-            if len(batch["views"]) > 1:
-                second.append(self._embed(batch["views"][1])[1].numpy())
+            embedded = [
+                self._embed(images, tf.constant(view))[1].numpy()
+                for view, images in enumerate(batch["views"][:2])
+            ]
+            first.append(embedded[0])
+            second.extend(embedded[1:])
         embeddings = np.concatenate(first)[: self._embedded]
         if not np.isfinite(embeddings).all():
             raise UserError(

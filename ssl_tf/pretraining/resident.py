@@ -9,7 +9,7 @@ from ssl_tf.data.decoding import decode
 from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
 from ssl_tf.pretraining.machine import Machine
-from ssl_tf.views.canvases import fitted, on_canvas
+from ssl_tf.views.canvases import canvas_bytes, fitted, on_canvas
 
 # --resident=auto takes at most this part of the memory.
 _SHARE = 0.25
@@ -30,7 +30,7 @@ def should_be_resident(resident: str, count: int, side: int, machine: Machine) -
         SettingsError: `resident` is "on", and they take more than the memory.
     """
     memory = machine.gpu_memory if machine.gpus else machine.memory
-    needed = count * side * side * 3 / _GIB
+    needed = canvas_bytes(count, side) / _GIB
     if resident == "on" and needed > memory:
         raise SettingsError(
             f"--resident=on: {count} canvases of {side} pixels take {needed:.1f} GiB, and the "

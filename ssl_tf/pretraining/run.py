@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import (
+    has_training_boxes,
     open_held_out,
     open_training_source,
     warn_of_split_folders,
@@ -26,7 +27,7 @@ from ssl_tf.pretraining.inputs import distributed_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
 from ssl_tf.pretraining.restoring import resume_or_init
-from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
@@ -100,6 +101,7 @@ class _Training:
         recipe: of the views.
         checkpoints: of the run.
         start_step: from which this process continues.
+        as_scenes: the monitors crop scenes where training crops objects.
     """
 
     settings: PretrainSettings
@@ -112,6 +114,7 @@ class _Training:
     recipe: Recipe
     checkpoints: Checkpoints
     start_step: int
+    as_scenes: bool
 
     @property
     def directory(self) -> Path:
@@ -134,10 +137,12 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     tf.keras.utils.set_random_seed(run.seed)
     source, held_out = open_training_source(settings.data, views.object_crops)
     warn_of_split_folders(source)
+    as_scenes = False
     if held_out is None:
         held_out = open_held_out(settings.data, settings.monitor.monitor_split, source)
         if held_out:
             warn_of_training_images(source, held_out)
+            as_scenes = views.object_crops and not has_training_boxes(held_out, settings.data)
     monitored = held_out or source
     if monitored.size < 2:
         raise SettingsError(
@@ -160,6 +165,8 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         )
         write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))
     if start_step < plan.total_steps:
+        if views.object_crops:
+            print(_crops_of_monitors(monitored, as_scenes, settings.data), file=sys.stderr)
         print(
             f"{source.name}: {source.size} images, {plan.total_steps} steps of {plan.batch_size} "
             f"on {replicas} replica(s), {origin}, in {run.run_dir}",
@@ -178,7 +185,16 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         recipe,
         checkpoints,
         start_step,
+        as_scenes,
     )
+
+
+def _crops_of_monitors(monitored: Source, as_scenes: bool, data: DataSettings) -> str:
+    """Where the monitors crop the images that they look at, as a line."""
+    crops = "object crops"
+    if as_scenes:
+        crops = f"scene crops, since {data.proposals} is of the training images; see --holdout"
+    return f"monitors: the views of {monitored.name} are {crops}"
 
 
 def _fit(training: _Training, workers: Workers) -> None:
@@ -266,6 +282,7 @@ def _observers(
         log=log,
         source=training.source,
         held_out=training.held_out,
+        as_scenes=training.as_scenes,
         every=plan.steps_of(settings.monitor.monitor_every),
         last_step=plan.total_steps,
         seed=seed,

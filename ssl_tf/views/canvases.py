@@ -20,6 +20,11 @@ def canvas_side(wanted: int, largest: int | None) -> int:
     return -(-(wanted or largest or _USUAL) // 4) * 4
 
 
+def canvas_bytes(count: float, side: int) -> float:
+    """The memory of so many canvases of a side in pixels."""
+    return count * side * side * 3
+
+
 def on_canvas(image: tf.Tensor, side: int) -> tf.Tensor:
     """The image in the upper left corner of a black square.
 

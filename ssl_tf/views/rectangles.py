@@ -48,7 +48,7 @@ def object_rectangles(
         smallest_areas: smallest area of random resized crops in boxes and in dilated boxes, as a
             fraction of the box.
         height, width: int32 scalars, of the image.
-        boxes: float32 [n, 4]; an image with n = 0 gets scene crops.
+        boxes: float32 [n, 4]; an image with n = 0 gets scene crops, with the scene's area.
         uniform: float32 [C, 4], the random numbers of C crops.
         seed: int32 or int64 [2], of the image.
 
@@ -68,10 +68,11 @@ def object_rectangles(
     corner, size = tf.split(tf.gather(pair, kinds), 2, axis=-1)
     area = settings.area
     if settings.crop_law == "random_resized":
-        # An image without a proposal has scene crops.
-        bounds = tf.constant([smallest_areas[0], smallest_areas[dilated]])
-        bounds = tf.where(tf.shape(boxes)[0] > 0, bounds, settings.area[0])
-        area = (tf.gather(bounds, kinds), 1.0)
+        # Up to the whole box, as in the paper. An image without a proposal has scene crops.
+        bounds = tf.constant([[smallest_areas[0], smallest_areas[dilated]], [1.0, 1.0]])
+        scene = tf.constant(settings.area)[:, tf.newaxis]
+        bounds = tf.where(tf.shape(boxes)[0] > 0, bounds, scene)
+        area = tf.unstack(tf.gather(bounds, kinds, axis=1))
     inside = _inside(settings, size[:, 0], size[:, 1], uniform, seed, area)
     return inside + tf.pad(corner, [[0, 0], [0, 2]]), proposal
 

@@ -88,7 +88,7 @@ def smallest_areas(
         boxes: gives all boxes of the source, in pieces of float32 [n, 4]; called only if needed.
 
     Raises:
-        UserError: there is no box, or one is not a box.
+        UserError: there is no box.
     """
     if not settings.object_crops or settings.smallest_area:
         return None
@@ -106,24 +106,17 @@ def mean_areas(boxes: tf.data.Dataset, dilation: float) -> tuple[float, float]:
         dilation: delta of the dilated ones.
 
     Raises:
-        UserError: there is no box, or one is not a box.
+        UserError: there is no box.
     """
 
     def measured(piece: tf.Tensor) -> tf.Tensor:
         grown = dilate(piece, dilation)
         area, dilated = (tf.reduce_prod(b[:, 2:] - b[:, :2], axis=1) for b in (piece, grown))
-        inside = tf.reduce_all((piece >= 0.0) & (piece <= 1.0), axis=1)
-        good = inside & tf.reduce_all(piece[:, :2] < piece[:, 2:], axis=1)
-        columns = tf.stack([tf.ones_like(area), area, dilated, tf.cast(good, tf.float32)], axis=1)
+        columns = tf.stack([tf.ones_like(area), area, dilated], axis=1)
         return tf.reduce_sum(tf.cast(columns, tf.float64), axis=0)
 
-    sums = boxes.map(measured).reduce(tf.zeros([4], tf.float64), lambda a, b: a + b)
-    count, area, dilated, good = sums.numpy().tolist()
+    sums = boxes.map(measured).reduce(tf.zeros([3], tf.float64), lambda a, b: a + b)
+    count, area, dilated = sums.numpy().tolist()
     if not count:
         raise UserError("--proposals: there is not one box to crop; make proposals of these images")
-    if good < count:
-        raise UserError(
-            f"--proposals: {count - good:.0f} of {count:.0f} boxes lie outside of their image or "
-            "have no area: correct them"
-        )
     return area / count, dilated / count

@@ -81,7 +81,7 @@ class Scatter(Method):
     def learned_networks(self):
         return {"encoder": self.encoder}
 
-    def embed(self, images):
+    def embed(self, images, view=0):
         return images, images
 
     def forward(self, batch, training):

@@ -179,3 +179,23 @@ def test_a_projector_for_each_kind_of_view_and_one_predictor():
     method.train_step(batch)
     for old, new, source in zip(before, scene, online):
         np.testing.assert_allclose(new, 0.9 * old + 0.1 * source.numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("heads", ["shared", "per_view"])
+def test_the_monitors_see_each_view_through_the_head_that_learns_from_it(heads):
+    method = make("--crops=object_dilated", f"--projection_heads={heads}")
+    parts, images = method.networks, views()[0]
+    for name in ("projector", "scene_projector"):
+        for variable in parts[name].trainable_variables if name in parts else ():
+            # Heads start as copies.
+            variable.assign_add(tf.ones_like(variable) * (1 + ("scene" in name)) / 8)
+    features = parts["encoder"](normalize_images(images), training=False)
+    own = "scene_projector" if heads == "per_view" else "projector"
+    for view, name in enumerate(["projector", own, "projector", own]):
+        expected = parts[name](features, training=False)
+        for number in (view, tf.constant(view)):
+            found, embedding = method.embed(images, number)
+            np.testing.assert_allclose(found, features, rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(embedding, expected, rtol=1e-5, atol=1e-5)
+    zero, one = (method.embed(images, view)[1].numpy() for view in (0, 1))
+    assert (np.abs(zero - one).max() > 0.1) == (heads == "per_view")

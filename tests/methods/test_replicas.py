@@ -108,7 +108,7 @@ class Linear(Method):
     def state(self):
         return {"mean": self.mean, "seen": self.seen}
 
-    def embed(self, images):
+    def embed(self, images, view=0):
         raise NotImplementedError
 
     def forward(self, batch, training):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import average_precision_score
 
+from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.metrics import embedding_std, rankme
 from ssl_tf.pretraining import monitors
@@ -59,7 +60,7 @@ class MeanColor:
 
     against_collapse = "Show it more colours"
 
-    def embed(self, images):
+    def embed(self, images, view):
         color = tf.reduce_mean(tf.cast(images, tf.float32), axis=[1, 2]) - 100
         return color, color
 
@@ -67,16 +68,18 @@ class MeanColor:
 class OnePoint(MeanColor):
     """Whatever it is shown, it sees the same."""
 
-    def embed(self, images):
-        color, _ = super().embed(images)
+    def embed(self, images, view):
+        color, _ = super().embed(images, view)
         return color, tf.ones_like(color)
 
 
-def monitor_of(method, bank, queries):
+def monitor_of(method, bank, queries, as_scenes=False, **views):
+    views = dict(image_size=16, crop="full", view_strategies=("plain",) * 2) | views
     return RepresentationMonitor(
         0,
         method=method,
-        recipe=Recipe(ViewSettings(image_size=16, crop="full", view_strategies=("plain",) * 2)),
+        recipe=Recipe(ViewSettings(**views)),
+        as_scenes=as_scenes,
         settings=flagfiles.parse(["--knn_k=9", "--monitor_queries=30"], MonitorSettings),
         log=None,
         source=bank,
@@ -96,8 +99,8 @@ def test_a_collapse_is_told_with_what_helps_this_method(capsys):
 class NoNumber(MeanColor):
     """A network that has diverged."""
 
-    def embed(self, images):
-        color, _ = super().embed(images)
+    def embed(self, images, view):
+        color, _ = super().embed(images, view)
         return color, color * np.nan
 
 
@@ -131,3 +134,32 @@ def test_images_with_several_labels_get_a_mean_average_precision():
     expected = average_precision_score(queries._labels, scores, average="macro")
     assert found["knn_map"] == pytest.approx(expected, abs=1e-3)
     assert expected > 0.8
+
+
+class TwoHeads(MeanColor):
+    """The head of view 1 turns every embedding round."""
+
+    def embed(self, images, view):
+        color, _ = super().embed(images, view)
+        return color, tf.where(view == 1, -color, color)
+
+
+def test_each_view_is_embedded_as_that_view():
+    """Both views are the whole image: unit vectors of one head agree, of opposite ones not."""
+    one, two = (
+        monitor_of(method, Shades(10, 0), Shades(8, 1)).measure()["alignment"]
+        for method in (MeanColor(), TwoHeads())
+    )
+    assert one == pytest.approx(0, abs=1e-9) and two == pytest.approx(4, rel=1e-5)
+
+
+def test_views_of_images_without_proposals_are_scene_crops():
+    """Of full crops: the whole scene twice, or the box and the dilated box."""
+    scenes = Scenes("train", 12, 32)
+    whole, objects = (
+        monitor_of(
+            MeanColor(), scenes, scenes, as_scenes, crops="object_dilated", dilation=0.5, min_crop=1
+        ).measure()["alignment"]
+        for as_scenes in (True, False)
+    )
+    assert whole == pytest.approx(0, abs=1e-9) and objects > 1e-3

@@ -12,6 +12,7 @@ from ssl_tf.views.recipe import Recipe
 BOXES = np.float32([[0.1, 0.2, 0.5, 0.6], [0.4, 0.0, 1.0, 0.5], [0.7, 0.7, 0.9, 0.95]])
 HEIGHT, WIDTH = 80, 100
 UNLIKELY = 1e-4
+KEPT = ("proposal", "rectangles")
 
 
 def picture(height=HEIGHT, width=WIDTH, seed=0):
@@ -69,15 +70,29 @@ def test_both_views_lie_in_one_box_and_every_box_is_drawn(crops):
     assert (first != second).any(1).mean() > 0.9
 
 
-def test_an_image_without_a_proposal_has_scene_crops():
+@pytest.mark.parametrize("area", [(0.3, 1.0), (0.2, 0.4)])
+def test_an_image_without_a_proposal_has_scene_crops(area):
     none = tf.zeros([0, 4])
-    keep = ("proposal", "rectangles")
-    recipe = Recipe(plain(crop_area=(0.3, 1.0)), (0.8, 0.8))
-    objects = draws(recipe, 300, none, keep=keep)
-    settings = plain(crops="scene_scene", crop="random_resized", crop_area=(0.3, 1.0))
-    scenes = draws(Recipe(settings), 300, keep=keep[1:])
+    recipe = Recipe(plain(crop_area=area), (0.8, 0.8))
+    objects = draws(recipe, 300, none, keep=KEPT)
+    settings = plain(crops="scene_scene", crop="random_resized", crop_area=area)
+    scenes = draws(Recipe(settings), 300, keep=KEPT[1:])
     np.testing.assert_array_equal(objects["rectangles"], scenes["rectangles"])
     assert (objects["proposal"] == [0, 0, 1, 1]).all()
+    # But for the rounding of the sides, the area is in the scene's range.
+    share = areas(scenes["rectangles"])
+    assert area[0] - 0.02 < share.min() and area[1] - 0.1 < share.max() < area[1] + 0.02
+
+
+def test_the_area_of_scenes_bounds_no_crop_in_a_box():
+    """There the smallest area is that of the paper, and the largest the whole box."""
+    made = [
+        draws(Recipe(plain(crop_area=area), (0.5, 0.6)), 100, tf.constant(BOXES), keep=KEPT)
+        for area in ((0.1, 0.2), (0.2, 1.0))
+    ]
+    np.testing.assert_array_equal(made[0]["rectangles"], made[1]["rectangles"])
+    shares = areas(made[0]["rectangles"][:, 0]) / areas(made[0]["proposal"])
+    assert 0.9 < shares.max() <= 1 + 1e-6
 
 
 def test_the_smallest_side_is_that_of_a_view_and_at_most_half_of_the_image():

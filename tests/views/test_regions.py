@@ -84,20 +84,9 @@ def test_mean_areas_are_over_boxes_not_images():
 SIGNATURE = tf.TensorSpec([None, 4], tf.float32)
 
 
-@pytest.mark.parametrize(
-    "boxes, message",
-    [
-        ([], "not one box"),
-        ([[0, 0, 1.2, 1]], "1 of 2 boxes lie outside"),
-        ([[0.5, 0, 0.5, 1]], "1 of 2 boxes"),
-        ([[0.5, 0, 0.5, np.nan]], "1 of 2 boxes"),
-    ],
-)
-def test_boxes_that_cannot_be_averaged(boxes, message):
-    boxes = [*boxes, [0, 0, 1, 1]] if boxes else boxes
-    pieces = tf.data.Dataset.from_tensors(np.reshape(np.float32(boxes), [-1, 4]))
-    with pytest.raises(UserError, match=message):
-        regions.mean_areas(pieces, 0.1)
+def test_without_a_box_there_is_no_mean():
+    with pytest.raises(UserError, match="there is not one box to crop"):
+        regions.mean_areas(tf.data.Dataset.from_tensors(tf.zeros([0, 4])), 0.1)
 
 
 def test_smallest_areas_are_a_fifth_over_the_mean_within_bounds():

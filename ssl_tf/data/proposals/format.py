@@ -98,7 +98,7 @@ def write_proposals(
     *,
     generator: str,
     settings: Mapping[str, Any],
-    max_boxes: int = MAX_BOXES,
+    max_boxes: int | None = MAX_BOXES,
     shard_images: int = _SHARD_IMAGES,
 ) -> Manifest:
     """Writes a store; it is complete or absent.
@@ -111,7 +111,7 @@ def write_proposals(
         images: the proposals, written one by one; only a number for each id stays in memory.
         generator: name of the method that generated the boxes.
         settings: settings of the generator, for people to read; serializable as JSON.
-        max_boxes: largest number of boxes of an image.
+        max_boxes: largest number of boxes of an image; None: all are kept.
         shard_images: number of images in a file.
 
     Returns:
@@ -154,7 +154,7 @@ def _write(
     images: Iterable[ImageProposals],
     generator: str,
     settings: Mapping[str, Any],
-    max_boxes: int,
+    max_boxes: int | None,
     shard_images: int,
 ) -> Manifest:
     shards: list[Shard] = []
@@ -200,7 +200,9 @@ def _write(
     return manifest
 
 
-def _best_boxes(image: ImageProposals, max_boxes: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _best_boxes(
+    image: ImageProposals, max_boxes: int | None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """The checked boxes, their scores and masks, best first: float32 [k, 4], float32 [k], text."""
     boxes = np.asarray(image.boxes, np.float64).reshape(-1, 4)
     scores = np.asarray(image.scores, np.float32)

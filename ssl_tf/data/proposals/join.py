@@ -40,13 +40,18 @@ class Matches:
 
 
 class WithProposals(Source):
-    """A source whose "boxes" are those of a store: float32 [n, 4], n = 0 if the store has none."""
+    """A source whose "boxes" are those of a store: float32 [n, 4], n = 0 if the store has none.
+
+    Boxes of images that are not in the source are left out. Parts of it keep the boxes of the
+    whole, so a mean over boxes does not depend on what is held out.
+    """
 
     def __init__(self, source: Source, store: ProposalStore):
-        """Reads the store.
+        """Reads the store, and compares all ids with those of the source; no image is decoded.
 
         Raises:
-            UserError: a shard is damaged, or two ids have the same fingerprint.
+            UserError: a shard is damaged, two ids have the same fingerprint, or an id is in the
+                source twice.
         """
         super().__init__(
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
@@ -66,10 +71,15 @@ class WithProposals(Source):
         if twice.size:
             first, second = (ids[order[twice[0] + n]].decode() for n in (0, 1))
             raise UserError(f"{store.path}: cannot tell the ids {first!r} and {second!r} apart")
-        self._rows = order
-        self._keys = tf.constant(keys)
-        self._spans = tf.constant(np.stack([splits[:-1], splits[1:]], axis=1)[order])
-        self._boxes = tf.constant(boxes)
+        self._rows, self._keys = order, tf.constant(keys)
+        self._seen, self._strangers = self._meet_source(keys)
+        matched = np.empty(len(ids), bool)
+        matched[order] = self._seen
+        counts = np.diff(splits)
+        ends = np.cumsum(np.where(matched, counts, 0))
+        starts = np.append(0, ends[:-1])
+        self._spans = tf.constant(np.stack([starts, ends], axis=1)[order])
+        self._boxes = tf.constant(boxes[np.repeat(matched, counts)])
 
     def contents(self) -> Iterator[bytes]:
         return self._source.contents()
@@ -104,24 +114,46 @@ class WithProposals(Source):
         self._source.verify()
 
     def match(self, *, allow_unmatched: bool = False) -> Matches:
-        """Compares all ids of the source with those of the store, without decoding an image.
+        """How the ids of the whole source and those of the store match.
 
         Args:
             allow_unmatched: the store may have images that are not in the source.
 
         Raises:
-            UserError: no id is in both, an id is in the source twice, or an id of the store is not
-                in the source; the message names examples.
+            UserError: no id is in both, or an id of the store is not in the source; the message
+                names examples.
         """
-        keys, spans = self._keys.numpy(), self._spans.numpy()
-        seen = np.zeros(len(keys), bool)
-        without, examples = 0, []
+        unmatched = np.flatnonzero(~self._seen)
+        if len(unmatched) == len(self._seen):
+            raise UserError(
+                f"no id of {self._store.path} ({self._ids_of(unmatched)}) is in {self.name} "
+                f"({', '.join(map(_text, self._strangers))}): make the proposals of these images"
+            )
+        if len(unmatched) and not allow_unmatched:
+            raise UserError(
+                f"{len(unmatched)} of the {len(self._seen)} ids of {self._store.path} are not in "
+                f"{self.name}, such as {self._ids_of(unmatched)}; if it was made for more images "
+                "than these, give --unmatched_proposals=ignore"
+            )
+        spans = self._spans.numpy()
+        with_boxes = np.count_nonzero(spans[:, 0] < spans[:, 1])
+        return Matches(self.size, self.size - with_boxes, len(unmatched))
+
+    def _meet_source(self, keys: np.ndarray) -> tuple[np.ndarray, list[bytes]]:
+        """Which ids of the store are in the source, bool [images], and examples that it lacks.
+
+        Args:
+            keys: sorted fingerprints of the store.
+
+        Raises:
+            UserError: an id of the store is in the source twice.
+        """
+        seen, strangers = np.zeros(len(keys), bool), []
         for ids in self.ids().batch(_READ_AT_ONCE).as_numpy_iterator():
             wanted = _fingerprints(ids)
             rows = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
             known = keys[rows] == wanted
-            examples = examples or [_text(i) for i in ids[~known][:_EXAMPLES]]
-            without += int((~known).sum() + (spans[rows[known], 0] == spans[rows[known], 1]).sum())
+            strangers = strangers or ids[~known][:_EXAMPLES].tolist()
             matched, counts = np.unique(rows[known], return_counts=True)
             twice = matched[(counts > 1) | seen[matched]]
             if twice.size:
@@ -130,19 +162,7 @@ class WithProposals(Source):
                     "by the id, give each image its own"
                 )
             seen[matched] = True
-        unmatched = np.flatnonzero(~seen)
-        if len(unmatched) == len(keys):
-            raise UserError(
-                f"no id of {self._store.path} ({self._ids_of(unmatched)}) is in {self.name} "
-                f"({', '.join(examples)}): make the proposals of these images"
-            )
-        if len(unmatched) and not allow_unmatched:
-            raise UserError(
-                f"{len(unmatched)} of the {len(keys)} ids of {self._store.path} are not in "
-                f"{self.name}, such as {self._ids_of(unmatched)}; if it was made for more images "
-                "than these, give --unmatched_proposals=ignore"
-            )
-        return Matches(self.size, without, len(unmatched))
+        return seen, strangers
 
     def _joined(self, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         key = tf.strings.to_hash_bucket_fast(example["id"], _FINGERPRINTS)

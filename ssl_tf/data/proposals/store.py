@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.data.boxes import check_boxes
 from ssl_tf.data.proposals.format import (
     FORMAT,
     MANIFEST,
@@ -123,13 +124,7 @@ class ProposalStore:
                     f"{self.path / shard.name} is not the file that was written, although its "
                     "records can be read: restore it, or make the proposals again"
                 )
-        boxes = self.read()[2]
-        bad = np.flatnonzero(
-            ~np.isfinite(boxes).all(1) | (boxes < 0).any(1) | (boxes > 1).any(1)
-            | (boxes[:, :2] >= boxes[:, 2:]).any(1)
-        )  # fmt: skip
-        if bad.size:
-            raise UserError(f"{self.path}: {bad.size} boxes lie outside or have no area")
+        check_boxes(tf.data.Dataset.from_tensors(self.read()[2]), str(self.path))
 
     def _batches(self) -> Iterator[dict[str, Any]]:
         for shard in self.manifest.shards:

@@ -2,8 +2,7 @@
 
 import sys
 
-import tensorflow as tf
-
+from ssl_tf.data.boxes import check_boxes
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.scenes.objects import ObjectScenes
@@ -15,7 +14,7 @@ from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
 from ssl_tf.errors import NoSuchSplit, SettingsError, UserError
-from ssl_tf.settings import GROUND_TRUTH, DataSettings
+from ssl_tf.settings import GROUND_TRUTH, DataSettings, flagfiles
 
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
@@ -121,17 +120,19 @@ def with_boxes(source: Source, data: DataSettings) -> Source:
     """The source with the boxes that --proposals names; prints how many images have no box.
 
     Raises:
-        UserError: the source has no boxes, or the store is damaged or has those of other images.
+        UserError: the source has no boxes, or what is none, or the store is damaged or has those of
+            other images.
     """
     if data.proposals == GROUND_TRUTH:
-        empty = source.boxes().map(lambda boxes: tf.cast(tf.shape(boxes)[0] == 0, tf.int64))
-        without = empty.reduce(tf.constant(0, tf.int64), tf.add).numpy()
+        without = check_boxes(source.boxes(), source.name)
         print(
             f"{source.name}: {without} of {source.size} images have no box and keep scene crops",
             file=sys.stderr,
         )
         return source
-    joined = WithProposals(source, ProposalStore(data.proposals))
+    store = ProposalStore(data.proposals)
+    _check_scenes(store, data)
+    joined = WithProposals(source, store)
     matches = joined.match(allow_unmatched=data.unmatched_proposals == "ignore")
     unmatched = f"; {matches.unmatched} proposals are of other images" if matches.unmatched else ""
     print(
@@ -139,7 +140,45 @@ def with_boxes(source: Source, data: DataSettings) -> Source:
         f"and keep scene crops{unmatched}",
         file=sys.stderr,
     )
+    check_boxes(joined.boxes(), data.proposals)
     return joined
+
+
+def has_training_boxes(held_out: Source, data: DataSettings) -> bool:
+    """Whether another split than that of the training has boxes by --proposals, which it checks.
+
+    A store has those of the training images. Its ids may be those of other images in another split.
+
+    Raises:
+        UserError: the split's own boxes are to be used, and it has none, or what is none.
+    """
+    if data.proposals != GROUND_TRUTH:
+        return False
+    with_boxes(held_out, data)
+    return True
+
+
+def _check_scenes(store: ProposalStore, data: DataSettings) -> None:
+    """Compares the scenes of a store with those of the settings, as far as it tells of its own.
+
+    Built-in scenes of all kinds have the same ids. A store that was imported tells nothing.
+
+    Raises:
+        UserError: the store is of other scenes.
+    """
+    told = store.manifest.settings
+    if not data.dataset == told.get("dataset") == "scenes":
+        return
+    # Scenes of shapes are the same at every size. A store of an older version lacks later flags.
+    names = ("scene_objects", "scene_ground", *(["scene_size"] if data.scene_objects else []))
+    here, usual = flagfiles.as_dict(data), flagfiles.as_dict(DataSettings(dataset="scenes"))
+    for name in names:
+        there = told.get(name, usual[name])
+        if there != here[name]:
+            raise UserError(
+                f"{store.path}: has boxes of scenes of --{name}={there}, not of these, of "
+                f"--{name}={here[name]}; make the proposals of these, or give that flag"
+            )
 
 
 def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Source, Source | None]:

@@ -1,5 +1,7 @@
 """Boxes found by id: in every order, after a restart, in subsets; and ids that do not meet."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,10 +10,11 @@ from ssl_tf.data.order import Steps
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import Matches, WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
-from ssl_tf.data.sources.opening import open_training_source, with_boxes
+from ssl_tf.data.sources.opening import open_split, open_training_source, with_boxes
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.errors import UserError
-from ssl_tf.settings import DataSettings
+from ssl_tf.settings import DataSettings, ViewSettings, flagfiles
+from ssl_tf.views.regions import smallest_areas
 from tests.data.tiny_images import example, png, write_records
 
 
@@ -87,6 +90,59 @@ def test_all_boxes_at_once(joined, known):
     np.testing.assert_array_equal(
         boxes, np.float32(np.concatenate([made_boxes(identity) for identity in known]))
     )
+
+
+def test_boxes_of_other_images_are_left_out(source, known, tmp_path):
+    """Else their areas would bound the crops of these images."""
+    images = [ImageProposals(i.decode(), [[0, 0, 0.5, 0.5]]) for i in known[:3]]
+    strangers = [ImageProposals(f"other {n}", [[0, 0, 1, 1]]) for n in range(97)]
+    mixed = [*strangers[:50], *images, *strangers[50:]]
+    write_proposals(tmp_path / "mixed", mixed, generator="test", settings={})
+    joined = WithProposals(source, ProposalStore(tmp_path / "mixed"))
+    assert joined.match(allow_unmatched=True) == Matches(23, without_proposal=20, unmatched=97)
+    for every in (joined, joined.hold_out(5)[0]):
+        (boxes,) = every.boxes().as_numpy_iterator()
+        np.testing.assert_array_equal(boxes, [[0, 0, 0.5, 0.5]] * 3)
+    # 0.2 / 0.25, where all boxes together have the mean area 0.9775.
+    areas = smallest_areas(ViewSettings(crops="object_object", dilation=0.0), joined.boxes)
+    assert areas == pytest.approx((0.8, 0.8))
+    lengths = {r["id"]: len(r["boxes"]) for r in joined.sequence().as_numpy_iterator()}
+    assert {i for i, length in lengths.items() if length} == set(known[:3])
+
+
+SCENES = dict(dataset="scenes", scenes=5, scene_size=16)
+
+
+def store_of_scenes(path, **told):
+    settings = flagfiles.as_dict(DataSettings(**SCENES)) | told
+    images = [ImageProposals(f"scenes/train/{n}", [[0, 0, 0.5, 0.5]]) for n in range(5)]
+    write_proposals(path, images, generator="test", settings=settings)
+    return DataSettings(**SCENES, proposals=str(path))
+
+
+@pytest.mark.parametrize("name", ["scene_objects", "scene_ground"])
+def test_a_store_of_other_scenes_is_refused(tmp_path, name):
+    data = store_of_scenes(tmp_path / "s", **{name: "cifar10"})
+    with pytest.raises(UserError, match=f"scenes of --{name}=cifar10, not of these, of --{name}="):
+        open_training_source(data, boxes=True)
+
+
+def test_a_store_of_scenes_of_objects_is_of_one_size(tmp_path):
+    given = dict(scene_objects="x", scene_size="32")
+    data = dataclasses.replace(store_of_scenes(tmp_path / "s", **given), scene_objects="x")
+    source = open_split(DataSettings(**SCENES), "train")
+    with pytest.raises(UserError, match="of --scene_size=32, not of these, of --scene_size=16"):
+        with_boxes(source, data)
+    assert with_boxes(source, dataclasses.replace(data, scene_size=32)).size == 5
+
+
+@pytest.mark.parametrize(
+    "told", [{"scene_size": "32", "scenes": "9"}, {"scene_objects": "x", "dataset": ""}]
+)
+def test_a_store_of_the_same_scenes_or_that_does_not_tell_is_taken(tmp_path, told):
+    """Scenes of shapes are the same at any size."""
+    joined, _ = open_training_source(store_of_scenes(tmp_path / "s", **told), boxes=True)
+    assert joined.match() == Matches(5, without_proposal=0, unmatched=0)
 
 
 def test_the_largest_side_is_that_of_the_images(source, known, tmp_path):

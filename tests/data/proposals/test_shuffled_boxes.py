@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_tf import proposals
+from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.shuffled_boxes import shuffled
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.sources.opening import open_source
@@ -48,3 +49,17 @@ def test_the_command_writes_a_store(tmp_path, capsys):
     np.testing.assert_array_equal([i.image_id for i in once], [i.image_id for i in twice])
     with pytest.raises(SettingsError, match="--proposals: give the boxes to shuffle"):
         start(f"--output={tmp_path / 'no'}")
+
+
+def test_the_command_keeps_every_box(tmp_path):
+    many = np.linspace(0, 0.7, 20)[:, None] + [0, 0, 0.2, 0.3]
+    images = [ImageProposals(f"scenes/train/{n}", many[: 20 - n]) for n in range(4)]
+    write_proposals(tmp_path / "many", images, generator="x", settings={}, max_boxes=None)
+    flags = [
+        "--dataset=scenes", "--scenes=4", "--scene_size=16", f"--proposals={tmp_path / 'many'}",
+        f"--output={tmp_path / 'out'}",
+    ]  # fmt: skip
+    proposals.shuffle(flagfiles.parse(flags, ShuffleSettings))
+    given = boxes_of(ProposalStore(tmp_path / "out").images())
+    assert sorted(map(len, given)) == [17, 18, 19, 20]
+    assert sorted(given) == sorted(boxes_of(ProposalStore(tmp_path / "many").images()))

@@ -1,0 +1,90 @@
+"""The memory that a dry run tells, against sums by hand."""
+
+import numpy as np
+import pytest
+
+from ssl_tf.methods.registry import build_method
+from ssl_tf.networks.resnet import activation_floats
+from ssl_tf.pretraining import dry_run
+from ssl_tf.pretraining.compiling import compile_method
+from ssl_tf.pretraining.dry_run import describe, estimated_bytes
+from ssl_tf.pretraining.machine import Machine
+from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.training.plan import make_plan
+
+TINY = [
+    "--dataset=scenes", "--scenes=640", "--scene_size=48", "--image_size=32", "--depth=18",
+    "--width=0.25", "--stem=small", "--method=simclr", "--projector_hidden=64", "--projection=16",
+    "--batch_size=64", "--epochs=1", "--warmup_epochs=0", "--optimizer=sgd",
+]  # fmt: skip
+IMAGES, SIDE = 640, 48
+
+
+@pytest.fixture(scope="module")
+def method():
+    settings = flagfiles.parse(TINY, PretrainSettings)
+    plan = make_plan(settings.optimization, IMAGES)
+    built = build_method(settings, plan, False, 10)
+    compile_method(built, settings.optimization, plan)
+    return built
+
+
+def memory(method, *flags, replicas=1, largest=SIDE):
+    settings = flagfiles.parse([*TINY, *flags], PretrainSettings)
+    return estimated_bytes(method, settings, replicas, IMAGES, largest)
+
+
+def bytes_of(variables):
+    return sum(v.numpy().nbytes for v in variables)
+
+
+def test_without_parts_all_views_of_the_batch_are_kept(method):
+    saved = bytes_of([v for n in method.networks.values() for v in n.variables])
+    saved += bytes_of(method.optimizer.variables)
+    gradients = bytes_of(method.learned_variables)
+    views = 2 * 4 * activation_floats(method.encoder, 32)
+    for replicas in (1, 8):
+        assert memory(method, replicas=replicas) == (saved + gradients, views * 64 / replicas, 0)
+
+
+@pytest.mark.parametrize("parts", [2, 16])
+def test_in_parts_the_activations_are_of_one_and_the_gradients_are_there_twice(method, parts):
+    whole, part = memory(method), memory(method, f"--accumulate={parts}")
+    assert part.activations == whole.activations / parts
+    assert part.state == whole.state + bytes_of(method.learned_variables)
+    assert part.total == part.state + part.activations
+
+
+def test_canvases_are_of_all_images_or_of_the_share_of_a_batch(method, monkeypatch):
+    canvas = 48 * 48 * 3
+    whole = memory(method)
+    for resident, replicas, images in (("on", 4, 640), ("off", 4, 16), ("off", 1, 64)):
+        flags = ["--augment_on=device", f"--resident={resident}"]
+        told = memory(method, *flags, replicas=replicas)
+        assert told.canvases == images * canvas
+        assert told.state == whole.state and told.activations == whole.activations / replicas
+    assert memory(method, "--augment_on=device", "--canvas=32", "--resident=on").canvases == (
+        640 * 32 * 32 * 3
+    )
+    # Of images whose sizes are not known.
+    unknown = memory(method, "--augment_on=device", "--resident=on", largest=None)
+    assert unknown.canvases == 640 * 512 * 512 * 3
+    # auto: what is a quarter of the memory at most.
+    for gib, images in ((4.1 * 640 * canvas / 2**30, 640), (3.9 * 640 * canvas / 2**30, 64)):
+        monkeypatch.setattr(dry_run, "read_machine", lambda gib=gib: Machine(2, gib))
+        assert memory(method, "--augment_on=device").canvases == images * canvas
+
+
+def test_the_plan_tells_them(method):
+    flags = ["--accumulate=4", "--augment_on=device", "--resident=on", "--canvas=512"]
+    settings = flagfiles.parse([*TINY, *flags], PretrainSettings)
+    (line,) = [
+        x for x in describe(settings).splitlines() if x.startswith("memory") and "on 1 " in x
+    ]
+    told = memory(method, *flags)
+    figures = [f"{x / 2**30:.1f}" for x in (told.total, told.state, told.canvases)]
+    assert line == (
+        "memory a replica  {} GiB on 1 ({} variables and gradients, {} canvases, the rest "
+        "activations; estimated)".format(*figures)
+    )
+    assert np.isclose(told.canvases / 2**30, 0.46875) and "0.5 canvases" in line
