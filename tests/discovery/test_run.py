@@ -12,6 +12,7 @@ from ssl_tf.discovery import run
 from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import DiscoverSettings
+from tests.data.tiny_images import example, png, write_records
 from tests.discovery.test_single_image import MAPS
 
 SMALL = (
@@ -195,6 +196,19 @@ def test_without_annotations_there_is_nothing_to_measure(photographs, exported, 
     with pytest.raises(SystemExit):
         start("", tmp_path / "out2", f"--image_folder={photographs}")
     assert "--encoder, --init_encoder: give one of them" in capsys.readouterr().err
+
+
+def test_ground_truth_in_pixels_measures_nothing(tmp_path, capsys):
+    """It is told before the work: an encoder was not even looked for."""
+    corners = {"ymin": 10.0, "xmin": 20.0, "ymax": 30.0, "xmax": 60.0}
+    fields = {f"image__object__bbox__{side}": value for side, value in corners.items()}
+    records = [example(image__encoded=png(n, 64, 64), **fields) for n in range(2)]
+    path = write_records(tmp_path / "a", records)
+    with pytest.raises(SystemExit) as ended:
+        flags = [f"--tfrecord={path}", "--boxes=ground_truth"]
+        start(tmp_path / "no_encoder", tmp_path / "out", *flags)
+    told = capsys.readouterr().err
+    assert ended.value.code == 1 and "2 of 2 boxes lie outside" in told and "10, 20, 30, 60" in told
 
 
 def test_a_second_start_on_the_output_is_refused(tmp_path, capsys):
