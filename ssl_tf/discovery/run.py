@@ -40,9 +40,8 @@ def discover(settings: DiscoverSettings) -> Path:
         The directory of the proposal store.
 
     Raises:
-        UserError: no image is readable, too many are unreadable, a box to measure on is none, the
-            encoder has no maps, or the output directory belongs to other settings or is in use by
-            another process.
+        UserError: no image is readable, too many are unreadable, the encoder has no maps, or the
+            output directory belongs to other settings or is in use by another process.
     """
     output = Path(settings.output)
     if (output / FLAGS).is_file():
