@@ -71,14 +71,15 @@ class WithProposals(Source):
         if twice.size:
             first, second = (ids[order[twice[0] + n]].decode() for n in (0, 1))
             raise UserError(f"{store.path}: cannot tell the ids {first!r} and {second!r} apart")
-        self._rows, self._keys = order, tf.constant(keys)
+        self._rows = order
         self._seen, self._strangers = self._meet_source(keys)
         matched = np.empty(len(ids), bool)
         matched[order] = self._seen
         counts = np.diff(splits)
-        ends = np.cumsum(np.where(matched, counts, 0))
-        starts = np.append(0, ends[:-1])
-        self._spans = tf.constant(np.stack([starts, ends], axis=1)[order])
+        ends = np.cumsum(counts * matched)
+        spans = np.stack([ends - counts, ends], axis=1)
+        self._keys = tf.constant(keys[self._seen])
+        self._spans = tf.constant(spans[order[self._seen]])
         self._boxes = tf.constant(boxes[np.repeat(matched, counts)])
 
     def contents(self) -> Iterator[bytes]:
