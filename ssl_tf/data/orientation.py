@@ -4,15 +4,15 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-_TAG = 0x0112
+TAG = 0x0112
 # EXIF stands in one of the first segments of a JPEG, whose length is at most this.
-_HEAD_BYTES = 2**16
-_MARK = b"Exif\0\0"
+HEAD_BYTES = 2**16
+MARK = b"Exif\0\0"
 
 
 def of(encoded: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of a JPEG (string scalar): int32 scalar, 1 to 8; 1 without EXIF."""
-    head = tf.strings.substr(encoded, 0, _HEAD_BYTES)
+    head = tf.strings.substr(encoded, 0, HEAD_BYTES)
     found = tf.numpy_function(lambda head: np.int32(in_head(head)), [head], tf.int32, False)
     return tf.ensure_shape(found, [])
 
@@ -21,7 +21,7 @@ def in_file(path: bytes) -> int:
     """The EXIF orientation of a file; 1 if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            return in_head(file.read(_HEAD_BYTES))
+            return in_head(file.read(HEAD_BYTES))
     except OSError:
         return 1
 
@@ -29,13 +29,13 @@ def in_file(path: bytes) -> int:
 def in_head(head: bytes | np.ndarray) -> int:
     """The EXIF orientation of a JPEG, from its first bytes."""
     head = np.asarray(head).item()
-    start = head.find(_MARK) if head.startswith(b"\xff\xd8") else -1
+    start = head.find(MARK) if head.startswith(b"\xff\xd8") else -1
     if start < 0:
         return 1
     exif = Image.Exif()
     try:
         exif.load(head[start:])
-        turn = exif.get(_TAG, 1)
+        turn = exif.get(TAG, 1)
     except Exception:  # damaged, as Pillow says in many ways
         return 1
     return turn if turn in range(1, 9) else 1

@@ -4,8 +4,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from ssl_tf.errors import UserError
+from ssl_tf.exporters import saved_model
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks.normalization import MEAN, STD, normalize_images
@@ -13,6 +16,7 @@ from ssl_tf.settings import InitEncoderSettings, ModelSettings
 from ssl_tf.views.evaluation import evaluation_crop
 from ssl_tf.weights.loading import load_init_encoder
 from tests.exporters.random_encoder import random_encoder
+from tests.preparation.odd_files import SMOOTH, exif, saved
 
 # Nothing but TensorFlow: the package must not be needed to use an export.
 FRESH = """
@@ -74,3 +78,28 @@ def test_a_fresh_process_gets_the_same_features(one_block_a_stage, tmp_path):
         np.testing.assert_array_equal(old, new)
     facts = json.loads((tmp_path / "export" / "export.json").read_text())
     assert (facts["feature_dim"], facts["image_size"], facts["step"]) == (64, 16, 7)
+    assert facts["orient"] is False and "upright" not in json.dumps(facts)
+
+
+def test_an_encoder_of_upright_images_turns_the_files_that_it_is_given(
+    one_block_a_stage, tmp_path, monkeypatch
+):
+    model = ModelSettings(depth=18, width=0.125, stem="small")
+    exported = Exported(random_encoder(model), model, 24, orient=True)
+    export_encoder(exported, tmp_path / "export", {})
+    loaded = tf.saved_model.load(str(tmp_path / "export")).signatures
+    content = saved(SMOOTH, "jpeg", quality=95, exif=exif(6))
+    seen = np.rot90(tf.io.decode_jpeg(content), -1)
+    crops = normalize_images(evaluation_crop(tf.constant(seen), 24)[tf.newaxis])
+    expected = loaded["images"](images=crops)["features"]
+    found = loaded["encoded"](encoded=tf.constant([content]))["features"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    facts = json.loads((tmp_path / "export" / "export.json").read_text())
+    assert facts["orient"] is True
+    assert facts["preprocessing"].startswith("RGB, turned upright as EXIF says; short side to 24")
+    assert "turned upright as EXIF says" in facts["signatures"]["encoded"]
+    # The check of the export sees an encoder that does not turn.
+    crop = saved_model.readable_crop
+    monkeypatch.setattr(saved_model, "readable_crop", lambda file, size, orient: crop(file, size))
+    with pytest.raises(UserError, match="encoded images differ"):
+        export_encoder(exported, tmp_path / "other", {})
