@@ -44,8 +44,8 @@ def _of_exif(exif: tf.Tensor) -> tf.Tensor:
             tf.where(places + n < size, tf.gather(exif, tf.minimum(places + n, size)), 0)
             for n in range(count)
         ]
-        little = tf.add_n([digit << 8 * n for n, digit in enumerate(digits)])
-        big = tf.add_n([digit << 8 * n for n, digit in enumerate(reversed(digits))])
+        little = tf.add_n([digit * 256**n for n, digit in enumerate(digits)])
+        big = tf.add_n([digit * 256**n for n, digit in enumerate(reversed(digits))])
         return tf.where(is_little, little, big)
 
     directory = number(tf.constant(_TIFF_PLACE, tf.int64), 4)
