@@ -343,7 +343,9 @@ def test_an_encoder_of_upright_images_is_exported_as_one(run, tmp_path, capsys):
     flags = flags.replace("--image_folder=\n", "--image_folder=photographs\n")
     (turned / "flags.txt").write_text(flags.replace("--orient=false", "--orient=true"))
     start(export, ExportSettings, f"--checkpoint={turned}", f"--output={tmp_path / 'export'}")
-    assert json.loads((tmp_path / "export" / "export.json").read_text())["orient"] is True
+    facts = json.loads((tmp_path / "export" / "export.json").read_text())
+    assert facts["orient"] is True and "turned upright as EXIF" in facts["signatures"]["encoded"]
+    assert facts["preprocessing"].startswith("RGB, turned upright as EXIF says; short side to 16")
     assert "`encoded` of the SavedModel turns files as EXIF says" in capsys.readouterr().err
 
 

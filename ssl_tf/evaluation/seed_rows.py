@@ -137,8 +137,9 @@ def _is_of(figure: str, stages: Iterable[str]) -> bool:
 
 
 def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:
-    joined_row: Row = {"run": name, "seeds": " ".join(str(row.get("seed", "")) for row in rows)}
-    seeds, unlike = {row.get("seed") for row in rows}, _unlike(rows)
+    seeds, unlike = dict.fromkeys(row.get("seed") for row in rows), _unlike(rows)
+    told = " ".join("" if seed is None else str(seed) for seed in seeds)
+    joined_row: Row = {"run": name, "seeds": told}
     for column in dict.fromkeys(column for row in rows for column in row):
         having = [row for row in rows if row.get(column) is not None]
         values = [row[column] for row in having]
@@ -151,7 +152,7 @@ def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:
             joined_row[column] = mean.mean
             joined_row[f"{column}_error"] = mean.error
             counted = {row.get("seed") for row in having}
-            if counted != seeds:
+            if counted != seeds.keys():
                 joined_row[f"{column}_seeds"] = len(counted)
         elif column in _AVERAGED:
             joined_row[column] = mean_of(values).mean
@@ -187,7 +188,7 @@ def _difference(figure: str, rows: Sequence[Row], reference: Sequence[Row]) -> R
 def joined_panels(panels: Sequence[Panel], groups: Sequence[Group]) -> list[Panel]:
     """The panels with a series for each group: means over its runs, with standard errors.
 
-    A point whose protocol differs between the runs of a group is left out.
+    A point whose protocol differs between the runs of a group is left out, and a panel without any.
     """
     found = []
     for panel in panels:
@@ -203,5 +204,6 @@ def joined_panels(panels: Sequence[Panel], groups: Sequence[Group]) -> list[Pane
             means = {x: mean_of(values[x]) for x in alike}
             series[group.name] = [(x, mean.mean) for x, mean in means.items()]
             errors[group.name] = [mean.error or 0.0 for mean in means.values()]
-        found.append(dataclasses.replace(panel, series=series, errors=errors))
+        if any(series.values()):
+            found.append(dataclasses.replace(panel, series=series, errors=errors))
     return found
