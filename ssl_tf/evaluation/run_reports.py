@@ -67,7 +67,8 @@ class Stage:
     """One evaluation on one data set, whose reports can be compared between runs.
 
     Attributes:
-        name: prefix of its columns, such as "linear", "finetune_1pct", "transfer_dtd_linear".
+        name: prefix of its columns, such as "linear", "finetune_1pct", "transfer_dtd_linear", or
+            "detection_retinanet" beside other detectors (see `report_protocol.kind_of`).
         heading: of its columns.
         title: of its panel.
         position: place among the stages, ascending; a transfer stage comes last.
@@ -77,8 +78,6 @@ class Stage:
         details: entries of an encoder's report that are columns without a heading.
         data: its test images, as reports tell them; empty where they do not, or the name does.
         named_by_data: name, heading and title tell the data, because the runs have several.
-            They tell in the same way what else makes another evaluation of it, such as another
-            detector (see `report_protocol.kind_of`).
     """
 
     name: str
