@@ -73,8 +73,8 @@ def export_segmenter(
                 "test_scales": list(segmenter.test_scales),
                 "test_flip": segmenter.test_flip,
                 "signatures": {
-                    "encoded": "string scalar, an encoded image; gives label_map int32 [H, W], "
-                    "scores float32 [H, W, C] and readable, bool",
+                    "encoded": "string scalar, an encoded image, which EXIF does not turn; gives "
+                    "label_map int32 [H, W], scores float32 [H, W, C] and readable, bool",
                     "images": "uint8 [N, H, W, 3]; gives label_map and scores of each",
                 },
             },

@@ -29,3 +29,4 @@ def test_scales_and_mirror_images_of_the_test_are_exported(tmp_path):
     np.testing.assert_array_equal(found["label_map"], model.labels(tf.constant(images)))
     facts = json.loads((tmp_path / "saved" / "segmenter.json").read_text())
     assert facts["test_scales"] == [0.5] and facts["test_flip"] is True
+    assert "which EXIF does not turn" in facts["signatures"]["encoded"]
