@@ -93,7 +93,8 @@ def export_detector(
         "canvas": detector.head.canvas,
         "signatures": {
             "encoded": "string [N], encoded images, which EXIF does not turn; gives count, boxes "
-            "(ymin, xmin, ymax, xmax in pixels), classes, scores, masks (of the inside of each box) and readable"
+            "(ymin, xmin, ymax, xmax in pixels), classes, scores, masks (of the inside of each "
+            "box) and readable"
         },
     }
     noise = np.random.default_rng(0).integers(0, 256, [64, 96, 3], np.uint8)
