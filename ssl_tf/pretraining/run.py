@@ -30,7 +30,7 @@ from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
-from ssl_tf.training.data_record import keep_data
+from ssl_tf.training.data_record import digest_data, keep_data
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import (
@@ -76,6 +76,9 @@ def run(settings: PretrainSettings) -> None:
         exclusive(directory, lock),
         Workers(directory, cluster, settings.run.worker_timeout) as workers,
     ):
+        # Before all else that workers do together, which other flags would make different.
+        flags = flagfiles.result_flags(settings)
+        workers.agree("flags", {f"--{name}": value for name, value in flags.items()})
         training = _open(settings, cluster, workers)
         if training.start_step < training.plan.total_steps:
             _fit(training, workers)
@@ -139,6 +142,10 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         raise SettingsError(
             f"{monitored.name}: the monitors compare two images or more; give --holdout=2 or more"
         )
+    sources = {"training": source, **({"held-out": held_out} if held_out else {})}
+    if cluster.workers > 1:
+        images = {f"{name} images": str(digest_data(s)) for name, s in sources.items()}
+        workers.agree("images", images)
     plan = make_plan(optimization, source.size)
     if cluster.is_chief:
         check_run(settings)
@@ -150,10 +157,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         workers.agree("start step", start_step)
     if cluster.is_chief:
         directory = open_run(settings, replicas)
-        keep_data(
-            directory,
-            {"training": source, **({"held-out": held_out} if held_out else {})},
-        )
+        keep_data(directory, sources)
         write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))
     if start_step < plan.total_steps:
         print(
