@@ -193,12 +193,17 @@ def _named_by_data(stage: Stage) -> Stage:
         return stage
     return dataclasses.replace(
         stage,
-        name=f"{stage.name}_{_WORD.sub('_', stage.data)}",
+        name=f"{stage.name}_{data_word(stage.data)}",
         heading=f"{stage.heading}, {stage.data}:",
         title=f"{stage.title}, {stage.data}",
         position=(*stage.position, stage.data),
         named_by_data=True,
     )
+
+
+def data_word(data: str) -> str:
+    """The name of test images as it stands in the names of columns."""
+    return _WORD.sub("_", data)
 
 
 def _data_name(data: DataSettings) -> str:
