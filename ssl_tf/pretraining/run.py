@@ -21,7 +21,7 @@ from ssl_tf.methods.base import Method
 from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.pretraining.compiling import build_compiled
-from ssl_tf.pretraining.inputs import distributed_batches, show_first_views
+from ssl_tf.pretraining.inputs import build_recipe, distributed_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
 from ssl_tf.pretraining.restoring import resume_or_init
@@ -48,7 +48,6 @@ from ssl_tf.training.tracking import Track, check_tracker, tracked
 from ssl_tf.training.trainer import fit
 from ssl_tf.training.workers import Workers
 from ssl_tf.views.recipe import Recipe
-from ssl_tf.views.regions import smallest_areas
 
 
 # No graph here asks a tensor in an `if`; to convert all functions would take seconds of each start.
@@ -165,8 +164,6 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
             f"on {replicas} replica(s), {origin}, in {run.run_dir}",
             file=sys.stderr,
         )
-    with_original = "original" in method.needs
-    recipe = Recipe(views, smallest_areas(views, source.boxes), with_original=with_original)
     return _Training(
         settings,
         cluster,
@@ -175,7 +172,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         held_out,
         plan,
         method,
-        recipe,
+        build_recipe(settings, source),
         checkpoints,
         start_step,
     )
