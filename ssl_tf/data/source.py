@@ -102,6 +102,13 @@ class Source(abc.ABC):
         for ids in self.ids().batch(_IDS_AT_ONCE).as_numpy_iterator():
             yield from ids.tolist()
 
+    def common_images(self, other: "Source") -> int:
+        """The number of images that both read from the same place, before any hold-out.
+
+        Kinds of sources that share no files have none; copies of a file are different images.
+        """
+        return 0
+
     def annotations(self) -> tf.data.Dataset:
         """The "id" and, if the source has labels, the "label" of every example, in canonical order.
 

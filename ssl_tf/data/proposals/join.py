@@ -74,6 +74,9 @@ class WithProposals(Source):
     def contents(self) -> Iterator[bytes]:
         return self._source.contents()
 
+    def common_images(self, other: Source) -> int:
+        return self._source.common_images(other)
+
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         return self._source.sequence(start, stop).map(
             self._joined, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True

@@ -9,7 +9,7 @@ import tensorflow as tf
 from ssl_tf.data import orientation
 from ssl_tf.data.decoding import EXTENSIONS, read_file
 from ssl_tf.data.listing import list_images
-from ssl_tf.data.source import IndexedSource
+from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.errors import UserError
 
 # Images of a folder that are looked at for a warning.
@@ -60,6 +60,13 @@ class ImageFolder(IndexedSource):
         if classes:
             label_of = {name: label for label, name in enumerate(classes)}
             self._labels = tf.constant([label_of[path.split(b"/")[0]] for path in paths], tf.int64)
+
+    def common_images(self, other: Source) -> int:
+        if not isinstance(other, ImageFolder):
+            return 0
+        outer, inner = sorted((self, other), key=lambda source: len(source.directory))
+        within = os.path.join(inner.directory, "").startswith(os.path.join(outer.directory, ""))
+        return inner.size if within else 0
 
     def copies_in(self, other: "ImageFolder") -> list[str]:
         """Paths of images here that the other folder holds under the same name with equal bytes.
