@@ -24,6 +24,8 @@ from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.sharding import shards
 from ssl_tf.training.data_record import keep_data
+from ssl_tf.training.encoder_record import keep_encoder, recorded_step
+from ssl_tf.training.encoders import with_step
 from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
 PROPOSALS = "proposals"
@@ -40,7 +42,8 @@ def discover(settings: DiscoverSettings) -> Path:
 
     Raises:
         UserError: no image is readable, too many are unreadable, the encoder has no maps, or the
-            output directory belongs to other settings or is in use by another process.
+            output directory belongs to other settings, other data or another encoder, or is in
+            use by another process.
     """
     output = Path(settings.output)
     if (output / FLAGS).is_file():
@@ -49,15 +52,21 @@ def discover(settings: DiscoverSettings) -> Path:
     check_output(settings, _KIND)
     with exclusive(output):
         source, _ = open_training_source(settings.data)
-        encoder = open_encoder(settings.features)
+        # The newest checkpoint is that of the first start, for all processes and later starts.
+        step = settings.features.step or recorded_step(output)
+        features = with_step(dataclasses.replace(settings.features, step=step))
+        encoder = open_encoder(features)
         open_output(settings, _KIND, "discover")
         keep_data(output, {"described": source})
-        return _run_stages(settings, source, encoder)
+        facts = {"sha256": encoder.sha256, "origin": encoder.origin, "step": features.step}
+        keep_encoder(output, facts)
+        return _run_stages(dataclasses.replace(settings, features=features), source, encoder)
 
 
 def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) -> Path:
     output = Path(settings.output)
-    _log(f"{source.name}: {source.size} images, maps {', '.join(encoder.layers)}")
+    maps = f"maps {', '.join(encoder.layers)} of {encoder.origin}"
+    _log(f"{source.name}: {source.size} images, {maps}")
     shard_images = settings.shard_images
     sizes = np.diff(np.append(np.arange(0, source.size, shard_images), source.size))
     if settings.discoverer == "lod":
