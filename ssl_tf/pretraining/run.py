@@ -147,7 +147,8 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         )
     sources = {"training": source, **({"held-out": held_out} if held_out else {})}
     if cluster.workers > 1:
-        images = {f"{name} images": str(digest_data(s)) for name, s in sources.items()}
+        digests = {name: dataclasses.asdict(digest_data(s)) for name, s in sources.items()}
+        images = {f"{name} images: {k}": v for name, d in digests.items() for k, v in d.items()}
         workers.agree("images", images)
     plan = make_plan(optimization, source.size)
     if cluster.is_chief:

@@ -10,8 +10,6 @@ from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, write_json
 
 DATA = "data.json"
-# Digits of a digest in messages.
-_SHOWN = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +26,6 @@ class DataDigest:
     first: str
     last: str
     sha256: str
-
-    def __str__(self) -> str:
-        return f"{self.count}, {self.first} to {self.last}, sha256 {self.sha256[:_SHOWN]}"
 
 
 def digest_data(source: Source) -> DataDigest:
@@ -77,4 +72,4 @@ def keep_data(directory: Path, sources: Mapping[str, Source]) -> None:
 
 def _value(digest: object, key: str) -> object:
     value = digest.get(key) if isinstance(digest, dict) else None
-    return value[:_SHOWN] if key == "sha256" and isinstance(value, str) else value
+    return value[:12] if key == "sha256" and isinstance(value, str) else value

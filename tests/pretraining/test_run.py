@@ -100,15 +100,17 @@ def test_workers_with_other_images_are_refused(tmp_path, monkeypatch):
     )
     monkeypatch.setattr("ssl_tf.pretraining.run.open_held_out", lambda *_: None)
     flags = ["--image_size=16"]
+    other = dataclasses.asdict(digest_data(sources[1]))
     told = told_beside_a_worker(
         tmp_path / "run",
         monkeypatch,
         flags,
         flags=flags_of(tmp_path / "run", *flags),
-        images={"training images": str(digest_data(sources[1]))},
+        images={f"training images: {key}": value for key, value in other.items()},
     )
-    assert "worker 1 (b:1) has training images '3, a/1.png to a/4.png, sha256 " in told
-    assert "this worker '3, a/1.png to a/3.png, sha256 " in told and "same images" in told
+    assert "worker 1 (b:1) has training images: last 'a/4.png', this worker 'a/3.png'; " in told
+    assert f"training images: sha256 '{other['sha256']}', this worker '" in told
+    assert "count" not in told and "the same images" in told
 
 
 @pytest.mark.parametrize("name", ["run[1]", "a\\b", "run\udcff"])
