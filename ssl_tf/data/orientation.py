@@ -30,7 +30,7 @@ def in_file(path: bytes) -> int:
 
 def in_head(head: bytes | np.ndarray) -> int:
     """The EXIF orientation of a JPEG, from its first bytes."""
-    head = np.asarray(head, object).item()
+    head = np.asarray(head).item()
     start = head.find(_MARK) if head.startswith(b"\xff\xd8") else -1
     if start < 0:
         return 1
