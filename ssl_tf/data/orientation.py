@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-_TAG = 0x0112
+TAG = 0x0112
 # EXIF stands in one of the first segments of a JPEG, whose length is at most this.
 HEAD_BYTES = 2**16
-_MARK = b"Exif\0\0"
+MARK = b"Exif\0\0"
 # From here on, rows and columns change places (EXIF 2.3, section 4.6.4).
 TRANSPOSED = 5
 
@@ -31,13 +31,13 @@ def in_file(path: bytes) -> int:
 def in_head(head: bytes | np.ndarray) -> int:
     """The EXIF orientation of a JPEG, from its first bytes."""
     head = np.asarray(head).item()
-    start = head.find(_MARK) if head.startswith(b"\xff\xd8") else -1
+    start = head.find(MARK) if head.startswith(b"\xff\xd8") else -1
     if start < 0:
         return 1
     exif = Image.Exif()
     try:
         exif.load(head[start:])
-        turn = exif.get(_TAG, 1)
+        turn = exif.get(TAG, 1)
     except Exception:  # damaged, as Pillow says in many ways
         return 1
     return turn if turn in range(1, 9) else 1

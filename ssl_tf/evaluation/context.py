@@ -148,6 +148,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
             "train": f"{train.name}, {train.size} images",
             "test": tested,
             "image_size": opened.image_size,
+            **({"holdout_rule": data.holdout_rule} if data.holdout else {}),
         },
         output=output,
     )
