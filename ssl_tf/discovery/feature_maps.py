@@ -8,6 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.networks.digest import digest
 from ssl_tf.networks.dilation import dilated
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
@@ -39,11 +40,15 @@ class Encoder:
         maps: uint8 [N, H, W, 3] -> float32 [N, h, w, D], one a layer.
         describe: uint8 [N, S, S, 3] -> float32 [N, D], for the comparison of images.
         layers: names of the maps' layers.
+        sha256: of all weights and batch statistics.
+        origin: where it comes from, in words.
     """
 
     maps: Maps
     describe: Callable[[tf.Tensor], tf.Tensor]
     layers: tuple[str, ...]
+    sha256: str = ""
+    origin: str = ""
 
 
 def open_encoder(settings: FeatureSettings) -> Encoder:
@@ -106,8 +111,10 @@ def _open(settings: FeatureSettings) -> Encoder:
     dense_head = None
     if settings.init.init_encoder:
         model, _ = load_init_encoder(settings.init)
+        origin = settings.init.init_encoder
     else:
         model, run, step = load_encoder(path, settings.step)
+        origin = f"step {step} of {path}"
         if DENSE_KEYS in settings.layers:
             dense_head = load_dense_head(path, run, step)
     if settings.output_stride:
@@ -117,7 +124,8 @@ def _open(settings: FeatureSettings) -> Encoder:
     if dense_head is not None:
         stages[DENSE_KEYS] = dense_head(stages["C5"])
     outputs = [_layer_output(model, name, stages) for name in layers]
-    return _from_model(model.input, outputs, model.output, layers, normalize_images)
+    encoder = _from_model(model.input, outputs, model.output, layers, normalize_images)
+    return dataclasses.replace(encoder, origin=origin)
 
 
 def _keras_encoder(settings: FeatureSettings) -> Encoder:
@@ -144,7 +152,8 @@ def _keras_encoder(settings: FeatureSettings) -> Encoder:
     def normalize(images: tf.Tensor) -> tf.Tensor:
         return module.preprocess_input(tf.cast(images, tf.float32))
 
-    return _from_model(model.input, outputs, pooled, layers, normalize)
+    encoder = _from_model(model.input, outputs, pooled, layers, normalize)
+    return dataclasses.replace(encoder, origin=settings.encoder_weights)
 
 
 def _from_model(
@@ -167,7 +176,7 @@ def _from_model(
     def describe(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(pooled_model(normalize(images), training=False), tf.float32)
 
-    return Encoder(maps, describe, layers)
+    return Encoder(maps, describe, layers, digest(tf.keras.Model(inputs, [*outputs, pooled])))
 
 
 def _layer_output(model: tf.keras.Model, name: str, stages: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -229,7 +238,7 @@ def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
 
     # Keeps the variables alive.
     maps.loaded = loaded
-    return Encoder(maps, describe, names)
+    return Encoder(maps, describe, names, digest(signature), f"SavedModel {path}")
 
 
 def as_map(features: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

@@ -24,6 +24,7 @@ from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.sharding import shards
 from ssl_tf.training.data_record import keep_data
+from ssl_tf.training.encoder_record import keep_encoder
 from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
 PROPOSALS = "proposals"
@@ -40,7 +41,8 @@ def discover(settings: DiscoverSettings) -> Path:
 
     Raises:
         UserError: no image is readable, too many are unreadable, the encoder has no maps, or the
-            output directory belongs to other settings or is in use by another process.
+            output directory belongs to other settings, other data or another encoder, or is in
+            use by another process.
     """
     output = Path(settings.output)
     if (output / FLAGS).is_file():
@@ -51,7 +53,8 @@ def discover(settings: DiscoverSettings) -> Path:
         source, _ = open_training_source(settings.data)
         encoder = open_encoder(settings.features)
         open_output(settings, _KIND, "discover")
-        keep_data(output, {"described": source})
+        keep_data(output, {"described": source}, "give a new --output")
+        keep_encoder(output, {"sha256": encoder.sha256, "origin": encoder.origin})
         return _run_stages(settings, source, encoder)
 
 

@@ -3,18 +3,17 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.evaluation.freezing import digest
-from ssl_tf.files import read_json, write_json
+from ssl_tf.files import read_json
+from ssl_tf.networks.digest import digest
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import EmbedSettings
 from ssl_tf.training.encoders import load_encoder
 from ssl_tf.weights.loading import load_init_encoder, usual_side
-
-ENCODER = "encoder.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +33,11 @@ class FrozenEncoder:
     dimension: int
     sha256: str
     origin: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All but the function."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)[1:]}
 
 
 def open_encoder(settings: EmbedSettings) -> FrozenEncoder:
@@ -59,26 +63,6 @@ def open_encoder(settings: EmbedSettings) -> FrozenEncoder:
         sha256=digest(model),
         origin=origin,
     )
-
-
-def keep_encoder(directory: Path, encoder: FrozenEncoder) -> None:
-    """Checks that a directory goes on with its encoder, or records that of its first start.
-
-    Raises:
-        UserError: the encoder is not that of the first start.
-    """
-    path = directory / ENCODER
-    if not path.exists():
-        facts = {f.name: getattr(encoder, f.name) for f in dataclasses.fields(encoder)}
-        del facts["encode"]
-        write_json(path, facts)
-        return
-    before = read_json(path, dict, "give a new --output")
-    if before.get("sha256") != encoder.sha256:
-        raise UserError(
-            f"{path}: the features there are of another encoder ({before.get('origin')}), not of "
-            f"{encoder.origin}; give that --encoder and --step, or a new --output"
-        )
 
 
 def _of_saved_model(path: Path, settings: EmbedSettings) -> FrozenEncoder:

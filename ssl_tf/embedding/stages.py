@@ -11,7 +11,7 @@ import numpy as np
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.embedding.encoding import DONE, done_path, embed_shards
-from ssl_tf.embedding.frozen_encoder import FrozenEncoder, keep_encoder, open_encoder
+from ssl_tf.embedding.frozen_encoder import FrozenEncoder, open_encoder
 from ssl_tf.embedding.overview import write_overview
 from ssl_tf.embedding.rows import Rows, no_rows
 from ssl_tf.embedding.table_files import read_rows, rows_path, stored_format, write_rows
@@ -23,6 +23,7 @@ from ssl_tf.settings import EmbedSettings
 from ssl_tf.sharding.progress import Progress
 from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.data_record import keep_data
+from ssl_tf.training.encoder_record import keep_encoder
 from ssl_tf.training.output_directory import check_output, open_output
 
 MANIFEST = "embeddings.json"
@@ -48,8 +49,8 @@ def embed(settings: EmbedSettings) -> Path:
         source = _open_source(settings)
         encoder = open_encoder(settings)
         open_output(settings, _KIND, "embed")
-        keep_data(output, {"embedded": source})
-        keep_encoder(output, encoder)
+        keep_data(output, {"embedded": source}, "give a new --output")
+        keep_encoder(output, encoder.facts)
         # A kill leaves them, and a reader of the whole folder would take them for shards.
         for path in output.glob(f"*/*{UNFINISHED}"):
             remove(path)

@@ -1,13 +1,13 @@
 """A guard of encoders that an evaluation must not change."""
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.features import Encode
+from ssl_tf.networks.digest import digest
 from ssl_tf.networks.normalization import normalize_images
 
 
@@ -27,11 +27,3 @@ def frozen(encoder: tf.keras.Model) -> Iterator[Encode]:
     )
     if digest(encoder) != before:
         raise UserError("the encoder changed while it was probed; this is a defect, not a result")
-
-
-def digest(encoder: tf.keras.Model) -> str:
-    """SHA-256 of the bytes of all variables, batch statistics included."""
-    sha = hashlib.sha256()
-    for variable in encoder.variables:
-        sha.update(variable.numpy().tobytes())
-    return sha.hexdigest()

@@ -3,12 +3,14 @@
 import json
 import math
 import os
+import shutil
 import signal
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from ssl_tf import command, finetune
 from ssl_tf.errors import SettingsError, Stopped, UserError
 from ssl_tf.evaluation import finetuning
 from ssl_tf.evaluation.classification import rate_schedule, real_batch_size
@@ -16,10 +18,19 @@ from ssl_tf.evaluation.encoder_classifier import build_encoder_classifier
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
 from ssl_tf.evaluation.labelled import choose_labelled
 from ssl_tf.networks.batch_normalization import batch_normalization
+from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.networks.resnet import build_resnet
-from ssl_tf.settings import FineTuneSettings, LabelSettings, TuningSettings, flagfiles
+from ssl_tf.settings import (
+    FineTuneSettings,
+    LabelSettings,
+    PretrainSettings,
+    TuningSettings,
+    flagfiles,
+)
 from ssl_tf.training.callbacks import SaveCheckpoint
+from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.encoders import CHECKPOINTS
 from tests.evaluation.multi_label_source import Shades
 from tests.training.killed_training import Killed, killed_after
 
@@ -302,6 +313,35 @@ def test_a_directory_of_other_settings_is_left_alone(coloured, reference, tmp_pa
     (tmp_path / "mine" / "thesis.txt").write_text("")
     with pytest.raises(SettingsError, match="is no training of this stage"):
         tuned(coloured, tmp_path / "mine")
+
+
+def test_flags_that_change_the_pixels_give_another_result(tmp_path, capsys):
+    """Ids, classes and numbers of the scenes are the same at all sizes."""
+    run = tmp_path / "run"
+    run.mkdir()
+    flags = ("--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--image_size=16")
+    given = flagfiles.parse(flags, PretrainSettings)
+    flagfiles.write_flagfile(given, run / "flags.txt")
+    Checkpoints(run / CHECKPOINTS, keep=1, encoder=build_encoder(given.model, 5)).save(7)
+
+    def tune(size):
+        flags = (
+            f"--checkpoint={run}", "--dataset=scenes", "--scenes=16", f"--scene_size={size}",
+            "--norandom_baseline", "--steps=2", "--batch_size=8", "--base_learning_rate=30",
+        )  # fmt: skip
+        command.run(finetune.main, FineTuneSettings, flags)
+        (report,) = run.glob("finetune*.json")
+        return json.loads(report.read_text())["trained"]["train_loss"]
+
+    small = tune(16)
+    with pytest.raises(SystemExit):
+        tune(40)
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "of other settings (--scene_size=16 there, 40 here); give those, or remove" in told
+    # What the line says leads to the figure of the other pixels.
+    (directory,) = run.glob("finetune*/trained")
+    shutil.rmtree(directory)
+    assert abs(tune(40) - small) > 1e-3
 
 
 def test_trials_that_all_diverged_are_one_line(coloured, tmp_path, capsys):

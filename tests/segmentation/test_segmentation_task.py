@@ -1,17 +1,20 @@
 """A segmentation learns, is resumed to the byte, and its export shows what it learned."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from ssl_tf.data.annotations.label_maps import LabelMapFolders
 from ssl_tf.data.order import Steps
 from ssl_tf.downstream.downstream_training import train_downstream
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.segmentation.exported_segmenter import export_segmenter
 from ssl_tf.training.callbacks import SaveCheckpoint
+from tests.data.annotations.annotated_files import label_png, write_maps
 from tests.downstream.trained_weights import weights
 from tests.segmentation.small_segmentation import one_device, random_start, scenes, task
 from tests.training.killed_training import Killed, killed_after
@@ -86,6 +89,27 @@ def test_a_killed_training_ends_with_the_bytes_of_an_unkilled_one(tmp_path, monk
     assert run(tmp_path / "killed", *flags).figures == whole.figures
     with pytest.raises(SettingsError, match="--learning_rate=0.05 there, 0.1 here"):
         run(tmp_path / "killed", *flags, "--learning_rate=0.1")
+
+
+def test_a_corrected_label_map_gives_another_result(tmp_path):
+    wrong = np.zeros([32, 32], np.uint8)
+    right = wrong + 1
+    folders = write_maps(tmp_path, {f"{n}": wrong for n in range(4)}, size=(32, 32))
+
+    def go():
+        maps = LabelMapFolders(*folders, num_classes=2)
+        return run(tmp_path / "run", "--steps=1", "--head=fcn", train=maps)
+
+    first = go()
+    for n in range(4):
+        path = tmp_path / "annotations" / f"{n}.png"
+        size = path.stat().st_size
+        path.write_bytes(label_png(right))
+        assert path.stat().st_size == size
+    with pytest.raises(UserError, match="files or annotations .* or remove .*run to train anew"):
+        go()
+    shutil.rmtree(tmp_path / "run")
+    assert abs(go().loss - first.loss) > 1e-4
 
 
 def test_an_image_that_cannot_be_read_is_left_out_of_batches_and_figures():

@@ -1,9 +1,11 @@
 """The base class of sources of images with objects or with label maps."""
 
 import abc
+import hashlib
 import io
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
+from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource
 from ssl_tf.errors import UserError
 
@@ -92,6 +95,21 @@ class AnnotatedSource(IndexedSource):
             UserError: it is missing, damaged or of another size.
         """
         raise NotImplementedError
+
+    def details(self) -> Iterator[bytes]:
+        """The ids of the classes, and a digest of the `_detail` of each image."""
+        yield self.category_ids.tobytes()
+
+        def digest(row: np.ndarray) -> bytes:
+            return hashlib.sha256(self._detail(int(row))).digest()
+
+        yield from read_each(digest, self._row_numbers())
+
+    def _detail(self, row: int) -> bytes:
+        """What tells an image and its annotation from others of the same id; read in threads."""
+        if self._objects is None:
+            return b""
+        return b"".join(column.tobytes() for column in self._objects.of(row))
 
     def learned_objects(self) -> np.ndarray | None:
         """Number of objects of each image that a detector learns from: int64 [size].
@@ -210,6 +228,11 @@ def read_bytes(path: str) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def size_of_file(path: str) -> bytes:
+    """The size of a file in bytes, as text with a space behind it."""
+    return b"%d " % os.path.getsize(path)
 
 
 def check_size(name: str, size: tuple[int, int], told: tuple[int, int], where: str) -> None:

@@ -13,6 +13,7 @@ from ssl_tf.data.annotations.annotated_source import (
     check_size,
     painted_labels,
     read_bytes,
+    size_of_file,
 )
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
 from ssl_tf.data.annotations.segments import Segments
@@ -122,6 +123,11 @@ class CocoImages(AnnotatedSource):
 
     def _encoded(self, row: int) -> bytes:
         return read_bytes(self._paths[row])
+
+    def _detail(self, row: int) -> bytes:
+        objects = b"".join(column.tobytes() for column in self._table.of(row))
+        segments = self._segments.content(self._table.rows_of(row))
+        return size_of_file(self._paths[row]) + objects + segments
 
     def _masks(self, row: int, size: tuple[int, int]) -> np.ndarray:
         check_size(self._paths[row], size, self._sizes[row], "its entry in the json")

@@ -16,6 +16,7 @@ from ssl_tf.data.annotations.annotated_source import (
     AnnotatedSource,
     check_size,
     read_bytes,
+    size_of_file,
 )
 from ssl_tf.data.decoding import EXTENSIONS
 from ssl_tf.data.listing import list_images
@@ -126,6 +127,9 @@ class LabelMapFolders(AnnotatedSource):
 
     def _encoded(self, row: int) -> bytes:
         return read_bytes(self._paths[row])
+
+    def _detail(self, row: int) -> bytes:
+        return size_of_file(self._paths[row]) + read_bytes(self._maps[row])
 
     def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
         labels = read_label_map(read_bytes(self._maps[row]), self._maps[row], size)

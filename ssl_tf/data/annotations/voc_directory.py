@@ -12,6 +12,7 @@ from ssl_tf.data.annotations.annotated_source import (
     AnnotatedSource,
     image_size,
     read_bytes,
+    size_of_file,
 )
 from ssl_tf.data.annotations.label_maps import read_label_map
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
@@ -73,6 +74,9 @@ class VocObjects(AnnotatedSource):
     def _encoded(self, row: int) -> bytes:
         return read_bytes(self._paths[row])
 
+    def _detail(self, row: int) -> bytes:
+        return size_of_file(self._paths[row]) + super()._detail(row)
+
 
 class VocLabelMaps(AnnotatedSource):
     """The images of lists in ImageSets/Segmentation, with the label maps of SegmentationClass.
@@ -106,6 +110,9 @@ class VocLabelMaps(AnnotatedSource):
 
     def _encoded(self, row: int) -> bytes:
         return read_bytes(self._paths[row])
+
+    def _detail(self, row: int) -> bytes:
+        return size_of_file(self._paths[row]) + read_bytes(self._maps[row])
 
     def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
         return read_label_map(read_bytes(self._maps[row]), self._maps[row], size)

@@ -8,6 +8,7 @@ Opening takes about twice as much for a moment, and an iterator the same amount 
 
 import copy
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -73,6 +74,12 @@ class WithProposals(Source):
 
     def contents(self) -> Iterator[bytes]:
         return self._source.contents()
+
+    def details(self) -> Iterator[bytes]:
+        """Those of the source, and a digest of the boxes of the store."""
+        yield from self._source.details()
+        for column in (self._keys, self._spans, self._boxes):
+            yield hashlib.sha256(column.numpy().tobytes()).digest()
 
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         return self._source.sequence(start, stop).map(
