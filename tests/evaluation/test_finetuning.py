@@ -1,5 +1,6 @@
 """Fine-tuning: what learns, at which rate, what is chosen by what; kills leave no trace."""
 
+import dataclasses
 import json
 import math
 import os
@@ -315,8 +316,8 @@ def test_a_directory_of_other_settings_is_left_alone(coloured, reference, tmp_pa
         tuned(coloured, tmp_path / "mine")
 
 
-def test_flags_that_change_the_pixels_give_another_result(tmp_path, capsys):
-    """Ids, classes and numbers of the scenes are the same at all sizes."""
+def test_flags_that_change_the_pixels_give_another_result(tmp_path, capsys, monkeypatch):
+    """Ids, classes and numbers of scenes are the same at all sizes."""
     run = tmp_path / "run"
     run.mkdir()
     flags = ("--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--image_size=16")
@@ -327,21 +328,34 @@ def test_flags_that_change_the_pixels_give_another_result(tmp_path, capsys):
     def tune(size):
         flags = (
             f"--checkpoint={run}", "--dataset=scenes", "--scenes=16", f"--scene_size={size}",
-            "--norandom_baseline", "--steps=2", "--batch_size=8", "--base_learning_rate=30",
+            "--norandom_baseline", "--steps=1", "--batch_size=8",
         )  # fmt: skip
         command.run(finetune.main, FineTuneSettings, flags)
         (report,) = run.glob("finetune*.json")
         return json.loads(report.read_text())["trained"]["train_loss"]
 
-    small = tune(16)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(finetuning, "build_encoder_classifier", killed_at_once)
+        tune(16)
+    (directory,) = run.glob("finetune*/trained")
+    result = finetuning.FineTuneResult({"top1": 0.5}, 77.0, 0.05, 0.0, [], "of small scenes")
+    (directory / "result.json").write_text(json.dumps(dataclasses.asdict(result)))
+    assert tune(16) == 77
+    # The identity of an earlier version has no such flags: its result is found all the same.
+    identity = json.loads((directory / "identity.json").read_text())
+    earlier = {name: text for name, text in identity.items() if name != "--scene_size"}
+    (directory / "identity.json").write_text(json.dumps(earlier))
+    assert tune(16) == 77
     with pytest.raises(SystemExit):
         tune(40)
     told = capsys.readouterr().err.splitlines()[-1]
     assert "of other settings (--scene_size=16 there, 40 here); give those, or remove" in told
-    # What the line says leads to the figure of the other pixels.
-    (directory,) = run.glob("finetune*/trained")
     shutil.rmtree(directory)
-    assert abs(tune(40) - small) > 1e-3
+    assert tune(40) == pytest.approx(math.log(10), rel=1e-5)  # of ten classes, at the first step
+
+
+def killed_at_once(*arguments):
+    raise Killed
 
 
 def test_trials_that_all_diverged_are_one_line(coloured, tmp_path, capsys):

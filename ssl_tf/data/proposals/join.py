@@ -76,10 +76,13 @@ class WithProposals(Source):
         return self._source.contents()
 
     def details(self) -> Iterator[bytes]:
-        """Those of the source, and a digest of the boxes of the store."""
+        """Those of the source, and a digest of the store's boxes by id, in whatever order it is."""
         yield from self._source.details()
-        for column in (self._keys, self._spans, self._boxes):
-            yield hashlib.sha256(column.numpy().tobytes()).digest()
+        begins, ends = self._spans.numpy().T
+        counts = ends - begins
+        places = np.arange(counts.sum()) + np.repeat(begins - np.cumsum(counts) + counts, counts)
+        for column in (self._keys.numpy(), counts, self._boxes.numpy()[places]):
+            yield hashlib.sha256(column.tobytes()).digest()
 
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         return self._source.sequence(start, stop).map(
