@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Mask R-CNN learns eight rendered scenes by heart, from three seeds: box AP must reach 0.95 and mask
-# AP 0.75 within 600 steps. Some 10 minutes a seed on one CPU core.
+# AP 0.75 within 600 steps. Some 15 minutes a seed on one CPU core.
 #   scripts/overfit_detector.sh NEW_DIR [SEED ...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -50,9 +50,12 @@ def main(settings: CompareSettings) -> None:
             )
         shown = joined(shown, groups, settings.reference)
         drawn = joined_panels(drawn, groups)
-    for name, text in (("table.md", shown.as_markdown()), ("table.csv", shown.as_csv())):
+    remarks = "".join(f"\n{remark}\n" for remark in shown.remarks)
+    for name, text in (("table.md", shown.as_markdown() + remarks), ("table.csv", shown.as_csv())):
         write_text(output / name, text)
-    print(shown.as_markdown(), end="")
+    print(shown.as_markdown(), end="", flush=True)
+    for remark in shown.remarks:
+        print(remark, file=sys.stderr)
     if drawn:
         absent = [name for name in names if not any(panel.series.get(name) for panel in drawn)]
         if absent:

@@ -28,13 +28,22 @@ def main(settings: ExportSettings) -> None:
         encoder, trained, step = load_encoder(run, settings.step)
         model, image_size = trained.model, trained.views.image_size
         facts, origin = {"method": model.method, "step": step}, f"step {step} of {run}"
+        # What was prepared is upright.
+        orient = trained.data.orient or bool(trained.data.prepared)
     else:
         encoder, model = load_init_encoder(settings.init)
         origin = settings.init.init_encoder
         facts, image_size = {"init_encoder": origin}, usual_side(settings.init, model)
-    exported = Exported(encoder, model, image_size, settings.formats, images)
+        orient = False
+    exported = Exported(encoder, model, image_size, settings.formats, images, orient)
     reports = export_encoder(exported, output, facts)
     print(f"exported {origin} to {output}: {encoder.output_shape[-1]} features", file=sys.stderr)
+    if orient:
+        print(
+            "the encoder learned from upright images: `encoded` of the SavedModel turns files as "
+            "EXIF says, all else must be given upright images",
+            file=sys.stderr,
+        )
     for name, report in reports.items():
         print(f"{name}: ", "\n".join(report), sep="", file=sys.stderr)
 

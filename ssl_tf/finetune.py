@@ -15,6 +15,7 @@ def main(settings: FineTuneSettings) -> None:
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.finetuning import fine_tune
     from ssl_tf.evaluation.labelled import choose_labelled
+    from ssl_tf.settings.protocol import protocol
     from ssl_tf.training.strategy import make_strategy
 
     reading = flagfiles.result_flags(settings.evaluation.data)
@@ -33,6 +34,7 @@ def main(settings: FineTuneSettings) -> None:
     results = {
         "train": f"{learned.name}, {learned.size} images",
         "share": share,
+        "protocol": protocol(settings),
         "batch_size": batch_size,
         # --steps takes the place of --epochs.
         "epochs": tuning.steps * batch_size / learned.size if tuning.steps else tuning.epochs,

@@ -16,11 +16,12 @@ def main(settings: KnnSettings) -> None:
     from ssl_tf.evaluation.freezing import digest, frozen
     from ssl_tf.evaluation.knn import knn_scores, real_k, search_bytes
     from ssl_tf.evaluation.metrics import score_figures
+    from ssl_tf.settings.protocol import protocol
 
     context = open_context(settings.evaluation, "knn")
     k = real_k(settings.neighbours.knn_k, context.train)
     temperature = settings.neighbours.knn_temperature
-    results = {"knn_k": k, "knn_temperature": temperature}
+    results = {"protocol": protocol(settings), "knn_k": k, "knn_temperature": temperature}
     for name, encoder in context.encoders.items():
         features = encoder.output_shape[-1]
         if name == "trained":

@@ -14,11 +14,12 @@ def main(settings: LinearSettings) -> None:
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.freezing import digest
     from ssl_tf.evaluation.probe import probe_encoder
+    from ssl_tf.settings.protocol import protocol
 
     context = open_context(settings.evaluation, "linear")
     # A killed probe resumes from here; the directory is removed after the report.
     unfinished = context.output.with_name(f"{context.output.name}.unfinished")
-    results = {"batch_size": settings.batch_size}
+    results = {"protocol": protocol(settings), "batch_size": settings.batch_size}
     if settings.validation:
         results["validation"] = f"{settings.validation} of the train images"
     for name, encoder in context.encoders.items():

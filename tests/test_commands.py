@@ -180,6 +180,8 @@ def test_linear_reports_the_trained_and_the_random_encoder(run, tmp_path, capsys
         for name, (low, high) in intervals.items():
             assert low <= report[encoder][name] <= high
     assert report["trained"]["encoder_sha256"] != report["random"]["encoder_sha256"]
+    told = {name: report["protocol"][name] for name in ("epochs", "augment", "scene_size")}
+    assert told == {"epochs": "2.0", "augment": "false", "scene_size": "16"}
     assert "trained  encoder: top-1" in capsys.readouterr().out
 
 
@@ -200,6 +202,7 @@ def test_knn_reports_in_the_run_directory(run, capsys):
     start(knn, KnnSettings, *flags, f"--checkpoint={run}")
     report = json.loads((run / "knn.json").read_text())
     assert (report["knn_k"], report["knn_temperature"], report["step"]) == (9, 0.1, 9)
+    assert report["protocol"]["knn_k"] == "9" and "checkpoint" not in report["protocol"]
     assert report["trained"]["encoder_sha256"] != report["random"]["encoder_sha256"]
     told = capsys.readouterr()
     low, high = report["trained"]["interval_95"]["top1"]
@@ -252,6 +255,7 @@ def test_a_fine_tuning_that_was_killed_reports_what_an_undisturbed_one_does(run,
     assert sums[0] == sums[1]
     # 48 scenes of ten classes: half of each, rounded.
     assert report["share"] == "50pct" and report["step"] == 9 and "random" not in report
+    assert report["protocol"]["epochs"] == "3.0" and "seed" not in report["protocol"]
     assert report["train"].startswith("scenes:train, 50 % of each class, seed 0, ")
     assert 0 <= report["trained"]["top1"] <= report["trained"]["top5"] <= 1
     listed = (tmp_path / "whole" / "labels.txt").read_text().splitlines()
@@ -330,6 +334,19 @@ def test_export_writes_a_saved_model(run, tmp_path):
     loaded = tf.saved_model.load(str(tmp_path / "export"))
     features = loaded.signatures["images"](images=tf.zeros([2, 16, 16, 3]))["features"]
     assert features.shape == (2, 32)
+
+
+def test_an_encoder_of_upright_images_is_exported_as_one(run, tmp_path, capsys):
+    turned = tmp_path / "turned"
+    shutil.copytree(run, turned)
+    flags = (run / "flags.txt").read_text().replace("--dataset=scenes", "--dataset=")
+    flags = flags.replace("--image_folder=\n", "--image_folder=photographs\n")
+    (turned / "flags.txt").write_text(flags.replace("--orient=false", "--orient=true"))
+    start(export, ExportSettings, f"--checkpoint={turned}", f"--output={tmp_path / 'export'}")
+    facts = json.loads((tmp_path / "export" / "export.json").read_text())
+    assert facts["orient"] is True and "turned upright as EXIF" in facts["signatures"]["encoded"]
+    assert facts["preprocessing"].startswith("RGB, turned upright as EXIF says; short side to 16")
+    assert "`encoded` of the SavedModel turns files as EXIF says" in capsys.readouterr().err
 
 
 def test_export_calibrates_on_the_images_that_are_given(run, tmp_path, capsys):

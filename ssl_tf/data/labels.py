@@ -1,6 +1,7 @@
 """The labels of a whole source, and the labelled share for semi-supervised training."""
 
 import ast
+import collections
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,7 +139,8 @@ def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndar
         flag: flag that named the file, for messages.
 
     Raises:
-        UserError: the list cannot be read, is empty, or names images that are not in the source.
+        UserError: the list cannot be read, is empty, names images that are not in the source, or
+            names several by one id.
     """
     try:
         lines = path.read_bytes().splitlines()
@@ -155,6 +157,13 @@ def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndar
         raise UserError(
             f"{flag}={path}: {len(unknown)} of its {len(listed)} images are not in {source.name}, "
             f"such as {first!r}; give the list of this data set"
+        )
+    if keep.sum() != len(listed):
+        shared, count = collections.Counter(ids[keep]).most_common(1)[0]
+        raise UserError(
+            f"{flag}={path}: its {len(listed)} ids are those of {keep.sum()} images of "
+            f"{source.name}, such as {shared.decode(errors='backslashreplace')!r} of {count}; give "
+            "each image an id of its own, in record files under image/id"
         )
     return keep
 

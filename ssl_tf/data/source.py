@@ -110,6 +110,13 @@ class Source(abc.ABC):
         """
         return iter(())
 
+    def common_images(self, other: "Source") -> int:
+        """The number of images that both read from the same place, before any hold-out.
+
+        Kinds of sources that share no files have none; copies of a file are different images.
+        """
+        return 0
+
     def annotations(self) -> tf.data.Dataset:
         """The "id" and, if the source has labels, the "label" of every example, in canonical order.
 

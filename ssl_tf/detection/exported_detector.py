@@ -92,8 +92,9 @@ def export_detector(
         "category_ids": source.category_ids.tolist(),
         "canvas": detector.head.canvas,
         "signatures": {
-            "encoded": "string [N], encoded images; gives count, boxes (ymin, xmin, ymax, xmax in "
-            "pixels), classes, scores, masks (of the inside of each box) and readable"
+            "encoded": "string [N], encoded images, which EXIF does not turn; gives count, boxes "
+            "(ymin, xmin, ymax, xmax in pixels), classes, scores, masks (of the inside of each "
+            "box) and readable"
         },
     }
     noise = np.random.default_rng(0).integers(0, 256, [64, 96, 3], np.uint8)

@@ -13,6 +13,7 @@ from ssl_tf.downstream.starting_encoders import StartingEncoder, open_starting_e
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import write_json
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
+from ssl_tf.settings.protocol import protocol
 from ssl_tf.training.output_directory import check_output, open_output
 from ssl_tf.training.strategy import make_strategy
 
@@ -82,6 +83,7 @@ def run_stage(
             "train": f"{train.name}, {train.size} images",
             "test": f"{test.name}, {test.size} images",
             "share": settings.data.share.share_name,
+            "protocol": protocol(settings),
             "steps": training.steps,
             "batch_size": training.batch_size,
             **task.facts,

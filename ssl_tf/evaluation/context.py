@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import (
-    common_images,
     open_held_out,
     open_source,
     open_training_source,
@@ -149,6 +148,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
             "train": f"{train.name}, {train.size} images",
             "test": tested,
             "image_size": opened.image_size,
+            **({"holdout_rule": data.holdout_rule} if data.holdout else {}),
         },
         output=output,
     )
@@ -173,7 +173,7 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
     if test is None:
         other = "--test_split" if data.has_splits else "--test_image_folder, --test_tfrecord"
         raise SettingsError(f"no images to report on: give {other} or --holdout=N")
-    common = 0 if held_out else common_images(train, test)
+    common = 0 if held_out else train.common_images(test)
     if common:
         raise SettingsError(
             f"{common} images of {test.name} are training images, of {train.name}; give others to "

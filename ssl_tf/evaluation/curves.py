@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Panel:
         random: percent of each random encoder.
         errors: name -> standard error of each of its points; empty where there are none.
         x: what the points stand over.
+        protocols: name -> x of a point -> protocol of its evaluation, where that is known.
     """
 
     title: str
@@ -53,6 +54,9 @@ class Panel:
     random: tuple[float, ...] = ()
     errors: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     x: str = "epoch"
+    protocols: Mapping[str, Mapping[float, Mapping[str, str]]] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 def draw_panels(panels: Sequence[Panel]) -> Figure:

@@ -5,11 +5,8 @@ import json
 import re
 from pathlib import Path
 
-from ssl_tf.settings import DataSettings
+from ssl_tf.settings import LISTS_OF, DataSettings
 
-# TFDS has the published lists of labelled images of ImageNet as configurations of a data set, which
-# fine-tuning has in the name of its stage.
-_LISTS_OF = {"imagenet2012_subset": "imagenet2012"}
 # Directory of the reports of a transfer, in that of the run.
 TRANSFERRED = "transfer"
 # Row of the random encoders in tables over seeds.
@@ -44,8 +41,10 @@ def _place(data: DataSettings) -> tuple[str, ...]:
     records = data.tfrecord or data.prepared
     records = str(Path(records).resolve()) if records else ""
     name = data.dataset.partition("/")[0]
-    scenes = data.scene_objects, data.scene_ground
-    return _LISTS_OF.get(name, data.dataset), *scenes, folder, records
+    size = str(data.scene_size) if name == "scenes" else ""
+    scenes = data.scene_objects, data.scene_ground, size
+    # Fine-tuning has the list of labelled images in the name of its stage.
+    return LISTS_OF.get(name, data.dataset), *scenes, folder, records
 
 
 def _slug(data: DataSettings) -> str:
@@ -53,6 +52,8 @@ def _slug(data: DataSettings) -> str:
     if data.dataset:
         objects = f"_of_{data.scene_objects}" if data.scene_objects else ""
         objects += f"_on_{data.scene_ground}" if data.scene_ground else ""
+        if data.dataset == "scenes" and data.scene_size != DataSettings.scene_size:
+            objects += f"_{data.scene_size}_pixels"
         return _NO_WORD.sub("_", data.dataset + objects)
     path = Path(data.image_folder or data.prepared or data.tfrecord).resolve()
     return f"{_NO_WORD.sub('_', path.name)}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"

@@ -1,6 +1,7 @@
 """Reads what training and the evaluations left in the directory of a run."""
 
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -12,6 +13,7 @@ from typing import Any
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.evaluation.report_names import TRANSFERRED
+from ssl_tf.evaluation.report_protocol import Protocol, kind_of, protocol_of
 from ssl_tf.methods.encoder_work import EncoderWork, read_work, work_of_settings
 from ssl_tf.settings import DataSettings, PretrainSettings
 from ssl_tf.training.run_directory import (
@@ -65,7 +67,8 @@ class Stage:
     """One evaluation on one data set, whose reports can be compared between runs.
 
     Attributes:
-        name: prefix of its columns, such as "linear", "finetune_1pct", "transfer_dtd_linear".
+        name: prefix of its columns, such as "linear", "finetune_1pct", "transfer_dtd_linear", or
+            "detection_retinanet" beside other detectors (see `report_protocol.kind_of`).
         heading: of its columns.
         title: of its panel.
         position: place among the stages, ascending; a transfer stage comes last.
@@ -92,6 +95,9 @@ class Stage:
     def is_knn(self) -> bool:
         return self.position[0] == KNN.position[0]
 
+
+# A report of a stage, in a file.
+Found = tuple[Stage, Path, Report]
 
 KNN = Stage("knn", "kNN", "k nearest neighbours", (0,))
 LINEAR = Stage("linear", "linear", "linear classifier", (1,), details=("base_learning_rate",))
@@ -161,43 +167,49 @@ def read_runs(directories: Sequence[Path]) -> list[Run]:
     """Reads runs, in the order given.
 
     A run is named by its directory, by the whole path where two directories end alike. Evaluations
-    on different test images are different stages, here and between runs.
+    on different test images, or of another kind, are different stages, here and between runs.
 
     Raises:
         UserError: a directory is no run, or a file in it is damaged or of another kind.
     """
     names = [directory.resolve().name for directory in directories]
-    runs = [
-        _read_run(directory, name if names.count(name) == 1 else str(directory))
-        for directory, name in zip(directories, names)
-    ]
-    data: dict[str, set[str]] = {}
-    for run in runs:
-        for stage in run.reports:
-            data.setdefault(stage.name, set()).add(stage.data)
+    found = _told_apart([_read_reports(directory) for directory in directories])
     return [
-        dataclasses.replace(
-            run,
-            reports={
-                _named_by_data(stage) if len(data[stage.name]) > 1 else stage: reports
-                for stage, reports in run.reports.items()
-            },
-        )
-        for run in runs
+        _read_run(directory, name if names.count(name) == 1 else str(directory), reports)
+        for directory, name, reports in zip(directories, names, found)
     ]
 
 
-def _named_by_data(stage: Stage) -> Stage:
-    """Returns the stage with its data in its names; unchanged where they are unknown."""
-    if not stage.data:
+def _told_apart(found: Sequence[Sequence[Found]]) -> list[dict[Stage, dict[Path, Report]]]:
+    """The reports of each run by stage; a stage of several data or kinds has them in its names."""
+    data: dict[str, set[str]] = {}
+    among: dict[tuple[str, str], list[Protocol]] = {}
+    for stage, _, report in itertools.chain(*found):
+        data.setdefault(stage.name, set()).add(stage.data)
+        among.setdefault((stage.name, stage.data), []).append(protocol_of(report))
+    runs = []
+    for reports in found:
+        by_stage: dict[Stage, dict[Path, Report]] = {}
+        for stage, path, report in reports:
+            kind = kind_of(protocol_of(report), among[stage.name, stage.data])
+            named = _named_by(stage, stage.data if len(data[stage.name]) > 1 else "", kind)
+            by_stage.setdefault(named, {})[path] = report
+        runs.append(by_stage)
+    return runs
+
+
+def _named_by(stage: Stage, data: str, kind: Sequence[str]) -> Stage:
+    """Returns the stage with data and kind in its names; unchanged where both are unknown."""
+    told = ", ".join([data, *kind] if data else kind)
+    if not told:
         return stage
     return dataclasses.replace(
         stage,
-        name=f"{stage.name}_{_WORD.sub('_', stage.data)}",
-        heading=f"{stage.heading}, {stage.data}:",
-        title=f"{stage.title}, {stage.data}",
-        position=(*stage.position, stage.data),
-        named_by_data=True,
+        name=f"{stage.name}_{_WORD.sub('_', told)}",
+        heading=f"{stage.heading}, {told}:",
+        title=f"{stage.title}, {told}",
+        position=(*stage.position, told),
+        named_by_data=bool(data),
     )
 
 
@@ -211,12 +223,12 @@ def _data_name(data: DataSettings) -> str:
     return data.image_folder or data.tfrecord
 
 
-def _read_run(directory: Path, name: str) -> Run:
-    reports: dict[Stage, dict[Path, Report]] = {}
+def _read_reports(directory: Path) -> list[Found]:
+    found: list[Found] = []
 
     def add(stage: Stage, path: Path, report: Report) -> None:
         stage = dataclasses.replace(stage, data=str(report.get("test", "")))
-        reports.setdefault(stage, {})[path] = report
+        found.append((stage, path, report))
 
     for path in sorted(directory.glob("knn*.json")):
         add(KNN, path, _read_report(path, "knn_k", "knn_temperature"))
@@ -235,6 +247,10 @@ def _read_run(directory: Path, name: str) -> Run:
         report = _read_report(path, "dataset", "protocol", "metric")
         stage = _transfer(*(str(report[key]) for key in ("dataset", "protocol", "metric")))
         add(stage, path, report)
+    return found
+
+
+def _read_run(directory: Path, name: str, reports: Mapping[Stage, dict[Path, Report]]) -> Run:
     of_files = [r for found in reports.values() for r in found.values() if "init_encoder" in r]
     if of_files and not (directory / FLAGS).exists():
         settings, seed = None, 0

@@ -7,9 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ssl_tf.evaluation.curves import Panel
+from ssl_tf.evaluation.report_protocol import (
+    Protocol,
+    protocol_of,
+    told_differences,
+    unlike_stages,
+)
 from ssl_tf.evaluation.run_reports import FIGURES, HEADINGS, KNN, LINEAR, Report, Run, Stage
 
 Row = dict[str, Any]
+
+# Entry of a row that is no column: stage -> protocol of its figures.
+PROTOCOLS = "protocols"
 
 # Columns of the settings and of training -> headings; the CSV alone has those without a heading.
 _RUN_COLUMNS = {
@@ -53,10 +62,12 @@ class Table:
     Attributes:
         columns: name -> heading, from left to right; None: the CSV alone has the column.
         rows: column -> value; figures in [0, 1]. A row leaves out what it does not have.
+        remarks: lines that say which figures are not comparable.
     """
 
     columns: dict[str, str | None]
     rows: list[Row]
+    remarks: tuple[str, ...] = ()
 
     def as_markdown(self) -> str:
         """Returns the columns that have a heading and a value; figures in percent."""
@@ -75,7 +86,7 @@ class Table:
     def as_csv(self) -> str:
         """Returns all columns; figures in [0, 1]."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer = csv.DictWriter(text, self.columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         return text.getvalue()
@@ -85,7 +96,8 @@ def table(runs: Sequence[Run]) -> Table:
     """Makes one row for each run, then one for each random encoder of their newest reports.
 
     Runs that started from the same random encoder share its row, unless their reports of it
-    differ, for example by k of kNN: each then has a row.
+    differ, for example by k of kNN: each then has a row. A remark tells where the protocols of a
+    stage differ between runs.
     """
     columns = dict(_RUN_COLUMNS)
     for stage in _stages(runs, KNN, LINEAR):
@@ -96,27 +108,48 @@ def table(runs: Sequence[Run]) -> Table:
     for run in runs:
         row = _run_row(run)
         rows.append(row)
+        row[PROTOCOLS] = {}
         for stage, reports in run.reports.items():
             report = reports[-1]
+            protocol = row[PROTOCOLS][stage.name] = protocol_of(report)
             row[f"{stage.name}_step"] = report["step"]
             row |= _reported(stage, report, "trained", columns)
             if "random" in report:
                 start = {"run": "random", "encoder": run.encoder, "seed": run.seed}
                 _join(
                     _reported(stage, report, "random", columns),
+                    {stage.name: protocol},
                     random.setdefault(report["random"]["encoder_sha256"], []),
                     start,
                 )
-    return Table(columns, [*rows, *(row for joined in random.values() for row in joined)])
+    remarks = [
+        told_differences(
+            stage.name,
+            {
+                row["run"]: row[PROTOCOLS][stage.name]
+                for row in rows
+                if stage.name in row[PROTOCOLS]
+            },
+        )
+        for stage in _stages(runs)
+    ]
+    random_rows = (row for joined in random.values() for row in joined)
+    return Table(columns, [*rows, *random_rows], tuple(filter(None, remarks)))
 
 
-def _join(values: Row, rows: list[Row], start: Row) -> None:
+def _join(values: Row, protocols: dict[str, Protocol], rows: list[Row], start: Row) -> None:
     """Puts values into the first row that they do not contradict, or into a new one."""
     for row in rows:
-        if all(row.get(name, value) == value for name, value in values.items()):
+        known = row[PROTOCOLS]
+        agrees = all(row.get(name, value) == value for name, value in values.items())
+        if agrees and not unlike_stages([known, protocols]):
             row |= values
+            row[PROTOCOLS] = {
+                **known,
+                **{stage: {**known.get(stage, {}), **p} for stage, p in protocols.items()},
+            }
             return
-    rows.append(start | values)
+    rows.append(start | values | {PROTOCOLS: protocols})
 
 
 def panels(runs: Sequence[Run], over: str = "epochs") -> list[Panel]:
@@ -160,8 +193,11 @@ def panels(runs: Sequence[Run], over: str = "epochs") -> list[Panel]:
 def _stage_panel(
     runs: Sequence[Run], stage: Stage, figure: str, place: Callable[[Run, int], float]
 ) -> Panel:
-    series, random = {}, {}
+    series, random, protocols = {}, {}, {}
     for run in runs:
+        protocols[run.name] = {
+            place(run, report["step"]): protocol_of(report) for report in run.reports.get(stage, ())
+        }
         series[run.name] = [
             (place(run, report["step"]), 100 * report["trained"][figure])
             for report in run.reports.get(stage, ())
@@ -170,7 +206,13 @@ def _stage_panel(
         for report in run.reports.get(stage, ()):
             if figure in report.get("random", ()):
                 random[report["random"]["encoder_sha256"]] = 100 * report["random"][figure]
-    return Panel(stage.title, HEADINGS.get(figure, figure), series, tuple(random.values()))
+    return Panel(
+        stage.title,
+        HEADINGS.get(figure, figure),
+        series,
+        tuple(random.values()),
+        protocols=protocols,
+    )
 
 
 def _stages(runs: Sequence[Run], *always: Stage) -> list[Stage]:
@@ -259,7 +301,9 @@ def _cell(name: str, row: Row) -> str:
     if value != "" and (difference or is_figure(name)):
         error = row.get(f"{name}_error")
         shown = f"{100 * value:+.2f}" if difference else f"{100 * value:.2f}"
-        return shown if error is None else f"{shown} ± {100 * error:.2f}"
+        shown = shown if error is None else f"{shown} ± {100 * error:.2f}"
+        count, seeds = row.get(f"{name}_seeds"), set(str(row.get("seeds", "")).split())
+        return shown if count in (None, len(seeds)) else f"{shown} ({count} of {len(seeds)})"
     return f"{value:g}" if isinstance(value, float) else _escaped(str(value))
 
 

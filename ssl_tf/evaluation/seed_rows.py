@@ -2,14 +2,15 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ssl_tf.evaluation.curves import Panel
 from ssl_tf.evaluation.paired import difference_of, mean_of
 from ssl_tf.evaluation.report_names import RANDOM_ROW
-from ssl_tf.evaluation.run_reports import Run
-from ssl_tf.evaluation.run_table import COMPUTE_UNITS, Row, Table, is_figure
+from ssl_tf.evaluation.report_protocol import Protocol, differing, unlike_stages
+from ssl_tf.evaluation.run_reports import HEADINGS, Run
+from ssl_tf.evaluation.run_table import COMPUTE_UNITS, PROTOCOLS, Row, Table, is_figure
 from ssl_tf.settings import flagfiles
 
 # Flags with the path of something that another run made, perhaps with the same seed.
@@ -73,9 +74,11 @@ def _without_seed(run: Run) -> Any:
 def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     """The table with a row for each group, and one for the random encoders of each network.
 
-    Figures are means over seeds with standard errors (`NAME_error`). With a reference each has its
-    mean paired difference to that row (`NAME_difference`, with `_error`, `_seeds` and `_p`).
-    What differs between the runs of a row is left out.
+    Figures are means over seeds with standard errors (`NAME_error`), and `NAME_seeds` counts the
+    seeds where not all of the row have the figure. With a reference each has its mean paired
+    difference to that row (`NAME_difference`, with `_error`, `_seeds` and `_p`). What differs
+    between the runs of a row is left out; so are figures of protocols that differ, and a remark
+    tells it.
 
     Args:
         table: of all runs, those of random encoders last.
@@ -96,7 +99,7 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
             name = heading = "seeds"
         columns[name] = heading
         if name in figures:
-            columns[f"{name}_error"] = None
+            columns |= {f"{name}_error": None, f"{name}_seeds": None}
             if reference:
                 columns[f"{name}_difference"] = heading and f"{heading} less {reference}"
                 columns |= {f"{name}_difference_{what}": None for what in ("error", "seeds", "p")}
@@ -105,26 +108,52 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
         row = _joined_row(name, own, figures)
         if reference and name != reference:
             network = own[0].get("encoder")
-            others = random.get(network, []) if reference == RANDOM_ROW else members[reference]
+            of_network = random.get(network, [])
             for figure in figures:
+                others = (
+                    _alike(figure, own, of_network)
+                    if reference == RANDOM_ROW
+                    else members[reference]
+                )
                 row |= _difference(figure, own, others)
         rows.append(row)
     rows += [_joined_row(RANDOM_ROW, own, figures) for own in random.values()]
-    return Table(columns, rows)
+    of_rows = [*members.items(), *((RANDOM_ROW, own) for own in random.values())]
+    remarks = [
+        f"{name}: no mean of its {stage} figures, because its seeds differ in {', '.join(keys)}"
+        for name, own in of_rows
+        for stage, keys in _unlike(own).items()
+    ]
+    return Table(columns, rows, (*table.remarks, *remarks))
+
+
+def _unlike(rows: Sequence[Row]) -> dict[str, list[str]]:
+    return unlike_stages([row.get(PROTOCOLS, {}) for row in rows])
+
+
+def _is_of(figure: str, stages: Iterable[str]) -> bool:
+    """Whether a column has figures of one of these stages."""
+    return any(figure.removeprefix(f"{stage}_") in HEADINGS for stage in stages)
 
 
 def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:
-    joined_row: Row = {"run": name, "seeds": " ".join(str(row["seed"]) for row in rows)}
+    seeds, unlike = dict.fromkeys(row.get("seed") for row in rows), _unlike(rows)
+    told = " ".join("" if seed is None else str(seed) for seed in seeds)
+    joined_row: Row = {"run": name, "seeds": told}
     for column in dict.fromkeys(column for row in rows for column in row):
-        values = [row[column] for row in rows if row.get(column) is not None]
-        if column in ("run", "seed"):
+        having = [row for row in rows if row.get(column) is not None]
+        values = [row[column] for row in having]
+        if column in ("run", "seed", PROTOCOLS):
             continue
-        if not values:
+        if not values or (column in figures and _is_of(column, unlike)):
             joined_row[column] = None
         elif column in figures:
             mean = mean_of(values)
             joined_row[column] = mean.mean
             joined_row[f"{column}_error"] = mean.error
+            counted = {row.get("seed") for row in having}
+            if counted != seeds.keys():
+                joined_row[f"{column}_seeds"] = len(counted)
         elif column in _AVERAGED:
             joined_row[column] = mean_of(values).mean
         elif all(value == values[0] for value in values):
@@ -132,9 +161,18 @@ def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:
     return joined_row
 
 
+def _alike(figure: str, rows: Sequence[Row], others: Sequence[Row]) -> list[Row]:
+    """Those of the other rows whose figure is of no other protocol than that of the rows."""
+    return [other for other in others if not _is_of(figure, _unlike([*rows, other]))]
+
+
 def _difference(figure: str, rows: Sequence[Row], reference: Sequence[Row]) -> Row:
+    """The paired difference; none where the protocols of a row's seeds differ."""
+    if _is_of(figure, _unlike(rows)) or _is_of(figure, _unlike(reference)):
+        return {}
+
     def by_seed(found: Sequence[Row]) -> dict[int, float]:
-        return {row["seed"]: row[figure] for row in found if row.get(figure) is not None}
+        return {row.get("seed"): row[figure] for row in found if row.get(figure) is not None}
 
     difference = difference_of(by_seed(rows), by_seed(reference))
     if difference is None:
@@ -148,17 +186,24 @@ def _difference(figure: str, rows: Sequence[Row], reference: Sequence[Row]) -> R
 
 
 def joined_panels(panels: Sequence[Panel], groups: Sequence[Group]) -> list[Panel]:
-    """The panels with a series for each group: means over its runs, with standard errors."""
+    """The panels with a series for each group: means over its runs, with standard errors.
+
+    A point whose protocol differs between the runs of a group is left out, and a panel without any.
+    """
     found = []
     for panel in panels:
         series, errors = {}, {}
         for group in groups:
             values: dict[float, list[float]] = {}
+            protocols: dict[float, list[Protocol]] = {}
             for name in group.runs:
                 for x, y in panel.series.get(name, ()):
                     values.setdefault(x, []).append(y)
-            means = {x: mean_of(values[x]) for x in sorted(values)}
+                    protocols.setdefault(x, []).append(panel.protocols.get(name, {}).get(x, {}))
+            alike = [x for x in sorted(values) if not differing(protocols[x])]
+            means = {x: mean_of(values[x]) for x in alike}
             series[group.name] = [(x, mean.mean) for x, mean in means.items()]
             errors[group.name] = [mean.error or 0.0 for mean in means.values()]
-        found.append(dataclasses.replace(panel, series=series, errors=errors))
+        if any(series.values()):
+            found.append(dataclasses.replace(panel, series=series, errors=errors))
     return found

@@ -80,8 +80,9 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
             "seeds": study.seeds,
             "reference": study.reference,
             "stop": str(study.stop or ""),
-            "rows": [_known(row) for row in shown.rows],
-            "runs": [_known(row) for row in single.rows],
+            "rows": _known(shown),
+            "runs": _known(single),
+            "remarks": list(shown.remarks),
             "missing": left,
         },
     )
@@ -105,8 +106,12 @@ def _box_figures(output: Path, trial: Trial, step: Step) -> dict[str, float]:
     return {f"{step.name}_{name}": measured[name] for name in BOX_FIGURES}
 
 
-def _known(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value is not None}
+def _known(table: Any) -> list[dict[str, Any]]:
+    """The rows of a table without what is None."""
+    return [
+        {name: value for name, value in row.items() if name in table.columns and value is not None}
+        for row in table.rows
+    ]
 
 
 def _page(study: Study, shown: Any, reference: str, left: Mapping[str, str]) -> str:
@@ -127,6 +132,7 @@ def _page(study: Study, shown: Any, reference: str, left: Mapping[str, str]) -> 
     if reference and len(study.arms) > 1:
         parts.append(f"Differences to {reference}, seed by seed:\n\n{part(differences=True)}")
     parts.append("Percent; means over seeds ± standard errors.\n")
+    parts += [f"{remark}\n" for remark in shown.remarks]
     if study.stop:
         parts.append(f"{study.stop}\n")
     parts += [f"{name} is missing: {cause}\n" for name, cause in left.items()]

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from ssl_tf.data import unusual
+from ssl_tf.data import orientation, unusual
 from ssl_tf.data.decoding import attempt, pixels
+from ssl_tf.exporters.encoded_orientation import orientation_of
 from ssl_tf.views.evaluation import evaluation_crop
 
 # Where a BMP has its numbers: bytes from the start of the file.
@@ -12,7 +13,9 @@ _FILE_HEADER = 14
 _UPPER_BITS = 2**12
 
 
-def readable_crop(encoded: tf.Tensor, image_size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def readable_crop(
+    encoded: tf.Tensor, image_size: int, orient: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The evaluation crop of an encoded image, in graph mode.
 
     The image is what `ssl_tf.data.decoding.decode` makes of it, and what training skips is not
@@ -21,13 +24,21 @@ def readable_crop(encoded: tf.Tensor, image_size: int) -> tuple[tf.Tensor, tf.Te
     Args:
         encoded: string scalar, the bytes of a JPEG, PNG, BMP or GIF.
         image_size: side of the crop, in pixels.
+        orient: turn the image upright, as its EXIF orientation says.
 
     Returns:
         image: uint8 [image_size, image_size, 3]; black if it is not readable.
         readable: bool scalar.
     """
     black = tf.zeros([image_size, image_size, 3], tf.uint8)
-    return attempt(lambda content: evaluation_crop(_decode(content), image_size), encoded, black)
+
+    def crop(content: tf.Tensor) -> tf.Tensor:
+        image = _decode(content)
+        if orient:
+            image = orientation.upright(image, orientation_of(content))
+        return evaluation_crop(image, image_size)
+
+    return attempt(crop, encoded, black)
 
 
 def readable_image(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

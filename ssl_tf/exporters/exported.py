@@ -19,6 +19,7 @@ class Exported:
         image_size: side of the images after the crop of evaluation, in pixels.
         settings: the formats and their options.
         images: to calibrate int8 on; None: there are none.
+        orient: it learned from images that were turned upright as EXIF says.
     """
 
     encoder: tf.keras.Model
@@ -26,6 +27,7 @@ class Exported:
     image_size: int
     settings: FormatSettings = FormatSettings()
     images: Source | None = None
+    orient: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -93,6 +93,7 @@ def export_encoder(
             name: FORMATS[name].write(exported, temporary) for name in exported.settings.format
         }
         model = exported.model
+        upright = ", turned upright as EXIF says" if exported.orient else ""
         entries = {
             **facts,
             "depth": model.depth,
@@ -101,8 +102,9 @@ def export_encoder(
             STRIDE: model.stride_in_1x1,
             "formats": exported.settings.format,
             "image_size": exported.image_size,
-            "preprocessing": f"RGB; short side to {resized_side(exported.image_size)} pixels, "
-            "bicubic; the centre square of image_size; (pixel / 255 - mean) / std",
+            "orient": exported.orient,
+            "preprocessing": f"RGB{upright}; short side to {resized_side(exported.image_size)} "
+            "pixels, bicubic; the centre square of image_size; (pixel / 255 - mean) / std",
             "mean": MEAN,
             "std": STD,
             "feature_dim": exported.encoder.output_shape[-1],

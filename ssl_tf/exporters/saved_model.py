@@ -1,5 +1,6 @@
 """The encoder as a SavedModel that needs nothing but TensorFlow."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.data.orientation import MARK, TAG
 from ssl_tf.errors import UserError
 from ssl_tf.exporters.encoded_images import readable_crop
 from ssl_tf.exporters.equality import TOLERANCE, Outputs, compare
@@ -20,16 +22,18 @@ class ExportedEncoder(tf.Module):
 
     `images`: float32 [N, H, W, 3] of any size, normalized by MEAN and STD -> {"features": [N, D]}.
     `encoded`: string [N], JPEG, PNG, BMP or GIF bytes -> the same as `images`, and "readable", bool
-    [N]. The images are decoded as in training, resized, cropped at the centre and normalized as in
-    evaluation. What training would skip is not readable, and its features are 0.
+    [N]. The images are decoded as in training, turned upright if that was done there, resized,
+    cropped at the centre and normalized as in evaluation. What training would skip is not readable,
+    and its features are 0.
     `maps`: float32 [N, H, W, 3] as in `images` -> the map after each stage, {"C2": [N, h, w, C],
     ...}.
     """
 
-    def __init__(self, encoder: tf.keras.Model, image_size: int):
+    def __init__(self, encoder: tf.keras.Model, image_size: int, orient: bool):
         super().__init__(name="encoder")
         self.encoder = encoder
         self._image_size = image_size
+        self._orient = orient
         self._stages = tf.keras.Model(encoder.input, stage_outputs(encoder))
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
@@ -44,7 +48,7 @@ class ExportedEncoder(tf.Module):
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         size = self._image_size
         images, readable = tf.map_fn(
-            lambda content: readable_crop(content, size),
+            lambda content: readable_crop(content, size, self._orient),
             encoded,
             fn_output_signature=(
                 tf.TensorSpec([size, size, 3], tf.uint8),
@@ -78,7 +82,7 @@ def write_saved_model(exported: Exported, directory: Path) -> Written:
     Raises:
         UserError: the features differ by more than rounding.
     """
-    module = ExportedEncoder(exported.encoder, exported.image_size)
+    module = ExportedEncoder(exported.encoder, exported.image_size, exported.orient)
     tf.saved_model.save(
         module,
         str(directory),
@@ -96,30 +100,44 @@ def write_saved_model(exported: Exported, directory: Path) -> Written:
         return {name: value.numpy() for name, value in outputs.items()}
 
     difference = compare(exported, run, "the SavedModel")
-    _check_encoded(loaded, exported.image_size)
+    _check_encoded(loaded, exported.image_size, exported.orient)
+    upright = ", turned upright as EXIF says" if exported.orient else ""
     signatures = {
         "images": "float32 [N, H, W, 3], (pixel / 255 - mean) / std",
-        "encoded": "string [N], encoded images; gives also readable, bool [N]: the features of "
-        "what training would skip are 0",
+        "encoded": f"string [N], encoded images{upright}; gives also readable, bool [N]: the "
+        "features of what training would skip are 0",
         "maps": "as images; gives the map after each stage",
     }
     report = f"signatures {', '.join(signatures)}: read back by TensorFlow, {difference}"
     return Written({"signatures": signatures}, (report,))
 
 
-def _check_encoded(loaded: dict[str, Callable], image_size: int) -> None:
+def _check_encoded(loaded: dict[str, Callable], image_size: int, orient: bool) -> None:
     """Compares the signature `encoded` with `images`, on images that need no crop.
+
+    One of them lies on its side, if images are turned upright.
 
     Raises:
         UserError: they differ by more than rounding.
     """
     pixels = np.random.default_rng(0).integers(0, 256, [2, image_size, image_size, 3], np.uint8)
+    files = [tf.io.encode_png(image).numpy() for image in pixels]
+    if orient:
+        files.append(_on_its_side(pixels[0]))
+        seen = np.rot90(tf.io.decode_jpeg(files[-1]), -1)
+        pixels = np.concatenate([pixels, seen[np.newaxis]])
     expected = loaded["images"](images=normalize_images(pixels))["features"].numpy()
-    files = tf.stack([tf.io.encode_png(image) for image in pixels])
-    got = loaded["encoded"](encoded=files)["features"].numpy()
+    got = loaded["encoded"](encoded=tf.constant(files))["features"].numpy()
     share = float(np.abs(got - expected).max() / np.abs(expected).max())
     if not share <= TOLERANCE:
         raise UserError(
             f"features of the SavedModel's encoded images differ by {share:.2g} of the largest "
             "value; this is a defect, nothing is exported"
         )
+
+
+def _on_its_side(pixels: np.ndarray) -> bytes:
+    """A JPEG whose EXIF says that it is to be turned by a quarter, clockwise."""
+    jpeg = tf.io.encode_jpeg(pixels).numpy()
+    exif = MARK + struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, TAG, 3, 1, 6, 0, 0)
+    return jpeg[:2] + struct.pack(">2sH", b"\xff\xe1", 2 + len(exif)) + exif + jpeg[2:]

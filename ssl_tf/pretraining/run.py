@@ -12,6 +12,7 @@ from ssl_tf.data.sources.opening import (
     open_held_out,
     open_training_source,
     warn_of_split_folders,
+    warn_of_training_images,
 )
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.features import Encode
@@ -133,7 +134,10 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     tf.keras.utils.set_random_seed(run.seed)
     source, held_out = open_training_source(settings.data, views.object_crops)
     warn_of_split_folders(source)
-    held_out = held_out or open_held_out(settings.data, settings.monitor.monitor_split, source)
+    if held_out is None:
+        held_out = open_held_out(settings.data, settings.monitor.monitor_split, source)
+        if held_out:
+            warn_of_training_images(source, held_out)
     monitored = held_out or source
     if monitored.size < 2:
         raise SettingsError(

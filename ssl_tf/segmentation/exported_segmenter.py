@@ -16,7 +16,7 @@ class ExportedSegmenter(tf.Module):
     """The signatures of an exported segmenter.
 
     `images`: uint8 [N, H, W, 3] -> "label_map" int32 [N, H, W], "scores" float32 [N, H, W, C], the
-    probabilities of the classes.
+    probabilities of the classes, by the scales and mirror images of the test.
     `encoded`: string scalar, the bytes of a JPEG, PNG, BMP or GIF -> the same without N, of the
     size of the image, and "readable", bool. What training would skip is black, of one pixel.
     """
@@ -25,7 +25,7 @@ class ExportedSegmenter(tf.Module):
         super().__init__(name="segmenter")
         # What holds the variables; the function alone is no part that TensorFlow saves.
         self.networks = [segmenter.encoder, segmenter.head]
-        self._probabilities = segmenter.probabilities
+        self._probabilities = segmenter.test_probabilities
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -70,9 +70,11 @@ def export_segmenter(
             {
                 "origin": origin,
                 "classes": list(class_names) or segmenter.num_classes,
+                "test_scales": list(segmenter.test_scales),
+                "test_flip": segmenter.test_flip,
                 "signatures": {
-                    "encoded": "string scalar, an encoded image; gives label_map int32 [H, W], "
-                    "scores float32 [H, W, C] and readable, bool",
+                    "encoded": "string scalar, an encoded image, which EXIF does not turn; gives "
+                    "label_map int32 [H, W], scores float32 [H, W, C] and readable, bool",
                     "images": "uint8 [N, H, W, 3]; gives label_map and scores of each",
                 },
             },
@@ -87,7 +89,7 @@ def _check(directory: Path, segmenter: Segmenter) -> None:
     """
     loaded = tf.saved_model.load(str(directory)).signatures
     pixels = np.random.default_rng(0).integers(0, 256, [1, 45, 64, 3], np.uint8)
-    expected = segmenter.probabilities(tf.constant(pixels)).numpy()
+    expected = segmenter.test_probabilities(tf.constant(pixels)).numpy()
     encoded = tf.io.encode_png(pixels[0])
     found = {
         "images": loaded["images"](images=pixels)["scores"].numpy(),

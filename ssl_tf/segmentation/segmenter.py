@@ -18,6 +18,7 @@ class Segmenter(DownstreamModel):
     Attributes:
         stride: pixels between two cells of the encoder's last map.
         num_classes: number of classes.
+        test_scales, test_flip: as in the settings.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Segmenter(DownstreamModel):
         self.stride = stride
         self.num_classes = num_classes
         self._maps = tf.keras.Model(finer.input, maps)
-        self._test = settings.test_scales, settings.test_flip
+        self.test_scales, self.test_flip = settings.test_scales, settings.test_flip
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Scores of images: uint8 [N, H, W, 3] -> float [N, H, W, classes], without softmax."""
@@ -89,6 +90,10 @@ class Segmenter(DownstreamModel):
                 found.append(probability[:, :, ::-1] if mirrored else probability)
         return tf.add_n(found) / len(found)
 
+    def test_probabilities(self, images: tf.Tensor) -> tf.Tensor:
+        """`probabilities` by the scales and mirror images of the test."""
+        return self.probabilities(images, self.test_scales, self.test_flip)
+
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
     def labels(self, images: tf.Tensor) -> tf.Tensor:
         """The classes of the pixels, by the scales and mirror images of the test.
@@ -99,7 +104,7 @@ class Segmenter(DownstreamModel):
         Returns:
             int64 [N, H, W].
         """
-        return tf.argmax(self.probabilities(images, *self._test), axis=-1)
+        return tf.argmax(self.test_probabilities(images), axis=-1)
 
     def normalizers(self, batch: Tensors) -> Tensors:
         """The number of pixels whose labels count."""

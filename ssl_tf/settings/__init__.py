@@ -38,7 +38,7 @@ from ssl_tf.settings.evaluation import (
 from ssl_tf.settings.exporting import FORMATS, ExportSettings, FormatSettings
 from ssl_tf.settings.finetuning import FineTuneSettings, LabelSettings, TuningSettings
 from ssl_tf.settings.initialization import InitEncoderSettings
-from ssl_tf.settings.label_share import ShareSettings
+from ssl_tf.settings.label_share import LISTS_OF, ShareSettings
 from ssl_tf.settings.methods import METHODS, PRETEXT
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
@@ -76,6 +76,7 @@ __all__ = [
     "InitEncoderSettings",
     "InputBenchmarkSettings",
     "KnnSettings",
+    "LISTS_OF",
     "LabelSettings",
     "LinearSettings",
     "METHODS",

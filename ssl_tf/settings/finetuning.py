@@ -6,7 +6,7 @@ import re
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.evaluation import EvaluationSettings, ScheduleSettings
 from ssl_tf.settings.flagfiles import setting, unless
-from ssl_tf.settings.label_share import ShareSettings
+from ssl_tf.settings.label_share import LISTS_OF, ShareSettings
 from ssl_tf.settings.run import PRECISIONS
 
 
@@ -153,9 +153,10 @@ class FineTuneSettings:
     @property
     def share(self) -> str:
         """Name of the labelled share, such as 1pct; empty if all labels may be used."""
-        # The published lists for ImageNet are prepared as imagenet2012_subset/1pct and /10pct.
-        prepared = re.sub(r"[^\w.-]", "_", self.evaluation.data.dataset.partition("/")[2])
-        return self.labels.share_name or prepared
+        name, _, configuration = self.evaluation.data.dataset.partition("/")
+        # Elsewhere a configuration is another set of images, such as voc/2007.
+        listed = re.sub(r"[^\w.-]", "_", configuration) if name in LISTS_OF else ""
+        return self.labels.share_name or listed
 
     def __post_init__(self) -> None:
         if len(self.tuning.trials) > 1 and not self.labels.validation:

@@ -6,6 +6,9 @@ from pathlib import Path
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting, unless
 
+# Data sets of TFDS whose configurations are published lists of labelled images of another one.
+LISTS_OF = {"imagenet2012_subset": "imagenet2012"}
+
 
 @dataclasses.dataclass(frozen=True)
 class ShareSettings:

@@ -136,6 +136,22 @@ def test_a_list_of_other_images_is_one_line(text, told, source, tmp_path):
         read_list(path, ids, source, "--labels_from")
 
 
+def test_a_list_whose_ids_several_images_share_is_refused(tmp_path):
+    ids = np.array([b"a.png", b"b.png", b"a.png", b"a.png", b"c.png"], object)
+    path = tmp_path / "list.txt"
+    path.write_text("a.png\nc.png\n")
+    with pytest.raises(UserError) as raised:
+        read_list(path, ids, Classes(1), "--labels_from")
+    assert str(raised.value) == (
+        f"--labels_from={path}: its 2 ids are those of 4 images of classes, such as 'a.png' of 3; "
+        "give each image an id of its own, in record files under image/id"
+    )
+    # Of those that are not listed, it does not matter.
+    path.write_text("b.png\nc.png\nc.png\n")
+    listed = read_list(path, ids, Classes(1), "--labels_from")
+    assert listed.tolist() == [False, True, False, False, True]
+
+
 def test_a_small_part_of_record_files_is_held_in_memory(source):
     keep = np.arange(source.size) % 6 == 1
     part = source.part(keep, "a part")

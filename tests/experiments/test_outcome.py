@@ -79,6 +79,23 @@ def test_the_outcome_has_means_differences_boxes_and_what_is_missing(study):
     assert "discover_corloc_error" in (out / "table.csv").read_text().splitlines()[0]
 
 
+def test_unlike_evaluations_are_told_and_their_seeds_not_averaged(study):
+    _, trials, out = study
+    for trial in trials:
+        for path in trial.run.glob("linear_20.json"):
+            report = json.loads(path.read_text())
+            report["protocol"] = {"epochs": "5.0" if trial.name == "near-1" else "50.0"}
+            path.write_text(json.dumps(report))
+    write_outcome(*study)
+    results = json.loads((out / "results.json").read_text())
+    rows = {row["run"]: row for row in results["rows"]}
+    assert "linear_top1" not in rows["near"] and "linear_top1_difference" not in rows["near"]
+    assert rows["far"]["linear_top1_difference"] == pytest.approx(0.105)
+    assert not any("protocols" in row for row in (*results["rows"], *results["runs"]))
+    told = "near: no mean of its linear figures, because its seeds differ in epochs"
+    assert told in results["remarks"] and told in (out / "table.md").read_text()
+
+
 def test_the_stop_rule(study):
     the_study, trials, out = study
     by_name = {trial.name: trial for trial in trials}

@@ -13,6 +13,7 @@ from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.exporters.encoded_images import readable_crop
 from ssl_tf.views.evaluation import evaluation_crop
 from tests.data.tiny_images import picture
+from tests.preparation.odd_files import exif
 
 SIZE = 20
 
@@ -95,6 +96,20 @@ def test_an_image_is_the_one_of_training(name, crops):
     crop, readable = crops[name]
     assert readable and unreadable.count == 0
     np.testing.assert_array_equal(crop, evaluation_crop(record["image"], SIZE))
+
+
+def test_a_turned_image_is_upright_as_in_training():
+    crop = tf.function(lambda content: readable_crop(content, SIZE, orient=True))
+    for turn in (1, 3, 6):
+        content = encoded(COLOR, "jpeg", exif=exif(turn))
+        made, readable = crop(tf.constant(content))
+        record = {"id": tf.constant("a"), "image": tf.constant(content)}
+        record["orientation"] = tf.constant(turn)
+        expected = evaluation_crop(decode(record, UnreadableImages(0))["image"], SIZE)
+        assert readable
+        np.testing.assert_array_equal(made, expected)
+    lying, _ = readable_crop(tf.constant(content), SIZE)
+    assert np.abs(made - lying.numpy().astype(int)).max() > 20
 
 
 @pytest.mark.parametrize("name", SKIPPED)

@@ -4,15 +4,19 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from ssl_tf.errors import UserError
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
+from ssl_tf.exporters.saved_model import ExportedEncoder, _check_encoded
 from ssl_tf.networks.normalization import MEAN, STD, normalize_images
 from ssl_tf.settings import InitEncoderSettings, ModelSettings
 from ssl_tf.views.evaluation import evaluation_crop
 from ssl_tf.weights.loading import load_init_encoder
 from tests.exporters.random_encoder import random_encoder
+from tests.preparation.odd_files import SMOOTH, exif, saved
 
 # Nothing but TensorFlow: the package must not be needed to use an export.
 FRESH = """
@@ -74,3 +78,18 @@ def test_a_fresh_process_gets_the_same_features(one_block_a_stage, tmp_path):
         np.testing.assert_array_equal(old, new)
     facts = json.loads((tmp_path / "export" / "export.json").read_text())
     assert (facts["feature_dim"], facts["image_size"], facts["step"]) == (64, 16, 7)
+    assert facts["orient"] is False and "upright" not in json.dumps(facts)
+
+
+def test_an_encoder_of_upright_images_turns_the_files_that_it_is_given(one_block_a_stage):
+    encoder = random_encoder(ModelSettings(depth=18, width=0.125, stem="small"))
+    upright, lying = (ExportedEncoder(encoder, 24, orient) for orient in (True, False))
+    content = saved(SMOOTH, "jpeg", quality=95, exif=exif(6))
+    seen = np.rot90(tf.io.decode_jpeg(content), -1)
+    crops = normalize_images(evaluation_crop(tf.constant(seen), 24)[tf.newaxis])
+    found = upright.encoded(tf.constant([content]))["features"]
+    np.testing.assert_allclose(found, upright.images(crops)["features"], rtol=1e-4, atol=1e-5)
+    # The check of the export sees an encoder that does not turn.
+    _check_encoded({"images": upright.images, "encoded": upright.encoded}, 24, orient=True)
+    with pytest.raises(UserError, match="encoded images differ"):
+        _check_encoded({"images": lying.images, "encoded": lying.encoded}, 24, orient=True)

@@ -34,6 +34,7 @@ def test_a_segmentation_leaves_its_report_labels_picture_and_export(tmp_path, ca
     start(f"--output={output}", "--export")
     report = json.loads((output / "segmentation.json").read_text())
     assert (report["share"], report["steps"]) == ("50pct", 2)
+    assert report["protocol"]["head"] == "fcn" and report["protocol"]["label_fraction"] == "0.5"
     assert report["test"] == "scenes:test, annotated, 4 images"
     row = report["random"]
     assert set(row["class_iou"]) > {"background", "disc"} and 0 <= row["miou"] <= 1

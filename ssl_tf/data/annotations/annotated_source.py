@@ -3,6 +3,7 @@
 import abc
 import hashlib
 import io
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from ssl_tf.data import orientation
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
 from ssl_tf.data.parallel_reading import read_each
-from ssl_tf.data.source import IndexedSource
-from ssl_tf.errors import UserError
+from ssl_tf.data.source import IndexedSource, Source
+from ssl_tf.errors import UserError, printable
 
 # The label of pixels that count neither in the loss nor in a figure.
 IGNORED = 255
@@ -26,13 +28,15 @@ class AnnotatedSource(IndexedSource):
     """Images with objects, or with a label map.
 
     An example has "id", "image" (encoded) and "index" like that of any source, and:
-        size: int64 [2], height and width of the image in its file, in pixels.
+        orientation: int32, by which decoding turns the image as its annotations were made: what
+            EXIF says if the size in the annotations is that of the image turned upright, else 1.
+        size: int64 [2], height and width of the image so turned, in pixels.
         with objects:
             boxes: float32 [n, 4] of ymin, xmin, ymax, xmax in [0, 1].
             classes: int64 [n], from 0 without holes.
             crowd: bool [n], the object stands for several, as in COCO.
             difficult: bool [n], the object does not count in VOC's evaluation.
-            areas: float32 [n], in pixels of the original; of the segment where there is one.
+            areas: float32 [n], in pixels of the image; of the segment where there is one.
             masks: uint8 [n, height, width] of 0 and 1, where they are asked for.
         with a label map:
             label_map: int32 [height, width], classes from 0 and `IGNORED`.
@@ -75,6 +79,7 @@ class AnnotatedSource(IndexedSource):
         self._ids = tf.constant(ids, tf.string)
         self._objects = objects
         self._with_masks = masks
+        self._told_of_turns = False
 
     def _opened(self, row: int) -> Any:
         """What the next three are given: the row, or what is read once for all of them."""
@@ -83,6 +88,14 @@ class AnnotatedSource(IndexedSource):
     @abc.abstractmethod
     def _encoded(self, opened: Any) -> bytes:
         """The bytes of an image; empty if they cannot be read."""
+
+    def _annotated_size(self, opened: Any) -> tuple[int, int] | None:
+        """Height and width of an image by its annotations; None if they do not tell."""
+        return None
+
+    def _place(self, row: int) -> str:
+        """Where an image is stored; two sources have the same place of the same image alone."""
+        return self._ids[row].numpy().decode(errors="backslashreplace")
 
     def _masks(self, opened: Any, size: tuple[int, int]) -> np.ndarray:
         """The masks of an image's objects, uint8 [n, height, width]."""
@@ -107,9 +120,13 @@ class AnnotatedSource(IndexedSource):
 
     def _detail(self, row: int) -> bytes:
         """What tells an image and its annotation from others of the same id; read in threads."""
-        if self._objects is None:
-            return b""
-        return b"".join(column.tobytes() for column in self._objects.of(row))
+        return b"" if self._objects is None else self._objects.content(row)
+
+    def common_images(self, other: Source) -> int:
+        if not isinstance(other, AnnotatedSource):
+            return 0
+        ours, theirs = (set(map(s._place, range(len(s._ids)))) for s in (self, other))
+        return len(ours & theirs)
 
     def learned_objects(self) -> np.ndarray | None:
         """Number of objects of each image that a detector learns from: int64 [size].
@@ -149,6 +166,7 @@ class AnnotatedSource(IndexedSource):
     def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         specs = {
             "image": tf.TensorSpec([], tf.string),
+            "orientation": tf.TensorSpec([], tf.int32),
             "size": tf.TensorSpec([2], tf.int64),
         }
         if self._objects is None:
@@ -183,16 +201,51 @@ class AnnotatedSource(IndexedSource):
         encoded = self._encoded(opened)
         size = image_size(encoded)
         # Of an image that cannot be decoded nothing is used.
-        head = (encoded, np.array(size or (0, 0), np.int64))
+        turn = self._turn(row, opened, encoded, size) if size else 1
+        if turn >= orientation.TRANSPOSED:
+            size = size[::-1]
+        head = (encoded, np.int32(turn), np.array(size or (0, 0), np.int64))
         if self._objects is None:
             label_map = self._label_map(opened, size) if size else np.zeros([0, 0], np.int32)
             return (*head, self._checked(row, label_map))
-        found = self._objects.of(row)
+        *found, areas = self._objects.of(row)
+        told = self._annotated_size(opened)
+        if size and told:
+            if not _same_aspect(size, told):
+                check_size(self._name(row), size, told, "its annotation")
+            # Of a smaller copy of the image.
+            areas = areas * np.float32(math.prod(size) / math.prod(told))
+        found = (*found, areas)
         if not self._with_masks:
             return (*head, *found)
-        count = len(found[0])
+        count = len(areas)
         masks = self._masks(opened, size) if size else np.zeros([count, 0, 0])
         return (*head, *found, np.ascontiguousarray(masks, np.uint8))
+
+    def _turn(self, row: int, opened: Any, encoded: bytes, size: tuple[int, int]) -> int:
+        """The orientation in which an image was annotated, 1 to 8.
+
+        Told on stderr, once, if the sizes do not say whether that was as stored or as EXIF says.
+        """
+        turn = orientation.in_head(encoded[: orientation.HEAD_BYTES])
+        if turn == 1:
+            return 1
+        annotated = self._annotated_size(opened)
+        as_stored = annotated is None or _same_aspect(size, annotated)
+        upright = size[::-1] if turn >= orientation.TRANSPOSED else size
+        as_seen = annotated is None or _same_aspect(upright, annotated)
+        if as_stored and as_seen and not self._told_of_turns:
+            self._told_of_turns = True
+            print(
+                f"warning: {self._name(row)} is turned by EXIF, and is taken as it is stored, like "
+                "others of which the sizes do not tell how they were annotated; where that was as "
+                "they are seen, save them upright",
+                file=sys.stderr,
+            )
+        return 1 if as_stored else turn
+
+    def _name(self, row: int) -> str:
+        return f"{self.name}: image {printable(self._ids[row].numpy().decode(errors='replace'))}"
 
     def _checked(self, row: int, label_map: np.ndarray) -> np.ndarray:
         """The label map, int32.
@@ -209,6 +262,21 @@ class AnnotatedSource(IndexedSource):
                 "from 0; correct the map, --num_classes or --reduce_zero_label"
             )
         return label_map
+
+
+class AnnotatedFiles(AnnotatedSource):
+    """An annotated source of image files, whose paths `_paths` has by row."""
+
+    _paths: list[str]
+
+    def _encoded(self, row: int) -> bytes:
+        return read_bytes(self._paths[row])
+
+    def _detail(self, row: int) -> bytes:
+        return b"%d " % os.path.getsize(self._paths[row]) + super()._detail(row)
+
+    def _place(self, row: int) -> str:
+        return os.path.realpath(self._paths[row])
 
 
 def image_size(encoded: bytes) -> tuple[int, int] | None:
@@ -230,11 +298,6 @@ def read_bytes(path: str) -> bytes:
         return b""
 
 
-def size_of_file(path: str) -> bytes:
-    """The size of a file in bytes, as text with a space behind it."""
-    return b"%d " % os.path.getsize(path)
-
-
 def check_size(name: str, size: tuple[int, int], told: tuple[int, int], where: str) -> None:
     """Compares the size of an image with that of its annotation, both height and width.
 
@@ -246,6 +309,11 @@ def check_size(name: str, size: tuple[int, int], told: tuple[int, int], where: s
             f"{name} is of {size[1]}x{size[0]} pixels, but {where} is of {told[1]}x{told[0]}: give "
             "the images and the annotations of one set"
         )
+
+
+def _same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether an image of one size may be of the other's pixels resized, sides rounded."""
+    return abs(size[0] * other[1] - size[1] * other[0]) * 2 <= sum(other)
 
 
 def painted_labels(

@@ -9,11 +9,9 @@ import numpy as np
 
 from ssl_tf.data.annotations.annotated_source import (
     BACKGROUND,
-    AnnotatedSource,
+    AnnotatedFiles,
     check_size,
     painted_labels,
-    read_bytes,
-    size_of_file,
 )
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
 from ssl_tf.data.annotations.segments import Segments
@@ -23,7 +21,7 @@ from ssl_tf.files import read_json
 _REMEDY = "give the json of COCO's instances"
 
 
-class CocoImages(AnnotatedSource):
+class CocoImages(AnnotatedFiles):
     """The images of a json in COCO's format, by ascending id; an id is the number as text.
 
     Classes are the categories by ascending id, which may have holes. The pixels and the masks are
@@ -60,6 +58,8 @@ class CocoImages(AnnotatedSource):
             names = tuple(str(category["name"]) for category in categories)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{told}: an entry lacks {error}; {_REMEDY}") from None
+        for kind, entries in (("images", images), ("categories", categories)):
+            _check_ids(kind, [entry["id"] for entry in entries], told)
         _check_images(self._paths, folder, told)
         bad = BadAnnotations()
         with_segments = masks or label_maps
@@ -121,13 +121,13 @@ class CocoImages(AnnotatedSource):
         if with_segments and not kept:
             self._segments.remove_last()
 
-    def _encoded(self, row: int) -> bytes:
-        return read_bytes(self._paths[row])
+    def _annotated_size(self, row: int) -> tuple[int, int]:
+        return self._sizes[row]
 
     def _detail(self, row: int) -> bytes:
-        objects = b"".join(column.tobytes() for column in self._table.of(row))
+        size = b"%d %d " % self._sizes[row]
         segments = self._segments.content(self._table.rows_of(row))
-        return size_of_file(self._paths[row]) + objects + segments
+        return super()._detail(row) + size + self._table.content(row) + segments
 
     def _masks(self, row: int, size: tuple[int, int]) -> np.ndarray:
         check_size(self._paths[row], size, self._sizes[row], "its entry in the json")
@@ -144,6 +144,16 @@ class CocoImages(AnnotatedSource):
 
 def _name(annotation: dict) -> str:
     return f"annotation {annotation.get('id', '?')} of image {annotation.get('image_id', '?')}"
+
+
+def _check_ids(kind: str, ids: list, told: str) -> None:
+    """Raises a UserError if two entries of sorted ids have the same id."""
+    for one, other in zip(ids, ids[1:]):
+        if one == other:
+            raise UserError(
+                f"{told}: two of its {kind} have the id {one}, so annotations name both; number "
+                "them anew, as when two files became one"
+            )
 
 
 def _check_images(paths: list[str], folder: str, told: str) -> None:

@@ -13,14 +13,17 @@ from PIL import Image
 from ssl_tf.cores import available_cores
 from ssl_tf.data.annotations.annotated_source import (
     IGNORED,
-    AnnotatedSource,
+    AnnotatedFiles,
     check_size,
+    image_size,
     read_bytes,
-    size_of_file,
 )
 from ssl_tf.data.decoding import EXTENSIONS
 from ssl_tf.data.listing import list_images
 from ssl_tf.errors import SettingsError, UserError
+
+# Maps that are looked at for their labels where the number of classes is given.
+_LOOKED_AT = 64
 
 
 def read_label_map(encoded: bytes, name: str, size: tuple[int, int] | None) -> np.ndarray:
@@ -71,7 +74,7 @@ def read_names(path: str) -> tuple[str, ...]:
     return names
 
 
-class LabelMapFolders(AnnotatedSource):
+class LabelMapFolders(AnnotatedFiles):
     """The images of a folder, and a PNG of the same name in another folder for each.
 
     Both folders may have subfolders. An id is the path of the image. `IGNORED` pixels are ignored.
@@ -92,11 +95,13 @@ class LabelMapFolders(AnnotatedSource):
             images, label_maps: the folders.
             reduce_zero_label: label 0 is ignored, and the classes count from label 1, as in ADE20K.
             num_classes: number of classes; 0: by the names, or else by the largest label, for which
-                all maps are read once.
+                all maps are read once. If it is given, a few maps are read to tell on stderr that
+                they hold no more than one label beside `IGNORED`.
             class_names: names of the classes, by label.
 
         Raises:
-            UserError: there is no image, or one without a label map; or a map is damaged.
+            UserError: there is no image, or one without a label map; or a map is damaged; or all
+                have the same label.
         """
         listing = list_images(f"--image_folder={images}", images, EXTENSIONS)
         names = sorted(map(os.fsdecode, listing.paths))
@@ -105,13 +110,29 @@ class LabelMapFolders(AnnotatedSource):
             os.path.join(label_maps, os.path.splitext(name)[0] + ".png") for name in names
         ]
         self._reduce = reduce_zero_label
+        if os.path.realpath(images) == os.path.realpath(label_maps):
+            raise SettingsError(
+                f"--label_maps={label_maps} is the folder of the images, so that maps would count "
+                "as images; move the maps to a folder of their own"
+            )
+        first = dict(zip(reversed(self._maps), reversed(names)))
+        for path, name in zip(self._maps, names):
+            if first[path] != name:
+                raise UserError(
+                    f"--image_folder={images}: {first[path]} and {name} would have the same label "
+                    f"map, {path}; rename one of them"
+                )
         missing = [path for path in self._maps if not os.path.exists(path)]
         if missing:
             raise UserError(
                 f"--label_maps={label_maps}: {len(missing)} of the {len(names)} images have no "
                 f"label map, such as {missing[0]}; give the folder that has one PNG for each image"
             )
-        count = num_classes or len(class_names) or self._largest_label() + 1
+        count = num_classes or len(class_names)
+        if count:
+            self._warn_of_one_label()
+        else:
+            count = self._largest_label() + 1
         if count >= IGNORED:
             raise SettingsError(
                 f"--label_maps={label_maps}: {count} classes; label {IGNORED} is ignored, so give "
@@ -125,11 +146,11 @@ class LabelMapFolders(AnnotatedSource):
             objects=None,
         )
 
-    def _encoded(self, row: int) -> bytes:
-        return read_bytes(self._paths[row])
+    def _annotated_size(self, row: int) -> tuple[int, int] | None:
+        return image_size(read_bytes(self._maps[row]))
 
     def _detail(self, row: int) -> bytes:
-        return size_of_file(self._paths[row]) + read_bytes(self._maps[row])
+        return super()._detail(row) + read_bytes(self._maps[row])
 
     def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
         labels = read_label_map(read_bytes(self._maps[row]), self._maps[row], size)
@@ -137,16 +158,11 @@ class LabelMapFolders(AnnotatedSource):
 
     def _largest_label(self) -> int:
         """The largest label of all maps; tells on stderr which smaller ones none has."""
-
-        def present(path: str) -> np.ndarray:
-            labels = read_label_map(read_bytes(path), path, None)
-            return np.unique(without_zero(labels) if self._reduce else labels)
-
-        with ThreadPoolExecutor(len(available_cores())) as pool:
-            found = sorted(set().union(*(part.tolist() for part in pool.map(present, self._maps))))
-        found = [label for label in found if label != IGNORED]
+        found = self._labels_of(self._maps)
         if not found or found[0] < 0:
             raise UserError(f"{os.path.dirname(self._maps[0])}: the label maps hold no label")
+        if len(found) == 1:
+            raise UserError(f"{self._only(found)}, or give --num_classes")
         empty = sorted({*range(found[-1])} - {*found})
         if empty:
             print(
@@ -155,3 +171,24 @@ class LabelMapFolders(AnnotatedSource):
                 file=sys.stderr,
             )
         return found[-1]
+
+    def _warn_of_one_label(self) -> None:
+        found = self._labels_of(self._maps[:: -(-len(self._maps) // _LOOKED_AT)])
+        if len(found) < 2:
+            print(f"warning: {self._only(found)}", file=sys.stderr)
+
+    def _labels_of(self, paths: Sequence[str]) -> list[int]:
+        """The labels in maps, ascending, without `IGNORED`."""
+
+        def present(path: str) -> list[int]:
+            labels = read_label_map(read_bytes(path), path, None)
+            return np.unique(without_zero(labels) if self._reduce else labels).tolist()
+
+        with ThreadPoolExecutor(len(available_cores())) as pool:
+            return sorted(set().union(*pool.map(present, paths)) - {IGNORED})
+
+    def _only(self, found: list[int]) -> str:
+        return (
+            f"{os.path.dirname(self._maps[0])}: label maps hold {found} alone, and pixels of "
+            f"{IGNORED} are ignored: of masks of 0 and {IGNORED} write the foreground as 1"
+        )

@@ -1,5 +1,6 @@
 """Annotated sources opened by the settings, to learn from and to report on."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -29,15 +30,16 @@ def open_annotated(
 ) -> tuple[AnnotatedSource, AnnotatedSource]:
     """The images to learn from, and those to report on, of the same classes.
 
-    Images without an object are left out of those to learn from, without --keep_empty, and classes
-    without an object are told on stderr.
+    Images without an object are left out of those to learn from, without --keep_empty. Told on
+    stderr are classes without an object, and that both are the same images, if they are.
 
     Args:
         data: names the images.
         wanted: what their examples hold.
 
     Raises:
-        UserError: the images or annotations do not exist, are damaged, or do not hold that.
+        UserError: the images or annotations do not exist, are damaged, or do not hold that; or some
+            images to report on are training images.
     """
     train = _open(data, wanted)
     if data.holdout:
@@ -45,6 +47,7 @@ def open_annotated(
     else:
         test = _open_test(data, wanted, train)
         test.unreadable = train.unreadable
+        _check_apart(train, test)
     if train.num_classes != test.num_classes or (
         train.class_names and test.class_names and train.class_names != test.class_names
     ):
@@ -58,6 +61,22 @@ def open_annotated(
         train.warn_of_empty_classes()
         train = train if data.keep_empty else with_objects(train)
     return train, test
+
+
+def _check_apart(train: AnnotatedSource, test: AnnotatedSource) -> None:
+    """Refuses training images among those to report on, unless both are the same set."""
+    common = train.common_images(test)
+    if common == train.size == test.size:
+        print(
+            f"warning: {test.name} is what is learned from: figures of it tell what was learned by "
+            "heart, and nothing of other images",
+            file=sys.stderr,
+        )
+    elif common:
+        raise SettingsError(
+            f"{common} images of {test.name} are training images, of {train.name}; give others to "
+            "report on, or --holdout=N"
+        )
 
 
 def with_objects(source: AnnotatedSource) -> AnnotatedSource:

@@ -85,6 +85,9 @@ class TfdsSource(AnnotatedSource):
     def _detail(self, row: int) -> bytes:
         return b"%d " % self._records.lengths[row] + super()._detail(row)
 
+    def _place(self, row: int) -> str:
+        return f"{os.path.realpath(self._records.files[row])}:{self._records.offsets[row]}"
+
     def verify(self) -> None:
         for file in dict.fromkeys(self._records.files):
             count_records(file)
@@ -156,10 +159,17 @@ class TfdsSceneParsing(TfdsSource):
             objects=None,
         )
 
+    def _annotated_size(self, opened: dict[str, Any]) -> tuple[int, int] | None:
+        return image_size(_encoded_map(opened))
+
     def _label_map(self, opened: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
-        encoded = next(iter(opened.get("annotation", ())), b"")
+        encoded = _encoded_map(opened)
         name = f"of {opened[_ID].decode(errors='replace')}"
         return without_zero(read_label_map(encoded, name, size))
+
+
+def _encoded_map(record: dict[str, Any]) -> bytes:
+    return next(iter(record.get("annotation", ())), b"")
 
 
 def _image(record: dict[str, Any]) -> bytes:

@@ -9,10 +9,9 @@ import numpy as np
 
 from ssl_tf.data.annotations.annotated_source import (
     BACKGROUND,
-    AnnotatedSource,
+    AnnotatedFiles,
     image_size,
     read_bytes,
-    size_of_file,
 )
 from ssl_tf.data.annotations.label_maps import read_label_map
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
@@ -25,7 +24,7 @@ CLASSES = (
 )  # fmt: skip
 
 
-class VocObjects(AnnotatedSource):
+class VocObjects(AnnotatedFiles):
     """The images of lists in ImageSets/Main, with the boxes of Annotations.
 
     Corners of VOC are pixels counted from 1, both inside the box: 1 is subtracted from the first.
@@ -57,9 +56,10 @@ class VocObjects(AnnotatedSource):
         names = classes or (CLASSES if found <= {*CLASSES} else tuple(sorted(found - {""})))
         bad = BadAnnotations()
         rows = ObjectRows(bad)
-        for (_, _, image_id), path, tree in zip(listed, self._paths, trees):
+        self._sizes = [_size(tree) for tree in trees]
+        for (_, _, image_id), path, tree, told in zip(listed, self._paths, trees, self._sizes):
             rows.begin_image()
-            size = _size(tree) or image_size(read_bytes(path))
+            size = told or image_size(read_bytes(path))
             for node in tree.iter("object"):
                 _add(node, image_id, size, names, rows, bad)
         super().__init__(
@@ -71,14 +71,14 @@ class VocObjects(AnnotatedSource):
             bad=bad,
         )
 
-    def _encoded(self, row: int) -> bytes:
-        return read_bytes(self._paths[row])
+    def _annotated_size(self, row: int) -> tuple[int, int] | None:
+        return self._sizes[row]
 
     def _detail(self, row: int) -> bytes:
-        return size_of_file(self._paths[row]) + super()._detail(row)
+        return super()._detail(row) + repr(self._sizes[row]).encode()
 
 
-class VocLabelMaps(AnnotatedSource):
+class VocLabelMaps(AnnotatedFiles):
     """The images of lists in ImageSets/Segmentation, with the label maps of SegmentationClass.
 
     Label 0 is the background, 1 to 20 are VOC's classes. 255, the border of objects, is ignored.
@@ -108,11 +108,11 @@ class VocLabelMaps(AnnotatedSource):
             objects=None,
         )
 
-    def _encoded(self, row: int) -> bytes:
-        return read_bytes(self._paths[row])
+    def _annotated_size(self, row: int) -> tuple[int, int] | None:
+        return image_size(read_bytes(self._maps[row]))
 
     def _detail(self, row: int) -> bytes:
-        return size_of_file(self._paths[row]) + read_bytes(self._maps[row])
+        return super()._detail(row) + read_bytes(self._maps[row])
 
     def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
         return read_label_map(read_bytes(self._maps[row]), self._maps[row], size)

@@ -84,6 +84,9 @@ class WithProposals(Source):
         for column in (self._keys.numpy(), counts, self._boxes.numpy()[places]):
             yield hashlib.sha256(column.tobytes()).digest()
 
+    def common_images(self, other: Source) -> int:
+        return self._source.common_images(other)
+
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         return self._source.sequence(start, stop).map(
             self._joined, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.source import IndexedSource
+from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.errors import NoSuchSplit
 
 _SPLITS = ("train", "test")
@@ -69,6 +69,7 @@ class RenderedScenes(IndexedSource):
         super().__init__(
             f"{name}:{split}", len(images), len(class_names), class_names, multi_label=multi_label
         )
+        self._kind = self.name
         self._prefix = f"scenes/{split}/"
         self._images = tf.stack(images)
         self.largest_side = max(sides)
@@ -82,6 +83,11 @@ class RenderedScenes(IndexedSource):
         for row in self._row_numbers():
             classes = labels[row].tobytes() + self.box_labels[row].tobytes()
             yield b"%d %s" % (self.largest_side, classes)
+
+    def common_images(self, other: Source) -> int:
+        # Of one kind and split, the first scenes are the same whatever their number.
+        same = isinstance(other, RenderedScenes) and self._kind == other._kind
+        return min(self.size, other.size) if same else 0
 
     def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         end = self._ends[row]

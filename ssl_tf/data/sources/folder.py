@@ -11,7 +11,7 @@ from ssl_tf.data import orientation
 from ssl_tf.data.decoding import EXTENSIONS, read_file
 from ssl_tf.data.listing import list_images
 from ssl_tf.data.parallel_reading import read_each
-from ssl_tf.data.source import IndexedSource
+from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.errors import UserError
 
 # Images of a folder that are looked at for a warning.
@@ -67,6 +67,13 @@ class ImageFolder(IndexedSource):
         """The size of each file. Its times are left out, since a copy has others."""
         paths = self._paths.numpy()[self._row_numbers()]
         return read_each(lambda path: b"%d" % os.path.getsize(self._folder + path), paths)
+
+    def common_images(self, other: Source) -> int:
+        if not isinstance(other, ImageFolder):
+            return 0
+        outer, inner = sorted((self, other), key=lambda source: len(source.directory))
+        within = os.path.join(inner.directory, "").startswith(os.path.join(outer.directory, ""))
+        return inner.size if within else 0
 
     def copies_in(self, other: "ImageFolder") -> list[str]:
         """Paths of images here that the other folder holds under the same name with equal bytes.

@@ -1,6 +1,5 @@
 """Sources opened by the settings: for training, for evaluation, and with boxes."""
 
-import os
 import sys
 
 import tensorflow as tf
@@ -12,7 +11,6 @@ from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.prepared import open_prepared
-from ssl_tf.data.sources.record_files import RecordSource
 from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
@@ -197,20 +195,15 @@ def warn_of_split_folders(source: Source) -> None:
         )
 
 
-def common_images(first: Source, second: Source) -> int:
-    """The number of records that two sources read from the same place on disk.
-
-    Counts records of the same files, and images of folders that are or contain one another.
-    """
-    if isinstance(first, RecordSource) and isinstance(second, RecordSource):
-        return first.common_records(second)
-    if isinstance(first, ImageFolder) and isinstance(second, ImageFolder):
-        outer, inner = sorted((first, second), key=lambda source: len(source.directory))
-        if inner.directory == outer.directory or inner.directory.startswith(
-            os.path.join(outer.directory, "")
-        ):
-            return inner.size
-    return 0
+def warn_of_training_images(source: Source, monitored: Source) -> None:
+    """Says on stderr that the monitors look at images that are learned from, if they do."""
+    common = source.common_images(monitored)
+    if common:
+        print(
+            f"warning: {common} of the {monitored.size} images of {monitored.name}, by which the "
+            "monitors judge, are training images; give --monitor_split or --holdout=N",
+            file=sys.stderr,
+        )
 
 
 def warn_of_copies(train: Source, test: Source) -> None:

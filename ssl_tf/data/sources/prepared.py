@@ -113,6 +113,13 @@ class RawImages(IndexedSource):
         for name in ("file", "offset", "height", "width", "label"):
             yield self._columns[name].numpy()[self._row_numbers()].tobytes()
 
+    def common_images(self, other: Source) -> int:
+        if not isinstance(other, RawImages):
+            return 0
+        theirs = {os.path.realpath(path) for path in other._paths}
+        shared = [os.path.realpath(path) in theirs for path in self._paths]
+        return int(np.sum(np.array(shared)[self._columns["file"].numpy()]))
+
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._columns["id"], row)
 

@@ -36,17 +36,6 @@ class Shard:
 class RecordSource(Source):
     """A source that reads TFRecord files; subclasses implement `_parse`."""
 
-    def common_records(self, other: "RecordSource") -> int:
-        """The number of records that both read from the same files, before any hold-out."""
-        common = 0
-        for ours in self._shards:
-            for theirs in other._shards:
-                if os.path.realpath(ours.file) == os.path.realpath(theirs.file):
-                    start = max(ours.skip, theirs.skip)
-                    stop = min(ours.skip + ours.take, theirs.skip + theirs.take)
-                    common += max(0, stop - start)
-        return common
-
     def __init__(
         self,
         name: str,
@@ -81,6 +70,18 @@ class RecordSource(Source):
         self._record_bytes = record_bytes
         # Row -> index in this source, -1 for rows that a subset leaves out.
         self._index_of_row: tf.Tensor | None = None
+
+    def common_images(self, other: Source) -> int:
+        if not isinstance(other, RecordSource):
+            return 0
+        common = 0
+        for ours in self._shards:
+            for theirs in other._shards:
+                if os.path.realpath(ours.file) == os.path.realpath(theirs.file):
+                    start = max(ours.skip, theirs.skip)
+                    stop = min(ours.skip + ours.take, theirs.skip + theirs.take)
+                    common += max(0, stop - start)
+        return common
 
     @abc.abstractmethod
     def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:

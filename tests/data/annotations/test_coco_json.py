@@ -116,7 +116,7 @@ def test_masks_and_the_image_must_be_of_one_size(tmp_path):
     path, folder = write_coco(tmp_path, ANNOTATIONS)
     (Path(folder) / "000000000000.png").write_bytes(png(0, 5, 8))
     source = CocoImages(path, folder, masks=True)
-    with pytest.raises(UserError, match="8x5 pixels, but its entry in the json is of 8x6"):
+    with pytest.raises(UserError, match="8x5 pixels, but its annotation is of 8x6"):
         with source.reading():
             read(source)
 

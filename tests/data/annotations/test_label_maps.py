@@ -73,3 +73,27 @@ def test_what_is_no_map_is_told(tmp_path):
     (Path(maps) / "b.png").write_bytes(b"")
     with pytest.raises(UserError, match="b.png cannot be decoded"):
         LabelMapFolders(images, maps)
+
+
+def test_masks_of_0_and_255_hold_one_label_as_their_remedy_says(tmp_path, capsys):
+    masks = {name: np.where(LABELS, 255, 0) for name in "ab"}
+    folders = write_maps(tmp_path, masks)
+    with pytest.raises(UserError, match=r"hold \[0\] alone, .* write the foreground as 1"):
+        LabelMapFolders(*folders)
+    LabelMapFolders(*folders, num_classes=2)
+    assert "write the foreground as 1" in capsys.readouterr().err
+    LabelMapFolders(*write_maps(tmp_path, {"b": LABELS > 0}), num_classes=2)
+    assert capsys.readouterr().err == ""
+
+
+def test_maps_do_not_count_as_images(tmp_path):
+    folder, _ = write_maps(tmp_path, {"a": LABELS})
+    with pytest.raises(SettingsError, match="is the folder of the images"):
+        LabelMapFolders(folder, f"{folder}/../images")
+
+
+def test_an_image_has_a_map_of_its_own(tmp_path):
+    folder, maps = write_maps(tmp_path, {"a": LABELS})
+    Path(folder, "a.jpg").write_bytes(Path(folder, "a.png").read_bytes())
+    with pytest.raises(UserError, match="a.jpg and a.png would have the same label map"):
+        LabelMapFolders(folder, maps)

@@ -98,3 +98,14 @@ def test_parts_of_different_sets_are_refused(tmp_path):
 def test_flags_that_cannot_work(flags, told):
     with pytest.raises(SettingsError, match=told):
         flagfiles.parse(flags, AnnotationSettings)
+
+
+def test_training_images_are_not_reported_on_but_the_whole_set_is_told(tmp_path, capsys):
+    objects = {name: [("dog", 1, 1, 2, 2, False)] for name in "abc"}
+    voc = write_voc(tmp_path / "VOC", objects)
+    write_voc(tmp_path / "VOC", {"b": objects["b"]}, name="val")
+    with pytest.raises(SettingsError, match="1 images of VOC .*:val are training images"):
+        opened("boxes", f"--voc_dir={voc}", "--test_voc_list=val")
+    train, test = opened("boxes", f"--voc_dir={voc}", "--test_voc_list=trainval")
+    assert (train.size, test.size) == (3, 3)
+    assert "trainval is what is learned from" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import tensorflow as tf
 from ssl_tf.data.batches import evaluation_batches, training_batches
 from ssl_tf.data.order import Steps
 from ssl_tf.data.prepared_manifest import Manifest, PixelIndex, RecordFile
-from ssl_tf.data.sources.opening import common_images, open_held_out, open_source, open_split
+from ssl_tf.data.sources.opening import open_held_out, open_source, open_split
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import DataSettings, KnnSettings, flagfiles
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
@@ -47,7 +47,6 @@ def test_a_split_is_read(tmp_path):
     assert [i.decode() for i in held_out.ids().as_numpy_iterator()] == [
         f"{n}.jpg" for n in range(5, 9)
     ]
-    assert common_images(source, held_out) == 0 and common_images(source, source) == 5
 
 
 def test_without_classes_there_are_no_labels(tmp_path):

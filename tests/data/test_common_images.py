@@ -1,0 +1,104 @@
+"""Images that two sources read from the same place: they must not be judged on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ssl_tf.data.annotations.coco_json import CocoImages
+from ssl_tf.data.annotations.label_maps import LabelMapFolders
+from ssl_tf.data.annotations.tfds_records import TfdsVoc
+from ssl_tf.data.annotations.voc_directory import VocObjects
+from ssl_tf.data.proposals.format import ImageProposals, write_proposals
+from ssl_tf.data.proposals.join import WithProposals
+from ssl_tf.data.proposals.store import ProposalStore
+from ssl_tf.data.sources.opening import open_source, warn_of_training_images
+from tests.data.annotations.annotated_files import (
+    prepare_tfds,
+    voc_features,
+    write_coco,
+    write_maps,
+    write_voc,
+)
+from tests.data.annotations.test_tfds_records import voc_example
+from tests.data.sources.test_prepared import write, write_raw
+from tests.data.tiny_images import png, write_folder
+
+
+def test_splits_of_prepared_images_share_none(tmp_path):
+    directory = write(tmp_path, {"train": [3, 2], "validation": [4]})
+    source = open_source(prepared=directory)
+    assert source.common_images(open_source(prepared=f"{directory}/.")) == 5
+    assert source.common_images(open_source(prepared=directory, split="validation")) == 0
+
+
+def test_raw_images_are_the_same_by_their_files(tmp_path):
+    (tmp_path / "one").mkdir(), (tmp_path / "two").mkdir()
+    one = write_raw(tmp_path / "one", [3, 2])
+    source, again = open_source(prepared=one), open_source(prepared=f"{one}/.")
+    assert source.common_images(again) == 5
+    assert source.common_images(open_source(prepared=write_raw(tmp_path / "two", [3, 2]))) == 0
+
+
+def test_folders_share_what_lies_in_the_inner_one(tmp_path):
+    files = {"a/0.png": png(0), "a/1.png": png(1), "ab/2.png": png(2)}
+    write_folder(tmp_path, files)
+    whole, a, ab = (open_source(image_folder=str(tmp_path / d)) for d in ("", "a", "ab"))
+    assert whole.common_images(a) == a.common_images(whole) == 2
+    assert a.common_images(ab) == 0 and whole.common_images(ab) == 1
+
+
+def test_scenes_share_those_of_their_split():
+    train, fewer, test = (
+        open_source(dataset="scenes", split=split, scenes=count, scene_size=24)
+        for split, count in (("train", 8), ("train", 4), ("test", 8))
+    )
+    assert train.common_images(fewer) == 4 and train.common_images(test) == 0
+    assert train.common_images(train.hold_out(2)[1]) == 2
+
+
+def test_monitors_that_look_at_training_images_are_told(capsys):
+    train, test = (
+        open_source(dataset="scenes", split=split, scenes=16, scene_size=24)
+        for split in ("train", "test")
+    )
+    warn_of_training_images(train, test)
+    assert capsys.readouterr().err == ""
+    warn_of_training_images(test, test)
+    assert "4 of the 4 images of scenes:test, by which" in capsys.readouterr().err
+
+
+def test_boxes_and_kinds_change_nothing(tmp_path):
+    folder = open_source(image_folder=write_folder(tmp_path / "f", {"0.png": png(0)}))
+    boxes = [ImageProposals("0.png", np.array([[0, 0, 1, 1]], np.float32))]
+    write_proposals(tmp_path / "boxes", boxes, generator="test", settings={})
+    joined = WithProposals(folder, ProposalStore(str(tmp_path / "boxes")))
+    assert joined.common_images(folder) == 1
+    scenes = open_source(dataset="scenes", scenes=4, scene_size=24)
+    assert scenes.common_images(folder) == folder.common_images(scenes) == 0
+
+
+def test_annotated_images_are_the_same_by_their_files(tmp_path):
+    one, folder = write_coco(tmp_path, [])
+    content = json.loads(Path(one).read_text())
+    # Numbered anew, and without the first.
+    content["images"] = [{**i, "id": i["id"] + 7} for i in content["images"] if i["id"]]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(content))
+    assert CocoImages(one, folder).common_images(CocoImages(str(other), folder)) == 2
+    voc = write_voc(tmp_path / "VOC", {"a": [], "b": [], "c": []})
+    write_voc(tmp_path / "VOC", {"b": []}, name="val")
+    both, part = (VocObjects([voc], [name]) for name in ("trainval", "val"))
+    assert both.common_images(part) == part.common_images(both) == 1
+    maps = write_maps(tmp_path / "maps", {"a": np.eye(6, 8)})
+    assert LabelMapFolders(*maps).common_images(LabelMapFolders(*maps)) == 1
+    assert both.common_images(LabelMapFolders(*maps)) == 0
+
+
+def test_annotated_records_are_the_same_by_their_places(tmp_path):
+    examples = {"train": [voc_example(n, []) for n in range(4)]}
+    prepare_tfds(tmp_path, "voc", voc_features(), examples, config="2007")
+    whole, part, rest = (
+        TfdsVoc("voc/2007", str(tmp_path), split) for split in ("train", "train[:1]", "train[1:]")
+    )
+    assert (whole.common_images(part), part.common_images(rest)) == (1, 0)

@@ -1,0 +1,75 @@
+"""The EXIF orientation in a graph, against Pillow's."""
+
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl_tf.data import orientation
+from ssl_tf.exporters.encoded_orientation import orientation_of
+from tests.data.tiny_images import png
+from tests.preparation.odd_files import JPEG, SMOOTH, exif, saved
+
+found = tf.function(orientation_of, input_signature=[tf.TensorSpec([], tf.string)])
+
+
+def jpeg(content: bytes) -> bytes:
+    return saved(SMOOTH, "jpeg", exif=content)
+
+
+def several(order: str, *entries: tuple[int, int, int, int]) -> bytes:
+    """EXIF of some entries (tag, type, count, value)."""
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    head = struct.pack(f"{order}IH", 8, len(entries))
+    packed = b"".join(
+        struct.pack(f"{order}HHI", tag, kind, count)
+        + struct.pack(f"{order}H" if kind == 3 else f"{order}I", number).ljust(4, b"\0")
+        for tag, kind, count, number in entries
+    )
+    return b"Exif\0\0" + mark + head + packed + bytes(4)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("turn", range(10))
+def test_every_turn_in_both_orders(turn, order):
+    content = jpeg(exif(turn, order))
+    expected = turn if 1 <= turn <= 8 else 1
+    assert found(content).numpy() == orientation.in_head(content) == expected
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_it_is_found_among_other_entries(order):
+    width, turn, maker = (0x0100, 4, 1, 640), (0x0112, 3, 1, 6), (0x010F, 2, 9, 99)
+    for entries in ((width, turn), (turn, width), (maker, width, turn), (width, maker)):
+        content = jpeg(several(order, *entries))
+        assert (
+            found(content).numpy() == orientation.in_head(content) == (6 if turn in entries else 1)
+        )
+    content = jpeg(several(order, (0x0112, 4, 1, 8)))
+    assert found(content).numpy() == orientation.in_head(content) == 8
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_that_is_cut_anywhere_is_read_as_pillow_reads_it():
+    content = jpeg(several("<", (0x0100, 4, 1, 640), (0x0112, 3, 1, 6)))
+    turns = [int(found(content[:length])) for length in range(110)]
+    # Arrays of bytes would lose the zeros at the end of what they hold.
+    heads = [np.array(content[:length], object) for length in range(110)]
+    assert turns == [orientation.in_head(head) for head in heads]
+    assert set(turns) == {1, 6}
+
+
+def test_damage_is_no_failure():
+    random = np.random.default_rng(0)
+    content = np.frombuffer(jpeg(exif(6, "<")), np.uint8)
+    start = content.tobytes().index(b"Exif")
+    for _ in range(200):
+        damaged = content.copy()
+        damaged[random.integers(start, start + 40, 3)] = random.integers(0, 256, 3)
+        assert 1 <= int(found(damaged.tobytes())) <= 8
+
+
+@pytest.mark.parametrize("content", [JPEG, b"", b"\xff\xd8", b"\xff\xd8Exif\0\0", png(0)])
+def test_without_exif_it_is_1(content):
+    assert found(content).numpy() == 1
