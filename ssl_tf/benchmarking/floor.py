@@ -25,22 +25,26 @@ def decoded(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def floor_views(
-    encoded: tf.Tensor, counter: tf.Tensor, settings: ViewSettings
+    encoded: tf.Tensor, counter: tf.Tensor, settings: ViewSettings, with_original: bool = False
 ) -> tuple[tf.Tensor, ...]:
     """The views of an image, decoded once, cropped and resized: uint8 [S, S, 3], small ones last.
+
+    The original follows them, the whole image resized.
 
     Args:
         encoded: string scalar.
         counter: int64 scalar, seed of the crops' positions.
         settings: number and side of the views, ratio of the crops and area of the small ones.
+        with_original: whether to make the original.
     """
     image = decoded(encoded)
     height, width = tf.unstack(tf.shape(image)[:2])
     large, small = len(settings.strategies), settings.small_views
-    uniform = tf.random.stateless_uniform([large + small, 3], tf.stack([counter, counter]))
     small_ratio = tuple(math.sqrt(area) for area in settings.small_area)
     sizes = [(settings.image_size, settings.crop_ratio)] * large
     sizes += [(settings.small_image_size, small_ratio)] * small
+    sizes += [(settings.image_size, (1.0, 1.0))] * with_original
+    uniform = tf.random.stateless_uniform([len(sizes), 3], tf.stack([counter, counter]))
     views = []
     for v, (side, ratio) in enumerate(sizes):
         rectangle = crops.uniform_crop(height, width, uniform[v], ratio)
@@ -51,13 +55,17 @@ def floor_views(
 
 
 def floor_batches(
-    encoded: Sequence[bytes], settings: ViewSettings, distort: Callable = tf.identity
+    encoded: Sequence[bytes],
+    settings: ViewSettings,
+    distort: Callable = tf.identity,
+    with_original: bool = False,
 ) -> tf.data.Dataset:
     """Endless batches of the floor's views, with `distort` applied to each (uint8 [S, S, 3])."""
     images = tf.constant(list(encoded))
 
     def views(counter: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        floor = floor_views(tf.gather(images, counter % len(encoded)), counter, settings)
+        image = tf.gather(images, counter % len(encoded))
+        floor = floor_views(image, counter, settings, with_original)
         return tuple(distort(view) for view in floor)
 
     return (

@@ -17,14 +17,13 @@ from ssl_tf.data.order import Steps
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.opening import open_split, with_boxes
 from ssl_tf.errors import UserError
-from ssl_tf.pretraining.inputs import OnDevice, placed_batches
+from ssl_tf.pretraining.inputs import OnDevice, build_recipe, placed_batches
 from ssl_tf.settings import InputBenchmarkSettings
 from ssl_tf.views.canvases import canvas_side
 from ssl_tf.views.evaluation import evaluation_crop
 from ssl_tf.views.level_rules import Level
 from ssl_tf.views.ops import OPS, Op
 from ssl_tf.views.recipe import Recipe
-from ssl_tf.views.regions import smallest_areas
 
 _OP_LEVEL = 9.0
 # An operation takes a small part of an image's time, so this share of the seconds will do.
@@ -99,7 +98,7 @@ def measure_one_core(settings: InputBenchmarkSettings) -> dict:
         operation; "missing": rival -> why it could not be measured.
     """
     views, sample = settings.pretrain.views, _sample(settings)
-    recipe = _recipe(settings, sample)
+    recipe = build_recipe(settings.pretrain, sample)
     contenders = _own_contenders(settings, sample, recipe) + reading.contenders(settings, recipe)
     others, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
     costs = alternate([*contenders, *others], settings.timing.seconds, settings.timing.repetitions)
@@ -119,7 +118,7 @@ def measure_cores(settings: InputBenchmarkSettings, cores: int) -> dict[str, dic
         than 1 if the pipeline waits or other programs run.
     """
     sample = _sample(settings)
-    contenders = _own_contenders(settings, sample, _recipe(settings, sample))
+    contenders = _own_contenders(settings, sample, build_recipe(settings.pretrain, sample))
     costs = alternate(contenders, settings.timing.seconds, settings.timing.repetitions)
     medians = {name: median_cost(measured) for name, measured in costs.items()}
     return {
@@ -136,16 +135,12 @@ def _sample(settings: InputBenchmarkSettings) -> Sample:
     return Sample(source, settings.sample, pretrain.run.seed)
 
 
-def _recipe(settings: InputBenchmarkSettings, sample: Sample) -> Recipe:
-    views = settings.pretrain.views
-    return Recipe(views, smallest_areas(views, sample.boxes))
-
-
 def _own_contenders(
     settings: InputBenchmarkSettings, sample: Sample, recipe: Recipe
 ) -> list[Contender]:
     views = settings.pretrain.views
-    pipelines = {FLOOR: floor_batches(sample.encoded, views)}
+    with_original = recipe.with_original
+    pipelines = {FLOOR: floor_batches(sample.encoded, views, with_original=with_original)}
     steps = Steps(settings.pretrain.run.seed, BATCH, start=0, stop=ENDLESS)
     for name in (RECIPE, FIRST):
         pipelines[name] = training_batches(

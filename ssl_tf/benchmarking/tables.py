@@ -29,6 +29,7 @@ def summarize(
         "sample": one_core["sample"],
         "views": [views.image_size, *views.strategies],
         "small_views": [views.small_image_size, *views.small_strategies],
+        "with_original": settings.pretrain.with_original,
         "one_core": [row | {"images_per_second": 1e3 / row["cpu_ms"]} for row in one_core["rows"]],
         "machine": {
             name: {
@@ -53,12 +54,13 @@ def tables(result: dict) -> str:
     """The results as text: pipelines, machine, operations, GPUs."""
     sample, (size, *strategies) = result["sample"], result["views"]
     small_size, *small_strategies = result["small_views"]
-    views = len(strategies) + len(small_strategies)
+    views = len(strategies) + len(small_strategies) + result["with_original"]
     small = f"; {len(small_strategies)} of {small_size} px" if small_strategies else ""
     lines = [
         f"{sample['images']} images of {sample['name']}, {sample['width']}x{sample['height']}, "
         f"{sample['bytes'] / 1024:.0f} KiB (medians), from memory",
-        f"{len(strategies)} views of {size} px: {', '.join(strategies)}{small}",
+        f"{len(strategies)} views of {size} px: {', '.join(strategies)}{small}"
+        f"{'; the whole image' if result['with_original'] else ''}",
         result["processor"],
         "",
         f"{'one core':<34}{'ms/image':>9}{'x floor':>9}{'(range)':>13}"

@@ -15,7 +15,7 @@ from ssl_tf.methods.base import Method
 from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.pretraining.compiling import build_compiled
 from ssl_tf.pretraining.dry_run import estimated_bytes
-from ssl_tf.pretraining.inputs import distributed_batches
+from ssl_tf.pretraining.inputs import build_recipe, distributed_batches
 from ssl_tf.settings import TrainBenchmarkSettings
 from ssl_tf.settings.benchmarking import Entry
 from ssl_tf.training.execution import INPUT_SECONDS
@@ -23,8 +23,6 @@ from ssl_tf.training.host_memory import peak_bytes, resident_bytes
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.run_directory import environment
 from ssl_tf.training.strategy import make_strategy
-from ssl_tf.views.recipe import Recipe
-from ssl_tf.views.regions import smallest_areas
 
 # Steps after the first that are not timed: the allocator and the input's buffers settle.
 _WARM = 2
@@ -59,11 +57,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     held = resident_bytes() or peak_bytes()
     plan = make_plan(optimization, source.size)
     method = build_compiled(pretrain, strategy, plan, source.num_classes, source.multi_label)
-    recipe = Recipe(
-        pretrain.views,
-        smallest_areas(pretrain.views, source.boxes),
-        with_original="original" in method.needs,
-    )
+    recipe = build_recipe(pretrain, source)
     batches = distributed_batches(pretrain, method, source, recipe, strategy, plan)
     running = iter(batches)
     began = time.perf_counter()

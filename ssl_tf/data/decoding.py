@@ -128,8 +128,8 @@ def _decode(
     def placeholder() -> tf.Tensor:
         def count(image_id: bytes | np.ndarray, encoded: bytes | np.ndarray) -> bool:
             # Graphs pass bytes, eager calls an array of them.
-            reason = unusual.refusal(np.asarray(encoded).item())
-            unreadable.add(np.asarray(image_id).item(), reason)
+            reason = unusual.refusal(np.asarray(encoded, object).item())
+            unreadable.add(np.asarray(image_id, object).item(), reason)
             return False
 
         counted = tf.numpy_function(count, [image_id, encoded], tf.bool)
@@ -141,6 +141,19 @@ def _decode(
     image = tf.cond(readable, lambda: image, placeholder)
     image.set_shape([None, None, 3])
     return image, readable, plain
+
+
+def image_of(encoded: tf.Tensor) -> tf.Tensor:
+    """The image that `decode` makes of encoded bytes, alone; fails if it counts as unreadable.
+
+    Args:
+        encoded: string or uint8 [H, W, 3], which is returned.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    encoded = tf.convert_to_tensor(encoded)
+    return encoded if encoded.dtype == tf.uint8 else _any_pixels(encoded)[0]
 
 
 def _any_pixels(encoded: tf.Tensor, side: int | None = None) -> tuple[tf.Tensor, tf.Tensor]:

@@ -35,7 +35,8 @@ def decode(encoded: bytes | np.ndarray) -> tuple[np.ndarray, bool]:
         ValueError: the upper bits of a PNG of 16 bits are empty, or the file is a WebP.
         OSError: the file is damaged.
     """
-    encoded = np.asarray(encoded).item()
+    # As an array of bytes it would lose the zeros at its end.
+    encoded = np.asarray(encoded, object).item()
     if encoded.startswith(b"BM"):
         # TensorFlow takes the indices of the palette for grey levels.
         with Image.open(io.BytesIO(encoded)) as image:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_tf.data.source import Source
 from ssl_tf.discovery.choice import BOXES, choose_shard
 from ssl_tf.discovery.collection import Collection
 from ssl_tf.discovery.description import DESCRIPTORS, REGIONS, describe_shard
+from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, match_shard
 from ssl_tf.settings import DiscoverSettings
 from ssl_tf.sharding import shards
@@ -46,22 +48,31 @@ def choose(settings: DiscoverSettings, sizes: np.ndarray, score_files: dict[str,
     _run(settings, BOXES, prepare, sizes, "images")
 
 
-def _prepare_describe(settings: DiscoverSettings) -> Work:
+def _open(settings: DiscoverSettings) -> tuple[Source, Encoder]:
+    """The images and the encoder, in a worker.
+
+    Raises:
+        UserError: the encoder is not the one that the discovery began with.
+    """
     from ssl_tf.data.sources.opening import open_training_source
     from ssl_tf.discovery.feature_maps import open_encoder
+    from ssl_tf.training.encoder_record import keep_encoder
 
     source, _ = open_training_source(settings.data)
     encoder = open_encoder(settings.features)
+    keep_encoder(Path(settings.output), {"sha256": encoder.sha256, "origin": encoder.origin})
+    return source, encoder
+
+
+def _prepare_describe(settings: DiscoverSettings) -> Work:
+    source, encoder = _open(settings)
     return lambda number: describe_shard(number, source, encoder, settings, Path(settings.output))
 
 
 def _prepare_find(settings: DiscoverSettings) -> Work:
-    from ssl_tf.data.sources.opening import open_training_source
-    from ssl_tf.discovery.feature_maps import open_encoder
     from ssl_tf.discovery.single_image import find_shard
 
-    source, _ = open_training_source(settings.data)
-    encoder = open_encoder(settings.features)
+    source, encoder = _open(settings)
     return lambda number: find_shard(number, source, encoder, settings, Path(settings.output))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.decoding import attempt, pixels, upright
+from ssl_tf.data.decoding import attempt, image_of, upright
 from ssl_tf.data.source import Source
 
 # Sides of resized images are multiples of this, so that few sizes occur.
@@ -16,7 +16,7 @@ def read_examples(source: Source, start: int, stop: int) -> Iterator[dict]:
     """Yields decoded examples; an unreadable image is empty, uint8 [0, 0, 3]."""
 
     def decode(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image, readable = attempt(pixels, example["image"], tf.zeros([0, 0, 3], tf.uint8))
+        image, readable = attempt(image_of, example["image"], tf.zeros([0, 0, 3], tf.uint8))
         image = upright(image, example)
         others = {key: example[key] for key in ("id", "boxes") if key in example}
         return {**others, "image": image, "readable": readable}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageColor
 
-from ssl_tf.data.decoding import pixels, upright
+from ssl_tf.data.decoding import image_of, upright
 from ssl_tf.data.proposals.masks import decode_mask
 from ssl_tf.data.source import Source
 from ssl_tf.discovery.box_metrics import BoxMetrics, measure
@@ -111,7 +111,7 @@ def draw_boxes(settings: DiscoverSettings, source: Source, shard_count: int) -> 
     cells = []
     for example, proposal in zip(source.sequence(0, min(limit, source.size)), proposals):
         if proposal.height:
-            image = upright(pixels(example["image"]), example).numpy()
+            image = upright(image_of(example["image"]), example).numpy()
             image = _tinted(image, proposal.masks[:_DRAWN])
             scores = proposal.scores[:_DRAWN]
             of_graph = settings.discoverer == "lod" and not settings.ranking.rank_with_contrast

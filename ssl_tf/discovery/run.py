@@ -18,13 +18,14 @@ from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
 from ssl_tf.errors import SettingsError, UserError, printable
-from ssl_tf.files import write_json
+from ssl_tf.files import read_json, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.sharding import shards
 from ssl_tf.training.data_record import keep_data
-from ssl_tf.training.encoder_record import keep_encoder
+from ssl_tf.training.encoder_record import ENCODER, keep_encoder
+from ssl_tf.training.encoders import with_step
 from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
 PROPOSALS = "proposals"
@@ -51,16 +52,27 @@ def discover(settings: DiscoverSettings) -> Path:
     check_output(settings, _KIND)
     with exclusive(output):
         source, _ = open_training_source(settings.data)
-        encoder = open_encoder(settings.features)
+        # The newest checkpoint is that of the first start, for all processes and later starts.
+        step = settings.features.step or _recorded_step(output)
+        features = with_step(dataclasses.replace(settings.features, step=step))
+        encoder = open_encoder(features)
         open_output(settings, _KIND, "discover")
         keep_data(output, {"described": source}, "give a new --output")
-        keep_encoder(output, {"sha256": encoder.sha256, "origin": encoder.origin})
-        return _run_stages(settings, source, encoder)
+        facts = {"sha256": encoder.sha256, "origin": encoder.origin, "step": features.step}
+        keep_encoder(output, facts)
+        return _run_stages(dataclasses.replace(settings, features=features), source, encoder)
+
+
+def _recorded_step(output: Path) -> int:
+    """The step of the checkpoint that the first start opened; 0 where there is none."""
+    path = output / ENCODER
+    return read_json(path, dict, "give a new --output").get("step", 0) if path.exists() else 0
 
 
 def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) -> Path:
     output = Path(settings.output)
-    _log(f"{source.name}: {source.size} images, maps {', '.join(encoder.layers)}")
+    maps = f"maps {', '.join(encoder.layers)} of {encoder.origin}"
+    _log(f"{source.name}: {source.size} images, {maps}")
     shard_images = settings.shard_images
     sizes = np.diff(np.append(np.arange(0, source.size, shard_images), source.size))
     if settings.discoverer == "lod":

@@ -24,6 +24,7 @@ from ssl_tf.sharding.progress import Progress
 from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.encoder_record import keep_encoder
+from ssl_tf.training.encoders import with_step
 from ssl_tf.training.output_directory import check_output, open_output
 
 MANIFEST = "embeddings.json"
@@ -47,6 +48,7 @@ def embed(settings: EmbedSettings) -> Path:
     check_output(settings, _KIND)
     with exclusive(output):
         source = _open_source(settings)
+        settings = with_step(settings)
         encoder = open_encoder(settings)
         open_output(settings, _KIND, "embed")
         keep_data(output, {"embedded": source}, "give a new --output")

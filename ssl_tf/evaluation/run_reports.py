@@ -205,12 +205,17 @@ def _named_by(stage: Stage, data: str, kind: Sequence[str]) -> Stage:
         return stage
     return dataclasses.replace(
         stage,
-        name=f"{stage.name}_{_WORD.sub('_', told)}",
+        name=f"{stage.name}_{data_word(told)}",
         heading=f"{stage.heading}, {told}:",
         title=f"{stage.title}, {told}",
         position=(*stage.position, told),
         named_by_data=bool(data),
     )
+
+
+def data_word(data: str) -> str:
+    """The name of test images as it stands in the names of columns."""
+    return _WORD.sub("_", data)
 
 
 def _data_name(data: DataSettings) -> str:

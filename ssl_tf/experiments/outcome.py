@@ -197,8 +197,15 @@ def enough(
 def _difference_of(figure: str, row: Mapping[str, Any]) -> str:
     """The column of a figure's difference; empty if the row has none.
 
-    Where an arm is judged on several data sets, columns have the name of the data in the middle.
+    Where an arm is judged on several data sets, columns have the name of the data in the middle,
+    and the column of that name beside them tells which data it is.
     """
-    stage, _, metric = figure.rpartition("_")
-    end = f"_{metric}_difference"
-    return next((name for name in row if name.startswith(stage) and name.endswith(end)), "")
+    from ssl_tf.evaluation.run_reports import data_word
+
+    columns = [figure]
+    for name, data in row.items():
+        named = name.removesuffix("_test")
+        stage = named.partition(f"_{data_word(data)}")[0] if named != name else named
+        if stage != named and figure.startswith(f"{stage}_"):
+            columns.append(f"{named}_{figure.removeprefix(f'{stage}_')}")
+    return next((f"{name}_difference" for name in columns if f"{name}_difference" in row), "")

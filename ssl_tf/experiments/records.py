@@ -22,10 +22,13 @@ class Record:
     Attributes:
         done: stage -> "flags" on which its result depends, and the "seconds" that it took.
         failed: "stage", "cause" and "time" of the last failure; empty if the trial has not failed.
+        begun: "stage" and "flags" of the stage that runs, or ran when its study was killed; empty
+            if the last one has ended.
     """
 
     done: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
+    begun: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def next_step(self, trial: Trial) -> Step | None:
         """The first step that is not done; None if all are."""
@@ -41,9 +44,9 @@ def read_record(output: Path, trial: str) -> Record:
     path = _path(output, trial)
     if not path.exists():
         return Record()
-    remedy = "remove it; what is complete is then found again"
+    remedy = "remove it; evaluations are then made again, and trainings found complete"
     values = read_json(path, dict, remedy)
-    return Record(values.get("done", {}), values.get("failed", {}))
+    return Record(*(values.get(field.name, {}) for field in dataclasses.fields(Record)))
 
 
 def write_record(output: Path, trial: str, record: Record) -> None:

@@ -1,17 +1,21 @@
 """Runs the trials of a study, one after the other, as processes of the package's own commands."""
 
 import dataclasses
+import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ssl_tf.errors import EXIT_SIGNAL, Stopped, printable
 from ssl_tf.experiments.claims import Claim, Claims, Taken
 from ssl_tf.experiments.records import Record, read_record, write_record
 from ssl_tf.experiments.trials import Step, Trial, trial_name
+from ssl_tf.files import remove
+from ssl_tf.training.run_directory import MetricsFile
 from ssl_tf.training.stop_signals import StopSignals
 
 # What starts a command of the package in a process of its own.
@@ -139,14 +143,38 @@ class Runner:
                     self._fail(trial, step, record, f"needs the result of {needed}, which failed")
                 return
             began = time.monotonic()
-            if step.product is None or not step.product.exists():
-                cause = self._execute(trial, step, claim)
+            if not self._is_made(trial, step, record):
+                cause = self._make(trial, step, record, claim)
                 if cause:
                     self._fail(trial, step, record, cause)
                     return
             done = {"flags": dict(step.flags), "seconds": round(time.monotonic() - began, 1)}
             write_record(self._output, trial.name, Record({**record.done, step.name: done}))
             self._finished()
+
+    def _is_made(self, trial: Trial, step: Step, record: Record) -> bool:
+        """Whether a step was completed by a study that was killed before it could record that.
+
+        A report of the same name may be of somebody who looked at the run by other flags, or while
+        it trained.
+        """
+        if step.product is None or not step.product.exists():
+            return False
+        if record.begun == _begun(step) and _is_of_the_end(step, trial.run):
+            return True
+        self._tell(f"{step.product} is of no stage that this study has begun; it is made anew")
+        return False
+
+    def _make(self, trial: Trial, step: Step, record: Record, claim: Claim) -> str:
+        """Runs a step, as `_execute`; the record tells meanwhile that it has begun."""
+        if step.product is not None:
+            remove(step.product)  # what is there later is of this step
+        write_record(self._output, trial.name, dataclasses.replace(record, begun=_begun(step)))
+        try:
+            return self._execute(trial, step, claim)
+        except StudyStopped:
+            write_record(self._output, trial.name, dataclasses.replace(record, begun={}))
+            raise
 
     def _fail(self, trial: Trial, step: Step, record: Record, cause: str) -> None:
         # The time makes it differ from the failure of an earlier start.
@@ -157,7 +185,7 @@ class Runner:
         }
         if failed == self._earlier[trial.name]:
             failed["time"] += " again"
-        write_record(self._output, trial.name, dataclasses.replace(record, failed=failed))
+        write_record(self._output, trial.name, Record(record.done, failed))
         told = f"{trial.name}: {step.name} failed: {cause} (log: {self._log_of(trial, step)})"
         print(told, file=sys.stderr, flush=True)
 
@@ -195,7 +223,7 @@ class Runner:
             if not lost and not claim.beat():
                 lost = True
                 child.terminate()
-        if passed_on is not None:
+        if passed_on is not None and code:
             raise StudyStopped(passed_on)
         if lost:
             raise Taken(f"{trial.name} was taken over")
@@ -220,6 +248,25 @@ class Runner:
         if line not in self._told:
             print(line, file=sys.stderr, flush=True)
         self._told = {line}
+
+
+def _begun(step: Step) -> dict[str, Any]:
+    return {"stage": step.name, "flags": dict(step.flags)}
+
+
+def _is_of_the_end(step: Step, run: Path) -> bool:
+    """Whether a report that tells a step of the run tells its last, or the one asked for."""
+    if step.product.suffix != ".json":
+        return True
+    try:
+        told = json.loads(step.product.read_text()).get("step")
+    except (ValueError, AttributeError):
+        return False
+    if told is None:
+        return True
+    lines = MetricsFile.read(run / "metrics.jsonl")
+    last = lines[-1]["step"] if lines else 0
+    return told == (int(step.flags.get("step", 0)) or last)
 
 
 def _last_line(log: Path) -> str:

@@ -27,8 +27,8 @@ class Stage:
             {place}, that of the stage's result.
         place: of the result, below the output of the study, with {stage} and {trial}, the arm with
             its seed.
-        product: file there that is written last, so that it is there when the stage is complete;
-            empty where the command itself is quick to say so.
+        product: what is written there last, so that it is there when the stage is complete; empty
+            where the command itself is quick to say so.
     """
 
     command: tuple[str, ...]
@@ -47,7 +47,7 @@ STAGES = {
         ShuffleSettings,
         {"output": "{place}"},
         "{stage}/{trial}",
-        "{place}/manifest.json",
+        "{place}",
     ),
     "discover": Stage(("discover",), DiscoverSettings, {"output": "{place}"}, "{stage}/{trial}"),
     "pretrain": Stage(("pretrain",), PretrainSettings, {"run_dir": "{place}"}, _RUN),

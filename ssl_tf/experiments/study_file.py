@@ -18,6 +18,13 @@ _ARM = re.compile(r"\w[\w+-]*")
 _FOLDER = "studies"
 # Keys of an arm beside its stages, and of the whole.
 _ARM_KEYS = {"stages"}
+# The first word of a column with figures -> the stage that it is of.
+_STAGE_OF = {
+    "monitor": "pretrain",
+    **{stage: stage for stage in ("knn", "linear", "finetune", "transfer", "discover")},
+    "segmentation": "segment",
+    "detection": "detect",
+}
 _KEYS = {"title", "seeds", "reference", "rounds", "stages", "flags", "arms", "stop"}
 
 
@@ -143,7 +150,7 @@ def _study(content: dict[str, Any], text: str) -> Study:
         reference=reference,
         rounds=_rounds(content, tuple(arms)),
         arms=arms,
-        stop=_stop(content, reference),
+        stop=_stop(content, arms, reference),
         text=text,
     )
 
@@ -199,7 +206,7 @@ def _rounds(content: Mapping[str, Any], arms: tuple[str, ...]) -> tuple[tuple[st
     return tuple(map(tuple, rounds))
 
 
-def _stop(content: Mapping[str, Any], reference: str) -> StopRule | None:
+def _stop(content: Mapping[str, Any], arms: Mapping[str, Arm], reference: str) -> StopRule | None:
     if "stop" not in content:
         return None
     table = _table(content, "stop", "the study")
@@ -215,7 +222,20 @@ def _stop(content: Mapping[str, Any], reference: str) -> StopRule | None:
         )
     if int(numbers[0]) < 2:
         raise SettingsError("stop: seeds: two at least, one alone has no standard error")
+    _check_figure(figure, arms[reference])
     return StopRule(figure, int(numbers[0]), float(numbers[1]), float(numbers[2]))
+
+
+def _check_figure(figure: str, reference: Arm) -> None:
+    """Refuses the figure of a stop rule that could never be compared with that of the reference."""
+    from ssl_tf.evaluation.run_table import is_figure  # which takes longer than all else here
+
+    stage = _STAGE_OF.get(figure.partition("_")[0])
+    if not is_figure(figure) or stage not in {name.partition("_")[0] for name in reference.stages}:
+        raise SettingsError(
+            f"stop: figure = {figure!r}: no stage of the reference {reference.name!r} has it; give "
+            "a column of table.csv, such as 'linear_top1'"
+        )
 
 
 def _known(table: Mapping[str, Any], names: set[str], place: str) -> None:

@@ -21,7 +21,7 @@ class Step:
     Attributes:
         name: of the stage.
         command: what stands behind `python -m ssl_tf.`, with all flags.
-        product: file that is there once it is complete; None: the command itself is quick to see.
+        product: is there once it is complete; None: the command itself is quick to see.
         flags: on which the result depends, by name, as text; paths in the study's output are
             relative to it.
         needs: (arm, stage) of other arms whose results it reads, at the same seed.

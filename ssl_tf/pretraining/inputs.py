@@ -21,6 +21,7 @@ from ssl_tf.views.canvases import canvas_side, fitted, on_canvas
 from ssl_tf.views.device import PLACES, DeviceViews, drawn_batches
 from ssl_tf.views.gallery import Example, view_cells
 from ssl_tf.views.recipe import Recipe
+from ssl_tf.views.regions import smallest_areas
 from ssl_tf.views.sheet import draw_sheet
 
 _SHOWN = 8
@@ -37,6 +38,18 @@ class OnDevice:
 
     side: int
     resident: ResidentImages | None = None
+
+
+def build_recipe(settings: PretrainSettings, source: Source) -> Recipe:
+    """The recipe of all views that the method of a run takes.
+
+    Args:
+        settings: of the run.
+        source: of the images; boxes are read where crops are drawn in them.
+    """
+    views = settings.views
+    smallest = smallest_areas(views, source.boxes)
+    return Recipe(views, smallest, with_original=settings.with_original)
 
 
 def on_device(

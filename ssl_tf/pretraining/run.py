@@ -22,7 +22,7 @@ from ssl_tf.methods.base import Method
 from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.pretraining.compiling import build_compiled
-from ssl_tf.pretraining.inputs import distributed_batches, show_first_views
+from ssl_tf.pretraining.inputs import build_recipe, distributed_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
 from ssl_tf.pretraining.restoring import resume_or_init
@@ -31,7 +31,7 @@ from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
-from ssl_tf.training.data_record import keep_data
+from ssl_tf.training.data_record import digest_data, keep_data
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import (
@@ -49,7 +49,6 @@ from ssl_tf.training.tracking import Track, check_tracker, tracked
 from ssl_tf.training.trainer import fit
 from ssl_tf.training.workers import Workers
 from ssl_tf.views.recipe import Recipe
-from ssl_tf.views.regions import smallest_areas
 
 
 # No graph here asks a tensor in an `if`; to convert all functions would take seconds of each start.
@@ -77,6 +76,9 @@ def run(settings: PretrainSettings) -> None:
         exclusive(directory, lock),
         Workers(directory, cluster, settings.run.worker_timeout) as workers,
     ):
+        # Before all else that workers do together, which other flags would make different.
+        flags = flagfiles.result_flags(settings)
+        workers.agree("flags", {f"--{name}": value for name, value in flags.items()})
         training = _open(settings, cluster, workers)
         if training.start_step < training.plan.total_steps:
             _fit(training, workers)
@@ -143,6 +145,11 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         raise SettingsError(
             f"{monitored.name}: the monitors compare two images or more; give --holdout=2 or more"
         )
+    sources = {"training": source, **({"held-out": held_out} if held_out else {})}
+    if cluster.workers > 1:
+        digests = {name: dataclasses.asdict(digest_data(s)) for name, s in sources.items()}
+        images = {f"{name} images: {k}": v for name, d in digests.items() for k, v in d.items()}
+        workers.agree("images", images)
     plan = make_plan(optimization, source.size)
     if cluster.is_chief:
         check_run(settings)
@@ -154,10 +161,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         workers.agree("start step", start_step)
     if cluster.is_chief:
         directory = open_run(settings, replicas)
-        keep_data(
-            directory,
-            {"training": source, **({"held-out": held_out} if held_out else {})},
-        )
+        keep_data(directory, sources)
         write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))
     if start_step < plan.total_steps:
         print(
@@ -165,8 +169,6 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
             f"on {replicas} replica(s), {origin}, in {run.run_dir}",
             file=sys.stderr,
         )
-    with_original = "original" in method.needs
-    recipe = Recipe(views, smallest_areas(views, source.boxes), with_original=with_original)
     return _Training(
         settings,
         cluster,
@@ -175,7 +177,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         held_out,
         plan,
         method,
-        recipe,
+        build_recipe(settings, source),
         checkpoints,
         start_step,
     )

@@ -52,6 +52,15 @@ class InputBenchmarkSettings:
         """
         return {"monitor_split": "", "canvas": "", "auto": AUTO_REFUSED}
 
+    def __post_init__(self) -> None:
+        views = self.pretrain.views
+        large, others = len(views.strategies), views.small_views + self.pretrain.with_original
+        if self.against and (large, others) != (2, 0):
+            raise SettingsError(
+                f"--against={','.join(self.against)}: they make two views of one size, these flags "
+                f"{large + others} an image; give configs/byol.flags"
+            )
+
 
 class Entry(NamedTuple):
     """One point of the grid."""

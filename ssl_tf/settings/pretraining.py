@@ -33,6 +33,11 @@ class PretrainSettings:
         return Path(self.run.run_dir) / "flags.txt"
 
     @property
+    def with_original(self) -> bool:
+        """Whether a task looks at the whole image, too, so that it is one more view."""
+        return "localization" in self.model.flags[ObjectPairFlags].pretext
+
+    @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         split = "--holdout is given" if self.data.holdout else f"{self.data.named[0]} has no splits"

@@ -1,6 +1,8 @@
 """The encoder of a run, without the method that trained it."""
 
+import dataclasses
 from pathlib import Path
+from typing import TypeVar
 
 import tensorflow as tf
 
@@ -8,10 +10,12 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.heads import build_dense_head
 from ssl_tf.networks.resnet import feature_dim
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings import EmbedSettings, FeatureSettings, PretrainSettings
 from ssl_tf.settings.methods import ProjectorFlags
 from ssl_tf.training.checkpoints import Checkpoints
-from ssl_tf.training.run_directory import CHECKPOINTS, read_settings
+from ssl_tf.training.run_directory import CHECKPOINTS, FLAGS, read_settings
+
+Settings = TypeVar("Settings", EmbedSettings, FeatureSettings)
 
 
 def load_encoder(directory: Path, step: int = 0) -> tuple[tf.keras.Model, PretrainSettings, int]:
@@ -27,6 +31,33 @@ def load_encoder(directory: Path, step: int = 0) -> tuple[tf.keras.Model, Pretra
     settings = read_settings(directory)
     encoder = build_encoder(settings.model, settings.run.seed)
     checkpoints = Checkpoints(directory / CHECKPOINTS, keep=1, encoder=encoder)
+    step = _known_step(checkpoints, directory, step)
+    checkpoints.restore(step, partial=True)
+    return encoder, settings, step
+
+
+def with_step(settings: Settings) -> Settings:
+    """The settings of a run's encoder with the step of its newest checkpoint in the place of 0.
+
+    So that processes that open it one after the other open the same while the run goes on.
+
+    Raises:
+        UserError: the run has no checkpoint yet.
+    """
+    run = Path(settings.encoder)
+    is_run = settings.encoder and (run / FLAGS).is_file() and not (run / "saved_model.pb").exists()
+    if settings.step or not is_run:
+        return settings
+    checkpoints = Checkpoints(run / CHECKPOINTS, keep=1)
+    return dataclasses.replace(settings, step=_known_step(checkpoints, run, 0))
+
+
+def _known_step(checkpoints: Checkpoints, directory: Path, step: int) -> int:
+    """The step, or that of the newest undamaged checkpoint of a run for 0.
+
+    Raises:
+        UserError: there is no checkpoint yet, or none of the step.
+    """
     steps = checkpoints.steps()
     if not steps:
         raise UserError(
@@ -38,9 +69,7 @@ def load_encoder(directory: Path, step: int = 0) -> tuple[tf.keras.Model, Pretra
             f"{directory} has no checkpoint of --step={step}; "
             f"there are {', '.join(map(str, steps))}"
         )
-    step = step or checkpoints.newest()
-    checkpoints.restore(step, partial=True)
-    return encoder, settings, step
+    return step or checkpoints.newest()
 
 
 def load_dense_head(directory: Path, settings: PretrainSettings, step: int) -> tf.keras.Model:

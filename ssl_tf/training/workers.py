@@ -19,6 +19,8 @@ from ssl_tf.training.cluster import Cluster
 
 DIRECTORY = "workers"
 _BEAT_SECONDS = 1.0
+# Of the entries in which two workers differ, so many are told.
+_LISTED = 3
 
 _RUNNING, _DONE, _FAILED = "running", "done", "failed"
 
@@ -80,6 +82,10 @@ class Workers:
     def agree(self, name: str, value: Any) -> None:
         """Waits until all workers have published their value and checks that all are equal.
 
+        Args:
+            name: of the value.
+            value: of JSON; of two dicts that differ the entries are told.
+
         Raises:
             UserError: a worker has another value.
             LostWorker: a worker does not publish its value in time.
@@ -89,9 +95,10 @@ class Workers:
         for peer in self._peers:
             if peer.facts[name] != value:
                 raise UserError(
-                    f"{self._cluster.name(peer.index)} has {name} {peer.facts[name]!r}, this "
-                    f"worker {value!r}: all workers need the same command and the same --run_dir "
-                    "on a file system that they share"
+                    f"{self._cluster.name(peer.index)} has "
+                    f"{_difference(name, peer.facts[name], value)}: all workers need the same "
+                    "command, the same images and the same --run_dir on a file system that they "
+                    "share"
                 )
 
     def wait_for_chief(self, name: str) -> None:
@@ -197,6 +204,17 @@ class Workers:
                 peer.beats += 1
                 peer.state, peer.reason = heartbeat["state"], str(heartbeat.get("reason", ""))
                 peer.facts = heartbeat["facts"]
+
+
+def _difference(name: str, theirs: Any, ours: Any) -> str:
+    """What differs between the values of another worker and of this one, in words."""
+    if not (isinstance(theirs, dict) and isinstance(ours, dict)):
+        theirs, ours = {name: theirs}, {name: ours}
+    differing = [entry for entry in {**ours, **theirs} if ours.get(entry) != theirs.get(entry)]
+    return "; ".join(
+        f"{entry} {theirs.get(entry)!r}, this worker {ours.get(entry)!r}"
+        for entry in differing[:_LISTED]
+    )
 
 
 def _parsed(content: str) -> dict[str, Any] | None:

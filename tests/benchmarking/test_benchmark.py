@@ -13,9 +13,11 @@ import tensorflow as tf
 
 from ssl_tf import benchmark, command
 from ssl_tf.benchmarking import FIRST, FLOOR, HOST, OWN, RECIPE, rivals, tables
+from ssl_tf.benchmarking import input as input_images
 from ssl_tf.benchmarking.floor import BATCH, contender, floor_batches, floor_views
 from ssl_tf.benchmarking.timing import Contender, Cost, alternate, burst, median_cost, median_ratio
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.pretraining.inputs import build_recipe
 from ssl_tf.settings import InputBenchmarkSettings, ViewSettings, flagfiles
 from ssl_tf.views.ops import OPS
 
@@ -86,6 +88,10 @@ def test_the_floor_decodes_cuts_and_resizes():
     small = ViewSettings(image_size=16, crop="byol", small_views=1, small_image_size=8)
     views = floor_views(tf.constant(png()), tf.constant(3, tf.int64), small)
     assert [view.shape[0] for view in views] == [16, 16, 8]
+    views = floor_views(tf.constant(png()), tf.constant(3, tf.int64), small, with_original=True)
+    assert [view.shape[0] for view in views] == [16, 16, 8, 16]
+    resized = tf.image.resize(tf.io.decode_png(png()), (16, 16))
+    np.testing.assert_array_equal(views[-1], tf.cast(resized, tf.uint8))
     whole = ViewSettings(image_size=20, crop_ratio=(1.0, 1.0))
     square = np.random.default_rng(1).integers(0, 256, [20, 20, 3], np.uint8)
     encoded = tf.constant(tf.io.encode_png(square).numpy())
@@ -134,6 +140,42 @@ def test_tables_answer_how_many_cores_feed_the_gpus():
     text = tables.tables(tables.summarize(settings, one_core, several, cores=2))
     assert "2 views of 16 px: plain, plain; 2 of 8 px" in text
     assert "4.00     2.00  (1.90-2.10)       250     1000" in text  # four views an image
+
+
+LOCALIZATION = ["--crops=object_dilated", "--proposals=ground_truth", "--pretext=localization"]
+
+
+def test_the_whole_image_that_a_task_looks_at_is_measured_too():
+    settings = flagfiles.parse([*TINY, *LOCALIZATION, "--method=byol"], InputBenchmarkSettings)
+    recipe = build_recipe(settings.pretrain, input_images._sample(settings))
+    made = recipe(tf.zeros([20, 24, 3], tf.uint8), tf.constant([0, 1]), tf.zeros([0, 4]))
+    assert len(made["views"]) == 2 and made["original"].shape == [16, 16, 3]
+    row = {"name": RECIPE, "cpu_ms": 4.0, "ratio": 2.0, "ratio_low": 1.9, "ratio_high": 2.1}
+    one_core = {
+        "sample": {"name": "scenes", "images": 8, "height": 16, "width": 16, "bytes": 700},
+        "rows": [row | {"name": name} for name in OWN],
+        "ops": {op.name: 0.1 for op in OPS},
+        "missing": {},
+    }
+    text = tables.tables(tables.summarize(settings, one_core, None, cores=1))
+    assert "2 views of 16 px: plain, plain; the whole image" in text
+    assert "4.00     2.00  (1.90-2.10)       250      750" in text  # three views an image
+
+
+@pytest.mark.parametrize(
+    "flags, views",
+    [
+        (["--view_strategies=plain", "--method=supervised"], 1),
+        (["--view_strategies=plain,plain,plain,plain"], 4),
+        (["--method=swav", "--crop=byol", "--small_views=2", "--small_image_size=8"], 4),
+        ([*LOCALIZATION, "--method=byol"], 3),
+    ],
+)
+def test_other_libraries_make_two_views_of_one_size(flags, views):
+    told = f"--against=torchvision: they make two views of one size, these flags {views} an image"
+    with pytest.raises(SettingsError, match=told):
+        flagfiles.parse([*TINY, *flags, "--against=torchvision"], InputBenchmarkSettings)
+    assert flagfiles.parse([*TINY, "--against=torchvision"], InputBenchmarkSettings).against
 
 
 def test_rivals_that_are_not_installed_are_named(monkeypatch):

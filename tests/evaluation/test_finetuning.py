@@ -328,16 +328,15 @@ def test_flags_that_change_the_pixels_give_another_result(tmp_path, capsys, monk
     def tune(size):
         flags = (
             f"--checkpoint={run}", "--dataset=scenes", "--scenes=16", f"--scene_size={size}",
-            "--norandom_baseline", "--steps=1", "--batch_size=8",
+            "--norandom_baseline", "--steps=1", "--batch_size=8", f"--output={tmp_path}/tuned.json",
         )  # fmt: skip
         command.run(finetune.main, FineTuneSettings, flags)
-        (report,) = run.glob("finetune*.json")
-        return json.loads(report.read_text())["trained"]["train_loss"]
+        return json.loads((tmp_path / "tuned.json").read_text())["trained"]["train_loss"]
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(finetuning, "build_encoder_classifier", killed_at_once)
         tune(16)
-    (directory,) = run.glob("finetune*/trained")
+    directory = tmp_path / "tuned" / "trained"
     result = finetuning.FineTuneResult({"top1": 0.5}, 77.0, 0.05, 0.0, [], "of small scenes")
     (directory / "result.json").write_text(json.dumps(dataclasses.asdict(result)))
     assert tune(16) == 77

@@ -20,7 +20,9 @@ pretrain = "--method=byol"
 
 def write(directory, text, name="small.toml"):
     path = directory / name
-    path.write_text(text)
+    # Processes that share the directory read it meanwhile.
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
     return path
 
 

@@ -114,10 +114,32 @@ def test_the_stop_rule(study):
 
 
 def test_the_rule_finds_its_figure_where_the_data_is_named():
-    row = {"knn_top1_difference": 1, "linear_cifar10_test_top1_difference": 2}
-    row |= {"linear_scenes_test_16_images_map_difference": 3}
+    row = {"knn_top1_difference": 1, "linear_scenes_test_16_images_map_difference": 3}
+    row |= {"linear_scenes_test_16_images_test": "scenes:test, 16 images"}
     assert _difference_of("linear_map", row) == "linear_scenes_test_16_images_map_difference"
+    assert _difference_of("linear_top1", row) == _difference_of("finetune_top1", row) == ""
+    # The kind of an evaluation may follow.
+    row = {"linear_scenes_test_16_images_64_pixels_map_difference": 3}
+    row |= {"linear_scenes_test_16_images_64_pixels_test": "scenes:test, 16 images"}
+    assert _difference_of("linear_map", row) in row
+
+
+def test_the_rule_reads_the_column_that_it_names_and_none_of_another_stage():
+    row = {"finetune_1pct_top1_difference": 0.05, "finetune_1pct_test": "cifar10:test, 9 images"}
     assert _difference_of("finetune_top1", row) == ""
+    row |= {"finetune_top1_difference": 0.0, "finetune_test": "cifar10:test, 9 images"}
+    assert _difference_of("finetune_top1", row) == "finetune_top1_difference"
+    assert _difference_of("finetune_1pct_top1", row) == "finetune_1pct_top1_difference"
+
+
+def test_the_rule_tells_the_name_of_data_from_that_of_a_stage():
+    row = {}
+    for stage in ("finetune_1pct", "finetune"):
+        row[f"{stage}_scenes_test_9_images_mean_per_class_difference"] = 0.1
+        row[f"{stage}_scenes_test_9_images_test"] = "scenes:test, 9 images"
+    for stage in ("finetune_1pct", "finetune"):
+        column = f"{stage}_scenes_test_9_images_mean_per_class_difference"
+        assert _difference_of(f"{stage}_mean_per_class", row) == column
 
 
 def test_nothing_done_is_an_empty_table(tmp_path):

@@ -1,5 +1,6 @@
 """The runner, on commands that only note that they were started (`fake_commands`)."""
 
+import json
 import os
 import signal
 import subprocess
@@ -66,13 +67,56 @@ def test_everything_is_done_once_in_the_order_of_the_file(tmp_path):
     assert work(tmp_path, HEAD.replace("[0, 1]", "[0, 1, 2]") + ARMS)[1] == 4
 
 
-def test_what_is_complete_but_not_recorded_is_not_done_again(tmp_path):
-    out = tmp_path / "out"
-    (out / "runs" / "one-0").mkdir(parents=True)
-    (out / "runs" / "one-0" / "linear.json").write_text("{}")
-    work(tmp_path, HEAD.replace("[0, 1]", "[0]") + "[arms.one]\n")
-    # pretrain itself says quickly that it is complete.
-    assert started(tmp_path) == ["one-0 pretrain"]
+ONE = HEAD.replace("[0, 1]", "[0]") + "[arms.one]\n"
+
+
+def killed_after_linear(directory, report, begun):
+    """Leaves what a study leaves that is killed before it can record its second stage.
+
+    Args:
+        directory: of the study.
+        report: of that stage.
+        begun: changes what the record tells of it; None: it tells nothing, as in older versions.
+    """
+    trial = trials_of(directory, ONE)[1][0]
+    linear = trial.steps[1]
+    trial.run.mkdir(parents=True)
+    (trial.run / "metrics.jsonl").write_text('{"step": 7}\n{"step": 20}\n')
+    linear.product.write_text(json.dumps(report))
+    told = {} if begun is None else {"stage": "linear", "flags": {**linear.flags, **begun}}
+    write_record(directory / "out", trial.name, Record({"pretrain": {}}, begun=told))
+    return linear
+
+
+@pytest.mark.parametrize("report", [{}, {"step": 20}])
+def test_what_is_complete_but_not_recorded_is_not_done_again(tmp_path, report):
+    linear = killed_after_linear(tmp_path, report, begun={})
+    assert work(tmp_path, ONE)[0] == {} and started(tmp_path) == []
+    record = read_record(tmp_path / "out", "one-0")
+    assert record.done["linear"]["flags"] == linear.flags and record.begun == {}
+    assert json.loads(linear.product.read_text()) == report
+
+
+@pytest.mark.parametrize(
+    "report, begun",
+    [({"step": 20}, None), ({"step": 20}, {"epochs": "1.0"}), ({"step": 7}, {}), ([], {})],
+    ids=["not begun", "other flags", "in the middle of the run", "no report"],
+)
+def test_a_report_of_somebody_else_is_made_anew(tmp_path, capsys, report, begun):
+    linear = killed_after_linear(tmp_path, report, begun)
+    assert work(tmp_path, ONE)[0] == {} and started(tmp_path) == ["linear.json linear"]
+    assert linear.product.read_text() == "{}"
+    assert f"{linear.product} is of no stage that this study has begun" in capsys.readouterr().err
+
+
+def test_a_report_that_somebody_makes_of_a_stage_that_failed_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAILS", "linear.json")
+    assert "linear failed" in work(tmp_path, ONE)[0]["one-0"]
+    assert read_record(tmp_path / "out", "one-0").begun == {}
+    report = tmp_path / "out" / "runs" / "one-0" / "linear.json"
+    report.write_text('{"epochs": 1}')
+    (tmp_path / "mended").touch()
+    assert work(tmp_path, ONE)[0] == {} and report.read_text() == "{}"
 
 
 def test_a_failure_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
@@ -182,6 +226,9 @@ def test_a_killed_runner_leaves_its_child_the_trial(tmp_path, monkeypatch):
     wait_for(tmp_path, "one-0 pretrain")
     process.kill()
     process.wait()
+    pretrain = trials_of(tmp_path, text)[1][0].steps[0]
+    begun = {"stage": "pretrain", "flags": pretrain.flags}
+    assert read_record(tmp_path / "out", "one-0").begun == begun
     monkeypatch.setenv("SECONDS", "0")
     assert work(tmp_path, text)[0] == {}
     # Started again only when the first was done, which the directory of its result shows.

@@ -7,16 +7,27 @@ from ssl_tf.experiments.study_file import read_study
 from tests.experiments.small_file import ARMS, HEAD, write
 
 
+def stopping(figure):
+    """A study with a rule that looks at a figure."""
+    rule = f'[stop]\nfigure = "{figure}"\nseeds = 2\nerrors = 4\ndeviation = 1.0\n'
+    return 'reference = "one"\n' + HEAD + ARMS + rule
+
+
+@pytest.mark.parametrize("figure", ["linear_top1", "linear_1pct_map", "monitor_knn_top1"])
+def test_a_rule_may_look_at_the_figures_of_the_stages(figure, tmp_path):
+    assert read_study(str(write(tmp_path, stopping(figure)))).stop.figure == figure
+
+
 def test_a_study_is_what_its_file_says(tmp_path):
     text = """
 title = "What is
     asked"
 seeds = [3, 1]
 reference = "one"
-stages = ["pretrain"]
+stages = ["pretrain", "knn"]
 rounds = [["two"], ["one"]]
 [stop]
-figure = "linear_top1"
+figure = "knn_top1"
 seeds = 2
 errors = 4
 deviation = 1.0
@@ -32,12 +43,12 @@ pretrain = "--flagfile=own --tau=0.9"
     assert study.rounds == (("two",), ("one",))
     one, two = study.arms.values()
     # Flagfiles first, so that what is said of all arms counts.
-    assert one.stages == ("pretrain",)
-    assert one.flags == {"pretrain": ("--flagfile=common", "--epochs=20")}
+    assert one.stages == ("pretrain", "knn")
+    assert one.flags == {"pretrain": ("--flagfile=common", "--epochs=20"), "knn": ()}
     assert two.stages == ("shuffle", "pretrain", "linear_cifar10")
     flags = ("--flagfile=common", "--flagfile=own", "--epochs=20", "--tau=0.9")
     assert two.flags["pretrain"] == flags
-    assert "beyond 4 standard errors" in str(study.stop) and "linear_top1" in str(study.stop)
+    assert "beyond 4 standard errors" in str(study.stop) and "knn_top1" in str(study.stop)
 
 
 def test_without_rounds_there_is_one_of_all_arms(tmp_path):
@@ -72,6 +83,10 @@ def test_shipped_studies_are_found_anywhere(tmp_path, monkeypatch):
         (HEAD + '[arms."a b"]\n', "arm a b: its name needs letters"),
         (HEAD + "[arms.linear]\n", "arm linear: has the name of a stage"),
         (HEAD + ARMS + '[stop]\nfigure = "x"\n', "stop: looks at differences to an arm"),
+        *(
+            (stopping(figure), f"stop: figure = '{figure}': no stage of the reference 'one' has it")
+            for figure in ("liner_top1", "linear_topp1", "finetune_top1", "pretrain_top1")
+        ),
     ],
 )
 def test_what_is_no_study_is_one_line(text, told, tmp_path):

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ssl_tf.methods import pretext
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.methods.pretext import cells_covered, turn
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.settings import PretrainSettings, flagfiles
 from tests.methods.small_methods import BATCH, SIZE, make, object_batch
 
 BLOCKS = ((1, 1, 1, 1), False)  # enough to learn a rotation in 30 steps
@@ -96,6 +98,14 @@ def test_the_total_of_any_method_is_its_own_loss_and_the_weighted_tasks(name):
     assert method.chance_loss == pytest.approx(chance)
     # BYOL has the features of both views already; MoCo's query mixes the views.
     assert method.encoder_passes == (4 if name in ("byol", "ma_ssrl") else 5)
+
+
+@pytest.mark.parametrize("name", pretext.TASKS)
+def test_the_flags_tell_whether_a_task_looks_at_the_whole_image(name):
+    flags = ["--dataset=scenes", "--method=byol", "--crops=object_dilated"]
+    flags += ["--proposals=ground_truth", f"--pretext={name}"]
+    settings = flagfiles.parse(flags, PretrainSettings)
+    assert settings.with_original == ("original" in pretext.TASKS[name].needs)
 
 
 def test_a_task_asks_for_its_own_drawings_and_moves_encoder_and_head():

@@ -1,12 +1,22 @@
 """The start of a pre-training run, before any image is read."""
 
-import pytest
+import dataclasses
+import itertools
+import threading
 
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.files import write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.pretraining.run import run
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.cluster import Cluster
+from ssl_tf.training.data_record import digest_data
+from ssl_tf.training.run_directory import with_library_of_run
 
 
 def settings(directory, *flags):
@@ -25,6 +35,82 @@ def test_each_worker_of_a_cluster_is_refused_a_second_time(tmp_path, monkeypatch
         with exclusive(tmp_path / "run", name), pytest.raises(UserError, match="is in use by"):
             run(settings(tmp_path / "run"))
         assert not (tmp_path / "run" / "workers").exists()
+
+
+def told_beside_a_worker(directory, monkeypatch, given, **facts):
+    """What the chief of two says beside a second worker with these facts."""
+    cluster = Cluster(("a:1", "b:1"))
+    monkeypatch.setenv("TF_CONFIG", cluster.environment()["TF_CONFIG"])
+    # The replicas would wait for each other by TensorFlow's own means.
+    monkeypatch.setattr(
+        "ssl_tf.pretraining.run.make_strategy", lambda *_: tf.distribute.get_strategy()
+    )
+
+    done = threading.Event()
+
+    def beat():
+        for count in itertools.count():
+            heartbeat = {"state": "running", "count": count, "facts": facts}
+            write_json(directory / "workers" / "worker_1.json", heartbeat)
+            if done.wait(0.1):
+                return
+
+    (directory / "workers").mkdir(parents=True)
+    other = threading.Thread(target=beat)
+    other.start()
+    try:
+        with pytest.raises(UserError) as raised:
+            run(settings(directory, *given))
+    finally:
+        done.set()
+        other.join()
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def flags_of(directory, *flags):
+    given = settings(directory, *flags)
+    given = dataclasses.replace(given, views=with_library_of_run(given.views, directory))
+    return {f"--{name}": value for name, value in flagfiles.result_flags(given).items()}
+
+
+def test_workers_with_other_flags_are_refused(tmp_path, monkeypatch):
+    other = flags_of(tmp_path / "run", "--seed=1", "--base_learning_rate=5", "--keep_checkpoints=7")
+    told = told_beside_a_worker(
+        tmp_path / "run", monkeypatch, ["--base_learning_rate=0.5"], flags=other
+    )
+    assert told.startswith("worker 1 (b:1) has --")
+    assert "--base_learning_rate '5.0', this worker '0.5'" in told
+    assert "--seed '1', this worker '0'" in told and "all workers need the same command" in told
+    assert "keep_checkpoints" not in told  # no result depends on it
+    assert not (tmp_path / "run" / "flags.txt").exists()
+
+
+def test_workers_with_other_images_are_refused(tmp_path, monkeypatch):
+    """Two folders of the same name on two machines, with as many images."""
+    sources = []
+    for machine, name in enumerate(["a/3.png", "a/4.png"]):
+        folder = tmp_path / f"machine_{machine}"
+        for image in ("a/1.png", "a/2.png", name):
+            (folder / image).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (16, 16)).save(folder / image)
+        sources.append(open_source(image_folder=str(folder)))
+    monkeypatch.setattr(
+        "ssl_tf.pretraining.run.open_training_source", lambda *_: (sources[0], None)
+    )
+    monkeypatch.setattr("ssl_tf.pretraining.run.open_held_out", lambda *_: None)
+    flags = ["--image_size=16"]
+    other = dataclasses.asdict(digest_data(sources[1]))
+    told = told_beside_a_worker(
+        tmp_path / "run",
+        monkeypatch,
+        flags,
+        flags=flags_of(tmp_path / "run", *flags),
+        images={f"training images: {key}": value for key, value in other.items()},
+    )
+    assert "worker 1 (b:1) has training images: last 'a/4.png', this worker 'a/3.png'; " in told
+    assert f"training images: sha256 '{other['sha256']}', this worker '" in told
+    assert "count" not in told and "the same images" in told
 
 
 @pytest.mark.parametrize("name", ["run[1]", "a\\b", "run\udcff"])

@@ -9,7 +9,7 @@ import pytest
 
 from ssl_tf.errors import EXIT_LOST_WORKER
 from ssl_tf.training.cluster import Cluster
-from ssl_tf.training.workers import Workers
+from ssl_tf.training.workers import Workers, _difference
 
 TIMEOUT = 4.0
 WORKER = """
@@ -106,6 +106,15 @@ def test_a_worker_whose_partner_never_comes_ends(tmp_path):
     assert alone.returncode == EXIT_LOST_WORKER
     assert "worker 1 (b:1) did not start within 4 s" in told and "--worker_timeout" in told
     alone.wait()
+
+
+def test_of_values_with_names_those_that_differ_are_told():
+    ours = {"--seed": "0", "--tau": "0.9", "--depth": "18"}
+    theirs = {"--seed": "1", "--tau": "0.9", "--width": "2"}
+    assert _difference("flags", theirs, ours) == (
+        "--seed '1', this worker '0'; --depth None, this worker '18'; --width '2', this worker None"
+    )
+    assert _difference("start step", 5, 7) == "start step 5, this worker 7"
 
 
 @pytest.mark.parametrize(

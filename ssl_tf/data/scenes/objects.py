@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from ssl_tf.data.decoding import pixels
+from ssl_tf.data.decoding import image_of
 from ssl_tf.data.scenes.rendered import RenderedScenes, Scene, seed_and_count
 from ssl_tf.data.scenes.renderer import SAMPLES, TEXTURES, SceneRenderer
 from ssl_tf.data.source import Source
@@ -220,8 +220,8 @@ def _read_images(
     images = {}
     for example in chosen:
         try:
-            image = pixels(example["image"]).numpy()
-        except tf.errors.InvalidArgumentError:
+            image = image_of(example["image"]).numpy()
+        except tf.errors.OpError:
             image_id = example["id"].numpy().decode("utf-8", errors="backslashreplace")
             raise UserError(f"{flag}: cannot decode {image_id} of {source.name}") from None
         images[int(example["index"])] = _square(image, largest)
