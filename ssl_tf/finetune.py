@@ -6,7 +6,7 @@
 import dataclasses
 
 from ssl_tf import command
-from ssl_tf.settings import FineTuneSettings
+from ssl_tf.settings import FineTuneSettings, flagfiles
 
 
 def main(settings: FineTuneSettings) -> None:
@@ -18,6 +18,7 @@ def main(settings: FineTuneSettings) -> None:
     from ssl_tf.settings.protocol import protocol
     from ssl_tf.training.strategy import make_strategy
 
+    reading = flagfiles.result_flags(settings.evaluation.data)
     tuning, labels = settings.tuning, settings.labels
     # First, because a CPU can be split only before any operation runs on it.
     strategy = make_strategy(tuning.logical_cpus, tuning.batch_size)
@@ -51,6 +52,7 @@ def main(settings: FineTuneSettings) -> None:
             tuning,
             directory / name,
             strategy,
+            reading,
         )
         results[name] = {**result.figures, **dataclasses.asdict(result)}
         del results[name]["figures"]

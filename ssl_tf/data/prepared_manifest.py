@@ -45,7 +45,8 @@ class Manifest:
         short_side: of the images, in pixels.
         class_names: by label; empty without classes.
         splits: name -> its record files; a split without images is left out.
-        listing: number and SHA-256 of the paths from which it was made.
+        listing: number of the files from which it was made, and SHA-256 of their paths and of
+            their sizes; the last is missing in the manifests of earlier versions.
     """
 
     encoding: str

@@ -102,6 +102,14 @@ class Source(abc.ABC):
         for ids in self.ids().batch(_IDS_AT_ONCE).as_numpy_iterator():
             yield from ids.tolist()
 
+    def details(self) -> Iterator[bytes]:
+        """What tells these examples from others of the same names, in canonical order.
+
+        That are sizes of files, labels and annotations. No image is read, and a copy of the data
+        on another machine has the same details.
+        """
+        return iter(())
+
     def common_images(self, other: "Source") -> int:
         """The number of images that both read from the same place, before any hold-out.
 
@@ -237,10 +245,13 @@ class IndexedSource(Source):
     def repeated(self, size: int) -> "IndexedSource":
         """A source of `size` examples, these again and again."""
         made = copy.copy(self)
-        rows = np.arange(self.size, dtype=np.int64) if self._rows is None else self._rows
-        made._rows = np.resize(rows, size)
+        made._rows = np.resize(self._row_numbers(), size)
         made.size = size
         return made
+
+    def _row_numbers(self) -> np.ndarray:
+        """The row of each example: int64 [size]."""
+        return np.arange(self.size, dtype=np.int64) if self._rows is None else self._rows
 
     def _all_rows(self) -> tf.data.Dataset:
         if self._rows is None:
@@ -256,8 +267,7 @@ class IndexedSource(Source):
 
     def _subset(self, keep: np.ndarray) -> "IndexedSource":
         part = copy.copy(self)
-        rows = np.arange(self.size, dtype=np.int64) if self._rows is None else self._rows
-        part._rows = rows[keep]
+        part._rows = self._row_numbers()[keep]
         part.size = len(part._rows)
         return part
 

@@ -60,7 +60,7 @@ def discover(settings: DiscoverSettings) -> Path:
         features = with_step(dataclasses.replace(settings.features, step=step))
         encoder = open_encoder(features)
         open_output(settings, _KIND, "discover")
-        keep_data(output, {"described": source})
+        keep_data(output, {"described": source}, "give a new --output")
         facts = {"sha256": encoder.sha256, "origin": encoder.origin, "step": features.step}
         keep_encoder(output, facts)
         return _run_stages(dataclasses.replace(settings, features=features), source, encoder)

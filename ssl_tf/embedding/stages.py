@@ -51,7 +51,7 @@ def embed(settings: EmbedSettings) -> Path:
         settings = with_step(settings)
         encoder = open_encoder(settings)
         open_output(settings, _KIND, "embed")
-        keep_data(output, {"embedded": source})
+        keep_data(output, {"embedded": source}, "give a new --output")
         keep_encoder(output, encoder.facts)
         # A kill leaves them, and a reader of the whole folder would take them for shards.
         for path in output.glob(f"*/*{UNFINISHED}"):

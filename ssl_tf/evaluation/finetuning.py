@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,7 @@ def fine_tune(
     settings: TuningSettings,
     directory: Path,
     strategy: tf.distribute.Strategy | None = None,
+    reading: Mapping[str, str] | None = None,
 ) -> FineTuneResult:
     """Trains encoder and classifier on labels, once a trial, and tests the best trial.
 
@@ -107,6 +109,8 @@ def fine_tune(
         settings: of the trials.
         directory: for checkpoints, metrics and results; created if missing.
         strategy: whose replicas train; None: the current one.
+        reading: flags by which the images are read, name -> value; a saved result is only that of
+            the same.
 
     Raises:
         UserError: every trial diverged, a label is outside of the classes, or the directory belongs
@@ -120,6 +124,7 @@ def fine_tune(
         settings,
         directory,
         strategy or tf.distribute.get_strategy(),
+        reading,
     )
     return stage.result()
 
@@ -134,10 +139,12 @@ class _Stage:
     settings: TuningSettings
     directory: Path
     strategy: tf.distribute.Strategy
+    reading: Mapping[str, str] | None
 
     def result(self) -> FineTuneResult:
         encoder = digest(self.new_encoder(False))
-        with training_directory(self.directory, self._identity(encoder), self._sources):
+        identity = self._identity(encoder)
+        with training_directory(self.directory, identity, self._sources, self.reading):
             return self._resumed_result(encoder)
 
     def _resumed_result(self, encoder: str) -> FineTuneResult:
@@ -183,7 +190,7 @@ class _Stage:
         return {name: x for name, x in vars(self.images).items() if x is not None}
 
     def _identity(self, encoder: str) -> dict[str, str]:
-        """Everything that the result depends on, by name."""
+        """Everything that the result depends on beside `reading`, by name."""
         sources = {
             name: f"{source.name}, {source.size} images" for name, source in self._sources.items()
         }

@@ -164,8 +164,9 @@ def probe_encoder(
 
         if settings.augment and directory is not None:
             identity = _identity(settings, train, image_size, digest(encoder))
+            reading = flagfiles.result_flags(settings.evaluation.data)
             with (
-                training_directory(directory, identity, {"train": train}),
+                training_directory(directory, identity, {"train": train}, reading),
                 StopSignals() as signals,
             ):
                 losses = fit_to_end(
@@ -214,7 +215,7 @@ def probe_encoder(
 def _identity(
     settings: LinearSettings, train: Source, image_size: int, encoder: str
 ) -> dict[str, str]:
-    """Everything that the trained classifiers depend on, by name."""
+    """Everything that the trained classifiers depend on beside the flags of the images, by name."""
     others = flagfiles.result_flags(settings.evaluation)
     flags = {f"--{n}": x for n, x in flagfiles.result_flags(settings).items() if n not in others}
     images = f"{train.name}, {train.size} images"

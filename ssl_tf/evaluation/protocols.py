@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,32 +52,46 @@ class Protocol:
     test: str = "test"
     metric: str = "top1"
 
-    def open(self, reading: ReadingSettings) -> LabelledImages:
-        """The images: train, validation, the two together, and test.
+    def open(self, reading: ReadingSettings) -> dict[str, Source]:
+        """The splits of the data set: train, test, all images to learn from as "whole".
+
+        Where the validation images are a split, they are "validation". No record is read.
 
         Raises:
             NotPrepared: the data set is not prepared.
-            UserError: it is damaged, has no labels, or has too few images to hold some out.
+            UserError: it is damaged, or has no labels.
         """
-        from ssl_tf.data.labels import read_annotations
-        from ssl_tf.evaluation.finetuning import LabelledImages
-
         splits = {"train": "train", "test": self.test}
         if self.validation:
             splits |= {"validation": self.validation, "whole": f"train+{self.validation}"}
         sources = {part: self._split(split, reading) for part, split in splits.items()}
         for source in sources.values():
             source.unreadable = sources["train"].unreadable
-        if not self.validation:
-            whole = sources["whole"] = sources["train"]
-            is_held_out = self.draw_held_out(read_annotations(whole)[1], whole)
-            sources["train"] = whole.part(
-                ~is_held_out, f"{whole.name} without {is_held_out.sum()} held out"
-            )
-            sources["validation"] = whole.part(
-                is_held_out, f"{whole.name}, {is_held_out.sum()} held out"
-            )
-        return LabelledImages(**sources)
+        return {"whole": sources["train"], **sources}
+
+    def images(self, splits: Mapping[str, Source]) -> LabelledImages:
+        """The images: train, validation, the two together, and test.
+
+        Args:
+            splits: of `open`.
+
+        Raises:
+            UserError: there are too few images to hold some out.
+        """
+        from ssl_tf.data.labels import read_annotations
+        from ssl_tf.evaluation.finetuning import LabelledImages
+
+        if self.validation:
+            return LabelledImages(**splits)
+        whole = splits["whole"]
+        is_held_out = self.draw_held_out(read_annotations(whole)[1], whole)
+        count = is_held_out.sum()
+        return LabelledImages(
+            train=whole.part(~is_held_out, f"{whole.name} without {count} held out"),
+            test=splits["test"],
+            validation=whole.part(is_held_out, f"{whole.name}, {count} held out"),
+            whole=whole,
+        )
 
     def draw_held_out(self, labels: np.ndarray, source: Source) -> np.ndarray:
         """The mask of the train images that are held out, bool [N], the same at every call.

@@ -26,6 +26,7 @@ from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
 from ssl_tf.files import write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
+from ssl_tf.training.data_record import digest_data
 
 # Subdirectory of a run's directory.
 _FEATURE_BATCH = 250
@@ -113,7 +114,7 @@ class _Evaluation:
     strategy: tf.distribute.Strategy
 
     def complete(self) -> None:
-        """Evaluates the encoders that are missing in the report.
+        """Evaluates the encoders that are missing in the report, or all if it is of other images.
 
         Raises:
             UserError: as in `Protocol.open`, or in the evaluation.
@@ -122,21 +123,31 @@ class _Evaluation:
             self.protocol.title,
             report_path(self.directory, self.name, self.settings.protocol),
         )
-        report, identity = read_report(path), self._identity()
-        if report is not None and any(report.get(key) != value for key, value in identity.items()):
+        report, identity = read_report(path) or {}, self._identity()
+        if report and any(report.get(key) != value for key, value in identity.items()):
             print(f"{title}: {path} is of other settings or another step; it is recomputed")
-            report = None
-        report = {**(report or {}), **identity}
-        missing = [
-            encoder
-            for encoder, sha in self.digests.items()
-            if report.get(encoder, {}).get("encoder_sha256") != sha
-        ]
-        if not missing:
+            report = {}
+        try:
+            splits = self.protocol.open(self.settings.reading)
+        except NotPrepared:
+            # A report that was made where the data set is prepared stays.
+            if self._missing(report):
+                raise
             print(f"{title}: there already, in {path}", flush=True)
             return
-        images = self.protocol.open(self.settings.reading)
-        report |= self._sizes(images)
+        digests = {part: digest_data(splits[part]) for part in ("whole", "test")}
+        identity["data"] = {part: dataclasses.asdict(found) for part, found in digests.items()}
+        if report and not _is_of(report, identity["data"]):
+            print(f"{title}: {path} is of other images; it is recomputed")
+            report = {}
+        missing = self._missing(report)
+        if not missing:
+            if "data" not in report:  # of an earlier version
+                write_json(path, {**report, **identity})
+            print(f"{title}: there already, in {path}", flush=True)
+            return
+        images = self.protocol.images(splits)
+        report = {**report, **identity, **self._sizes(images)}
         evaluate = {"linear": self._linear, "finetune": self._fine_tuned}[self.settings.protocol]
         for encoder in missing:
             report[encoder] = evaluate(encoder, images)
@@ -148,6 +159,14 @@ class _Evaluation:
             print(f"{title}: {encoder:<8} encoder: {format_figures(figure)}", flush=True)
         if images.train.unreadable.count:
             print(f"{title}{images.train.unreadable.summary()}", file=sys.stderr)
+
+    def _missing(self, report: Report) -> list[str]:
+        """The encoders whose figures a report lacks."""
+        return [
+            encoder
+            for encoder, sha in self.digests.items()
+            if report.get(encoder, {}).get("encoder_sha256") != sha
+        ]
 
     def _identity(self) -> Report:
         """Everything that the figures depend on, besides encoder and images."""
@@ -215,6 +234,7 @@ class _Evaluation:
             self._tuning(images.train.size),
             self.directory / f"{self.name}_finetune" / name,
             self.strategy,
+            flagfiles.result_flags(self.settings.reading),
         )
         report = {**result.figures, **dataclasses.asdict(result)}
         del report["figures"]
@@ -228,6 +248,14 @@ class _Evaluation:
 
     def _metric(self, scores: np.ndarray, labels: np.ndarray) -> float:
         return score_figures(scores, labels)[self.protocol.metric]
+
+
+def _is_of(report: Report, data: dict[str, dict[str, Any]]) -> bool:
+    """Whether a report is of the images of these digests; one of an earlier version has sizes."""
+    if "data" in report:
+        return report["data"] == data
+    train, validation, test = report.get("sizes", (0, 0, 0))
+    return [train + validation, test] == [found["count"] for found in data.values()]
 
 
 def _listed(sizes: list[int]) -> str:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ssl_tf.data.listing import list_images
+from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.errors import UserError
 from ssl_tf.preparation.as_seen import EXTENSIONS
 
@@ -31,6 +32,15 @@ class FileList:
         names = b"".join(b"%d:%s" % (len(p), p) for p in map(os.fsencode, self.paths))
         return hashlib.sha256(names).hexdigest()
 
+    def listing(self) -> dict[str, int | str]:
+        """What tells the files from others: their number, and digests of paths and sizes.
+
+        A file that cannot be looked at has no size.
+        """
+        sizes = b" ".join(read_each(_size, [os.path.join(self.root, p) for p in self.paths]))
+        digest = hashlib.sha256(sizes).hexdigest()
+        return {"count": len(self.paths), "sha256": self.sha256, "sizes": digest}
+
 
 def collect(source: str, output: str) -> FileList:
     """Lists a folder, or reads a list of files.
@@ -47,6 +57,13 @@ def collect(source: str, output: str) -> FileList:
     if not os.path.exists(source):
         raise UserError(f"--input={source} does not exist; give a folder, or a file of paths")
     return _list(source)
+
+
+def _size(path: str) -> bytes:
+    try:
+        return b"%d" % os.path.getsize(path)
+    except OSError:
+        return b"-"
 
 
 def class_of(path: str) -> str:

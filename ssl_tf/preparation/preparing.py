@@ -60,7 +60,7 @@ def _prepare(settings: PrepareSettings, files: FileList) -> None:
     if not (output / FLAGS).exists():
         comments = [f"python -m ssl_tf.prepare --flagfile={output / FLAGS}"]
         flagfiles.write_flagfile(settings, output / FLAGS, comments)
-    files, sizes = _listed(work, files)
+    files, sizes, listing = _listed(work, files)
     _log(f"{settings.input}: {len(files.paths)} files, {len(files.classes)} classes")
     read_images = functools.partial(image_work, settings, files.root)
     units = [work_files.path_of(work, work_files.FACTS, unit) for unit in range(len(sizes))]
@@ -87,7 +87,7 @@ def _prepare(settings: PrepareSettings, files: FileList) -> None:
         short_side=settings.short_side,
         class_names=tuple(files.classes),
         splits=described(plans, output),
-        listing=_digest(files),
+        listing=listing,
     ).write(output)
 
 
@@ -132,13 +132,14 @@ def _check_output(settings: PrepareSettings) -> None:
         raise SettingsError(f"--output={output} exists and is no preparation; give a new directory")
 
 
-def _listed(work: Path, files: FileList) -> tuple[FileList, np.ndarray]:
+def _listed(work: Path, files: FileList) -> tuple[FileList, np.ndarray, dict[str, int | str]]:
     """Records the list of files in units, or reads what the first start recorded.
 
     So a folder that changes meanwhile gives the files of the first start; this says so.
 
     Returns:
-        The files of the first start, and the number of images of each unit.
+        The files of the first start, the number of images of each unit, and the `listing` of the
+        first start.
     """
     for kind in (work_files.LISTING, work_files.PIXELS, work_files.FACTS):
         (work / kind).mkdir(parents=True, exist_ok=True)
@@ -148,8 +149,9 @@ def _listed(work: Path, files: FileList) -> tuple[FileList, np.ndarray]:
         units = [files.paths[n : n + size] for n in range(0, len(files.paths), size)]
         for unit, paths in enumerate(units):
             work_files.write(work_files.path_of(work, work_files.LISTING, unit), paths)
-        work_files.write(record, {"classes": files.classes, "units": len(units)})
-        return files, np.array([len(paths) for paths in units])
+        begun = {"classes": files.classes, "units": len(units), "listing": files.listing()}
+        work_files.write(record, begun)
+        return files, np.array([len(paths) for paths in units]), begun["listing"]
     begun = work_files.read(record)
     units = [
         work_files.read(work_files.path_of(work, work_files.LISTING, unit))
@@ -162,14 +164,9 @@ def _listed(work: Path, files: FileList) -> tuple[FileList, np.ndarray]:
             f"warning: since this was begun, {len(now - before)} files came and "
             f"{len(before - now)} went; it goes on with those of the beginning"
         )
-    return (
-        FileList(files.root, paths, begun["classes"]),
-        np.array([len(unit) for unit in units]),
-    )
-
-
-def _digest(files: FileList) -> dict[str, int | str]:
-    return {"count": len(files.paths), "sha256": files.sha256}
+    files = FileList(files.root, paths, begun["classes"])
+    listing = begun.get("listing") or files.listing()  # earlier versions began without it
+    return files, np.array([len(unit) for unit in units]), listing
 
 
 def _check_unchanged(manifest: Manifest, files: FileList, settings: PrepareSettings) -> None:
@@ -178,7 +175,9 @@ def _check_unchanged(manifest: Manifest, files: FileList, settings: PrepareSetti
     Raises:
         UserError: there are.
     """
-    if manifest.listing != _digest(files):
+    now = files.listing()
+    # Earlier versions recorded no sizes.
+    if {"sizes": now["sizes"], **manifest.listing} != now:
         raise UserError(
             f"--output={settings.output} is complete, with {manifest.listing['count']} files; "
             f"--input={settings.input} has other ones now ({len(files.paths)}); give a new "

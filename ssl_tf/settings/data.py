@@ -50,8 +50,10 @@ class DataSettings(ReadingSettings):
     first_label: int = setting(
         0, "Label of the first class in --tfrecord; 1 where labels count from 1.", low=0, high=1
     )
-    num_images: int = setting(0, "Expected number of images; 0: any.", low=0)
-    num_classes: int = setting(0, "Expected number of classes; 0: any.", low=0)
+    num_images: int = setting(0, "Expected number of images; 0: any.", low=0, affects_result=False)
+    num_classes: int = setting(
+        0, "Expected number of classes; 0: any.", low=0, affects_result=False
+    )
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1, high=1_000_000)
     scene_size: int = setting(48, "Side of a built-in scene, in pixels.", low=16, high=4096)
     scene_objects: str = setting(

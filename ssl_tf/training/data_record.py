@@ -2,7 +2,8 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ssl_tf.data.source import Source
@@ -10,6 +11,18 @@ from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, write_json
 
 DATA = "data.json"
+# What a record of an earlier version lacks.
+_LATER = ("classes", "details")
+# Keys of a digest, and what they are in words.
+_TOLD = {
+    "count": "count",
+    "first": "first",
+    "last": "last",
+    "sha256": "sha256",
+    "classes": "classes",
+    "details": "files or annotations",
+}
+_GO_ON = "remove that file to go on with the data as it is now"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,31 +33,46 @@ class DataDigest:
         count: number of examples.
         first, last: of the sorted names of `Source.contents`.
         sha256: of all of them, hexadecimal.
+        classes: number of classes; None without labels.
+        details: SHA-256 of the names of the classes and of `Source.details`, hexadecimal.
     """
 
     count: int
     first: str
     last: str
     sha256: str
+    classes: int | None
+    details: str
 
 
 def digest_data(source: Source) -> DataDigest:
     """The digest of a source; no image is read."""
     names = sorted(source.contents())
-    # Of each name and its length, so that no two lists run together.
-    sha256 = hashlib.sha256(b"".join(b"%d:%s" % (len(name), name) for name in names))
     first, last = (name.decode("utf-8", "backslashreplace") for name in (names[0], names[-1]))
-    return DataDigest(source.size, first, last, sha256.hexdigest())
+    classes = [name.encode("utf-8", "surrogateescape") for name in source.class_names]
+    details = itertools.chain([b"%d" % len(classes)], classes, source.details())
+    return DataDigest(
+        source.size, first, last, _sha256(names), source.num_classes, _sha256(details)
+    )
 
 
-def keep_data(directory: Path, sources: Mapping[str, Source]) -> None:
+def _sha256(texts: Iterable[bytes]) -> str:
+    """The SHA-256 of texts, each with its length, so that no two lists run together."""
+    sha256 = hashlib.sha256()
+    for text in texts:
+        sha256.update(b"%d:%s" % (len(text), text))
+    return sha256.hexdigest()
+
+
+def keep_data(directory: Path, sources: Mapping[str, Source], way_out: str = _GO_ON) -> None:
     """Checks that a directory goes on with its data, or records the data of its first start.
 
-    A directory of an earlier version has no record; it gets one now.
+    A directory of an earlier version has no record, or one without the details; it gets them now.
 
     Args:
         directory: with a lock that this process holds.
         sources: by their part in the work.
+        way_out: what a user can do who does not want the data back, for the message.
 
     Raises:
         UserError: the data is not that of the first start; the message says what differs.
@@ -54,22 +82,26 @@ def keep_data(directory: Path, sources: Mapping[str, Source]) -> None:
     if not path.exists():
         write_json(path, here)
         return
-    remedy = "put the data back, or remove that file to go on with the data as it is now"
+    remedy = f"put the data back, or {way_out}"
     there = read_json(path, dict, remedy)
     for name in {**there, **here}:
         old, new = there.get(name), here.get(name)
+        if isinstance(old, dict) and new:
+            old = {**{key: new[key] for key in _LATER}, **old}
         if old != new:
             differing = [
-                f"{key} {_value(old, key)} there, {_value(new, key)} here"
-                for key in ("count", "first", "last", "sha256")
+                f"{told} {_value(old, key)} there, {_value(new, key)} here"
+                for key, told in _TOLD.items()
                 if _value(old, key) != _value(new, key)
             ]
             raise UserError(
                 f"{path}: the {name} images are not those of the first start "
                 f"({'; '.join(differing)}); {remedy}"
             )
+    if there != here:
+        write_json(path, here)
 
 
 def _value(digest: object, key: str) -> object:
     value = digest.get(key) if isinstance(digest, dict) else None
-    return value[:12] if key == "sha256" and isinstance(value, str) else value
+    return value[:12] if key in ("sha256", "details") and isinstance(value, str) else value

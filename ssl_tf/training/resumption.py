@@ -26,7 +26,10 @@ _KEEP = 2
 
 @contextlib.contextmanager
 def training_directory(
-    directory: Path, identity: dict[str, str], sources: Mapping[str, Source]
+    directory: Path,
+    identity: dict[str, str],
+    sources: Mapping[str, Source],
+    reading: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
     """Holds the lock of a training's directory inside the block.
 
@@ -36,6 +39,8 @@ def training_directory(
         directory: of the training.
         identity: everything that the result depends on, by name.
         sources: the images of the training, by their part in it.
+        reading: flags by which they are read, name -> value. A directory of an earlier version has
+            no record of them, and is taken to be of these.
 
     Raises:
         SettingsError: the directory belongs to another training, or to something else.
@@ -45,15 +50,18 @@ def training_directory(
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"{directory} is a file; move it out of the way")
     with exclusive(directory):
-        _check_identity(directory, identity)
-        keep_data(directory, sources)
+        flags = {f"--{name}": text for name, text in (reading or {}).items()}
+        _check_identity(directory, {**flags, **identity}, flags)
+        keep_data(directory, sources, f"remove {directory} to train anew")
         yield
 
 
-def _check_identity(directory: Path, identity: dict[str, str]) -> None:
+def _check_identity(directory: Path, identity: dict[str, str], flags: dict[str, str]) -> None:
+    """Checks or records the identity; of the flags in it, those that are not recorded fit."""
     path = directory / _IDENTITY
     if path.exists():
-        saved = read_json(path, dict, f"remove {directory} to train anew")
+        recorded = read_json(path, dict, f"remove {directory} to train anew")
+        saved = {**flags, **recorded}
         differing = [
             f"{name}={saved.get(name)} there, {identity.get(name)} here"
             for name in {**saved, **identity}
@@ -64,6 +72,8 @@ def _check_identity(directory: Path, identity: dict[str, str]) -> None:
                 f"{directory} is of other settings ({', '.join(differing)}); give those, or "
                 "remove that directory"
             )
+        if recorded != identity:
+            write_json(path, identity)
         return
     if {found.name for found in directory.iterdir()} - {LOCK, _IDENTITY + UNFINISHED}:
         raise SettingsError(

@@ -112,6 +112,19 @@ def test_other_flags_do_not_mix_with_what_is_there(done, exported, capsys):
     assert "--peaks=20 there, 3 here" in capsys.readouterr().err
 
 
+def test_an_encoder_that_learned_on_does_not_mix_with_the_one_before(done, exported, capsys):
+    record = done / "encoder.json"
+    before = record.read_text()
+    facts = json.loads(before)
+    assert len(facts["sha256"]) == 64 and facts["origin"] == f"SavedModel {exported}"
+    record.write_text(json.dumps({"sha256": "other", "origin": "step 7 of run"}))
+    with pytest.raises(SystemExit) as caught:
+        start(exported, done, *SCENES)
+    record.write_text(before)
+    assert caught.value.code == 1
+    assert "are of another encoder (step 7 of run), not of" in capsys.readouterr().err
+
+
 def test_odd_images_are_named_and_the_rest_goes_on(photographs, exported, tmp_path, capsys):
     (photographs / "broken.png").write_bytes(b"no image")
     import tensorflow as tf

@@ -155,6 +155,20 @@ def test_a_run_gives_the_features_of_its_encoder(folder, tmp_path):
     }
 
 
+def test_images_that_were_replaced_give_no_old_features(exported, folder, tmp_path, capsys):
+    images, output = tmp_path / "images", tmp_path / "out"
+    shutil.copytree(folder, images)
+    flags = (f"--image_folder={images}", "--format=numpy", NO_REPORT)
+    start(exported, output, *flags)
+    (images / "cat/03.png").write_bytes(png(99, SIDE, 2 * SIDE))
+    told, _ = refused(capsys, exported, output, *flags)
+    assert "the embedded images are not those of the first start (files or annotations" in told
+    assert told.endswith("; put the data back, or give a new --output")
+    start(exported, tmp_path / "new", *flags)
+    changed = (table(output)["features"] != table(tmp_path / "new")["features"]).any(axis=1)
+    assert np.flatnonzero(changed).tolist() == [3]
+
+
 def test_an_unreadable_image_has_no_row_and_is_named(exported, folder, tmp_path, capsys):
     images, output = tmp_path / "images", tmp_path / "out"
     shutil.copytree(folder, images)

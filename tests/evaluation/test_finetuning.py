@@ -1,14 +1,17 @@
 """Fine-tuning: what learns, at which rate, what is chosen by what; kills leave no trace."""
 
+import dataclasses
 import json
 import math
 import os
+import shutil
 import signal
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from ssl_tf import command, finetune
 from ssl_tf.errors import SettingsError, Stopped, UserError
 from ssl_tf.evaluation import finetuning
 from ssl_tf.evaluation.classification import rate_schedule, real_batch_size
@@ -16,10 +19,19 @@ from ssl_tf.evaluation.encoder_classifier import build_encoder_classifier
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
 from ssl_tf.evaluation.labelled import choose_labelled
 from ssl_tf.networks.batch_normalization import batch_normalization
+from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.networks.resnet import build_resnet
-from ssl_tf.settings import FineTuneSettings, LabelSettings, TuningSettings, flagfiles
+from ssl_tf.settings import (
+    FineTuneSettings,
+    LabelSettings,
+    PretrainSettings,
+    TuningSettings,
+    flagfiles,
+)
 from ssl_tf.training.callbacks import SaveCheckpoint
+from ssl_tf.training.checkpoints import Checkpoints
+from ssl_tf.training.encoders import CHECKPOINTS
 from tests.evaluation.multi_label_source import Shades
 from tests.training.killed_training import Killed, killed_after
 
@@ -302,6 +314,47 @@ def test_a_directory_of_other_settings_is_left_alone(coloured, reference, tmp_pa
     (tmp_path / "mine" / "thesis.txt").write_text("")
     with pytest.raises(SettingsError, match="is no training of this stage"):
         tuned(coloured, tmp_path / "mine")
+
+
+def test_flags_that_change_the_pixels_give_another_result(tmp_path, capsys, monkeypatch):
+    """Ids, classes and numbers of scenes are the same at all sizes."""
+    run = tmp_path / "run"
+    run.mkdir()
+    flags = ("--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--image_size=16")
+    given = flagfiles.parse(flags, PretrainSettings)
+    flagfiles.write_flagfile(given, run / "flags.txt")
+    Checkpoints(run / CHECKPOINTS, keep=1, encoder=build_encoder(given.model, 5)).save(7)
+
+    def tune(size):
+        flags = (
+            f"--checkpoint={run}", "--dataset=scenes", "--scenes=16", f"--scene_size={size}",
+            "--norandom_baseline", "--steps=1", "--batch_size=8", f"--output={tmp_path}/tuned.json",
+        )  # fmt: skip
+        command.run(finetune.main, FineTuneSettings, flags)
+        return json.loads((tmp_path / "tuned.json").read_text())["trained"]["train_loss"]
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(finetuning, "build_encoder_classifier", killed_at_once)
+        tune(16)
+    directory = tmp_path / "tuned" / "trained"
+    result = finetuning.FineTuneResult({"top1": 0.5}, 77.0, 0.05, 0.0, [], "of small scenes")
+    (directory / "result.json").write_text(json.dumps(dataclasses.asdict(result)))
+    assert tune(16) == 77
+    # The identity of an earlier version has no such flags: its result is found all the same.
+    identity = json.loads((directory / "identity.json").read_text())
+    earlier = {name: text for name, text in identity.items() if name != "--scene_size"}
+    (directory / "identity.json").write_text(json.dumps(earlier))
+    assert tune(16) == 77
+    with pytest.raises(SystemExit):
+        tune(40)
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "of other settings (--scene_size=16 there, 40 here); give those, or remove" in told
+    shutil.rmtree(directory)
+    assert tune(40) == pytest.approx(math.log(10), rel=1e-5)  # of ten classes, at the first step
+
+
+def killed_at_once(*arguments):
+    raise Killed
 
 
 def test_trials_that_all_diverged_are_one_line(coloured, tmp_path, capsys):

@@ -250,6 +250,11 @@ def test_a_probe_that_was_killed_ends_with_the_same_numbers(flags, coloured, tmp
     with pytest.raises(SettingsError, match="other settings .--seed=0 there, 1 here"):
         given = dataclasses.replace(given, seed=1)
         probed("killed")
+    data = dataclasses.replace(given.evaluation.data, orient=True)
+    evaluation = dataclasses.replace(given.evaluation, data=data)
+    with pytest.raises(SettingsError, match="other settings .--orient=false there, true here"):
+        given = dataclasses.replace(given, seed=0, evaluation=evaluation)
+        probed("killed")
 
 
 def test_a_label_outside_of_the_classes_is_told_before_the_crops_are_made(coloured):

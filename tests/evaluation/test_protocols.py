@@ -75,7 +75,8 @@ def test_too_few_images_to_hold_out_are_one_line():
 
 def opened(name, root):
     reading = flagfiles.parse([f"--data_dir={root}"], ReadingSettings)
-    return PROTOCOLS[name].open(reading)
+    protocol = PROTOCOLS[name]
+    return protocol.images(protocol.open(reading))
 
 
 def of(source):

@@ -58,6 +58,19 @@ def run(pretrained, tmp_path, monkeypatch):
     return shutil.copytree(pretrained, tmp_path / "one")
 
 
+@pytest.fixture
+def reads(monkeypatch):
+    """The data set of each source whose features are read."""
+    read, original = [], stage.FeatureReader
+
+    def spy(encode, source, *arguments, **keywords):
+        read.append(source.name.partition(":")[0])
+        return original(encode, source, *arguments, **keywords)
+
+    monkeypatch.setattr(stage, "FeatureReader", spy)
+    return read
+
+
 def start(run, data, *flags):
     command.run(
         transfer.main, TransferSettings, [f"--checkpoint={run}", f"--data_dir={data}", *flags]
@@ -69,7 +82,7 @@ def report(run, name, protocol="linear"):
 
 
 def test_a_suite_skips_what_is_not_prepared_and_goes_on_where_it_was(
-    run, data, tmp_path, capsys, monkeypatch
+    run, data, tmp_path, capsys, reads
 ):
     part = shutil.copytree(data, tmp_path / "data")
     (part / "mnist").rename(part / "elsewhere")
@@ -87,23 +100,16 @@ def test_a_suite_skips_what_is_not_prepared_and_goes_on_where_it_was(
 
     # Prepared since: only that is done, and the random encoder, which was not asked for.
     (part / "elsewhere").rename(part / "mnist")
-    read = []
-    original = stage.FeatureReader
-
-    def spy(encode, source, *arguments, **keywords):
-        read.append(source.name.partition(":")[0])
-        return original(encode, source, *arguments, **keywords)
-
-    monkeypatch.setattr(stage, "FeatureReader", spy)
+    del reads[:]
     start(run, part, "--suite=small")
-    assert read == ["cifar10"] * 3 + ["mnist"] * 6
+    assert reads == ["cifar10"] * 3 + ["mnist"] * 6
     second = report(run, "cifar10")
     assert second["trained"] == first["trained"]
     assert second["random"]["encoder_sha256"] != first["trained"]["encoder_sha256"]
     before = (run / "transfer" / "cifar10_linear.json").read_bytes()
     capsys.readouterr()
     start(run, part, "--suite=small", "--only=mnist,cifar10")
-    assert len(read) == 9
+    assert len(reads) == 9
     told = capsys.readouterr()
     assert "CIFAR-10: there already" in told.out and "MNIST: there already" in told.out
     assert (run / "transfer" / "cifar10_linear.json").read_bytes() == before
@@ -113,7 +119,7 @@ def test_a_suite_skips_what_is_not_prepared_and_goes_on_where_it_was(
     told = capsys.readouterr()
     assert "of other settings or another step; it is recomputed" in told.out
     assert "MNIST, trained encoder: L-BFGS was stopped at --max_iterations=3" in told.err
-    assert read[9:] == ["mnist"] * 3 and "random" not in report(run, "mnist")
+    assert reads[9:] == ["mnist"] * 3 and "random" not in report(run, "mnist")
 
     table = (run / "transfer" / "table.md").read_text()
     assert table in told.out
@@ -126,6 +132,35 @@ def test_a_suite_skips_what_is_not_prepared_and_goes_on_where_it_was(
     assert ours[1:5] == [f"{figures[0]:.1f}", "-", f"{figures[1]:.1f}", "-"]
     assert "step 7, 16 pixels" in ours[5]
     assert "L-BFGS was stopped before it converged: MNIST." in table
+
+
+def test_figures_of_other_images_are_computed_again(run, data, tmp_path, capsys, reads):
+    """A data set that was incomplete, then complete, then gone; and reports without digests."""
+    part = tmp_path / "part"
+    suite.prepare(part, "dtd", {s: [3, 3, 4] for s in ("train", "validation", "test")})
+    only, alone = "--only=dtd", "--norandom_baseline"
+    path = run / "transfer" / "dtd_linear.json"
+    start(run, part, only, alone)
+    incomplete = report(run, "dtd")
+    assert incomplete["sizes"] == [10, 10, 10]
+    assert "Not of the published images: DTD." in capsys.readouterr().out
+    # The random encoder is new, and the figure of the trained one is of other images.
+    start(run, data, only)
+    told = capsys.readouterr().out
+    complete = report(run, "dtd")
+    assert f"DTD: {path} is of other images; it is recomputed" in told
+    assert complete["sizes"] == [15, 15, 15] and "Not of the published" not in told
+    assert complete["trained"]["validation"] != incomplete["trained"]["validation"]
+    assert reads == ["dtd"] * 9
+    # One of an earlier version has sizes alone, by which it is known.
+    path.write_text(json.dumps({k: v for k, v in complete.items() if k != "data"}))
+    start(run, data, only)
+    assert len(reads) == 9 and report(run, "dtd") == complete
+    assert not stage._is_of({"sizes": incomplete["sizes"]}, complete["data"])
+    before = path.read_bytes()
+    capsys.readouterr()
+    start(run, tmp_path, only, alone)
+    assert "DTD: there already" in capsys.readouterr().out and path.read_bytes() == before
 
 
 def test_an_encoder_in_a_file_is_transferred_as_that_of_a_run(run, data, tmp_path, capsys):

@@ -197,6 +197,16 @@ def test_a_complete_result_is_left_alone_and_a_changed_folder_is_told(folder, tm
     write_folder(tmp_path / "in", {"new.png": png(9, 20, 20)})
     assert "has other ones now (4); give a new directory" in fails(capsys, changing, output)
     assert files(output) == before
+    # So is a file that was replaced under its name, which a manifest of an earlier version cannot
+    # know.
+    os.remove(tmp_path / "in" / "new.png")
+    write_folder(tmp_path / "in", {"1.png": png(1, 30, 30)})
+    assert "has other ones now (3); give a new directory" in fails(capsys, changing, output)
+    manifest = json.loads((output / "prepared.json").read_text())
+    del manifest["listing"]["sizes"]
+    (output / "prepared.json").write_text(json.dumps(manifest))
+    start(changing, output)
+    assert "is complete" in capsys.readouterr().err
     assert "was made with other flags (--seed=0 there, 5 here)" in fails(
         capsys, changing, output, "--seed=5"
     )

@@ -1,17 +1,21 @@
 """A segmentation learns, is resumed to the byte, and its export shows what it learned."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from ssl_tf.data.annotations.label_maps import LabelMapFolders
 from ssl_tf.data.order import Steps
 from ssl_tf.downstream.downstream_training import train_downstream
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.segmentation.exported_segmenter import export_segmenter
+from ssl_tf.segmentation.segmentation_task import Segmentation
 from ssl_tf.training.callbacks import SaveCheckpoint
+from tests.data.annotations.annotated_files import label_png, write_maps
 from tests.downstream.trained_weights import weights
 from tests.segmentation.small_segmentation import one_device, random_start, scenes, task
 from tests.training.killed_training import Killed, killed_after
@@ -86,6 +90,32 @@ def test_a_killed_training_ends_with_the_bytes_of_an_unkilled_one(tmp_path, monk
     assert run(tmp_path / "killed", *flags).figures == whole.figures
     with pytest.raises(SettingsError, match="--learning_rate=0.05 there, 0.1 here"):
         run(tmp_path / "killed", *flags, "--learning_rate=0.1")
+
+
+def test_a_corrected_label_map_is_neither_gone_on_with_nor_given_an_old_figure(
+    tmp_path, monkeypatch
+):
+    labels = np.ones([32, 32], np.uint8)
+    folders = write_maps(tmp_path, {f"{n}": labels for n in range(4)}, size=(32, 32))
+
+    def killed(*arguments):
+        raise Killed
+
+    monkeypatch.setattr(Segmentation, "build", killed)
+
+    def go():
+        maps = LabelMapFolders(*folders, num_classes=3)
+        return run(tmp_path / "run", train=maps)
+
+    for _ in range(2):
+        with pytest.raises(Killed):
+            go()
+    (tmp_path / "annotations/2.png").write_bytes(label_png(labels + 1))
+    with pytest.raises(UserError, match="files or annotations .* or remove .*run to train anew"):
+        go()
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(Killed):
+        go()
 
 
 def test_an_image_that_cannot_be_read_is_left_out_of_batches_and_figures():

@@ -1,10 +1,16 @@
+import hashlib
+import json
+
+import numpy as np
 import pytest
 from PIL import Image
 
+from ssl_tf.data.sources.memory import in_memory
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
 from ssl_tf.training.data_record import digest_data, keep_data
 from ssl_tf.training.resumption import training_directory
+from tests.data.tiny_images import example, png, write_records
 
 
 def folder(path, names):
@@ -48,6 +54,69 @@ def test_a_training_goes_on_with_its_images_only(tmp_path):
     with pytest.raises(UserError, match="train images .*count 12 there, 11 here"):
         with training_directory(tmp_path / "trained", {}, {"train": source.hold_out(1)[0]}):
             pass
+
+
+def test_files_that_were_replaced_under_their_names_are_told(tmp_path):
+    data, run = tmp_path / "data", tmp_path / "run"
+    run.mkdir()
+    keep_data(run, {"training": folder(data, ["a/1.png", "a/2.png"])})
+    (data / "a/2.png").write_bytes(png(0))
+    replaced = open_source(image_folder=str(data))
+    with pytest.raises(UserError, match=r"training images .*first start \(files or annotations"):
+        keep_data(run, {"training": replaced})
+    with pytest.raises(UserError, match="; put the data back, or give a new --output"):
+        keep_data(run, {"training": replaced}, "give a new --output")
+    # A file of the same size is taken for the same, whatever its time: a copy has another.
+    keep_data(run, {"training": folder(data, ["a/1.png", "a/2.png"])})
+    (data / "b").mkdir()
+    with pytest.raises(UserError, match="classes 1 there, 2 here; files or annotations"):
+        keep_data(run, {"training": open_source(image_folder=str(data))})
+
+
+def test_a_record_of_an_earlier_version_goes_on_and_gets_what_it_lacks(tmp_path):
+    data, run = tmp_path / "data", tmp_path / "run"
+    run.mkdir()
+    source = folder(data, ["a/1.png", "b/2.png"])
+    earlier = {
+        "count": 2,
+        "first": "a/1.png",
+        "last": "b/2.png",
+        "sha256": hashlib.sha256(b"7:a/1.png7:b/2.png").hexdigest(),
+    }
+    (run / "data.json").write_text(json.dumps({"training": earlier}))
+    keep_data(run, {"training": source})
+    kept = json.loads((run / "data.json").read_text())["training"]
+    assert {key: kept[key] for key in earlier} == earlier and kept["classes"] == 2
+    (data / "b/2.png").write_bytes(png(0))
+    with pytest.raises(UserError, match="files or annotations"):
+        keep_data(run, {"training": open_source(image_folder=str(data))})
+
+
+def details(source):
+    return list(source.details())
+
+
+def test_a_source_tells_what_its_names_do_not(tmp_path):
+    small, large = (open_source(dataset="scenes", scenes=4, scene_size=s) for s in (16, 20))
+    assert list(small.contents()) == list(large.contents())
+    assert details(small) != details(large)
+    # A part has the details of its rows, in their order.
+    rest, held_out = small.hold_out(1)
+    assert sorted(details(rest) + details(held_out)) == sorted(details(small))
+
+    def records(*labels):
+        images = [
+            example(image__encoded=png(0), image__class__label=label, image__id=b"%d" % row)
+            for row, label in enumerate(labels)
+        ]
+        return open_source(tfrecord=write_records(tmp_path / "x.tfrecord", images))
+
+    # Of a part in memory files are not known any more.
+    first, same, other = (
+        details(in_memory(records(*labels).part(np.array([True, True, False]), "part")))
+        for labels in ((0, 1, 2), (0, 1, 2), (1, 0, 2))
+    )
+    assert first == same != other
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"training": 3}', '{"training": {"count": 1}}'])

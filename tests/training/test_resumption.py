@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from ssl_tf.errors import SettingsError, UserError
@@ -27,6 +29,23 @@ def test_a_training_of_other_settings_is_refused_and_named(tmp_path):
             with training_directory(path, {"seed": "0"}, {}):
                 pass
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["thesis.txt", "trained"]
+
+
+def test_flags_of_the_images_are_part_of_a_training_and_an_earlier_one_gets_them(tmp_path):
+    """An earlier version did not record them: it is found where its own record fits."""
+
+    def go(path, **reading):
+        with training_directory(path, {"--seed": "0"}, {}, reading):
+            return json.loads((path / "identity.json").read_text())
+
+    assert go(tmp_path / "new", orient="true") == {"--orient": "true", "--seed": "0"}
+    for path in (tmp_path / "new", tmp_path / "earlier"):
+        path.mkdir(exist_ok=True)
+        if path.name == "earlier":
+            (path / "identity.json").write_text('{"--seed": "0"}')
+        assert go(path, orient="true") == {"--orient": "true", "--seed": "0"}
+        with pytest.raises(SettingsError, match="--orient=true there, false here"):
+            go(path, orient="false")
 
 
 @pytest.mark.parametrize(

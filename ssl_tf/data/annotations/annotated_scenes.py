@@ -41,6 +41,7 @@ class AnnotatedScenes(AnnotatedSource):
             example.numpy() for example in scenes.sequence().map(lambda example: example["image"])
         ]
         self._owners = scenes.owners
+        self._scene_details = list(scenes.details())
         # Of each scene, the numbers of the objects that are visible.
         self._visible: list[np.ndarray] = []
         rows = ObjectRows(BadAnnotations())
@@ -66,6 +67,9 @@ class AnnotatedScenes(AnnotatedSource):
 
     def _encoded(self, row: int) -> bytes:
         return self._encoded_images[row]
+
+    def _detail(self, row: int) -> bytes:
+        return self._scene_details[row]
 
     def _masks(self, row: int, size: tuple[int, int]) -> np.ndarray:
         return _decode(self._owners[row])[None] == self._visible[row][:, None, None]

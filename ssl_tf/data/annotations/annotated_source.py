@@ -1,11 +1,12 @@
 """The base class of sources of images with objects or with label maps."""
 
 import abc
+import hashlib
 import io
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 
 from ssl_tf.data import orientation
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
+from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.errors import UserError, printable
 
@@ -106,6 +108,19 @@ class AnnotatedSource(IndexedSource):
             UserError: it is missing, damaged or of another size.
         """
         raise NotImplementedError
+
+    def details(self) -> Iterator[bytes]:
+        """The ids of the classes, and a digest of the `_detail` of each image."""
+        yield self.category_ids.tobytes()
+
+        def digest(row: np.ndarray) -> bytes:
+            return hashlib.sha256(self._detail(int(row))).digest()
+
+        yield from read_each(digest, self._row_numbers())
+
+    def _detail(self, row: int) -> bytes:
+        """What tells an image and its annotation from others of the same id; read in threads."""
+        return b"" if self._objects is None else self._objects.content(row)
 
     def common_images(self, other: Source) -> int:
         if not isinstance(other, AnnotatedSource):
@@ -256,6 +271,9 @@ class AnnotatedFiles(AnnotatedSource):
 
     def _encoded(self, row: int) -> bytes:
         return read_bytes(self._paths[row])
+
+    def _detail(self, row: int) -> bytes:
+        return b"%d " % os.path.getsize(self._paths[row]) + super()._detail(row)
 
     def _place(self, row: int) -> str:
         return os.path.realpath(self._paths[row])

@@ -124,6 +124,11 @@ class CocoImages(AnnotatedFiles):
     def _annotated_size(self, row: int) -> tuple[int, int]:
         return self._sizes[row]
 
+    def _detail(self, row: int) -> bytes:
+        size = b"%d %d " % self._sizes[row]
+        segments = self._segments.content(self._table.rows_of(row))
+        return super()._detail(row) + size + self._table.content(row) + segments
+
     def _masks(self, row: int, size: tuple[int, int]) -> np.ndarray:
         check_size(self._paths[row], size, self._sizes[row], "its entry in the json")
         rows = self._table.rows_of(row)

@@ -149,6 +149,9 @@ class LabelMapFolders(AnnotatedFiles):
     def _annotated_size(self, row: int) -> tuple[int, int] | None:
         return image_size(read_bytes(self._maps[row]))
 
+    def _detail(self, row: int) -> bytes:
+        return super()._detail(row) + read_bytes(self._maps[row])
+
     def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
         labels = read_label_map(read_bytes(self._maps[row]), self._maps[row], size)
         return without_zero(labels) if self._reduce else labels

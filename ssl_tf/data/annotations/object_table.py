@@ -83,6 +83,10 @@ class ObjectTable:
         columns = (self.boxes, self.classes, self.crowd, self.difficult, self.areas)
         return tuple(column[rows] for column in columns)
 
+    def content(self, image: int) -> bytes:
+        """What is known of the objects of an image, as it is kept."""
+        return b"".join(column.tobytes() for column in self.of(image))
+
     def learned(self) -> np.ndarray:
         """Objects of each image that a detector learns from, all but crowds: int64 [N]."""
         total = np.concatenate([[0], np.cumsum(~self.crowd)])[np.concatenate([[0], self.ends])]

@@ -59,6 +59,11 @@ class Segments:
         self._corners.pop()
         self._lengths.pop()
 
+    def content(self, rows: slice) -> bytes:
+        """The segments of some objects, as they are kept."""
+        arrays = (array.tobytes() for array in self._corners[rows])
+        return repr(self._lengths[rows]).encode() + b"".join(arrays)
+
     def mask(self, index: int, size: tuple[int, int]) -> np.ndarray:
         """The mask of an object, bool [height, width].
 

@@ -82,6 +82,9 @@ class TfdsSource(AnnotatedSource):
     def _encoded(self, opened: dict[str, Any]) -> bytes:
         return _image(opened)
 
+    def _detail(self, row: int) -> bytes:
+        return b"%d " % self._records.lengths[row] + super()._detail(row)
+
     def _place(self, row: int) -> str:
         return f"{os.path.realpath(self._records.files[row])}:{self._records.offsets[row]}"
 

@@ -74,6 +74,9 @@ class VocObjects(AnnotatedFiles):
     def _annotated_size(self, row: int) -> tuple[int, int] | None:
         return self._sizes[row]
 
+    def _detail(self, row: int) -> bytes:
+        return super()._detail(row) + repr(self._sizes[row]).encode()
+
 
 class VocLabelMaps(AnnotatedFiles):
     """The images of lists in ImageSets/Segmentation, with the label maps of SegmentationClass.
@@ -107,6 +110,9 @@ class VocLabelMaps(AnnotatedFiles):
 
     def _annotated_size(self, row: int) -> tuple[int, int] | None:
         return image_size(read_bytes(self._maps[row]))
+
+    def _detail(self, row: int) -> bytes:
+        return super()._detail(row) + read_bytes(self._maps[row])
 
     def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
         return read_label_map(read_bytes(self._maps[row]), self._maps[row], size)

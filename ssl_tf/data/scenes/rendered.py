@@ -1,7 +1,7 @@
 """A rendered scene, and the source of scenes that are rendered when it is opened."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -76,6 +76,13 @@ class RenderedScenes(IndexedSource):
         self._labels = tf.constant(np.array(labels), tf.float32 if multi_label else tf.int64)
         self._boxes = tf.constant(np.concatenate(boxes))
         self._ends = tf.constant(np.cumsum([len(scene_boxes) for scene_boxes in boxes]), tf.int64)
+
+    def details(self) -> Iterator[bytes]:
+        """Side and classes of each scene; another machine may round the pixels of one otherwise."""
+        labels = self._labels.numpy()
+        for row in self._row_numbers():
+            classes = labels[row].tobytes() + self.box_labels[row].tobytes()
+            yield b"%d %s" % (self.largest_side, classes)
 
     def common_images(self, other: Source) -> int:
         # Of one kind and split, the first scenes are the same whatever their number.

@@ -1,5 +1,8 @@
 """A source in memory, for small parts of record files, which else are read through each epoch."""
 
+import hashlib
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 
@@ -43,6 +46,14 @@ class InMemory(IndexedSource):
             key: tf.constant(np.concatenate([batch[key] for batch in batches]))
             for key in batches[0]
         }
+
+    def details(self) -> Iterator[bytes]:
+        """A digest of each image, and its label."""
+        columns = {key: column.numpy() for key, column in self._columns.items()}
+        for row in self._row_numbers():
+            yield hashlib.sha256(columns["image"][row]).digest()
+            if "label" in columns:
+                yield columns["label"][row].tobytes()
 
     def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         return {key: tf.gather(column, row) for key, column in self._columns.items()}

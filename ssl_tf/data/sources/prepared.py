@@ -1,6 +1,7 @@
 """Sources of what `prepare` wrote: encoded images in records, or raw pixels."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,13 @@ class RawImages(IndexedSource):
                 int(tf.reduce_max(self._columns[s])) for s in ("height", "width")
             )
         self._columns["file"] = tf.constant(np.repeat(np.arange(len(paths)), sizes))
+
+    def details(self) -> Iterator[bytes]:
+        """The sizes of the record files, and the place, sides and label of each image."""
+        for path in self._paths:
+            yield b"%d" % os.path.getsize(path)
+        for name in ("file", "offset", "height", "width", "label"):
+            yield self._columns[name].numpy()[self._row_numbers()].tobytes()
 
     def common_images(self, other: Source) -> int:
         if not isinstance(other, RawImages):

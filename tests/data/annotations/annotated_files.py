@@ -134,6 +134,28 @@ def voc_features():
     )
 
 
+def voc_example(number, objects):
+    """An example of `voc_features`: objects of label, corners, whether it is difficult."""
+    import tensorflow_datasets as tfds
+
+    return {
+        "image": picture(number),
+        "image/filename": f"{number:06}.jpg",
+        "objects": [
+            {
+                "label": label,
+                "bbox": tfds.features.BBox(*box),
+                "pose": 0,
+                "is_truncated": False,
+                "is_difficult": hard,
+            }
+            for label, box, hard in objects
+        ],
+        "labels": [label for label, _, _ in objects],
+        "labels_no_difficult": [label for label, _, hard in objects if not hard],
+    }
+
+
 def scene_parsing_features():
     """The features of TFDS's scene_parse150, by its definition."""
     import tensorflow_datasets as tfds

@@ -9,30 +9,10 @@ from tests.data.annotations.annotated_files import (
     prepare_tfds,
     read,
     scene_parsing_features,
+    voc_example,
     voc_features,
 )
 from tests.data.tiny_images import picture
-
-
-def voc_example(number, objects):
-    import tensorflow_datasets as tfds
-
-    return {
-        "image": picture(number),
-        "image/filename": f"{number:06}.jpg",
-        "objects": [
-            {
-                "label": label,
-                "bbox": tfds.features.BBox(*box),
-                "pose": 0,
-                "is_truncated": False,
-                "is_difficult": hard,
-            }
-            for label, box, hard in objects
-        ],
-        "labels": [label for label, _, _ in objects],
-        "labels_no_difficult": [label for label, _, hard in objects if not hard],
-    }
 
 
 def test_objects_of_voc(tmp_path):

@@ -54,6 +54,15 @@ def check(records, known):
     return found
 
 
+def test_other_boxes_are_other_data_in_whatever_order_they_are_stored(source, known, tmp_path):
+    def details(name, ids):
+        joined = WithProposals(source, make_store(tmp_path / name, ids))
+        assert list(joined.contents()) == list(source.contents())
+        return list(joined.details())
+
+    assert details("one", known) == details("two", known[::-1]) != details("three", known[:-1])
+
+
 def test_boxes_come_with_their_image_in_every_order(source, joined, known):
     for plain, records in (
         (source.sequence(), joined.sequence()),

@@ -65,13 +65,13 @@ def test_the_validation_images_are_judged_on_unless_another_split_is_named(tmp_p
     assert flagfiles.parse(flags, KnnSettings).evaluation.test_split == "validation"
 
 
-def write_raw(directory, sizes, classes=("a", "b")):
+def write_raw(directory, sizes, classes=("a", "b"), wider=8):
     """Record files of pixels, with their indices, of one split."""
     number, files = 0, []
     for part, size in enumerate(sizes):
         path, records, places, place = directory / f"train-{part}.tfrecord", [], [], 0
         for _ in range(size):
-            image = picture(number, 6, 8 + number)
+            image = picture(number, 6, wider + number)
             record = example(image__encoded=b"P6 8 6 255 " + image.tobytes())
             offset = place + 12 + record.index(image.tobytes())
             places.append((f"{number}.jpg", number % 2, offset, *image.shape[:2]))
@@ -95,6 +95,15 @@ def test_raw_pixels_are_read_from_their_places(tmp_path):
     assert sorted(record["index"] for record in one_epoch) == list(range(5))
     rest, held_out = source.hold_out(2)
     assert (rest.size, held_out.size) == (3, 2)
+
+
+def test_pixels_that_were_prepared_anew_are_told_from_those_before(tmp_path):
+    def opened(width):
+        source = open_source(prepared=write_raw(tmp_path, [3, 2], wider=width))
+        return list(source.contents()), list(source.details())
+
+    first, same, wider = map(opened, (8, 8, 9))
+    assert first == same and first[0] == wider[0] and first[1] != wider[1]
 
 
 def test_raw_pixels_train_as_the_same_images_in_png(tmp_path):
