@@ -1,4 +1,4 @@
-"""A run goes on with the boxes that it began with, in whatever order and company a store has them."""
+"""A run goes on with the boxes that it began with, whatever their order in the store."""
 
 import json
 
