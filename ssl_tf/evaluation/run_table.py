@@ -13,7 +13,8 @@ from ssl_tf.evaluation.report_protocol import (
     told_differences,
     unlike_stages,
 )
-from ssl_tf.evaluation.run_reports import FIGURES, HEADINGS, KNN, LINEAR, Report, Run, Stage
+from ssl_tf.evaluation.report_stages import FIGURES, HEADINGS, KNN, LINEAR, Stage
+from ssl_tf.evaluation.run_reports import Report, Run
 
 Row = dict[str, Any]
 

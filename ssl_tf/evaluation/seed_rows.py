@@ -9,7 +9,8 @@ from ssl_tf.evaluation.curves import Panel
 from ssl_tf.evaluation.paired import difference_of, mean_of
 from ssl_tf.evaluation.report_names import RANDOM_ROW
 from ssl_tf.evaluation.report_protocol import Protocol, differing, unlike_stages
-from ssl_tf.evaluation.run_reports import HEADINGS, Run
+from ssl_tf.evaluation.report_stages import HEADINGS
+from ssl_tf.evaluation.run_reports import Run
 from ssl_tf.evaluation.run_table import COMPUTE_UNITS, PROTOCOLS, Row, Table, is_figure
 from ssl_tf.settings import flagfiles
 

@@ -200,7 +200,7 @@ def _difference_of(figure: str, row: Mapping[str, Any]) -> str:
     Where an arm is judged on several data sets, columns have the name of the data in the middle,
     and the column of that name beside them tells which data it is.
     """
-    from ssl_tf.evaluation.run_reports import data_word
+    from ssl_tf.evaluation.report_stages import data_word
 
     columns = [figure]
     for name, data in row.items():

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -45,8 +46,18 @@ class DataDigest:
     details: str
 
 
+# Several encoders are judged on one source, and workers compare what the chief records.
+_DIGESTS: weakref.WeakKeyDictionary[Source, DataDigest] = weakref.WeakKeyDictionary()
+
+
 def digest_data(source: Source) -> DataDigest:
-    """The digest of a source; no image is read."""
+    """The digest of a source, made once; no image is read."""
+    if source not in _DIGESTS:
+        _DIGESTS[source] = _digest(source)
+    return _DIGESTS[source]
+
+
+def _digest(source: Source) -> DataDigest:
     names = sorted(source.contents())
     first, last = (name.decode("utf-8", "backslashreplace") for name in (names[0], names[-1]))
     classes = [name.encode("utf-8", "surrogateescape") for name in source.class_names]
