@@ -37,6 +37,8 @@ def main(settings: PretrainSettings) -> Path:
         PosixPath('runs/mine')
     """
     directory = Path(settings.run.run_dir)
+    if not settings.recorded.is_file():
+        settings.check_new()
     if settings.run.dry_run:
         from ssl_tf.pretraining.dry_run import describe
 

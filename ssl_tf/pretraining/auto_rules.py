@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ssl_tf.errors import SettingsError
 from ssl_tf.pretraining.machine import Machine
 from ssl_tf.settings import METHODS, OptimizationSettings, PretrainSettings, flagfiles
 from ssl_tf.settings.flagfile_lines import shipped
@@ -116,7 +117,11 @@ def choose(facts: Facts, given: Values) -> list[Choice]:
 def recipe(facts: Facts, values: Values) -> tuple[str, dict[str, Any]]:
     """The flagfile of the method for a run of this length, and what of it suits these images.
 
-    That is its optimizer, its heads and its losses. Its views are left out where views are given.
+    That is its views, its optimizer, its heads and its losses, without what flags that are given
+    replace.
+
+    Raises:
+        SettingsError: another optimizer is given without its rate and decay.
     """
     method = values["method"]
     if facts.is_short(values):
@@ -124,11 +129,16 @@ def recipe(facts: Facts, values: Values) -> tuple[str, dict[str, Any]]:
     else:
         name = f"{'moco_v2' if method == 'moco' else method}.flags"
     flags = flagfiles.given([f"--flagfile={shipped(name)}"], PretrainSettings)
-    wanted = set(_OF_METHOD)
-    if not any(view in values for view in _VIEWS):
-        wanted |= {*_VIEWS, "image_library"}
-    if "optimizer" in values:
-        wanted -= set(_OF_OPTIMIZER)
+    wanted = _OF_METHOD | _VIEWS | _OF_OPTIMIZER
+    if "recipe" in values or "view_strategies" in values:
+        wanted -= _VIEWS
+    if "crop" in values:
+        wanted -= {"crop_area"}
+    if values.get("small_views") == 0:
+        wanted -= {"small_image_size", "small_area"}
+    if values.get("optimizer", flags["optimizer"]) != flags["optimizer"]:
+        wanted -= _OF_OPTIMIZER
+        _check_rate(values, flags["optimizer"])
     found = {n: value for n, value in flags.items() if n in wanted}
     if values["image_size"] > 64:
         # Without blur, and with the policies of CIFAR-10, only where images are as small.
@@ -136,7 +146,31 @@ def recipe(facts: Facts, values: Values) -> tuple[str, dict[str, Any]]:
     if "small_image_size" in found:
         scale = values["image_size"] / flags["image_size"]
         found["small_image_size"] = max(8, round(found["small_image_size"] * scale))
+    # In a run that is shorter than that of the flagfile its periods are shorter, too.
+    for period in _periods(method, values):
+        of = flags if period in flags else _DEFAULTS
+        found[period] = _rounded(of[period] * min(1, values["epochs"] / of["epochs"]))
     return name, found
+
+
+def _check_rate(values: Values, tuned: str) -> None:
+    """Asks for what nobody tuned: the rate and the decay of an optimizer that is not the recipe's.
+
+    Raises:
+        SettingsError: one of them is not given.
+    """
+    missing = [f"--{n}" for n in ("base_learning_rate", "weight_decay") if n not in values]
+    if missing:
+        raise SettingsError(
+            f"--optimizer={values['optimizer']}: the recipe of --method={values['method']} is "
+            f"tuned with {tuned}; give {' and '.join(missing)}, too, or leave --optimizer out"
+        )
+
+
+def _periods(method: str, values: Values) -> set[str]:
+    """The flags of a method that are parts of the run, in epochs."""
+    periods = METHODS[method].flag_names & {"freeze_prototypes", "teacher_temperature_epochs"}
+    return periods | ({"feature_queue_start"} if values.get("feature_queue") else set())
 
 
 def _image_size(facts: Facts, values: Values) -> int:
@@ -308,13 +342,13 @@ RULES = (
 )
 
 _DEFAULTS = {field.name: field.default for field, _ in flagfiles.flag_fields(PretrainSettings)}
-_VIEWS = (
+_VIEWS = {
     "recipe", "crop", "crops", "view_strategies", "crop_area", "jitter_strength", "blur",
-    "policy_set", "small_views", "small_image_size", "small_area",
-)  # fmt: skip
+    "policy_set", "small_views", "small_image_size", "small_area", "image_library",
+}  # fmt: skip
 _CHOSEN = {rule.flag for rule in RULES}
 _OF_OPTIMIZER = {f.name for f, _ in flagfiles.flag_fields(OptimizationSettings)} - _CHOSEN
-_OF_METHOD = {f.name for f, _ in flagfiles.flag_fields(MethodFlags)} - _CHOSEN | _OF_OPTIMIZER
+_OF_METHOD = {f.name for f, _ in flagfiles.flag_fields(MethodFlags)} - _CHOSEN
 
 
 def _power_of_two(number: float) -> int:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
-from ssl_tf.settings import InitEncoderSettings, RunSettings
+from ssl_tf.settings import InitEncoderSettings, ModelSettings, PretrainSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints, is_checkpoint, item_names, read_checkpoint
-from ssl_tf.training.run_directory import CHECKPOINTS
+from ssl_tf.training.run_directory import CHECKPOINTS, FLAGS, read_settings
 from ssl_tf.weights.loading import assign, check_encoder, read_weights
 
 
@@ -16,14 +16,14 @@ def run_checkpoints(directory: Path, method: Method, keep: int) -> Checkpoints:
     return Checkpoints(directory / CHECKPOINTS, keep, **items)
 
 
-def resume_or_init(run: RunSettings, method: Method) -> tuple[Checkpoints, int, str]:
+def resume_or_init(settings: PretrainSettings, method: Method) -> tuple[Checkpoints, int, str]:
     """Resumes a run from its newest undamaged checkpoint, or initializes its weights.
 
     A run without a checkpoint takes the weights of --init_from, or the encoder's of
     --init_encoder. Without either it starts from scratch.
 
     Args:
-        run: its directory, which need not exist yet, --init_from and --init_encoder.
+        settings: of the run, whose directory need not exist yet.
         method: compiled with its optimizer.
 
     Returns:
@@ -35,6 +35,7 @@ def resume_or_init(run: RunSettings, method: Method) -> tuple[Checkpoints, int, 
         UserError: all checkpoints are damaged, or one does not fit the method, or the file of
             --init_encoder does not.
     """
+    run = settings.run
     checkpoints = run_checkpoints(Path(run.run_dir), method, run.keep_checkpoints)
     step = checkpoints.resume()
     if step is not None:
@@ -44,7 +45,7 @@ def resume_or_init(run: RunSettings, method: Method) -> tuple[Checkpoints, int, 
         return checkpoints, 0, f"encoder initialized from {run.init.init_encoder}"
     if not run.init_from:
         return checkpoints, 0, "from scratch"
-    source = initialize(method, Path(run.init_from))
+    source = initialize(method, Path(run.init_from), settings.model)
     return checkpoints, 0, f"weights initialized from {source}, optimizer and step from scratch"
 
 
@@ -61,7 +62,7 @@ def initialize_encoders(method: Method, init: InitEncoderSettings) -> None:
             assign(network, weights)
 
 
-def initialize(method: Method, source: Path) -> Path:
+def initialize(method: Method, source: Path, model: ModelSettings) -> Path:
     """Loads the weights of all networks of a method from a checkpoint, not optimizer and queues.
 
     The checkpoint must hold exactly the networks of the method, with the same variables.
@@ -69,6 +70,7 @@ def initialize(method: Method, source: Path) -> Path:
     Args:
         method: whose networks are set, in place.
         source: run directory (its newest undamaged checkpoint) or a directory `step_XXXXXXXX`.
+        model: the network of the method.
 
     Returns:
         The path of the checkpoint that was read.
@@ -85,6 +87,7 @@ def initialize(method: Method, source: Path) -> Path:
                 "one of its checkpoints"
             )
         source = checkpoints.path(step)
+    _check_network(source, model)
     read_checkpoint(source, method.networks, partial=True)
     unknown = item_names(source) - set(method.networks) - {"optimizer"}
     if unknown:
@@ -93,3 +96,21 @@ def initialize(method: Method, source: Path) -> Path:
             f"({', '.join(sorted(unknown))}); give the --method of that run"
         )
     return source
+
+
+def _check_network(checkpoint: Path, model: ModelSettings) -> None:
+    """Checks that the run of a checkpoint has the network of another run.
+
+    Shapes alone do not tell where the strides of a bottleneck are. A checkpoint that was taken out
+    of its run tells nothing else.
+
+    Raises:
+        UserError: it has another; the message has its flags.
+    """
+    directory = checkpoint.resolve().parent.parent
+    if not (directory / FLAGS).is_file():
+        return
+    theirs = read_settings(directory).model
+    if theirs.network != model.network:
+        flags = " ".join(flagfiles.as_arguments(None, theirs.network))
+        raise UserError(f"--init_from={checkpoint} is of another network; give {flags}")

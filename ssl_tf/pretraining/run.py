@@ -162,7 +162,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     with strategy.scope(), policy_scope(run.precision):
         # The chief first: it may move a damaged checkpoint aside.
         workers.wait_for_chief("start step")
-        checkpoints, start_step, origin = resume_or_init(run, method)
+        checkpoints, start_step, origin = resume_or_init(settings, method)
         workers.agree("start step", start_step)
     if cluster.is_chief:
         directory = open_run(settings, replicas)

@@ -119,6 +119,11 @@ class PrototypeFlags:
         1.0, "Epochs in which the prototypes of swav and dino keep their first directions.", low=0
     )
 
+    @property
+    def periods(self) -> dict[str, float]:
+        """Flags of periods that must end within the run, and the epoch in which they do."""
+        return {"freeze_prototypes": self.freeze_prototypes}
+
 
 @dataclasses.dataclass(frozen=True)
 class SinkhornFlags:
@@ -146,6 +151,11 @@ class SinkhornFlags:
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         return unless(self.feature_queue, "there is no --feature_queue", "feature_queue_start")
+
+    @property
+    def periods(self) -> dict[str, float]:
+        """As of `PrototypeFlags`."""
+        return {"feature_queue_start": self.feature_queue_start} if self.feature_queue else {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +192,12 @@ class DinoFlags:
     center_momentum: float = setting(
         0.9, "dino: decay of the center, the mean of the teacher's scores.", low=0, high=1
     )
+
+    @property
+    def periods(self) -> dict[str, float]:
+        """As of `PrototypeFlags`."""
+        constant = self.first_teacher_temperature == self.teacher_temperature
+        return {} if constant else {"teacher_temperature_epochs": self.teacher_temperature_epochs}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The method and its networks."""
 
 import dataclasses
+from typing import Any
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import flag_fields, setting, unless
@@ -45,6 +46,12 @@ class ModelSettings:
             **dict.fromkeys(self._foreign, f"--method={self.method} does not read it"),
             **unless(self.depth >= 50, f"--depth={self.depth} has no bottlenecks", "stride_in_1x1"),
         }
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The flags that say which network the encoder is: name -> value."""
+        strides = {"stride_in_1x1": self.stride_in_1x1} if self.depth >= 50 else {}
+        return {"depth": self.depth, "width": self.width, "stem": self.stem, **strides}
 
     @property
     def _foreign(self) -> list[str]:

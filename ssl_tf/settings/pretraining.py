@@ -51,6 +51,23 @@ class PretrainSettings:
             ),
         }
 
+    def check_new(self) -> None:
+        """Refuses a period of the method that the run never gets through.
+
+        For a run that begins: one of an earlier version may have such a period, and goes on.
+
+        Raises:
+            SettingsError: names the first such flag.
+        """
+        epochs, rows = self.optimization.epochs, self.model.row.flags
+        for group in rows:
+            for name, end in getattr(self.model.flags[group], "periods", {}).items():
+                if end >= epochs:
+                    raise SettingsError(
+                        f"--{name}={getattr(self.model.flags[group], name)}: does not end within "
+                        f"the run, --epochs={epochs}; lower it"
+                    )
+
     def __post_init__(self) -> None:
         model, row = self.model, self.model.row
         if not self.views.pairs and row.views != "one":
@@ -70,6 +87,8 @@ class PretrainSettings:
                 f"--small_views={self.views.small_views}: --method={model.method} compares views "
                 f"of one size; give --method={takers}, or --small_views=0"
             )
+        if self.views.crops == "object_dilated":
+            self._check_surroundings()
         pair = model.flags[ObjectPairFlags]
         asked = pair.pretext or pair.projection_heads == "per_view"
         if asked and ObjectPairFlags not in row.flags:
@@ -87,6 +106,16 @@ class PretrainSettings:
             raise SettingsError(
                 f"--projection_heads=per_view: the views of --crops={self.views.crops} are of one "
                 "kind; give --crops=object_dilated or --projection_heads=shared"
+            )
+
+    def _check_surroundings(self) -> None:
+        """Refuses dilated objects of which no loss sees a view: views take regions in turn."""
+        views = range(len(self.views.strategies))
+        seen = views if self.model.row.views == "one" else {v for p in self.views.pairs for v in p}
+        if not any(view % 2 for view in seen) or all(view % 2 for view in seen):
+            raise SettingsError(
+                "--crops=object_dilated: the loss sees views of one kind alone; give two "
+                "--view_strategies or more, and --compared_pairs of both, or --crops=object_object"
             )
 
 

@@ -1,12 +1,15 @@
 """The settings that --auto chooses, at four sizes of data on four machines."""
 
+import dataclasses
+
 import pytest
 
+from ssl_tf.errors import SettingsError
 from ssl_tf.networks.resnet import activation_floats, build_resnet
 from ssl_tf.pretraining.auto_rules import FLOATS_A_PIXEL, RULES, SMALL_STEM, Facts, choose
 from ssl_tf.pretraining.machine import Machine
 from ssl_tf.settings import METHODS, PretrainSettings, flagfiles
-from ssl_tf.settings.methods import QueueFlags
+from ssl_tf.settings.methods import PrototypeFlags, QueueFlags
 
 TWO_CORES = Machine(2, 8.0)
 LAPTOP = Machine(8, 16.0)
@@ -91,8 +94,63 @@ def test_given_views_and_a_given_optimizer_keep_what_belongs_to_them():
     facts = Facts(300, 32, TWO_CORES)
     made = settings(facts, method="simsiam", recipe="ma_ssrl")
     assert made.views == settings(facts, recipe="ma_ssrl").views and made.views.blur
-    made = settings(facts, optimizer="adamw", base_learning_rate=0.001)
-    assert made.optimization.weight_decay == 1.5e-6 and not made.optimization.decay_rank_one
+    made = settings(facts, optimizer="adamw", base_learning_rate=0.001, weight_decay=0.05)
+    assert made.optimization.weight_decay == 0.05 and not made.optimization.decay_rank_one
+
+
+def test_a_given_flag_of_the_views_leaves_the_others_to_the_recipe():
+    facts = Facts(5000, 128, TWO_CORES)
+    own = settings(facts).views
+    assert (own.recipe, own.strategies) == ("moco", ("moco", "moco"))
+    for given in (
+        {"crops": "object_dilated", "proposals": "ground_truth"},
+        {"crop": "random_resized"},
+        {"crop_area": (0.1, 1.0)},
+        {"policy_set": "cifar10"},
+        {"blur": False},
+    ):
+        made = settings(facts, **given).views
+        assert (made.recipe, made.strategies) == (own.recipe, own.strategies)
+        changed = {n: value for n, value in given.items() if n != "proposals"}
+        assert made == dataclasses.replace(own, **changed)
+
+
+def test_what_a_given_flag_replaces_is_not_chosen():
+    small = Facts(5000, 32, TWO_CORES)
+    made = settings(small, method="dino", small_views=0).views
+    assert made.small_views == 0 and made.recipe == "byol" and made.crop_area == (0.25, 1.0)
+    # An area is that of the law beside which it was tuned.
+    made = settings(small, method="swav", crop="uniform").views
+    assert made.crop_area == () and made.recipe == "simclr" and made.jitter_strength == 0.5
+
+
+def test_an_optimizer_of_the_recipe_keeps_its_rate_and_decay():
+    facts = Facts(5000, 128, TWO_CORES)
+    for method, name in (("moco", "sgd"), ("byol", "lars")):
+        own, given = settings(facts, method=method), settings(facts, method=method, optimizer=name)
+        assert given.optimization == own.optimization
+    assert given.optimization.base_learning_rate == 3
+    for rate in ({}, {"base_learning_rate": 0.001}):
+        with pytest.raises(SettingsError, match="tuned with sgd; give .*--weight_decay, too"):
+            settings(facts, optimizer="adamw", **rate)
+
+
+@pytest.mark.parametrize("method", ["swav", "dino"])
+@pytest.mark.parametrize("facts", [
+    Facts(1_281_167, 375, TWO_CORES), Facts(5000, 128, LAPTOP), Facts(14_000_000, 375, ONE_GPU),
+])  # fmt: skip
+def test_periods_of_a_method_end_within_the_run(method, facts):
+    given = {"feature_queue": 128, "teacher_temperature": 0.07}
+    given = {n: x for n, x in given.items() if n in METHODS[method].flag_names}
+    made = settings(facts, method=method, **given)
+    made.check_new()
+    flags = made.model.flags
+    # Of a run as long as the flagfile's it is the flagfile's own.
+    published = 1 / 800 if method == "dino" else 1 / 400
+    share = published if not facts.is_short(chosen(facts, method=method)) else 0.5 / 10
+    frozen = flags[PrototypeFlags].freeze_prototypes
+    assert frozen == pytest.approx(min(share * made.optimization.epochs, share * {
+        0.5 / 10: 10, 1 / 800: 800, 1 / 400: 400}[share]), rel=0.05)
 
 
 @pytest.mark.parametrize("flag", ["init_from", "init_encoder"])

@@ -30,6 +30,7 @@ TINY = (
 def one_block_a_stage():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(resnet.DEPTHS, 18, (ONE_BLOCK_A_STAGE, False))
+        patch.setitem(resnet.DEPTHS, 50, (ONE_BLOCK_A_STAGE, True))
         yield
 
 
@@ -69,7 +70,7 @@ def weights(method):
 def test_a_new_run_starts_from_scratch(tmp_path):
     settings, method = tiny(tmp_path / "new")
     before = weights(method)
-    _, step, origin = resume_or_init(settings.run, method)
+    _, step, origin = resume_or_init(settings, method)
     assert (step, origin) == (0, "from scratch")
     assert all(np.array_equal(value, before[name]) for name, value in weights(method).items())
     assert not (tmp_path / "new").exists()
@@ -78,7 +79,7 @@ def test_a_new_run_starts_from_scratch(tmp_path):
 @pytest.mark.parametrize("place", ["", "checkpoints/step_00000006"])
 def test_init_from_takes_all_networks_and_nothing_else(run, tmp_path, place):
     settings, method = tiny(tmp_path / "new", f"--init_from={run / place}")
-    _, step, origin = resume_or_init(settings.run, method)
+    _, step, origin = resume_or_init(settings, method)
     assert step == 0 and int(method.optimizer.iterations) == 0
     assert origin.startswith(f"weights initialized from {run / 'checkpoints' / 'step_00000006'}")
     assert all((value == 0.5).all() for value in weights(method).values())
@@ -88,7 +89,7 @@ def test_init_from_takes_all_networks_and_nothing_else(run, tmp_path, place):
 
 def test_a_run_that_has_a_checkpoint_resumes_whatever_init_from_says(run, tmp_path):
     settings, method = tiny(run, f"--init_from={tmp_path / 'gone'}")
-    _, step, origin = resume_or_init(settings.run, method)
+    _, step, origin = resume_or_init(settings, method)
     assert (step, origin) == (6, "resumed from its step 6")
     assert int(method.optimizer.iterations) == 6
 
@@ -102,10 +103,35 @@ def test_a_run_that_has_a_checkpoint_resumes_whatever_init_from_says(run, tmp_pa
     ],
 )
 def test_weights_of_another_model_are_an_error_that_names_a_variable(run, tmp_path, flags, told):
-    settings, method = tiny(tmp_path / "new", f"--init_from={run}", *flags)
+    # A checkpoint alone, without the flags of its run.
+    shutil.copytree(run / "checkpoints", tmp_path / "checkpoints")
+    settings, method = tiny(tmp_path / "new", f"--init_from={tmp_path}", *flags)
     with pytest.raises(UserError, match=told) as raised:
-        resume_or_init(settings.run, method)
+        resume_or_init(settings, method)
     assert "step_00000006 does not fit" in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("place", ["", "checkpoints/step_00000006"])
+def test_a_run_of_another_network_is_refused_with_its_flags(run, tmp_path, place):
+    settings, method = tiny(tmp_path / "new", f"--init_from={run / place}", "--width=0.125")
+    told = "of another network; give --depth=18 --width=0.0625 --stem=imagenet$"
+    with pytest.raises(UserError, match=told):
+        resume_or_init(settings, method)
+
+
+@pytest.mark.parametrize("theirs, ours", [("--stride_in_1x1", ""), ("", "--stride_in_1x1")])
+def test_strides_that_no_shape_tells_are_those_of_the_run(tmp_path, theirs, ours):
+    settings, method = tiny(tmp_path / "old", "--depth=50", *theirs.split())
+    open_run(settings, 1)
+    run_checkpoints(tmp_path / "old", method, 2).save(1)
+    flags = "--depth=50", f"--init_from={tmp_path / 'old'}"
+    settings, other = tiny(tmp_path / "new", *flags, *ours.split())
+    told = f"of another network; give .* --stride_in_1x1={'true' if theirs else 'false'}$"
+    with pytest.raises(UserError, match=told):
+        resume_or_init(settings, other)
+    settings, same = tiny(tmp_path / "new", *flags, *theirs.split(), "--seed=9")
+    assert resume_or_init(settings, same)[1] == 0
+    assert all(np.array_equal(w, weights(method)[n]) for n, w in weights(same).items())
 
 
 def test_networks_that_the_method_lacks_are_named(run, tmp_path):
@@ -116,13 +142,13 @@ def test_networks_that_the_method_lacks_are_named(run, tmp_path):
         networks, state, optimizer = left_out, {}, method.optimizer
 
     with pytest.raises(UserError, match=r"networks that this method lacks \(predictor\)"):
-        resume_or_init(settings.run, Fewer())
+        resume_or_init(settings, Fewer())
 
 
 def test_nothing_to_initialize_from_is_one_line(tmp_path):
     settings, method = tiny(tmp_path / "new", f"--init_from={tmp_path}")
     with pytest.raises(UserError, match="--init_from=.*: no checkpoint there"):
-        resume_or_init(settings.run, method)
+        resume_or_init(settings, method)
 
 
 @pytest.mark.parametrize("method", ["byol", "simclr"])
@@ -132,7 +158,7 @@ def test_init_encoder_gives_the_encoder_and_its_average_their_weights(method, tm
     flags = f"--method={method}", f"--init_encoder={tmp_path / 'a.safetensors'}"
     settings, model = tiny(tmp_path / "new", *flags)
     before = weights(model)
-    _, step, origin = resume_or_init(settings.run, model)
+    _, step, origin = resume_or_init(settings, model)
     assert (step, origin) == (0, f"encoder initialized from {tmp_path / 'a.safetensors'}")
     assert "all 60 tensors of the encoder are read" in capsys.readouterr().err
     encoders = [n for n in model.networks if n in ("encoder", "target_encoder")]
@@ -149,7 +175,7 @@ def test_init_encoder_of_another_network_is_one_line(tmp_path):
     save_file(random_tensors(Architecture(18, 0.125, "small")), tmp_path / "a.safetensors")
     settings, method = tiny(tmp_path / "new", f"--init_encoder={tmp_path / 'a.safetensors'}")
     with pytest.raises(UserError, match="give --depth=18 --width=0.125 --stem=small"):
-        resume_or_init(settings.run, method)
+        resume_or_init(settings, method)
 
 
 def test_an_encoder_is_read_from_the_newest_whole_checkpoint(run, tmp_path, capsys):
