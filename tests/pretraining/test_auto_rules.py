@@ -149,8 +149,13 @@ def test_periods_of_a_method_end_within_the_run(method, facts):
     published = 1 / 800 if method == "dino" else 1 / 400
     share = published if not facts.is_short(chosen(facts, method=method)) else 0.5 / 10
     frozen = flags[PrototypeFlags].freeze_prototypes
-    assert frozen == pytest.approx(min(share * made.optimization.epochs, share * {
-        0.5 / 10: 10, 1 / 800: 800, 1 / 400: 400}[share]), rel=0.05)
+    assert frozen == pytest.approx(
+        min(
+            share * made.optimization.epochs,
+            share * {0.5 / 10: 10, 1 / 800: 800, 1 / 400: 400}[share],
+        ),
+        rel=0.05,
+    )
 
 
 @pytest.mark.parametrize("flag", ["init_from", "init_encoder"])

@@ -1,0 +1,50 @@
+"""What a new run is refused for: periods that it never ends, views that no loss sees."""
+
+import pytest
+
+from ssl_tf.errors import SettingsError
+from ssl_tf.settings import PretrainSettings, flagfiles
+
+DILATED = "--crops=object_dilated --proposals=ground_truth"
+
+
+def read(flags):
+    return flagfiles.parse(["--dataset=scenes", *flags.split()], PretrainSettings)
+
+
+@pytest.mark.parametrize(
+    "flags, flag",
+    [
+        ("--method=swav --epochs=1 --freeze_prototypes=1", "freeze_prototypes=1.0"),
+        ("--method=swav --epochs=15 --feature_queue=512", "feature_queue_start=15.0"),
+        ("--method=dino --epochs=30", "teacher_temperature_epochs=30.0"),
+    ],
+)
+def test_a_period_that_never_ends_is_refused(flags, flag):
+    settings = read(f"{flags} --warmup_epochs=0")
+    with pytest.raises(SettingsError, match=f"--{flag}: does not end within the run"):
+        settings.check_new()
+    # An epoch more is enough.
+    read(f"{flags} --warmup_epochs=0 --epochs={settings.optimization.epochs + 1}").check_new()
+
+
+def test_a_constant_temperature_has_no_period():
+    read("--method=dino --epochs=10 --teacher_temperature=0.04").check_new()
+
+
+def test_an_inception_crop_below_a_tenth_is_refused():
+    with pytest.raises(SettingsError, match="covers more than a tenth"):
+        read("--crop=inception --recipe=byol --crop_area=0.05,0.1")
+    read("--crop=inception --recipe=byol --crop_area=0.05,0.12")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--method=supervised --recipe=moco --view_strategies=plain",
+        "--method=byol --recipe=byol --view_strategies=plain,plain,plain --compared_pairs=0:2",
+    ],
+)
+def test_surroundings_that_no_loss_sees_are_refused(flags):
+    with pytest.raises(SettingsError, match="the loss sees views of one kind alone"):
+        read(f"{flags} {DILATED}")
