@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.pretraining.machine import Machine
-from ssl_tf.settings import METHODS, OptimizationSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import (
+    METHODS,
+    ModelSettings,
+    OptimizationSettings,
+    PretrainSettings,
+    flagfiles,
+)
 from ssl_tf.settings.flagfile_lines import shipped
 from ssl_tf.settings.methods import MethodFlags
 
@@ -121,7 +127,8 @@ def recipe(facts: Facts, values: Values) -> tuple[str, dict[str, Any]]:
     replace.
 
     Raises:
-        SettingsError: another optimizer is given without its rate and decay.
+        SettingsError: another optimizer is given without its rate and decay, or the method cannot
+            take what is given.
     """
     method = values["method"]
     if facts.is_short(values):
@@ -147,7 +154,8 @@ def recipe(facts: Facts, values: Values) -> tuple[str, dict[str, Any]]:
         scale = values["image_size"] / flags["image_size"]
         found["small_image_size"] = max(8, round(found["small_image_size"] * scale))
     # In a run that is shorter than that of the flagfile its periods are shorter, too.
-    for period in _periods(method, values):
+    model = {n: value for n, value in {**found, **values}.items() if n in _OF_MODEL}
+    for period in flagfiles.from_keywords(ModelSettings, **model).periods:
         of = flags if period in flags else _DEFAULTS
         found[period] = _rounded(of[period] * min(1, values["epochs"] / of["epochs"]))
     return name, found
@@ -165,12 +173,6 @@ def _check_rate(values: Values, tuned: str) -> None:
             f"--optimizer={values['optimizer']}: the recipe of --method={values['method']} is "
             f"tuned with {tuned}; give {' and '.join(missing)}, too, or leave --optimizer out"
         )
-
-
-def _periods(method: str, values: Values) -> set[str]:
-    """The flags of a method that are parts of the run, in epochs."""
-    periods = METHODS[method].flag_names & {"freeze_prototypes", "teacher_temperature_epochs"}
-    return periods | ({"feature_queue_start"} if values.get("feature_queue") else set())
 
 
 def _image_size(facts: Facts, values: Values) -> int:
@@ -348,6 +350,7 @@ _VIEWS = {
 }  # fmt: skip
 _CHOSEN = {rule.flag for rule in RULES}
 _OF_OPTIMIZER = {f.name for f, _ in flagfiles.flag_fields(OptimizationSettings)} - _CHOSEN
+_OF_MODEL = {f.name for f, _ in flagfiles.flag_fields(ModelSettings)}
 _OF_METHOD = {f.name for f, _ in flagfiles.flag_fields(MethodFlags)} - _CHOSEN
 
 

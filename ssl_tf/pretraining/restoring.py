@@ -32,8 +32,8 @@ def resume_or_init(settings: PretrainSettings, method: Method) -> tuple[Checkpoi
         origin: which of the three happened, in words.
 
     Raises:
-        UserError: all checkpoints are damaged, or one does not fit the method, or the file of
-            --init_encoder does not.
+        UserError: all checkpoints are damaged, or one does not fit the method, or the run of
+            --init_from or the file of --init_encoder does not.
     """
     run = settings.run
     checkpoints = run_checkpoints(Path(run.run_dir), method, run.keep_checkpoints)
@@ -76,7 +76,7 @@ def initialize(method: Method, source: Path, model: ModelSettings) -> Path:
         The path of the checkpoint that was read.
 
     Raises:
-        UserError: there is no checkpoint, it is damaged, or it holds other networks.
+        UserError: there is no checkpoint, it is damaged, or it is of other networks.
     """
     if not is_checkpoint(source):
         checkpoints = Checkpoints(source / CHECKPOINTS, keep=1)
@@ -111,6 +111,6 @@ def _check_network(checkpoint: Path, model: ModelSettings) -> None:
     if not (directory / FLAGS).is_file():
         return
     theirs = read_settings(directory).model
-    if theirs.network != model.network:
-        flags = " ".join(flagfiles.as_arguments(None, theirs.network))
+    if theirs.network_flags != model.network_flags:
+        flags = " ".join(flagfiles.as_arguments(None, theirs.network_flags))
         raise UserError(f"--init_from={checkpoint} is of another network; give {flags}")

@@ -121,7 +121,7 @@ class PrototypeFlags:
 
     @property
     def periods(self) -> dict[str, float]:
-        """Flags of periods that must end within the run, and the epoch in which they do."""
+        """Flags of periods that must end within the run: name -> epochs."""
         return {"freeze_prototypes": self.freeze_prototypes}
 
 

@@ -48,10 +48,18 @@ class ModelSettings:
         }
 
     @property
-    def network(self) -> dict[str, Any]:
+    def network_flags(self) -> dict[str, Any]:
         """The flags that say which network the encoder is: name -> value."""
         strides = {"stride_in_1x1": self.stride_in_1x1} if self.depth >= 50 else {}
         return {"depth": self.depth, "width": self.width, "stem": self.stem, **strides}
+
+    @property
+    def periods(self) -> dict[str, float]:
+        """Flags of periods of the method that must end within the run, in epochs."""
+        found: dict[str, float] = {}
+        for group in self.row.flags:
+            found.update(getattr(self.flags[group], "periods", {}))
+        return found
 
     @property
     def _foreign(self) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import GROUND_TRUTH, DataSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.flagfiles import as_text, setting, unless
 from ssl_tf.settings.methods import METHODS, ObjectPairFlags
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
@@ -52,21 +52,28 @@ class PretrainSettings:
         }
 
     def check_new(self) -> None:
-        """Refuses a period of the method that the run never gets through.
+        """Refuses what leaves a part of the run without effect.
 
-        For a run that begins: one of an earlier version may have such a period, and goes on.
+        For a run that begins: one of an earlier version may be so, and goes on.
 
         Raises:
-            SettingsError: names the first such flag.
+            SettingsError: a period of the method does not end, the crops have no area, or no loss
+                sees the views of one kind.
         """
-        epochs, rows = self.optimization.epochs, self.model.row.flags
-        for group in rows:
-            for name, end in getattr(self.model.flags[group], "periods", {}).items():
-                if end >= epochs:
-                    raise SettingsError(
-                        f"--{name}={getattr(self.model.flags[group], name)}: does not end within "
-                        f"the run, --epochs={epochs}; lower it"
-                    )
+        epochs, views = self.optimization.epochs, self.views
+        for name, period in self.model.periods.items():
+            if period >= epochs:
+                raise SettingsError(
+                    f"--{name}={period}: does not end within the run, --epochs={epochs}; lower it"
+                )
+        # The operation behind `inception` never goes below a tenth of the image.
+        if views.crop_law == "inception" and views.area[1] <= 0.1:
+            raise SettingsError(
+                f"--crop_area={as_text(views.area)}: an inception crop covers more than "
+                "a tenth of the image; give a larger area, or --crop=random_resized"
+            )
+        if views.crops == "object_dilated":
+            self._check_surroundings()
 
     def __post_init__(self) -> None:
         model, row = self.model, self.model.row
@@ -87,8 +94,6 @@ class PretrainSettings:
                 f"--small_views={self.views.small_views}: --method={model.method} compares views "
                 f"of one size; give --method={takers}, or --small_views=0"
             )
-        if self.views.crops == "object_dilated":
-            self._check_surroundings()
         pair = model.flags[ObjectPairFlags]
         asked = pair.pretext or pair.projection_heads == "per_view"
         if asked and ObjectPairFlags not in row.flags:

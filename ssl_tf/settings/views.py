@@ -148,12 +148,6 @@ class ViewSettings:
                 f"--canvas={self.canvas}: smaller than a view, --image_size={self.image_size}; "
                 "give more, or 0"
             )
-        # The operation behind `inception` never goes below a tenth of the image.
-        if self.crop_law == "inception" and self.area[1] <= 0.1:
-            raise SettingsError(
-                f"--crop_area={self.crop_area}: an inception crop covers more than a tenth of the "
-                "image; give a larger area, or --crop=random_resized"
-            )
         if self.small_views:
             self._check_small_views()
         _ = self.pairs  # a list that does not parse must fail here, not at the first step
@@ -204,7 +198,7 @@ class ViewSettings:
         }
 
     def _check_small_views(self) -> None:
-        # An inception crop is no smaller than a tenth of the image.
+        # The operation behind `inception` never goes below a tenth of the image.
         if self.crop_law not in ("byol", "random_resized"):
             raise SettingsError(
                 f"--small_views={self.small_views}: the {self.crop_law} crop has no --small_area; "

@@ -135,27 +135,26 @@ def test_an_optimizer_of_the_recipe_keeps_its_rate_and_decay():
             settings(facts, optimizer="adamw", **rate)
 
 
-@pytest.mark.parametrize("method", ["swav", "dino"])
-@pytest.mark.parametrize("facts", [
-    Facts(1_281_167, 375, TWO_CORES), Facts(5000, 128, LAPTOP), Facts(14_000_000, 375, ONE_GPU),
-])  # fmt: skip
-def test_periods_of_a_method_end_within_the_run(method, facts):
-    given = {"feature_queue": 128, "teacher_temperature": 0.07}
-    given = {n: x for n, x in given.items() if n in METHODS[method].flag_names}
-    made = settings(facts, method=method, **given)
+# The flagfiles: of 10 epochs 0.5, of swav 1 of 400, of dino 1 of 800.
+@pytest.mark.parametrize(
+    "method, facts, epochs, frozen",
+    [
+        ("swav", Facts(1_281_167, 375, TWO_CORES), 0.16, 0.008),
+        ("dino", Facts(1_281_167, 375, TWO_CORES), 0.16, 0.008),
+        ("swav", Facts(5000, 128, LAPTOP), 180, 0.5),
+        ("dino", Facts(5000, 128, LAPTOP), 180, 0.5),
+        ("swav", Facts(14_000_000, 375, ONE_GPU), 7.1, 0.018),
+        ("dino", Facts(14_000_000, 375, ONE_GPU), 7.1, 0.0089),
+    ],
+)
+def test_periods_of_a_method_end_within_the_run(method, facts, epochs, frozen):
+    own = {"swav": {"feature_queue": 128}, "dino": {"teacher_temperature": 0.1}}[method]
+    made = settings(facts, method=method, **own)
     made.check_new()
-    flags = made.model.flags
-    # Of a run as long as the flagfile's it is the flagfile's own.
-    published = 1 / 800 if method == "dino" else 1 / 400
-    share = published if not facts.is_short(chosen(facts, method=method)) else 0.5 / 10
-    frozen = flags[PrototypeFlags].freeze_prototypes
-    assert frozen == pytest.approx(
-        min(
-            share * made.optimization.epochs,
-            share * {0.5 / 10: 10, 1 / 800: 800, 1 / 400: 400}[share],
-        ),
-        rel=0.05,
-    )
+    periods = {"swav": "feature_queue_start", "dino": "teacher_temperature_epochs"}
+    assert made.model.periods.keys() == {"freeze_prototypes", periods[method]}
+    assert made.optimization.epochs == epochs
+    assert made.model.flags[PrototypeFlags].freeze_prototypes == frozen
 
 
 @pytest.mark.parametrize("flag", ["init_from", "init_encoder"])

@@ -34,8 +34,13 @@ def test_a_constant_temperature_has_no_period():
 
 def test_an_inception_crop_below_a_tenth_is_refused():
     with pytest.raises(SettingsError, match="covers more than a tenth"):
-        read("--crop=inception --recipe=byol --crop_area=0.05,0.1")
-    read("--crop=inception --recipe=byol --crop_area=0.05,0.12")
+        read("--crop=inception --recipe=byol --crop_area=0.05,0.1").check_new()
+    read("--crop=inception --recipe=byol --crop_area=0.05,0.12").check_new()
+
+
+def test_object_crops_of_views_of_both_kinds_are_accepted():
+    read(f"--method=moco --recipe=moco {DILATED}").check_new()
+    read(f"--method=byol --recipe=byol --view_strategies=plain,plain,plain {DILATED}").check_new()
 
 
 @pytest.mark.parametrize(
@@ -47,4 +52,4 @@ def test_an_inception_crop_below_a_tenth_is_refused():
 )
 def test_surroundings_that_no_loss_sees_are_refused(flags):
     with pytest.raises(SettingsError, match="the loss sees views of one kind alone"):
-        read(f"{flags} {DILATED}")
+        read(f"{flags} {DILATED}").check_new()
