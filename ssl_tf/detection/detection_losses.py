@@ -6,16 +6,15 @@ over replicas, and over parts of a batch, is the loss.
 
 import tensorflow as tf
 
+from ssl_tf.networks.replicas import replica_sum
+
 # Focal loss of RetinaNet (Lin et al. 2017, section 5.1).
 _ALPHA, _GAMMA = 0.25, 2.0
 
 
 def over_replicas(count: tf.Tensor) -> tf.Tensor:
     """A number of positives, summed over replicas; at least 1."""
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync > 1:
-        count = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
-    return tf.maximum(count, 1)
+    return tf.maximum(replica_sum(count), 1)
 
 
 def objectness_loss(logits: tf.Tensor, positive: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

@@ -5,10 +5,12 @@ import abc
 import tensorflow as tf
 
 from ssl_tf.networks.batch_normalization import BatchNormalization
+from ssl_tf.networks.replicas import replica_sum
 from ssl_tf.settings import DownstreamSettings
 from ssl_tf.training import schedules
 from ssl_tf.training.accumulation import accumulated
 from ssl_tf.training.execution import TimedModel
+from ssl_tf.training.gradients import apply_gradients
 from ssl_tf.training.optimizers import build_optimizer
 
 Tensors = dict[str, tf.Tensor]
@@ -61,9 +63,8 @@ class DownstreamModel(TimedModel):
 
     def train_step(self, batch: Tensors) -> Tensors:
         """One optimizer step on the global batch; returns its losses."""
-        context = tf.distribute.get_replica_context()
         local = self.normalizers(batch)
-        normalizers = context.all_reduce(tf.distribute.ReduceOp.SUM, local) if local else {}
+        normalizers = replica_sum(local) if local else {}
         is_scaled = isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
         variables = self.learned_variables
 
@@ -76,10 +77,8 @@ class DownstreamModel(TimedModel):
             return gradients, {"loss": total, **shares}, {}
 
         gradients, shares, _ = accumulated(compute, batch, self.accumulate)
-        if is_scaled:
-            gradients = self.optimizer.get_unscaled_gradients(gradients)
-        self.optimizer.apply_gradients(zip(gradients, variables))
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, shares)
+        apply_gradients(self.optimizer, gradients, variables)
+        return replica_sum(shares)
 
 
 def freeze(encoder: tf.keras.Model, settings: DownstreamSettings) -> None:

@@ -7,9 +7,11 @@ import tensorflow as tf
 from ssl_tf.evaluation.classification import Schedule, cross_entropy
 from ssl_tf.networks.batch_normalization import MOMENTUM, set_momentum
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.networks.replicas import replica_sum
 from ssl_tf.networks.resnet import split_after_stage
 from ssl_tf.settings import TuningSettings
 from ssl_tf.training.execution import TimedModel
+from ssl_tf.training.gradients import apply_gradients
 from ssl_tf.training.optimizers import build_optimizer
 
 # `new_encoder(synchronized)` builds an encoder, normalized images to features, with the initial
@@ -59,17 +61,15 @@ class EncoderClassifier(TimedModel):
     def train_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step on the global batch, of which each replica has an equal part."""
         images, labels = batch
-        context = tf.distribute.get_replica_context()
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         optimizer, scaled = self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer
         with tf.GradientTape() as tape:
             logits = self(images, training=True)
-            loss = cross_entropy(labels, logits) / context.num_replicas_in_sync
+            loss = cross_entropy(labels, logits) / replicas
             total = optimizer.get_scaled_loss(loss) if isinstance(optimizer, scaled) else loss
-        gradients = tape.gradient(total, self.learned_variables)
-        if isinstance(optimizer, scaled):
-            gradients = optimizer.get_unscaled_gradients(gradients)
-        optimizer.apply_gradients(zip(gradients, self.learned_variables))
-        return {"loss": context.all_reduce(tf.distribute.ReduceOp.SUM, loss)}
+        variables = self.learned_variables
+        apply_gradients(optimizer, tape.gradient(total, variables), variables)
+        return {"loss": replica_sum(loss)}
 
 
 def build_encoder_classifier(

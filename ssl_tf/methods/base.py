@@ -10,8 +10,10 @@ import abc
 import tensorflow as tf
 
 from ssl_tf.methods.losses import summed
+from ssl_tf.networks.replicas import replica_sum
 from ssl_tf.training.accumulation import accumulated
 from ssl_tf.training.execution import TimedModel
+from ssl_tf.training.gradients import apply_gradients
 
 Batch = dict[str, tf.Tensor | tuple[tf.Tensor, ...]]
 Tensors = dict[str, tf.Tensor]
@@ -104,7 +106,7 @@ class Method(TimedModel, abc.ABC):
 
         A loss of each example, [N], is averaged over the global batch. A loss of the whole batch
         is a scalar. It must be the same on all replicas, so it must be a function of tensors that
-        are gathered over them (`gathering.gather`); then one step on many replicas is that on one.
+        are gathered over them (`replicas.gather`); then one step on many replicas is that on one.
         With --accumulate "the batch" is a part of it over all replicas, and the parts' losses are
         averaged.
 
@@ -151,14 +153,10 @@ class Method(TimedModel, abc.ABC):
         statistics are those of a part; schedules, EMA and queue move once.
         """
         gradients, shares, kept = accumulated(self._gradients, batch, self.accumulate)
-        if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
-            gradients = self.optimizer.get_unscaled_gradients(gradients)
         step = tf.identity(self.optimizer.iterations)
-        self.optimizer.apply_gradients(zip(gradients, self.learned_variables))
+        apply_gradients(self.optimizer, gradients, self.learned_variables)
         self.after_step(step, kept)
-        context = tf.distribute.get_replica_context()
-        total = summed(shares.values())
-        shares = context.all_reduce(tf.distribute.ReduceOp.SUM, {"loss": total, **shares})
+        shares = replica_sum({"loss": summed(shares.values()), **shares})
         return {**shares, **self.step_logs(step)}
 
     def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], Tensors, Tensors]:

@@ -15,6 +15,7 @@ from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_target import OnlineTarget
 from ssl_tf.methods.online_views import OnlineViews, encode_by_size
 from ssl_tf.networks.heads import build_unit_mlp, build_unit_prototypes
+from ssl_tf.networks.replicas import replica_sum
 from ssl_tf.settings.methods import DinoFlags, ProjectorFlags, PrototypeFlags, TemperatureFlags
 from ssl_tf.training.schedules import linear_warmup
 
@@ -101,10 +102,8 @@ class DINO(OnlineTarget):
 
     def after_step(self, step: tf.Tensor, kept: Tensors) -> None:
         super().after_step(step, kept)
-        context = tf.distribute.get_replica_context()
-        local = tf.reduce_mean(kept["teacher_scores"], axis=0)
-        total = context.all_reduce(tf.distribute.ReduceOp.SUM, local)
-        mean = total / context.num_replicas_in_sync
+        total = replica_sum(tf.reduce_mean(kept["teacher_scores"], axis=0))
+        mean = total / tf.distribute.get_strategy().num_replicas_in_sync
         self.center.assign(moved_center(self.center, mean, self.center_momentum))
 
     def step_logs(self, step: tf.Tensor) -> Tensors:

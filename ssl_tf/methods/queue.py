@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.methods.gathering import gather
 from ssl_tf.networks.initialization import layer_seed
+from ssl_tf.networks.replicas import gather
 
 
 def check_queue(length: int, images: int, keys: int) -> None:

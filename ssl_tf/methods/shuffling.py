@@ -6,7 +6,7 @@ to be kept for the way back. Called in replica context.
 
 import tensorflow as tf
 
-from ssl_tf.methods.gathering import gather
+from ssl_tf.networks.replicas import gather
 
 
 def shuffle(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -8,10 +8,10 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
 from ssl_tf.methods.branch import Heads
-from ssl_tf.methods.gathering import gather
 from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
+from ssl_tf.networks.replicas import gather
 from ssl_tf.settings.methods import TemperatureFlags
 
 

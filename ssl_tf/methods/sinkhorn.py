@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ssl_tf.methods.gathering import gather
+from ssl_tf.networks.replicas import gather
 
 
 def balanced_codes(

@@ -8,6 +8,8 @@ and 2 replicas would export different encoders.
 
 import tensorflow as tf
 
+from ssl_tf.networks.replicas import replica_sum
+
 MOMENTUM, EPSILON = 0.9, 1e-5
 
 
@@ -133,13 +135,10 @@ class BatchNormalization(tf.keras.layers.Layer):
     def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Mean [C] and biased variance [C] over the batch, and the number of values a channel."""
         axes = list(range(x.shape.rank - 1))
-        context = tf.distribute.get_replica_context()
-        replicas = context.num_replicas_in_sync if self._synchronized else 1
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync if self._synchronized else 1
 
         def over_replicas(local: tf.Tensor) -> tf.Tensor:
-            if replicas == 1:
-                return local
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, local) / replicas
+            return local if replicas == 1 else replica_sum(local) / replicas
 
         mean = over_replicas(tf.reduce_mean(x, axes))
         variance = over_replicas(tf.reduce_mean(tf.math.squared_difference(x, mean), axes))

@@ -9,9 +9,9 @@ import tensorflow as tf
 from ssl_tf import command, pretrain
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.byol import BYOL
-from ssl_tf.methods.gathering import gather
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_target import OnlineTarget
+from ssl_tf.networks.replicas import gather
 from ssl_tf.settings import PretrainSettings
 from tests.methods.small_methods import BATCH, make
 

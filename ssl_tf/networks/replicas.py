@@ -1,6 +1,23 @@
-"""One tensor from the shares of all replicas. Called in replica context."""
+"""What replicas share: sums, and gathered batches. Called in replica context.
+
+All collectives of this project are here. One replica has none: in the XLA program of a GPU
+TensorFlow leaves a thread behind for each step that has one (tensorflow#56423), and cannot trace a
+gathering at all.
+"""
 
 import tensorflow as tf
+
+
+def replica_sum(x):
+    """The sum over all replicas.
+
+    Args:
+        x: a tensor of this replica, or a dict of them; of one shape on all replicas.
+    """
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return x
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
 def gather(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
