@@ -37,8 +37,7 @@ def groups_of(runs: Sequence[Run]) -> list[Group]:
     """The runs by all flags but the seed, in the order of the first of each.
 
     Paths of boxes and weights may hold the seed as a number of its own, as in boxes-0 and boxes-1.
-    A seed that comes twice opens another group. A group of several runs has their name without the
-    seed, if that is one.
+    A seed that comes twice opens another group. No two groups have one name.
     """
     found: dict[tuple[Any, int], dict[str, int]] = {}
     for run in runs:
@@ -47,18 +46,33 @@ def groups_of(runs: Sequence[Run]) -> list[Group]:
         while run.seed in found.get((key, copy), {}).values():
             copy += 1
         found.setdefault((key, copy), {})[run.name] = run.seed
-    return [Group(_common_name(members), members) for members in found.values()]
+    return _named(list(found.values()))
+
+
+def _named(found: Sequence[Mapping[str, int]]) -> list[Group]:
+    """Groups with the name of their runs without its seed, or else with that of the first run.
+
+    A name without its seed may be that of another group, of a run in another group, or of the row
+    of random encoders: then it stands for neither.
+    """
+    common = [_common_name(members) for members in found]
+    runs = {name for members in found for name in members}
+    groups = []
+    for name, members in zip(common, found):
+        others = {"", RANDOM_ROW, *(runs - members.keys())}
+        own = common.count(name) == 1 and name not in others
+        groups.append(Group(name if own else next(iter(members)), members))
+    return groups
 
 
 def _common_name(members: Mapping[str, int]) -> str:
-    """The name of all runs without its seed; if that differs, the name of the first."""
+    """The name of all runs without its seed; empty if that differs, or there is one run."""
     between = r"[-_.=/ ]*"
-    names = [
+    names = {
         re.sub(rf"{between}(seed)?{between}{seed}(?![A-Za-z0-9])", "", name)
         for name, seed in members.items()
-    ]
-    alike = len(members) > 1 and len(set(names)) == 1
-    return names[0] if alike and names[0] else next(iter(members))
+    }
+    return names.pop() if len(members) > 1 and len(names) == 1 else ""
 
 
 def _without_seed(run: Run) -> Any:
@@ -92,7 +106,8 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     random: dict[str, list[Row]] = {}
     for row in table.rows[count:]:
         random.setdefault(row["encoder"], []).append(row)
-    members = {group.name: [by_name[name] for name in group.runs] for group in groups}
+    members = [(group.name, [by_name[name] for name in group.runs]) for group in groups]
+    referred = next((own for name, own in members if name == reference), [])
     figures = [name for name in table.columns if is_figure(name)]
     columns: dict[str, str | None] = {}
     for name, heading in table.columns.items():
@@ -105,21 +120,19 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
                 columns[f"{name}_difference"] = heading and f"{heading} less {reference}"
                 columns |= {f"{name}_difference_{what}": None for what in ("error", "seeds", "p")}
     rows = []
-    for name, own in members.items():
+    for name, own in members:
         row = _joined_row(name, own, figures)
         if reference and name != reference:
             network = own[0].get("encoder")
             of_network = random.get(network, [])
             for figure in figures:
-                others = (
-                    _alike(figure, own, of_network)
-                    if reference == RANDOM_ROW
-                    else members[reference]
-                )
+                others = referred
+                if reference == RANDOM_ROW:
+                    others = _alike(figure, own, of_network)
                 row |= _difference(figure, own, others)
         rows.append(row)
     rows += [_joined_row(RANDOM_ROW, own, figures) for own in random.values()]
-    of_rows = [*members.items(), *((RANDOM_ROW, own) for own in random.values())]
+    of_rows = [*members, *((RANDOM_ROW, own) for own in random.values())]
     remarks = [
         f"{name}: no mean of its {stage} figures, because its seeds differ in {', '.join(keys)}"
         for name, own in of_rows

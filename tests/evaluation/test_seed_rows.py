@@ -66,6 +66,54 @@ def test_a_seed_that_comes_twice_is_another_row(runs, tmp_path):
     assert [group.name for group in groups] == ["copy", "again"]
 
 
+def write_values(directory, values, *flags, random=""):
+    """Runs by name -> (seed, linear figure)."""
+    return [
+        write_run(
+            directory / name,
+            *(f"--seed={seed}", *flags),
+            probes=[(20, {"top1": value})],
+            random=random or f"random-{seed}",
+        )
+        for name, (seed, value) in values.items()
+    ]
+
+
+def test_groups_that_would_have_one_name_stay_apart(tmp_path):
+    runs = read_runs(
+        [
+            *write_values(tmp_path, {"byol": (0, 0.60)}, "--method=byol", "--recipe=byol"),
+            *write_values(tmp_path, {"byol-1": (1, 0.50), "byol-2": (2, 0.54)}),
+            *write_values(tmp_path, {"far-1": (1, 0.10), "far-2": (2, 0.14)}, "--tau=0.98"),
+            *write_values(tmp_path, {"far_1": (1, 0.20), "far_2": (2, 0.24)}, "--tau=0.97"),
+            *write_values(
+                tmp_path,
+                {"random encoder-1": (1, 0.30), "random encoder-2": (2, 0.34)},
+                "--tau=0.96",
+            ),
+            # The run of its name is its own.
+            *write_values(tmp_path, {"near": (0, 0.70), "near-1": (1, 0.74)}, "--tau=0.95"),
+        ]
+    )
+    groups = groups_of(runs)
+    rows = joined(table(runs), groups, "byol").rows
+    assert [(row["run"], row["seeds"], row["linear_top1"]) for row in rows] == [
+        ("byol", "0", 0.60),
+        ("byol-1", "1 2", pytest.approx(0.52)),
+        ("far-1", "1 2", pytest.approx(0.12)),
+        ("far_1", "1 2", pytest.approx(0.22)),
+        ("random encoder-1", "1 2", pytest.approx(0.32)),
+        ("near", "0 1", pytest.approx(0.72)),
+        ("random encoder", "0 1 2", 0.125),
+    ]
+    # Of seed 0 alone: 0.70 less 0.60.
+    assert rows[5]["linear_top1_difference"] == pytest.approx(0.1)
+    (linear,) = [p for p in joined_panels(panels(runs), groups) if p.title == "linear classifier"]
+    assert list(linear.series) == [group.name for group in groups]
+    assert linear.series["byol"] == [(2.0, 60.0)]
+    assert linear.series["byol-1"] == [(2.0, pytest.approx(52.0))]
+
+
 def test_rows_have_means_errors_and_paired_differences(runs):
     found = read_runs(runs)
     shown = joined(table(found), groups_of(found), "base")
