@@ -25,6 +25,7 @@ from ssl_tf.evaluation.report_stages import (
 )
 from ssl_tf.methods.encoder_work import EncoderWork, read_work, work_of_settings
 from ssl_tf.settings import DataSettings, PretrainSettings
+from ssl_tf.settings.model import network_name
 from ssl_tf.training.run_directory import (
     COMPUTE,
     ENVIRONMENT,
@@ -175,10 +176,10 @@ def _read_run(directory: Path, name: str, reports: Mapping[Stage, dict[Path, Rep
     of_files = [r for found in reports.values() for r in found.values() if "init_encoder" in r]
     if of_files and not (directory / FLAGS).exists():
         settings, seed = None, 0
-        encoder = _encoder_name(*(of_files[0].get(key) for key in ("depth", "width")))
+        encoder = _network_of(of_files[0])
     else:
         settings = read_settings(directory)
-        encoder, seed = _encoder_name(settings.model.depth, settings.model.width), settings.run.seed
+        encoder, seed = settings.model.network, settings.run.seed
     lines = MetricsFile.read(directory / "metrics.jsonl")
     return Run(
         name,
@@ -211,11 +212,13 @@ def _read_work(
         return None
 
 
-def _encoder_name(depth: int | None, width: float | None) -> str:
-    """A network in words, such as `ResNet-50 x2`; empty if a report does not tell it."""
-    if depth is None or width is None:
-        return ""
-    return f"ResNet-{depth}" + (f" x{width:g}" if width != 1 else "")
+def _network_of(report: Report) -> str:
+    """The network of an encoder in a file; empty if a report does not tell it.
+
+    A report of an earlier version tells depth and width alone.
+    """
+    told = {k: report[k] for k in ("depth", "width", "stem", "stride_in_1x1") if k in report}
+    return network_name(**told) if {"depth", "width"} <= told.keys() else ""
 
 
 def _with_known_figures(report: Report) -> Report:

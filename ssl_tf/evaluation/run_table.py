@@ -105,7 +105,8 @@ def table(runs: Sequence[Run]) -> Table:
         for name, heading in _stage_columns(stage).items():
             columns[name] = columns.get(name) or heading
     rows: list[Row] = []
-    random: dict[str, list[Row]] = {}
+    # Networks that differ in their strides alone have the same weights.
+    random: dict[tuple[str, str], list[Row]] = {}
     for run in runs:
         row = _run_row(run)
         rows.append(row)
@@ -120,7 +121,7 @@ def table(runs: Sequence[Run]) -> Table:
                 _join(
                     _reported(stage, report, "random", columns),
                     {stage.name: protocol},
-                    random.setdefault(report["random"]["encoder_sha256"], []),
+                    random.setdefault((run.encoder, report["random"]["encoder_sha256"]), []),
                     start,
                 )
     remarks = [
@@ -206,7 +207,8 @@ def _stage_panel(
         ]
         for report in run.reports.get(stage, ()):
             if figure in report.get("random", ()):
-                random[report["random"]["encoder_sha256"]] = 100 * report["random"][figure]
+                start = run.encoder, report["random"]["encoder_sha256"]
+                random[start] = 100 * report["random"][figure]
     return Panel(
         stage.title,
         HEADINGS.get(figure, figure),

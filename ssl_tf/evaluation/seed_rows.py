@@ -103,9 +103,10 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     """
     count = sum(len(group.runs) for group in groups)
     by_name: dict[str, Row] = {row["run"]: row for row in table.rows[:count]}
-    random: dict[str, list[Row]] = {}
-    for row in table.rows[count:]:
-        random.setdefault(row["encoder"], []).append(row)
+    random: dict[str | int, list[Row]] = {}
+    for number, row in enumerate(table.rows[count:]):
+        # Nothing says that a network that is not told is that of another row.
+        random.setdefault(row["encoder"] or number, []).append(row)
     members = [(group.name, [by_name[name] for name in group.runs]) for group in groups]
     referred = next((own for name, own in members if name == reference), [])
     figures = [name for name in table.columns if is_figure(name)]

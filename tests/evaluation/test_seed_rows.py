@@ -155,6 +155,39 @@ def test_the_random_encoder_may_be_the_reference(tmp_path):
     assert "linear_top1_difference" not in random
 
 
+def test_random_encoders_of_other_stems_and_strides_are_no_seeds_of_one_row(tmp_path):
+    def write(name, seed, random, value, *flags):
+        run = write_run(tmp_path / name, f"--seed={seed}", *flags)
+        report = {
+            "step": 20,
+            "trained": {"top1": value},
+            "random": {"top1": random, "encoder_sha256": f"r{seed}"},
+        }
+        (run / "linear.json").write_text(json.dumps(report))
+        return run
+
+    runs = read_runs(
+        [
+            write("plain-0", 0, 0.10, 0.50, "--depth=50"),
+            write("plain-1", 1, 0.14, 0.52, "--depth=50"),
+            write("small-0", 0, 0.30, 0.60, "--depth=50", "--stem=small"),
+            write("small-1", 1, 0.34, 0.66, "--depth=50", "--stem=small"),
+            write("caffe-0", 0, 0.20, 0.45, "--depth=50", "--stride_in_1x1"),
+        ]
+    )
+    shown = joined(table(runs), groups_of(runs), "random encoder").rows
+    # 0.40 and 0.38, 0.30 and 0.32, 0.25
+    assert [row["linear_top1_difference"] for row in shown[:3]] == pytest.approx([0.39, 0.31, 0.25])
+    assert [row["linear_top1_difference_seeds"] for row in shown[:3]] == [2, 2, 1]
+    assert [
+        (r["encoder"], r["seeds"], r["linear_top1"], r["linear_top1_error"]) for r in shown[3:]
+    ] == [
+        ("ResNet-50 x0.5", "0 1", pytest.approx(0.12), pytest.approx(0.02)),
+        ("ResNet-50 x0.5, small stem", "0 1", pytest.approx(0.32), pytest.approx(0.02)),
+        ("ResNet-50 x0.5, stride in 1x1", "0", 0.20, None),
+    ]
+
+
 def test_the_compute_of_a_run_is_counted(runs):
     row = table(read_runs(runs)).rows[0]
     # 20 steps of 64 images, two passes forward and backward: three units each
