@@ -18,8 +18,10 @@ from ssl_tf.evaluation.run_reports import Report, Run
 
 Row = dict[str, Any]
 
-# Entry of a row that is no column: stage -> protocol of its figures.
+# Entries of a row that are no columns: stage -> protocol of its figures; the values that the run's
+# own reports have of its random encoder.
 PROTOCOLS = "protocols"
+RANDOM = "random"
 
 # Columns of the settings and of training -> headings; the CSV alone has those without a heading.
 _RUN_COLUMNS = {
@@ -110,7 +112,7 @@ def table(runs: Sequence[Run]) -> Table:
     for run in runs:
         row = _run_row(run)
         rows.append(row)
-        row[PROTOCOLS] = {}
+        row[PROTOCOLS], row[RANDOM] = {}, {}
         for stage, reports in run.reports.items():
             report = reports[-1]
             protocol = row[PROTOCOLS][stage.name] = protocol_of(report)
@@ -118,8 +120,10 @@ def table(runs: Sequence[Run]) -> Table:
             row |= _reported(stage, report, "trained", columns)
             if "random" in report:
                 start = {"run": "random", "encoder": run.encoder, "seed": run.seed}
+                values = _reported(stage, report, "random", columns)
+                row[RANDOM] |= values
                 _join(
-                    _reported(stage, report, "random", columns),
+                    values,
                     {stage.name: protocol},
                     random.setdefault((run.encoder, report["random"]["encoder_sha256"]), []),
                     start,

@@ -11,7 +11,7 @@ from ssl_tf.evaluation.report_names import RANDOM_ROW
 from ssl_tf.evaluation.report_protocol import Protocol, differing, unlike_stages
 from ssl_tf.evaluation.report_stages import HEADINGS
 from ssl_tf.evaluation.run_reports import Run
-from ssl_tf.evaluation.run_table import COMPUTE_UNITS, PROTOCOLS, Row, Table, is_figure
+from ssl_tf.evaluation.run_table import COMPUTE_UNITS, PROTOCOLS, RANDOM, Row, Table, is_figure
 from ssl_tf.settings import flagfiles
 
 # Flags with the path of something that another run made, perhaps with the same seed.
@@ -90,7 +90,8 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     """The table with a row for each group, and one for the random encoders of each network.
 
     Figures are means over seeds with standard errors (`NAME_error`), and `NAME_seeds` counts the
-    seeds where not all of the row have the figure. With a reference each has its mean paired
+    seeds where not all of the row have the figure. A random encoder that several runs have judged
+    counts once, by the mean of its figures. With a reference each has its mean paired
     difference to that row (`NAME_difference`, with `_error`, `_seeds` and `_p`). What differs
     between the runs of a row is left out; so are figures of protocols that differ, and a remark
     tells it.
@@ -98,8 +99,8 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     Args:
         table: of all runs, those of random encoders last.
         groups: of all runs.
-        reference: name of a group, or RANDOM_ROW, the random encoders of the same network; empty:
-            none.
+        reference: name of a group, or RANDOM_ROW: the random encoder that a run's own report has,
+            or else those of the same network, seed and protocol; empty: none.
     """
     count = sum(len(group.runs) for group in groups)
     by_name: dict[str, Row] = {row["run"]: row for row in table.rows[:count]}
@@ -129,7 +130,7 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
             for figure in figures:
                 others = referred
                 if reference == RANDOM_ROW:
-                    others = _alike(figure, own, of_network)
+                    others = _random_beside(figure, own, of_network)
                 row |= _difference(figure, own, others)
         rows.append(row)
     rows += [_joined_row(RANDOM_ROW, own, figures) for own in random.values()]
@@ -156,19 +157,18 @@ def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:
     told = " ".join("" if seed is None else str(seed) for seed in seeds)
     joined_row: Row = {"run": name, "seeds": told}
     for column in dict.fromkeys(column for row in rows for column in row):
-        having = [row for row in rows if row.get(column) is not None]
-        values = [row[column] for row in having]
-        if column in ("run", "seed", PROTOCOLS):
+        values = [row[column] for row in rows if row.get(column) is not None]
+        if column in ("run", "seed", PROTOCOLS, RANDOM):
             continue
         if not values or (column in figures and _is_of(column, unlike)):
             joined_row[column] = None
         elif column in figures:
-            mean = mean_of(values)
+            by_seed = _by_seed(column, rows)
+            mean = mean_of([*by_seed.values()])
             joined_row[column] = mean.mean
             joined_row[f"{column}_error"] = mean.error
-            counted = {row.get("seed") for row in having}
-            if counted != seeds.keys():
-                joined_row[f"{column}_seeds"] = len(counted)
+            if by_seed.keys() != seeds.keys():
+                joined_row[f"{column}_seeds"] = mean.count
         elif column in _AVERAGED:
             joined_row[column] = mean_of(values).mean
         elif all(value == values[0] for value in values):
@@ -176,20 +176,32 @@ def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:
     return joined_row
 
 
-def _alike(figure: str, rows: Sequence[Row], others: Sequence[Row]) -> list[Row]:
-    """Those of the other rows whose figure is of no other protocol than that of the rows."""
-    return [other for other in others if not _is_of(figure, _unlike([*rows, other]))]
+def _by_seed(figure: str, rows: Sequence[Row]) -> dict[int | None, float]:
+    """Seed -> figure, the mean of all rows of the seed that have it."""
+    found: dict[int | None, list[float]] = {}
+    for row in rows:
+        if row.get(figure) is not None:
+            found.setdefault(row.get("seed"), []).append(row[figure])
+    return {seed: mean_of(values).mean for seed, values in found.items()}
+
+
+def _random_beside(figure: str, rows: Sequence[Row], of_network: Sequence[Row]) -> list[Row]:
+    """The random encoders to which a figure of the rows has its differences.
+
+    At a seed whose row has none in its own report they are those of the network that are of no
+    other protocol than the rows.
+    """
+    own = [row | row[RANDOM] for row in rows if row.get(RANDOM, {}).get(figure) is not None]
+    seeds = {row.get("seed") for row in own}
+    others = [row for row in of_network if row["seed"] not in seeds]
+    return [*own, *(row for row in others if not _is_of(figure, _unlike([*rows, row])))]
 
 
 def _difference(figure: str, rows: Sequence[Row], reference: Sequence[Row]) -> Row:
     """The paired difference; none where the protocols of a row's seeds differ."""
     if _is_of(figure, _unlike(rows)) or _is_of(figure, _unlike(reference)):
         return {}
-
-    def by_seed(found: Sequence[Row]) -> dict[int, float]:
-        return {row.get("seed"): row[figure] for row in found if row.get(figure) is not None}
-
-    difference = difference_of(by_seed(rows), by_seed(reference))
+    difference = difference_of(_by_seed(figure, rows), _by_seed(figure, reference))
     if difference is None:
         return {}
     return {

@@ -188,6 +188,32 @@ def test_random_encoders_of_other_stems_and_strides_are_no_seeds_of_one_row(tmp_
     ]
 
 
+def test_a_random_encoder_that_several_arms_have_judged_is_one_seed(tmp_path):
+    runs = []
+    for arm, more in (("a", 0.0), ("b", 0.003), ("c", 0.006)):
+        for seed, random in enumerate((0.30, 0.34)):
+            run = write_run(tmp_path / f"{arm}-{seed}", f"--seed={seed}", f"--tau=0.{9 + ord(arm)}")
+            report = {"step": 20, "trained": {"top1": 0.6 + seed / 50}}
+            if (arm, seed) != ("c", 1):
+                report["random"] = {"top1": random + more, "encoder_sha256": f"r{seed}"}
+            (run / "linear.json").write_text(json.dumps(report))
+            runs.append(run)
+    found = read_runs(runs)
+    one, two, three, random = joined(table(found), groups_of(found), "random encoder").rows
+    # Seed 0: 0.300, 0.303, 0.306; seed 1: 0.340, 0.343. Means 0.303 and 0.3415, half of what is
+    # between them is the error.
+    assert (random["seeds"], random["linear_top1"]) == ("0 1", pytest.approx(0.32225))
+    assert random["linear_top1_error"] == pytest.approx(0.01925)
+    assert "linear_top1_seeds" not in random
+    # Each arm by its own reports: 0.300 and 0.280, 0.297 and 0.277.
+    assert one["linear_top1_difference"] == pytest.approx(0.290)
+    assert two["linear_top1_difference"] == pytest.approx(0.287)
+    # 0.294, and 0.2785 by the reports of the others.
+    assert three["linear_top1_difference"] == pytest.approx(0.28625)
+    assert three["linear_top1_difference_error"] == pytest.approx(0.00775)
+    assert [row["linear_top1_difference_seeds"] for row in (one, two, three)] == [2, 2, 2]
+
+
 def test_the_compute_of_a_run_is_counted(runs):
     row = table(read_runs(runs)).rows[0]
     # 20 steps of 64 images, two passes forward and backward: three units each
