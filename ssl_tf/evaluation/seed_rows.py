@@ -125,7 +125,8 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     for name, own in members:
         row = _joined_row(name, own, figures)
         if reference and name != reference:
-            network = own[0].get("encoder")
+            # A seed that is not trained yet has no network.
+            network = next((row["encoder"] for row in own if "encoder" in row), None)
             of_network = random.get(network, [])
             for figure in figures:
                 others = referred

@@ -10,8 +10,8 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.curves import draw_panels
 from ssl_tf.evaluation.equal_budget import at_equal
 from ssl_tf.evaluation.run_reports import read_runs
-from ssl_tf.evaluation.run_table import panels, table
-from ssl_tf.evaluation.seed_rows import groups_of, joined, joined_panels
+from ssl_tf.evaluation.run_table import Table, panels, table
+from ssl_tf.evaluation.seed_rows import Group, groups_of, joined, joined_panels
 from ssl_tf.settings import CompareSettings, flagfiles
 from tests.evaluation.test_run_table import write_run
 
@@ -212,6 +212,21 @@ def test_a_random_encoder_that_several_arms_have_judged_is_one_seed(tmp_path):
     assert three["linear_top1_difference"] == pytest.approx(0.28625)
     assert three["linear_top1_difference_error"] == pytest.approx(0.00775)
     assert [row["linear_top1_difference_seeds"] for row in (one, two, three)] == [2, 2, 2]
+
+
+def test_the_random_encoder_of_an_arm_whose_first_seed_is_not_trained():
+    """A study has its discovery in the row already."""
+    columns = {name: name for name in ("run", "encoder", "seed", "linear_top1", "discover_corloc")}
+    rows = [
+        {"run": "far-0", "seed": 0, "discover_corloc": 0.5},
+        {"run": "far-1", "seed": 1, "discover_corloc": 0.3, "encoder": "A", "linear_top1": 0.53},
+        {"run": "random", "seed": 1, "encoder": "B", "linear_top1": 0.25},
+        {"run": "random", "seed": 1, "encoder": "A", "linear_top1": 0.125},
+    ]
+    groups = [Group("far", {"far-0": 0, "far-1": 1})]
+    far, *_ = joined(Table(columns, rows), groups, "random encoder").rows
+    assert far["linear_top1_difference"] == pytest.approx(0.405)
+    assert (far["linear_top1_difference_seeds"], far["linear_top1_seeds"]) == (1, 1)
 
 
 def test_the_compute_of_a_run_is_counted(runs):
