@@ -6,18 +6,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ssl_tf.evaluation.curves import Panel
+from ssl_tf.evaluation.equal_budget import SLACK
 from ssl_tf.evaluation.paired import difference_of, mean_of
 from ssl_tf.evaluation.report_names import RANDOM_ROW
-from ssl_tf.evaluation.report_protocol import Protocol, differing, unlike_stages
+from ssl_tf.evaluation.report_protocol import (
+    Protocol,
+    differing,
+    told_differences,
+    unlike_stages,
+)
 from ssl_tf.evaluation.report_stages import HEADINGS
 from ssl_tf.evaluation.run_reports import Run
-from ssl_tf.evaluation.run_table import COMPUTE_UNITS, PROTOCOLS, RANDOM, Row, Table, is_figure
+from ssl_tf.evaluation.run_table import (
+    COMPUTE_UNITS,
+    PROTOCOLS,
+    RANDOM,
+    REACHED,
+    TRAINING,
+    Row,
+    Table,
+    is_figure,
+)
 from ssl_tf.settings import flagfiles
 
 # Flags with the path of something that another run made, perhaps with the same seed.
 _PATHS = ("proposals", "init_from", "init_encoder")
-# Columns that are averaged without a standard error, beside those of the compute.
-_AVERAGED = (*COMPUTE_UNITS, "images_per_second", "epochs")
+# Columns of what a run has cost so far.
+_COSTS = (*COMPUTE_UNITS, "epochs")
+# Columns that are averaged without a standard error.
+_AVERAGED = (*_COSTS, "images_per_second")
+_NO_COLUMNS = ("run", "seed", PROTOCOLS, REACHED, RANDOM)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +111,8 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     seeds where not all of the row have the figure. A random encoder that several runs have judged
     counts once, by the mean of its figures. With a reference each has its mean paired
     difference to that row (`NAME_difference`, with `_error`, `_seeds` and `_p`). What differs
-    between the runs of a row is left out; so are figures of protocols that differ, and a remark
-    tells it.
+    between the runs of a row is left out; so are figures of protocols that differ, or of unlike
+    lengths of pre-training, and a remark tells it.
 
     Args:
         table: of all runs, those of random encoders last.
@@ -139,18 +157,48 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     remarks = [
         f"{name}: no mean of its {stage} figures, because its seeds differ in {', '.join(keys)}"
         for name, own in of_rows
-        for stage, keys in _unlike(own).items()
+        for stage, keys in _unlike_protocols(own).items()
     ]
+    for name, own in members:
+        by_steps: dict[tuple[tuple[str, int], ...], list[str]] = {}
+        for stage, steps in _unlike_lengths(own).items():
+            by_steps.setdefault(tuple(steps.items()), []).append(stage)
+        for steps, stages in by_steps.items():
+            told = {run: {"step": str(step)} for run, step in steps}
+            remarks.append(f"{name}: no mean, its {told_differences(', '.join(stages), told)}")
     return Table(columns, rows, (*table.remarks, *remarks))
 
 
-def _unlike(rows: Sequence[Row]) -> dict[str, list[str]]:
+def _unlike_protocols(rows: Sequence[Row]) -> dict[str, list[str]]:
     return unlike_stages([row.get(PROTOCOLS, {}) for row in rows])
 
 
-def _is_of(figure: str, stages: Iterable[str]) -> bool:
+def _unlike_lengths(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """Stages whose figures are of pre-trainings of unlike length -> run -> its step.
+
+    Runs of one length may differ in their steps where their data does, as boxes of other seeds.
+    """
+    reached = [(row["run"], row.get(REACHED, {})) for row in rows]
+    found = {}
+    for stage in dict.fromkeys(stage for _, stages in reached for stage in stages):
+        steps = {run: stages[stage][0] for run, stages in reached if stage in stages}
+        epochs = [stages[stage][1] for _, stages in reached if stage in stages]
+        alike = 0 < max(epochs) <= SLACK * min(epochs)
+        if len(set(steps.values())) > 1 and not alike:
+            found[stage] = steps
+    return found
+
+
+def _unlike(rows: Sequence[Row]) -> set[str]:
+    """The stages whose figures make no mean over these rows."""
+    return {*_unlike_protocols(rows), *_unlike_lengths(rows)}
+
+
+def _is_of(column: str, stages: Iterable[str]) -> bool:
     """Whether a column has figures of one of these stages."""
-    return any(figure.removeprefix(f"{stage}_") in HEADINGS for stage in stages)
+    if column in _COSTS:
+        return TRAINING in stages
+    return any(column.removeprefix(f"{stage}_") in HEADINGS for stage in stages)
 
 
 def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:
@@ -159,9 +207,9 @@ def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:
     joined_row: Row = {"run": name, "seeds": told}
     for column in dict.fromkeys(column for row in rows for column in row):
         values = [row[column] for row in rows if row.get(column) is not None]
-        if column in ("run", "seed", PROTOCOLS, RANDOM):
+        if column in _NO_COLUMNS:
             continue
-        if not values or (column in figures and _is_of(column, unlike)):
+        if not values or _is_of(column, unlike):
             joined_row[column] = None
         elif column in figures:
             by_seed = _by_seed(column, rows)
@@ -199,7 +247,7 @@ def _random_beside(figure: str, rows: Sequence[Row], of_network: Sequence[Row]) 
 
 
 def _difference(figure: str, rows: Sequence[Row], reference: Sequence[Row]) -> Row:
-    """The paired difference; none where the protocols of a row's seeds differ."""
+    """The paired difference; none where the figures of a row make no mean."""
     if _is_of(figure, _unlike(rows)) or _is_of(figure, _unlike(reference)):
         return {}
     difference = difference_of(_by_seed(figure, rows), _by_seed(figure, reference))

@@ -229,6 +229,66 @@ def test_the_random_encoder_of_an_arm_whose_first_seed_is_not_trained():
     assert (far["linear_top1_difference_seeds"], far["linear_top1_seeds"]) == (1, 1)
 
 
+def write_unfinished(directory, steps=(20, 10, 20), epochs=(2, 1, 2)):
+    """Runs base-SEED that have come so far, each with a linear figure of its last step."""
+    runs = []
+    for seed, (value, step, epoch) in enumerate(zip(BASE, steps, epochs)):
+        run = write_run(
+            directory / f"base-{seed}",
+            f"--seed={seed}",
+            values=(),
+            probes=[(step, {"top1": value})],
+        )
+        line = {"step": step, "epoch": float(epoch), "knn_top1": value / 2}
+        (run / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+        (run / "compute.json").write_text(json.dumps(WORK))
+        runs.append(run)
+    return runs
+
+
+def test_a_seed_that_is_not_at_its_end_is_not_averaged_with_others(runs, tmp_path):
+    early = write_unfinished(tmp_path / "early")
+    for run, value in zip(early, BASE):
+        tuned = {"step": 10, "share": "", "epochs": 5.0, "trained": {"top1": value + 0.1}}
+        (run / "finetune.json").write_text(json.dumps(tuned))
+    found = read_runs([*early, *runs[3:]])
+    shown = joined(table(found), groups_of(found), "base")
+    base, wide, random = shown.rows
+    costs = ("epochs", "images", "views_seen", "encoder_passes", "flops")
+    for name in ("linear_top1", "monitor_knn_top1", *costs):
+        assert base[name] is None and wide.get(name) is not None
+    assert "linear_top1_difference" not in wide
+    # These are all of step 10, and the random encoder is of no step.
+    assert base["finetune_top1"] == pytest.approx(0.52)
+    assert base["finetune_top1_error"] == pytest.approx(0.02 / 3**0.5)
+    assert random["linear_top1"] == 0.125
+    assert shown.remarks == (
+        "base: no mean, its training, monitor_knn, linear figures differ in step "
+        "20 (base-0, base-2) and 10 (base-1)",
+    )
+
+
+@pytest.mark.parametrize("steps, epochs", [((20, 20, 20), (2, 2, 2)), ((20, 21, 19), (2, 2.01, 2))])
+def test_seeds_of_one_length_are_averaged(steps, epochs, tmp_path):
+    """With boxes of its own a seed may have other images, and so other steps."""
+    found = read_runs(write_unfinished(tmp_path, steps, epochs))
+    shown = joined(table(found), groups_of(found))
+    assert shown.rows[0]["linear_top1"] == pytest.approx(0.42) and shown.remarks == ()
+    assert shown.rows[0]["monitor_knn_top1"] == pytest.approx(0.21)
+    assert shown.rows[0]["epochs"] == pytest.approx(sum(epochs) / 3)
+    assert shown.rows[0]["flops"] == sum(steps) / 3 * 64 * 6 * 1000
+
+
+def test_steps_count_where_the_epochs_are_not_known(tmp_path):
+    runs = write_unfinished(tmp_path)
+    for run in runs:
+        (run / "metrics.jsonl").unlink()
+    found = read_runs(runs)
+    shown = joined(table(found), groups_of(found))
+    told = "base: no mean, its linear figures differ in step 20 (base-0, base-2) and 10 (base-1)"
+    assert shown.rows[0]["linear_top1"] is None and shown.remarks == (told,)
+
+
 def test_the_compute_of_a_run_is_counted(runs):
     row = table(read_runs(runs)).rows[0]
     # 20 steps of 64 images, two passes forward and backward: three units each
