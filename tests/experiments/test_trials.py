@@ -29,6 +29,20 @@ pretrain = "--crops=object_object --proposals={found.discover}/proposals --crop=
 """
 )
 
+STAGES_WITH_REPORTS = [
+    "pretrain", "knn", "linear_b", "finetune_1pct", "transfer", "transfer_tuned", "segment",
+    "detect_b",
+]  # fmt: skip
+FLAGS_OF_REPORTS = """
+knn = "--dataset=scenes"
+linear_b = "--dataset=scenes"
+finetune_1pct = "--dataset=scenes --label_fraction=0.01"
+transfer = "--suite=small --only=cifar10,mnist"
+transfer_tuned = "--suite=small --only=mnist --protocol=finetune"
+segment = "--dataset=scenes"
+detect_b = "--dataset=scenes"
+"""
+
 
 def test_the_order_is_rounds_then_seeds_then_arms(tmp_path):
     text = 'rounds = [["two", "one"], ["three"]]\n' + HEAD + ARMS + "[arms.three]\n"
@@ -52,6 +66,22 @@ def test_commands_have_all_flags(tmp_path):
     )  # fmt: skip
     assert linear.product == out / "runs" / "two-1" / "linear.json"
     assert pretrain.flags["method"] == "byol" and "seed" not in pretrain.flags
+
+
+def test_stages_have_reports(tmp_path):
+    text = HEAD.replace('["pretrain", "linear"]', str(STAGES_WITH_REPORTS).replace("'", '"'))
+    _, (trial, _) = trials_of(tmp_path, text + FLAGS_OF_REPORTS + "[arms.one]\n")
+    run = tmp_path / "out" / "runs" / "one-0"
+    assert [[str(path.relative_to(run)) for path in step.reports] for step in trial.steps] == [
+        [],
+        ["knn.json"],
+        ["linear_b.json"],
+        ["finetune_1pct.json"],
+        ["transfer/cifar10_linear.json", "transfer/mnist_linear.json"],
+        ["transfer/mnist_finetune.json"],
+        ["segment/segmentation.json"],
+        ["detect_b/detection.json"],
+    ]
 
 
 def test_references_are_paths_at_the_same_seed(tmp_path):
