@@ -9,7 +9,13 @@ from typing import Any
 from ssl_tf.errors import SettingsError
 from ssl_tf.experiments.stage_commands import Stage, stage_of
 from ssl_tf.experiments.study_file import Arm, Study
-from ssl_tf.settings import ReadingSettings, StudySettings, TransferSettings, flagfiles
+from ssl_tf.settings import (
+    PretrainSettings,
+    ReadingSettings,
+    StudySettings,
+    TransferSettings,
+    flagfiles,
+)
 
 _REFERENCE = re.compile(r"\{([^{}]*)\}")
 PRETRAIN = "pretrain"
@@ -174,7 +180,8 @@ def _checked(
     """The arguments of a command, and their settings.
 
     Raises:
-        SettingsError: as `flagfiles.parse`, with the arm and the stage.
+        SettingsError: as `flagfiles.parse` and, of a run that begins, `PretrainSettings.check_new`,
+            with the arm and the stage.
     """
     fixed = flagfiles.as_arguments(None, given)
     names = _names(stage.settings)
@@ -188,7 +195,11 @@ def _checked(
         }
         extra = [flag for flag in settings.extra.split() if _flag_name(flag, names)]
         arguments = [*flags, *flagfiles.as_arguments(None, reading), *extra, *fixed]
-        return arguments, flagfiles.parse(arguments, stage.settings)
+        bound = flagfiles.parse(arguments, stage.settings)
+        begins = isinstance(bound, PretrainSettings) and not bound.recorded.is_file()
+        if begins and not settings.report:
+            bound.check_new()
+        return arguments, bound
     except SettingsError as error:
         raise SettingsError(f"{place}: {error}") from None
 

@@ -9,7 +9,7 @@ from ssl_tf.evaluation.report_names import RANDOM_ROW
 from ssl_tf.experiments.records import Record, check_record, write_record
 from ssl_tf.experiments.study_file import read_study
 from ssl_tf.experiments.trials import make_trials
-from ssl_tf.settings import StudySettings, flagfiles
+from ssl_tf.settings import PretrainSettings, StudySettings, flagfiles
 from tests.experiments.small_file import ARMS, HEAD, trials_of
 
 ROOT = Path(__file__).parents[2]
@@ -122,6 +122,23 @@ def test_a_wrong_arm_is_one_line_before_anything_runs(arm, told, tmp_path):
     with pytest.raises(SettingsError, match=told) as raised:
         trials_of(tmp_path, HEAD + "[arms.one]\n[arms.bad]\n" + arm)
     assert "\n" not in str(raised.value) and not (tmp_path / "out").exists()
+
+
+def test_what_a_new_run_is_refused_for_is_told_before_anything_runs(tmp_path):
+    never = 'pretrain = "--method=dino --teacher_temperature_epochs=20"\n'
+    text = HEAD + "[arms.one]\n[arms.bad]\n" + never
+    told = "arm bad, pretrain: --teacher_temperature_epochs=20.0: does not end within the run"
+    with pytest.raises(SettingsError, match=told):
+        trials_of(tmp_path, text)
+    # A table of what is done needs no new run, and runs of earlier versions go on.
+    assert len(trials_of(tmp_path, text, "--report")[1]) == 4
+    for seed in (0, 1):
+        run = tmp_path / "out" / "runs" / f"bad-{seed}"
+        run.mkdir(parents=True)
+        given = ["--dataset=scenes", "--epochs=20", "--method=dino", f"--seed={seed}"]
+        settings = flagfiles.parse([*given, "--teacher_temperature_epochs=20"], PretrainSettings)
+        flagfiles.write_flagfile(settings, run / "flags.txt")
+    assert len(trials_of(tmp_path, text)[1]) == 4
 
 
 def test_arms_that_wait_for_each_other(tmp_path):
