@@ -9,12 +9,7 @@ from ssl_tf.evaluation.curves import Panel
 from ssl_tf.evaluation.equal_budget import SLACK
 from ssl_tf.evaluation.paired import difference_of, mean_of
 from ssl_tf.evaluation.report_names import RANDOM_ROW
-from ssl_tf.evaluation.report_protocol import (
-    Protocol,
-    differing,
-    told_differences,
-    unlike_stages,
-)
+from ssl_tf.evaluation.report_protocol import differing, told_differences, unlike_stages
 from ssl_tf.evaluation.report_stages import HEADINGS
 from ssl_tf.evaluation.run_reports import Run
 from ssl_tf.evaluation.run_table import (
@@ -176,7 +171,7 @@ def _unlike_protocols(rows: Sequence[Row]) -> dict[str, list[str]]:
 def _unlike_lengths(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     """Stages whose figures are of pre-trainings of unlike length -> run -> its step.
 
-    Runs of one length may differ in their steps where their data does, as boxes of other seeds.
+    A step or two make no other length: `at_equal` cuts runs at the last line within the budget.
     """
     reached = [(row["run"], row.get(REACHED, {})) for row in rows]
     found = {}
@@ -264,20 +259,23 @@ def _difference(figure: str, rows: Sequence[Row], reference: Sequence[Row]) -> R
 def joined_panels(panels: Sequence[Panel], groups: Sequence[Group]) -> list[Panel]:
     """The panels with a series for each group: means over its runs, with standard errors.
 
-    A point whose protocol differs between the runs of a group is left out, and a panel without any.
+    A curve has the points that all runs of the group have that are in the panel: where one ends, a
+    mean would go on as that of other seeds. A point whose protocol differs between them is left
+    out, and a panel without any.
     """
     found = []
     for panel in panels:
         series, errors = {}, {}
         for group in groups:
-            values: dict[float, list[float]] = {}
-            protocols: dict[float, list[Protocol]] = {}
-            for name in group.runs:
-                for x, y in panel.series.get(name, ()):
-                    values.setdefault(x, []).append(y)
-                    protocols.setdefault(x, []).append(panel.protocols.get(name, {}).get(x, {}))
-            alike = [x for x in sorted(values) if not differing(protocols[x])]
-            means = {x: mean_of(values[x]) for x in alike}
+            points = {
+                name: dict(panel.series[name]) for name in group.runs if panel.series.get(name)
+            }
+            shared = set.intersection(*map(set, points.values())) if points else set()
+            means = {
+                x: mean_of([own[x] for own in points.values()])
+                for x in sorted(shared)
+                if not differing(panel.protocols.get(name, {}).get(x, {}) for name in points)
+            }
             series[group.name] = [(x, mean.mean) for x, mean in means.items()]
             errors[group.name] = [mean.error or 0.0 for mean in means.values()]
         if any(series.values()):

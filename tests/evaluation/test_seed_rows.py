@@ -266,11 +266,28 @@ def test_a_seed_that_is_not_at_its_end_is_not_averaged_with_others(runs, tmp_pat
         "base: no mean, its training, monitor_knn, linear figures differ in step "
         "20 (base-0, base-2) and 10 (base-1)",
     )
+    # All have a fine-tuning of epoch 1, but no other figures of one epoch.
+    drawn = {p.title: p.series for p in joined_panels(panels(found), groups_of(found))}
+    assert drawn["fine-tuned on all labels"] == {
+        "base": [(1.0, pytest.approx(52.0))], "wide": []
+    }  # fmt: skip
+    assert drawn["linear classifier"]["base"] == drawn["kNN while training"]["base"] == []
+    assert drawn["linear classifier"]["wide"][-1] == (2.0, pytest.approx(47.5))
+
+
+def test_a_curve_ends_with_its_shortest_seed(tmp_path):
+    """Means of 0.2 and 0.4, of 0.3 and 0.5; the longer run alone would go down to 0.25."""
+    long = write_run(tmp_path / "a-0", "--seed=0", values=(0.2, 0.3, 0.25))
+    short = write_run(tmp_path / "a-1", "--seed=1", values=(0.4, 0.5))
+    found = read_runs([long, short])
+    (knn,) = joined_panels(panels(found), groups_of(found))
+    assert knn.series == {"a": [(0.0, pytest.approx(30.0)), (1.0, pytest.approx(40.0))]}
+    assert knn.errors == {"a": [pytest.approx(10.0), pytest.approx(10.0)]}
 
 
 @pytest.mark.parametrize("steps, epochs", [((20, 20, 20), (2, 2, 2)), ((20, 21, 19), (2, 2.01, 2))])
 def test_seeds_of_one_length_are_averaged(steps, epochs, tmp_path):
-    """With boxes of its own a seed may have other images, and so other steps."""
+    """What --equal leaves may differ in a step or two."""
     found = read_runs(write_unfinished(tmp_path, steps, epochs))
     shown = joined(table(found), groups_of(found))
     assert shown.rows[0]["linear_top1"] == pytest.approx(0.42) and shown.remarks == ()
