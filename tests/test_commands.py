@@ -377,7 +377,8 @@ def test_an_exported_encoder_is_judged_like_the_run_that_it_comes_from(run, tmp_
     of_run, of_file = reports
     assert of_run.pop("checkpoint") == str(run) and of_run.pop("step") == 9
     assert f"--init_encoder={of_file.pop('init_encoder')}" == given and of_file.pop("step") == 0
-    assert (of_file.pop("depth"), of_file.pop("width")) == (18, 0.0625)
+    network = [of_file.pop(name) for name in ("depth", "width", "stem")]
+    assert network == [18, 0.0625, "imagenet"]
     assert of_file == of_run and of_file["trained"] != of_file["random"]
     again = tmp_path / "again"
     start(export, ExportSettings, given, "--format=torchvision", f"--output={again}")

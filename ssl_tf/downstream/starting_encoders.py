@@ -70,7 +70,7 @@ def open_starting_encoders(settings: StartSettings, seed: int) -> list[StartingE
     if settings.supervised:
         run = Path(settings.supervised)
         encoder, trained, step = load_encoder(run)
-        ours, theirs = _network(model), _network(trained.model)
+        ours, theirs = model.network, trained.model.network
         if ours != theirs:
             raise SettingsError(
                 f"--supervised={run} is a {theirs}, but the pre-trained encoder a {ours}: a table "
@@ -89,8 +89,3 @@ def open_starting_encoders(settings: StartSettings, seed: int) -> list[StartingE
 def _random(model: ModelSettings, seed: int) -> StartingEncoder:
     encoder = build_encoder(model, seed)
     return StartingEncoder("random", model, encoder.get_weights(), f"random, seed {seed}")
-
-
-def _network(model: ModelSettings) -> str:
-    stride = ", stride in 1x1" if model.stride_in_1x1 else ""
-    return f"ResNet-{model.depth} x{model.width:g}, {model.stem} stem{stride}"

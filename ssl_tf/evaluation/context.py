@@ -143,7 +143,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         test=test,
         facts={
             **named,
-            **({} if settings.checkpoint else {"depth": model.depth, "width": model.width}),
+            **({} if settings.checkpoint else model.network_flags),
             "step": opened.step,
             "train": f"{train.name}, {train.size} images",
             "test": tested,

@@ -8,7 +8,7 @@ from ssl_tf.errors import UserError
 from ssl_tf.evaluation.run_reports import Run
 
 # What a run may have beyond the budget: steps are rounded, so equal runs differ by a step or two.
-_SLACK = 1.01
+SLACK = 1.01
 
 Amount = Callable[[Run, int], float]
 AMOUNTS: dict[str, Amount] = {"epochs": Run.epoch, "compute": Run.flops}
@@ -34,7 +34,7 @@ def at_equal(runs: Sequence[Run], measure: str) -> list[Run]:
             raise UserError(
                 f"--equal={measure}: {name} has no step, or its {measure} is unknown; leave it out"
             )
-    budget = _SLACK * min(spent.values())
+    budget = SLACK * min(spent.values())
     return [_until(run, lambda step, run=run: amount(run, step) <= budget) for run in runs]
 
 

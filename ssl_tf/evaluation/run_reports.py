@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ssl_tf.evaluation.report_stages import (
 )
 from ssl_tf.methods.encoder_work import EncoderWork, read_work, work_of_settings
 from ssl_tf.settings import DataSettings, PretrainSettings
+from ssl_tf.settings.model import network_name
 from ssl_tf.training.run_directory import (
     COMPUTE,
     ENVIRONMENT,
@@ -37,6 +38,19 @@ Report = dict[str, Any]
 
 # A report of a stage, in a file.
 Found = tuple[Stage, Path, Report]
+
+# Files of reports in the directory of a run -> what these need, and the stage that they are of.
+_REPORTS: dict[str, tuple[tuple[str, ...], Callable[[Report], Stage]]] = {
+    "knn*.json": (("knn_k", "knn_temperature"), lambda report: KNN),
+    "linear*.json": ((), lambda report: LINEAR),
+    "finetune*.json": (("share", "epochs"), lambda report: fine_tuning(str(report["share"]))),
+    "*/segmentation.json": (("share",), lambda report: segmentation(str(report["share"]))),
+    "*/detection.json": (("share", "detector"), lambda report: detection(str(report["share"]))),
+    f"{TRANSFERRED}/*.json": (
+        ("dataset", "protocol", "metric"),
+        lambda report: transfer(*(str(report[key]) for key in ("dataset", "protocol", "metric"))),
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,17 +113,26 @@ class Run:
         return replicas * last["train_seconds"] / last["timed_steps"] * self.last_step
 
 
-def read_runs(directories: Sequence[Path]) -> list[Run]:
+def report_paths(directory: Path) -> list[Path]:
+    """The files of reports in the directory of a run."""
+    return [path for pattern in _REPORTS for path in sorted(directory.glob(pattern))]
+
+
+def read_runs(directories: Sequence[Path], left_out: Collection[Path] = ()) -> list[Run]:
     """Reads runs, in the order given.
 
     A run is named by its directory, by the whole path where two directories end alike. Evaluations
     on different test images, or of another kind, are different stages, here and between runs.
 
+    Args:
+        directories: of the runs.
+        left_out: files of reports that are not read.
+
     Raises:
         UserError: a directory is no run, or a file in it is damaged or of another kind.
     """
     names = [directory.resolve().name for directory in directories]
-    found = _told_apart([_read_reports(directory) for directory in directories])
+    found = _told_apart([_read_reports(directory, left_out) for directory in directories])
     return [
         _read_run(directory, name if names.count(name) == 1 else str(directory), reports)
         for directory, name, reports in zip(directories, names, found)
@@ -144,30 +167,17 @@ def _data_name(data: DataSettings) -> str:
     return data.image_folder or data.tfrecord
 
 
-def _read_reports(directory: Path) -> list[Found]:
+def _read_reports(directory: Path, left_out: Collection[Path]) -> list[Found]:
     found: list[Found] = []
-
-    def add(stage: Stage, path: Path, report: Report) -> None:
-        stage = dataclasses.replace(stage, data=str(report.get("test", "")))
-        found.append((stage, path, report))
-
-    for path in sorted(directory.glob("knn*.json")):
-        add(KNN, path, _read_report(path, "knn_k", "knn_temperature"))
-    for path in sorted(directory.glob("linear*.json")):
-        add(LINEAR, path, _read_report(path))
-    for path in sorted(directory.glob("finetune*.json")):
-        report = _read_report(path, "share", "epochs")
-        add(fine_tuning(str(report["share"])), path, report)
-    for path in sorted(directory.glob("*/segmentation.json")):
-        report = _read_report(path, "share")
-        add(segmentation(str(report["share"])), path, report)
-    for path in sorted(directory.glob("*/detection.json")):
-        report = _read_report(path, "share", "detector")
-        add(detection(str(report["share"])), path, _with_known_figures(report))
-    for path in sorted((directory / TRANSFERRED).glob("*.json")):
-        report = _read_report(path, "dataset", "protocol", "metric")
-        stage = transfer(*(str(report[key]) for key in ("dataset", "protocol", "metric")))
-        add(stage, path, report)
+    for pattern, (needed, stage_of) in _REPORTS.items():
+        for path in sorted(directory.glob(pattern)):
+            if path in left_out:
+                continue
+            report = _read_report(path, *needed)
+            if "detector" in needed:
+                report = _with_known_figures(report)
+            stage = dataclasses.replace(stage_of(report), data=str(report.get("test", "")))
+            found.append((stage, path, report))
     return found
 
 
@@ -175,10 +185,10 @@ def _read_run(directory: Path, name: str, reports: Mapping[Stage, dict[Path, Rep
     of_files = [r for found in reports.values() for r in found.values() if "init_encoder" in r]
     if of_files and not (directory / FLAGS).exists():
         settings, seed = None, 0
-        encoder = _encoder_name(*(of_files[0].get(key) for key in ("depth", "width")))
+        encoder = _network_of(of_files[0])
     else:
         settings = read_settings(directory)
-        encoder, seed = _encoder_name(settings.model.depth, settings.model.width), settings.run.seed
+        encoder, seed = settings.model.network, settings.run.seed
     lines = MetricsFile.read(directory / "metrics.jsonl")
     return Run(
         name,
@@ -211,11 +221,13 @@ def _read_work(
         return None
 
 
-def _encoder_name(depth: int | None, width: float | None) -> str:
-    """A network in words, such as `ResNet-50 x2`; empty if a report does not tell it."""
-    if depth is None or width is None:
-        return ""
-    return f"ResNet-{depth}" + (f" x{width:g}" if width != 1 else "")
+def _network_of(report: Report) -> str:
+    """The network of an encoder in a file; empty if a report does not tell it.
+
+    A report of an earlier version tells depth and width alone.
+    """
+    told = {k: report[k] for k in ("depth", "width", "stem", "stride_in_1x1") if k in report}
+    return network_name(**told) if {"depth", "width"} <= told.keys() else ""
 
 
 def _with_known_figures(report: Report) -> Report:

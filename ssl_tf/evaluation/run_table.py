@@ -18,8 +18,13 @@ from ssl_tf.evaluation.run_reports import Report, Run
 
 Row = dict[str, Any]
 
-# Entry of a row that is no column: stage -> protocol of its figures.
+# Entries of a row that are no columns: stage -> protocol of its figures; stage -> step and epoch
+# of pre-training that they are of; values of the random encoder in the run's own reports.
 PROTOCOLS = "protocols"
+REACHED = "reached"
+RANDOM = "random"
+# Stage of what a run has cost so far.
+TRAINING = "training"
 
 # Columns of the settings and of training -> headings; the CSV alone has those without a heading.
 _RUN_COLUMNS = {
@@ -105,22 +110,26 @@ def table(runs: Sequence[Run]) -> Table:
         for name, heading in _stage_columns(stage).items():
             columns[name] = columns.get(name) or heading
     rows: list[Row] = []
-    random: dict[str, list[Row]] = {}
+    # Networks that differ in their strides alone have the same weights.
+    random: dict[tuple[str, str], list[Row]] = {}
     for run in runs:
         row = _run_row(run)
         rows.append(row)
-        row[PROTOCOLS] = {}
+        row[PROTOCOLS], row[RANDOM] = {}, {}
         for stage, reports in run.reports.items():
             report = reports[-1]
             protocol = row[PROTOCOLS][stage.name] = protocol_of(report)
-            row[f"{stage.name}_step"] = report["step"]
+            row[f"{stage.name}_step"] = step = report["step"]
+            row[REACHED][stage.name] = step, run.epoch(step)
             row |= _reported(stage, report, "trained", columns)
             if "random" in report:
                 start = {"run": "random", "encoder": run.encoder, "seed": run.seed}
+                values = _reported(stage, report, "random", columns)
+                row[RANDOM] |= values
                 _join(
-                    _reported(stage, report, "random", columns),
+                    values,
                     {stage.name: protocol},
-                    random.setdefault(report["random"]["encoder_sha256"], []),
+                    random.setdefault((run.encoder, report["random"]["encoder_sha256"]), []),
                     start,
                 )
     remarks = [
@@ -206,7 +215,8 @@ def _stage_panel(
         ]
         for report in run.reports.get(stage, ()):
             if figure in report.get("random", ()):
-                random[report["random"]["encoder_sha256"]] = 100 * report["random"][figure]
+                start = run.encoder, report["random"]["encoder_sha256"]
+                random[start] = 100 * report["random"][figure]
     return Panel(
         stage.title,
         HEADINGS.get(figure, figure),
@@ -240,7 +250,7 @@ def _stage_columns(stage: Stage) -> dict[str, str | None]:
 def _run_row(run: Run) -> Row:
     settings, environment = run.settings, run.environment
     if settings is None:
-        return {"run": run.name, "encoder": run.encoder}
+        return {"run": run.name, "encoder": run.encoder, REACHED: {}}
     row = {
         "run": run.name,
         "method": settings.model.method,
@@ -249,6 +259,7 @@ def _run_row(run: Run) -> Row:
         "encoder": run.encoder,
         "seed": run.seed,
         "batch_size": settings.optimization.batch_size,
+        REACHED: {},
     }
     if settings.views.object_crops:
         row["views"] += f", {settings.views.crops}"
@@ -256,10 +267,12 @@ def _run_row(run: Run) -> Row:
         row["machine"] = f"{environment['replicas']} x {environment['device']}"
     if run.lines:
         row |= {"epochs": run.lines[-1]["epoch"], "step": run.last_step, **_compute(run)}
+        row[REACHED][TRAINING] = row["step"], row["epochs"]
     for line in run.lines:  # the last line that has a figure counts
         for name in _MONITORS:
             if name in line:
                 row[f"monitor_{name}"] = line[name]
+                row[REACHED]["monitor_knn"] = line["step"], line["epoch"]
         if "images_per_second" in line:
             row["images_per_second"] = line["images_per_second"]
     return row

@@ -26,8 +26,8 @@ _SILENCE = 30.0
 def write_outcome(study: Study, trials: Sequence[Trial], output: Path) -> None:
     """Writes table.md, table.csv, results.json and figures.png from what is complete.
 
-    Of a trial all complete stages count. One process writes at a time, and each writes what there
-    was after it had begun, so the last one misses nothing.
+    Of a trial all complete stages count, and no other report in its run. One process writes at a
+    time, and each writes what there was after it had begun, so the last one misses nothing.
     """
     claims = Claims(output / "claims", _SILENCE)
     while True:
@@ -42,15 +42,21 @@ def write_outcome(study: Study, trials: Sequence[Trial], output: Path) -> None:
 def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     from ssl_tf.evaluation.curves import draw_panels, write_png
     from ssl_tf.evaluation.report_names import RANDOM_ROW
-    from ssl_tf.evaluation.run_reports import read_runs
+    from ssl_tf.evaluation.run_reports import read_runs, report_paths
     from ssl_tf.evaluation.run_table import BOX_FIGURES, Row, panels, table
     from ssl_tf.evaluation.seed_rows import Group, joined, joined_panels
 
     done = {trial.name: read_record(output, trial.name).done for trial in trials}
     begun = [trial for trial in trials if done[trial.name]]
     trained = [trial for trial in begun if PRETRAIN in done[trial.name]]
-    runs = read_runs([trial.run for trial in trained])
+    made = {p for t in trained for s in t.steps if s.name in done[t.name] for p in s.reports}
+    foreign = [path for t in trained for path in report_paths(t.run) if path not in made]
+    runs = read_runs([trial.run for trial in trained], foreign)
     single = table(runs)
+    if foreign:
+        told = ", ".join(str(path.relative_to(output)) for path in foreign)
+        remark = f"left out, for no stage of the study that is done has made them: {told}"
+        single = dataclasses.replace(single, remarks=(*single.remarks, remark))
     rows: dict[str, Row] = {trial.name: {"run": trial.name, "seed": trial.seed} for trial in begun}
     for row in single.rows[: len(runs)]:
         rows[row["run"]] |= row

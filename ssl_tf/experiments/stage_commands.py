@@ -29,6 +29,8 @@ class Stage:
             its seed.
         product: what is written there last, so that it is there when the stage is complete; empty
             where the command itself is quick to say so.
+        report: with the figures that tables show, by {place} and, in a suite, {dataset} and
+            {protocol}; empty: it leaves none in the run.
     """
 
     command: tuple[str, ...]
@@ -36,6 +38,7 @@ class Stage:
     given: Mapping[str, str]
     place: str
     product: str = ""
+    report: str = ""
 
 
 _RUN = "runs/{trial}"
@@ -51,15 +54,35 @@ STAGES = {
     ),
     "discover": Stage(("discover",), DiscoverSettings, {"output": "{place}"}, "{stage}/{trial}"),
     "pretrain": Stage(("pretrain",), PretrainSettings, {"run_dir": "{place}"}, _RUN),
-    "knn": Stage(("knn",), KnnSettings, _REPORT, _RUN + "/{stage}.json", "{place}"),
-    "linear": Stage(("linear",), LinearSettings, _REPORT, _RUN + "/{stage}.json", "{place}"),
-    "finetune": Stage(("finetune",), FineTuneSettings, _REPORT, _RUN + "/{stage}.json", "{place}"),
-    "transfer": Stage(("transfer",), TransferSettings, {"checkpoint": "{run}"}, _RUN + "/transfer"),
+    "knn": Stage(("knn",), KnnSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}"),
+    "linear": Stage(
+        ("linear",), LinearSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}"
+    ),
+    "finetune": Stage(
+        ("finetune",), FineTuneSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}"
+    ),
+    "transfer": Stage(
+        ("transfer",),
+        TransferSettings,
+        {"checkpoint": "{run}"},
+        _RUN + "/transfer",
+        report="{place}/{dataset}_{protocol}.json",
+    ),
     "segment": Stage(
-        ("segment",), SegmentSettings, _REPORT, _RUN + "/{stage}", "{place}/segmentation.json"
+        ("segment",),
+        SegmentSettings,
+        _REPORT,
+        _RUN + "/{stage}",
+        "{place}/segmentation.json",
+        "{place}/segmentation.json",
     ),
     "detect": Stage(
-        ("detect",), DetectSettings, _REPORT, _RUN + "/{stage}", "{place}/detection.md"
+        ("detect",),
+        DetectSettings,
+        _REPORT,
+        _RUN + "/{stage}",
+        "{place}/detection.md",
+        "{place}/detection.json",
     ),
 }
 

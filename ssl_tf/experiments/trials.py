@@ -4,11 +4,18 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.experiments.stage_commands import Stage, stage_of
 from ssl_tf.experiments.study_file import Arm, Study
-from ssl_tf.settings import ReadingSettings, StudySettings, flagfiles
+from ssl_tf.settings import (
+    PretrainSettings,
+    ReadingSettings,
+    StudySettings,
+    TransferSettings,
+    flagfiles,
+)
 
 _REFERENCE = re.compile(r"\{([^{}]*)\}")
 PRETRAIN = "pretrain"
@@ -22,6 +29,7 @@ class Step:
         name: of the stage.
         command: what stands behind `python -m ssl_tf.`, with all flags.
         product: is there once it is complete; None: the command itself is quick to see.
+        reports: with its figures, in the directory of the run.
         flags: on which the result depends, by name, as text; paths in the study's output are
             relative to it.
         needs: (arm, stage) of other arms whose results it reads, at the same seed.
@@ -30,6 +38,7 @@ class Step:
     name: str
     command: tuple[str, ...]
     product: Path | None
+    reports: tuple[Path, ...]
     flags: Mapping[str, str]
     needs: frozenset[tuple[str, str]]
 
@@ -93,16 +102,29 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
         if "seed" in _names(stage.settings):
             given["seed"] = str(seed)
         arguments, bound = _checked(stage, flags, given, settings, place)
+        flags_of_result = flagfiles.result_flags(bound)
         steps.append(
             Step(
                 name,
                 (*stage.command, *arguments),
                 Path(stage.product.format_map(named)) if stage.product else None,
-                {n: _within(output, v) for n, v in bound.items() if n not in given},
+                _reports(stage, result, bound),
+                {n: _within(output, v) for n, v in flags_of_result.items() if n not in given},
                 frozenset(needs),
             )
         )
     return Trial(arm.name, seed, tuple(steps), places.of(arm.name, PRETRAIN))
+
+
+def _reports(stage: Stage, place: Path, settings: Any) -> tuple[Path, ...]:
+    """The reports of a stage, of a suite one for each of its data sets."""
+    if not stage.report:
+        return ()
+    named = [{"place": place}]
+    if isinstance(settings, TransferSettings):
+        told = {"place": place, "protocol": settings.protocol}
+        named = [{**told, "dataset": dataset} for dataset in settings.datasets]
+    return tuple(Path(stage.report.format_map(names)) for names in named)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,11 +176,12 @@ def _checked(
     given: Mapping[str, str],
     settings: StudySettings,
     place: str,
-) -> tuple[list[str], dict[str, str]]:
-    """The arguments of a command, and the flags on which its result depends.
+) -> tuple[list[str], Any]:
+    """The arguments of a command, and their settings.
 
     Raises:
-        SettingsError: as `flagfiles.parse`, with the arm and the stage.
+        SettingsError: as `flagfiles.parse` and, of a run that begins, `PretrainSettings.check_new`,
+            with the arm and the stage.
     """
     fixed = flagfiles.as_arguments(None, given)
     names = _names(stage.settings)
@@ -172,7 +195,11 @@ def _checked(
         }
         extra = [flag for flag in settings.extra.split() if _flag_name(flag, names)]
         arguments = [*flags, *flagfiles.as_arguments(None, reading), *extra, *fixed]
-        return arguments, flagfiles.result_flags(flagfiles.parse(arguments, stage.settings))
+        bound = flagfiles.parse(arguments, stage.settings)
+        begins = isinstance(bound, PretrainSettings) and not bound.recorded.is_file()
+        if begins and not settings.report:
+            bound.check_new()
+        return arguments, bound
     except SettingsError as error:
         raise SettingsError(f"{place}: {error}") from None
 

@@ -189,7 +189,7 @@ class CompareSettings:
         choices=("", "epochs", "compute"),
     )
     join_seeds: bool = setting(
-        False, "Runs that differ in --seed alone are one row: mean and standard error."
+        False, "Runs of the same flags but --seed are one row: mean and standard error."
     )
     reference: str = setting(
         "", "Row of --join_seeds to which the others have their differences, seed by seed."

@@ -48,6 +48,11 @@ class ModelSettings:
         }
 
     @property
+    def network(self) -> str:
+        """The network of the encoder, as `network_name` tells it."""
+        return network_name(**self.network_flags)
+
+    @property
     def network_flags(self) -> dict[str, Any]:
         """The flags that say which network the encoder is: name -> value."""
         strides = {"stride_in_1x1": self.stride_in_1x1} if self.depth >= 50 else {}
@@ -70,3 +75,19 @@ class ModelSettings:
     def row(self) -> MethodRow:
         """The method's row in the table."""
         return METHODS[self.method]
+
+
+def network_name(
+    depth: int, width: float, stem: str = ModelSettings.stem, stride_in_1x1: bool = False
+) -> str:
+    """A network in words, such as `ResNet-50 x2, small stem`: what is at its default is left out.
+
+    Args:
+        depth, width, stem, stride_in_1x1: as in `ModelSettings.network_flags`.
+    """
+    parts = [f"ResNet-{depth}" + (f" x{width:g}" if width != 1 else "")]
+    if stem != ModelSettings.stem:
+        parts.append(f"{stem} stem")
+    if stride_in_1x1:
+        parts.append("stride in 1x1")
+    return ", ".join(parts)

@@ -115,7 +115,7 @@ def test_an_encoder_in_a_file_has_a_row_beside_runs(tmp_path):
     of_file = {"init_encoder": "resnet50.safetensors", "depth": 50, "width": 2.0}
     (file / "linear.json").write_text(json.dumps({**report, **of_file}))
     runs = read_runs([run, file])
-    first, second, random = cells_of(table(runs))
+    first, second, random, other = cells_of(table(runs))
     assert (first["run"], first["encoder"]) == ("one", "ResNet-18")
     assert (second["run"], second["encoder"], second["method"]) == (
         "supervised",
@@ -123,11 +123,31 @@ def test_an_encoder_in_a_file_has_a_row_beside_runs(tmp_path):
         "",
     )
     assert (first["linear top-1"], second["linear top-1"]) == ("50.00", "70.00")
-    assert random["run"] == "random" and random["linear top-1"] == "10.00"
+    for row, network in ((random, "ResNet-18"), (other, "ResNet-50 x2")):
+        assert (row["run"], row["encoder"], row["linear top-1"]) == ("random", network, "10.00")
     drawn = {panel.title: panel for panel in panels(runs)}
     assert drawn["linear classifier"].series == {
         "one": [(1.0, 50.0)], "supervised": [(0.0, 70.0)]
     }  # fmt: skip
+
+
+def test_the_network_of_an_encoder_in_a_file_is_told(tmp_path):
+    networks = []
+    for number, told in enumerate(
+        (
+            {"stem": "small", "stride_in_1x1": True},
+            {"stem": "imagenet", "stride_in_1x1": False},
+            {},  # of an earlier version
+        )
+    ):
+        file = tmp_path / str(number)
+        file.mkdir()
+        write_report(file / "linear.json", SCENES, 0.5, 0.1, step=0)
+        report = json.loads((file / "linear.json").read_text())
+        report |= {"init_encoder": "a.safetensors", "depth": 50, "width": 1.0, **told}
+        (file / "linear.json").write_text(json.dumps(report))
+        networks.append(read_runs([file])[0].encoder)
+    assert networks == ["ResNet-50, small stem, stride in 1x1", "ResNet-50", "ResNet-50"]
 
 
 def test_a_segmentation_has_its_mean_iou_in_the_table_and_a_panel(tmp_path):

@@ -56,7 +56,7 @@ def runs(tmp_path):
     (one / "knn.json").write_text(json.dumps(knn))
     other = write_run(
         tmp_path / "two",
-        *("--method=byol", "--recipe=byol", "--seed=3", "--width=1"),
+        *("--method=byol", "--recipe=byol", "--seed=3"),
         values=(0.1, 0.25),
         probes=[(10, {"top1": 0.55})],
     )
@@ -70,10 +70,45 @@ def test_the_table_has_each_run_and_each_random_encoder_once(runs):
     one, two, three, random = rows
     assert one["monitor_knn_top1"] == 0.35 and one["linear_top1"] == 0.5 and one["epochs"] == 2.0
     assert one["machine"] == "2 x CPU" and one["knn"] == "20, 0.07" and one["knn_top1"] == 0.45
-    assert (two["method"], two["encoder"], two["seed"]) == ("byol", "ResNet-18", 3)
+    assert (two["method"], two["encoder"], two["seed"]) == ("byol", "ResNet-18 x0.5", 3)
     assert three["monitor_knn_map"] == 0.31 and "linear_top1" not in three
     assert (random["knn_top1"], random["linear_top1"]) == (0.2, 0.125)
     assert random["encoder"] == "ResNet-18 x0.5"
+
+
+@pytest.mark.parametrize(
+    "flags, network",
+    [
+        ("--depth=18 --width=1", "ResNet-18"),
+        ("--depth=18 --width=0.5 --stem=small", "ResNet-18 x0.5, small stem"),
+        ("--depth=50 --width=2", "ResNet-50 x2"),
+        ("--depth=50 --width=1 --stride_in_1x1", "ResNet-50, stride in 1x1"),
+        (
+            "--depth=50 --width=2 --stem=small --stride_in_1x1",
+            "ResNet-50 x2, small stem, stride in 1x1",
+        ),
+    ],
+)
+def test_networks_are_told_apart(flags, network, tmp_path):
+    probes = [(20, {"top1": 0.5})]
+    run = write_run(tmp_path / "run", *flags.split(), probes=probes)
+    assert [row["encoder"] for row in table(read_runs([run])).rows] == [network, network]
+
+
+def test_random_encoders_of_one_digest_and_other_strides_have_rows_and_lines(tmp_path):
+    """The strides of a bottleneck are in no weight."""
+    one = write_run(tmp_path / "one", "--depth=50", probes=[(20, {"top1": 0.5})])
+    other = write_run(tmp_path / "other", "--depth=50", "--stride_in_1x1")
+    write_fine_tuned(other / "finetune.json", 20, "", top1=0.4)
+    runs = read_runs([one, other])
+    *_, first, second = table(runs).rows
+    assert (first["encoder"], first["linear_top1"]) == ("ResNet-50 x0.5", 0.125)
+    assert (second["encoder"], second["finetune_top1"]) == ("ResNet-50 x0.5, stride in 1x1", 0.11)
+    assert "finetune_top1" not in first and "linear_top1" not in second
+    report = json.loads((one / "linear_20.json").read_text())
+    report["random"]["top1"] = 0.25
+    (other / "linear.json").write_text(json.dumps(report))
+    assert panels(read_runs([one, other]))[1].random == (12.5, 25.0)
 
 
 def write_fine_tuned(path, step, share, **figures):

@@ -10,8 +10,8 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.curves import draw_panels
 from ssl_tf.evaluation.equal_budget import at_equal
 from ssl_tf.evaluation.run_reports import read_runs
-from ssl_tf.evaluation.run_table import panels, table
-from ssl_tf.evaluation.seed_rows import groups_of, joined, joined_panels
+from ssl_tf.evaluation.run_table import Table, panels, table
+from ssl_tf.evaluation.seed_rows import Group, groups_of, joined, joined_panels
 from ssl_tf.settings import CompareSettings, flagfiles
 from tests.evaluation.test_run_table import write_run
 
@@ -66,6 +66,54 @@ def test_a_seed_that_comes_twice_is_another_row(runs, tmp_path):
     assert [group.name for group in groups] == ["copy", "again"]
 
 
+def write_values(directory, values, *flags, random=""):
+    """Runs by name -> (seed, linear figure)."""
+    return [
+        write_run(
+            directory / name,
+            *(f"--seed={seed}", *flags),
+            probes=[(20, {"top1": value})],
+            random=random or f"random-{seed}",
+        )
+        for name, (seed, value) in values.items()
+    ]
+
+
+def test_groups_that_would_have_one_name_stay_apart(tmp_path):
+    runs = read_runs(
+        [
+            *write_values(tmp_path, {"byol": (0, 0.60)}, "--method=byol", "--recipe=byol"),
+            *write_values(tmp_path, {"byol-1": (1, 0.50), "byol-2": (2, 0.54)}),
+            *write_values(tmp_path, {"far-1": (1, 0.10), "far-2": (2, 0.14)}, "--tau=0.98"),
+            *write_values(tmp_path, {"far_1": (1, 0.20), "far_2": (2, 0.24)}, "--tau=0.97"),
+            *write_values(
+                tmp_path,
+                {"random encoder-1": (1, 0.30), "random encoder-2": (2, 0.34)},
+                "--tau=0.96",
+            ),
+            # The run of its name is its own.
+            *write_values(tmp_path, {"near": (0, 0.70), "near-1": (1, 0.74)}, "--tau=0.95"),
+        ]
+    )
+    groups = groups_of(runs)
+    rows = joined(table(runs), groups, "byol").rows
+    assert [(row["run"], row["seeds"], row["linear_top1"]) for row in rows] == [
+        ("byol", "0", 0.60),
+        ("byol-1", "1 2", pytest.approx(0.52)),
+        ("far-1", "1 2", pytest.approx(0.12)),
+        ("far_1", "1 2", pytest.approx(0.22)),
+        ("random encoder-1", "1 2", pytest.approx(0.32)),
+        ("near", "0 1", pytest.approx(0.72)),
+        ("random encoder", "0 1 2", 0.125),
+    ]
+    # Of seed 0 alone: 0.70 less 0.60.
+    assert rows[5]["linear_top1_difference"] == pytest.approx(0.1)
+    (linear,) = [p for p in joined_panels(panels(runs), groups) if p.title == "linear classifier"]
+    assert list(linear.series) == [group.name for group in groups]
+    assert linear.series["byol"] == [(2.0, 60.0)]
+    assert linear.series["byol-1"] == [(2.0, pytest.approx(52.0))]
+
+
 def test_rows_have_means_errors_and_paired_differences(runs):
     found = read_runs(runs)
     shown = joined(table(found), groups_of(found), "base")
@@ -105,6 +153,157 @@ def test_the_random_encoder_may_be_the_reference(tmp_path):
     assert one["linear_top1_difference_error"] == pytest.approx(0.01)
     assert other["linear_top1_difference"] == pytest.approx(0.375)
     assert "linear_top1_difference" not in random
+
+
+def test_random_encoders_of_other_stems_and_strides_are_no_seeds_of_one_row(tmp_path):
+    def write(name, seed, random, value, *flags):
+        run = write_run(tmp_path / name, f"--seed={seed}", *flags)
+        report = {
+            "step": 20,
+            "trained": {"top1": value},
+            "random": {"top1": random, "encoder_sha256": f"r{seed}"},
+        }
+        (run / "linear.json").write_text(json.dumps(report))
+        return run
+
+    runs = read_runs(
+        [
+            write("plain-0", 0, 0.10, 0.50, "--depth=50"),
+            write("plain-1", 1, 0.14, 0.52, "--depth=50"),
+            write("small-0", 0, 0.30, 0.60, "--depth=50", "--stem=small"),
+            write("small-1", 1, 0.34, 0.66, "--depth=50", "--stem=small"),
+            write("caffe-0", 0, 0.20, 0.45, "--depth=50", "--stride_in_1x1"),
+        ]
+    )
+    shown = joined(table(runs), groups_of(runs), "random encoder").rows
+    # 0.40 and 0.38, 0.30 and 0.32, 0.25
+    assert [row["linear_top1_difference"] for row in shown[:3]] == pytest.approx([0.39, 0.31, 0.25])
+    assert [row["linear_top1_difference_seeds"] for row in shown[:3]] == [2, 2, 1]
+    assert [
+        (r["encoder"], r["seeds"], r["linear_top1"], r["linear_top1_error"]) for r in shown[3:]
+    ] == [
+        ("ResNet-50 x0.5", "0 1", pytest.approx(0.12), pytest.approx(0.02)),
+        ("ResNet-50 x0.5, small stem", "0 1", pytest.approx(0.32), pytest.approx(0.02)),
+        ("ResNet-50 x0.5, stride in 1x1", "0", 0.20, None),
+    ]
+
+
+def test_a_random_encoder_that_several_arms_have_judged_is_one_seed(tmp_path):
+    runs = []
+    for arm, more in (("a", 0.0), ("b", 0.003), ("c", 0.006)):
+        for seed, random in enumerate((0.30, 0.34)):
+            run = write_run(tmp_path / f"{arm}-{seed}", f"--seed={seed}", f"--tau=0.{9 + ord(arm)}")
+            report = {"step": 20, "trained": {"top1": 0.6 + seed / 50}}
+            if (arm, seed) != ("c", 1):
+                report["random"] = {"top1": random + more, "encoder_sha256": f"r{seed}"}
+            (run / "linear.json").write_text(json.dumps(report))
+            runs.append(run)
+    found = read_runs(runs)
+    one, two, three, random = joined(table(found), groups_of(found), "random encoder").rows
+    # Seed 0: 0.300, 0.303, 0.306; seed 1: 0.340, 0.343. Means 0.303 and 0.3415, half of what is
+    # between them is the error.
+    assert (random["seeds"], random["linear_top1"]) == ("0 1", pytest.approx(0.32225))
+    assert random["linear_top1_error"] == pytest.approx(0.01925)
+    assert "linear_top1_seeds" not in random
+    # Each arm by its own reports: 0.300 and 0.280, 0.297 and 0.277.
+    assert one["linear_top1_difference"] == pytest.approx(0.290)
+    assert two["linear_top1_difference"] == pytest.approx(0.287)
+    # 0.294, and 0.2785 by the reports of the others.
+    assert three["linear_top1_difference"] == pytest.approx(0.28625)
+    assert three["linear_top1_difference_error"] == pytest.approx(0.00775)
+    assert [row["linear_top1_difference_seeds"] for row in (one, two, three)] == [2, 2, 2]
+
+
+def test_the_random_encoder_of_an_arm_whose_first_seed_is_not_trained():
+    """A study has its discovery in the row already."""
+    columns = {name: name for name in ("run", "encoder", "seed", "linear_top1", "discover_corloc")}
+    rows = [
+        {"run": "far-0", "seed": 0, "discover_corloc": 0.5},
+        {"run": "far-1", "seed": 1, "discover_corloc": 0.3, "encoder": "A", "linear_top1": 0.53},
+        {"run": "random", "seed": 1, "encoder": "B", "linear_top1": 0.25},
+        {"run": "random", "seed": 1, "encoder": "A", "linear_top1": 0.125},
+    ]
+    groups = [Group("far", {"far-0": 0, "far-1": 1})]
+    far, *_ = joined(Table(columns, rows), groups, "random encoder").rows
+    assert far["linear_top1_difference"] == pytest.approx(0.405)
+    assert (far["linear_top1_difference_seeds"], far["linear_top1_seeds"]) == (1, 1)
+
+
+def write_unfinished(directory, steps=(20, 10, 20), epochs=(2, 1, 2)):
+    """Runs base-SEED that have come so far, each with a linear figure of its last step."""
+    runs = []
+    for seed, (value, step, epoch) in enumerate(zip(BASE, steps, epochs)):
+        run = write_run(
+            directory / f"base-{seed}",
+            f"--seed={seed}",
+            values=(),
+            probes=[(step, {"top1": value})],
+        )
+        line = {"step": step, "epoch": float(epoch), "knn_top1": value / 2}
+        (run / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+        (run / "compute.json").write_text(json.dumps(WORK))
+        runs.append(run)
+    return runs
+
+
+def test_a_seed_that_is_not_at_its_end_is_not_averaged_with_others(runs, tmp_path):
+    early = write_unfinished(tmp_path / "early")
+    for run, value in zip(early, BASE):
+        tuned = {"step": 10, "share": "", "epochs": 5.0, "trained": {"top1": value + 0.1}}
+        (run / "finetune.json").write_text(json.dumps(tuned))
+    found = read_runs([*early, *runs[3:]])
+    shown = joined(table(found), groups_of(found), "base")
+    base, wide, random = shown.rows
+    costs = ("epochs", "images", "views_seen", "encoder_passes", "flops")
+    for name in ("linear_top1", "monitor_knn_top1", *costs):
+        assert base[name] is None and wide.get(name) is not None
+    assert "linear_top1_difference" not in wide
+    # These are all of step 10, and the random encoder is of no step.
+    assert base["finetune_top1"] == pytest.approx(0.52)
+    assert base["finetune_top1_error"] == pytest.approx(0.02 / 3**0.5)
+    assert random["linear_top1"] == 0.125
+    assert shown.remarks == (
+        "base: no mean, its training, monitor_knn, linear figures differ in step "
+        "20 (base-0, base-2) and 10 (base-1)",
+    )
+    # All have a fine-tuning of epoch 1, but no other figures of one epoch.
+    drawn = {p.title: p.series for p in joined_panels(panels(found), groups_of(found))}
+    assert drawn["fine-tuned on all labels"] == {
+        "base": [(1.0, pytest.approx(52.0))], "wide": []
+    }  # fmt: skip
+    assert drawn["linear classifier"]["base"] == drawn["kNN while training"]["base"] == []
+    assert drawn["linear classifier"]["wide"][-1] == (2.0, pytest.approx(47.5))
+
+
+def test_a_curve_ends_with_its_shortest_seed(tmp_path):
+    """Means of 0.2 and 0.4, of 0.3 and 0.5; the longer run alone would go down to 0.25."""
+    long = write_run(tmp_path / "a-0", "--seed=0", values=(0.2, 0.3, 0.25))
+    short = write_run(tmp_path / "a-1", "--seed=1", values=(0.4, 0.5))
+    found = read_runs([long, short])
+    (knn,) = joined_panels(panels(found), groups_of(found))
+    assert knn.series == {"a": [(0.0, pytest.approx(30.0)), (1.0, pytest.approx(40.0))]}
+    assert knn.errors == {"a": [pytest.approx(10.0), pytest.approx(10.0)]}
+
+
+@pytest.mark.parametrize("steps, epochs", [((20, 20, 20), (2, 2, 2)), ((20, 21, 19), (2, 2.01, 2))])
+def test_seeds_of_one_length_are_averaged(steps, epochs, tmp_path):
+    """What --equal leaves may differ in a step or two."""
+    found = read_runs(write_unfinished(tmp_path, steps, epochs))
+    shown = joined(table(found), groups_of(found))
+    assert shown.rows[0]["linear_top1"] == pytest.approx(0.42) and shown.remarks == ()
+    assert shown.rows[0]["monitor_knn_top1"] == pytest.approx(0.21)
+    assert shown.rows[0]["epochs"] == pytest.approx(sum(epochs) / 3)
+    assert shown.rows[0]["flops"] == sum(steps) / 3 * 64 * 6 * 1000
+
+
+def test_steps_count_where_the_epochs_are_not_known(tmp_path):
+    runs = write_unfinished(tmp_path)
+    for run in runs:
+        (run / "metrics.jsonl").unlink()
+    found = read_runs(runs)
+    shown = joined(table(found), groups_of(found))
+    told = "base: no mean, its linear figures differ in step 20 (base-0, base-2) and 10 (base-1)"
+    assert shown.rows[0]["linear_top1"] is None and shown.remarks == (told,)
 
 
 def test_the_compute_of_a_run_is_counted(runs):

@@ -42,6 +42,7 @@ def study(tmp_path):
             continue
         value = FIGURES[trial.arm][trial.seed]
         write_run(trial.run, f"--seed={trial.seed}", probes=[(20, {"top1": value})])
+        (trial.run / "linear_20.json").rename(trial.run / "linear.json")
         (trial.run / "compute.json").write_text(json.dumps(WORK))
         done = {step.name: {"flags": dict(step.flags)} for step in trial.steps}
         write_record(out, trial.name, Record(done))
@@ -82,7 +83,7 @@ def test_the_outcome_has_means_differences_boxes_and_what_is_missing(study):
 def test_unlike_evaluations_are_told_and_their_seeds_not_averaged(study):
     _, trials, out = study
     for trial in trials:
-        for path in trial.run.glob("linear_20.json"):
+        for path in trial.run.glob("linear.json"):
             report = json.loads(path.read_text())
             report["protocol"] = {"epochs": "5.0" if trial.name == "near-1" else "50.0"}
             path.write_text(json.dumps(report))
@@ -94,6 +95,35 @@ def test_unlike_evaluations_are_told_and_their_seeds_not_averaged(study):
     assert not any("protocols" in row for row in (*results["rows"], *results["runs"]))
     told = "near: no mean of its linear figures, because its seeds differ in epochs"
     assert told in results["remarks"] and told in (out / "table.md").read_text()
+
+
+def test_reports_that_no_stage_has_made_are_told_and_do_not_count(study):
+    _, trials, out = study
+    runs = out / "runs"
+    by_hand = json.loads((runs / "near-0" / "linear.json").read_text())
+    by_hand["trained"]["top1"] = 0.99
+    (runs / "near-0" / "linear_mine.json").write_text(json.dumps(by_hand))
+    (runs / "base-1" / "knn.json").write_text("no report")
+    (runs / "base-1" / "detect").mkdir()
+    (runs / "base-1" / "detect" / "detection.json").write_text("{}")
+    # Of `far` the linear stage is to be made yet.
+    (trial,) = [trial for trial in trials if trial.name == "far-1"]
+    done = {step.name: {"flags": dict(step.flags)} for step in trial.steps[:2]}
+    write_record(out, trial.name, Record(done))
+    write_outcome(*study)
+    results = json.loads((out / "results.json").read_text())
+    rows = {row["run"]: row for row in results["rows"]}
+    # 0.41 and 0.44; 0.50 alone
+    assert rows["near"]["linear_top1"] == pytest.approx(0.425)
+    assert rows["near"]["linear_top1_error"] == pytest.approx(0.015)
+    assert (rows["far"]["linear_top1"], rows["far"]["linear_top1_seeds"]) == (0.50, 1)
+    assert not any("knn_top1" in row for row in results["runs"])
+    told = (
+        "left out, for no stage of the study that is done has made them: "
+        "runs/near-0/linear_mine.json, runs/base-1/knn.json, runs/base-1/detect/detection.json, "
+        "runs/far-1/linear.json"
+    )
+    assert results["remarks"] == [told] and told in (out / "table.md").read_text()
 
 
 def test_the_stop_rule(study):

@@ -9,7 +9,7 @@ from ssl_tf.evaluation.report_names import RANDOM_ROW
 from ssl_tf.experiments.records import Record, check_record, write_record
 from ssl_tf.experiments.study_file import read_study
 from ssl_tf.experiments.trials import make_trials
-from ssl_tf.settings import StudySettings, flagfiles
+from ssl_tf.settings import PretrainSettings, StudySettings, flagfiles
 from tests.experiments.small_file import ARMS, HEAD, trials_of
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +28,20 @@ discover = "--dataset=scenes --encoder={found}"
 pretrain = "--crops=object_object --proposals={found.discover}/proposals --crop=full"
 """
 )
+
+STAGES_WITH_REPORTS = [
+    "pretrain", "knn", "linear_b", "finetune_1pct", "transfer", "transfer_tuned", "segment",
+    "detect_b",
+]  # fmt: skip
+FLAGS_OF_REPORTS = """
+knn = "--dataset=scenes"
+linear_b = "--dataset=scenes"
+finetune_1pct = "--dataset=scenes --label_fraction=0.01"
+transfer = "--suite=small --only=cifar10,mnist"
+transfer_tuned = "--suite=small --only=mnist --protocol=finetune"
+segment = "--dataset=scenes"
+detect_b = "--dataset=scenes"
+"""
 
 
 def test_the_order_is_rounds_then_seeds_then_arms(tmp_path):
@@ -52,6 +66,22 @@ def test_commands_have_all_flags(tmp_path):
     )  # fmt: skip
     assert linear.product == out / "runs" / "two-1" / "linear.json"
     assert pretrain.flags["method"] == "byol" and "seed" not in pretrain.flags
+
+
+def test_stages_have_reports(tmp_path):
+    text = HEAD.replace('["pretrain", "linear"]', str(STAGES_WITH_REPORTS).replace("'", '"'))
+    _, (trial, _) = trials_of(tmp_path, text + FLAGS_OF_REPORTS + "[arms.one]\n")
+    run = tmp_path / "out" / "runs" / "one-0"
+    assert [[str(path.relative_to(run)) for path in step.reports] for step in trial.steps] == [
+        [],
+        ["knn.json"],
+        ["linear_b.json"],
+        ["finetune_1pct.json"],
+        ["transfer/cifar10_linear.json", "transfer/mnist_linear.json"],
+        ["transfer/mnist_finetune.json"],
+        ["segment/segmentation.json"],
+        ["detect_b/detection.json"],
+    ]
 
 
 def test_references_are_paths_at_the_same_seed(tmp_path):
@@ -92,6 +122,23 @@ def test_a_wrong_arm_is_one_line_before_anything_runs(arm, told, tmp_path):
     with pytest.raises(SettingsError, match=told) as raised:
         trials_of(tmp_path, HEAD + "[arms.one]\n[arms.bad]\n" + arm)
     assert "\n" not in str(raised.value) and not (tmp_path / "out").exists()
+
+
+def test_what_a_new_run_is_refused_for_is_told_before_anything_runs(tmp_path):
+    never = 'pretrain = "--method=dino --teacher_temperature_epochs=20"\n'
+    text = HEAD + "[arms.one]\n[arms.bad]\n" + never
+    told = "arm bad, pretrain: --teacher_temperature_epochs=20.0: does not end within the run"
+    with pytest.raises(SettingsError, match=told):
+        trials_of(tmp_path, text)
+    # A table of what is done needs no new run, and runs of earlier versions go on.
+    assert len(trials_of(tmp_path, text, "--report")[1]) == 4
+    for seed in (0, 1):
+        run = tmp_path / "out" / "runs" / f"bad-{seed}"
+        run.mkdir(parents=True)
+        given = ["--dataset=scenes", "--epochs=20", "--method=dino", f"--seed={seed}"]
+        settings = flagfiles.parse([*given, "--teacher_temperature_epochs=20"], PretrainSettings)
+        flagfiles.write_flagfile(settings, run / "flags.txt")
+    assert len(trials_of(tmp_path, text)[1]) == 4
 
 
 def test_arms_that_wait_for_each_other(tmp_path):
