@@ -159,7 +159,7 @@ def _wanted_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
 
 def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
     """The image with 8 bits a sample, in the mode L, RGB, RGBA, CMYK or LAB."""
-    if _is_deep_png(content) and 0 < np.asarray(image).max() <= _TWELVE_BITS >> 8:
+    if _is_deep_png(content) and 0 < _brightest(image) <= _TWELVE_BITS >> 8:
         return _from_deep_png(content)
     if image.mode == "F":
         return Image.fromarray(_scaled_floats(np.asarray(image)))
@@ -180,13 +180,23 @@ def _is_deep_png(content: bytes) -> bool:
     )
 
 
+def _brightest(image: Image.Image) -> int:
+    """The largest sample of an image of several channels, opacity left aside."""
+    ranges = zip(image.getbands(), image.getextrema())
+    return max(high for band, (_, high) in ranges if band != "A")
+
+
 def _from_deep_png(content: bytes) -> Image.Image:
-    """A PNG of 16 bits that uses the lower 12 alone, of which Pillow would read the upper 4."""
+    """A PNG of 16 bits whose colours use the lower 12 alone: Pillow would read their upper 4.
+
+    Opacity is scaled by itself: some writers fill all 16 bits with it, others 12 as well.
+    """
     import tensorflow as tf
 
     channels = 4 if content[_PNG_COLOUR] & 4 else 3
     deep = tf.io.decode_png(content, channels=channels, dtype=tf.uint16).numpy()
-    return Image.fromarray(_scaled_integers(deep))
+    parts = (deep[..., :3], *([deep[..., 3:]] if channels == 4 else ()))
+    return Image.fromarray(np.concatenate([_scaled_integers(part) for part in parts], axis=-1))
 
 
 def _scaled_integers(values: np.ndarray) -> np.ndarray:

@@ -189,9 +189,21 @@ SEEN = {
                            np.zeros([HEIGHT, WIDTH, 3]), 0),
     "png, 16 bits of colour": (deep_png(DEEP), DEEP >> 8, 0),
     "png, 12 bits of colour": (deep_png(DEEP >> 4), np.round((DEEP >> 4) * (255 / 4095)), 0),
-    "png, 12 bits with alpha": (
-        deep_png(np.concatenate([DEEP >> 4, np.full_like(DEEP[..., :1], 4095)], -1)),
+    "png, 12 bits with 12 of alpha": (
+        deep_png(np.dstack([DEEP >> 4, np.full_like(TWELVE, 4095)])),
         np.round((DEEP >> 4) * (255 / 4095)), 0),
+    "png, 12 bits with opaque alpha": (
+        deep_png(np.dstack([DEEP >> 4, np.full_like(TWELVE, 65535)])),
+        np.round((DEEP >> 4) * (255 / 4095)), 0),
+    "png, 12 bits with half alpha": (
+        deep_png(np.dstack([DEEP >> 4, HALF.astype(np.uint16) * 257])),
+        over(np.round((DEEP >> 4) * (255 / 4095)), HALF), 1),
+    "png, 12 bits of grey with opaque alpha": (
+        deep_png(np.dstack([TWELVE, np.full_like(TWELVE, 65535)])), TWELVE_SEEN, 0),
+    "png, 16 bits with alpha": (
+        deep_png(np.dstack([DEEP, ALPHA.astype(np.uint16) * 257])), masked(DEEP >> 8), 0),
+    "png, black 16 bits with alpha": (
+        deep_png(np.dstack([DEEP * 0, ALPHA.astype(np.uint16) * 257])), masked(DEEP * 0), 0),
     "png, black 16 bits of colour": (deep_png(DEEP * 0), DEEP * 0, 0),
     "png, turn 6": (saved(COLOR, "png", exif=exif(6)), turned(PIXELS, 6), 0),
     "png, profile": (saved(PLAIN, "png", icc_profile=swapped_profile()),
