@@ -1,5 +1,6 @@
 """An embedding: from images to a table of features, and from the table to a report."""
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from ssl_tf.embedding.unreadable_list import read_unreadable, write_unreadable
 from ssl_tf.errors import UserError, printable
 from ssl_tf.files import UNFINISHED, remove, write_json
 from ssl_tf.locks import exclusive
-from ssl_tf.settings import EmbedSettings
+from ssl_tf.settings import TABLE_FORMATS, EmbedSettings
 from ssl_tf.sharding.progress import Progress
 from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.data_record import keep_data
@@ -53,6 +54,7 @@ def embed(settings: EmbedSettings) -> Path:
         open_output(settings, _KIND, "embed")
         keep_data(output, {"embedded": source}, "give a new --output")
         keep_encoder(output, encoder.facts)
+        settings = dataclasses.replace(settings, format=_begin_formats(settings))
         # A kill leaves them, and a reader of the whole folder would take them for shards.
         for path in output.glob(f"*/*{UNFINISHED}"):
             remove(path)
@@ -79,6 +81,17 @@ def _open_source(settings: EmbedSettings) -> Source:
     source, _ = open_training_source(settings.data)
     source.unreadable.consequence = "it gets no features"
     return source
+
+
+def _begin_formats(settings: EmbedSettings) -> tuple[str, ...]:
+    """The formats that are asked for, and those that an earlier start was asked for.
+
+    A folder says that its format was asked for, even if a kill came before its first file.
+    """
+    output = Path(settings.output)
+    for name in settings.format:
+        (output / name).mkdir(exist_ok=True)
+    return tuple(name for name in TABLE_FORMATS if (output / name).is_dir())
 
 
 def _encode(

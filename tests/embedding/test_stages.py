@@ -244,6 +244,33 @@ def test_a_format_is_added_without_the_encoder(done, exported, folder, tmp_path,
     assert content(output) == content(done)
 
 
+def test_every_format_that_was_begun_is_complete_and_listed(
+    done, exported, folder, tmp_path, monkeypatch
+):
+    output, images = tmp_path / "out", f"--image_folder={folder}"
+    write = stages.embed_shards
+
+    def first_shard(numbers, *others):
+        write(range(1), *others)
+        raise KeyboardInterrupt
+
+    def nothing(*others):
+        raise KeyboardInterrupt
+
+    for name, stop in (("numpy", first_shard), ("tfrecord", nothing)):
+        with monkeypatch.context() as patch:
+            patch.setattr(stages, "embed_shards", stop)
+            with pytest.raises((KeyboardInterrupt, SystemExit)):
+                start(exported, output, images, f"--format={name}", NO_REPORT)
+    assert [path.name for path in (output / "numpy").iterdir()] == ["000000.npz"]
+    start(exported, output, images, "--format=parquet", NO_REPORT)
+    assert json.loads((output / "embeddings.json").read_text())["formats"] == [*TABLE_FORMATS]
+    assert content(output) == content(done)
+    # Nor does a later command forget what is there.
+    start(exported, output, images, "--format=numpy", NO_REPORT)
+    assert content(output) == content(done)
+
+
 def test_record_files_without_labels(exported, tmp_path):
     records = [example(image__encoded=png(n, SIDE, SIDE), image__id=b"%d" % n) for n in range(5)]
     files = write_records(tmp_path / "a.tfrecord", records)
