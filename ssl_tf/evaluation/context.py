@@ -184,13 +184,19 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
     for source in (train, test):
         if not source.num_classes:
             raise SettingsError(f"{source.name} has no labels; an evaluation needs them")
+    if test.multi_label != train.multi_label:
+        several, one = (train, test) if train.multi_label else (test, train)
+        raise SettingsError(
+            f"{several.name} has any number of labels an image, {one.name} one, so no figure is of "
+            "both; give splits of one data set"
+        )
     if test.num_classes > train.num_classes:
         raise SettingsError(
             f"{test.name} has {test.num_classes} classes, {train.name} only {train.num_classes}; "
             "give splits of one data set"
         )
     if train.class_names and test.class_names and train.class_names != test.class_names:
-        differing = sorted({*train.class_names} ^ {*test.class_names})
+        differing = sorted({*train.class_names} ^ {*test.class_names}) or ["in another order"]
         raise SettingsError(
             f"{test.name} has other classes than {train.name} ({', '.join(differing[:5])}), so its "
             "labels mean something else; a class without images is an empty folder"
