@@ -211,9 +211,7 @@ def test_predictions_on_voc_have_the_names_of_its_files(tmp_path):
     objects = {"000012": [("dog", 2, 2, 5, 5, 0)], "2008_000003": [("cat", 1, 1, 4, 4, 0)]}
     source = VocObjects([write_voc(tmp_path / "VOC", objects)], ["trainval"])
     box = np.array([[1.0, 1, 5, 5]])
-    found = [
-        ImageObjects(n, (6, 8), box, np.array([11]), scores=np.array([0.5])) for n in range(2)
-    ]
+    found = [ImageObjects(n, (6, 8), box, np.array([11]), scores=np.array([0.5])) for n in range(2)]
     write_predictions(found, source, tmp_path / "results.json")
     read = json.loads((tmp_path / "results.json").read_text())
     assert [result["image_id"] for result in read] == ["000012", "2008_000003"]
