@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.data.sources.opening import check_guesses, open_training_source
 from ssl_tf.embedding.encoding import DONE, done_path, embed_shards
 from ssl_tf.embedding.frozen_encoder import FrozenEncoder, open_encoder
 from ssl_tf.embedding.overview import write_overview
@@ -46,9 +46,10 @@ def embed(settings: EmbedSettings) -> Path:
             belongs to other settings, other data or another encoder.
     """
     output = Path(settings.output)
-    check_output(settings, _KIND)
+    begun = check_output(settings, _KIND)
     with exclusive(output):
         source = _open_source(settings)
+        check_guesses(source, judged=False, begun=begun)
         settings = with_step(settings)
         encoder = open_encoder(settings)
         open_output(settings, _KIND, "embed")

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import (
+    check_guesses,
     open_held_out,
     open_source,
     open_training_source,
@@ -158,8 +159,9 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
     """The training images, and the test images: held out, of another split or another source.
 
     Raises:
-        UserError: there are no test images, images have no labels, the folders are splits and no
-            classes, the test images have other classes, or they are training images.
+        UserError: there are no test images, images have no labels or guessed ones, the folders are
+            splits and no classes, or the test images have other classes or another number of labels
+            each, or are training images.
     """
     data = settings.data
     train, held_out = open_training_source(data)
@@ -182,6 +184,7 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
     if not held_out:
         warn_of_copies(train, test)
     for source in (train, test):
+        check_guesses(source, judged=True)
         if not source.num_classes:
             raise SettingsError(f"{source.name} has no labels; an evaluation needs them")
     if test.multi_label != train.multi_label:

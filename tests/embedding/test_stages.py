@@ -27,6 +27,7 @@ from ssl_tf.sharding.running import run_shards
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.weights.torch_names import to_torch, torch_variables
+from tests.data.prepared_tfds import prepare_several
 from tests.data.tiny_images import example, png, write_folder, write_records
 from tests.embedding.conftest import SIDE, expected, export
 
@@ -283,6 +284,18 @@ def test_record_files_without_labels(exported, tmp_path):
     half = np.array([expected(n) for n in range(5)]).astype(np.float16)
     np.testing.assert_allclose(rows["features"], half, rtol=2e-3)
     assert "cluster (k-means)" in (output / "report.html").read_text()
+
+
+def test_labels_that_are_guessed_are_told_and_images_are_refused(exported, tmp_path, capsys):
+    prepare_several(tmp_path)
+    data, output = f"--data_dir={tmp_path}", tmp_path / "out"
+    start(exported, output, "--dataset=toys", data, "--format=numpy", NO_REPORT)
+    assert "and none is called label; the first is taken" in capsys.readouterr().err
+    np.testing.assert_array_equal(table(output)["label"], np.arange(6) % 2)
+    line, code = refused(capsys, exported, output, "--dataset=toys", data, "--label_feature=pose")
+    assert "--label_feature= there, pose here" in line and code == 2
+    line, code = refused(capsys, exported, tmp_path / "other", "--dataset=pairs", data)
+    assert "none is called image; name one by --image_feature" in line and code == 2
 
 
 def test_one_image_has_a_report(exported, tmp_path):

@@ -10,7 +10,7 @@ from ssl_tf.evaluation.knn import knn_accuracy
 from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
 from tests.data.annotations.annotated_files import prepare_tfds
-from tests.data.prepared_tfds import prepare
+from tests.data.prepared_tfds import prepare, prepare_several
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 CLASSES = ("a", "b", "c")
@@ -170,6 +170,22 @@ def test_classes_in_another_order_are_other_labels(tmp_path):
     labels = tmp_path / "animals" / "1.0.0" / "label.labels.txt"
     labels.write_text("eel\ndog\ncat\n")
     refused(r"has other classes than animals:train \(in another order\)", *data)
+
+
+def test_no_figure_is_of_labels_that_were_guessed(tmp_path):
+    prepare_several(tmp_path)
+    data = ("--dataset=toys", f"--data_dir={tmp_path}")
+    refused("kind, pose, and none is called label; name one by --label_feature$", *data)
+    for feature, classes in (("kind", 2), ("pose", 3)):
+        train, test = opened(*data, f"--label_feature={feature}")
+        assert train.num_classes == test.num_classes == classes
+        labels = [record["label"] for record in test.sequence().as_numpy_iterator()]
+        np.testing.assert_array_equal(labels, np.arange(6) % classes)
+        # The report of one is not that of the other.
+        assert test.name == f"toys ({feature}):test"
+    pairs = ("--dataset=pairs", f"--data_dir={tmp_path}")
+    refused("left, right, and none is called image; name one by --image_feature$", *pairs)
+    assert opened(*pairs, "--image_feature=right")[0].name == "pairs (right):train"
 
 
 def test_a_missing_test_set_recommends_what_the_source_has(noise):

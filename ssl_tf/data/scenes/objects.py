@@ -103,6 +103,7 @@ class ObjectScenes(RenderedScenes):
             ),
             objects.class_names,
         )
+        self.guesses = objects.guesses
 
 
 def draw_layout(seed: int, index: int, size: int, members: dict[int, np.ndarray]) -> Layout:
