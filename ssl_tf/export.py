@@ -30,8 +30,7 @@ def main(settings: ExportSettings) -> None:
         encoder, trained, step = load_encoder(run, settings.step)
         model, image_size = trained.model, trained.views.image_size
         facts, origin = {"method": model.method, "step": step}, f"step {step} of {run}"
-        # What was prepared is upright.
-        orient = trained.data.orient or bool(trained.data.prepared)
+        orient = trained.data.are_upright
     else:
         encoder, model = load_init_encoder(settings.init)
         origin = settings.init.init_encoder

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import check_guesses, open_training_source
+from ssl_tf.data.sources.opening import (
+    check_guesses,
+    open_training_source,
+    warn_of_turns,
+)
 from ssl_tf.embedding.encoding import DONE, done_path, embed_shards
 from ssl_tf.embedding.frozen_encoder import FrozenEncoder, open_encoder
 from ssl_tf.embedding.overview import write_overview
@@ -25,7 +29,7 @@ from ssl_tf.sharding.progress import Progress
 from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.encoder_record import keep_encoder
-from ssl_tf.training.encoders import with_step
+from ssl_tf.training.encoders import learned_upright, with_step
 from ssl_tf.training.output_directory import check_output, open_output
 
 MANIFEST = "embeddings.json"
@@ -50,6 +54,7 @@ def embed(settings: EmbedSettings) -> Path:
     with exclusive(output):
         source = _open_source(settings)
         check_guesses(source, judged=False, begun=begun)
+        warn_of_turns(source, learned_upright(settings.encoder))
         settings = with_step(settings)
         encoder = open_encoder(settings)
         open_output(settings, _KIND, "embed")

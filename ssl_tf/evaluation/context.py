@@ -14,6 +14,7 @@ from ssl_tf.data.sources.opening import (
     open_training_source,
     split_folders,
     warn_of_copies,
+    warn_of_turns,
 )
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.bootstrap import Interval
@@ -123,14 +124,17 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     if settings.checkpoint:
         run = Path(settings.checkpoint)
         own = read_settings(run).data  # a wrong path is reported before data sets are opened
+        upright = own.are_upright
         data = with_rule_of_run(data, run)
         named = {"checkpoint": str(run)}
     else:
         check_file(settings.init)
-        named = {"init_encoder": settings.init.init_encoder}
+        named, upright = {"init_encoder": settings.init.init_encoder}, False
     if settings.output:
         prepare_output(Path(settings.output))
     train, test = open_labelled(dataclasses.replace(settings, data=data))
+    for source in (train, test):
+        warn_of_turns(source, upright)
     tested = f"{test.name}, {test.size} images"
     output = Path(settings.output)
     if not settings.output:

@@ -139,6 +139,11 @@ class DataSettings(ReadingSettings):
         return [f"--{name}" for name in names if getattr(self, name)]
 
     @property
+    def are_upright(self) -> bool:
+        """Whether images are seen as EXIF says; those that were prepared are."""
+        return self.orient or bool(self.prepared)
+
+    @property
     def has_splits(self) -> bool:
         """Whether the images come in splits."""
         return bool(self.dataset or self.prepared)

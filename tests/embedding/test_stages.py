@@ -30,6 +30,7 @@ from ssl_tf.weights.torch_names import to_torch, torch_variables
 from tests.data.prepared_tfds import prepare_several
 from tests.data.tiny_images import example, png, write_folder, write_records
 from tests.embedding.conftest import SIDE, expected, export
+from tests.preparation import odd_files
 
 SMALL = ("--shard_images=8", "--batch_size=4")
 NO_REPORT = "--report_images=0"
@@ -296,6 +297,25 @@ def test_labels_that_are_guessed_are_told_and_images_are_refused(exported, tmp_p
     assert "--label_feature= there, pose here" in line and code == 2
     line, code = refused(capsys, exported, tmp_path / "other", "--dataset=pairs", data)
     assert "none is called image; name one by --image_feature" in line and code == 2
+
+
+def test_images_are_turned_by_the_flag_alone_and_told_for_an_encoder_that_learned_so(
+    exported, tmp_path, capsys
+):
+    encoder = tmp_path / "encoder"
+    shutil.copytree(exported, encoder)
+    (encoder / "export.json").write_text(json.dumps({"image_size": SIDE, "orient": True}))
+    mirrored = odd_files.saved(odd_files.SMOOTH, "jpeg", exif=odd_files.exif(2))
+    images = f"--image_folder={write_folder(tmp_path / 'images', {'a.jpg': mirrored})}"
+    halves, told = {}, {}
+    for name, flags in (("stored", ()), ("upright", ("--orient",))):
+        start(encoder, tmp_path / name, images, "--format=numpy", NO_REPORT, *flags)
+        halves[name] = table(tmp_path / name)["features"].reshape(2, 3)
+        told[name] = "the encoder learned from images that were" in capsys.readouterr().err
+    assert told == {"stored": True, "upright": False}
+    # Right and left change places.
+    np.testing.assert_allclose(halves["upright"], halves["stored"][::-1], atol=0.02)
+    assert np.abs(halves["upright"] - halves["stored"]).max() > 0.5
 
 
 def test_one_image_has_a_report(exported, tmp_path):

@@ -258,6 +258,21 @@ def warn_of_split_folders(source: Source) -> None:
         )
 
 
+def warn_of_turns(source: Source, learned_upright: bool) -> None:
+    """Says on stderr that a folder is taken as stored, for an encoder that learned otherwise.
+
+    Args:
+        source: of the images.
+        learned_upright: the encoder learned from images that were turned as EXIF says.
+    """
+    if learned_upright and isinstance(source, ImageFolder) and not source.orient:
+        print(
+            f"warning: {source.name}: the encoder learned from images that were turned upright, as "
+            "EXIF says, and these are taken as they are stored; give --orient",
+            file=sys.stderr,
+        )
+
+
 def warn_of_training_images(source: Source, monitored: Source) -> None:
     """Says on stderr that the monitors look at images that are learned from, if they do."""
     common = source.common_images(monitored)
