@@ -113,8 +113,8 @@ def test_a_new_run_does_not_guess_what_it_learns_from(tmp_path, monkeypatch, cap
         with pytest.raises(SettingsError, match=f"called {flag}; name one by --{flag}_feature$"):
             plan(*flags)
     # An older run goes on.
-    settings = flagfiles.parse([*small, "--dataset=pairs"], PretrainSettings)
+    settings = flagfiles.parse([*small, "--dataset=toys", *of_labels], PretrainSettings)
     (tmp_path / "run").mkdir()
     flagfiles.write_flagfile(settings, tmp_path / "run/flags.txt")
-    assert "6 (pairs:train)" in plan("--dataset=pairs", "--run_dir=run")
-    assert "called image; the first is taken" in capsys.readouterr().err
+    assert "6 (toys:train)" in plan("--dataset=toys", *of_labels, "--run_dir=run")
+    assert "called label; the first is taken" in capsys.readouterr().err

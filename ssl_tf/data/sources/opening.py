@@ -228,14 +228,16 @@ def check_guesses(source: Source, *, judged: bool, begun: bool = False) -> None:
     Args:
         source: of the examples.
         judged: a figure depends on the labels.
-        begun: with these guesses, as older versions made them; the work goes on.
+        begun: the work was begun, maybe by an older version, and goes on with guessed labels. Their
+            classes stand in `data.json`; which of several images were seen stands nowhere.
 
     Raises:
         SettingsError: the images were guessed, or the labels on which a figure depends.
     """
     for flag, guessed in source.guesses.items():
-        if not begun and (judged or flag != "label_feature"):
-            raise SettingsError(f"{guessed}; name one by --{flag}")
+        if flag != "label_feature" or (judged and not begun):
+            place = ", here and in flags.txt" if begun else ""
+            raise SettingsError(f"{guessed}; name one by --{flag}{place}")
         print(f"warning: {guessed}; the first is taken, --{flag} names another", file=sys.stderr)
 
 

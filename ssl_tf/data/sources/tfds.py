@@ -88,7 +88,7 @@ class PreparedDataset(RecordSource):
             if name and name not in known:
                 raise UserError(
                     f"--{flag}={name}: {dataset} has no such feature; it has "
-                    f"{', '.join(known) or 'none'}"
+                    f"{', '.join(sorted(known)) or 'none'}"
                 )
         self._image, image_guess = _choose([image_feature] if image_feature else images, "image")
         usual = _usual_labels(features, labels, self._boxes)
@@ -323,9 +323,14 @@ def _usual_labels(
 
 
 def _choose(found: list[str], usual: str) -> tuple[str | None, str]:
-    """The feature that is called as usual, else the first; and what that guesses, in words."""
+    """The feature that is called as usual, else the first; and what that guesses, in words.
+
+    The first by name: TFDS gives features in the order of a hash, on newer stacks in another order
+    in each process.
+    """
     if usual in found or len(found) < 2:
         return usual if usual in found else next(iter(found), None), ""
+    found = sorted(found)
     return found[0], f"has the features {', '.join(found)}, and none is called {usual}"
 
 

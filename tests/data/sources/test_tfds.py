@@ -224,6 +224,13 @@ def test_images_of_any_name_are_told_or_named(several):
             np.testing.assert_array_equal(image, picture(first + number))
 
 
+def test_a_guess_does_not_depend_on_the_order_of_the_features():
+    for names in (["b", "a", "c"], ["c", "b", "a"]):
+        told = "has the features a, b, c, and none is called d"
+        assert tfds_source._choose(names, "d") == ("a", told)
+        assert tfds_source._choose(names, "c") == ("c", "")
+
+
 def test_one_label_or_image_of_any_name_is_no_guess(prepared):
     assert opened(prepared).guesses == {}
 
@@ -240,10 +247,11 @@ def test_what_was_guessed_is_refused_where_it_matters(several, judged, capsys):
         check_guesses(toys, judged=False)
         told = capsys.readouterr().err
         assert told.count("\n") == 1 and "warning: toys:train has the features" in told
-    # What an older version began goes on, and is told.
-    for source in (toys, pairs):
-        check_guesses(source, judged=judged, begun=True)
-    assert capsys.readouterr().err.count("; the first is taken, --") == 2
+    # What an older version began goes on with its labels, and tells it.
+    check_guesses(toys, judged=judged, begun=True)
+    assert capsys.readouterr().err.count("; the first is taken, --label_feature names") == 1
+    with pytest.raises(SettingsError, match="by --image_feature, here and in flags.txt$"):
+        check_guesses(pairs, judged=judged, begun=True)
 
 
 def test_a_sequence_of_labels_becomes_multi_hot(tmp_path):
