@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
+from ssl_tf.methods.gathering import gather
 from ssl_tf.networks.initialization import layer_seed
 
 
@@ -63,7 +64,7 @@ class KeyQueue(tf.Module):
             keys: [n, ..., dim], n examples of this replica. They are gathered in the order of the
                 replicas, which is that of the global batch.
         """
-        gathered = tf.distribute.get_replica_context().all_gather(keys, axis=0)
+        gathered, _ = gather(keys)
         gathered = tf.reshape(tf.cast(gathered, self.keys.dtype), [-1, self.keys.shape[1]])
         count = tf.shape(gathered, out_type=tf.int64)[0]
         length = self.keys.shape[0]
