@@ -227,6 +227,8 @@ def test_the_labels_of_objects_can_be_named(tmp_path):
     assert scenes.guesses == {} and scenes.class_names == ("left", "right", "up")
     # Reports tell these from scenes of the other label.
     assert scenes.name == "scenes of toys (pose):train"
+    with pytest.raises(SettingsError, match="--scene_ground: pairs.*none is called image"):
+        open_source(**given, scene_ground="pairs")
 
 
 def test_objects_without_scenes():
