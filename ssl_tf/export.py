@@ -14,7 +14,7 @@ from ssl_tf.settings import ExportSettings
 def main(settings: ExportSettings) -> None:
     """Writes the encoder of a run, or of a file, in all formats, and checks what it wrote."""
     check_installed(settings.formats.format)
-    from ssl_tf.data.sources.opening import open_training_source
+    from ssl_tf.data.sources.opening import check_guesses, open_training_source
     from ssl_tf.exporters.exported import Exported
     from ssl_tf.exporters.formats import check_new, export_encoder
     from ssl_tf.training.encoders import load_encoder
@@ -24,12 +24,13 @@ def main(settings: ExportSettings) -> None:
     output = Path(settings.output) if settings.output else run / "export"
     check_new(output)
     images = open_training_source(settings.data)[0] if settings.formats.is_calibrated else None
+    if images is not None:
+        check_guesses(images, judged=False)
     if settings.checkpoint:
         encoder, trained, step = load_encoder(run, settings.step)
         model, image_size = trained.model, trained.views.image_size
         facts, origin = {"method": model.method, "step": step}, f"step {step} of {run}"
-        # What was prepared is upright.
-        orient = trained.data.orient or bool(trained.data.prepared)
+        orient = trained.data.are_upright
     else:
         encoder, model = load_init_encoder(settings.init)
         origin = settings.init.init_encoder

@@ -45,6 +45,7 @@ class Source(abc.ABC):
             sources that are read for one purpose may.
         largest_side: no image is longer, in pixels; None where that is not known.
         holdout_rule: the rule of `hold_out`, "seeded" or "spaced"; subsets inherit it.
+        guesses: flag that would say it -> what was guessed of the examples, in words.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Source(abc.ABC):
         self.unreadable = UnreadableImages()
         self.largest_side: int | None = None
         self.holdout_rule = "seeded"
+        self.guesses: dict[str, str] = {}
 
     @abc.abstractmethod
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:

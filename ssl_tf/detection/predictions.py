@@ -17,15 +17,11 @@ def write_predictions(found: Iterable[ImageObjects], source: AnnotatedSource, pa
         source: of the images.
         path: of the file.
     """
-    ids = [
-        example.decode("utf-8", "backslashreplace") for example in source.ids().as_numpy_iterator()
-    ]
-    results = []
+    ids, results = source.image_ids(), []
     for image in found:
-        name = ids[image.index]
         for row, (top, left, bottom, right) in enumerate(image.boxes.tolist()):
             result = {
-                "image_id": int(name) if name.isdecimal() else name,
+                "image_id": ids[image.index],
                 "category_id": int(source.category_ids[image.classes[row]]),
                 "bbox": [round(x, 3) for x in (left, top, right - left, bottom - top)],
                 "score": round(float(image.scores[row]), 6),

@@ -9,7 +9,11 @@ import numpy as np
 from ssl_tf.data.boxes import check_boxes
 from ssl_tf.data.proposals.format import MANIFEST, write_proposals
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.data.sources.opening import (
+    check_guesses,
+    open_training_source,
+    warn_of_turns,
+)
 from ssl_tf.discovery import beam_stages, report
 from ssl_tf.discovery.choice import read_proposals
 from ssl_tf.discovery.collection import COLLECTION, gather, image_troubles
@@ -26,7 +30,7 @@ from ssl_tf.settings.data import with_rule_of
 from ssl_tf.sharding import shards
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.encoder_record import ENCODER, keep_encoder
-from ssl_tf.training.encoders import with_step
+from ssl_tf.training.encoders import learned_upright, with_step
 from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
 PROPOSALS = "proposals"
@@ -50,9 +54,11 @@ def discover(settings: DiscoverSettings) -> Path:
     if (output / FLAGS).is_file():
         recorded = flagfiles.read_flagfile(output / FLAGS, DiscoverSettings)
         settings = dataclasses.replace(settings, data=with_rule_of(recorded.data, settings.data))
-    check_output(settings, _KIND)
+    begun = check_output(settings, _KIND)
     with exclusive(output):
         source, _ = open_training_source(settings.data)
+        check_guesses(source, judged=False, begun=begun)
+        warn_of_turns(source, learned_upright(settings.features.encoder))
         if settings.boxes and "boxes" in source.sequence().element_spec:
             check_boxes(source.boxes(), source.name)
         # The newest checkpoint is that of the first start, for all processes and later starts.

@@ -1,5 +1,6 @@
 """An embedding: from images to a table of features, and from the table to a report."""
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,11 @@ from typing import Any
 import numpy as np
 
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.data.sources.opening import (
+    check_guesses,
+    open_training_source,
+    warn_of_turns,
+)
 from ssl_tf.embedding.encoding import DONE, done_path, embed_shards
 from ssl_tf.embedding.frozen_encoder import FrozenEncoder, open_encoder
 from ssl_tf.embedding.overview import write_overview
@@ -19,12 +24,12 @@ from ssl_tf.embedding.unreadable_list import read_unreadable, write_unreadable
 from ssl_tf.errors import UserError, printable
 from ssl_tf.files import UNFINISHED, remove, write_json
 from ssl_tf.locks import exclusive
-from ssl_tf.settings import EmbedSettings
+from ssl_tf.settings import TABLE_FORMATS, EmbedSettings
 from ssl_tf.sharding.progress import Progress
 from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.encoder_record import keep_encoder
-from ssl_tf.training.encoders import with_step
+from ssl_tf.training.encoders import learned_upright, with_step
 from ssl_tf.training.output_directory import check_output, open_output
 
 MANIFEST = "embeddings.json"
@@ -45,14 +50,17 @@ def embed(settings: EmbedSettings) -> Path:
             belongs to other settings, other data or another encoder.
     """
     output = Path(settings.output)
-    check_output(settings, _KIND)
+    begun = check_output(settings, _KIND)
     with exclusive(output):
         source = _open_source(settings)
+        check_guesses(source, judged=False, begun=begun)
+        warn_of_turns(source, learned_upright(settings.encoder))
         settings = with_step(settings)
         encoder = open_encoder(settings)
         open_output(settings, _KIND, "embed")
         keep_data(output, {"embedded": source}, "give a new --output")
         keep_encoder(output, encoder.facts)
+        settings = dataclasses.replace(settings, format=_begin_formats(settings))
         # A kill leaves them, and a reader of the whole folder would take them for shards.
         for path in output.glob(f"*/*{UNFINISHED}"):
             remove(path)
@@ -79,6 +87,17 @@ def _open_source(settings: EmbedSettings) -> Source:
     source, _ = open_training_source(settings.data)
     source.unreadable.consequence = "it gets no features"
     return source
+
+
+def _begin_formats(settings: EmbedSettings) -> tuple[str, ...]:
+    """The formats that are asked for, and those that an earlier start was asked for.
+
+    A folder says that its format was asked for, even if a kill came before its first file.
+    """
+    output = Path(settings.output)
+    for name in settings.format:
+        (output / name).mkdir(exist_ok=True)
+    return tuple(name for name in TABLE_FORMATS if (output / name).is_dir())
 
 
 def _encode(

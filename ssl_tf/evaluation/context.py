@@ -8,11 +8,13 @@ import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import (
+    check_guesses,
     open_held_out,
     open_source,
     open_training_source,
     split_folders,
     warn_of_copies,
+    warn_of_turns,
 )
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.bootstrap import Interval
@@ -122,14 +124,17 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     if settings.checkpoint:
         run = Path(settings.checkpoint)
         own = read_settings(run).data  # a wrong path is reported before data sets are opened
+        upright = own.are_upright
         data = with_rule_of_run(data, run)
         named = {"checkpoint": str(run)}
     else:
         check_file(settings.init)
-        named = {"init_encoder": settings.init.init_encoder}
+        named, upright = {"init_encoder": settings.init.init_encoder}, False
     if settings.output:
         prepare_output(Path(settings.output))
     train, test = open_labelled(dataclasses.replace(settings, data=data))
+    for source in (train, test):
+        warn_of_turns(source, upright)
     tested = f"{test.name}, {test.size} images"
     output = Path(settings.output)
     if not settings.output:
@@ -158,8 +163,9 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
     """The training images, and the test images: held out, of another split or another source.
 
     Raises:
-        UserError: there are no test images, images have no labels, the folders are splits and no
-            classes, the test images have other classes, or they are training images.
+        UserError: there are no test images, images have no labels or guessed ones, the folders are
+            splits and no classes, or the test images have other classes or another number of labels
+            each, or are training images.
     """
     data = settings.data
     train, held_out = open_training_source(data)
@@ -182,15 +188,22 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
     if not held_out:
         warn_of_copies(train, test)
     for source in (train, test):
+        check_guesses(source, judged=True)
         if not source.num_classes:
             raise SettingsError(f"{source.name} has no labels; an evaluation needs them")
+    if test.multi_label != train.multi_label:
+        several, one = (train, test) if train.multi_label else (test, train)
+        raise SettingsError(
+            f"{several.name} has any number of labels an image, {one.name} one, so no figure is of "
+            "both; give splits of one data set"
+        )
     if test.num_classes > train.num_classes:
         raise SettingsError(
             f"{test.name} has {test.num_classes} classes, {train.name} only {train.num_classes}; "
             "give splits of one data set"
         )
     if train.class_names and test.class_names and train.class_names != test.class_names:
-        differing = sorted({*train.class_names} ^ {*test.class_names})
+        differing = sorted({*train.class_names} ^ {*test.class_names}) or ["in another order"]
         raise SettingsError(
             f"{test.name} has other classes than {train.name} ({', '.join(differing[:5])}), so its "
             "labels mean something else; a class without images is an empty folder"

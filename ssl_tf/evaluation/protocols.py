@@ -133,6 +133,8 @@ class Protocol:
         )
         if not source.num_classes or source.multi_label:
             raise UserError(f"{source.name} has not one label for each image; prepare it again")
+        for guessed in source.guesses.values():
+            raise UserError(f"{guessed}; prepare it again")
         return source
 
 

@@ -7,7 +7,9 @@ installed. Of animations and files with several pages the first image is read.
 import dataclasses
 import functools
 import io
+import sys
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -34,6 +36,13 @@ _TURNS = {
 _DRAFT = 2
 # Depth and colour type in the header of a PNG.
 _PNG, _PNG_DEPTH, _PNG_COLOUR = b"\x89PNG", 24, 25
+# Pillow's names for how 16 bits a sample stand in a TIFF: the lower byte first, the upper one, or
+# as this machine has them -> with the bytes of a sample exchanged.
+_EXCHANGED = {
+    f"{mode};16{order}": f"{mode};16{other}"
+    for mode in ("RGB", "RGBA", "RGBX")
+    for order, other in {"L": "B", "B": "L", "N": "LB"[sys.byteorder == "little"]}.items()
+}
 _TWELVE_BITS, _SIXTEEN_BITS = 2**12 - 1, 2**16 - 1
 
 
@@ -159,8 +168,9 @@ def _wanted_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
 
 def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
     """The image with 8 bits a sample, in the mode L, RGB, RGBA, CMYK or LAB."""
-    if _is_deep_png(content) and 0 < np.asarray(image).max() <= _TWELVE_BITS >> 8:
-        return _from_deep_png(content)
+    deep = _deep_reader(image, content)
+    if deep and 0 < _brightest(image) <= _TWELVE_BITS >> 8:
+        return _scaled_colours(deep(image, content))
     if image.mode == "F":
         return Image.fromarray(_scaled_floats(np.asarray(image)))
     if image.mode.startswith("I"):
@@ -170,23 +180,57 @@ def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
     return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB")
 
 
-def _is_deep_png(content: bytes) -> bool:
-    """Whether a file is a PNG of 16 bits and several channels: Pillow reads the upper 8."""
-    return (
-        content.startswith(_PNG)
-        and len(content) > _PNG_COLOUR
-        and content[_PNG_DEPTH] == 16
-        and content[_PNG_COLOUR] != 0
-    )
+def _deep_reader(
+    image: Image.Image, content: bytes
+) -> Callable[[Image.Image, bytes], np.ndarray] | None:
+    """What reads all bits of a PNG or TIFF of 16 bits and several channels: Pillow reads 8.
+
+    None: the file is no such one.
+    """
+    if content.startswith(_PNG):
+        is_deep = len(content) > _PNG_COLOUR and content[_PNG_DEPTH] == 16
+        return _deep_png if is_deep and content[_PNG_COLOUR] != 0 else None
+    if image.format == "TIFF":
+        raw = {tile[3][0] for tile in open_image(content).tile}
+        return _deep_tiff if raw and raw <= _EXCHANGED.keys() else None
+    return None
 
 
-def _from_deep_png(content: bytes) -> Image.Image:
-    """A PNG of 16 bits that uses the lower 12 alone, of which Pillow would read the upper 4."""
+def _brightest(image: Image.Image) -> int:
+    """The largest sample of an image of several channels, opacity left aside."""
+    ranges = zip(image.getbands(), image.getextrema())
+    return max(high for band, (_, high) in ranges if band != "A")
+
+
+def _deep_png(image: Image.Image, content: bytes) -> np.ndarray:
+    """The samples of a PNG of 16 bits: uint16 [H, W, 3], or [H, W, 4] with opacity."""
     import tensorflow as tf
 
     channels = 4 if content[_PNG_COLOUR] & 4 else 3
-    deep = tf.io.decode_png(content, channels=channels, dtype=tf.uint16).numpy()
-    return Image.fromarray(_scaled_integers(deep))
+    return tf.io.decode_png(content, channels=channels, dtype=tf.uint16).numpy()
+
+
+def _deep_tiff(image: Image.Image, content: bytes) -> np.ndarray:
+    """The same of a TIFF, of which Pillow gave `image`, the upper bytes.
+
+    Told that the bytes of a sample stand in the other order, it gives the lower ones.
+    """
+    lower = open_image(content)
+    lower.tile = [(*tile[:3], (_EXCHANGED[tile[3][0]], *tile[3][1:])) for tile in lower.tile]
+    lower.load()
+    return np.asarray(image).astype(np.uint16) << 8 | np.asarray(lower)
+
+
+def _scaled_colours(deep: np.ndarray) -> Image.Image:
+    """An image of samples of 16 bits, of which the colours use the lower 12 alone.
+
+    Opacity is scaled by itself: some writers fill all 16 bits with it, others 12 as well.
+
+    Args:
+        deep: uint16 [H, W, 3], or [H, W, 4] with opacity.
+    """
+    parts = (deep[..., :3], *([deep[..., 3:]] if deep.shape[-1] == 4 else ()))
+    return Image.fromarray(np.concatenate([_scaled_integers(part) for part in parts], axis=-1))
 
 
 def _scaled_integers(values: np.ndarray) -> np.ndarray:

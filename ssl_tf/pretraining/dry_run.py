@@ -4,7 +4,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ssl_tf.data.sources.opening import open_training_source, warn_of_split_folders
+from ssl_tf.data.sources.opening import (
+    check_guesses,
+    open_training_source,
+    warn_of_split_folders,
+)
 from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.encoder_work import encoder_work
@@ -28,7 +32,8 @@ def describe(settings: PretrainSettings) -> str:
     If the data is not on this machine, --num_images and --num_classes replace it.
 
     Raises:
-        UserError: the data cannot be opened and --num_images is not given.
+        UserError: the data cannot be opened and --num_images is not given, or features of it that
+            matter were guessed.
     """
     optimization, views = settings.optimization, settings.views
     # First, because it may split the CPU, which must come before any operation.
@@ -46,9 +51,11 @@ def describe(settings: PretrainSettings) -> str:
             raise
         name, images = f"not opened ({error}); --num_images", settings.data.num_images
         images -= settings.data.holdout
-        labels, side = (settings.data.num_classes or None, False), None
+        labels, side, source = (settings.data.num_classes or None, False), None, None
     plan = make_plan(optimization, images)
     method = build_method(settings, plan, replicas > 1, *labels)
+    if source is not None:
+        check_guesses(source, judged="label" in method.needs, begun=settings.recorded.is_file())
     compile_method(method, optimization, plan)
     learned = sum(v.shape.num_elements() for v in method.learned_variables)
     encoder = sum(v.shape.num_elements() for v in method.encoder.trainable_variables)

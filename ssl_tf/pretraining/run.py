@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import (
+    check_guesses,
     has_training_boxes,
     open_held_out,
     open_training_source,
@@ -159,6 +160,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     if cluster.is_chief:
         check_run(settings)
     method = build_compiled(settings, strategy, plan, source.num_classes, source.multi_label)
+    check_guesses(source, judged="label" in method.needs, begun=settings.recorded.is_file())
     with strategy.scope(), policy_scope(run.precision):
         # The chief first: it may move a damaged checkpoint aside.
         workers.wait_for_chief("start step")

@@ -9,6 +9,7 @@ GROUND_TRUTH = "ground_truth"
 HOLDOUT_RULES = ("seeded", "spaced")
 
 _OF_SCENES = ("scenes", "scene_size")
+_FEATURES = ("image_feature", "label_feature")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,14 @@ class DataSettings(ReadingSettings):
 
     dataset: str = setting(
         "", "A prepared TFDS data set (`cifar10`), or `scenes`, the built-in one."
+    )
+    image_feature: str = setting(
+        "", "Feature of the TFDS data set with its images; empty: image, or the only one."
+    )
+    label_feature: str = setting(
+        "",
+        "Feature of the TFDS data set with its labels, FEATURE/KEY inside of a sequence; empty: "
+        "label, or the only one.",
     )
     split: str = setting("train", "Split to learn from; TFDS slices such as train[:90%] work.")
     image_folder: str = setting(
@@ -113,7 +122,7 @@ class DataSettings(ReadingSettings):
         stored = self.proposals and self.proposals != GROUND_TRUTH
         return {
             **unless(self.has_splits, f"{source} has no splits", "split"),
-            **unless(of_tfds, "no TFDS data set is read", "data_dir"),
+            **unless(of_tfds, "no TFDS data set is read", "data_dir", *_FEATURES),
             **unless(records, "no record files are read", "shuffle_mib"),
             **unless(self.image_folder, "only --image_folder is turned upright", "orient"),
             **unless(self.dataset == "scenes", "only --dataset=scenes has scenes", *_OF_SCENES),
@@ -128,6 +137,11 @@ class DataSettings(ReadingSettings):
         """The flags that name images."""
         names = ("dataset", "image_folder", "prepared", "tfrecord")
         return [f"--{name}" for name in names if getattr(self, name)]
+
+    @property
+    def are_upright(self) -> bool:
+        """Whether images are seen as EXIF says; those that were prepared are."""
+        return self.orient or bool(self.prepared)
 
     @property
     def has_splits(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TypeVar
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.files import read_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.heads import build_dense_head
 from ssl_tf.networks.resnet import feature_dim
@@ -34,6 +35,20 @@ def load_encoder(directory: Path, step: int = 0) -> tuple[tf.keras.Model, Pretra
     step = _known_step(checkpoints, directory, step)
     checkpoints.restore(step, partial=True)
     return encoder, settings, step
+
+
+def learned_upright(encoder: str) -> bool:
+    """Whether an encoder learned from images that were turned upright, as EXIF says.
+
+    Args:
+        encoder: a run or an export; what tells nothing of it, such as a file of weights, did not.
+    """
+    path = Path(encoder)
+    if encoder and (path / FLAGS).is_file():
+        return read_settings(path).data.are_upright
+    facts = path / "export.json"
+    known = read_json(facts, dict, "export it again") if encoder and facts.is_file() else {}
+    return bool(known.get("orient"))
 
 
 def with_step(settings: Settings) -> Settings:

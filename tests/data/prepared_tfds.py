@@ -5,7 +5,10 @@ import json
 import numpy as np
 import tensorflow as tf
 
+from tests.data.annotations.annotated_files import prepare_tfds
 from tests.data.tiny_images import picture
+
+KINDS, POSES = ["cat", "dog"], ["left", "right", "up"]
 
 
 def prepare(
@@ -79,3 +82,38 @@ def prepare(
     )
     features.save_config(str(directory))
     return directory
+
+
+def prepare_several(root):
+    """Data sets of which a feature has to be named, each with six records in train and in test.
+
+    `toys` has two labels, `pairs` two images, `roads` two labels of its boxes. Of record n the kind
+    is n % 2, the pose n % 3, the left image picture n, the right one picture n + 50.
+    """
+    import tensorflow_datasets as tfds
+
+    kind, pose = (tfds.features.ClassLabel(names=names) for names in (KINDS, POSES))
+    image = tfds.features.Image(shape=(None, None, 3), encoding_format="png")
+    boxed = {"bbox": tfds.features.BBoxFeature(), "hidden": pose, "type": kind}
+    sets = {
+        "toys": {"image": image, "kind": kind, "pose": pose},
+        "pairs": {"left": image, "right": image, "label": kind},
+        "roads": {"image": image, "objects": tfds.features.Sequence(boxed)},
+    }
+    box = tfds.features.BBox(0.0, 0.0, 0.5, 0.5)
+    for name, features in sets.items():
+        rows = [
+            {
+                "image": picture(n),
+                "left": picture(n),
+                "right": picture(n + 50),
+                "kind": n % 2,
+                "label": n % 2,
+                "pose": n % 3,
+                "objects": [{"bbox": box, "hidden": n % 3, "type": n % 2}],
+            }
+            for n in range(6)
+        ]
+        features = tfds.features.FeaturesDict(features)
+        rows = [{key: row[key] for key in features} for row in rows]
+        prepare_tfds(root, name, features, {"train": rows, "test": rows})

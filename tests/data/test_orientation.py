@@ -10,7 +10,7 @@ from ssl_tf.data.batches import evaluation_batches, training_batches
 from ssl_tf.data.decoding import KnownImages, decode_fast
 from ssl_tf.data.order import Steps
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.data.sources.opening import open_split
+from ssl_tf.data.sources.opening import open_split, warn_of_turns
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.settings import DataSettings, flagfiles
 from tests.data.tiny_images import picture, png, write_folder
@@ -100,6 +100,19 @@ def test_a_hundred_spread_images_of_a_large_folder_are_looked_at(tmp_path, capsy
     ImageFolder(str(tmp_path))
     assert len(looked) == 84 and looked[-1].endswith(b"249.jpg")
     assert "84 of 84" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_turned_as_the_encoder_learned_is_told(folder, tmp_path, capsys):
+    upright = write_folder(tmp_path / "upright", {"a.jpg": JPEG})
+    capsys.readouterr()
+    warn_of_turns(ImageFolder(upright), learned_upright=False)
+    warn_of_turns(ImageFolder(folder, orient=True), learned_upright=True)
+    assert capsys.readouterr().err == ""
+    # Also where no image of the sample is turned.
+    warn_of_turns(ImageFolder(upright), learned_upright=True)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the encoder learned from images that were turned upright" in line
+    assert line.endswith("give --orient")
 
 
 def test_only_folders_are_turned():

@@ -12,6 +12,7 @@ from ssl_tf import detect
 from ssl_tf.compare import main as compare
 from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.annotations.open_annotated import open_annotated
+from ssl_tf.data.annotations.voc_directory import VocObjects
 from ssl_tf.data.order import Steps
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.detection import model_garden
@@ -21,6 +22,7 @@ from ssl_tf.detection.predictions import write_predictions
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks import resnet
 from ssl_tf.settings import CompareSettings, DetectSettings, flagfiles
+from tests.data.annotations.annotated_files import write_voc
 from tests.detection.small_detection import OF_REGIONS, SMALL
 
 FEW = (*SMALL[:1], *SMALL[2:], *OF_REGIONS, "--scenes=8", "--scene_size=64", "--steps=2")
@@ -179,7 +181,7 @@ def test_scenes_as_a_json_are_learned_and_found_like_the_scenes_themselves(tmp_p
 
 
 def test_predictions_have_the_ids_of_the_annotations(tmp_path):
-    """Category ids have holes, image ids are numbers."""
+    """Category ids have holes, and image ids are what the json has: numbers there, or text."""
     given = of_coco(*coco(tmp_path), "--output=O", "--batch_size=2")
     train, test = open_annotated(given.data, "boxes")
     detection = Detection(train, test, given.training, given.network)
@@ -189,9 +191,30 @@ def test_predictions_have_the_ids_of_the_annotations(tmp_path):
     found = ImageObjects(1, (50, 70), box, np.array([1]), scores=np.array([0.5]))
     write_predictions([found], test, tmp_path / "results.json")
     ids = [int(name) for name in test.ids().as_numpy_iterator()]
-    assert json.loads((tmp_path / "results.json").read_text()) == [
-        {"image_id": ids[1], "category_id": 7, "bbox": [6, 5, 30, 20], "score": 0.5}
-    ]
+    assert ids[1] == 9
+    result = {"category_id": 7, "bbox": [6, 5, 30, 20], "score": 0.5}
+    assert json.loads((tmp_path / "results.json").read_text()) == [{"image_id": 9, **result}]
+    path = tmp_path / "objects.json"
+    content = json.loads(path.read_text())
+    for entry, key in [(e, "id") for e in content["images"]] + [
+        (e, "image_id") for e in content["annotations"]
+    ]:
+        entry[key] = f"{entry[key]:012}"
+    path.write_text(json.dumps(content))
+    _, test = open_annotated(given.data, "boxes")
+    write_predictions([found], test, tmp_path / "results.json")
+    read = json.loads((tmp_path / "results.json").read_text())
+    assert read == [{"image_id": "000000000009", **result}]
+
+
+def test_predictions_on_voc_have_the_names_of_its_files(tmp_path):
+    objects = {"000012": [("dog", 2, 2, 5, 5, 0)], "2008_000003": [("cat", 1, 1, 4, 4, 0)]}
+    source = VocObjects([write_voc(tmp_path / "VOC", objects)], ["trainval"])
+    box = np.array([[1.0, 1, 5, 5]])
+    found = [ImageObjects(n, (6, 8), box, np.array([11]), scores=np.array([0.5])) for n in range(2)]
+    write_predictions(found, source, tmp_path / "results.json")
+    read = json.loads((tmp_path / "results.json").read_text())
+    assert [result["image_id"] for result in read] == ["000012", "2008_000003"]
 
 
 def test_data_that_does_not_fit_is_one_line(tmp_path):

@@ -12,6 +12,7 @@ from ssl_tf.discovery import run
 from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import DiscoverSettings
+from tests.data.prepared_tfds import prepare_several
 from tests.data.tiny_images import example, png, write_records
 from tests.discovery.test_single_image import MAPS
 
@@ -58,6 +59,14 @@ def test_every_image_gets_boxes_and_all_methods_are_measured(done):
     # 3 neighbours each way of 10 images
     assert 15 <= costs["pairs"] <= 30 and costs["pairs_per_second_per_core"] > 0
     assert (done / "boxes.png").stat().st_size > 10_000
+
+
+def test_images_that_would_be_guessed_are_refused(exported, tmp_path, capsys):
+    prepare_several(tmp_path)
+    with pytest.raises(SystemExit):
+        start(exported, tmp_path / "out", "--dataset=pairs", f"--data_dir={tmp_path}")
+    assert "none is called image; name one by --image_feature" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_files_are_as_documented(done):

@@ -27,8 +27,10 @@ from ssl_tf.sharding.running import run_shards
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.weights.torch_names import to_torch, torch_variables
+from tests.data.prepared_tfds import prepare_several
 from tests.data.tiny_images import example, png, write_folder, write_records
 from tests.embedding.conftest import SIDE, expected, export
+from tests.preparation import odd_files
 
 SMALL = ("--shard_images=8", "--batch_size=4")
 NO_REPORT = "--report_images=0"
@@ -244,6 +246,33 @@ def test_a_format_is_added_without_the_encoder(done, exported, folder, tmp_path,
     assert content(output) == content(done)
 
 
+def test_every_format_that_was_begun_is_complete_and_listed(
+    done, exported, folder, tmp_path, monkeypatch
+):
+    output, images = tmp_path / "out", f"--image_folder={folder}"
+    write = stages.embed_shards
+
+    def first_shard(numbers, *others):
+        write(range(1), *others)
+        raise KeyboardInterrupt
+
+    def nothing(*others):
+        raise KeyboardInterrupt
+
+    for name, stop in (("numpy", first_shard), ("tfrecord", nothing)):
+        with monkeypatch.context() as patch:
+            patch.setattr(stages, "embed_shards", stop)
+            with pytest.raises((KeyboardInterrupt, SystemExit)):
+                start(exported, output, images, f"--format={name}", NO_REPORT)
+    assert [path.name for path in (output / "numpy").iterdir()] == ["000000.npz"]
+    start(exported, output, images, "--format=parquet", NO_REPORT)
+    assert json.loads((output / "embeddings.json").read_text())["formats"] == [*TABLE_FORMATS]
+    assert content(output) == content(done)
+    # Nor does a later command forget what is there.
+    start(exported, output, images, "--format=numpy", NO_REPORT)
+    assert content(output) == content(done)
+
+
 def test_record_files_without_labels(exported, tmp_path):
     records = [example(image__encoded=png(n, SIDE, SIDE), image__id=b"%d" % n) for n in range(5)]
     files = write_records(tmp_path / "a.tfrecord", records)
@@ -256,6 +285,37 @@ def test_record_files_without_labels(exported, tmp_path):
     half = np.array([expected(n) for n in range(5)]).astype(np.float16)
     np.testing.assert_allclose(rows["features"], half, rtol=2e-3)
     assert "cluster (k-means)" in (output / "report.html").read_text()
+
+
+def test_labels_that_are_guessed_are_told_and_images_are_refused(exported, tmp_path, capsys):
+    prepare_several(tmp_path)
+    data, output = f"--data_dir={tmp_path}", tmp_path / "out"
+    start(exported, output, "--dataset=toys", data, "--format=numpy", NO_REPORT)
+    assert "and none is called label; the first is taken" in capsys.readouterr().err
+    np.testing.assert_array_equal(table(output)["label"], np.arange(6) % 2)
+    line, code = refused(capsys, exported, output, "--dataset=toys", data, "--label_feature=pose")
+    assert "--label_feature= there, pose here" in line and code == 2
+    line, code = refused(capsys, exported, tmp_path / "other", "--dataset=pairs", data)
+    assert "none is called image; name one by --image_feature" in line and code == 2
+
+
+def test_images_are_turned_by_the_flag_alone_and_told_for_an_encoder_that_learned_so(
+    exported, tmp_path, capsys
+):
+    encoder = tmp_path / "encoder"
+    shutil.copytree(exported, encoder)
+    (encoder / "export.json").write_text(json.dumps({"image_size": SIDE, "orient": True}))
+    mirrored = odd_files.saved(odd_files.SMOOTH, "jpeg", exif=odd_files.exif(2))
+    images = f"--image_folder={write_folder(tmp_path / 'images', {'a.jpg': mirrored})}"
+    halves, told = {}, {}
+    for name, flags in (("stored", ()), ("upright", ("--orient",))):
+        start(encoder, tmp_path / name, images, "--format=numpy", NO_REPORT, *flags)
+        halves[name] = table(tmp_path / name)["features"].reshape(2, 3)
+        told[name] = "the encoder learned from images that were" in capsys.readouterr().err
+    assert told == {"stored": True, "upright": False}
+    # Right and left change places.
+    np.testing.assert_allclose(halves["upright"], halves["stored"][::-1], atol=0.02)
+    assert np.abs(halves["upright"] - halves["stored"]).max() > 0.5
 
 
 def test_one_image_has_a_report(exported, tmp_path):

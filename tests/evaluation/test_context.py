@@ -9,7 +9,8 @@ from ssl_tf.evaluation.context import open_labelled
 from ssl_tf.evaluation.knn import knn_accuracy
 from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
-from tests.data.prepared_tfds import prepare
+from tests.data.annotations.annotated_files import prepare_tfds
+from tests.data.prepared_tfds import prepare, prepare_several
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 CLASSES = ("a", "b", "c")
@@ -139,6 +140,52 @@ def test_other_classes_mean_other_labels(noise):
     (noise / "test" / "b").rename(noise / "test" / "d")
     told = r"has other classes than .* \(b, d\)"
     refused(told, train, f"--test_image_folder={noise}/test")
+
+
+def test_several_labels_an_image_are_not_judged_by_one(tmp_path):
+    import tensorflow_datasets as tfds
+
+    names = ["a", "b", "c"]
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+            "labels": tfds.features.Sequence(tfds.features.ClassLabel(names=names)),
+        }
+    )
+    rows = [{"image": picture(n), "labels": [n % 3, (n + 1) % 3]} for n in range(6)]
+    prepare_tfds(tmp_path, "several", features, {"train": rows, "test": rows})
+    data = ("--dataset=several", f"--data_dir={tmp_path}")
+    train, test = opened(*data)
+    assert train.multi_label and test.multi_label
+    write_folder(tmp_path / "one", {f"{name}/0.png": png(9) for name in names})
+    told = "several:train has any number of labels an image, folder .*one one, so no figure"
+    refused(told, *data, f"--test_image_folder={tmp_path}/one")
+
+
+def test_classes_in_another_order_are_other_labels(tmp_path):
+    prepare(tmp_path)
+    write_folder(tmp_path / "f", {f"{name}/0.png": png(9) for name in ("cat", "dog", "eel")})
+    data = ("--dataset=animals", f"--data_dir={tmp_path}", f"--test_image_folder={tmp_path}/f")
+    assert opened(*data)[1].class_names == ("cat", "dog", "eel")
+    labels = tmp_path / "animals" / "1.0.0" / "label.labels.txt"
+    labels.write_text("eel\ndog\ncat\n")
+    refused(r"has other classes than animals:train \(in another order\)", *data)
+
+
+def test_no_figure_is_of_labels_that_were_guessed(tmp_path):
+    prepare_several(tmp_path)
+    data = ("--dataset=toys", f"--data_dir={tmp_path}")
+    refused("kind, pose, and none is called label; name one by --label_feature$", *data)
+    for feature, classes in (("kind", 2), ("pose", 3)):
+        train, test = opened(*data, f"--label_feature={feature}")
+        assert train.num_classes == test.num_classes == classes
+        labels = [record["label"] for record in test.sequence().as_numpy_iterator()]
+        np.testing.assert_array_equal(labels, np.arange(6) % classes)
+        # The report of one is not that of the other.
+        assert test.name == f"toys ({feature}):test"
+    pairs = ("--dataset=pairs", f"--data_dir={tmp_path}")
+    refused("left, right, and none is called image; name one by --image_feature$", *pairs)
+    assert opened(*pairs, "--image_feature=right")[0].name == "pairs (right):train"
 
 
 def test_a_missing_test_set_recommends_what_the_source_has(noise):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.errors import NotPrepared, UserError
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.settings import SUITES, ReadingSettings, flagfiles
+from tests.data.prepared_tfds import prepare_several
 from tests.evaluation import prepared_suite as suite
 
 # BYOL, Table 10; the last two have no published protocol.
@@ -77,6 +80,15 @@ def opened(name, root):
     reading = flagfiles.parse([f"--data_dir={root}"], ReadingSettings)
     protocol = PROTOCOLS[name]
     return protocol.images(protocol.open(reading))
+
+
+def test_a_data_set_prepared_with_other_names_is_refused(tmp_path, monkeypatch):
+    prepare_several(tmp_path)
+    reading = flagfiles.parse([f"--data_dir={tmp_path}"], ReadingSettings)
+    for name, told in (("toys", "label"), ("pairs", "image")):
+        protocol = dataclasses.replace(PROTOCOLS["cifar10"], dataset=name)
+        with pytest.raises(UserError, match=f"none is called {told}; prepare it again"):
+            protocol.open(reading)
 
 
 def of(source):

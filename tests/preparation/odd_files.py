@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -71,6 +72,29 @@ def swapped_profile() -> bytes:
 
 def deep_png(values: np.ndarray) -> bytes:
     return tf.io.encode_png(values).numpy()
+
+
+def deep_tiff(values: np.ndarray, order: str = "<", compression: int = 1) -> bytes:
+    """A TIFF of 16 bits a sample, RGB or RGBA: not compressed (1), or deflated (8)."""
+    height, width, samples = values.shape
+    pixels = values.astype(f"{order}u2").tobytes()
+    pixels = zlib.compress(pixels) if compression == 8 else pixels
+    pixels += bytes(len(pixels) % 2)
+    depths = struct.pack(f"{order}{samples}H", *[16] * samples)
+    tags = {
+        256: width, 257: height, 258: 8 + len(pixels), 259: compression, 262: 2, 273: 8,
+        277: samples, 278: height, 279: len(pixels), 284: 1, **({338: 2} if samples == 4 else {}),
+    }  # fmt: skip
+    entries = b"".join(
+        struct.pack(f"{order}HHII", tag, 3, samples, value)
+        if tag == 258
+        else struct.pack(f"{order}HHII", tag, 4, 1, value)
+        for tag, value in tags.items()
+    )
+    head = struct.pack(
+        f"{order}2sHI", b"II" if order == "<" else b"MM", 42, 8 + len(pixels + depths)
+    )
+    return head + pixels + depths + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
 
 
 def grey(levels: np.ndarray) -> np.ndarray:
@@ -189,9 +213,21 @@ SEEN = {
                            np.zeros([HEIGHT, WIDTH, 3]), 0),
     "png, 16 bits of colour": (deep_png(DEEP), DEEP >> 8, 0),
     "png, 12 bits of colour": (deep_png(DEEP >> 4), np.round((DEEP >> 4) * (255 / 4095)), 0),
-    "png, 12 bits with alpha": (
-        deep_png(np.concatenate([DEEP >> 4, np.full_like(DEEP[..., :1], 4095)], -1)),
+    "png, 12 bits with 12 of alpha": (
+        deep_png(np.dstack([DEEP >> 4, np.full_like(TWELVE, 4095)])),
         np.round((DEEP >> 4) * (255 / 4095)), 0),
+    "png, 12 bits with opaque alpha": (
+        deep_png(np.dstack([DEEP >> 4, np.full_like(TWELVE, 65535)])),
+        np.round((DEEP >> 4) * (255 / 4095)), 0),
+    "png, 12 bits with half alpha": (
+        deep_png(np.dstack([DEEP >> 4, HALF.astype(np.uint16) * 257])),
+        over(np.round((DEEP >> 4) * (255 / 4095)), HALF), 1),
+    "png, 12 bits of grey with opaque alpha": (
+        deep_png(np.dstack([TWELVE, np.full_like(TWELVE, 65535)])), TWELVE_SEEN, 0),
+    "png, 16 bits with alpha": (
+        deep_png(np.dstack([DEEP, ALPHA.astype(np.uint16) * 257])), masked(DEEP >> 8), 0),
+    "png, black 16 bits with alpha": (
+        deep_png(np.dstack([DEEP * 0, ALPHA.astype(np.uint16) * 257])), masked(DEEP * 0), 0),
     "png, black 16 bits of colour": (deep_png(DEEP * 0), DEEP * 0, 0),
     "png, turn 6": (saved(COLOR, "png", exif=exif(6)), turned(PIXELS, 6), 0),
     "png, profile": (saved(PLAIN, "png", icc_profile=swapped_profile()),
@@ -219,6 +255,15 @@ SEEN = {
     "tiff, lab": (saved(LAB, "tiff"), np.asarray(PALE), 3),
     "tiff, 16 bits": (saved(Image.fromarray(DEEP[..., 0]), "tiff"), grey(DEEP[..., 0] / 257), 0),
     "tiff, 12 bits": (saved(Image.fromarray(TWELVE), "tiff"), TWELVE_SEEN, 0),
+    "tiff, 16 bits of colour": (deep_tiff(DEEP), DEEP >> 8, 0),
+    **{
+        f"tiff, 12 bits of colour, {order}, {compression}": (
+            deep_tiff(DEEP >> 4, order, compression), np.round((DEEP >> 4) * (255 / 4095)), 0)
+        for order in "<>" for compression in (1, 8)
+    },
+    "tiff, 12 bits with half alpha": (
+        deep_tiff(np.dstack([DEEP >> 4, HALF.astype(np.uint16) * 257])),
+        over(np.round((DEEP >> 4) * (255 / 4095)), HALF), 1),
     "tiff, 32 bits": (
         saved(Image.fromarray(COUNTED * 1000), "tiff"), grey(COUNTED * (255 / 767)), 0),
     "tiff, floats to 1": (saved(Image.fromarray(FLOATS), "tiff"), grey(FLOATS * 255), 1),
@@ -244,8 +289,6 @@ SEEN = {
 
 def huge_png(width: int, height: int) -> bytes:
     """A PNG whose header promises many pixels."""
-    import zlib
-
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return png(0)[:8] + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + (
         png(0)[33:]

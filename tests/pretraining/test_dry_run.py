@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from ssl_tf.errors import SettingsError
 from ssl_tf.methods.registry import build_method
+from ssl_tf.networks import resnet
 from ssl_tf.networks.resnet import activation_floats
 from ssl_tf.pretraining import dry_run
 from ssl_tf.pretraining.compiling import compile_method
@@ -11,6 +13,8 @@ from ssl_tf.pretraining.dry_run import describe, estimated_bytes
 from ssl_tf.pretraining.machine import Machine
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.plan import make_plan
+from tests.data.prepared_tfds import prepare_several
+from tests.two_blocks import TWO_BLOCKS
 
 TINY = [
     "--dataset=scenes", "--scenes=640", "--scene_size=48", "--image_size=32", "--depth=18",
@@ -88,3 +92,29 @@ def test_the_plan_tells_them(method):
         "activations; estimated)".format(*figures)
     )
     assert np.isclose(told.canvases / 2**30, 0.46875) and "0.5 canvases" in line
+
+
+def test_a_new_run_does_not_guess_what_it_learns_from(tmp_path, monkeypatch, capsys):
+    prepare_several(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(resnet.DEPTHS, 18, TWO_BLOCKS)
+    small = ("--depth=18", "--width=0.0625", "--stem=small", "--batch_size=2", "--image_size=16")
+
+    def plan(*flags):
+        return describe(
+            flagfiles.parse([*small, f"--data_dir={tmp_path}", *flags], PretrainSettings)
+        )
+
+    assert "6 (toys:train)" in plan("--dataset=toys")
+    told = capsys.readouterr().err
+    assert "warning: toys:train has the features kind, pose, and none is called label" in told
+    of_labels = ("--method=supervised", "--recipe=moco", "--view_strategies=plain")
+    for flags, flag in ((("--dataset=toys", *of_labels), "label"), (("--dataset=pairs",), "image")):
+        with pytest.raises(SettingsError, match=f"called {flag}; name one by --{flag}_feature$"):
+            plan(*flags)
+    # An older run goes on.
+    settings = flagfiles.parse([*small, "--dataset=toys", *of_labels], PretrainSettings)
+    (tmp_path / "run").mkdir()
+    flagfiles.write_flagfile(settings, tmp_path / "run/flags.txt")
+    assert "6 (toys:train)" in plan("--dataset=toys", *of_labels, "--run_dir=run")
+    assert "called label; the first is taken" in capsys.readouterr().err

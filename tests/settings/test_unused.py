@@ -46,6 +46,8 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         (PretrainSettings, ("--dataset=cifar10", "--holdout=9"), "--monitor_split=test"),
         (PretrainSettings, (FOLDER,), "--scenes=9"),
         (PretrainSettings, (FOLDER,), "--data_dir=D"),
+        (PretrainSettings, ("--dataset=scenes",), "--label_feature=kind"),
+        (KnnSettings, EVALUATED, "--image_feature=left"),
         (PretrainSettings, ("--dataset=scenes",), "--shuffle_mib=9"),
         (PretrainSettings, (FOLDER,), "--proposals=P"),
         (PretrainSettings, (FOLDER, *OBJECTS), "--unmatched_proposals=ignore"),

@@ -1,4 +1,6 @@
-"""The step that "the newest" is, for processes that open a run's encoder one after the other."""
+"""What is known of a run's encoder before it is opened: the newest step, and how images lay."""
+
+import json
 
 import pytest
 import tensorflow as tf
@@ -6,7 +8,7 @@ import tensorflow as tf
 from ssl_tf.errors import UserError
 from ssl_tf.settings import FeatureSettings
 from ssl_tf.training.checkpoints import Checkpoints
-from ssl_tf.training.encoders import with_step
+from ssl_tf.training.encoders import learned_upright, with_step
 
 
 def test_the_newest_checkpoint_of_a_run_is_named(tmp_path):
@@ -23,3 +25,18 @@ def test_the_newest_checkpoint_of_a_run_is_named(tmp_path):
     (tmp_path / "saved_model.pb").touch()  # is opened as such
     assert with_step(settings) == settings
     assert with_step(FeatureSettings(encoder="vgg16")).step == 0
+
+
+@pytest.mark.parametrize(
+    "flags, upright",
+    [("--image_folder=F --orient", True), ("--image_folder=F", False), ("--prepared=P", True)],
+)
+def test_runs_and_exports_tell_whether_images_were_upright(flags, upright, tmp_path, monkeypatch):
+    (tmp_path / "flags.txt").write_text("\n".join(flags.split()))
+    assert learned_upright(str(tmp_path)) is upright
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved/export.json").write_text(json.dumps({"orient": upright}))
+    assert learned_upright(str(tmp_path / "saved")) is upright
+    # An encoder in a file of weights has no directory, not this one either.
+    monkeypatch.chdir(tmp_path)
+    assert not learned_upright("") and not learned_upright("vgg16")

@@ -17,6 +17,7 @@ from ssl_tf.training.run_directory import (
     with_library_of_run,
     with_rule_of_run,
 )
+from tests.data.tiny_images import png, write_folder
 
 
 def settings(directory, *flags):
@@ -75,6 +76,20 @@ def test_a_run_of_an_older_version_keeps_its_split(tmp_path, monkeypatch):
     assert [int(name.split("/")[-1]) for name in ids] == HELD
     # Its --validation and the monitors follow the same rule.
     assert judged.train.holdout_rule == "spaced"
+
+
+def test_an_evaluation_tells_that_images_are_not_turned_as_the_run_did(
+    tmp_path, monkeypatch, capsys
+):
+    parts = {part: write_folder(tmp_path / part, {"a/0.png": png(0)}) for part in ("one", "two")}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/flags.txt").write_text("--image_folder=F\n--orient\n")
+    monkeypatch.setattr(context, "open_encoders", lambda _: context.Encoders({}, None, 16, 1))
+    data = [f"--image_folder={parts['one']}", f"--test_image_folder={parts['two']}"]
+    for flags, count in (([], 2), (["--orient"], 0)):
+        given = [f"--checkpoint={tmp_path / 'run'}", *data, *flags]
+        context.open_context(flagfiles.parse(given, EvaluationSettings), "knn")
+        assert capsys.readouterr().err.count("the encoder learned from images that were") == count
 
 
 def test_a_run_of_this_version_keeps_its_split_too(tmp_path):

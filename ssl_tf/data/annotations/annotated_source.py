@@ -81,6 +81,16 @@ class AnnotatedSource(IndexedSource):
         self._with_masks = masks
         self._told_of_turns = False
 
+    def image_ids(self) -> list[Any]:
+        """The ids of the images in the annotations, in canonical order.
+
+        They are text, where COCO's json has no numbers.
+        """
+        return [self._image_id(row) for row in self._row_numbers().tolist()]
+
+    def _image_id(self, row: int) -> Any:
+        return self._ids[row].numpy().decode("utf-8", "backslashreplace")
+
     def _opened(self, row: int) -> Any:
         """What the next three are given: the row, or what is read once for all of them."""
         return row

@@ -22,7 +22,7 @@ _REMEDY = "give the json of COCO's instances"
 
 
 class CocoImages(AnnotatedFiles):
-    """The images of a json in COCO's format, by ascending id; an id is the number as text.
+    """The images of a json in COCO's format, by ascending id; the id of an example is that as text.
 
     Classes are the categories by ascending id, which may have holes. The pixels and the masks are
     read image by image, the annotations once.
@@ -50,6 +50,7 @@ class CocoImages(AnnotatedFiles):
             images = sorted(content["images"], key=lambda image: image["id"])
             categories = sorted(content["categories"], key=lambda category: category["id"])
             self._paths = [os.path.join(folder, image["file_name"]) for image in images]
+            self._image_ids = [image["id"] for image in images]
             self._sizes = [(int(image["height"]), int(image["width"])) for image in images]
             by_image: dict[Any, list[dict]] = defaultdict(list)
             for annotation in content.get("annotations", []):
@@ -120,6 +121,9 @@ class CocoImages(AnnotatedFiles):
         )
         if with_segments and not kept:
             self._segments.remove_last()
+
+    def _image_id(self, row: int) -> int | str:
+        return self._image_ids[row]
 
     def _annotated_size(self, row: int) -> tuple[int, int]:
         return self._sizes[row]

@@ -172,6 +172,11 @@ def _open_dataset(data: AnnotationSettings, split: str, wanted: Wanted) -> Annot
             scene_objects=data.scene_objects,
             shuffle_mib=data.shuffle_mib,
         )
+        for flag, guessed in scenes.guesses.items():
+            of_label = flag == "label_feature"
+            if not (of_label and data.one_class):
+                way_out = "--one_class, or other" if of_label else "other"
+                raise SettingsError(f"{guessed}; give {way_out} --scene_objects")
         return AnnotatedScenes(
             scenes,
             masks=wanted == "masks",

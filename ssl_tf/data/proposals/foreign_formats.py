@@ -39,11 +39,13 @@ class Row:
         place: its line or key in the file, for messages.
         box: ymin, xmin, ymax, xmax, fractions of the image.
         score: larger is better.
+        crowd: the box is around several objects, as COCO's `iscrowd` says.
     """
 
     place: str
     box: tuple[float, float, float, float]
     score: float = 1.0
+    crowd: bool = False
 
 
 @dataclasses.dataclass
@@ -282,7 +284,7 @@ def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:
         x, y, w, h = _numbers(file, place, annotation.get("bbox"), 4)
         box = (y / entry.height, x / entry.width, (y + h) / entry.height, (x + w) / entry.width)
         score = _number(file, place, annotation.get("score", 1.0))
-        entry.rows.append(Row(place, box, score))
+        entry.rows.append(Row(place, box, score, crowd=bool(annotation.get("iscrowd", 0))))
     yield from entries.values()
 
 

@@ -18,13 +18,15 @@ from ssl_tf.settings.boxes import check_id_template
 # Pixel coordinates are rounded, and some converters count from 1. So a box may reach beyond the
 # border by this fraction of the side, and is cut; beyond that it is invalid.
 TOLERANCE = 0.01
+# A reason to leave a box out: no object is cropped by it.
+_CROWD = "a crowd is around several objects (iscrowd)"
 # Scores are stored in single precision.
 _LARGEST_SCORE = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass
 class Importer:
-    """Reads proposals from files, and counts the boxes it leaves out.
+    """Reads proposals from files, and counts the boxes it leaves out, those of crowds always.
 
     Attributes:
         drop_bad: leave invalid boxes out; else they are an error.
@@ -84,7 +86,9 @@ class Importer:
                 reason = invalid_reason(row.box, TOLERANCE)
                 if reason is None and not abs(row.score) <= _LARGEST_SCORE:
                     reason = "its score is no finite number"
-                if reason is None:
+                if row.crowd:
+                    self.dropped[_CROWD] += 1
+                elif reason is None:
                     valid.append(row)
                 elif self.drop_bad:
                     self.dropped[reason] += 1

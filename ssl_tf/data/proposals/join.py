@@ -60,6 +60,7 @@ class WithProposals(Source):
         self.unreadable = source.unreadable
         self.largest_side = source.largest_side
         self.holdout_rule = source.holdout_rule
+        self.guesses = source.guesses
         self._source = source
         self._store = store
         ids, splits, boxes = store.read()

@@ -63,7 +63,7 @@ class ObjectScenes(RenderedScenes):
 
         Raises:
             SettingsError: the split does not exist, the objects have not one label each, all have
-                the same label, or there are fewer grounds than scenes.
+                the same label, or the grounds have several images each or are fewer than scenes.
             UserError: objects or grounds are damaged.
         """
         seed, count = seed_and_count(split, count)
@@ -71,6 +71,10 @@ class ObjectScenes(RenderedScenes):
             raise SettingsError(
                 f"--scene_objects: {objects.name} has not one label an image; choose a data set "
                 "that has"
+            )
+        if ground is not None and "image_feature" in ground.guesses:
+            raise SettingsError(
+                f"--scene_ground: {ground.guesses['image_feature']}; choose a data set with one"
             )
         members = _members(objects)
         if len(members) < _COUNTS[0]:
@@ -103,6 +107,7 @@ class ObjectScenes(RenderedScenes):
             ),
             objects.class_names,
         )
+        self.guesses = objects.guesses
 
 
 def draw_layout(seed: int, index: int, size: int, members: dict[int, np.ndarray]) -> Layout:

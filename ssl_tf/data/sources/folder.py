@@ -29,6 +29,7 @@ class ImageFolder(IndexedSource):
 
     Attributes:
         directory: the folder, absolute and without links.
+        orient: images are turned upright, as EXIF says.
     """
 
     def __init__(self, folder: str, orient: bool = False):
@@ -55,7 +56,7 @@ class ImageFolder(IndexedSource):
         self.directory = os.path.realpath(folder)
         self._folder = os.fsencode(os.path.join(folder, ""))
         self._paths = tf.constant(paths)
-        self._orient = orient
+        self.orient = orient
         if not orient:
             self._warn_of_turns(paths)
         self._labels = None
@@ -106,7 +107,7 @@ class ImageFolder(IndexedSource):
     def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         path = tf.strings.join([self._folder, self._id(row)])
         encoded = read_file(path)
-        turn = {"orientation": orientation.of(encoded)} if self._orient else {}
+        turn = {"orientation": orientation.of(encoded)} if self.orient else {}
         return {**self._annotation(row), "image": encoded, **turn}
 
     def _warn_of_turns(self, paths: list[bytes]) -> None:

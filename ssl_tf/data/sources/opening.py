@@ -23,6 +23,8 @@ def open_source(
     *,
     dataset: str = "",
     data_dir: str = "",
+    image_feature: str = "",
+    label_feature: str = "",
     split: str = "train",
     image_folder: str = "",
     orient: bool = False,
@@ -41,6 +43,7 @@ def open_source(
     Args:
         dataset: a prepared TFDS data set, or "scenes", the built-in one.
         data_dir: root of the TFDS data sets (see `PreparedDataset`).
+        image_feature, label_feature: of `dataset`, or of `scene_objects` (see `PreparedDataset`).
         split: split of `dataset` or `prepared`; folders and record files have none.
         image_folder: a folder of images (see `ImageFolder`).
         orient: turn the images of the folder upright, as EXIF says.
@@ -70,6 +73,7 @@ def open_source(
             f"split {split!r} of {image_folder or tfrecord}: only --dataset and --prepared have "
             "splits"
         )
+    features = image_feature, label_feature
     if image_folder:
         source = ImageFolder(image_folder, orient)
     elif prepared:
@@ -77,7 +81,7 @@ def open_source(
     elif tfrecord:
         source = ExampleFiles(tfrecord, shuffle_mib, first_label)
     elif dataset == "scenes" and scene_objects:
-        objects = PreparedDataset(scene_objects, data_dir, split, shuffle_mib)
+        objects = PreparedDataset(scene_objects, data_dir, split, shuffle_mib, *features)
         ground = (
             PreparedDataset(scene_ground, data_dir, split, shuffle_mib) if scene_ground else None
         )
@@ -85,7 +89,7 @@ def open_source(
     elif dataset == "scenes":
         source = Scenes(split, scenes, scene_size)
     else:
-        source = PreparedDataset(dataset, data_dir, split, shuffle_mib)
+        source = PreparedDataset(dataset, data_dir, split, shuffle_mib, *features)
     source.unreadable = UnreadableImages(max_bad_images)
     return source
 
@@ -99,6 +103,8 @@ def open_split(data: DataSettings, split: str) -> Source:
     source = open_source(
         dataset=data.dataset,
         data_dir=data.data_dir,
+        image_feature=data.image_feature,
+        label_feature=data.label_feature,
         split=split,
         image_folder=data.image_folder,
         orient=data.orient,
@@ -170,7 +176,8 @@ def _check_scenes(store: ProposalStore, data: DataSettings) -> None:
     if not data.dataset == told.get("dataset") == "scenes":
         return
     # Scenes of shapes are the same at every size. A store of an older version lacks later flags.
-    names = ("scene_objects", "scene_ground", *(["scene_size"] if data.scene_objects else []))
+    of_objects = ("scene_size", "image_feature", "label_feature") if data.scene_objects else ()
+    names = ("scene_objects", "scene_ground", *of_objects)
     here, usual = flagfiles.as_dict(data), flagfiles.as_dict(DataSettings(dataset="scenes"))
     for name in names:
         there = told.get(name, usual[name])
@@ -215,6 +222,25 @@ def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Sourc
     return source.hold_out(data.holdout)
 
 
+def check_guesses(source: Source, *, judged: bool, begun: bool = False) -> None:
+    """Refuses what was guessed of the examples and matters, and tells the rest on stderr.
+
+    Args:
+        source: of the examples.
+        judged: a figure depends on the labels.
+        begun: the work was begun, maybe by an older version, and goes on with guessed labels. Their
+            classes stand in `data.json`; which of several images were seen stands nowhere.
+
+    Raises:
+        SettingsError: the images were guessed, or the labels on which a figure depends.
+    """
+    for flag, guessed in source.guesses.items():
+        if flag != "label_feature" or (judged and not begun):
+            place = ", here and in flags.txt" if begun else ""
+            raise SettingsError(f"{guessed}; name one by --{flag}{place}")
+        print(f"warning: {guessed}; the first is taken, --{flag} names another", file=sys.stderr)
+
+
 def split_folders(source: Source) -> str:
     """Tells that the classes of a folder are named like splits; empty if they are not."""
     names = source.class_names
@@ -230,6 +256,21 @@ def warn_of_split_folders(source: Source) -> None:
         print(
             f"warning: {folders}: all are learned from, and they are taken for classes; give one "
             "of them as --image_folder",
+            file=sys.stderr,
+        )
+
+
+def warn_of_turns(source: Source, learned_upright: bool) -> None:
+    """Says on stderr that a folder is taken as stored, for an encoder that learned otherwise.
+
+    Args:
+        source: of the images.
+        learned_upright: the encoder learned from images that were turned as EXIF says.
+    """
+    if learned_upright and isinstance(source, ImageFolder) and not source.orient:
+        print(
+            f"warning: {source.name}: the encoder learned from images that were turned upright, as "
+            "EXIF says, and these are taken as they are stored; give --orient",
             file=sys.stderr,
         )
 

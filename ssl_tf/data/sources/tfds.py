@@ -19,10 +19,19 @@ class PreparedDataset(RecordSource):
 
     Image, label and boxes are found by the type of the features. If an image has no single label,
     the labels of a sequence are used, for example those of its boxes; the source is then
-    multi-label.
+    multi-label. Of several features of a type that is taken which is called "image" or "label";
+    where none is, the first, which `guesses` tells.
     """
 
-    def __init__(self, dataset: str, data_dir: str, split: str, shuffle_mib: int):
+    def __init__(
+        self,
+        dataset: str,
+        data_dir: str,
+        split: str,
+        shuffle_mib: int,
+        image_feature: str = "",
+        label_feature: str = "",
+    ):
         """Finds the files of the split and checks their sizes.
 
         Args:
@@ -31,17 +40,22 @@ class PreparedDataset(RecordSource):
                 ~/tensorflow_datasets.
             split: a split or a slice of it, such as `train[:90%]`.
             shuffle_mib: memory for the shuffle buffer, in MiB.
+            image_feature: name of the images; empty: as above.
+            label_feature: name of the labels, FEATURE/KEY inside of a sequence; empty: as above.
 
         Raises:
-            UserError: the data set is not prepared, is damaged, or has no image.
+            UserError: the data set is not prepared, is damaged, or has no image or no such feature.
             NoSuchSplit: the split does not exist.
         """
         info, shards = open_split_files(dataset, data_dir, split)
-        self._choose_features(dataset, info.features)
+        guesses = self._choose_features(dataset, info.features, image_feature, label_feature)
         label = self._class_label(info.features)
         parts = _parts(info, {shard.file for shard in shards})
+        given = ", ".join(filter(None, (image_feature, label_feature)))
+        name, colon, version = dataset.partition(":")
         super().__init__(
-            f"{dataset}:{split}",
+            # Reports on other features of the data set are others.
+            f"{name}{given and f' ({given})'}{colon}{version}:{split}",
             shards,
             record_bytes=sum(part.num_bytes for part in parts)
             / sum(part.num_examples for part in parts)
@@ -51,25 +65,37 @@ class PreparedDataset(RecordSource):
             class_names=tuple(label.names) if label else (),
             multi_label=self._labels is not None,
         )
+        self.guesses = {flag: f"{self.name} {told}" for flag, told in guesses.items() if told}
         sides = info.features[self._image].shape[:2]
         self.largest_side = max(sides) if all(sides) else None
         self._check_files(parts)
 
-    def _choose_features(self, dataset: str, features) -> None:
+    def _choose_features(
+        self, dataset: str, features, image_feature: str, label_feature: str
+    ) -> dict[str, str]:
+        """Chooses the features that are parsed: flag -> what was guessed, empty if nothing was."""
         import tensorflow_datasets as tfds
 
-        def named(kind: type, preferred: str) -> str | None:
-            names = [name for name, feature in features.items() if type(feature) is kind]
-            return preferred if preferred in names else next(iter(names), None)
-
-        self._image = named(tfds.features.Image, "image")
-        if self._image is None:
+        images = [name for name, kind in features.items() if type(kind) is tfds.features.Image]
+        if not images:
             raise UserError(
                 f"--dataset={dataset} has no image feature; it has {', '.join(sorted(features))}"
             )
-        self._label = named(tfds.features.ClassLabel, "label")
         self._boxes = _find_boxes(features)
-        self._labels = None if self._label else _find_labels(features, self._boxes)
+        labels = _find_labels(features)
+        given = {"image_feature": (image_feature, images), "label_feature": (label_feature, labels)}
+        for flag, (name, known) in given.items():
+            if name and name not in known:
+                raise UserError(
+                    f"--{flag}={name}: {dataset} has no such feature; it has "
+                    f"{', '.join(sorted(known)) or 'none'}"
+                )
+        self._image, image_guess = _choose([image_feature] if image_feature else images, "image")
+        usual = _usual_labels(features, labels, self._boxes)
+        label, label_guess = _choose(*(([label_feature], "") if label_feature else usual))
+        is_single = label in features and type(features[label]) is tfds.features.ClassLabel
+        self._label = label if is_single else None
+        self._labels = None if is_single else labels.get(label)
         self._id = next(
             (name for name in _ID_FEATURES if name in features and features[name].shape == ()), None
         )
@@ -83,6 +109,7 @@ class PreparedDataset(RecordSource):
             )
         self._features = tfds.features.FeaturesDict(needed)
         self._decoders = {self._image: tfds.decode.SkipDecoding()}
+        return {"image_feature": image_guess, "label_feature": label_guess}
 
     def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
         features = self._features.deserialize_example(serialized, decoders=self._decoders)
@@ -264,13 +291,47 @@ def _find_boxes(features) -> tuple[str, str | None] | None:
     return next(_in_sequences(features, is_box), None)
 
 
-def _find_labels(features, boxes: tuple[str, str | None] | None) -> tuple[str, str | None] | None:
-    """The path of the labels of an image: a sequence of labels, or those of its boxes."""
+def _find_labels(features) -> dict[str, tuple[str, str | None]]:
+    """The paths of all labels, by FEATURE, or FEATURE/KEY inside of a sequence of dicts."""
     import tensorflow_datasets as tfds
 
-    found = list(_in_sequences(features, lambda part: type(part) is tfds.features.ClassLabel))
-    of_boxes = [path for path in found if boxes and path[0] == boxes[0]]
-    return next((path for path in found if path[1] is None), next(iter(of_boxes), None))
+    def is_label(feature) -> bool:
+        return type(feature) is tfds.features.ClassLabel
+
+    of_image = [(name, None) for name, feature in features.items() if is_label(feature)]
+    paths = [*of_image, *_in_sequences(features, is_label)]
+    return {f"{outer}/{inner}" if inner else outer: (outer, inner) for outer, inner in paths}
+
+
+def _usual_labels(
+    features, labels: dict[str, tuple[str, str | None]], boxes: tuple[str, str | None] | None
+) -> tuple[list[str], str]:
+    """The labels to choose from, and how they are usually called.
+
+    They are single labels of the image, else sequences of them, else those of its boxes.
+    """
+    import tensorflow_datasets as tfds
+
+    whole = [name for name, (_, inner) in labels.items() if inner is None]
+    of_image = [name for name in whole if type(features[name]) is tfds.features.ClassLabel]
+    if of_image:
+        return of_image, "label"
+    if whole or boxes is None:
+        return whole, "labels"
+    of_boxes = [name for name, (outer, _) in labels.items() if outer == boxes[0]]
+    return of_boxes, f"{boxes[0]}/label"
+
+
+def _choose(found: list[str], usual: str) -> tuple[str | None, str]:
+    """The feature that is called as usual, else the first; and what that guesses, in words.
+
+    The first by name: TFDS gives features in the order of a hash, on newer stacks in another order
+    in each process.
+    """
+    if usual in found or len(found) < 2:
+        return usual if usual in found else next(iter(found), None), ""
+    found = sorted(found)
+    return found[0], f"has the features {', '.join(found)}, and none is called {usual}"
 
 
 def _in_sequences(features, is_wanted: Callable) -> Iterator[tuple[str, str | None]]:

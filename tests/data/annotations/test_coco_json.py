@@ -107,6 +107,18 @@ def test_bad_annotations_are_counted_named_and_left_out(tmp_path, capsys):
     )
 
 
+def test_the_ids_of_the_json_are_kept_beside_those_of_the_examples(tmp_path):
+    path, folder = write_coco(tmp_path, ANNOTATIONS)
+    source = CocoImages(path, folder)
+    assert source.image_ids() == [0, 10, 20]
+    assert source.part(np.array([False, True, True]), "two").image_ids() == [10, 20]
+    content = json.loads(Path(path).read_text())
+    for image, name in zip(content["images"], ("b", "007", "12")):
+        image["id"] = name
+    Path(path).write_text(json.dumps({**content, "annotations": []}))
+    assert CocoImages(path, folder).image_ids() == ["007", "12", "b"]
+
+
 def test_classes_without_an_object_are_told(tmp_path, capsys):
     CocoImages(*write_coco(tmp_path, ANNOTATIONS[:1])).warn_of_empty_classes()
     assert "1 of 2 classes have no object, and are not learned: kind3" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from ssl_tf.data.annotations.open_annotated import labelled_share, open_annotate
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import AnnotationSettings, flagfiles
 from tests.data.annotations.annotated_files import read, write_coco, write_maps, write_voc
+from tests.data.prepared_tfds import prepare_several
 
 BOX = {"category_id": 3, "bbox": [1, 1, 2, 2]}
 
@@ -44,6 +45,17 @@ def test_scenes_and_a_share_of_them(tmp_path):
     lines = (tmp_path / "0.1.txt").read_bytes().splitlines()
     assert lines[1:] == small and b"10 % of all images, seed 0" in lines[0]
     assert shares[2] is train and not (tmp_path / "1.0.txt").exists()
+
+
+def test_scenes_whose_classes_were_guessed_are_of_one_class(tmp_path):
+    prepare_several(tmp_path)
+    flags = ("--dataset=scenes", "--scenes=8", "--scene_size=24", f"--data_dir={tmp_path}")
+    toys = (*flags, "--scene_objects=toys")
+    with pytest.raises(SettingsError, match="label; give --one_class, or other --scene_objects$"):
+        opened("boxes", *toys)
+    assert opened("boxes", *toys, "--one_class")[0].num_classes == 1
+    with pytest.raises(SettingsError, match="called image; give other --scene_objects$"):
+        opened("boxes", *flags, "--scene_objects=pairs", "--one_class")
 
 
 def test_what_a_set_does_not_hold_is_refused(tmp_path):

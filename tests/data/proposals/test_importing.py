@@ -97,6 +97,18 @@ def test_coco_json(tmp_path):
         read(path, template="{other}")
 
 
+def test_crowds_of_coco_are_left_out_and_counted(tmp_path):
+    content = coco({"a": [*BOXES["a"], BAD["it has no area"]], "b": BOXES["b"]})
+    for annotation, crowd in zip(content["annotations"], (0, 1, 1, 0)):
+        annotation["iscrowd"] = crowd
+    importer = Importer()
+    images = list(importer.images(str(write_json(tmp_path / "instances.json", content))))
+    assert [image.image_id for image in images] == ["a.jpg", "b.jpg"]
+    for image, box in zip(images, ([0.1, 0.2, 0.5, 0.6], [0.25, 0.5, 0.75, 1.0])):
+        np.testing.assert_allclose(image.boxes, [box], atol=1e-12)
+    assert importer.dropped == {"a crowd is around several objects (iscrowd)": 2}
+
+
 def test_numpy_dictionary_of_coco(tmp_path):
     folder = write_folder(tmp_path / "images", {"train/0007.png": png(0, height=20, width=40)})
     content = {

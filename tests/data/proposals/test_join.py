@@ -160,6 +160,12 @@ def test_the_largest_side_is_that_of_the_images(source, known, tmp_path):
     assert WithProposals(source, make_store(tmp_path / "store", known)).largest_side == 17
 
 
+def test_what_was_guessed_of_the_images_is_not_lost(source, known, tmp_path):
+    source.guesses = {"label_feature": "the first"}
+    joined = WithProposals(source, make_store(tmp_path / "store", known))
+    assert joined.guesses == {"label_feature": "the first"}
+
+
 def test_ids_are_those_of_the_records(source, joined):
     for every in (source, joined, source.hold_out(5)[0]):
         assert sorted(every.ids().as_numpy_iterator()) == sorted(ids_of(every))

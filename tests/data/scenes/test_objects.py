@@ -12,7 +12,7 @@ from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import PretrainSettings, flagfiles
-from tests.data.prepared_tfds import prepare
+from tests.data.prepared_tfds import prepare, prepare_several
 from tests.data.tiny_images import png, write_folder
 
 MEMBERS = {kind: np.arange(7 * kind, 7 * kind + 7) for kind in range(10)}
@@ -217,6 +217,18 @@ def test_objects_that_cannot_be_pasted(tmp_path, root):
         ObjectScenes(broken, "train", 4, 24)
     with pytest.raises(SettingsError, match="splits train, test, not 'train.:50%.'"):
         opened(root, "train[:50%]")
+
+
+def test_the_labels_of_objects_can_be_named(tmp_path):
+    prepare_several(tmp_path)
+    given = dict(dataset="scenes", data_dir=str(tmp_path), scene_objects="toys", scenes=8)
+    assert list(open_source(**given).guesses) == ["label_feature"]
+    scenes = open_source(**given, label_feature="pose")
+    assert scenes.guesses == {} and scenes.class_names == ("left", "right", "up")
+    # Reports tell these from scenes of the other label.
+    assert scenes.name == "scenes of toys (pose):train"
+    with pytest.raises(SettingsError, match="--scene_ground: pairs.*none is called image"):
+        open_source(**given, scene_ground="pairs")
 
 
 def test_objects_without_scenes():

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.data.sources import tfds as tfds_source
-from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.sources.opening import check_guesses, open_source
 from ssl_tf.errors import SettingsError, UserError
-from tests.data.prepared_tfds import prepare
+from tests.data.prepared_tfds import KINDS, POSES, prepare, prepare_several
 from tests.data.tiny_images import picture, without_images, write_records
 
 
@@ -148,7 +148,10 @@ def places(**features):
 
     found = tfds.features.FeaturesDict(features)
     boxes = tfds_source._find_boxes(found)
-    return boxes, tfds_source._find_labels(found, boxes)
+    labels = tfds_source._find_labels(found)
+    chosen, guessed = tfds_source._choose(*tfds_source._usual_labels(found, labels, boxes))
+    assert not guessed
+    return boxes, labels.get(chosen)
 
 
 def test_labels_of_an_image_or_of_its_boxes():
@@ -167,6 +170,88 @@ def test_labels_of_an_image_or_of_its_boxes():
     assert places(bobjects=boxed, objects=named) == (("bobjects", "bbox"), ("bobjects", "label"))
     assert places(objects=named) == (None, None)
     assert places(labels=labels) == (None, ("labels", None))
+    # Beside another label of boxes, in any order.
+    crossed = tfds.features.Sequence(
+        {"bbox": tfds.features.BBoxFeature(), "hidden": label, "label": label}
+    )
+    assert places(objects=crossed) == (("objects", "bbox"), ("objects", "label"))
+    assert places(fine=label, objects=boxed) == (("objects", "bbox"), ("fine", None))
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    root = tmp_path_factory.mktemp("several")
+    prepare_several(root)
+    return root
+
+
+def labels_of(source):
+    return np.array([record["label"] for record in source.sequence().as_numpy_iterator()])
+
+
+def test_labels_of_any_name_are_told_or_named(several):
+    source = opened(several, dataset="toys")
+    told = "toys:train has the features kind, pose, and none is called label"
+    assert source.guesses == {"label_feature": told}
+    assert source.part(np.arange(6) < 3, "half").guesses == source.guesses
+    for feature, names in (("kind", KINDS), ("pose", POSES)):
+        source = open_source(dataset="toys", data_dir=str(several), label_feature=feature)
+        assert source.guesses == {} and source.class_names == tuple(names)
+        assert source.name == f"toys ({feature}):train"
+        np.testing.assert_array_equal(labels_of(source), np.arange(6) % len(names))
+    with pytest.raises(UserError, match="^--label_feature=breed: toys has no such feature; it has"):
+        open_source(dataset="toys", data_dir=str(several), label_feature="breed")
+
+
+def test_labels_of_boxes_are_told_or_named(several):
+    source = opened(several, dataset="roads")
+    told = "roads:train has the features objects/hidden, objects/type, and none is called objects/"
+    assert source.guesses["label_feature"].startswith(told)
+    source = open_source(dataset="roads", data_dir=str(several), label_feature="objects/type")
+    assert source.guesses == {} and source.multi_label
+    np.testing.assert_array_equal(labels_of(source), np.eye(2)[np.arange(6) % 2])
+
+
+def test_images_of_any_name_are_told_or_named(several):
+    source = opened(several, dataset="pairs")
+    told = "pairs:train has the features left, right, and none is called image"
+    assert source.guesses == {"image_feature": told}
+    for feature, first in (("left", 0), ("right", 50)):
+        source = open_source(dataset="pairs", data_dir=str(several), image_feature=feature)
+        assert source.guesses == {} and source.name == f"pairs ({feature}):train"
+        for number, record in enumerate(source.sequence().as_numpy_iterator()):
+            image = tf.io.decode_png(record["image"])
+            np.testing.assert_array_equal(image, picture(first + number))
+
+
+def test_a_guess_does_not_depend_on_the_order_of_the_features():
+    for names in (["b", "a", "c"], ["c", "b", "a"]):
+        told = "has the features a, b, c, and none is called d"
+        assert tfds_source._choose(names, "d") == ("a", told)
+        assert tfds_source._choose(names, "c") == ("c", "")
+
+
+def test_one_label_or_image_of_any_name_is_no_guess(prepared):
+    assert opened(prepared).guesses == {}
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_what_was_guessed_is_refused_where_it_matters(several, judged, capsys):
+    toys, pairs = (opened(several, dataset=name) for name in ("toys", "pairs"))
+    with pytest.raises(SettingsError, match="none is called image; name one by --image_feature"):
+        check_guesses(pairs, judged=judged)
+    if judged:
+        with pytest.raises(SettingsError, match="called label; name one by --label_feature$"):
+            check_guesses(toys, judged=True)
+    else:
+        check_guesses(toys, judged=False)
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1 and "warning: toys:train has the features" in told
+    # What an older version began goes on with its labels, and tells it.
+    check_guesses(toys, judged=judged, begun=True)
+    assert capsys.readouterr().err.count("; the first is taken, --label_feature names") == 1
+    with pytest.raises(SettingsError, match="by --image_feature, here and in flags.txt$"):
+        check_guesses(pairs, judged=judged, begun=True)
 
 
 def test_a_sequence_of_labels_becomes_multi_hot(tmp_path):
