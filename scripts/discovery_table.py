@@ -28,6 +28,9 @@ _SMALL = "--largest_area=0.25"
 # Row -> flagfile, name in metrics.json, further flags.
 ROWS = {
     "contrast": ("contrast", "contrast", []),
+    "contrast, `--scales=1,1.5`": ("contrast", "contrast", ["--scales=1,1.5"]),
+    "contrast, `--output_stride=8`": ("contrast", "contrast", ["--output_stride=8"]),
+    "contrast, `--largest_area=1`": ("contrast", "contrast", ["--largest_area=1"]),
     "normalized cuts": ("ncut", "ncut", []),
     "normalized cuts as TokenCut": ("ncut", "ncut", _TOKENCUT),
     "LOST": ("lost", "lost", []),
