@@ -278,7 +278,10 @@ def _parts(info, files: set[str]) -> list:
 
 
 def _find_boxes(features) -> tuple[str, str | None] | None:
-    """The path of the boxes of an image, None without boxes."""
+    """The path of the boxes of an image: of its "objects", else the first by name; or None.
+
+    TFDS's own order may differ from start to start, see `_choose`.
+    """
     import tensorflow_datasets as tfds
 
     def is_box(feature) -> bool:
@@ -288,7 +291,8 @@ def _find_boxes(features) -> tuple[str, str | None] | None:
         # other formats.
         return feature.bbox_format is None or feature.bbox_format.name == "REL_YXYX"
 
-    return next(_in_sequences(features, is_box), None)
+    found = _in_sequences(features, is_box)
+    return min(found, key=lambda path: (path[0] != "objects", path[0], path[1] or ""), default=None)
 
 
 def _find_labels(features) -> dict[str, tuple[str, str | None]]:

@@ -224,6 +224,16 @@ def test_images_of_any_name_are_told_or_named(several):
             np.testing.assert_array_equal(image, picture(first + number))
 
 
+def test_of_several_boxes_those_of_objects_are_taken_then_the_first_by_name():
+    import tensorflow_datasets as tfds
+
+    boxed = tfds.features.Sequence({"bbox": tfds.features.BBoxFeature()})
+    for order in (("faces", "objects", "persons"), ("persons", "objects", "faces")):
+        assert places(**{name: boxed for name in order})[0] == ("objects", "bbox")
+    for order in (("faces", "persons"), ("persons", "faces")):
+        assert places(**{name: boxed for name in order})[0] == ("faces", "bbox")
+
+
 def test_a_guess_does_not_depend_on_the_order_of_the_features():
     for names in (["b", "a", "c"], ["c", "b", "a"]):
         told = "has the features a, b, c, and none is called d"
