@@ -10,7 +10,7 @@ from ssl_tf.settings import DownstreamSettings
 from ssl_tf.training import schedules
 from ssl_tf.training.accumulation import accumulated
 from ssl_tf.training.execution import TimedModel
-from ssl_tf.training.gradients import apply_gradients
+from ssl_tf.training.gradients import apply_gradients, scaled_loss
 from ssl_tf.training.optimizers import build_optimizer
 
 Tensors = dict[str, tf.Tensor]
@@ -65,14 +65,13 @@ class DownstreamModel(TimedModel):
         """One optimizer step on the global batch; returns its losses."""
         local = self.normalizers(batch)
         normalizers = replica_sum(local) if local else {}
-        is_scaled = isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
         variables = self.learned_variables
 
         def compute(part: Tensors) -> tuple[list[tf.Tensor], Tensors, Tensors]:
             with tf.GradientTape() as tape:
                 shares = self.losses(part, normalizers)
                 total = tf.add_n(list(shares.values()))
-                scaled = self.optimizer.get_scaled_loss(total) if is_scaled else total
+                scaled = scaled_loss(self.optimizer, total)
             gradients = tape.gradient(scaled, variables)
             return gradients, {"loss": total, **shares}, {}
 

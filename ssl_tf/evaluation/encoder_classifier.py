@@ -11,7 +11,7 @@ from ssl_tf.networks.replicas import replica_sum
 from ssl_tf.networks.resnet import split_after_stage
 from ssl_tf.settings import TuningSettings
 from ssl_tf.training.execution import TimedModel
-from ssl_tf.training.gradients import apply_gradients
+from ssl_tf.training.gradients import apply_gradients, scaled_loss
 from ssl_tf.training.optimizers import build_optimizer
 
 # `new_encoder(synchronized)` builds an encoder, normalized images to features, with the initial
@@ -62,13 +62,12 @@ class EncoderClassifier(TimedModel):
         """One step on the global batch, of which each replica has an equal part."""
         images, labels = batch
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        optimizer, scaled = self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer
         with tf.GradientTape() as tape:
             logits = self(images, training=True)
             loss = cross_entropy(labels, logits) / replicas
-            total = optimizer.get_scaled_loss(loss) if isinstance(optimizer, scaled) else loss
+            total = scaled_loss(self.optimizer, loss)
         variables = self.learned_variables
-        apply_gradients(optimizer, tape.gradient(total, variables), variables)
+        apply_gradients(self.optimizer, tape.gradient(total, variables), variables)
         return {"loss": replica_sum(loss)}
 
 

@@ -13,7 +13,7 @@ from ssl_tf.methods.losses import summed
 from ssl_tf.networks.replicas import replica_sum
 from ssl_tf.training.accumulation import accumulated
 from ssl_tf.training.execution import TimedModel
-from ssl_tf.training.gradients import apply_gradients
+from ssl_tf.training.gradients import apply_gradients, scaled_loss
 
 Batch = dict[str, tf.Tensor | tuple[tf.Tensor, ...]]
 Tensors = dict[str, tf.Tensor]
@@ -171,9 +171,7 @@ class Method(TimedModel, abc.ABC):
         with tf.GradientTape() as tape:
             losses, kept = self.forward(batch, training=True)
             shares = {name: tf.reduce_mean(value) / parts for name, value in losses.items()}
-            total = summed(shares.values())
-            if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
-                total = self.optimizer.get_scaled_loss(total)
+            total = scaled_loss(self.optimizer, summed(shares.values()))
         return tape.gradient(total, self.learned_variables), shares, kept
 
 

@@ -5,10 +5,14 @@ TensorFlow leaves a thread behind for each step that has one (tensorflow#56423),
 gathering at all.
 """
 
+from typing import TypeVar
+
 import tensorflow as tf
 
+Tensors = TypeVar("Tensors", tf.Tensor, dict[str, tf.Tensor])
 
-def replica_sum(x):
+
+def replica_sum(x: Tensors) -> Tensors:
     """The sum over all replicas.
 
     Args:

@@ -1,8 +1,14 @@
-"""The end of a training step: the optimizer takes the gradients of all replicas."""
+"""The gradients of a training step: of a loss as the optimizer wants it, from all replicas."""
 
 from collections.abc import Sequence
 
 import tensorflow as tf
+
+
+def scaled_loss(optimizer: tf.keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
+    """The loss whose gradients `apply_gradients` takes: scaled up by a `LossScaleOptimizer`."""
+    is_scaled = isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+    return optimizer.get_scaled_loss(loss) if is_scaled else loss
 
 
 def apply_gradients(
@@ -14,7 +20,7 @@ def apply_gradients(
 
     Args:
         optimizer: may be a `LossScaleOptimizer`.
-        gradients: of this replica's share of the loss, which that optimizer has scaled.
+        gradients: of the `scaled_loss` of this replica's share.
         variables: in the same order.
     """
     if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
