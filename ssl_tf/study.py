@@ -11,14 +11,15 @@ from ssl_tf.settings import StudySettings
 
 
 def main(settings: StudySettings) -> None:
-    """Runs or resumes a study, and writes table.md, table.csv, results.json and figures.png."""
+    """Runs or resumes a study, and writes its table, its figures as JSON, and its picture."""
     from ssl_tf.errors import UserError
+    from ssl_tf.experiments.finished import make_again, take_finished
     from ssl_tf.experiments.outcome import RESULTS, TABLE, enough, missing, write_outcome
     from ssl_tf.experiments.preview import preview
-    from ssl_tf.experiments.records import check_record, keep_study
+    from ssl_tf.experiments.records import check_flags, keep_study, read_record
     from ssl_tf.experiments.runner import Runner
     from ssl_tf.experiments.study_file import read_study
-    from ssl_tf.experiments.trials import make_trials
+    from ssl_tf.experiments.trials import Trial, make_trials
     from ssl_tf.files import prepare_output
 
     study = read_study(settings.study)
@@ -29,7 +30,9 @@ def main(settings: StudySettings) -> None:
     output = Path(settings.output)
     prepare_output(output, is_directory=True)
     for trial in trials:
-        check_record(output, trial)
+        check_flags(read_record(output, trial.name), trial, output)
+    if settings.finished:
+        take_finished(Path(settings.finished), output, trials)
     if settings.report:
         write_outcome(study, trials, output)
         return
@@ -41,13 +44,13 @@ def main(settings: StudySettings) -> None:
         except UserError as error:  # the runs go on; the last report raises it
             print(f"warning: no table yet: {error}", file=sys.stderr)
 
-    Runner(
-        output,
-        trials,
-        settings.silence,
-        enough=lambda trial: enough(study, trials, trial, output),
-        finished=report,
-    ).run()
+    def is_enough(trial: Trial) -> bool:
+        return enough(study, trials, trial, output)
+
+    if settings.finished:
+        report()  # which the stop rule reads
+    make_again(output, trials, settings.silence, is_enough)
+    Runner(output, trials, settings.silence, enough=is_enough, finished=report).run()
     write_outcome(study, trials, output)
     print((output / TABLE).read_text(), end="")
     left = missing(study, trials, output)

@@ -25,7 +25,7 @@ from ssl_tf.settings import DownstreamSettings, flagfiles
 from ssl_tf.training.callbacks import Diverged, StepCallback, StopOnNaN
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.resumption import fit_to_end, training_directory
-from ssl_tf.training.run_directory import MetricsFile
+from ssl_tf.training.run_directory import METRICS, MetricsFile
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 
@@ -205,7 +205,7 @@ def _fit(
         return strategy.distribute_datasets_from_function(worker_batches)
 
     def observers(first: int) -> list[tf.keras.callbacks.Callback]:
-        metrics = MetricsFile(directory / "metrics.jsonl", first)
+        metrics = MetricsFile(directory / METRICS, first)
         clock = StepClock(first, settings.batch_size, metrics.last)
         log = RunLog(
             first,

@@ -36,7 +36,7 @@ from ssl_tf.training import schedules
 from ssl_tf.training.callbacks import Diverged, StopOnNaN
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.resumption import CHECKPOINTS, fit_to_end, training_directory
-from ssl_tf.training.run_directory import MetricsFile
+from ssl_tf.training.run_directory import METRICS, MetricsFile
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 
@@ -269,7 +269,7 @@ class _Stage:
         directory = self.directory / name
 
         def observers(first: int) -> list[tf.keras.callbacks.Callback]:
-            metrics = MetricsFile(directory / "metrics.jsonl", first)
+            metrics = MetricsFile(directory / METRICS, first)
             clock = StepClock(first, batch_size, metrics.last)
             log = RunLog(
                 first,

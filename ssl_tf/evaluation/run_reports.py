@@ -30,6 +30,7 @@ from ssl_tf.training.run_directory import (
     COMPUTE,
     ENVIRONMENT,
     FLAGS,
+    METRICS,
     MetricsFile,
     read_settings,
 )
@@ -189,7 +190,7 @@ def _read_run(directory: Path, name: str, reports: Mapping[Stage, dict[Path, Rep
     else:
         settings = read_settings(directory)
         encoder, seed = settings.model.network, settings.run.seed
-    lines = MetricsFile.read(directory / "metrics.jsonl")
+    lines = MetricsFile.read(directory / METRICS)
     return Run(
         name,
         settings,

@@ -12,6 +12,8 @@ from typing import Any, TextIO
 from ssl_tf.errors import UserError
 from ssl_tf.locks import SUFFIX, exclusive, write_holder
 
+# Directory of the claims in that of a study.
+CLAIMS = "claims"
 # Times that a holder says that it is alive in the time after which it is taken for dead.
 _BEATS = 6
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.experiments.claims import Claims, Taken
+from ssl_tf.experiments.claims import CLAIMS, Claims, Taken
+from ssl_tf.experiments.finished import write_finished
 from ssl_tf.experiments.records import read_record
 from ssl_tf.experiments.study_file import Study
 from ssl_tf.experiments.trials import PRETRAIN, Step, Trial
@@ -24,12 +25,12 @@ _SILENCE = 30.0
 
 
 def write_outcome(study: Study, trials: Sequence[Trial], output: Path) -> None:
-    """Writes table.md, table.csv, results.json and figures.png from what is complete.
+    """Writes table.md, table.csv, results.json, figures.png, finished.json of what is complete.
 
     Of a trial all complete stages count, and no other report in its run. One process writes at a
     time, and each writes what there was after it had begun, so the last one misses nothing.
     """
-    claims = Claims(output / "claims", _SILENCE)
+    claims = Claims(output / CLAIMS, _SILENCE)
     while True:
         try:
             with claims.take("table"):
@@ -65,7 +66,7 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     for trial in begun:
         for step in trial.steps:
             if step.name.partition("_")[0] == _DISCOVER and step.name in done[trial.name]:
-                found = _box_figures(output, trial, step)
+                found = _box_figures(step)
                 rows[trial.name] |= found
                 heads = {f"{step.name}_{n}": f"{step.name} {h}" for n, h in BOX_FIGURES.items()}
                 columns |= {name: heads[name] for name in found}
@@ -92,6 +93,7 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
             "missing": left,
         },
     )
+    write_finished(output, trials)
     write_text(output / _CSV, shown.as_csv())
     write_text(output / TABLE, _page(study, shown, reference, left))
     drawn = joined_panels(panels(runs), groups)
@@ -99,11 +101,11 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
         write_png(draw_panels(drawn), output / PICTURE)
 
 
-def _box_figures(output: Path, trial: Trial, step: Step) -> dict[str, float]:
+def _box_figures(step: Step) -> dict[str, float]:
     """The metrics of a discovery's boxes, as columns; none where they were not measured."""
     from ssl_tf.evaluation.run_table import BOX_FIGURES
 
-    path = output / step.name / trial.name / "metrics.json"
+    (path,) = step.reports
     if not path.exists():
         return {}
     by_name = read_json(path, dict, "remove it, and start the study again")

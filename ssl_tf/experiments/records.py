@@ -8,7 +8,7 @@ from typing import Any
 from ssl_tf.errors import SettingsError
 from ssl_tf.experiments.study_file import Study
 from ssl_tf.experiments.trials import Step, Trial
-from ssl_tf.files import read_json, write_json, write_text
+from ssl_tf.files import read_json, remove, write_json, write_text
 
 _DIRECTORY = "records"
 _STUDY = "study.toml"
@@ -24,11 +24,13 @@ class Record:
         failed: "stage", "cause" and "time" of the last failure; empty if the trial has not failed.
         begun: "stage" and "flags" of the stage that runs, or ran when its study was killed; empty
             if the last one has ended.
+        taken: whether another study has done it, so that its weights are not here.
     """
 
     done: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     begun: dict[str, Any] = dataclasses.field(default_factory=dict)
+    taken: bool = False
 
     def next_step(self, trial: Trial) -> Step | None:
         """The first step that is not done; None if all are."""
@@ -46,7 +48,8 @@ def read_record(output: Path, trial: str) -> Record:
         return Record()
     remedy = "remove it; evaluations are then made again, and trainings found complete"
     values = read_json(path, dict, remedy)
-    return Record(*(values.get(field.name, {}) for field in dataclasses.fields(Record)))
+    names = [field.name for field in dataclasses.fields(Record)]
+    return Record(**{name: values[name] for name in names if name in values})
 
 
 def write_record(output: Path, trial: str, record: Record) -> None:
@@ -56,13 +59,22 @@ def write_record(output: Path, trial: str, record: Record) -> None:
     write_json(path, dataclasses.asdict(record))
 
 
-def check_record(output: Path, trial: Trial) -> None:
-    """Refuses to go on with a trial of which a stage was done with other flags.
+def remove_record(output: Path, trial: str) -> None:
+    """Forgets a trial, which this process holds."""
+    remove(_path(output, trial))
+
+
+def check_flags(record: Record, trial: Trial, place: Path) -> None:
+    """Refuses a record of a trial of which a stage was done with other flags.
+
+    Args:
+        record: of the trial.
+        trial: as it would be done now.
+        place: of the record: a directory of the study, or a file.
 
     Raises:
         SettingsError: names the arm, the stage and the flags.
     """
-    record = read_record(output, trial.name)
     for step in trial.steps:
         flags = record.done.get(step.name, {}).get("flags", step.flags)
         # A flag that came later, or is gone, was or is at its default.
@@ -72,7 +84,7 @@ def check_record(output: Path, trial: Trial) -> None:
                 f"--{n}={flags[n]} there, {step.flags[n]} here" for n in differing[:_LISTED]
             )
             raise SettingsError(
-                f"arm {trial.arm}, {step.name}: seed {trial.seed} in {output} was made with other "
+                f"arm {trial.arm}, {step.name}: seed {trial.seed} in {place} was made with other "
                 f"flags ({told}); give another --output, or another name to the arm"
             )
 

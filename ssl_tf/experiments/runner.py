@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import EXIT_SIGNAL, Stopped, printable
-from ssl_tf.experiments.claims import Claim, Claims, Taken
+from ssl_tf.experiments.claims import CLAIMS, Claim, Claims, Taken
 from ssl_tf.experiments.records import Record, read_record, write_record
 from ssl_tf.experiments.trials import Step, Trial, trial_name
 from ssl_tf.files import remove
-from ssl_tf.training.run_directory import MetricsFile
+from ssl_tf.training.run_directory import METRICS, MetricsFile
 from ssl_tf.training.stop_signals import StopSignals
 
 # What starts a command of the package in a process of its own.
 LAUNCH = (sys.executable, "-m")
-_CLAIMS = "claims"
 _LOGS = "logs"
 # Seconds between two looks at a child, and at trials that others hold.
 _LOOK = 0.2
@@ -65,9 +64,9 @@ class Runner:
         self._enough = enough
         self._finished = finished
         self._by_name = {trial.name: trial for trial in trials}
-        (output / _CLAIMS).mkdir(parents=True, exist_ok=True)
+        (output / CLAIMS).mkdir(parents=True, exist_ok=True)
         (output / _LOGS).mkdir(exist_ok=True)
-        self._claims = Claims(output / _CLAIMS, silence)
+        self._claims = Claims(output / CLAIMS, silence)
         # Failures of earlier starts are tried again, each once.
         self._earlier = {t.name: read_record(output, t.name).failed for t in trials}
         self._signals = StopSignals()
@@ -264,7 +263,7 @@ def _is_of_the_end(step: Step, run: Path) -> bool:
         return False
     if told is None:
         return True
-    lines = MetricsFile.read(run / "metrics.jsonl")
+    lines = MetricsFile.read(run / METRICS)
     last = lines[-1]["step"] if lines else 0
     return told == (int(step.flags.get("step", 0)) or last)
 

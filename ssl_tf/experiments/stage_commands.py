@@ -30,7 +30,7 @@ class Stage:
         product: what is written there last, so that it is there when the stage is complete; empty
             where the command itself is quick to say so.
         report: with the figures that tables show, by {place} and, in a suite, {dataset} and
-            {protocol}; empty: it leaves none in the run.
+            {protocol}; empty: it leaves none.
     """
 
     command: tuple[str, ...]
@@ -52,7 +52,13 @@ STAGES = {
         "{stage}/{trial}",
         "{place}",
     ),
-    "discover": Stage(("discover",), DiscoverSettings, {"output": "{place}"}, "{stage}/{trial}"),
+    "discover": Stage(
+        ("discover",),
+        DiscoverSettings,
+        {"output": "{place}"},
+        "{stage}/{trial}",
+        report="{place}/metrics.json",
+    ),
     "pretrain": Stage(("pretrain",), PretrainSettings, {"run_dir": "{place}"}, _RUN),
     "knn": Stage(("knn",), KnnSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}"),
     "linear": Stage(

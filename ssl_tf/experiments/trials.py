@@ -29,7 +29,7 @@ class Step:
         name: of the stage.
         command: what stands behind `python -m ssl_tf.`, with all flags.
         product: is there once it is complete; None: the command itself is quick to see.
-        reports: with its figures, in the directory of the run.
+        reports: with its figures, where it measures any.
         flags: on which the result depends, by name, as text; paths in the study's output are
             relative to it.
         needs: (arm, stage) of other arms whose results it reads, at the same seed.

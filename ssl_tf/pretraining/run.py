@@ -38,6 +38,7 @@ from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import (
     COMPUTE,
+    METRICS,
     MetricsFile,
     check_run,
     open_run,
@@ -209,7 +210,7 @@ def _fit(training: _Training, workers: Workers) -> None:
         callbacks = [StopOnNaN(start_step), ReportStep(start_step, workers, signals)]
         clock = None
         if training.cluster.is_chief:
-            metrics = MetricsFile(training.directory / "metrics.jsonl", start_step)
+            metrics = MetricsFile(training.directory / METRICS, start_step)
             clock = StepClock(start_step, plan.batch_size, metrics.last)
             saver = SaveCheckpoint(
                 start_step,

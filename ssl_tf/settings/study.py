@@ -32,6 +32,11 @@ class StudySettings:
         affects_result=False,
         high=1e6,
     )
+    finished: str = setting(
+        "",
+        "finished.json of this study in another --output, perhaps of another machine; its runs "
+        "count as done here.",
+    )
     report: bool = setting(False, "Only write the table and picture of what is finished.")
     dry_run: bool = setting(False, "Print what the study would do, and exit.")
 

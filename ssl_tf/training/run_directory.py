@@ -22,6 +22,7 @@ FLAGS = "flags.txt"
 CHECKPOINTS = "checkpoints"
 ENVIRONMENT = "environment.json"
 COMPUTE = "compute.json"
+METRICS = "metrics.jsonl"
 # Metrics of the machine. They differ between two runs whose other metrics are equal.
 MACHINE_FIGURES = (
     "images_per_second", "input_wait", "train_seconds", "timed_steps", "host_memory_mib",

@@ -6,52 +6,8 @@ import pytest
 
 from ssl_tf.experiments.outcome import _difference_of, enough, missing, write_outcome
 from ssl_tf.experiments.records import Record, write_record
-from tests.evaluation.test_run_table import write_run
-from tests.evaluation.test_seed_rows import WORK
-from tests.experiments.small_file import HEAD, trials_of
-
-TEXT = (
-    """
-title = "Three arms"
-reference = "base"
-"""
-    + HEAD.replace("[0, 1]", "[0, 1, 2]")
-    + """
-[arms.base]
-[arms.near]
-[arms.far]
-stages = ["discover", "pretrain", "linear"]
-discover = "--dataset=scenes --encoder={base} --discoverer=ncut"
-[stop]
-figure = "linear_top1"
-seeds = 2
-errors = 4
-deviation = 1.0
-"""
-)
-FIGURES = {"base": (0.40, 0.42), "near": (0.41, 0.44), "far": (0.50, 0.53)}
-
-
-@pytest.fixture
-def study(tmp_path):
-    """A study whose first two seeds are done."""
-    study, trials = trials_of(tmp_path, TEXT)
-    out = tmp_path / "out"
-    for trial in trials:
-        if trial.seed > 1:
-            continue
-        value = FIGURES[trial.arm][trial.seed]
-        write_run(trial.run, f"--seed={trial.seed}", probes=[(20, {"top1": value})])
-        (trial.run / "linear_20.json").rename(trial.run / "linear.json")
-        (trial.run / "compute.json").write_text(json.dumps(WORK))
-        done = {step.name: {"flags": dict(step.flags)} for step in trial.steps}
-        write_record(out, trial.name, Record(done))
-        if trial.arm == "far":
-            boxes = {"corloc": 0.25 + trial.seed / 4, "detection_rate": 0.5, "odap50": 0.125}
-            place = out / "discover" / trial.name
-            place.mkdir(parents=True)
-            (place / "metrics.json").write_text(json.dumps({"images": 4, "ncut": boxes}))
-    return study, trials, out
+from tests.experiments.conftest import THREE_ARMS
+from tests.experiments.small_file import trials_of
 
 
 def test_the_outcome_has_means_differences_boxes_and_what_is_missing(study):
@@ -173,7 +129,7 @@ def test_the_rule_tells_the_name_of_data_from_that_of_a_stage():
 
 
 def test_nothing_done_is_an_empty_table(tmp_path):
-    study, trials = trials_of(tmp_path, TEXT)
+    study, trials = trials_of(tmp_path, THREE_ARMS)
     (tmp_path / "out").mkdir()
     write_outcome(study, trials, tmp_path / "out")
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())["missing"]) == 9
