@@ -59,28 +59,27 @@ def decode_fast(
         example: as in `decode`, with "index" (int64 scalar) in addition.
         unreadable: as in `decode`.
         known: the images that have been decoded before; the image is added.
-        side: as in `pixels`.
+        side: as in `decode`.
     """
     if example["image"].dtype == tf.uint8:
-        return {**example, "readable": tf.constant(True)}
+        return _decoded(example, example["image"], tf.shape(example["image"])[:2], True, side)
 
     @branch
     def decode_unknown(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
-        image, readable, plain = _decode(image_id, encoded, unreadable, side)
+        image, sides, readable, plain = _decode(image_id, encoded, unreadable, side)
         known.note(index, readable & plain)
-        return image, readable
+        return image, sides, readable
 
     @branch
     def decode_known(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
-        return pixels(encoded, side), True
+        return *_pixels(encoded, side), True
 
     arguments = example["id"], example["image"], example["index"]
     is_known = known.contains(example["index"]) & (tf.strings.length(example["image"]) > 0)
-    image, readable = tf.cond(
+    image, sides, readable = tf.cond(
         is_known, lambda: decode_known(*arguments), lambda: decode_unknown(*arguments)
     )
-    image.set_shape([None, None, 3])
-    return {**example, "image": upright(image, example), "readable": readable}
+    return _decoded(example, image, sides, readable, side)
 
 
 def decode(
@@ -97,17 +96,35 @@ def decode(
         example: has "id" and "image" (encoded bytes), string scalars, and where the image is to be
             turned upright its "orientation". An "image" of uint8 [H, W, 3] is decoded already.
         unreadable: counts the image if it cannot be decoded.
-        side: as in `pixels`.
+        side: a JPEG that is longer is decoded at the largest scale of 1/2, 1/4 and 1/8 at which it
+            is not, or else at 1/8; that costs a fraction of the time. None: at its own size.
 
     Returns:
         The example with "image" uint8 [H, W, 3] and "readable" bool scalar; an unreadable image is
-        black.
+        black. With `side` it has "sides" int32 [2], too, the height and width of the image at its
+        own size, upright.
     """
-
     if example["image"].dtype == tf.uint8:
-        return {**example, "readable": tf.constant(True)}
-    image, readable, _ = _decode(example["id"], example["image"], unreadable, side)
-    return {**example, "image": upright(image, example), "readable": readable}
+        return _decoded(example, example["image"], tf.shape(example["image"])[:2], True, side)
+    image, sides, readable, _ = _decode(example["id"], example["image"], unreadable, side)
+    return _decoded(example, image, sides, readable, side)
+
+
+def _decoded(
+    example: dict[str, tf.Tensor],
+    image: tf.Tensor,
+    sides: tf.Tensor,
+    readable: tf.Tensor | bool,
+    side: int | None,
+) -> dict[str, tf.Tensor]:
+    """The example with what is made of it, upright."""
+    image.set_shape([None, None, 3])
+    if "orientation" in example:
+        is_turned = example["orientation"] >= orientation.TRANSPOSED
+        sides = tf.where(is_turned, tf.reverse(sides, [0]), sides)
+    own_sides = {} if side is None else {"sides": sides}
+    readable = tf.convert_to_tensor(readable)
+    return {**example, "image": upright(image, example), "readable": readable, **own_sides}
 
 
 def upright(image: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -122,8 +139,8 @@ def _decode(
     encoded: tf.Tensor,
     unreadable: UnreadableImages,
     side: int | None = None,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The image, whether it is readable, and whether `pixels` alone gives it."""
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The image, its own sides, whether it is readable, and whether `_pixels` alone gives it."""
 
     def placeholder() -> tf.Tensor:
         def count(image_id: bytes | np.ndarray, encoded: bytes | np.ndarray) -> bool:
@@ -136,11 +153,12 @@ def _decode(
         with tf.control_dependencies([counted]):
             return tf.zeros(_PLACEHOLDER_SHAPE, tf.uint8)
 
-    nothing = tf.zeros([0, 0, 3], tf.uint8), tf.constant(False)
-    (image, plain), readable = attempt(functools.partial(_any_pixels, side=side), encoded, nothing)
+    nothing = tf.zeros([0, 0, 3], tf.uint8), tf.zeros([2], tf.int32), tf.constant(False)
+    decoded, readable = attempt(functools.partial(_any_pixels, side=side), encoded, nothing)
+    image, sides, plain = decoded
     image = tf.cond(readable, lambda: image, placeholder)
-    image.set_shape([None, None, 3])
-    return image, readable, plain
+    sides = tf.where(readable, sides, _PLACEHOLDER_SHAPE[:2])
+    return image, sides, readable, plain
 
 
 def image_of(encoded: tf.Tensor) -> tf.Tensor:
@@ -156,41 +174,60 @@ def image_of(encoded: tf.Tensor) -> tf.Tensor:
     return encoded if encoded.dtype == tf.uint8 else _any_pixels(encoded)[0]
 
 
-def _any_pixels(encoded: tf.Tensor, side: int | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """The image of encoded bytes, and whether `pixels` gives it; fails if they are no image."""
+def _any_pixels(
+    encoded: tf.Tensor, side: int | None = None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The image of encoded bytes, its own sides, and whether `_pixels` gives it.
+
+    Fails if they are no image.
+    """
+
+    def decode_unusual() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        image, plain = tf.numpy_function(unusual.decode, [encoded], (tf.uint8, tf.bool))
+        return image, tf.shape(image)[:2], plain
+
     # The header tells an unusual file, so all others pay for the comparison of a few bytes, and
     # that only until they are known.
-    image, plain = tf.cond(
+    image, sides, plain = tf.cond(
         unusual.is_unusual(encoded),
-        lambda: tuple(tf.numpy_function(unusual.decode, [encoded], (tf.uint8, tf.bool))),
-        lambda: (pixels(encoded, side), tf.constant(True)),
+        decode_unusual,
+        lambda: (*_pixels(encoded, side), tf.constant(True)),
     )
     image.set_shape([None, None, 3])
+    sides.set_shape([2])
     plain.set_shape([])
-    return image, plain
+    return image, sides, plain
 
 
-def pixels(encoded: tf.Tensor, side: int | None = None) -> tf.Tensor:
+def pixels(encoded: tf.Tensor) -> tf.Tensor:
     """The uint8 [H, W, 3] image of encoded bytes, or of pixels; fails if they are no image.
 
     Args:
         encoded: string or uint8 [H, W, 3].
-        side: a JPEG that is longer is decoded at the largest scale of 1/2, 1/4 and 1/8 at which it
-            is not, or else at 1/8; that costs a fraction of the time. None: at its own size.
     """
     encoded = tf.convert_to_tensor(encoded)
-    if encoded.dtype == tf.uint8:
-        return encoded
+    return encoded if encoded.dtype == tf.uint8 else _own_size(encoded)
+
+
+def _pixels(encoded: tf.Tensor, side: int | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """The image of encoded bytes, and its own sides, int32 [2]; `side` is as in `decode`."""
     if side is None:
-        return _own_size(encoded)
-    index = tf.cond(tf.io.is_jpeg(encoded), lambda: _halvings(encoded, side), lambda: 0)
-    scaled = [
-        functools.partial(tf.io.decode_jpeg, encoded, channels=3, ratio=ratio)
-        for ratio in (2, 4, 8)
-    ]
-    image = tf.switch_case(index, [lambda: _own_size(encoded), *scaled])
+        image = _own_size(encoded)
+        return image, tf.shape(image)[:2]
+
+    def longer_jpeg(halvings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        scales = [
+            functools.partial(tf.io.decode_jpeg, encoded, channels=3, ratio=ratio)
+            for ratio in (2, 4, 8)
+        ]
+        return tf.switch_case(halvings - 1, scales), tf.io.extract_jpeg_shape(encoded)[:2]
+
+    halvings = tf.cond(tf.io.is_jpeg(encoded), lambda: _halvings(encoded, side), lambda: 0)
+    image, sides = tf.cond(
+        halvings > 0, lambda: longer_jpeg(halvings), lambda: _pixels(encoded, None)
+    )
     image.set_shape([None, None, 3])
-    return image
+    return image, sides
 
 
 def _own_size(encoded: tf.Tensor) -> tf.Tensor:

@@ -17,7 +17,7 @@ from ssl_tf.pretraining.machine import read_machine
 from ssl_tf.pretraining.resident import ResidentImages, should_be_resident
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.training.plan import Plan
-from ssl_tf.views.canvases import canvas_side, fitted, on_canvas
+from ssl_tf.views.canvases import canvas_side, crops_on_canvas, fitted, on_canvas
 from ssl_tf.views.device import PLACES, DeviceViews, drawn_batches
 from ssl_tf.views.gallery import Example, view_cells
 from ssl_tf.views.recipe import Recipe
@@ -136,11 +136,13 @@ def placed_batches(
             return resident.look_up(example)
         example = decode_fast(example, source.unreadable, known, device.side)
         image = fitted(example["image"], device.side)
-        return {**example, "image": image, "sides": tf.shape(image)[:2]}
+        return {**example, "image": image, "held": tf.shape(image)[:2]}
 
     def place(example: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor | dict]:
         boxes = (example.get("boxes", tf.zeros([0, 4])),) if recipe.takes_boxes else ()
+        # Some laws of crops count pixels: those of the image, however small its copy is.
         made = recipe.place(*tf.unstack(example["sides"]), seed, *boxes)
+        made["crops"] = crops_on_canvas(made["crops"], example["sides"], example["held"])
         images = (
             {"canvas": on_canvas(example["image"], device.side)}
             if resident is None

@@ -64,13 +64,14 @@ class ResidentImages:
             image = fitted(example["image"], side)
             return {
                 "canvas": on_canvas(image, side),
-                "sides": tf.shape(image)[:2],
+                "sides": example["sides"],
+                "held": tf.shape(image)[:2],
                 "readable": example["readable"],
                 "index": example["index"],
             }
 
         pixels = np.zeros([source.size, side * side * 3], np.uint8)
-        sides = np.zeros([source.size, 2], np.int32)
+        sides, held = np.zeros([2, source.size, 2], np.int32)
         readable = np.zeros([source.size], bool)
         print(
             f"{source.name}: decoding {source.size} images, {pixels.nbytes / _GIB:.2f} GiB on each "
@@ -82,8 +83,10 @@ class ResidentImages:
             for batch in batches.batch(_READ_AT_ONCE).as_numpy_iterator():
                 rows = batch["index"]
                 pixels[rows] = batch["canvas"].reshape(len(rows), -1)
-                sides[rows], readable[rows] = batch["sides"], batch["readable"]
-        self._sides, self._readable = tf.constant(sides), tf.constant(readable)
+                sides[rows], held[rows] = batch["sides"], batch["held"]
+                readable[rows] = batch["readable"]
+        found = {"sides": sides, "held": held, "readable": readable}
+        self._found = {name: tf.constant(values) for name, values in found.items()}
         # A GPU gathers no bytes, but words of eight.
         with strategy.scope():
             self._words = tf.Variable(
@@ -93,9 +96,12 @@ class ResidentImages:
             )
 
     def look_up(self, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """An example without its image, with "sides" int32 [2] and "readable" bool, on the host."""
-        row = example["index"]
-        found = {"sides": tf.gather(self._sides, row), "readable": tf.gather(self._readable, row)}
+        """An example without its image, on the host.
+
+        It has "sides" int32 [2] of the image, "held" int32 [2] of its copy on the canvas, and
+        "readable" bool.
+        """
+        found = {n: tf.gather(values, example["index"]) for n, values in self._found.items()}
         return {**{k: v for k, v in example.items() if k != "image"}, **found}
 
     def canvases(self, index: tf.Tensor) -> tf.Tensor:
