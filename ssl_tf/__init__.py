@@ -30,6 +30,9 @@ __version__ = "0.1.0"
 # 3.12, has a Keras of its own: tf_keras is there only where Model Garden brought it.
 if sys.version_info >= (3, 12):
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
+# Memory of a GPU is taken as it is needed. TensorFlow asks when it first touches the GPU, which may
+# be long before a training asks for its devices.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 __all__ = ["__version__", "load_encoder", "open_source", "pretrain", "pretrain_settings"]
 

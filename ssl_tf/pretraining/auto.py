@@ -12,12 +12,13 @@ import numpy as np
 from ssl_tf.data.decoding import decode
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.opening import open_held_out, open_split
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.pretraining.auto_rules import Choice, Facts, Values, choose
 from ssl_tf.pretraining.machine import read_machine
-from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import DataSettings, ModelSettings, PretrainSettings, flagfiles
 from ssl_tf.training.cluster import read_cluster
 from ssl_tf.training.run_directory import FLAGS, read_settings
+from ssl_tf.training.strategy import split_cpu
 
 # Fewer images leave nothing to compare an image with.
 FEWEST_IMAGES = 8
@@ -35,7 +36,8 @@ def with_chosen(arguments: Sequence[str]) -> list[str]:
         arguments: with --auto, of `python -m ssl_tf.pretrain`.
 
     Raises:
-        UserError: a flag is wrong, or there are too few images, or none that can be read.
+        UserError: a flag is wrong, several machines take part, or there are too few images, or none
+            that can be read.
     """
     given = flagfiles.given(arguments, PretrainSettings)
     directory = given.get("run_dir") or f"runs/{_name(given)}"
@@ -44,6 +46,17 @@ def with_chosen(arguments: Sequence[str]) -> list[str]:
         print(f"--auto: the flags are those of {flags}", file=sys.stderr)
         chosen = flagfiles.as_dict(read_settings(Path(directory)))
         return [*flagfiles.as_arguments(None, chosen), *arguments, "--noauto"]
+    if read_cluster().workers > 1:
+        # They connect before TensorFlow's first operation, and looking at images is one.
+        raise SettingsError(
+            "--auto: looks at the machine that it runs on, and here several take part; give "
+            "--auto --dry_run on one of them alone, and its flags to all"
+        )
+    if "depth" in given:
+        ModelSettings(depth=given["depth"])  # refuses one that no network has
+    # First, because looking at images is an operation.
+    if given.get("logical_cpus"):
+        split_cpu(given["logical_cpus"])
     facts, name = look(given)
     choices = choose(facts, given)
     if "run_dir" not in given:
@@ -68,6 +81,8 @@ def look(given: Values) -> tuple[Facts, str]:
         if not data.holdout:
             test = open_held_out(data, given.get("monitor_split", ""), source)
         sides = _short_sides(source)
+    if data.holdout:
+        source.hold_out(data.holdout)  # refuses to leave nothing
     if source.size < FEWEST_IMAGES:
         raise UserError(
             f"{source.name} holds {source.size} image{'s' * (source.size > 1)}: nothing is learned "
@@ -82,7 +97,6 @@ def look(given: Values) -> tuple[Facts, str]:
         count=source.size,
         side=int(np.median(sides)),
         machine=read_machine(),
-        machines=read_cluster().workers,
         labelled=bool(source.num_classes),
         has_test=test is not None,
     )

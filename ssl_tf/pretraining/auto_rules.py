@@ -41,8 +41,7 @@ class Facts:
     Attributes:
         count: number of images, those to be held out included.
         side: median of the short sides of the images, in pixels.
-        machine: each machine of the run.
-        machines: how many there are.
+        machine: of the run.
         labelled: whether the images have labels.
         has_test: whether the data has another split for the monitors.
     """
@@ -50,7 +49,6 @@ class Facts:
     count: int
     side: int
     machine: Machine
-    machines: int = 1
     labelled: bool = False
     has_test: bool = False
 
@@ -60,7 +58,7 @@ class Facts:
 
     @property
     def replicas(self) -> int:
-        return max(1, self.machine.gpus) * self.machines
+        return max(1, self.machine.gpus)
 
     def trained(self, values: Values) -> int:
         """The number of images that are left to learn from."""
@@ -211,7 +209,7 @@ def _epochs(facts: Facts, values: Values) -> float:
     if facts.on_gpu:
         images, most = GPU_IMAGES * facts.replicas, 800 if trained < 100_000 else 300
     else:
-        images = CORE_IMAGES * facts.machine.cores * facts.machines
+        images = CORE_IMAGES * facts.machine.cores
         images *= (96 / values["image_size"]) ** 2
         most = 400
     return _rounded(min(most, images / trained))

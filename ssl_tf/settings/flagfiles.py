@@ -215,13 +215,19 @@ def parse(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
 def given(arguments: Sequence[str], settings_class: type) -> dict[str, Any]:
     """The flags that a command line and its flagfiles give: name -> value, lists as text.
 
-    Bounds and combinations are not checked.
+    Combinations are not checked.
 
     Raises:
-        SettingsError: a flag is unknown, a flagfile cannot be read, or a number is none.
+        SettingsError: a flag is unknown or out of its bounds, a flagfile cannot be read, or a
+            number is none.
     """
     values = _values(arguments, settings_class)
-    return {name: values[name].value for name in values if values[name].present}
+    found = {}
+    for field, kind in flag_fields(settings_class):
+        if values[field.name].present:
+            found[field.name] = values[field.name].value
+            _check(field.name, _convert(field.name, found[field.name], kind), field.metadata)
+    return found
 
 
 def _read(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:

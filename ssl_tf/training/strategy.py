@@ -14,8 +14,8 @@ def make_strategy(
     """The replicas of this process and, in a cluster, of the others.
 
     One process: MirroredStrategy over all GPUs, or over the CPU split into `logical_cpus` devices.
-    Several: MultiWorkerMirroredStrategy over all their GPUs, or one CPU each. Must run before
-    TensorFlow first touches a device.
+    Several: MultiWorkerMirroredStrategy over all their GPUs, or one CPU each; then it must run
+    before TensorFlow first touches a device, as `split_cpu` must.
 
     Args:
         logical_cpus: number of CPU replicas; 0 uses the GPUs, or one CPU if there is none.
@@ -26,22 +26,17 @@ def make_strategy(
     Raises:
         SettingsError: the batch does not divide, or `logical_cpus` is given in a cluster.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
     if logical_cpus:
         if cluster.workers > 1:
             raise SettingsError(
                 f"--logical_cpus={logical_cpus}: a worker of several has one CPU replica, or all "
                 "its GPUs; leave the flag out"
             )
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        if len(tf.config.get_logical_device_configuration(cpu) or ()) < logical_cpus:
-            split = [tf.config.LogicalDeviceConfiguration()] * logical_cpus
-            tf.config.set_logical_device_configuration(cpu, split)
+        split_cpu(logical_cpus)
         devices = [f"CPU:{index}" for index in range(logical_cpus)]
     else:
-        devices = [f"GPU:{index}" for index in range(len(gpus))] or ["CPU:0"]
+        gpus = len(tf.config.list_physical_devices("GPU"))
+        devices = [f"GPU:{index}" for index in range(gpus)] or ["CPU:0"]
     replicas = len(devices) * cluster.workers
     if batch_size % (replicas * accumulate):
         parts = f" and --accumulate={accumulate} parts" if accumulate > 1 else ""
@@ -55,6 +50,25 @@ def make_strategy(
     return tf.distribute.MultiWorkerMirroredStrategy(
         tf.distribute.cluster_resolver.TFConfigClusterResolver()
     )
+
+
+def split_cpu(logical_cpus: int) -> None:
+    """Splits the CPU into as many devices, unless it has them; before TensorFlow's first operation.
+
+    Raises:
+        SettingsError: TensorFlow has begun to use the CPU as it is.
+    """
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    if len(tf.config.get_logical_device_configuration(cpu) or ()) >= logical_cpus:
+        return
+    split = [tf.config.LogicalDeviceConfiguration()] * logical_cpus
+    try:
+        tf.config.set_logical_device_configuration(cpu, split)
+    except RuntimeError:
+        raise SettingsError(
+            f"--logical_cpus={logical_cpus}: TensorFlow uses the CPU of this process already, and "
+            "splits it no more; start a new process"
+        ) from None
 
 
 def should_jit_compile(xla: str, strategy: tf.distribute.Strategy) -> bool:

@@ -1,9 +1,13 @@
 """`--auto` on folders: what is looked at, what is printed, what a later start keeps."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import ssl_tf
@@ -12,6 +16,8 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.pretraining import auto, machine
 from ssl_tf.pretraining.machine import Machine
 from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.training.cluster import Cluster
+from ssl_tf.training.strategy import split_cpu
 
 
 @pytest.fixture(autouse=True)
@@ -107,9 +113,47 @@ def test_only_unreadable_files_are_one_line(tmp_path):
         pretrain.with_chosen([f"--image_folder={tmp_path}", "--auto"])
 
 
+@pytest.mark.parametrize(
+    "flag, told",
+    [
+        ("--batch_size=0", "--batch_size=0: must be at least"),
+        ("--image_size=0", "--image_size=0: must be at least"),
+        ("--method=foo", "--method=foo: unknown; choose one of"),
+        ("--depth=42", "--depth=42: choose 18, 34"),
+        ("--holdout=40", "cannot hold 40 examples out of the 40"),
+    ],
+)
+def test_a_given_flag_that_cannot_be_is_one_line(folder, flag, told):
+    with pytest.raises(SettingsError, match=told):
+        pretrain.with_chosen([f"--image_folder={folder}", "--auto", flag])
+
+
+def test_several_machines_are_told_to_choose_on_one(folder, monkeypatch):
+    monkeypatch.setattr(auto, "read_cluster", lambda: Cluster(("a:1", "b:1")))
+    with pytest.raises(SettingsError, match="--auto --dry_run on one of them"):
+        pretrain.with_chosen([f"--image_folder={folder}", "--auto"])
+
+
+def test_the_devices_can_be_set_up_after_the_look_at_the_images(folder):
+    # Of a process of its own: devices are set up before TensorFlow's first operation.
+    flags = [f"--image_folder={folder}", "--auto", "--logical_cpus=2", "--dry_run"]
+    command = [sys.executable, "-m", "ssl_tf.pretrain", *flags]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "replicas here     2" in done.stdout
+    # A GPU takes its memory as needed, whatever touches it first.
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+
+def test_a_cpu_in_use_is_split_no_more():
+    tf.constant(0.0) + 1
+    with pytest.raises(SettingsError, match="--logical_cpus=64: TensorFlow uses the CPU"):
+        split_cpu(64)
+
+
 def test_other_sources_are_looked_at_too():
     facts, _ = auto.look({"dataset": "scenes", "scenes": 64, "scene_size": 40})
-    expected = dict(count=64, side=40, machines=1, labelled=True, has_test=True)
+    expected = dict(count=64, side=40, labelled=True, has_test=True)
     found = dataclasses.asdict(facts)
     assert {name: found[name] for name in expected} == expected
 

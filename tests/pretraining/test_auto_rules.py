@@ -174,12 +174,6 @@ def test_few_cores_a_gpu_leave_the_pixels_to_the_gpu():
     assert settings(Facts(10_000, 375, Machine(6, 32.0, 2, 16.0))).views.augment_on == "host"
 
 
-def test_several_machines_share_a_batch():
-    made = settings(Facts(3_000_000, 375, EIGHT_GPUS, machines=2))
-    assert made.optimization.batch_size == 2 * 8 * 256
-    assert settings(Facts(300, 375, EIGHT_GPUS, machines=2)).optimization.batch_size == 64
-
-
 @pytest.mark.parametrize("gpus", [3, 7])
 def test_the_batch_divides_over_any_number_of_gpus(gpus):
     made = settings(Facts(10_000, 375, Machine(96, 512.0, gpus, 24.0)))
