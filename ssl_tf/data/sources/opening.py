@@ -320,6 +320,6 @@ def open_held_out(data: DataSettings, split: str, train: Source) -> Source | Non
             if split:
                 raise
             continue
-        held_out.unreadable = train.unreadable
+        held_out.unreadable = train.unreadable.of_another_source()
         return held_out
     return None

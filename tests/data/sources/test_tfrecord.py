@@ -37,7 +37,7 @@ def test_what_is_lacking_is_absent(tmp_path):
     write_records(tmp_path / "a", [example(image=png(0))])
     source = ExampleFiles(str(tmp_path / "a"), 1)
     record = next(source.sequence().as_numpy_iterator())
-    assert sorted(record) == ["id", "image", "index"]
+    assert sorted(record) == ["id", "image", "index", "row"]
     assert source.num_classes is None
 
 
