@@ -9,7 +9,12 @@ it through and, given images (--dataset, --image_folder or --tfrecord), compares
 """
 
 from ssl_tf import command
-from ssl_tf.settings import ImportProposalsSettings, ShuffleSettings, StoreSettings
+from ssl_tf.settings import (
+    ImportProposalsSettings,
+    InspectSettings,
+    ShuffleSettings,
+    StoreSettings,
+)
 
 # Shares of the boxes whose largest area is printed.
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -40,7 +45,7 @@ def import_boxes(settings: ImportProposalsSettings) -> None:
         print(f"{count} boxes left out: {reason}")
 
 
-def inspect(settings: StoreSettings) -> None:
+def inspect(settings: InspectSettings) -> None:
     """Prints the manifest, the distribution of the boxes, and a few images."""
     import itertools
 
@@ -98,15 +103,19 @@ def shuffle(settings: ShuffleSettings) -> None:
 
 
 def _summary(manifest) -> str:
+    """What a store contains; told if images had more boxes than were kept of one."""
+    left_out = manifest.boxes_left_out
+    most = manifest.settings.get("max_boxes")
+    more = f"; {left_out} boxes left out, beyond --max_boxes={most} of an image" if left_out else ""
     return (
         f"{manifest.images} images, {manifest.boxes} boxes of mean area {manifest.mean_area:.3f}, "
-        f"{manifest.images_without_boxes} images without a box"
+        f"{manifest.images_without_boxes} images without a box{more}"
     )
 
 
 ACTIONS = {
     "import": (import_boxes, ImportProposalsSettings),
-    "inspect": (inspect, StoreSettings),
+    "inspect": (inspect, InspectSettings),
     "verify": (verify, StoreSettings),
     "shuffle": (shuffle, ShuffleSettings),
 }

@@ -31,7 +31,7 @@ SETTINGS = {
     "embed": settings.EmbedSettings,
     "discover": settings.DiscoverSettings,
     "proposals import": settings.ImportProposalsSettings,
-    "proposals inspect": settings.StoreSettings,
+    "proposals inspect": settings.InspectSettings,
     "proposals verify": settings.StoreSettings,
     "proposals shuffle": settings.ShuffleSettings,
     "openimages": settings.OpenImagesSettings,

@@ -65,16 +65,16 @@ def decode_fast(
         return _decoded(example, example["image"], tf.shape(example["image"])[:2], True, side)
 
     @branch
-    def decode_unknown(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
-        image, sides, readable, plain = _decode(image_id, encoded, unreadable, side)
+    def decode_unknown(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor, row: tf.Tensor):
+        image, sides, readable, plain = _decode(image_id, encoded, row, unreadable, side)
         known.note(index, readable & plain)
         return image, sides, readable
 
     @branch
-    def decode_known(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor):
+    def decode_known(image_id: tf.Tensor, encoded: tf.Tensor, index: tf.Tensor, row: tf.Tensor):
         return *_pixels(encoded, side), True
 
-    arguments = example["id"], example["image"], example["index"]
+    arguments = example["id"], example["image"], example["index"], _row(example)
     is_known = known.contains(example["index"]) & (tf.strings.length(example["image"]) > 0)
     image, sides, readable = tf.cond(
         is_known, lambda: decode_known(*arguments), lambda: decode_unknown(*arguments)
@@ -93,8 +93,9 @@ def decode(
     counts as unreadable. Pixels stay as they are.
 
     Args:
-        example: has "id" and "image" (encoded bytes), string scalars, and where the image is to be
-            turned upright its "orientation". An "image" of uint8 [H, W, 3] is decoded already.
+        example: has "id" and "image" (encoded bytes), string scalars, where the id may repeat its
+            "row", and where the image is to be turned upright its "orientation". An "image" of
+            uint8 [H, W, 3] is decoded already.
         unreadable: counts the image if it cannot be decoded.
         side: a JPEG that is longer is decoded at the largest scale of 1/2, 1/4 and 1/8 at which it
             is not, or else at 1/8; that costs a fraction of the time. None: at its own size.
@@ -106,7 +107,9 @@ def decode(
     """
     if example["image"].dtype == tf.uint8:
         return _decoded(example, example["image"], tf.shape(example["image"])[:2], True, side)
-    image, sides, readable, _ = _decode(example["id"], example["image"], unreadable, side)
+    image, sides, readable, _ = _decode(
+        example["id"], example["image"], _row(example), unreadable, side
+    )
     return _decoded(example, image, sides, readable, side)
 
 
@@ -127,6 +130,11 @@ def _decoded(
     return {**example, "image": upright(image, example), "readable": readable, **own_sides}
 
 
+def _row(example: dict[str, tf.Tensor]) -> tf.Tensor:
+    """The row of an example, int64 scalar; -1 where it has none."""
+    return tf.cast(example.get("row", -1), tf.int64)
+
+
 def upright(image: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
     """The decoded image of an example, upright if the example has its "orientation"."""
     if "orientation" not in example:
@@ -137,19 +145,22 @@ def upright(image: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
 def _decode(
     image_id: tf.Tensor,
     encoded: tf.Tensor,
+    row: tf.Tensor,
     unreadable: UnreadableImages,
     side: int | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """The image, its own sides, whether it is readable, and whether `_pixels` alone gives it."""
 
     def placeholder() -> tf.Tensor:
-        def count(image_id: bytes | np.ndarray, encoded: bytes | np.ndarray) -> bool:
+        def count(
+            image_id: bytes | np.ndarray, encoded: bytes | np.ndarray, row: np.ndarray
+        ) -> bool:
             # Graphs pass bytes, eager calls an array of them.
             reason = unusual.refusal(np.asarray(encoded, object).item())
-            unreadable.add(np.asarray(image_id, object).item(), reason)
+            unreadable.add(np.asarray(image_id, object).item(), reason, int(row))
             return False
 
-        counted = tf.numpy_function(count, [image_id, encoded], tf.bool)
+        counted = tf.numpy_function(count, [image_id, encoded, row], tf.bool)
         with tf.control_dependencies([counted]):
             return tf.zeros(_PLACEHOLDER_SHAPE, tf.uint8)
 

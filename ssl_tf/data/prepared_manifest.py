@@ -12,6 +12,8 @@ from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, replacing, write_json
 
 MANIFEST = "prepared.json"
+# The figures of the collection, beside the manifest.
+REPORT = "report.json"
 # Names of the splits.
 TRAIN, VALIDATION = "train", "validation"
 # Keys of the features of a record.
@@ -19,6 +21,15 @@ IMAGE, ID, LABEL = "image/encoded", "image/id", "image/class/label"
 _VERSION = 1
 # Ends the name of the file beside a record file that says where its pixels lie.
 _INDEX = ".index.npz"
+
+
+def has_turned_images(directory: Path) -> bool:
+    """Whether EXIF turned any of the prepared images; true if their report does not tell."""
+    try:
+        report = read_json(directory / REPORT, dict, "prepare the images again")
+        return report["special"]["turned"] > 0
+    except (UserError, OSError, KeyError, TypeError):
+        return True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,6 +33,8 @@ class Source(abc.ABC):
         boxes: float32 [n, 4] of ymin, xmin, ymax, xmax in [0, 1].
         index: int64 scalar, the number of the example in this source, 0..size-1, the same in every
             order.
+        row: int64 scalar, its number in the whole source of which this may be a subset. An id may
+            repeat, a row tells one example from all others.
     A key is absent if the data has no such feature.
 
     Attributes:
@@ -206,7 +208,10 @@ class IndexedSource(Source):
 
     @abc.abstractmethod
     def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The example of an int64 scalar row, without "index", in graph mode."""
+        """The example of an int64 scalar row, without "index", in graph mode.
+
+        It has a "row" only if that is another, of the source behind this one.
+        """
 
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         """The id of an int64 scalar row, in graph mode."""
@@ -263,9 +268,14 @@ class IndexedSource(Source):
     def _example_at_index(self):
         """A function from an index to its example."""
         if self._rows is None:
-            return lambda index: {**self._example(index), "index": index}
+            return lambda index: {"row": index, **self._example(index), "index": index}
         rows = tf.constant(self._rows)
-        return lambda index: {**self._example(tf.gather(rows, index)), "index": index}
+
+        def at(index: tf.Tensor) -> dict[str, tf.Tensor]:
+            row = tf.gather(rows, index)
+            return {"row": row, **self._example(row), "index": index}
+
+        return at
 
     def _subset(self, keep: np.ndarray) -> "IndexedSource":
         part = copy.copy(self)

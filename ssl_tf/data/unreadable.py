@@ -1,7 +1,9 @@
 """The count of the images that cannot be decoded, and its limit."""
 
+import copy
 import sys
 import threading
+from collections import Counter, defaultdict
 
 from ssl_tf.errors import UserError, printable
 
@@ -14,6 +16,8 @@ class UnreadableImages:
     """Counts the distinct images that could not be decoded and ends the run beyond a limit.
 
     Each source has one counter. Its subsets and the threads of all its input pipelines share it.
+    Images of a source are told apart by their rows, since records may repeat an id. Where sources
+    are counted together, an id of both is one image.
 
     Attributes:
         limit: number of distinct images that may be unreadable (--max_bad_images).
@@ -24,29 +28,43 @@ class UnreadableImages:
 
     def __init__(self, limit: int = MAX_BAD_IMAGES):
         self.limit = limit
-        self._ids: dict[str, None] = {}
-        self._error: UserError | None = None
+        self._source = object()
+        # (source, id) -> rows, and id -> their largest number in a source.
+        self._rows: defaultdict[tuple[object, bytes], set[int]] = defaultdict(set)
+        self._most: Counter[bytes] = Counter()
+        self._names: list[str] = []
+        self._errors: list[UserError] = []
         self._lock = threading.Lock()
 
     @property
     def count(self) -> int:
         """Number of distinct unreadable images so far."""
-        return len(self._ids)
+        return len(self._names)
 
-    def add(self, image_id: bytes, reason: str = "") -> None:
-        """Counts an image by its id, and warns on stderr if it is new.
+    def of_another_source(self) -> "UnreadableImages":
+        """The same count, for a source that has rows of its own."""
+        made = copy.copy(self)
+        made._source = object()
+        return made
+
+    def add(self, image_id: bytes, reason: str = "", row: int = -1) -> None:
+        """Counts an image, and warns on stderr if it is new.
 
         Args:
             image_id: its id.
             reason: why it cannot be decoded, if that is known.
+            row: its number in the source, the same in all subsets; -1: the id alone tells it.
 
         Raises:
             UserError: more than `limit` images are unreadable.
         """
         name = printable(image_id.decode("utf-8", errors="backslashreplace"))
         with self._lock:
-            if name not in self._ids:
-                self._ids[name] = None
+            rows = self._rows[self._source, image_id]
+            rows.add(row)
+            if len(rows) > self._most[image_id]:
+                self._most[image_id] += 1
+                self._names.append(name)
                 self._warn(name, reason)
             if self.count > self.limit:
                 self._fail(
@@ -82,18 +100,18 @@ class UnreadableImages:
         Raises:
             UserError: `add`, `refuse_batch` or `refuse` has ended the run.
         """
-        if self._error is not None:
-            raise self._error
+        if self._errors:
+            raise self._errors[0]
 
     def summary(self) -> str:
         """The count and the first names, to be appended to a line; empty if there are none."""
-        if not self._ids:
+        if not self._names:
             return ""
         more = ", ..." if self.count > _LISTED else ""
         return f"; {self.count} unreadable images: {self._first(_LISTED)}{more}"
 
     def _first(self, count: int) -> str:
-        return ", ".join(list(self._ids)[:count])
+        return ", ".join(self._names[:count])
 
     def _warn(self, name: str, reason: str) -> None:
         if self.count <= _LISTED:
@@ -106,5 +124,5 @@ class UnreadableImages:
             print("warning: further unreadable images are counted, not listed", file=sys.stderr)
 
     def _fail(self, message: str) -> None:
-        self._error = self._error or UserError(message)
-        raise self._error
+        self._errors.append(UserError(message))
+        raise self._errors[0]

@@ -66,7 +66,7 @@ class Protocol:
             splits |= {"validation": self.validation, "whole": f"train+{self.validation}"}
         sources = {part: self._split(split, reading) for part, split in splits.items()}
         for source in sources.values():
-            source.unreadable = sources["train"].unreadable
+            source.unreadable = sources["train"].unreadable.of_another_source()
         return {"whole": sources["train"], **sources}
 
     def images(self, splits: Mapping[str, Source]) -> LabelledImages:

@@ -11,7 +11,7 @@ from ssl_tf.data.batches import training_batches, transformed_batches
 from ssl_tf.data.decoding import KnownImages, decode, decode_fast
 from ssl_tf.data.order import Share, Steps, example_seed
 from ssl_tf.data.source import Source
-from ssl_tf.errors import printable
+from ssl_tf.errors import UserError, printable
 from ssl_tf.methods.base import Method
 from ssl_tf.pretraining.machine import read_machine
 from ssl_tf.pretraining.resident import ResidentImages, should_be_resident
@@ -214,8 +214,14 @@ def _label_checked(
 
 
 def show_first_views(source: Source, recipe: Recipe, seed: int, path: Path) -> None:
-    """Writes a PNG of the first views of a run, as `views_report` shows them."""
-    examples = first_examples(source, seed, _SHOWN, with_boxes=recipe.takes_boxes)
+    """Writes a PNG of the first views of a run, as `views_report` shows them.
+
+    Without a readable image there is no PNG. The run goes on to its first batch, and ends there.
+
+    Raises:
+        UserError: too many images are unreadable, or the stored data is damaged.
+    """
+    examples = _readable(source, seed, _SHOWN, recipe.takes_boxes)
     seed_of = functools.partial(example_seed, seed)
     if examples:
         draw_sheet(view_cells(recipe, examples, seed_of=seed_of, draws=1), path)
@@ -233,8 +239,16 @@ def first_examples(
         with_boxes: whether to read their boxes, too.
 
     Raises:
-        UserError: too many images are unreadable, or the stored data is damaged.
+        UserError: no image is readable, too many are not, or the stored data is damaged.
     """
+    examples = _readable(source, seed, count, with_boxes)
+    if not examples:
+        raise UserError(f"{source.name}: no image can be decoded; mend or convert them")
+    return examples
+
+
+def _readable(source: Source, seed: int, count: int, with_boxes: bool) -> list[Example]:
+    """As `first_examples`; empty if no image is readable."""
     records = (
         source.stream(seed, 0, source.size)
         .map(lambda record: decode(record, source.unreadable))

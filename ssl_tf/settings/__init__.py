@@ -7,6 +7,7 @@ from ssl_tf.settings.annotations import AnnotationSettings
 from ssl_tf.settings.benchmarking import RIVALS, InputBenchmarkSettings, TrainBenchmarkSettings
 from ssl_tf.settings.boxes import (
     ImportProposalsSettings,
+    InspectSettings,
     OpenImagesSettings,
     ShuffleSettings,
     StoreSettings,
@@ -75,6 +76,7 @@ __all__ = [
     "ImportProposalsSettings",
     "InitEncoderSettings",
     "InputBenchmarkSettings",
+    "InspectSettings",
     "KnnSettings",
     "LISTS_OF",
     "LabelSettings",

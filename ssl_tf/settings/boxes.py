@@ -85,7 +85,11 @@ class ImportProposalsSettings:
         "",
         "Template of the ids in the images' source, such as {id}.jpg: {id}, {stem}, {file_name}.",
     )
-    max_boxes: int = setting(10, "Boxes to keep of an image, those of the best scores.", low=1)
+    max_boxes: int = setting(
+        10,
+        "Boxes to keep of an image, those of the best scores, else the first of the file.",
+        low=1,
+    )
     bad_boxes: str = setting(
         "error",
         "Action for boxes outside of the image, without area, with swapped corners or no number.",
@@ -98,7 +102,10 @@ class ImportProposalsSettings:
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         numpy = self.input.lower().endswith(".npy")
-        return unless(numpy, "only .npy files are pickled", "allow_pickle")
+        return {
+            **unless(numpy, "only .npy files are pickled", "allow_pickle"),
+            **unless(numpy, "only .npy files need the sizes of the images", "image_folder"),
+        }
 
     def __post_init__(self) -> None:
         for name in ("input", "output"):
@@ -150,10 +157,9 @@ def check_id_template(template: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class StoreSettings:
-    """The settings of `python -m ssl_tf.proposals inspect` and `verify`."""
+    """The settings of `python -m ssl_tf.proposals verify`."""
 
     data: OptionalDataSettings
-    records: int = setting(5, "Number of images to print.", low=0)
 
     @property
     def unused(self) -> dict[str, str]:
@@ -164,3 +170,17 @@ class StoreSettings:
     def __post_init__(self) -> None:
         if not self.data.proposals or self.data.proposals == GROUND_TRUTH:
             raise SettingsError("--proposals: give the directory of the store")
+
+
+@dataclasses.dataclass(frozen=True)
+class InspectSettings(StoreSettings):
+    """The settings of `python -m ssl_tf.proposals inspect`."""
+
+    records: int = setting(5, "Number of images to print.", low=0)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        reason = "the store alone is read; verify compares it with images"
+        names = ("dataset", "image_folder", "prepared", "tfrecord", "max_bad_images")
+        return {**super().unused, **unless(False, reason, *names, "unmatched_proposals")}

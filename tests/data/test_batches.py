@@ -9,6 +9,7 @@ from ssl_tf.data.batches import evaluation_batches, training_batches
 from ssl_tf.data.decoding import KnownImages
 from ssl_tf.data.order import Steps, example_seed
 from ssl_tf.data.sources.folder import ImageFolder
+from ssl_tf.data.sources.memory import in_memory
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
@@ -201,6 +202,31 @@ def test_too_many_unreadable_images_end_the_run(holed):
         list(made)
     with pytest.raises(UserError, match="4 images cannot be decoded .*--max_bad_images=3"):
         holed.unreadable.check()
+
+
+@pytest.fixture
+def namesakes(tmp_path):
+    """60 records of one name, of which every second is broken."""
+    content = [png(i) if i % 2 else b"no image" for i in range(60)]
+    records = [example(image=image, image__filename=b"image.png") for image in content]
+    source = ExampleFiles(write_records(tmp_path / "a", records), 1)
+    source.unreadable = UnreadableImages(30)
+    return source
+
+
+def test_unreadable_images_of_one_id_count_each_once(namesakes):
+    for part in (namesakes, *namesakes.hold_out(20), in_memory(namesakes)):
+        read = evaluation_batches(part, 6, 5).as_numpy_iterator()
+        found = np.concatenate([batch["index"] for batch in read])
+        assert len(found) < part.size
+    # Two epochs of training meet all of them again.
+    assert len(list(training_batches(namesakes, recipe, Steps(0, 20, 0, 6)))) == 6
+    assert namesakes.unreadable.count == 30
+    namesakes.unreadable = UnreadableImages(29)
+    with pytest.raises(tf.errors.OpError):
+        list(evaluation_batches(namesakes, 6, 5))
+    with pytest.raises(UserError, match="30 images cannot be decoded .*--max_bad_images=29"):
+        namesakes.unreadable.check()
 
 
 def test_a_batch_without_any_readable_image_ends_the_run(tmp_path):

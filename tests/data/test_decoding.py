@@ -169,6 +169,24 @@ def test_beyond_the_limit_the_run_ends():
         unreadable.check()
 
 
+def test_images_of_one_id_are_told_apart_by_their_rows():
+    unreadable = UnreadableImages(10)
+    for row in (0, 2, 4, 2, 0):  # two are met again
+        unreadable.add(b"image.jpg", row=row)
+    assert unreadable.count == 3
+    # Of another source the same images may have other rows: only a fourth is new.
+    other = unreadable.of_another_source()
+    for row in (10, 11, 12):
+        other.add(b"image.jpg", row=row)
+    assert unreadable.count == other.count == 3
+    other.add(b"image.jpg", row=13)
+    assert unreadable.count == other.count == 4
+    with pytest.raises(UserError):
+        other.refuse("full")
+    with pytest.raises(UserError, match="full"):
+        unreadable.check()
+
+
 def test_warnings_end_after_ten(capsys):
     unreadable = UnreadableImages(100)
     for number in range(30):

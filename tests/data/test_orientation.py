@@ -1,5 +1,8 @@
 """EXIF turns: undone with --orient, told without it."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,10 +12,14 @@ from ssl_tf.data import orientation
 from ssl_tf.data.batches import evaluation_batches, training_batches
 from ssl_tf.data.decoding import KnownImages, decode_fast
 from ssl_tf.data.order import Steps
+from ssl_tf.data.prepared_manifest import REPORT
+from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.data.sources.opening import open_split, warn_of_turns
+from ssl_tf.data.sources.opening import open_split, open_training_source, warn_of_turns
 from ssl_tf.data.unreadable import UnreadableImages
+from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings, flagfiles
+from tests.data.sources import test_prepared
 from tests.data.tiny_images import picture, png, write_folder
 from tests.preparation.odd_files import JPEG, SMOOTH, decoded, exif, saved, turned
 
@@ -113,6 +120,53 @@ def test_a_folder_that_is_not_turned_as_the_encoder_learned_is_told(folder, tmp_
     (line,) = capsys.readouterr().err.splitlines()
     assert "the encoder learned from images that were turned upright" in line
     assert line.endswith("give --orient")
+
+
+def with_store(path, ids, made_of: DataSettings, here: DataSettings, **other) -> DataSettings:
+    """Settings with a store of boxes that `discover` would make of the images of others."""
+    images = [ImageProposals(name, [[0, 0, 0.5, 1]]) for name in ids]
+    told = {**flagfiles.as_dict(made_of), **other}
+    told = {name: value for name, value in told.items() if value is not None}
+    write_proposals(path, images, generator="test", settings=told)
+    return dataclasses.replace(here, proposals=str(path))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_boxes_of_images_that_were_turned_otherwise_are_refused(folder, tmp_path, there):
+    made_of, here = (DataSettings(image_folder=folder, orient=o) for o in (there, not there))
+    data = with_store(tmp_path / "s", ["6.jpg"], made_of, here)
+    told = ("upright, as EXIF says, .* as they are stored", "as they are stored, .* upright, as EX")
+    with pytest.raises(
+        UserError, match=f"boxes of images .*{told[not there]}.*--orient={str(there).lower()}$"
+    ):
+        open_training_source(data, boxes=True)
+    open_training_source(dataclasses.replace(data, orient=there), boxes=True)
+    # A store of an older version, or one that was imported, tells nothing.
+    data = with_store(tmp_path / "old", ["6.jpg"], made_of, here, orient=None)
+    open_training_source(data, boxes=True)
+
+
+def test_boxes_are_taken_where_no_image_is_turned(tmp_path):
+    """Runs that began with such boxes go on."""
+    folder = write_folder(tmp_path / "upright", {"a.jpg": JPEG, "b.png": png(0)})
+    made_of, here = (DataSettings(image_folder=folder, orient=o) for o in (False, True))
+    open_training_source(with_store(tmp_path / "s", ["a.jpg"], made_of, here), boxes=True)
+
+
+@pytest.mark.parametrize("report, refused", [(2, True), (0, False), (None, True)])
+def test_boxes_of_a_folder_beside_prepared_images(tmp_path, report, refused):
+    (tmp_path / "p").mkdir()
+    here = DataSettings(prepared=test_prepared.write(tmp_path / "p", {"train": [3]}))
+    if report is not None:
+        (tmp_path / "p" / REPORT).write_text(json.dumps({"special": {"turned": report}}))
+    as_seen, as_stored = (DataSettings(image_folder="x", orient=o) for o in (True, False))
+    open_training_source(with_store(tmp_path / "s", ["1.jpg"], as_seen, here), boxes=True)
+    data = with_store(tmp_path / "t", ["1.jpg"], as_stored, here)
+    if refused:
+        with pytest.raises(UserError, match="as they are stored, and here .*proposals of these$"):
+            open_training_source(data, boxes=True)
+    else:
+        open_training_source(data, boxes=True)
 
 
 def test_only_folders_are_turned():

@@ -47,8 +47,12 @@ def test_without_any_readable_image_there_is_no_picture(tmp_path):
     recipe = Recipe(ViewSettings(image_size=16, view_strategies=("plain", "plain")))
     show_first_views(source, recipe, 0, tmp_path / "views.png")
     assert not (tmp_path / "views.png").exists()
-    with pytest.raises(UserError, match="no image can be decoded"):
-        NeighbourPicture(source, None, 16, random=None)
+    for read in (
+        lambda: first_examples(source, 0, 8),
+        lambda: NeighbourPicture(source, None, 16, random=None),
+    ):
+        with pytest.raises(UserError, match="no image can be decoded; mend or convert"):
+            read()
 
 
 def test_the_views_of_a_run_are_drawn_with_their_source(tmp_path):

@@ -15,6 +15,7 @@ from ssl_tf.settings import (
     FineTuneSettings,
     ImportProposalsSettings,
     InputBenchmarkSettings,
+    InspectSettings,
     KnnSettings,
     LinearSettings,
     OpenImagesSettings,
@@ -110,6 +111,10 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         (OpenImagesSettings, ("--boxes=B", "--output=O", "--ids=I"), "--min_images=9"),
         (OpenImagesSettings, ("--boxes=B", "--output=O"), "--seed=9"),
         (ImportProposalsSettings, ("--input=a.json", "--output=O"), "--allow_pickle"),
+        (ImportProposalsSettings, ("--input=a.csv", "--output=O"), "--image_folder=I"),
+        (InspectSettings, ("--proposals=P",), "--image_folder=I"),
+        (InspectSettings, ("--proposals=P",), "--dataset=scenes"),
+        (InspectSettings, ("--proposals=P",), "--unmatched_proposals=ignore"),
         (StoreSettings, ("--proposals=P",), "--split=val"),
         (StoreSettings, ("--proposals=P",), "--holdout=9"),
         (ShuffleSettings, (FOLDER, "--proposals=P", "--output=O"), "--holdout=9"),
@@ -158,6 +163,7 @@ def test_names_in_unused_are_flags_of_the_stage():
         (EmbedSettings, DISCOVERED),
         (OpenImagesSettings, ("--boxes=B", "--output=O")),
         (StoreSettings, ("--proposals=P",)),
+        (InspectSettings, ("--proposals=P",)),
     ):
         flags = {field.name for field, _ in flagfiles.flag_fields(settings_class)}
         assert set(flagfiles.unused(flagfiles.parse(given, settings_class))) <= flags

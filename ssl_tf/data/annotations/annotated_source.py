@@ -17,7 +17,7 @@ from ssl_tf.data import orientation
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource, Source
-from ssl_tf.errors import UserError, printable
+from ssl_tf.errors import SettingsError, UserError, printable
 
 # The label of pixels that count neither in the loss nor in a figure.
 IGNORED = 255
@@ -71,7 +71,15 @@ class AnnotatedSource(IndexedSource):
             masks: give the masks of the objects.
             category_ids: as the attribute; empty: counted from 0.
             bad: as the attribute.
+
+        Raises:
+            SettingsError: one of the labels would be `IGNORED`.
         """
+        if objects is None and num_classes > IGNORED:
+            raise SettingsError(
+                f"{name}: {num_classes} classes; label {IGNORED} is ignored, so give label maps of "
+                f"at most {IGNORED} classes, a background among them"
+            )
         super().__init__(name, len(ids), num_classes, class_names)
         self.category_ids = np.array(category_ids or range(num_classes), np.int64)
         self.bad = bad or BadAnnotations()

@@ -133,11 +133,6 @@ class LabelMapFolders(AnnotatedFiles):
             self._warn_of_one_label()
         else:
             count = self._largest_label() + 1
-        if count >= IGNORED:
-            raise SettingsError(
-                f"--label_maps={label_maps}: {count} classes; label {IGNORED} is ignored, so give "
-                f"maps of at most {IGNORED - 1} classes"
-            )
         super().__init__(
             f"label maps {label_maps}",
             [os.fsencode(name) for name in names],

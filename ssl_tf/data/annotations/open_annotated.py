@@ -46,7 +46,7 @@ def open_annotated(
         train, test = train.hold_out(data.holdout)
     else:
         test = _open_test(data, wanted, train)
-        test.unreadable = train.unreadable
+        test.unreadable = train.unreadable.of_another_source()
         _check_apart(train, test)
     if train.num_classes != test.num_classes or (
         train.class_names and test.class_names and train.class_names != test.class_names

@@ -81,6 +81,8 @@ class Manifest:
         boxes: number of boxes.
         mean_area: mean area of a box, as a fraction of its image; 0 without boxes.
         shards: the files, in order.
+        boxes_left_out: number of boxes beyond the largest number of an image; 0 in the manifests of
+            earlier versions, which did not count them.
     """
 
     generator: str
@@ -90,6 +92,7 @@ class Manifest:
     boxes: int
     mean_area: float
     shards: tuple[Shard, ...]
+    boxes_left_out: int = 0
 
 
 def write_proposals(
@@ -104,7 +107,7 @@ def write_proposals(
     """Writes a store; it is complete or absent.
 
     The boxes of an image are sorted by score, the best first; boxes of equal score stay in the
-    given order. Those after the first `max_boxes` are left out.
+    given order. Those after the first `max_boxes` are left out, and counted in the manifest.
 
     Args:
         output: directory of the store, which must not exist.
@@ -159,7 +162,7 @@ def _write(
 ) -> Manifest:
     shards: list[Shard] = []
     seen: set[int] = set()
-    empty, boxes, area = 0, 0, 0.0
+    empty, boxes, left_out, area = 0, 0, 0, 0.0
     writer, name, records = None, "", 0
 
     def close() -> None:
@@ -182,6 +185,7 @@ def _write(
         records += 1
         empty += not len(best)
         boxes += len(best)
+        left_out += len(image.boxes) - len(best)
         area += float(np.prod(best[:, 2:] - best[:, :2], axis=1).sum())
     if writer is None:
         raise UserError("there is no image to write proposals of")
@@ -194,6 +198,7 @@ def _write(
         boxes=boxes,
         mean_area=area / boxes if boxes else 0.0,
         shards=tuple(shards),
+        boxes_left_out=left_out,
     )
     content = {"format": FORMAT, **dataclasses.asdict(manifest)}
     (directory / MANIFEST).write_text(json.dumps(content, indent=1))

@@ -69,6 +69,17 @@ class ImageFolder(IndexedSource):
         paths = self._paths.numpy()[self._row_numbers()]
         return read_each(lambda path: b"%d" % os.path.getsize(self._folder + path), paths)
 
+    def has_turned_images(self) -> bool:
+        """Whether EXIF says of any image that it is seen in another way than it is stored.
+
+        The heads of files are read until one says so.
+        """
+
+        def turn(path: bytes) -> bytes:
+            return bytes([orientation.in_file(self._folder + path)])
+
+        return any(turn != b"\1" for turn in read_each(turn, self._paths.numpy()))
+
     def common_images(self, other: Source) -> int:
         if not isinstance(other, ImageFolder):
             return 0

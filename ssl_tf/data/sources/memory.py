@@ -24,7 +24,7 @@ def in_memory(source: Source) -> Source:
 
 
 class InMemory(IndexedSource):
-    """Ids, encoded images and labels of another source; boxes are dropped."""
+    """Ids, rows, encoded images and labels of another source; boxes are dropped."""
 
     def __init__(self, source: Source):
         """Reads all examples.
@@ -39,7 +39,7 @@ class InMemory(IndexedSource):
         self.largest_side = source.largest_side
         self.holdout_rule = source.holdout_rule
         examples = source.sequence().map(
-            lambda example: {k: example[k] for k in ("id", "image", "label") if k in example}
+            lambda example: {k: example[k] for k in ("id", "row", "image", "label") if k in example}
         )
         batches = list(examples.batch(_READ_AT_ONCE).as_numpy_iterator())
         self._columns = {

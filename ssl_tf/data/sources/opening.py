@@ -1,8 +1,10 @@
 """Sources opened by the settings: for training, for evaluation, and with boxes."""
 
 import sys
+from pathlib import Path
 
 from ssl_tf.data.boxes import check_boxes
+from ssl_tf.data.prepared_manifest import has_turned_images
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.scenes.objects import ObjectScenes
@@ -127,7 +129,7 @@ def with_boxes(source: Source, data: DataSettings) -> Source:
 
     Raises:
         UserError: the source has no boxes, or what is none, or the store is damaged or has those of
-            other images.
+            other images, or of images that were read in another way.
     """
     if data.proposals == GROUND_TRUTH:
         without = check_boxes(source.boxes(), source.name)
@@ -138,6 +140,7 @@ def with_boxes(source: Source, data: DataSettings) -> Source:
         return source
     store = ProposalStore(data.proposals)
     _check_scenes(store, data)
+    _check_upright(store, source, data)
     joined = WithProposals(source, store)
     matches = joined.match(allow_unmatched=data.unmatched_proposals == "ignore")
     unmatched = f"; {matches.unmatched} proposals are of other images" if matches.unmatched else ""
@@ -186,6 +189,34 @@ def _check_scenes(store: ProposalStore, data: DataSettings) -> None:
                 f"{store.path}: has boxes of scenes of --{name}={there}, not of these, of "
                 f"--{name}={here[name]}; make the proposals of these, or give that flag"
             )
+
+
+def _check_upright(store: ProposalStore, source: Source, data: DataSettings) -> None:
+    """Compares whether EXIF turned the images of a store, as far as it tells, and those here.
+
+    A store that was imported tells nothing, nor does one of an older version. Of images in record
+    files nobody knows whether they were turned before.
+
+    Raises:
+        UserError: it did in one of them alone, and there are images to turn.
+    """
+    told = store.manifest.settings
+    of_files = told.get("image_folder") or told.get("prepared")
+    if "orient" not in told or not of_files or not (data.image_folder or data.prepared):
+        return
+    there, here = told["orient"] == "true" or bool(told.get("prepared")), data.are_upright
+    if there == here:
+        return
+    if isinstance(source, ImageFolder):
+        turned, flag = source.has_turned_images(), f", or give --orient={str(there).lower()}"
+    else:
+        turned, flag = has_turned_images(Path(data.prepared)), ""
+    if turned:
+        ways = {True: "turned upright, as EXIF says", False: "as they are stored"}
+        raise UserError(
+            f"{store.path}: has boxes of images {ways[there]}, and here they are {ways[here]}; "
+            f"make the proposals of these{flag}"
+        )
 
 
 def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Source, Source | None]:
@@ -320,6 +351,6 @@ def open_held_out(data: DataSettings, split: str, train: Source) -> Source | Non
             if split:
                 raise
             continue
-        held_out.unreadable = train.unreadable
+        held_out.unreadable = train.unreadable.of_another_source()
         return held_out
     return None

@@ -197,7 +197,7 @@ class RecordSource(Source):
 
     def _example(self, row: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         index = row if self._index_of_row is None else self._index_of_row[row]
-        return {**self._parse(serialized, row), "index": index}
+        return {**self._parse(serialized, row), "index": index, "row": row}
 
     def _subset(self, keep: np.ndarray) -> "RecordSource":
         part = copy.copy(self)

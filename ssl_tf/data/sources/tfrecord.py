@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import sys
+from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -26,12 +28,17 @@ _NO_LABEL = 2**63 - 1
 
 @dataclasses.dataclass(frozen=True)
 class _Fields:
-    """Keys of the features of an example; None if the files lack the feature."""
+    """Keys of the features of an example; None if the files lack the feature.
+
+    `others` are the keys and types of features that the first record lacks. Later ones may have
+    them.
+    """
 
     image: str
     label: str | None
     id: str | None
     boxes: bool
+    others: Mapping[str, tf.DType] = dataclasses.field(default_factory=dict)
 
     def features(self) -> dict[str, tf.io.RaggedFeature]:
         """How `parse_example` reads any number of values under each key."""
@@ -41,7 +48,23 @@ class _Fields:
             features[self.label] = tf.io.RaggedFeature(tf.int64)
         if self.boxes:
             features |= {side: tf.io.RaggedFeature(tf.float32) for side in _BOXES}
-        return features
+        return features | {name: tf.io.RaggedFeature(kind) for name, kind in self.others.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tally:
+    """What a file holds.
+
+    Attributes:
+        records: their number.
+        smallest, largest: label; `_NO_LABEL` and -1 without labels.
+        having: key -> number of records with a value of it.
+    """
+
+    records: int
+    smallest: int
+    largest: int
+    having: Counter[str]
 
 
 class ExampleFiles(RecordSource):
@@ -61,7 +84,7 @@ class ExampleFiles(RecordSource):
 
         Raises:
             UserError: no file matches, a file is damaged, a record has other fields than the first,
-                or the labels are no numbers of classes.
+                some records lack a label, or the labels are no numbers of classes.
         """
         try:
             files = sorted(tf.io.gfile.glob(glob))
@@ -71,19 +94,23 @@ class ExampleFiles(RecordSource):
             raise UserError(f"--tfrecord={glob} matches no file")
         for file in files:
             _check_regular(file)
-        self._fields = _find_fields(files)
+        found = _find_fields(files)
         self._first_label = first_label
-        counts, smallest, largest = zip(*(_count(file, self._fields) for file in files))
-        size = sum(counts)
+        tallies = [_count(file, found) for file in files]
+        size = sum(tally.records for tally in tallies)
         if not size:
             raise UserError(f"--tfrecord={glob}: {len(files)} files hold no record")
+        having = sum((tally.having for tally in tallies), Counter())
+        self._fields = _of_all_records(found, glob, size, having)
         num_classes = None
         if self._fields.label:
-            num_classes = self._number_of_classes(glob, size, min(smallest), max(largest))
+            smallest = min(tally.smallest for tally in tallies)
+            largest = max(tally.largest for tally in tallies)
+            num_classes = self._number_of_classes(glob, size, smallest, largest)
         total_bytes = sum(tf.io.gfile.stat(file).length for file in files)
         super().__init__(
             f"records {glob}",
-            [Shard(file, 0, count) for file, count in zip(files, counts) if count],
+            [Shard(file, 0, tally.records) for file, tally in zip(files, tallies) if tally.records],
             record_bytes=total_bytes / size,
             shuffle_mib=shuffle_mib,
             num_classes=num_classes,
@@ -137,7 +164,7 @@ class ExampleFiles(RecordSource):
 
 
 def _find_fields(files: list[str]) -> _Fields:
-    """The keys of the first record.
+    """The keys of the first record, and those that it lacks.
 
     Raises:
         UserError: the record cannot be read, is no tf.train.Example, or has no image.
@@ -187,12 +214,48 @@ def _find_fields(files: list[str]) -> _Fields:
             "in a bytes_list",
             file=sys.stderr,
         )
-    boxes = all(side in kinds for side in _BOXES)
-    return _Fields(image, first(_LABEL, "int64_list"), first(_ID, "bytes_list"), boxes)
+    label, image_id = first(_LABEL, "int64_list"), first(_ID, "bytes_list")
+    boxes = any(side in kinds for side in _BOXES)
+    others = {
+        **({} if label else dict.fromkeys(_LABEL, tf.int64)),
+        **({} if image_id else dict.fromkeys(_ID, tf.string)),
+        **({} if boxes else dict.fromkeys(_BOXES, tf.float32)),
+    }
+    # Those of another type have been told.
+    others = {name: kind for name, kind in others.items() if not kinds.get(name)}
+    return _Fields(image, label, image_id, boxes, others)
 
 
-def _count(file: str, fields: _Fields) -> tuple[int, int, int]:
-    """The number of records of a file, and its smallest and largest label (0, -1 without labels).
+def _of_all_records(fields: _Fields, glob: str, size: int, having: Counter[str]) -> _Fields:
+    """The keys by which all records are read; tells on stderr how many have an id, if not all do.
+
+    Args:
+        fields: of the first record.
+        glob: the files, for messages.
+        size: number of records.
+        having: key -> number of records with a value of it.
+
+    Raises:
+        UserError: the first record has no label, and others have one.
+    """
+    for name in filter(having.get, set(_LABEL) & fields.others.keys()):
+        raise UserError(
+            f"--tfrecord={glob}: {having[name]} of {size} records have a label under {name}, and "
+            "the first has none: give every record one label, or none"
+        )
+    image_id = fields.id or next((n for n in _ID if n in fields.others and having[n]), None)
+    if image_id and having[image_id] < size:
+        print(
+            f"warning: --tfrecord={glob}: {having[image_id]} of {size} records have an id under "
+            f"{image_id}; that of the others is their place in their file",
+            file=sys.stderr,
+        )
+    boxes = fields.boxes or any(having[side] for side in _BOXES)
+    return _Fields(fields.image, fields.label, image_id, boxes)
+
+
+def _count(file: str, fields: _Fields) -> _Tally:
+    """Counts the records of a file and what they have.
 
     Every record is parsed, so that one of other fields is told now and not within an epoch.
 
@@ -200,6 +263,7 @@ def _count(file: str, fields: _Fields) -> tuple[int, int, int]:
         UserError: the file is damaged, or a record has other fields than the first.
     """
     count, smallest, largest, length = 0, _NO_LABEL, -1, 0
+    having: Counter[str] = Counter()
     try:
         for batch in tf.data.TFRecordDataset(file).batch(_READ_AT_ONCE):
             try:
@@ -208,6 +272,7 @@ def _count(file: str, fields: _Fields) -> tuple[int, int, int]:
                 raise _first_bad_record(file, count, batch, fields) from None
             numbers = {name: values.row_lengths().numpy() for name, values in parsed.items()}
             _check_numbers(file, count, numbers, fields)
+            having.update({name: np.count_nonzero(values) for name, values in numbers.items()})
             if fields.label:
                 labels = parsed[fields.label].values
                 smallest = min(smallest, int(tf.reduce_min(labels)))
@@ -223,7 +288,7 @@ def _count(file: str, fields: _Fields) -> tuple[int, int, int]:
         raise UserError(
             f"--tfrecord: {file} has the label {smallest} under {fields.label}: labels count from 0"
         )
-    return count, smallest, largest
+    return _Tally(count, smallest, largest, having)
 
 
 def _check_numbers(file: str, first: int, numbers: dict[str, np.ndarray], fields: _Fields) -> None:
@@ -246,14 +311,14 @@ def _check_numbers(file: str, first: int, numbers: dict[str, np.ndarray], fields
                 f"{numbers[fields.label][wrong[0]]} values under {fields.label} where the first "
                 "record has a label: give every record one label, or none"
             )
-    for name in filter(None, (fields.image, fields.id)):
+    for name in (fields.image, *(name for name in _ID if name in numbers)):
         wrong = np.flatnonzero(numbers[name] > 1)
         if wrong.size:
             raise UserError(
                 f"--tfrecord: record {first + wrong[0]} of {file} has "
                 f"{numbers[name][wrong[0]]} values under {name}: give one"
             )
-    if fields.boxes:
+    if _BOXES[0] in numbers:
         sides = np.stack([numbers[side] for side in _BOXES])
         wrong = np.flatnonzero((sides != sides[0]).any(0))
         if wrong.size:

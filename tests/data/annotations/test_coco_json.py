@@ -6,7 +6,7 @@ import pytest
 
 from ssl_tf.data.annotations.coco_json import CocoImages
 from ssl_tf.data.annotations.open_annotated import with_objects
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
 from tests.data.annotations.annotated_files import read, write_coco
 from tests.data.tiny_images import png
 
@@ -36,6 +36,26 @@ ANNOTATIONS = [
         "segmentation": [[4, 4, 13, 4, 13, 13, 4, 13]],
     },
 ]
+
+
+def test_no_class_of_a_label_map_is_the_ignored_label(tmp_path):
+    square = [[0, 0, 4, 0, 4, 4, 0, 4]]
+    found = [
+        {
+            "image_id": 0,
+            "category_id": 253,
+            "bbox": [0, 0, 4, 4],
+            "segmentation": square,
+            "area": 16,
+        }
+    ]
+    # The last of 254 categories has the label 254, the last of 255 would have 255.
+    given = write_coco(tmp_path / "254", found, categories=range(254))
+    assert read(CocoImages(*given, label_maps=True))[0]["label_map"].max() == 254
+    given = write_coco(tmp_path / "255", found, categories=range(255))
+    with pytest.raises(SettingsError, match="256 classes; label 255 is ignored, .* at most 255"):
+        CocoImages(*given, label_maps=True)
+    assert CocoImages(*given, masks=True).num_classes == 255
 
 
 def test_objects_of_each_image_and_ids_with_holes(tmp_path):

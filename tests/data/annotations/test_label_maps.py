@@ -69,7 +69,7 @@ def test_what_is_no_map_is_told(tmp_path):
         LabelMapFolders(images, maps)
     (Path(maps) / "b.png").write_bytes(label_png(LABELS + 254))
     with pytest.raises(SettingsError, match="label 255 is ignored"):
-        LabelMapFolders(images, maps, class_names=[str(n) for n in range(255)])
+        LabelMapFolders(images, maps, class_names=[str(n) for n in range(256)])
     (Path(maps) / "b.png").write_bytes(b"")
     with pytest.raises(UserError, match="b.png cannot be decoded"):
         LabelMapFolders(images, maps)

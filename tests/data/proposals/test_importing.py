@@ -355,7 +355,7 @@ def test_the_command_imports_inspects_and_verifies(tmp_path, capsys):
     assert sorted(tmp_path.iterdir()) == [path]
     told = run("import", f"--input={path}", f"--output={output}", "--bad_boxes=drop").out
     assert "4 images, 3 boxes of mean area 0.470, 2 images without a box" in told
-    assert "1 boxes left out: it has no area" in told
+    assert "1 boxes left out: it has no area" in told and "--max_boxes" not in told
     assert ProposalStore(output).manifest.settings["input"] == str(path)
     told = run("inspect", f"--proposals={output}", "--records=1").out
     assert "boxes an image: 0: 2, 1: 1, 2: 1" in told and "input = " in told
@@ -365,6 +365,13 @@ def test_the_command_imports_inspects_and_verifies(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run("verify", f"--proposals={output}", f"--image_folder={images}")
     assert "no id of " in capsys.readouterr().err
+    cut = tmp_path / "cut"
+    told = run(
+        "import", f"--input={path}", f"--output={cut}", "--bad_boxes=drop", "--max_boxes=1"
+    ).out
+    assert "4 images, 2 boxes" in told
+    assert "without a box; 1 boxes left out, beyond --max_boxes=1 of an image\n" in told
+    assert "1 boxes left out, beyond" in run("inspect", f"--proposals={cut}").out
     output = tmp_path / "named"
     run(
         "import", f"--input={path}", f"--output={output}", "--bad_boxes=drop",

@@ -38,6 +38,7 @@ def test_round_trip_over_shards(tmp_path):
     assert [shard.records for shard in manifest.shards] == [3, 3, 1]
     assert (manifest.images, manifest.images_without_boxes) == (7, 1)
     assert manifest.boxes == 0 + 1 + 2 + 3 + 4 + 4 + 4
+    assert manifest.boxes_left_out == 0 + 0 + 0 + 0 + 0 + 1 + 2
     ids, splits, boxes = store.read()
     assert [i.decode() for i in ids] == [image.image_id for image in images]
     areas = []
@@ -50,6 +51,15 @@ def test_round_trip_over_shards(tmp_path):
         areas += [(b[2] - b[0]) * (b[3] - b[1]) for b in read.boxes]
     assert manifest.mean_area == pytest.approx(np.mean(areas), rel=1e-6)
     store.verify()
+
+
+def test_a_store_of_an_earlier_version_is_read(tmp_path):
+    write(tmp_path / "store", made_images())
+    path = tmp_path / "store" / MANIFEST
+    content = json.loads(path.read_text())
+    assert content.pop("boxes_left_out") == 0
+    path.write_text(json.dumps(content))
+    assert ProposalStore(tmp_path / "store").manifest.boxes == 21
 
 
 def test_equal_scores_keep_the_given_order(tmp_path):

@@ -37,7 +37,7 @@ def test_what_is_lacking_is_absent(tmp_path):
     write_records(tmp_path / "a", [example(image=png(0))])
     source = ExampleFiles(str(tmp_path / "a"), 1)
     record = next(source.sequence().as_numpy_iterator())
-    assert sorted(record) == ["id", "image", "index"]
+    assert sorted(record) == ["id", "image", "index", "row"]
     assert source.num_classes is None
 
 
@@ -120,6 +120,18 @@ SIDES = ("ymin", "xmin", "ymax", "xmax")
             ],
             "record 0 of .* has 1, 1, 1, 2 values under .*: give each box its four sides",
         ),
+        (
+            [example(image=b"x"), *[example(image=b"y", label=1)] * 3],
+            "3 of 4 records have a label under label, and the first has none",
+        ),
+        (
+            [example(image=b"x"), example(image=b"y", image__filename=[b"1", b"2"])],
+            "record 1 of .* has 2 values under image/filename: give one",
+        ),
+        (
+            [example(image=b"x"), example(image=b"y", image__object__bbox__ymin=0.5)],
+            "record 1 of .* has 1, 0, 0, 0 values under .*: give each box its four sides",
+        ),
         ([], "1 files hold no record"),
     ],
 )
@@ -128,6 +140,26 @@ def test_bad_files(tmp_path, records, message):
     with pytest.raises(UserError, match=message) as caught:
         ExampleFiles(str(tmp_path / "a"), 1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_ids_and_boxes_of_some_records_are_taken_and_ids_told(tmp_path, capsys, first):
+    side_values = {f"image__object__bbox__{s}": v for s, v in zip(SIDES, (0.25, 0.0, 0.5, 1.0))}
+    full = example(image=b"x", image__filename=b"x.jpg", **side_values)
+    bare = example(image=b"y")
+    write_records(tmp_path / "a", [full, bare] if first else [bare, full])
+    write_records(tmp_path / "b", [bare])
+    source = ExampleFiles(str(tmp_path / "*"), 1)
+    records = list(source.sequence().as_numpy_iterator())
+    ids = [b"x.jpg", b"a__1", b"b__0"] if first else [b"a__0", b"x.jpg", b"b__0"]
+    assert [record["id"] for record in records] == ids
+    for record in records:
+        expected = [[0.25, 0, 0.5, 1]] if record["id"] == b"x.jpg" else np.zeros([0, 4])
+        np.testing.assert_array_equal(record["boxes"], expected)
+    assert capsys.readouterr().err == (
+        f"warning: --tfrecord={tmp_path}/*: 1 of 3 records have an id under image/filename; that "
+        "of the others is their place in their file\n"
+    )
 
 
 @pytest.mark.parametrize("label, kind", [(b"dog", "bytes_list"), (1.0, "float_list")])
