@@ -415,6 +415,8 @@ def test_bad_inputs_are_one_line_each(tmp_path, capsys, in_turn):
     assert "names no file" in fails(capsys, tmp_path / "blank.txt", output)
     good = write_folder(tmp_path / "good", {"a.png": png(0, 20, 20)})
     assert "give a directory outside" in fails(capsys, good, f"{good}/out")
+    # As the command line gives bytes that are no UTF-8, which flags.txt cannot hold.
+    assert r"--input=caf\udce9: must be text in UTF-8" in fails(capsys, "caf\udce9", output)
     (tmp_path / "file").touch()
     assert "cannot be written (Not a directory)" in fails(capsys, good, tmp_path / "file" / "out")
     write_folder(tmp_path / "other", {"precious.txt": b"x"})
