@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.errors import SettingsError
+from ssl_tf.files import remove
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.file_list import FileList
 from ssl_tf.settings import PrepareSettings
@@ -55,6 +56,9 @@ def recorded(settings: PrepareSettings, work: Path, files: FileList) -> tuple[Fi
             )
     else:
         before = _of_earlier_version(settings, begun, rows, files.root)
+        # They drew other splits: what they planned and wrote of one is made again.
+        for path in (work / work_files.PLANS, *Path(settings.output).glob("*.tfrecord*")):
+            remove(path)
         _record(work, before, lengths)
     _tell_changes(before, files)
     return before, np.array(lengths)

@@ -325,8 +325,14 @@ def test_a_preparation_that_an_earlier_version_began_goes_on(digest, tmp_path, c
         write_folder(tmp_path / "in", {"19.png": content + b"0"})
         assert "was begun with other files than" in fails(capsys, folder, output)
         write_folder(tmp_path / "in", {"19.png": content})
+    # It drew the split otherwise, and may have written parts of one.
+    record = "train-00000-of-00001.tfrecord"
+    (output / record).write_bytes(b"")
+    (output / "work" / "plans").mkdir()
+    work_files.write(output / "work" / "plans" / "000000.json", {"name": record, "images": []})
     start(folder, output)
     assert {row["status"] for row in listed(output).values()} == {"kept"}
+    assert len(records(output, "train")) == 18 and len(records(output, "validation")) == 2
     start(folder, output)
     assert "is complete" in capsys.readouterr().err
 
