@@ -4,11 +4,12 @@ import dataclasses
 import errno
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 from ssl_tf.data.listing import list_images
 from ssl_tf.data.parallel_reading import read_each
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, printable
 from ssl_tf.preparation.as_seen import EXTENSIONS
 
 # The file is at fault, not the disk or the network, which may be well again later.
@@ -69,11 +70,16 @@ def collect(source: str, output: str) -> FileList:
         UserError: it does not exist, cannot be read, or names no image.
         OSError: the disk fails.
     """
-    if os.path.isdir(source):
-        return _folder(source, output)
     if not os.path.exists(source):
         raise UserError(f"--input={source} does not exist; give a folder, or a file of paths")
-    return _list(source)
+    files = _folder(source, output) if os.path.isdir(source) else _list(source)
+    if len(files.classes) == 1:
+        print(
+            f"warning: --input={source}: all images lie in the folder "
+            f"{printable(files.classes[0])}, which is their one class",
+            file=sys.stderr,
+        )
+    return files
 
 
 def size_of(path: str) -> int | None:
@@ -110,7 +116,7 @@ def _folder(source: str, output: str) -> FileList:
 
 
 def _list(source: str) -> FileList:
-    """Reads the list; its paths are relative to its folder, or all absolute."""
+    """Reads the list; its paths are relative to its folder, or absolute."""
     try:
         text = Path(source).read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
@@ -120,10 +126,32 @@ def _list(source: str) -> FileList:
         raise UserError(f"--input={source} names no file; give one path a line")
     folder = os.path.realpath(os.path.dirname(source) or ".")
     paths = {os.path.normpath(os.path.join(folder, line)) for line in lines}
-    root = folder
-    if os.path.commonpath([folder, *paths]) != folder:
-        root = os.path.commonpath([os.path.dirname(path) for path in paths])
+    root = _root(source, folder, lines, paths)
     names = sorted((os.path.relpath(path, root) for path in paths), key=os.fsencode)
     with_folders = all("/" in name for name in names)
     classes = sorted({class_of(name) for name in names}) if with_folders else []
     return FileList.at(os.path.realpath(root), names, classes)
+
+
+def _root(source: str, folder: str, lines: list[str], paths: set[str]) -> str:
+    """The folder to which the ids of a list are relative.
+
+    It is the folder of the list if the list names images below it by relative paths. It is the
+    deepest folder of all images if they are named by absolute paths, wherever the list lies, or by
+    relative ones of which some lead out of the folder.
+
+    Args:
+        source: the list.
+        folder: of the list.
+        lines: of the list.
+        paths: the same as absolute paths.
+    """
+    absolute = sum(map(os.path.isabs, lines))
+    if absolute < len(lines) and os.path.commonpath([folder, *paths]) == folder:
+        return folder
+    if 0 < absolute < len(lines):
+        raise UserError(
+            f"--input={source} names {absolute} images by absolute paths and "
+            f"{len(lines) - absolute} by relative ones, not all in {folder}; write all alike"
+        )
+    return os.path.commonpath([os.path.dirname(path) for path in paths])

@@ -16,6 +16,7 @@ from ssl_tf import command, prepare
 from ssl_tf.data.decoding import pixels
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.errors import UserError
 from ssl_tf.preparation import preparing, work_files
 from ssl_tf.preparation.file_list import collect
 from ssl_tf.settings import PrepareSettings
@@ -356,12 +357,45 @@ def test_a_list_of_files(tmp_path, capsys, in_turn):
         "b/1.png": 1,
         "b/2.png": 1,
     }
-    absolute = "".join(f"{tmp_path}/in/b/{n}.png\n" for n in range(3))
-    (tmp_path / "elsewhere.txt").write_text(absolute)
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "elsewhere.txt").rename(tmp_path / "lists" / "list")
-    start(tmp_path / "lists" / "list", tmp_path / "out2", "--validation_share=0")
-    assert records(tmp_path / "out2", "train").keys() == {"0.png", "1.png", "2.png"}
+
+
+def write_list(path, lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return collect(str(path), "out")
+
+
+@pytest.mark.parametrize("place", ["in", "in/a", ".", "elsewhere/far"])
+def test_a_list_of_absolute_paths_is_the_same_wherever_it_lies(place, tmp_path, capsys):
+    write_folder(tmp_path / "in", {f"{c}/{n}.png": png(n) for c in "ab" for n in range(2)})
+    names = [f"{c}/{n}.png" for c in "ab" for n in range(2)]
+    found = write_list(tmp_path / place / "list", [f"{tmp_path}/in/{name}" for name in names])
+    assert (found.root, found.paths, found.classes) == (f"{tmp_path}/in", names, ["a", "b"])
+    assert None not in found.sizes and capsys.readouterr().err == ""
+    found = write_list(tmp_path / place / "list", [f"{tmp_path}/in/b/{n}.png" for n in range(2)])
+    assert (found.root, found.paths, found.classes) == (
+        f"{tmp_path}/in/b", ["0.png", "1.png"], [],
+    )  # fmt: skip
+
+
+def test_a_list_of_relative_paths(tmp_path, capsys):
+    write_folder(tmp_path / "in", {f"{c}/{n}.png": png(n) for c in "ab" for n in range(2)})
+    found = write_list(tmp_path / "in" / "list", ["a/0.png", "a/../a/1.png"])
+    assert (found.paths, found.classes) == (["a/0.png", "a/1.png"], ["a"])
+    told = "all images lie in the folder a, which is their one class"
+    assert told in capsys.readouterr().err
+    # Some lead out of the folder of the list.
+    found = write_list(tmp_path / "in" / "a" / "list", ["0.png", "../b/0.png"])
+    assert (found.root, found.paths) == (f"{tmp_path}/in", ["a/0.png", "b/0.png"])
+
+
+def test_relative_and_absolute_paths_in_one_list(tmp_path):
+    write_folder(tmp_path / "in", {f"{c}/{n}.png": png(n) for c in "ab" for n in range(2)})
+    mixed = ["a/0.png", f"{tmp_path}/in/b/0.png"]
+    found = write_list(tmp_path / "in" / "list", mixed)
+    assert (found.root, found.paths) == (f"{tmp_path}/in", ["a/0.png", "b/0.png"])
+    with pytest.raises(UserError, match="1 images by absolute paths and 1 by relative ones"):
+        write_list(tmp_path / "in" / "a" / "list", ["0.png", mixed[1]])
 
 
 def test_names_of_any_bytes(tmp_path, in_turn):
