@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 # More than there are cores: threads that wait for a disk or a server take none.
 _THREADS = 16
 _ITEMS_AT_ONCE = 256
 
 
-def read_each(read: Callable[[Item], bytes], items: Sequence[Item]) -> Iterator[bytes]:
+def read_each(read: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[Found]:
     """What `read` gives of each item, in order.
 
     Args:
@@ -19,7 +20,7 @@ def read_each(read: Callable[[Item], bytes], items: Sequence[Item]) -> Iterator[
         items: such as paths.
     """
 
-    def read_some(start: int) -> list[bytes]:
+    def read_some(start: int) -> list[Found]:
         return [read(item) for item in items[start : start + _ITEMS_AT_ONCE]]
 
     with ThreadPoolExecutor(_THREADS) as pool:

@@ -44,6 +44,8 @@ _EXCHANGED = {
     for order, other in {"L": "B", "B": "L", "N": "LB"[sys.byteorder == "little"]}.items()
 }
 _TWELVE_BITS, _SIXTEEN_BITS = 2**12 - 1, 2**16 - 1
+# Tags of a TIFF: the bits of a sample, and whether it is an integer without a sign.
+_BITS, _SAMPLE_FORMAT, _UNSIGNED = 258, 339, (1,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,13 +173,27 @@ def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
     deep = _deep_reader(image, content)
     if deep and 0 < _brightest(image) <= _TWELVE_BITS >> 8:
         return _scaled_colours(deep(image, content))
-    if image.mode == "F":
-        return Image.fromarray(_scaled_floats(np.asarray(image)))
+    if image.mode == "F" or _has_long_integers(image):
+        return Image.fromarray(_scaled_range(_numbers(image)))
     if image.mode.startswith("I"):
         return Image.fromarray(_scaled_integers(np.asarray(image)))
     if image.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info:
         return image.convert("RGBA")
     return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB")
+
+
+def _has_long_integers(image: Image.Image) -> bool:
+    """Whether samples are integers of 32 bits. The mode I has those of 16 bits with a sign, too."""
+    return image.mode == "I" and image.format == "TIFF" and image.tag_v2[_BITS] == (32,)
+
+
+def _numbers(image: Image.Image) -> np.ndarray:
+    """The samples of 32 bits of an image of one channel: float64 [H, W]."""
+    values = np.asarray(image)
+    # Pillow has no integers without a sign, and keeps their bits.
+    if image.mode == "I" and image.tag_v2.get(_SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED:
+        values = values.view(np.uint32)
+    return values.astype(np.float64)
 
 
 def _deep_reader(
@@ -240,23 +256,25 @@ def _scaled_integers(values: np.ndarray) -> np.ndarray:
     """
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > _SIXTEEN_BITS:
-        return _stretched(values.astype(np.float64))
+        return _scaled_range(values.astype(np.float64))
     top = _TWELVE_BITS if high <= _TWELVE_BITS else _SIXTEEN_BITS
     return ((values.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
 
 
-def _scaled_floats(values: np.ndarray) -> np.ndarray:
-    """Grey levels of any range, as uint8; 0 to 1 and 0 to 255 are kept."""
-    values = np.nan_to_num(values.astype(np.float64))
-    low, high = values.min(), values.max()
-    if low < 0 or high > 255:
-        return _stretched(values)
-    return np.round(values * 255 if high <= 1 else values).astype(np.uint8)
+def _scaled_range(values: np.ndarray) -> np.ndarray:
+    """Grey levels whose range the depth does not tell, as uint8; 0 to 1 and 0 to 255 are kept.
 
+    The range is that of the finite values. What is no number is black.
 
-def _stretched(values: np.ndarray) -> np.ndarray:
-    low, high = values.min(), values.max()
-    return np.round((values - low) * (255 / max(high - low, 1e-30))).astype(np.uint8)
+    Args:
+        values: float64 [H, W].
+    """
+    finite = values[np.isfinite(values)]
+    low, high = finite.min(initial=np.inf), finite.max(initial=-np.inf)
+    if low >= 0 and high <= 255:
+        low, high = 0, 1 if high <= 1 else 255
+    levels = (values - low) * (255 / max(high - low, 1e-30))
+    return np.round(np.nan_to_num(levels, nan=0).clip(0, 255)).astype(np.uint8)
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

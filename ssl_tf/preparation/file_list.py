@@ -1,14 +1,22 @@
 """What is to be prepared: a folder or a list of files, and its classes."""
 
 import dataclasses
+import errno
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 from ssl_tf.data.listing import list_images
 from ssl_tf.data.parallel_reading import read_each
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, printable
 from ssl_tf.preparation.as_seen import EXTENSIONS
+
+# The file is at fault, not the disk or the network, which may be well again later.
+OF_THE_FILE = (
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP,
+    errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,15 +24,27 @@ class FileList:
     """The files to prepare.
 
     Attributes:
-        root: the folder, to which the paths are relative.
+        root: the folder, to which the paths are relative; absolute, without links.
         paths: sorted; they are the ids, as those of an image folder.
+        sizes: of the files, in bytes; None for a file that cannot be looked at.
         classes: sorted names of the classes: the folders at the top, if no image lies beside them;
             else empty.
     """
 
     root: str
     paths: list[str]
+    sizes: list[int | None]
     classes: list[str]
+
+    @classmethod
+    def at(cls, root: str, paths: list[str], classes: list[str]) -> "FileList":
+        """The list with the sizes that the files have now.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        sizes = list(read_each(size_of, [os.path.join(root, path) for path in paths]))
+        return cls(root, paths, sizes, classes)
 
     @property
     def sha256(self) -> str:
@@ -33,11 +53,8 @@ class FileList:
         return hashlib.sha256(names).hexdigest()
 
     def listing(self) -> dict[str, int | str]:
-        """What tells the files from others: their number, and digests of paths and sizes.
-
-        A file that cannot be looked at has no size.
-        """
-        sizes = b" ".join(read_each(_size, [os.path.join(self.root, p) for p in self.paths]))
+        """What tells the files from others: their number, and digests of paths and sizes."""
+        sizes = b" ".join(b"-" if size is None else b"%d" % size for size in self.sizes)
         digest = hashlib.sha256(sizes).hexdigest()
         return {"count": len(self.paths), "sha256": self.sha256, "sizes": digest}
 
@@ -51,19 +68,32 @@ def collect(source: str, output: str) -> FileList:
 
     Raises:
         UserError: it does not exist, cannot be read, or names no image.
+        OSError: the disk fails.
     """
-    if os.path.isdir(source):
-        return _folder(source, output)
     if not os.path.exists(source):
         raise UserError(f"--input={source} does not exist; give a folder, or a file of paths")
-    return _list(source)
+    files = _folder(source, output) if os.path.isdir(source) else _list(source)
+    if len(files.classes) == 1:
+        print(
+            f"warning: --input={source}: all images lie in the folder "
+            f"{printable(files.classes[0])}, which is their one class",
+            file=sys.stderr,
+        )
+    return files
 
 
-def _size(path: str) -> bytes:
+def size_of(path: str) -> int | None:
+    """The size of a file in bytes; None if it cannot be looked at, through its own fault.
+
+    Raises:
+        OSError: the disk fails.
+    """
     try:
-        return b"%d" % os.path.getsize(path)
-    except OSError:
-        return b"-"
+        return os.path.getsize(path)
+    except OSError as error:
+        if error.errno not in OF_THE_FILE:
+            raise
+        return None
 
 
 def class_of(path: str) -> str:
@@ -82,11 +112,11 @@ def _folder(source: str, output: str) -> FileList:
     classes = listing.classes()
     listing.warn(f"--input={source}", classes)
     paths = map(os.fsdecode, sorted(listing.paths))
-    return FileList(root, list(paths), list(map(os.fsdecode, classes)))
+    return FileList.at(root, list(paths), list(map(os.fsdecode, classes)))
 
 
 def _list(source: str) -> FileList:
-    """Reads the list; its paths are relative to its folder, or all absolute."""
+    """Reads the list; its paths are relative to its folder, or absolute."""
     try:
         text = Path(source).read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
@@ -96,9 +126,32 @@ def _list(source: str) -> FileList:
         raise UserError(f"--input={source} names no file; give one path a line")
     folder = os.path.realpath(os.path.dirname(source) or ".")
     paths = {os.path.normpath(os.path.join(folder, line)) for line in lines}
-    root = folder
-    if os.path.commonpath([folder, *paths]) != folder:
-        root = os.path.commonpath([os.path.dirname(path) for path in paths])
+    root = _root(source, folder, lines, paths)
     names = sorted((os.path.relpath(path, root) for path in paths), key=os.fsencode)
     with_folders = all("/" in name for name in names)
-    return FileList(root, names, sorted({class_of(n) for n in names}) if with_folders else [])
+    classes = sorted({class_of(name) for name in names}) if with_folders else []
+    return FileList.at(os.path.realpath(root), names, classes)
+
+
+def _root(source: str, folder: str, lines: list[str], paths: set[str]) -> str:
+    """The folder to which the ids of a list are relative.
+
+    It is the folder of the list if the list names images below it by relative paths. It is the
+    deepest folder of all images if they are named by absolute paths, wherever the list lies, or by
+    relative ones of which some lead out of the folder.
+
+    Args:
+        source: the list.
+        folder: of the list.
+        lines: of the list.
+        paths: the same as absolute paths.
+    """
+    absolute = sum(map(os.path.isabs, lines))
+    if absolute < len(lines) and os.path.commonpath([folder, *paths]) == folder:
+        return folder
+    if 0 < absolute < len(lines):
+        raise UserError(
+            f"--input={source} names {absolute} images by absolute paths and "
+            f"{len(lines) - absolute} by relative ones, not all in {folder}; write all alike"
+        )
+    return os.path.commonpath([os.path.dirname(path) for path in paths])

@@ -1,6 +1,5 @@
 """The first stage: reads the images of a unit, resizes, encodes and hashes them."""
 
-import errno
 import hashlib
 import io
 import os
@@ -9,20 +8,16 @@ from pathlib import Path
 
 from PIL import Image
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, printable
 from ssl_tf.files import replacing
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.as_seen import as_seen, header, open_image, reason
+from ssl_tf.preparation.file_list import OF_THE_FILE, size_of
 from ssl_tf.preparation.perceptual_hash import colours, perceptual_hash
 from ssl_tf.settings import PrepareSettings
 
 # What becomes of an image; `duplicates` adds two more.
 KEPT, UNREADABLE, TOO_SMALL, TOO_LARGE = "kept", "unreadable", "too small", "too large"
-# The file is at fault, not the disk or the network, which may be well again later.
-_OF_THE_FILE = (
-    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP,
-    errno.ENAMETOOLONG,
-)  # fmt: skip
 
 
 def image_work(settings: PrepareSettings, root: str) -> Callable[[int], None]:
@@ -40,15 +35,25 @@ def _read_unit(number: int, work: Path, root: str, settings: PrepareSettings) ->
     rows, offset = [], 0
     pixels = work_files.path_of(work, work_files.PIXELS, number)
     with replacing(pixels, shared=True) as temporary, temporary.open("wb") as file:
-        for path in work_files.read(work_files.path_of(work, work_files.LISTING, number)):
-            facts, encoded = read_image(os.path.join(root, path), settings)
-            if facts["status"] == UNREADABLE and not os.path.isdir(root):
-                raise UserError(f"{root} is gone: bring it back")
+        for path, size in work_files.read(work_files.path_of(work, work_files.LISTING, number)):
+            source = os.path.join(root, path)
+            facts, encoded = read_image(source, settings)
+            now = facts["bytes"] if "bytes" in facts else size_of(source)
+            # A disk that is gone leaves an empty folder; other files may lie in its place.
+            if now != size:
+                raise UserError(
+                    f"{printable(source)} is not as it was when this was begun ({_told(size)} "
+                    f"then, {_told(now)} now): bring it back, or give a new --output"
+                )
             file.write(encoded)
             rows.append({"id": path, **facts, "offset": offset, "length": len(encoded)})
             offset += len(encoded)
     # Last: it means that the unit is done.
     work_files.write(work_files.path_of(work, work_files.FACTS, number), rows)
+
+
+def _told(size: int | None) -> str:
+    return "absent" if size is None else f"{size} bytes"
 
 
 def read_image(path: str, settings: PrepareSettings) -> tuple[dict, bytes]:
@@ -80,7 +85,7 @@ def read_image(path: str, settings: PrepareSettings) -> tuple[dict, bytes]:
             seen = as_seen(image, content, settings.short_side, f"#{settings.background}")
         encoded = encode(seen, settings)
     except OSError as error:
-        if error.errno and error.errno not in _OF_THE_FILE:
+        if error.errno and error.errno not in OF_THE_FILE:
             raise
         return {**facts, "reason": error.strerror or reason(error, path)}, b""
     except Exception as error:  # damaged files, as Pillow says in many ways

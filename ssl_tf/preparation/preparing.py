@@ -19,16 +19,15 @@ from ssl_tf.preparation.facts_table import FactsTable, read_facts, read_table
 from ssl_tf.preparation.file_list import FileList, collect
 from ssl_tf.preparation.image_units import image_work
 from ssl_tf.preparation.record_writing import described, plan_files, record_work, write_plan
+from ssl_tf.preparation.recorded_list import recorded
 from ssl_tf.settings import PrepareSettings, flagfiles
 from ssl_tf.sharding.running import Work, run_shards
 
 FLAGS, WORK = "flags.txt", "work"
-_BEGUN = "begun.json"
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
 # Images for which one more process is worth its start, in which it imports what the stage needs.
 _IMAGES_A_READER, _IMAGES_A_WRITER = 500, 20_000
-_MOST_IN_A_UNIT, _LEAST_IN_A_UNIT, _UNITS = 256, 8, 64
 
 
 def prepare(settings: PrepareSettings) -> Path:
@@ -60,7 +59,7 @@ def _prepare(settings: PrepareSettings, files: FileList) -> None:
     if not (output / FLAGS).exists():
         comments = [f"python -m ssl_tf.prepare --flagfile={output / FLAGS}"]
         flagfiles.write_flagfile(settings, output / FLAGS, comments)
-    files, sizes, listing = _listed(work, files)
+    files, sizes = recorded(settings, work, files)
     _log(f"{settings.input}: {len(files.paths)} files, {len(files.classes)} classes")
     read_images = functools.partial(image_work, settings, files.root)
     units = [work_files.path_of(work, work_files.FACTS, unit) for unit in range(len(sizes))]
@@ -87,7 +86,7 @@ def _prepare(settings: PrepareSettings, files: FileList) -> None:
         short_side=settings.short_side,
         class_names=tuple(files.classes),
         splits=described(plans, output),
-        listing=listing,
+        listing=files.listing(),
     ).write(output)
 
 
@@ -130,43 +129,6 @@ def _check_output(settings: PrepareSettings) -> None:
             raise SettingsError(f"--output={output} was made with other flags ({listed})")
     elif output.is_dir() and {path.name for path in output.iterdir()} - _FIRST_FILES:
         raise SettingsError(f"--output={output} exists and is no preparation; give a new directory")
-
-
-def _listed(work: Path, files: FileList) -> tuple[FileList, np.ndarray, dict[str, int | str]]:
-    """Records the list of files in units, or reads what the first start recorded.
-
-    So a folder that changes meanwhile gives the files of the first start; this says so.
-
-    Returns:
-        The files of the first start, the number of images of each unit, and the `listing` of the
-        first start.
-    """
-    for kind in (work_files.LISTING, work_files.PIXELS, work_files.FACTS):
-        (work / kind).mkdir(parents=True, exist_ok=True)
-    record = work / _BEGUN
-    if not record.exists():
-        size = min(max(len(files.paths) // _UNITS, _LEAST_IN_A_UNIT), _MOST_IN_A_UNIT)
-        units = [files.paths[n : n + size] for n in range(0, len(files.paths), size)]
-        for unit, paths in enumerate(units):
-            work_files.write(work_files.path_of(work, work_files.LISTING, unit), paths)
-        begun = {"classes": files.classes, "units": len(units), "listing": files.listing()}
-        work_files.write(record, begun)
-        return files, np.array([len(paths) for paths in units]), begun["listing"]
-    begun = work_files.read(record)
-    units = [
-        work_files.read(work_files.path_of(work, work_files.LISTING, unit))
-        for unit in range(begun["units"])
-    ]
-    paths = [path for unit in units for path in unit]
-    now, before = set(files.paths), set(paths)
-    if now != before:
-        _log(
-            f"warning: since this was begun, {len(now - before)} files came and "
-            f"{len(before - now)} went; it goes on with those of the beginning"
-        )
-    files = FileList(files.root, paths, begun["classes"])
-    listing = begun.get("listing") or files.listing()  # earlier versions began without it
-    return files, np.array([len(unit) for unit in units]), listing
 
 
 def _check_unchanged(manifest: Manifest, files: FileList, settings: PrepareSettings) -> None:

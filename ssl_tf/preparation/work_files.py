@@ -1,8 +1,8 @@
 """The files of a preparation that is under way: of each unit of images, and of each record file.
 
-A unit is a run of images in the order of their paths. `listing/` names its images. `pixels/` has
-their encodings, one after another, and `facts/` what is known of them; a unit is done when the
-latter exists. `plans/` says which images go into a record file.
+A unit is a run of images in the order of their paths. `listing/` names its images, with the sizes
+of their files. `pixels/` has their encodings, one after another, and `facts/` what is known of
+them; a unit is done when the latter exists. `plans/` says which images go into a record file.
 """
 
 import json

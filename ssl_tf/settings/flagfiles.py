@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from absl import flags
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, printable
 from ssl_tf.files import write_text
 from ssl_tf.settings.flagfile_lines import expand
 
@@ -169,9 +169,20 @@ def _flags_of(settings: Any) -> list[dataclasses.Field]:
     return [f for f in dataclasses.fields(settings) if "description" in f.metadata]
 
 
+def _is_text(value: str) -> bool:
+    """Whether a flagfile can hold the value; a name of a file may have any bytes."""
+    # What is no UTF-8 on the command line is the half of a surrogate pair here.
+    return not any(ord(c) < 32 and c != "\t" or 0xD800 <= ord(c) <= 0xDFFF for c in value)
+
+
 def _check(name: str, value: Any, metadata: Any) -> None:
     for element in value if isinstance(value, tuple) else (value,):
         choices, low, above, high = (metadata[k] for k in ("choices", "low", "above", "high"))
+        if isinstance(element, str) and not _is_text(element):
+            raise SettingsError(
+                f"--{name}={printable(element)}: must be text in UTF-8 without control "
+                "characters, as flagfiles are; give another name"
+            )
         if isinstance(element, float) and not math.isfinite(element):
             raise SettingsError(f"--{name}={element}: must be a finite number")
         if high is None and isinstance(element, int | float):

@@ -1,6 +1,7 @@
 """The command as a user runs it: what it writes, killed and resumed, and what goes wrong."""
 
 import csv
+import hashlib
 import json
 import os
 import resource
@@ -15,7 +16,9 @@ from ssl_tf import command, prepare
 from ssl_tf.data.decoding import pixels
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.errors import UserError
 from ssl_tf.preparation import preparing, work_files
+from ssl_tf.preparation.file_list import collect
 from ssl_tf.settings import PrepareSettings
 from tests.data.tiny_images import picture, png, write_folder
 from tests.preparation.odd_files import JPEG, SEEN, exif, saved, turned
@@ -212,27 +215,135 @@ def test_a_complete_result_is_left_alone_and_a_changed_folder_is_told(folder, tm
     )
 
 
-def test_a_folder_that_changes_meanwhile(tmp_path, capsys, in_turn, monkeypatch):
-    changing = write_folder(tmp_path / "in", {f"{n:02}.png": png(n, 20, 20) for n in range(20)})
-    output, write = tmp_path / "out", work_files.write
+def killed_after(units, folder, output, *flags):
+    """Starts a preparation that is killed when this number of units is done."""
+    write = work_files.write
 
     def dying(path, value):
-        if path.parent.name == "facts" and path.name == "000001.json":
+        if path.parent.name == "facts" and path.name == f"{units:06}.json":
             raise KeyboardInterrupt
         write(path, value)
 
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
         patch.setattr(work_files, "write", dying)
-        start(changing, output)
-    os.remove(tmp_path / "in" / "19.png")
+        start(folder, output, *flags)
+    assert stopped.value.code == 130
+
+
+def twenty(folder, first=0):
+    """Twenty images, which are two units of eight and one of four."""
+    return write_folder(folder, {f"{n:02}.png": png(first + n, 20, 20) for n in range(20)})
+
+
+def test_a_folder_that_changes_meanwhile(tmp_path, capsys, in_turn):
+    changing, output = twenty(tmp_path / "in"), tmp_path / "out"
+    before = {name: len(content) for name, content in files(tmp_path / "in").items()}
+    killed_after(1, changing, output)
+    # The first unit is read: what becomes of its files is no matter.
     os.remove(tmp_path / "in" / "00.png")
-    write_folder(tmp_path / "in", {"new.png": png(99, 20, 20)})
+    write_folder(tmp_path / "in", {"new.png": png(99, 20, 20), "01.png": png(99, 30, 30)})
     start(changing, output)
-    assert "since this was begun, 1 files came and 2 went" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "since this was begun, 1 files came, 1 went and 1 were replaced" in told
     rows = listed(output)
-    # The first was read before it went.
-    assert "new.png" not in rows and rows["00.png"]["status"] == "kept"
-    assert rows["19.png"]["reason"] == "No such file or directory"
+    assert {name: int(row["bytes"]) for name, row in rows.items()} == before
+    assert {row["status"] for row in rows.values()} == {"kept"}
+
+
+@pytest.mark.parametrize("name", ["08.png", "19.png"])
+def test_a_file_that_went_or_was_replaced_before_it_was_read_ends_the_work(
+    name, tmp_path, capsys, in_turn
+):
+    changing, output = twenty(tmp_path / "in"), tmp_path / "out"
+    killed_after(1, changing, output)
+    path, content = tmp_path / "in" / name, files(tmp_path / "in")[name]
+    size = len(content)
+    path.write_bytes(content + b"0")
+    told = fails(capsys, changing, output)
+    assert f"{name} is not as it was when this was begun ({size} bytes then, {size + 1} b" in told
+    path.unlink()
+    assert f"({size} bytes then, absent now): bring it back" in fails(capsys, changing, output)
+    path.write_bytes(content)
+    start(changing, output)
+    assert {row["status"] for row in listed(output).values()} == {"kept"}
+
+
+def test_a_disk_that_goes_away_and_leaves_an_empty_folder(tmp_path, capsys, in_turn, monkeypatch):
+    mount, output, write = twenty(tmp_path / "mount"), tmp_path / "out", work_files.write
+    start(mount, tmp_path / "undisturbed")
+
+    def unmounting(path, value):
+        write(path, value)
+        if path.parent.name == "facts" and path.name == "000000.json":
+            (tmp_path / "mount").rename(tmp_path / "disk")
+            (tmp_path / "mount").mkdir()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work_files, "write", unmounting)
+        assert "mount/08.png is not as it was" in fails(capsys, mount, output)
+    assert "holds no image" in fails(capsys, mount, output)
+    (tmp_path / "mount").rmdir()
+    (tmp_path / "disk").rename(tmp_path / "mount")
+    start(mount, output)
+    ours, theirs = files(output), files(tmp_path / "undisturbed")
+    for name in theirs.keys() - {"flags.txt", "report.html"}:
+        assert ours[name] == theirs[name], name
+
+
+def test_another_folder_of_the_same_name_is_refused(tmp_path, capsys, in_turn, monkeypatch):
+    output = tmp_path / "out"
+    for number, place in enumerate("ab"):
+        twenty(tmp_path / place / "photos", 100 * number)
+    monkeypatch.chdir(tmp_path / "a")
+    killed_after(1, "photos", output)
+    monkeypatch.chdir(tmp_path / "b")
+    told = fails(capsys, "photos", output)
+    assert f"was begun with the files in {tmp_path}/a/photos, --input=photos has those in" in told
+    monkeypatch.chdir(tmp_path / "a")
+    start("photos", output)
+    digests = {row["id"]: row["sha256"] for row in listed(output).values()}
+    assert digests == {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in files(tmp_path / "a" / "photos").items()
+    }
+
+
+@pytest.mark.parametrize("digest", [False, True])
+def test_a_preparation_that_an_earlier_version_began_goes_on(digest, tmp_path, capsys, in_turn):
+    """It recorded neither the folder nor sizes, but for a digest of them in its last state."""
+    folder, output = twenty(tmp_path / "in"), tmp_path / "out"
+    killed_after(1, folder, output)
+    lists = [output / "work" / "listing" / f"{unit:06}.json" for unit in range(3)]
+    for path in lists:
+        path.write_text(json.dumps([name for name, _ in json.loads(path.read_text())]))
+    begun = output / "work" / "begun.json"
+    older = {"classes": [], "units": 3}
+    if digest:
+        older["listing"] = collect(folder, str(output)).listing()
+    begun.write_text(json.dumps(older))
+    if digest:
+        content = (tmp_path / "in" / "19.png").read_bytes()
+        write_folder(tmp_path / "in", {"19.png": content + b"0"})
+        assert "was begun with other files than" in fails(capsys, folder, output)
+        write_folder(tmp_path / "in", {"19.png": content})
+    # It drew the split otherwise, and may have written parts of one.
+    record = "train-00000-of-00001.tfrecord"
+    (output / record).write_bytes(b"")
+    (output / "work" / "plans").mkdir()
+    work_files.write(output / "work" / "plans" / "000000.json", {"name": record, "images": []})
+    start(folder, output)
+    assert {row["status"] for row in listed(output).values()} == {"kept"}
+    assert len(records(output, "train")) == 18 and len(records(output, "validation")) == 2
+    start(folder, output)
+    assert "is complete" in capsys.readouterr().err
+
+
+def test_a_file_that_never_was_there_is_left_out(tmp_path, in_turn):
+    write_folder(tmp_path, {"a.png": png(0, 20, 20), "list": b"a.png\nb.png\n"})
+    start(tmp_path / "list", tmp_path / "out")
+    rows = listed(tmp_path / "out")
+    assert (rows["a.png"]["status"], rows["b.png"]["status"]) == ("kept", "unreadable")
+    assert rows["b.png"]["reason"] == "No such file or directory"
 
 
 def test_a_list_of_files(tmp_path, capsys, in_turn):
@@ -246,12 +357,45 @@ def test_a_list_of_files(tmp_path, capsys, in_turn):
         "b/1.png": 1,
         "b/2.png": 1,
     }
-    absolute = "".join(f"{tmp_path}/in/b/{n}.png\n" for n in range(3))
-    (tmp_path / "elsewhere.txt").write_text(absolute)
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "elsewhere.txt").rename(tmp_path / "lists" / "list")
-    start(tmp_path / "lists" / "list", tmp_path / "out2", "--validation_share=0")
-    assert records(tmp_path / "out2", "train").keys() == {"0.png", "1.png", "2.png"}
+
+
+def write_list(path, lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return collect(str(path), "out")
+
+
+@pytest.mark.parametrize("place", ["in", "in/a", ".", "elsewhere/far"])
+def test_a_list_of_absolute_paths_is_the_same_wherever_it_lies(place, tmp_path, capsys):
+    write_folder(tmp_path / "in", {f"{c}/{n}.png": png(n) for c in "ab" for n in range(2)})
+    names = [f"{c}/{n}.png" for c in "ab" for n in range(2)]
+    found = write_list(tmp_path / place / "list", [f"{tmp_path}/in/{name}" for name in names])
+    assert (found.root, found.paths, found.classes) == (f"{tmp_path}/in", names, ["a", "b"])
+    assert None not in found.sizes and capsys.readouterr().err == ""
+    found = write_list(tmp_path / place / "list", [f"{tmp_path}/in/b/{n}.png" for n in range(2)])
+    assert (found.root, found.paths, found.classes) == (
+        f"{tmp_path}/in/b", ["0.png", "1.png"], [],
+    )  # fmt: skip
+
+
+def test_a_list_of_relative_paths(tmp_path, capsys):
+    write_folder(tmp_path / "in", {f"{c}/{n}.png": png(n) for c in "ab" for n in range(2)})
+    found = write_list(tmp_path / "in" / "list", ["a/0.png", "a/../a/1.png"])
+    assert (found.paths, found.classes) == (["a/0.png", "a/1.png"], ["a"])
+    told = "all images lie in the folder a, which is their one class"
+    assert told in capsys.readouterr().err
+    # Some lead out of the folder of the list.
+    found = write_list(tmp_path / "in" / "a" / "list", ["0.png", "../b/0.png"])
+    assert (found.root, found.paths) == (f"{tmp_path}/in", ["a/0.png", "b/0.png"])
+
+
+def test_relative_and_absolute_paths_in_one_list(tmp_path):
+    write_folder(tmp_path / "in", {f"{c}/{n}.png": png(n) for c in "ab" for n in range(2)})
+    mixed = ["a/0.png", f"{tmp_path}/in/b/0.png"]
+    found = write_list(tmp_path / "in" / "list", mixed)
+    assert (found.root, found.paths) == (f"{tmp_path}/in", ["a/0.png", "b/0.png"])
+    with pytest.raises(UserError, match="1 images by absolute paths and 1 by relative ones"):
+        write_list(tmp_path / "in" / "a" / "list", ["0.png", mixed[1]])
 
 
 def test_names_of_any_bytes(tmp_path, in_turn):
@@ -311,6 +455,8 @@ def test_bad_inputs_are_one_line_each(tmp_path, capsys, in_turn):
     assert "names no file" in fails(capsys, tmp_path / "blank.txt", output)
     good = write_folder(tmp_path / "good", {"a.png": png(0, 20, 20)})
     assert "give a directory outside" in fails(capsys, good, f"{good}/out")
+    # As the command line gives bytes that are no UTF-8, which flags.txt cannot hold.
+    assert r"--input=caf\udce9: must be text in UTF-8" in fails(capsys, "caf\udce9", output)
     (tmp_path / "file").touch()
     assert "cannot be written (Not a directory)" in fails(capsys, good, tmp_path / "file" / "out")
     write_folder(tmp_path / "other", {"precious.txt": b"x"})

@@ -35,7 +35,30 @@ def test_groups_stay_together():
     chosen = split(random.integers(0, 3, 300), 0.2, groups=groups)
     for group in range(60):
         assert len(set(chosen[groups == group].tolist())) == 1
-    assert 10 <= len(set(groups[chosen].tolist())) <= 14
+    assert 55 <= chosen.sum() <= 61
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_share_is_of_images_whatever_the_groups(seed):
+    # A video of 500 frames beside 500 photographs, in either of two classes, and pairs.
+    video = [*[0] * 500, *range(1, 501)]
+    labels, groups = [0] * 1000 + [1] * 100, [*video, *(600 + n // 2 for n in range(100))]
+    chosen = split(labels, 0.1, seed, groups)
+    assert chosen[:1000].sum() == 100 and chosen[1000:].sum() == 10
+    assert not chosen[:500].any()
+
+
+def test_a_class_of_large_groups_gives_what_fits_and_no_other_class_makes_up_for_it():
+    labels = [0] * 90 + [1] * 90
+    groups = [n // 30 for n in range(90)] + [*range(100, 190)]
+    for seed in range(5):
+        for share, first in ((0.1, 0), (0.34, 30), (0.5, 30), (0.9, 60)):
+            chosen = split(labels, share, seed, groups)
+            assert chosen[:90].sum() == first and abs(chosen[90:].sum() - share * 90) <= 1
+
+
+def test_a_class_that_is_one_group_is_for_training():
+    assert not split([0] * 50, 0.9, groups=[0] * 50).any()
 
 
 def test_the_seed_draws():

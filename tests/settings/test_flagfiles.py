@@ -71,6 +71,22 @@ def test_a_wrong_flag_is_one_line_that_names_it(arguments, told):
     assert raised.value.exit_code == EXIT_FLAGS == 2
 
 
+@pytest.mark.parametrize("value", ["caf\udce9", "a\nb", "a\rb", "a\x1bb"])
+def test_a_value_that_a_flagfile_cannot_hold_is_one_line(value):
+    for flag in ("--image_folder", "--run_dir"):
+        with pytest.raises(SettingsError, match=f"^{flag}=.*text in UTF-8.*another name$") as e:
+            flagfiles.parse(["--image_folder=x", f"{flag}={value}"], PretrainSettings)
+        assert str(e.value).encode().isascii() and str(e.value).isprintable()
+
+
+@pytest.mark.parametrize("value", ["café", "a b", "a\tb", "日本", "'\"\\"])
+def test_every_other_value_comes_back_from_a_flagfile(value, tmp_path):
+    settings = flagfiles.parse([f"--image_folder={value}"], PretrainSettings)
+    flagfiles.write_flagfile(settings, tmp_path / "flags.txt")
+    again = flagfiles.read_flagfile(tmp_path / "flags.txt", PretrainSettings)
+    assert again == settings and again.data.image_folder == value
+
+
 def test_no_data_at_all_is_an_error():
     with pytest.raises(SettingsError, match="--image_folder, --prepared or --tfrecord"):
         flagfiles.parse([], PretrainSettings)

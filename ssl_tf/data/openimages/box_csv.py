@@ -22,12 +22,14 @@ class BoxRows:
     Attributes:
         images: uint64 [n], ids of the images, which are numbers of 16 hexadecimal digits.
         labels: int64 [n], number of each row's label (`BoxFile.read`).
-        boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1].
+        boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1], with an area.
+        left_out: number of the rows of this piece whose box has no area.
     """
 
     images: np.ndarray
     labels: np.ndarray
     boxes: np.ndarray
+    left_out: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,8 @@ class BoxFile:
 
     def read(self, label_numbers: dict[str, int]) -> Iterator[BoxRows]:
         """Yields the rows in the order of the file, at most 65,536 at a time.
+
+        Boxes without an area in single precision, from which nothing can be cropped, are left out.
 
         Args:
             label_numbers: label -> number; new labels are added with the next numbers.
@@ -101,8 +105,13 @@ class BoxFile:
             for number, row in enumerate(rows, line):
                 self._check(row, number, columns)
             raise
-        labels = [label_numbers.setdefault(name, len(label_numbers)) for name in names]
-        return BoxRows(images, np.array(labels, np.int64), boxes)
+        kept = (boxes[:, :2] < boxes[:, 2:]).all(1)
+        labels = [
+            label_numbers.setdefault(name, len(label_numbers))
+            for name in itertools.compress(names, kept)
+        ]
+        left_out = len(boxes) - len(labels)
+        return BoxRows(images[kept], np.array(labels, np.int64), boxes[kept], left_out)
 
     def _chosen(self, rows: list[list[str]], columns: dict[str, int]) -> list[list[str]]:
         if self.sources:

@@ -2,21 +2,24 @@
 
 The box CSVs are read twice, a piece at a time. The first pass counts, which decides the images and
 classes. The second pass collects the boxes of the chosen images. Without --images only the lists
-are written, so that only the listed images have to be fetched.
+are written, so that only the listed images have to be fetched; with it, they and the counts are of
+the images whose files are there.
 """
 
 import dataclasses
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ssl_tf.data.openimages import selection
-from ssl_tf.data.openimages.box_csv import BoxFile, format_id
+from ssl_tf.data.openimages.box_csv import BoxFile, BoxRows, format_id
 from ssl_tf.data.openimages.id_lists import read_ids
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import write_json
+from ssl_tf.locks import exclusive
 from ssl_tf.settings import OpenImagesSettings, flagfiles
 
 _VERSION = "1.0.0"
@@ -24,47 +27,80 @@ _VERSION = "1.0.0"
 
 @dataclasses.dataclass(frozen=True)
 class _Split:
-    """The images of a split: ids uint64 [images], their folder and their box file."""
+    """The images of a split.
+
+    Attributes:
+        boxes: their box file.
+        folder: of their files.
+        images: uint64 [images], their ids.
+        counts: of their boxes; None for those that are drawn of all images.
+    """
 
     boxes: BoxFile
     folder: str
     images: np.ndarray
+    counts: selection.BoxCounts | None = None
 
 
 def build(settings: OpenImagesSettings) -> None:
     """Chooses images and classes, writes the lists and, with --images, the data set.
 
     Raises:
-        UserError: a file is missing or damaged, or no image is left.
+        UserError: a file is missing or damaged, no image is left, or another process builds the
+            same data set.
     """
     target = Path(settings.output) / settings.name
-    if (target / _VERSION).exists():
-        raise SettingsError(f"{target / _VERSION} exists; give another --name or --output")
+    with exclusive(target):
+        if (target / _VERSION).exists():
+            raise SettingsError(f"{target / _VERSION} exists; give another --name or --output")
+        _build(settings, target)
+
+
+def _build(settings: OpenImagesSettings, target: Path) -> None:
     label_numbers: dict[str, int] = {}
     train = _box_file(settings, "boxes")
-    counts = selection.count_boxes(train.read(label_numbers))
+    counts = _counts(train, label_numbers)
     chosen, steps = _choose_train(settings, counts)
     stats = {"paper": selection.PAPER, "settings": flagfiles.as_dict(settings), "train": steps}
-    splits = {"train": _Split(train, settings.images, chosen.images)}
+    splits = {"train": _Split(train, settings.images, chosen.images, chosen)}
     if settings.test_boxes:
         test = _box_file(settings, "test_boxes")
-        test_counts = selection.count_boxes(test.read(label_numbers))
+        test_counts = _counts(test, label_numbers)
         chosen_test, stats["test"] = _choose_test(settings, test_counts, chosen.classes)
-        splits["test"] = _Split(test, settings.test_images, chosen_test.images)
+        splits["test"] = _Split(test, settings.test_images, chosen_test.images, chosen_test)
     if settings.random_control:
         drawn = selection.draw_images(counts, len(chosen.images), settings.seed)
         stats["random"] = [{"step": "drawn of all images with boxes", "images": len(drawn)}]
         splits["random"] = _Split(train, settings.images, drawn)
     label_of = {number: label for label, number in label_numbers.items()}
     labels = sorted(label_of[number] for number in chosen.classes.tolist())
+    if settings.images:
+        stats["missing_files"] = {}
+        for name, split in splits.items():
+            splits[name] = _with_files(settings, name, split, stats)
     staging = target.with_name(f"{settings.name}.writing")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     if settings.images:
-        _write_images(
-            settings, staging / settings.name / _VERSION, splits, labels, label_numbers, stats
-        )
+        _write_images(staging / settings.name / _VERSION, splits, labels, label_numbers, stats)
     _publish(staging, target, splits, labels, stats)
+
+
+def _counts(file: BoxFile, label_numbers: dict[str, int]) -> selection.BoxCounts:
+    """The counts of a file's boxes; tells how many `BoxFile.read` leaves out."""
+    left_out = 0
+
+    def pieces() -> Iterator[BoxRows]:
+        nonlocal left_out
+        for piece in file.read(label_numbers):
+            left_out += piece.left_out
+            yield piece
+
+    counts = selection.count_boxes(pieces())
+    if left_out:
+        told = f"{file.flag}={file.path}: {left_out} boxes without area are left out"
+        print(told, file=sys.stderr)
+    return counts
 
 
 def _choose_train(
@@ -135,37 +171,56 @@ def _box_file(settings: OpenImagesSettings, flag: str) -> BoxFile:
     )
 
 
+def _with_files(settings: OpenImagesSettings, name: str, split: _Split, stats: dict) -> _Split:
+    """The images of a split whose files are there; the others are listed in `stats`.
+
+    Raises:
+        UserError: more are missing than --max_missing allows.
+    """
+    from ssl_tf.data.openimages import boxed_images
+
+    missing = boxed_images.missing_images(Path(split.folder), split.images)
+    absent = [format_id(image) for image in split.images[missing].tolist()]
+    if len(absent) == len(missing) or len(absent) > settings.max_missing * len(missing):
+        raise UserError(
+            f"{split.folder} lacks {len(absent)} of the {len(missing)} images of {name}, "
+            f"{absent[0]}.jpg the first: fetch them (without --images their list is written), "
+            f"or raise --max_missing={settings.max_missing}"
+        )
+    stats["missing_files"][name] = {"count": len(absent), "ids": absent}
+    if not absent:
+        return split
+    print(f"{name}: {len(absent)} images are missing and left out", file=sys.stderr)
+    images, counts = split.images[~missing], split.counts
+    described = {"images": len(images)}
+    if counts is not None:
+        counts = selection.only_images(counts, images)
+        described = counts.describe()
+    stats[name].append({"step": "images whose file is there", **described})
+    return dataclasses.replace(split, images=images, counts=counts)
+
+
 def _write_images(
-    settings: OpenImagesSettings,
     directory: Path,
     splits: dict[str, _Split],
     labels: list[str],
     label_numbers: dict[str, int],
     stats: dict,
 ) -> None:
-    """Writes the data set; images without a file are left out and listed in `stats`."""
+    """Writes the data set."""
     from ssl_tf.data.openimages import boxed_images
 
     class_of_label = np.full(len(label_numbers), -1, np.int32)
     class_of_label[[label_numbers[label] for label in labels]] = np.arange(len(labels))
-    written, stats["missing_files"] = {}, {}
-    for name, split in splits.items():
-        folder = Path(split.folder)
-        missing = boxed_images.missing_images(folder, split.images)
-        absent = [format_id(image) for image in split.images[missing].tolist()]
-        if len(absent) == len(missing) or len(absent) > settings.max_missing * len(missing):
-            raise UserError(
-                f"{folder} lacks {len(absent)} of the {len(missing)} images of {name}, "
-                f"{absent[0]}.jpg the first: fetch them (without --images their list is written), "
-                f"or raise --max_missing={settings.max_missing}"
-            )
-        stats["missing_files"][name] = {"count": len(absent), "ids": absent}
-        if absent:
-            print(f"{name}: {len(absent)} images are missing and left out", file=sys.stderr)
-        lists = boxed_images.collect_boxes(
-            split.boxes.read(label_numbers), split.images[~missing], class_of_label
+    written = {
+        name: (
+            Path(split.folder),
+            boxed_images.collect_boxes(
+                split.boxes.read(label_numbers), split.images, class_of_label
+            ),
         )
-        written[name] = (folder, lists)
+        for name, split in splits.items()
+    }
     directory.mkdir(parents=True)
     boxed_images.write_dataset(
         directory, written, labels, f"Images of OpenImages chosen by ssl_tf: {stats['train'][-1]}"

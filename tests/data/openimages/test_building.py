@@ -2,13 +2,16 @@
 
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from ssl_tf import command, openimages
+from ssl_tf.data.boxes import are_boxes
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.locks import exclusive
 from ssl_tf.settings import OpenImagesSettings
 
 HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsGroupOf,IsDepiction"
@@ -289,6 +292,55 @@ def test_missing_images_are_told_up_to_a_limit(places, capsys):
     assert stats["missing_files"]["train"] == {"count": 1, "ids": ids(2)}
     source = open_source(dataset="ohms", data_dir=str(places / "out"))
     assert [r["id"].decode() for r in source.sequence().as_numpy_iterator()] == ids(1, 3, 4, 5)
+    # The list and the last counts are of what is in the data set: image 2 had 3 of the 13 boxes.
+    assert listed(places) == ids(1, 3, 4, 5)
+    last = stats["train"][-1]
+    assert (last["images"], last["classes"], last["boxes"]) == (4, 2, 10)
+    assert listed(places, "test") == ids(17, 18, 20) and stats["test"][-1]["images"] == 3
+
+
+def test_missing_images_of_the_random_control(places):
+    (places / "train" / f"{image_id(2)}.jpg").unlink()
+    # The classes have five images in all; the control is drawn of eight.
+    stats = with_images(places, "--max_missing=0.5", "--random_control", "--seed=1")
+    source = open_source(dataset="ohms", data_dir=str(places / "out"), split="random")
+    there = [r["id"].decode() for r in source.sequence().as_numpy_iterator()]
+    assert listed(places, "random") == there and image_id(2) not in there
+    assert stats["missing_files"]["random"]["ids"] == ids(2)
+    assert [step["images"] for step in stats["random"]] == [5, 4]
+
+
+def test_boxes_without_area_are_left_out_and_told(places, capsys):
+    expected = with_images(places)["train"]
+    shutil.rmtree(places / "out")
+    capsys.readouterr()
+    # A second class for image 6, a new one for 1; the last has an area in double precision only.
+    flat = [(6, "b", "0.5,0.5,0,1"), (1, "z", "0,1,0.25,0.25"), (7, "a", "0.5,0.500000001,0,1")]
+    with (places / "train.csv").open("a") as file:
+        for image, label, sides in flat:
+            file.write(f"{image_id(image)},xclick,/m/{label},1,{sides},0,0\n")
+    assert with_images(places)["train"] == expected
+    told = f"--boxes={places / 'train.csv'}: 3 boxes without area are left out"
+    assert capsys.readouterr().err.splitlines().count(told) == 1
+    for split in ("train", "test"):
+        source = open_source(dataset="ohms", data_dir=str(places / "out"), split=split)
+        for record in source.sequence().as_numpy_iterator():
+            assert are_boxes(record["boxes"]).numpy().all()
+
+
+def test_a_second_build_leaves_the_first_alone(places, capsys):
+    staging = places / "out" / "ohms.writing"
+    with exclusive(places / "out" / "ohms"):
+        staging.mkdir()
+        with pytest.raises(SystemExit):
+            with_images(places)
+        assert staging.exists() and "ohms is in use by process" in capsys.readouterr().err
+    # What a killed build left is removed.
+    with_images(places)
+    assert sorted(path.name for path in (places / "out").iterdir()) == ["ohms"]
+    assert sorted(path.name for path in (places / "out" / "ohms").iterdir()) == [
+        "1.0.0", "classes.txt", "stats.json", "test_ids.txt", "train_ids.txt",
+    ]  # fmt: skip
 
 
 class Marker:
