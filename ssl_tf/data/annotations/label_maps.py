@@ -22,6 +22,8 @@ from ssl_tf.data.decoding import EXTENSIONS
 from ssl_tf.data.listing import list_images
 from ssl_tf.errors import SettingsError, UserError
 
+# Begins a PNG, whose bytes 24 and 25 are its depth and type of colour (PNG 3, section 11.2.1).
+_PNG = b"\x89PNG\r\n\x1a\n"
 # Maps that are looked at for their labels where the number of classes is given.
 _LOOKED_AT = 64
 
@@ -42,6 +44,7 @@ def read_label_map(encoded: bytes, name: str, size: tuple[int, int] | None) -> n
             labels = np.asarray(image)
     except Exception:  # Pillow has many errors for damaged files
         raise UserError(f"the label map {name} cannot be decoded; restore it") from None
+    labels = labels // _stretch(encoded)
     if labels.ndim == 3 and (labels == labels[..., :1]).all():
         labels = labels[..., 0]
     if labels.ndim != 2:
@@ -52,6 +55,16 @@ def read_label_map(encoded: bytes, name: str, size: tuple[int, int] | None) -> n
     if size is not None:
         check_size(f"the image of {name}", size, labels.shape, "its label map")
     return labels.astype(np.int32)
+
+
+def _stretch(encoded: bytes) -> int:
+    """The factor by which Pillow stretches the numbers of a grey PNG to 8 bits, as for a picture.
+
+    It does so for 2 and 4 bits a pixel, not for 1 and not for palettes. Programs that pack PNGs
+    choose the depth by the numbers, file by file.
+    """
+    depth, colour = encoded[24:26] if encoded.startswith(_PNG) else (8, 0)
+    return 255 // (2**depth - 1) if colour == 0 and depth in (2, 4) else 1
 
 
 def without_zero(labels: np.ndarray) -> np.ndarray:

@@ -1,10 +1,12 @@
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_tf.data.annotations.label_maps import LabelMapFolders
+from ssl_tf.data.annotations.label_maps import LabelMapFolders, read_label_map
 from ssl_tf.errors import SettingsError, UserError
 from tests.data.annotations.annotated_files import label_png, read, write_maps
 
@@ -20,6 +22,31 @@ def test_maps_by_the_names_of_the_images(tmp_path):
     np.testing.assert_array_equal(examples[0]["label_map"], LABELS)
     np.testing.assert_array_equal(examples[1]["label_map"], LABELS[::-1])
     np.testing.assert_array_equal(examples[0]["size"], [6, 8])
+
+
+def packed_png(labels, depth, palette=False):
+    """A PNG of `depth` bits a pixel, as programs that pack files write it (PNG 3, section 11)."""
+    bits = (labels[..., np.newaxis] >> np.arange(depth)[::-1]) & 1
+    rows = np.packbits(bits.reshape(len(labels), -1).astype(np.uint8), axis=1)
+    lines = np.pad(rows, [(0, 0), (1, 0)]).tobytes()
+    height, width = labels.shape
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 3 * palette, 0, 0, 0))]
+    if palette:
+        chunks.append((b"PLTE", bytes(3 * 2**depth)))
+    chunks += [(b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    made = b"\x89PNG\r\n\x1a\n"
+    for kind, content in chunks:
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        made += struct.pack(">I", len(content)) + kind + content + check
+    return made
+
+
+@pytest.mark.parametrize("palette", [False, True])
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_the_numbers_of_any_depth_are_the_labels(depth, palette):
+    labels = np.arange(2**depth).reshape(-1, 2)
+    found = read_label_map(packed_png(labels, depth, palette), "a.png", labels.shape)
+    np.testing.assert_array_equal(found, labels)
 
 
 def test_classes_may_count_from_label_one(tmp_path):
