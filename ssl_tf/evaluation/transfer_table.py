@@ -10,6 +10,8 @@ from ssl_tf.evaluation.transfer import Report, read_report, report_path
 _HEADINGS = {"linear": "Logistic regression on frozen features", "finetune": "Fine-tuned"}
 _MA_SSRL = "MA-SSRL paper, transfer table: ResNet-50, 300 epochs"
 _BYOL = "BYOL, Table 3: ResNet-50, 1,000 epochs"
+# Figures of the digest of an encoder that tell it from others.
+_DIGEST = 12
 # Columns of the two papers, each in its order.
 _MA_SSRL_COLUMNS = ("food101", "cifar100", "cars196", "dtd", "sun397", "oxford_iiit_pet")
 _BYOL_COLUMNS = ("food101", "cifar10", "cifar100", "sun397", "cars196", "dtd", "oxford_iiit_pet")
@@ -79,20 +81,31 @@ def tables(directory: Path, datasets: Sequence[str], run: str) -> str:
 
 
 def _run_rows(reports: Mapping[str, Report], run: str) -> list[Row]:
-    """The rows of the reports, one for each encoder, step and image size."""
-    variants = dict.fromkeys((r["step"], r["image_size"]) for r in reports.values())
+    """The rows of the reports: one for each encoder, step, image size and settings.
+
+    Reports of several encoders or settings may lie side by side, as after a suite that was started
+    with others and did not come to its end.
+    """
+    settings = {name: report.get("settings", {}) for name, report in reports.items()}
+    names = dict.fromkeys(key for options in settings.values() for key in options)
+    varied = [n for n in names if len({str(options.get(n)) for options in settings.values()}) > 1]
     rows = []
-    for step, image_size in variants:
-        for encoder, title in (("trained", run), ("random", f"random ({run}'s start)")):
-            figures = {
-                name: 100 * report[encoder][report["metric"]]
-                for name, report in reports.items()
-                if encoder in report
-                and (report["step"], report["image_size"]) == (step, image_size)
-            }
-            at = f", step {step}" if encoder == "trained" else ""
-            if figures:
-                rows.append(Row(title, figures, f"this run{at}, {image_size} pixels"))
+    for encoder, title in (("trained", run), ("random", f"random ({run}'s start)")):
+        found: dict[tuple[str, ...], dict[str, float]] = {}
+        own = {name: report for name, report in reports.items() if encoder in report}
+        digests = {name: report[encoder].get("encoder_sha256", "") for name, report in own.items()}
+        for name, report in own.items():
+            source = ["this run"]
+            if encoder == "trained":
+                source.append(f"step {report['step']}")
+            source.append(f"{report['image_size']} pixels")
+            if len(set(digests.values())) > 1:
+                source.append(f"encoder {digests[name][:_DIGEST] or 'unknown'}")
+            source += [f"--{key}={settings[name].get(key)}" for key in varied]
+            figure = 100 * report[encoder][report["metric"]]
+            # The whole digest, of which the source shows the first figures.
+            found.setdefault((", ".join(source), digests[name]), {})[name] = figure
+        rows += [Row(title, figures, source) for (source, _), figures in found.items()]
     return rows
 
 
