@@ -52,9 +52,10 @@ class FeatureReader:
             or None.
 
         Raises:
-            UserError: a label is outside of the source's classes, too many images are unreadable,
-                the stored data is damaged, or features are not finite.
+            UserError: a label is outside of the source's classes, too many images are unreadable or
+                all are, the stored data is damaged, or features are not finite.
         """
+        judged = 0
         with self._source.reading():
             for batch in self._batches:
                 labels = batch["label"].numpy() if "label" in batch else None
@@ -63,7 +64,13 @@ class FeatureReader:
                 features = self._encode(batch["image"]).numpy()
                 if self._finite:
                     check_finite(features, batch["index"].numpy(), self._source)
+                judged += len(features)
                 yield features, labels
+        if not judged:
+            raise UserError(
+                f"{self._source.name}: none of its {self._source.size} images can be decoded; mend "
+                "or convert them"
+            )
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The features of all batches, float32 [N, D], and their labels [N], [N, C] or None."""

@@ -39,3 +39,10 @@ def test_features_that_are_not_finite_are_one_line_that_names_the_image(bad):
         FeatureReader(encode, source, 16, 8).read()
     features, _ = FeatureReader(encode, source, 16, 8, finite=False).read()
     assert (~np.isfinite(features)).sum() == 9
+
+
+def test_a_source_without_any_readable_image_is_one_line(tmp_path):
+    (tmp_path / "no.png").write_text("no image")
+    source = open_source(image_folder=str(tmp_path))
+    with pytest.raises(UserError, match="none of its 1 images can be decoded; mend"):
+        FeatureReader(lambda images: tf.zeros([len(images), 3]), source, 8, 3).read()

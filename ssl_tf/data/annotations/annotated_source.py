@@ -24,6 +24,21 @@ IGNORED = 255
 BACKGROUND = "background"
 
 
+def distinct_names(names: Sequence[str], ids: Sequence[int]) -> tuple[str, ...]:
+    """The names of classes, by which reports keep their figures: one that repeats gets its id.
+
+    Args:
+        names: of the classes.
+        ids: of the classes.
+    """
+    found: dict[str, None] = {}
+    for name, number in zip(names, ids):
+        while name in found:
+            name = f"{name} #{number}"
+        found[name] = None
+    return tuple(found)
+
+
 class AnnotatedSource(IndexedSource):
     """Images with objects, or with a label map.
 
@@ -66,7 +81,7 @@ class AnnotatedSource(IndexedSource):
             name: of the source in messages.
             ids: of the images.
             num_classes: number of classes.
-            class_names: their names, or none.
+            class_names: their names, or none; those that repeat get a number.
             objects: of the images; None: they have label maps.
             masks: give the masks of the objects.
             category_ids: as the attribute; empty: counted from 0.
@@ -80,8 +95,9 @@ class AnnotatedSource(IndexedSource):
                 f"{name}: {num_classes} classes; label {IGNORED} is ignored, so give label maps of "
                 f"at most {IGNORED} classes, a background among them"
             )
-        super().__init__(name, len(ids), num_classes, class_names)
         self.category_ids = np.array(category_ids or range(num_classes), np.int64)
+        names = distinct_names(class_names, self.category_ids.tolist())
+        super().__init__(name, len(ids), num_classes, names)
         self.bad = bad or BadAnnotations()
         self.bad.warn(name)
         self._ids = tf.constant(ids, tf.string)
