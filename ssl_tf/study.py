@@ -27,7 +27,7 @@ def main(settings: StudySettings) -> None:
     if settings.dry_run:
         preview(study, trials)
         return
-    output = Path(settings.output)
+    output = settings.directory
     prepare_output(output, is_directory=True)
     for trial in trials:
         check_flags(read_record(output, trial.name), trial, output)

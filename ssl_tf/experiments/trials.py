@@ -88,9 +88,10 @@ def make_trials(study: Study, settings: StudySettings) -> list[Trial]:
 
 
 def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
-    output = Path(settings.output)
+    output = settings.directory
     places = _Places(study, arm, seed, output)
     steps = []
+    made: dict[Path, str] = {}
     for number, name in enumerate(arm.stages):
         stage, needs = stage_of(name), set()
         place = f"arm {arm.name}, {name}"
@@ -103,12 +104,20 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
             given["seed"] = str(seed)
         arguments, bound = _checked(stage, flags, given, settings, place)
         flags_of_result = flagfiles.result_flags(bound)
+        reports = _reports(stage, result, bound)
+        for path in reports or (result,):
+            if path in made:
+                raise SettingsError(
+                    f"arm {arm.name}: {made[path]} and {name} would both be written to {path}; "
+                    "leave one out, or make another arm of it"
+                )
+            made[path] = name
         steps.append(
             Step(
                 name,
                 (*stage.command, *arguments),
                 Path(stage.product.format_map(named)) if stage.product else None,
-                _reports(stage, result, bound),
+                reports,
                 {n: _within(output, v) for n, v in flags_of_result.items() if n not in given},
                 frozenset(needs),
             )

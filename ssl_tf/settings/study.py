@@ -1,6 +1,8 @@
 """Settings of a study: many runs by one file, and their table."""
 
 import dataclasses
+import os
+from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import ReadingSettings
@@ -39,6 +41,11 @@ class StudySettings:
     )
     report: bool = setting(False, "Only write the table and picture of what is finished.")
     dry_run: bool = setting(False, "Print what the study would do, and exit.")
+
+    @property
+    def directory(self) -> Path:
+        """The output, absolute: so that paths in it, also those in ".", begin with its text."""
+        return Path(os.path.abspath(self.output))
 
     def __post_init__(self) -> None:
         if not self.study:

@@ -124,6 +124,31 @@ def test_a_wrong_arm_is_one_line_before_anything_runs(arm, told, tmp_path):
     assert "\n" not in str(raised.value) and not (tmp_path / "out").exists()
 
 
+def test_two_stages_with_one_result_are_refused(tmp_path):
+    small = 'transfer = "--suite=small --only=mnist --step=4"\n'
+    text = HEAD + '[arms.bad]\nstages = ["pretrain", "transfer", "transfer_end"]\n' + small
+    told = "arm bad: transfer and transfer_end would both be written to .*/mnist_linear.json"
+    with pytest.raises(SettingsError, match=told):
+        trials_of(tmp_path, text + 'transfer_end = "--suite=small"\n')
+    both = text + 'transfer_end = "--suite=small --only=mnist --protocol=finetune"\n'
+    assert len(trials_of(tmp_path, both)[1]) == 2
+    twice = HEAD + '[arms.bad]\nstages = ["pretrain", "pretrain_more"]\n'
+    with pytest.raises(SettingsError, match="pretrain and pretrain_more would both be .*/bad-0"):
+        trials_of(tmp_path, twice)
+
+
+@pytest.mark.parametrize("output", [".", "out", "./out/", "../there/out"])
+def test_paths_in_the_study_are_told_without_it_however_it_is_given(output, tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    arms = '[arms.one]\n[arms.two]\npretrain = "--init_from={one}"\n'
+    _, trials = trials_of(tmp_path, HEAD + arms, f"--output={output}")
+    (pretrain, _), *_ = (trial.steps for trial in trials if trial.arm == "two")
+    assert pretrain.flags["init_from"] == "OUTPUT/runs/one-0"
+    run = tmp_path / "there" / ("" if output == "." else "out") / "runs" / "one-0"
+    assert f"--init_from={run}" in pretrain.command
+
+
 def test_what_a_new_run_is_refused_for_is_told_before_anything_runs(tmp_path):
     never = 'pretrain = "--method=dino --teacher_temperature_epochs=20"\n'
     text = HEAD + "[arms.one]\n[arms.bad]\n" + never
