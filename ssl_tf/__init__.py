@@ -125,7 +125,7 @@ def open_source(**flags: object) -> "Source":
         (10, ('disc', 'square'))
         >>> record = next(source.sequence().as_numpy_iterator())
         >>> sorted(record)
-        ['boxes', 'id', 'image', 'index', 'label']
+        ['boxes', 'id', 'image', 'index', 'label', 'row']
     """
     from ssl_tf.data.sources.opening import open_split
     from ssl_tf.settings import DataSettings, flagfiles

@@ -42,7 +42,7 @@ class UnreadableImages:
         return len(self._names)
 
     def of_another_source(self) -> "UnreadableImages":
-        """The same count, for a source that has rows of its own."""
+        """The same count, for a source that has rows of its own; with the limit as it is now."""
         made = copy.copy(self)
         made._source = object()
         return made

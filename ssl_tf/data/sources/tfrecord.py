@@ -4,7 +4,7 @@ import dataclasses
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -96,7 +96,8 @@ class ExampleFiles(RecordSource):
             _check_regular(file)
         found = _find_fields(files)
         self._first_label = first_label
-        tallies = [_count(file, found) for file in files]
+        parse = _parser(found)
+        tallies = [_count(file, found, parse) for file in files]
         size = sum(tally.records for tally in tallies)
         if not size:
             raise UserError(f"--tfrecord={glob}: {len(files)} files hold no record")
@@ -254,10 +255,29 @@ def _of_all_records(fields: _Fields, glob: str, size: int, having: Counter[str])
     return _Fields(fields.image, fields.label, image_id, boxes)
 
 
-def _count(file: str, fields: _Fields) -> _Tally:
+def _parser(fields: _Fields) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
+    """A function of serialized records: the number of values of each under each key, and labels."""
+
+    # A graph: call by call, a dozen features take as long as the files take to be read.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def parse(batch: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        parsed = tf.io.parse_example(batch, fields.features())
+        numbers = {name: values.row_lengths() for name, values in parsed.items()}
+        labels = parsed[fields.label].values if fields.label else tf.zeros([0], tf.int64)
+        return numbers, labels
+
+    return parse
+
+
+def _count(file: str, fields: _Fields, parse: Callable) -> _Tally:
     """Counts the records of a file and what they have.
 
     Every record is parsed, so that one of other fields is told now and not within an epoch.
+
+    Args:
+        file: the file.
+        fields: of the first record.
+        parse: made by `_parser`.
 
     Raises:
         UserError: the file is damaged, or a record has other fields than the first.
@@ -267,14 +287,13 @@ def _count(file: str, fields: _Fields) -> _Tally:
     try:
         for batch in tf.data.TFRecordDataset(file).batch(_READ_AT_ONCE):
             try:
-                parsed = tf.io.parse_example(batch, fields.features())
+                numbers, labels = parse(batch)
             except UNPARSED:
                 raise _first_bad_record(file, count, batch, fields) from None
-            numbers = {name: values.row_lengths().numpy() for name, values in parsed.items()}
+            numbers = {name: values.numpy() for name, values in numbers.items()}
             _check_numbers(file, count, numbers, fields)
             having.update({name: np.count_nonzero(values) for name, values in numbers.items()})
             if fields.label:
-                labels = parsed[fields.label].values
                 smallest = min(smallest, int(tf.reduce_min(labels)))
                 largest = max(largest, int(tf.reduce_max(labels)))
             count += len(batch)
