@@ -19,7 +19,8 @@ def expand(arguments: Sequence[str], above: tuple[str, ...] = ()) -> Iterator[st
     """Yields the arguments, and the flags of a flagfile in the place of `--flagfile=FILE`.
 
     Blank lines and lines that begin with # or // are left out. A flagfile may name another one.
-    `configs/NAME` is a shipped flagfile where the working directory has no such file.
+    `configs/NAME` is a shipped flagfile where the working directory has no such file. The flags.txt
+    of a run gives the --run_dir in which it lies.
 
     Args:
         arguments: of the command line, or the lines of a flagfile.
@@ -41,7 +42,7 @@ def expand(arguments: Sequence[str], above: tuple[str, ...] = ()) -> Iterator[st
             path = _found(os.path.expanduser(name.strip()))
             if path in above:
                 raise SettingsError(f"--flagfile={path} names itself; remove that line from it")
-            yield from expand(_lines(path), (*above, path))
+            yield from expand(_here(path, _lines(path)), (*above, path))
 
 
 def _found(path: str) -> str:
@@ -63,6 +64,26 @@ def _lines(path: str) -> list[str]:
     """The flags of a file, one a line."""
     lines = [line.strip() for line in re.split(r"[\r\n]", _text(path))]
     return [line for line in lines if line and not line.startswith(("#", "//"))]
+
+
+def _here(path: str, lines: list[str]) -> list[str]:
+    """The flags of a file; of the flags.txt of a run, its --run_dir is where the file lies.
+
+    There it stands as it was typed, in a working directory that may be another now, and the run may
+    have moved. A copy of the file alone keeps it.
+    """
+    directory, name = os.path.split(os.path.abspath(path))
+    beside = os.path.join(directory, "environment.json")  # which every run has
+    if name != "flags.txt" or not os.path.exists(beside):
+        return lines
+    flag = "--run_dir="
+    return [
+        flag + directory
+        if line.startswith(flag)
+        and os.path.realpath(line.removeprefix(flag)) != os.path.realpath(directory)
+        else line
+        for line in lines
+    ]
 
 
 def _text(path: str) -> str:

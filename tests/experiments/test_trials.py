@@ -133,6 +133,7 @@ def test_two_stages_with_one_result_are_refused(tmp_path):
     both = text + 'transfer_end = "--suite=small --only=mnist --protocol=finetune"\n'
     assert len(trials_of(tmp_path, both)[1]) == 2
     twice = HEAD + '[arms.bad]\nstages = ["pretrain", "pretrain_more"]\n'
+    twice += 'pretrain_more = "--dataset=scenes"\n'
     with pytest.raises(SettingsError, match="pretrain and pretrain_more would both be .*/bad-0"):
         trials_of(tmp_path, twice)
 

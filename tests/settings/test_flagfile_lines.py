@@ -103,3 +103,24 @@ def test_what_is_no_file_is_refused_at_once(kind, tmp_path):
     thread.start()
     thread.join(20)
     assert len(found) == 1 and "\n" not in found[0]
+
+
+def test_the_flags_of_a_run_continue_it_from_any_directory_and_where_it_was_moved(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "one"
+    run.mkdir(parents=True)
+    (run / "flags.txt").write_text("--epochs=3\n--run_dir=runs/one\n")
+    (run / "environment.json").write_text("[]")
+    given = [f"--flagfile={run}/flags.txt", "--seed=1"]
+    # As it was typed where that is the place.
+    assert list(expand(given)) == ["--epochs=3", "--run_dir=runs/one", "--seed=1"]
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert list(expand(given)) == ["--epochs=3", f"--run_dir={run}", "--seed=1"]
+    moved = run.rename(tmp_path / "sub" / "two")
+    assert list(expand(["--flagfile=two/flags.txt"])) == ["--epochs=3", f"--run_dir={moved}"]
+    # A copy of the file alone is no run.
+    (moved / "flags.txt").rename("flags.txt")
+    assert list(expand(["--flagfile=flags.txt"])) == ["--epochs=3", "--run_dir=runs/one"]
