@@ -23,16 +23,17 @@ for candidate in "${candidates[@]}"; do
 done
 if [ -z "$python" ]; then
   echo "error: ${PYTHON:-python3.11, python3.12, python3.13}: no Python 3.11 to 3.13 with venv; set PYTHON to one" >&2
-  exit 1
+  return 1
 fi
 
 stamp="$venv/installed"
 wanted="$(cat setup.py "$constraints" | sha256sum)"
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   echo "installing $constraints for Python $version into $root/$venv (a minute or two, more on a slow line)" >&2
-  "$python" -m venv --clear "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e '.[test,docs]'
-  echo "$wanted" > "$stamp"
+  # A shell that sources this goes on after an error, so what failed must not be stamped.
+  "$python" -m venv --clear "$venv" &&
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e '.[test,docs]' &&
+    echo "$wanted" > "$stamp" || return 1
 fi
 
 # The tests need Model Garden too, which is large, and goes with the default stack alone.
@@ -41,9 +42,10 @@ if [ -n "${WITH_DOWNSTREAM:-}" ] && [ "$version" = 3.11 ]; then
   wanted="$(cat setup.py "$constraints" constraints-downstream.txt | sha256sum)"
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "installing constraints-downstream.txt, for the tests of detection (some minutes)" >&2
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" \
-      -c constraints-downstream.txt -e '.[test,downstream]'
-    echo "$wanted" > "$stamp"
+    # The variable also holds for what the builds of packages bring, by which one of them fails.
+    PIP_CONSTRAINT="$root/constraints-downstream.txt" "$venv/bin/python" -m pip install --quiet \
+      --disable-pip-version-check -c "$constraints" -e '.[test,downstream]' &&
+      echo "$wanted" > "$stamp" || return 1
   fi
 fi
 export PATH="$root/$venv/bin:$PATH"
