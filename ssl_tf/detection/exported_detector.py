@@ -89,7 +89,7 @@ def export_detector(
     facts = {
         "origin": origin,
         "classes": list(source.class_names) or source.num_classes,
-        "category_ids": source.category_ids.tolist(),
+        "category_ids": list(source.category_ids),
         "canvas": detector.head.canvas,
         "signatures": {
             "encoded": "string [N], encoded images, which EXIF does not turn; gives count, boxes "

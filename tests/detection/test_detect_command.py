@@ -194,17 +194,26 @@ def test_predictions_have_the_ids_of_the_annotations(tmp_path):
     assert ids[1] == 9
     result = {"category_id": 7, "bbox": [6, 5, 30, 20], "score": 0.5}
     assert json.loads((tmp_path / "results.json").read_text()) == [{"image_id": 9, **result}]
+    # Of a copy of half the size the boxes are those of the original.
+    found = ImageObjects(1, (25, 35), box / 2, np.array([1]), scores=np.array([0.5]))
+    write_predictions([found], test, tmp_path / "results.json")
+    assert json.loads((tmp_path / "results.json").read_text()) == [{"image_id": 9, **result}]
     path = tmp_path / "objects.json"
     content = json.loads(path.read_text())
+    annotations = content["annotations"]
     for entry, key in [(e, "id") for e in content["images"]] + [
-        (e, "image_id") for e in content["annotations"]
+        (e, "image_id") for e in annotations
     ]:
         entry[key] = f"{entry[key]:012}"
+    for entry, key in [(e, "id") for e in content["categories"]] + [
+        (e, "category_id") for e in annotations
+    ]:
+        entry[key] = f"no. {entry[key]}"
     path.write_text(json.dumps(content))
     _, test = open_annotated(given.data, "boxes")
     write_predictions([found], test, tmp_path / "results.json")
     read = json.loads((tmp_path / "results.json").read_text())
-    assert read == [{"image_id": "000000000009", **result}]
+    assert read == [{"image_id": "000000000009", **result, "category_id": "no. 7"}]
 
 
 def test_predictions_on_voc_have_the_names_of_its_files(tmp_path):

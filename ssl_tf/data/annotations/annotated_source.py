@@ -24,7 +24,7 @@ IGNORED = 255
 BACKGROUND = "background"
 
 
-def distinct_names(names: Sequence[str], ids: Sequence[int]) -> tuple[str, ...]:
+def distinct_names(names: Sequence[str], ids: Sequence[Any]) -> tuple[str, ...]:
     """The names of classes, by which reports keep their figures: one that repeats gets its id.
 
     Args:
@@ -59,8 +59,8 @@ class AnnotatedSource(IndexedSource):
     A set of label maps whose images show things before a ground has the class "background" first.
 
     Attributes:
-        category_ids: the ids of the classes in the annotations, which may have holes, int64
-            [classes]; of a label map the labels themselves.
+        category_ids: the ids of the classes as the annotations have them, which may have holes, or
+            be text; of a label map the labels themselves.
         bad: the annotations that are left out.
     """
 
@@ -73,7 +73,7 @@ class AnnotatedSource(IndexedSource):
         *,
         objects: ObjectTable | None,
         masks: bool = False,
-        category_ids: Sequence[int] = (),
+        category_ids: Sequence[Any] = (),
         bad: BadAnnotations | None = None,
     ):
         """
@@ -95,8 +95,8 @@ class AnnotatedSource(IndexedSource):
                 f"{name}: {num_classes} classes; label {IGNORED} is ignored, so give label maps of "
                 f"at most {IGNORED} classes, a background among them"
             )
-        self.category_ids = np.array(category_ids or range(num_classes), np.int64)
-        names = distinct_names(class_names, self.category_ids.tolist())
+        self.category_ids = tuple(category_ids or range(num_classes))
+        names = distinct_names(class_names, self.category_ids)
         super().__init__(name, len(ids), num_classes, names)
         self.bad = bad or BadAnnotations()
         self.bad.warn(name)
@@ -114,6 +114,16 @@ class AnnotatedSource(IndexedSource):
 
     def _image_id(self, row: int) -> Any:
         return self._ids[row].numpy().decode("utf-8", "backslashreplace")
+
+    def annotated_size(self, index: int) -> tuple[int, int] | None:
+        """Height and width of an image by its annotations; None if they do not tell.
+
+        The file may be a smaller copy of what was annotated.
+
+        Args:
+            index: of the image in this source.
+        """
+        return self._annotated_size(self._opened(int(self._row_numbers()[index])))
 
     def _opened(self, row: int) -> Any:
         """What the next three are given: the row, or what is read once for all of them."""
@@ -145,7 +155,10 @@ class AnnotatedSource(IndexedSource):
 
     def details(self) -> Iterator[bytes]:
         """The ids of the classes, and a digest of the `_detail` of each image."""
-        yield self.category_ids.tobytes()
+        try:
+            yield np.array(self.category_ids, np.int64).tobytes()
+        except (ValueError, OverflowError):
+            yield repr(self.category_ids).encode()
 
         def digest(row: np.ndarray) -> bytes:
             return hashlib.sha256(self._detail(int(row))).digest()

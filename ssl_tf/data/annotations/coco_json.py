@@ -106,6 +106,12 @@ class CocoImages(AnnotatedFiles):
         if label is None:
             bad.add("annotations of categories that are not listed", name)
             return
+        area = annotation.get("area")
+        try:
+            area = None if area is None else float(area)
+        except (TypeError, ValueError):
+            bad.add("annotations whose area is no number", name)
+            return
         if with_segments:
             reason = self._segments.add(annotation.get("segmentation"), size)
             if reason:
@@ -117,7 +123,7 @@ class CocoImages(AnnotatedFiles):
             size,
             label,
             crowd=bool(annotation.get("iscrowd", 0)),
-            area=annotation.get("area"),
+            area=area,
         )
         if with_segments and not kept:
             self._segments.remove_last()
