@@ -74,7 +74,7 @@ def test_a_fresh_process_gets_the_same_features(one_block_a_stage, tmp_path):
     )
     assert got["no images"].shape == got["no encoded"].shape == (0, 64)
     assert got["no C5"].shape == (0, 2, 2, 64)
-    again, found = load_init_encoder(InitEncoderSettings(init_encoder=str(tmp_path / "export")))
+    again, found, _ = load_init_encoder(InitEncoderSettings(init_encoder=str(tmp_path / "export")))
     assert found == model
     for old, new in zip(encoder.weights, again.weights, strict=True):
         np.testing.assert_array_equal(old, new)

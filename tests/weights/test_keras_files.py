@@ -43,7 +43,7 @@ def theirs():
 def test_resnet50_computes_what_keras_computes_of_the_same_pixels(theirs, tmp_path):
     path = tmp_path / "weights.h5"
     theirs.save_weights(path)
-    ours, model = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
+    ours, model, _ = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
     assert (model.depth, model.width, model.stem, model.stride_in_1x1) == (50, 1, "imagenet", True)
     pixels = np.random.default_rng(1).integers(0, 256, [2, 41, 64, 3], np.uint8)
     given = tf.keras.applications.resnet50.preprocess_input(pixels.astype(np.float32))
@@ -74,7 +74,7 @@ def test_our_own_models_come_back_from_keras_files(tmp_path):
     variables, stride = read_keras(tmp_path / "encoder.keras")
     assert stride is True and len(variables) == len(encoder.weights)
     settings = InitEncoderSettings(init_encoder=str(tmp_path / "encoder.keras"))
-    again, found = load_init_encoder(settings)
+    again, found, _ = load_init_encoder(settings)
     assert found == model
     for old, new in zip(encoder.weights, again.weights, strict=True):
         np.testing.assert_array_equal(old, new)
