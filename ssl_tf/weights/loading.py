@@ -163,13 +163,13 @@ def check_encoder(encoder: tf.keras.Model, weights: Weights, settings: InitEncod
     found = weights.architecture
     shapes = {name: torch_shape(v.shape) for name, v in torch_variables(encoder).items()}
     # Nothing else of a network tells where its strides are.
-    strided = found.depth >= 50 and shapes == found.shapes()
+    strided = found.has_bottlenecks and shapes == found.shapes()
     strided = strided and encoder.get_layer("layer2_0_conv1").strides[0] == 2
     if shapes != found.shapes() or strided != weights.stride_in_1x1:
         stride = f" --{'' if weights.stride_in_1x1 else 'no'}stride_in_1x1"
         raise UserError(
             f"--init_encoder={settings.init_encoder} is of another network; give {found}"
-            f"{stride if found.depth >= 50 else ''}"
+            f"{stride if found.has_bottlenecks else ''}"
         )
 
 
