@@ -14,11 +14,11 @@ from ssl_tf.settings import ExportSettings
 def main(settings: ExportSettings) -> None:
     """Writes the encoder of a run, or of a file, in all formats, and checks what it wrote."""
     check_installed(settings.formats.format)
-    from ssl_tf.data.sources.opening import check_guesses, open_training_source
+    from ssl_tf.data.sources.opening import check_guesses, open_training_source, warn_of_turns
     from ssl_tf.exporters.exported import Exported
     from ssl_tf.exporters.formats import check_new, export_encoder
-    from ssl_tf.training.encoders import load_encoder
-    from ssl_tf.weights.loading import load_init_encoder, usual_side
+    from ssl_tf.training.encoders import images_of, load_encoder
+    from ssl_tf.weights.loading import load_init_encoder
 
     run = Path(settings.checkpoint)
     output = Path(settings.output) if settings.output else run / "export"
@@ -28,18 +28,20 @@ def main(settings: ExportSettings) -> None:
         check_guesses(images, judged=False)
     if settings.checkpoint:
         encoder, trained, step = load_encoder(run, settings.step)
-        model, image_size = trained.model, trained.views.image_size
+        model, learned = trained.model, images_of(trained)
         facts, origin = {"method": model.method, "step": step}, f"step {step} of {run}"
-        orient = trained.data.are_upright
     else:
-        encoder, model = load_init_encoder(settings.init)
+        encoder, model, learned = load_init_encoder(settings.init)
         origin = settings.init.init_encoder
-        facts, image_size = {"init_encoder": origin}, usual_side(settings.init, model)
-        orient = False
-    exported = Exported(encoder, model, image_size, settings.formats, images, orient)
+        facts = {"init_encoder": origin}
+    if images is not None:
+        warn_of_turns(images, learned.orient)
+    exported = Exported(
+        encoder, model, learned.image_size, settings.formats, images, learned.orient
+    )
     reports = export_encoder(exported, output, facts)
     print(f"exported {origin} to {output}: {encoder.output_shape[-1]} features", file=sys.stderr)
-    if orient:
+    if learned.orient:
         print(
             "the encoder learned from upright images: `encoded` of the SavedModel turns files as "
             "EXIF says, all else must be given upright images",

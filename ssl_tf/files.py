@@ -16,8 +16,10 @@ from ssl_tf.errors import SettingsError, UserError
 UNFINISHED = ".writing"
 
 
-# What a disk answers that takes no more. Errors of TensorFlow have the same words, but no number.
+# What a disk answers that takes no more.
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+# Modules of errors that have the words of the answer, but no number.
+_WITHOUT_NUMBERS = ("tensorflow.", "safetensors")
 
 
 class NotWritten(UserError):
@@ -38,7 +40,7 @@ def refusal(error: BaseException) -> str | None:
     """The reason for which a disk refused to write, in a few words; None for other errors."""
     if isinstance(error, OSError):
         return os.strerror(error.errno) if error.errno in _REFUSALS else None
-    if type(error).__module__.startswith("tensorflow."):
+    if type(error).__module__.startswith(_WITHOUT_NUMBERS):
         message = str(error)
         return next((text for text in map(os.strerror, _REFUSALS) if text in message), None)
     return None

@@ -67,8 +67,9 @@ def _lock(path: Path) -> TextIO:
         except BlockingIOError:
             holder = _holder(file)
             file.close()
+            locked = path.parent if path.name == LOCK else path.with_suffix("")
             raise UserError(
-                f"{path.parent} is in use by {holder}; wait until that process has ended, or give "
+                f"{locked} is in use by {holder}; wait until that process has ended, or give "
                 "another directory"
             ) from None
         except OSError as error:

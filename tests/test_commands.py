@@ -329,11 +329,21 @@ def test_images_with_several_labels_from_the_box_csv_to_the_mean_average_precisi
     assert f"trained  encoder: {figure}  mAP within batches of" in told
 
 
-def test_export_writes_a_saved_model(run, tmp_path):
-    start(export, ExportSettings, f"--checkpoint={run}", f"--output={tmp_path / 'export'}")
+@pytest.mark.parametrize("side", [16, 96])
+def test_export_writes_a_saved_model(side, run, tmp_path):
+    sized = tmp_path / "sized"
+    shutil.copytree(run, sized)
+    flags = (run / "flags.txt").read_text().replace("--image_size=16", f"--image_size={side}")
+    (sized / "flags.txt").write_text(flags)
+    output = ["--format=saved_model", f"--output={tmp_path / 'export'}"]
+    start(export, ExportSettings, f"--checkpoint={sized}", *output)
     loaded = tf.saved_model.load(str(tmp_path / "export"))
-    features = loaded.signatures["images"](images=tf.zeros([2, 16, 16, 3]))["features"]
+    features = loaded.signatures["images"](images=tf.zeros([2, side, side, 3]))["features"]
     assert features.shape == (2, 32)
+    photograph = tf.io.encode_png(tf.zeros([side + 5, side + 9, 3], tf.uint8))
+    found = loaded.signatures["encoded"](encoded=photograph[tf.newaxis])
+    assert found["features"].shape == (1, 32) and found["readable"].numpy().all()
+    assert json.loads((tmp_path / "export" / "export.json").read_text())["image_size"] == side
 
 
 def test_an_encoder_of_upright_images_is_exported_as_one(run, tmp_path, capsys):

@@ -41,6 +41,18 @@ def main(settings):
     export_encoder(Exported(build_encoder(model, 0), model, 16), Path("out"), {})
 command.run(main, MonitorSettings, [])
 """,
+    "safetensors": """
+import numpy as np
+from safetensors.numpy import save_file
+from ssl_tf import command
+from ssl_tf.files import replacing
+from ssl_tf.settings import MonitorSettings
+def main(settings):
+    with replacing(Path("out")) as temporary:
+        temporary.mkdir()
+        save_file({"a": np.zeros(9000)}, temporary / "a.safetensors")
+command.run(main, MonitorSettings, [])
+""",
 }
 
 

@@ -110,7 +110,7 @@ def _open(settings: FeatureSettings) -> Encoder:
         return _exported_encoder(path, settings.layers)
     dense_head = None
     if settings.init.init_encoder:
-        model, _ = load_init_encoder(settings.init)
+        model, *_ = load_init_encoder(settings.init)
         origin = settings.init.init_encoder
     else:
         model, run, step = load_encoder(path, settings.step)

@@ -30,7 +30,7 @@ from ssl_tf.settings.data import with_rule_of
 from ssl_tf.sharding import shards
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.encoder_record import ENCODER, keep_encoder
-from ssl_tf.training.encoders import learned_upright, with_step
+from ssl_tf.training.encoders import known_images, with_step
 from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
 PROPOSALS = "proposals"
@@ -58,7 +58,8 @@ def discover(settings: DiscoverSettings) -> Path:
     with exclusive(output):
         source, _ = open_training_source(settings.data)
         check_guesses(source, judged=False, begun=begun)
-        warn_of_turns(source, learned_upright(settings.features.encoder))
+        given = settings.features.encoder or settings.features.init.init_encoder
+        warn_of_turns(source, known_images(given).orient)
         if settings.boxes and "boxes" in source.sequence().element_spec:
             check_boxes(source.boxes(), source.name)
         # The newest checkpoint is that of the first start, for all processes and later starts.

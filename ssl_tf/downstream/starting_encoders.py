@@ -64,7 +64,7 @@ def open_starting_encoders(settings: StartSettings, seed: int) -> list[StartingE
             StartingEncoder("trained", model, encoder.get_weights(), f"step {step} of {run}", step)
         )
     else:
-        encoder, model = load_init_encoder(settings.init)
+        encoder, model, _ = load_init_encoder(settings.init)
         origin = settings.init.init_encoder
         found.append(StartingEncoder("trained", model, encoder.get_weights(), origin))
     if settings.supervised:

@@ -8,12 +8,12 @@ from typing import Any
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.files import read_json
 from ssl_tf.networks.digest import digest
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import EmbedSettings
-from ssl_tf.training.encoders import load_encoder
-from ssl_tf.weights.loading import load_init_encoder, usual_side
+from ssl_tf.training.encoders import images_of, load_encoder
+from ssl_tf.weights.encoder_images import FACTS, exported_images
+from ssl_tf.weights.loading import load_init_encoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,17 +48,17 @@ def open_encoder(settings: EmbedSettings) -> FrozenEncoder:
     """
     path = Path(settings.encoder)
     if settings.init.init_encoder:
-        model, network = load_init_encoder(settings.init)
-        side, origin = usual_side(settings.init, network), settings.init.init_encoder
+        model, _, images = load_init_encoder(settings.init)
+        origin = settings.init.init_encoder
     elif (path / "saved_model.pb").is_file():
         return _of_saved_model(path, settings)
     else:
         model, trained, step = load_encoder(path, settings.step)
-        side, origin = trained.views.image_size, f"step {step} of {path}"
+        images, origin = images_of(trained), f"step {step} of {path}"
     return _compiled(
         lambda images: model(images, training=False),
         settings,
-        image_size=settings.image_size or side,
+        image_size=settings.image_size or images.image_size,
         dimension=model.output_shape[-1],
         sha256=digest(model),
         origin=origin,
@@ -83,10 +83,9 @@ def _of_saved_model(path: Path, settings: EmbedSettings) -> FrozenEncoder:
         )
     size = settings.image_size
     if not size:
-        facts = read_json(path / "export.json", dict, "give --image_size, or export it again")
-        size = facts.get("image_size")
-        if not isinstance(size, int):
-            raise UserError(f"{path / 'export.json'} has no image_size; give --image_size")
+        size = exported_images(path).image_size
+        if not size:
+            raise UserError(f"{path / FACTS} tells no image_size; give --image_size")
     encoder = _compiled(
         lambda images: signature(images=images)["features"],
         settings,

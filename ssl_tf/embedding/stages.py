@@ -29,7 +29,7 @@ from ssl_tf.sharding.progress import Progress
 from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.encoder_record import keep_encoder
-from ssl_tf.training.encoders import learned_upright, with_step
+from ssl_tf.training.encoders import known_images, with_step
 from ssl_tf.training.output_directory import check_output, open_output
 
 MANIFEST = "embeddings.json"
@@ -54,7 +54,8 @@ def embed(settings: EmbedSettings) -> Path:
     with exclusive(output):
         source = _open_source(settings)
         check_guesses(source, judged=False, begun=begun)
-        warn_of_turns(source, learned_upright(settings.encoder))
+        given = settings.encoder or settings.init.init_encoder
+        warn_of_turns(source, known_images(given).orient)
         settings = with_step(settings)
         encoder = open_encoder(settings)
         open_output(settings, _KIND, "embed")

@@ -22,9 +22,9 @@ from ssl_tf.evaluation.report_names import report_file
 from ssl_tf.files import prepare_output, write_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
-from ssl_tf.training.encoders import load_encoder
+from ssl_tf.training.encoders import images_of, known_images, load_encoder
 from ssl_tf.training.run_directory import read_settings, with_rule_of_run
-from ssl_tf.weights.loading import check_file, load_init_encoder, usual_side
+from ssl_tf.weights.loading import check_file, load_init_encoder
 
 # Names of figures in printed lines.
 TITLES = {
@@ -98,14 +98,14 @@ def open_encoders(settings: EncoderSettings) -> Encoders:
     """
     if settings.checkpoint:
         encoder, trained, step = load_encoder(Path(settings.checkpoint), settings.step)
-        model, seed, side = trained.model, trained.run.seed, trained.views.image_size
+        model, seed, images = trained.model, trained.run.seed, images_of(trained)
     else:
-        encoder, model = load_init_encoder(settings.init)
-        step, seed, side = 0, 0, usual_side(settings.init, model)
+        encoder, model, images = load_init_encoder(settings.init)
+        step, seed = 0, 0
     encoders = {"trained": encoder}
     if settings.random_baseline:
         encoders["random"] = build_encoder(model, seed)
-    return Encoders(encoders, model, settings.image_size or side, step)
+    return Encoders(encoders, model, settings.image_size or images.image_size, step)
 
 
 def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
@@ -124,17 +124,17 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     if settings.checkpoint:
         run = Path(settings.checkpoint)
         own = read_settings(run).data  # a wrong path is reported before data sets are opened
-        upright = own.are_upright
         data = with_rule_of_run(data, run)
         named = {"checkpoint": str(run)}
     else:
         check_file(settings.init)
-        named, upright = {"init_encoder": settings.init.init_encoder}, False
+        named = {"init_encoder": settings.init.init_encoder}
     if settings.output:
         prepare_output(Path(settings.output))
     train, test = open_labelled(dataclasses.replace(settings, data=data))
+    learned = known_images(settings.checkpoint or settings.init.init_encoder)
     for source in (train, test):
-        warn_of_turns(source, upright)
+        warn_of_turns(source, learned.orient)
     tested = f"{test.name}, {test.size} images"
     output = Path(settings.output)
     if not settings.output:

@@ -14,6 +14,7 @@ from ssl_tf.exporters.tflite_files import write_tflite_files
 from ssl_tf.exporters.torch_models import timm_refusal
 from ssl_tf.exporters.torch_weights import write_timm, write_torchvision
 from ssl_tf.files import prepare_output, replacing, write_json
+from ssl_tf.locks import SUFFIX, exclusive
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.settings import ModelSettings
 from ssl_tf.views.evaluation import resized_side
@@ -83,8 +84,17 @@ def export_encoder(
 
     Raises:
         SettingsError: `output` exists, or a format cannot express the encoder.
-        UserError: what was written differs from the encoder by more than rounding.
+        UserError: what was written differs from the encoder by more than rounding, or another
+            process exports to `output`.
     """
+    with exclusive(output.parent, f"{output.name}{SUFFIX}"):
+        return _export_alone(exported, output, facts)
+
+
+def _export_alone(
+    exported: Exported, output: Path, facts: dict[str, str | int | float]
+) -> dict[str, tuple[str, ...]]:
+    """`export_encoder` while no other process writes there."""
     check_new(output)
     check_formats(exported.model, exported.settings.format)
     with replacing(output) as temporary:

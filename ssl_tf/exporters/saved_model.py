@@ -15,6 +15,7 @@ from ssl_tf.exporters.equality import TOLERANCE, Outputs, compare
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
+from ssl_tf.views.evaluation import evaluation_crop
 
 
 class ExportedEncoder(tf.Module):
@@ -113,20 +114,23 @@ def write_saved_model(exported: Exported, directory: Path) -> Written:
 
 
 def _check_encoded(loaded: dict[str, Callable], image_size: int, orient: bool) -> None:
-    """Compares the signature `encoded` with `images`, on images that need no crop.
+    """Compares the signature `encoded` with `images` of the crops of evaluation.
 
-    One of them lies on its side, if images are turned upright.
+    No image is square, one is larger than the crop and one smaller. One more lies on its side, if
+    images are turned upright.
 
     Raises:
         UserError: they differ by more than rounding.
     """
-    pixels = np.random.default_rng(0).integers(0, 256, [2, image_size, image_size, 3], np.uint8)
-    files = [tf.io.encode_png(image).numpy() for image in pixels]
+    random, size = np.random.default_rng(0), image_size
+    shapes = (size * 3 // 2, size * 2, 3), (size // 2 + 1, size * 3 // 4 + 1, 3)
+    decoded = [random.integers(0, 256, shape, np.uint8) for shape in shapes]
+    files = [tf.io.encode_png(image).numpy() for image in decoded]
     if orient:
-        files.append(_on_its_side(pixels[0]))
-        seen = np.rot90(tf.io.decode_jpeg(files[-1]), -1)
-        pixels = np.concatenate([pixels, seen[np.newaxis]])
-    expected = loaded["images"](images=normalize_images(pixels))["features"].numpy()
+        files.append(_on_its_side(decoded[0]))
+        decoded.append(np.rot90(tf.io.decode_jpeg(files[-1]), -1))
+    crops = tf.stack([evaluation_crop(tf.constant(image), size) for image in decoded])
+    expected = loaded["images"](images=normalize_images(crops))["features"].numpy()
     got = loaded["encoded"](encoded=tf.constant(files))["features"].numpy()
     share = float(np.abs(got - expected).max() / np.abs(expected).max())
     if not share <= TOLERANCE:

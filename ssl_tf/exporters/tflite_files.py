@@ -15,7 +15,8 @@ from ssl_tf.exporters.equality import TOLERANCE
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.networks.normalization import normalize_images
 
-# Images that are passed through a written file, for the figures of the report.
+# Images that are passed through a written file, for the figures of the report; of fewer than these
+# and those of the calibration, half at least.
 _CHECKED_IMAGES = 16
 # Largest difference of the features from the encoder's, and smallest cosine with them. float16
 # rounds the weights; what int8 costs is the user's to judge.
@@ -33,8 +34,9 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
 
     Raises:
         UserError: the features of float32 differ by more than rounding, or those of float16 by
-            more than its rounding of weights.
+            more than its rounding of weights, or there is one image to calibrate and check on.
     """
+    _check_enough(exported)
     images = list(_checked_images(exported))
     expected = np.concatenate([exported.encoder(x, training=False).numpy() for x in images])
     entries, report = {}, []
@@ -56,14 +58,21 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
             "mean_cosine": mean,
             "smallest_cosine": smallest,
         }
+        calibrated = ""
+        if kind == "int8":
+            count, asked = calibrated_images(exported), exported.settings.calibration_images
+            entries[kind]["calibration_images"] = count
+            fewer = f" in the place of {asked}, the data has no more" if count < asked else ""
+            calibrated = f"calibrated on {count} images{fewer}; "
         report.append(
-            f"{path.name}, {path.stat().st_size / 2**20:.1f} MiB: run by TensorFlow Lite on "
-            f"{len(images)} images, cosine of the features {mean:.6f}, smallest {smallest:.6f}, "
-            f"within {share:.1g} of the largest value"
+            f"{path.name}, {path.stat().st_size / 2**20:.1f} MiB: {calibrated}run by TensorFlow "
+            f"Lite on {len(images)} images, cosine of the features {mean:.6f}, "
+            f"smallest {smallest:.6f}, within {share:.1g} of the largest value"
         )
     size = exported.image_size
     inputs = f"images, float32 [1, {size}, {size}, 3], (pixel / 255 - mean) / std"
-    return Written({"tflite": {"input": inputs, "output": "features", **entries}}, tuple(report))
+    facts = {"input": inputs, "output": "features", "checked_images": len(images)}
+    return Written({"tflite": {**facts, **entries}}, tuple(report))
 
 
 def convert(exported: Exported, kind: str) -> bytes:
@@ -90,7 +99,7 @@ def convert(exported: Exported, kind: str) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
     if kind == "int8":
-        count = exported.settings.calibration_images
+        count = calibrated_images(exported)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([x] for x in _images(exported, 0, count))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -118,12 +127,28 @@ def _silence() -> Iterator[None]:
         os.close(stderr)
 
 
+def calibrated_images(exported: Exported) -> int:
+    """The number of images that int8 is calibrated on, the first ones; the next are checked."""
+    size, asked = exported.images.size, exported.settings.calibration_images
+    return min(asked, max(size - _CHECKED_IMAGES, size // 2))
+
+
+def _check_enough(exported: Exported) -> None:
+    """
+    Raises:
+        UserError: there is one image alone.
+    """
+    if exported.images is not None and exported.images.size < 2:
+        raise UserError(
+            f"{exported.images.name} has one image, and int8 is not checked on what it is "
+            "calibrated on; give more images"
+        )
+
+
 def _checked_images(exported: Exported) -> Iterator[np.ndarray]:
-    """Images that int8 is not calibrated on, unless there are no others."""
+    """Images that int8 is not calibrated on."""
     if exported.images is not None:
-        first = exported.settings.calibration_images
-        enough = exported.images.size >= first + _CHECKED_IMAGES
-        return _images(exported, first if enough else 0, _CHECKED_IMAGES)
+        return _images(exported, calibrated_images(exported), _CHECKED_IMAGES)
     size, random = exported.image_size, np.random.default_rng(0)
     return (random.normal(size=[1, size, size, 3]).astype(np.float32) for _ in range(4))
 

@@ -52,7 +52,7 @@ class DataSettings(ReadingSettings):
         "", "A folder of images: flat and unlabelled, or one folder a class."
     )
     orient: bool = setting(
-        False, "Turn the images of --image_folder upright, as their EXIF orientation says."
+        False, "Turn the images of a folder upright, as their EXIF orientation says."
     )
     prepared: str = setting("", "The output of `python -m ssl_tf.prepare`.")
     tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")

@@ -8,9 +8,9 @@ import tensorflow as tf
 from ssl_tf.errors import SettingsError
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import InitEncoderSettings
-from ssl_tf.training.encoders import load_encoder
+from ssl_tf.training.encoders import images_of, load_encoder
 from ssl_tf.views.evaluation import evaluation_crop
-from ssl_tf.weights.loading import load_init_encoder, usual_side
+from ssl_tf.weights.loading import load_init_encoder
 
 
 def load_encoder_model(path: Path, step: int = 0) -> tf.keras.Model:
@@ -33,12 +33,11 @@ def load_encoder_model(path: Path, step: int = 0) -> tf.keras.Model:
             raise SettingsError(f"{path} is no run, and has one step: leave step out")
         # What `tf.saved_model.load` gives computes the same, but has no layers and does not train.
         settings = InitEncoderSettings(init_encoder=str(path))
-        encoder, model = load_init_encoder(settings)
-        image_size = usual_side(settings, model)
+        encoder, _, images = load_init_encoder(settings)
     else:
         encoder, settings, _ = load_encoder(path, step)
-        image_size = settings.views.image_size
-    encoder.preprocess = functools.partial(preprocess, image_size=image_size)
+        images = images_of(settings)
+    encoder.preprocess = functools.partial(preprocess, image_size=images.image_size)
     return encoder
 
 

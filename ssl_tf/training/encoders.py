@@ -7,7 +7,6 @@ from typing import TypeVar
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.files import read_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.heads import build_dense_head
 from ssl_tf.networks.resnet import feature_dim
@@ -15,6 +14,7 @@ from ssl_tf.settings import EmbedSettings, FeatureSettings, PretrainSettings
 from ssl_tf.settings.methods import ProjectorFlags
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.run_directory import CHECKPOINTS, FLAGS, read_settings
+from ssl_tf.weights.encoder_images import EncoderImages, exported_images
 
 Settings = TypeVar("Settings", EmbedSettings, FeatureSettings)
 
@@ -37,18 +37,23 @@ def load_encoder(directory: Path, step: int = 0) -> tuple[tf.keras.Model, Pretra
     return encoder, settings, step
 
 
-def learned_upright(encoder: str) -> bool:
-    """Whether an encoder learned from images that were turned upright, as EXIF says.
+def images_of(trained: PretrainSettings) -> EncoderImages:
+    """The images that the encoder of a run learned from."""
+    return EncoderImages(trained.views.image_size, trained.data.are_upright)
+
+
+def known_images(encoder: str) -> EncoderImages:
+    """The images that an encoder learned from, before it is opened.
 
     Args:
-        encoder: a run or an export; what tells nothing of it, such as a file of weights, did not.
+        encoder: a run, an export or a file in it; of others nothing is known.
+
+    Raises:
+        UserError: what tells of them is damaged.
     """
     path = Path(encoder)
-    if encoder and (path / FLAGS).is_file():
-        return read_settings(path).data.are_upright
-    facts = path / "export.json"
-    known = read_json(facts, dict, "export it again") if encoder and facts.is_file() else {}
-    return bool(known.get("orient"))
+    is_run = (path / FLAGS).is_file()
+    return images_of(read_settings(path)) if is_run else exported_images(path)
 
 
 def with_step(settings: Settings) -> Settings:

@@ -28,6 +28,11 @@ class Architecture:
     def __str__(self) -> str:
         return f"--depth={self.depth} --width={self.width:g} --stem={self.stem}"
 
+    @property
+    def has_bottlenecks(self) -> bool:
+        """Whether a block is a 1x1, a 3x3 and a 1x1 convolution, and not two of 3x3."""
+        return DEPTHS[self.depth][1]
+
     def shapes(self) -> dict[str, Shape]:
         """Torchvision's name of each tensor -> its shape in torch.
 

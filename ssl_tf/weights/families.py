@@ -90,7 +90,19 @@ def from_torch_file(tensors: Tensors, convention: str, own_stride: bool | None =
     origin = "Detectron2" if is_detectron2 else _origin(module, located)
     left_out = tensors.keys() - {located[name] for name in kept}
     strided = convention == "caffe" if own_stride is None else own_stride
-    return Weights(kept, found, strided and found.depth >= 50, origin, _grouped(left_out))
+    return _weights(kept, found, strided, origin, left_out)
+
+
+def _weights(
+    tensors: Tensors,
+    found: Architecture,
+    stride_in_1x1: bool,
+    origin: str,
+    left_out: Iterable[str],
+) -> Weights:
+    """The weights of an encoder, whose first convolutions are 1x1 only where it has bottlenecks."""
+    strided = stride_in_1x1 and found.has_bottlenecks
+    return Weights(tensors, found, strided, origin, _grouped(left_out))
 
 
 def _check_convention(convention: str, own_stride: bool | None) -> None:
@@ -150,10 +162,12 @@ def from_keras_file(variables: Tensors, convention: str, own_stride: bool | None
     Args:
         variables: LAYER/KIND -> variable, all of the file.
         convention: torchvision or caffe; empty: that of the names.
-        own_stride: as in `from_torch_file`.
+        own_stride: of one of ours, where its first strided convolution is; None: the file does not
+            tell, or is of keras.applications.
 
     Raises:
-        UserError: it is neither, or of another convention; as the end of a sentence.
+        UserError: it is neither, or of another convention, or nothing tells where its bottlenecks
+            have their stride; as the end of a sentence.
     """
     of_applications = "conv1_conv/kernel" in variables
     _check_convention(convention, own_stride)
@@ -184,8 +198,13 @@ def from_keras_file(variables: Tensors, convention: str, own_stride: bool | None
         tensors = with_our_epsilon(from_caffe_pixels(tensors, _KERAS_MEAN), _KERAS_EPSILON)
     origin = "keras.applications" if of_applications else "ssl_tf"
     kept = {name: tensors[name] for name in found.shapes()}
-    strided = of_applications or bool(own_stride)
-    return Weights(kept, found, strided, origin, _grouped(left_out))
+    if found.has_bottlenecks and not (of_applications or convention) and own_stride is None:
+        raise UserError(
+            "holds weights alone, which do not tell where the bottlenecks have their stride; give "
+            "--init_convention=torchvision for the 3x3 convolution, or save the whole model as a "
+            ".keras file (of --stride_in_1x1 there is no other way)"
+        )
+    return _weights(kept, found, of_applications or bool(own_stride), origin, left_out)
 
 
 def _keras_name(module: str) -> str:

@@ -33,7 +33,8 @@ def read_keras(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
 
     Returns:
         variables: of all layers of a ResNet.
-        stride_in_1x1: of an encoder of ours; None where the file does not tell, or is of others.
+        stride_in_1x1: of an encoder of ours, whether its first strided block has the stride in its
+            first convolution; None where the file does not tell, or is of others.
 
     Raises:
         UserError: the file does not name its layers, as the end of a sentence.
@@ -42,13 +43,15 @@ def read_keras(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
     if zipfile.is_zipfile(path):
         return _read_archive(path)
     with h5py.File(path, "r") as file:
+        # Of a whole model; weights alone have none.
+        config = json.loads(file.attrs.get("model_config", "{}")).get("config", {})
         root = file["model_weights"] if "model_weights" in file else file
         if "layer_names" not in root.attrs:
             raise UserError(
                 "names no layers; save the whole model as a .keras file, or its weights as an .h5 "
                 "file whose name does not end in .weights.h5"
             )
-        return dict(_read_legacy(root)), None
+        return dict(_read_legacy(root)), _stride_in_1x1(config.get("layers", []))
 
 
 def _read_legacy(root: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
@@ -66,7 +69,6 @@ def _text(name: bytes | str) -> str:
 def _read_archive(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
     """`read_keras` of a .keras file, which numbers the layers of each class in their order."""
     variables: dict[str, np.ndarray] = {}
-    stride_in_1x1 = None
     with zipfile.ZipFile(path) as archive:
         layers = json.loads(archive.read("config.json"))["config"]["layers"]
         with h5py.File(io.BytesIO(archive.read(_WEIGHTS)), "r") as file:
@@ -76,13 +78,21 @@ def _read_archive(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
                 kind, name = layer["class_name"].rpartition(">")[2], layer["config"]["name"]
                 group = _snake_case(kind) + (f"_{seen[kind]}" if seen[kind] else "")
                 seen[kind] += 1
-                if name in (_STRIDED, f"{_STRIDED}{POOL}"):
-                    stride_in_1x1 = bool(stride_in_1x1) or layer["config"]["strides"][0] == 2
                 if kind in _ORDER and group in root:
                     values = root[group]["vars"]
                     for number, variable in enumerate(_ORDER[kind][: len(values)]):
                         variables[f"{name}/{variable}"] = values[str(number)][()]
-    return variables, stride_in_1x1
+    return variables, _stride_in_1x1(layers)
+
+
+def _stride_in_1x1(layers: list[dict]) -> bool | None:
+    """Whether the first convolution of an encoder of ours has its stride, by Keras's config."""
+    places = [
+        layer["config"]["strides"][0]
+        for layer in layers
+        if layer["config"].get("name") in (_STRIDED, f"{_STRIDED}{POOL}")
+    ]
+    return 2 in places if places else None
 
 
 def _snake_case(name: str) -> str:

@@ -1,6 +1,7 @@
 """An encoder from the file of --init_encoder: read, recognized, checked, put into a network."""
 
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +14,16 @@ from ssl_tf.errors import UserError
 from ssl_tf.files import read_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import InitEncoderSettings, ModelSettings
+from ssl_tf.weights.encoder_images import FACTS, REMEDY, EncoderImages, exported_images
 from ssl_tf.weights.families import Weights, from_keras_file, from_torch_file
 from ssl_tf.weights.keras_files import read_keras
 from ssl_tf.weights.pickles import read_pickle
 from ssl_tf.weights.torch_names import STRIDE, from_torch, torch_shape, torch_variables
 
 _PICKLES = (".pth", ".pt", ".tar", ".pkl", ".bin", ".pyth")
-_FACTS, _REMEDY = "export.json", "export the encoder again"
 _KERAS = (".h5", ".hdf5", ".keras")
+# Side of the images that the networks of others are made for, in pixels.
+_USUAL_SIDES = {"imagenet": 224, "small": 32}
 
 
 def check_file(settings: InitEncoderSettings) -> None:
@@ -32,20 +35,6 @@ def check_file(settings: InitEncoderSettings) -> None:
     path = Path(settings.init_encoder)
     if not path.exists():
         raise UserError(f"--init_encoder={path}: there is no such file; correct the name")
-
-
-def usual_side(settings: InitEncoderSettings, model: ModelSettings) -> int:
-    """The side of the images that an encoder is made for, in pixels.
-
-    It is that of export.json in or beside an export, else the usual one of the stem.
-
-    Raises:
-        UserError: export.json is damaged.
-    """
-    path = Path(settings.init_encoder)
-    facts = (path if path.is_dir() else path.parent) / _FACTS
-    found = read_json(facts, dict, _REMEDY) if facts.is_file() else {}
-    return int(found.get("image_size") or {"imagenet": 224, "small": 32}[model.stem])
 
 
 def read_weights(settings: InitEncoderSettings) -> Weights:
@@ -114,7 +103,7 @@ def _reading() -> Iterator[None]:
 
 def _exported_stride(path: Path) -> bool:
     """Where the bottlenecks of an exported encoder have their stride; older ones: in the 3x3."""
-    return read_json(path / _FACTS, dict, _REMEDY).get(STRIDE, False) is True
+    return read_json(path / FACTS, dict, REMEDY).get(STRIDE, False) is True
 
 
 def _read_saved_model(path: Path) -> dict[str, np.ndarray]:
@@ -140,12 +129,17 @@ def _check_numbers(path: Path, weights: Weights) -> None:
             raise UserError(f"--init_encoder={path}: {name} holds negative variances")
 
 
-def load_init_encoder(settings: InitEncoderSettings) -> tuple[tf.keras.Model, ModelSettings]:
-    """The encoder of --init_encoder, and the settings of its network.
+def load_init_encoder(
+    settings: InitEncoderSettings,
+) -> tuple[tf.keras.Model, ModelSettings, EncoderImages]:
+    """The encoder of --init_encoder, the settings of its network, and what its images are.
+
+    Their side is that of export.json in or beside an export, else the usual one of the stem.
 
     Raises:
-        UserError: as `read_weights`.
+        UserError: as `read_weights`, or export.json is damaged.
     """
+    images = exported_images(Path(settings.init_encoder))
     weights = read_weights(settings)
     found = weights.architecture
     model = ModelSettings(
@@ -156,7 +150,8 @@ def load_init_encoder(settings: InitEncoderSettings) -> tuple[tf.keras.Model, Mo
     )
     encoder = build_encoder(model, seed=0)
     assign(encoder, weights)
-    return encoder, model
+    side = images.image_size or _USUAL_SIDES[model.stem]
+    return encoder, model, dataclasses.replace(images, image_size=side)
 
 
 def check_encoder(encoder: tf.keras.Model, weights: Weights, settings: InitEncoderSettings) -> None:
@@ -168,13 +163,13 @@ def check_encoder(encoder: tf.keras.Model, weights: Weights, settings: InitEncod
     found = weights.architecture
     shapes = {name: torch_shape(v.shape) for name, v in torch_variables(encoder).items()}
     # Nothing else of a network tells where its strides are.
-    strided = found.depth >= 50 and shapes == found.shapes()
+    strided = found.has_bottlenecks and shapes == found.shapes()
     strided = strided and encoder.get_layer("layer2_0_conv1").strides[0] == 2
     if shapes != found.shapes() or strided != weights.stride_in_1x1:
         stride = f" --{'' if weights.stride_in_1x1 else 'no'}stride_in_1x1"
         raise UserError(
             f"--init_encoder={settings.init_encoder} is of another network; give {found}"
-            f"{stride if found.depth >= 50 else ''}"
+            f"{stride if found.has_bottlenecks else ''}"
         )
 
 

@@ -15,7 +15,7 @@ def test_the_file_of_others_is_an_encoder(tmp_path):
     save_file(random_tensors(Architecture(18, 0.0625, "small")), path)
     flags = [f"--init_encoder={path}", "--image_folder=D", f"--output={tmp_path / 'out'}"]
     found = open_encoder(flagfiles.parse([*flags, "--batch_size=2"], EmbedSettings))
-    model, _ = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
+    model, *_ = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
     assert (found.image_size, found.dimension) == (32, 32)
     assert (found.origin, found.sha256) == (str(path), digest(model))
     images = np.random.default_rng(0).integers(0, 256, [2, 32, 32, 3], np.uint8)

@@ -5,7 +5,7 @@ import pytest
 
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.evaluation.context import open_labelled
+from ssl_tf.evaluation.context import open_labelled, open_test
 from ssl_tf.evaluation.knn import knn_accuracy
 from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
@@ -45,6 +45,15 @@ def pixels_and_labels(source):
     records = list(source.sequence().as_numpy_iterator())
     pixels = np.stack([tf.io.decode_png(record["image"]).numpy().ravel() for record in records])
     return pixels.astype(np.float32) - 127.5, np.array([record["label"] for record in records])
+
+
+def test_test_images_are_turned_beside_train_images_that_are_upright(noise):
+    flags = ["--checkpoint=RUN", "--prepared=P", f"--test_image_folder={noise}/test"]
+    train = open_source(image_folder=f"{noise}/train")
+    for given, orient in (("--orient", True), ("--noorient", False)):
+        settings = flagfiles.parse([*flags, given], EvaluationSettings)
+        assert open_test(settings, train).orient is orient
+    refused("--orient=true: has no effect", "--prepared=P", "--test_split=test", "--orient")
 
 
 def test_a_folder_of_its_own_is_reported_on_and_noise_is_at_chance(noise):

@@ -2,10 +2,11 @@ import json
 
 import pytest
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.exporters import formats
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.exporters.formats import FORMATS, Format, export_encoder
+from ssl_tf.locks import exclusive
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.settings import FORMATS as NAMES
@@ -54,6 +55,14 @@ def test_a_format_that_cannot_express_the_encoder_leaves_nothing(encoder, tmp_pa
     exported = Exported(encoder, MODEL, 16, FormatSettings(format=("a", "b")))
     with pytest.raises(SettingsError, match="--format=b: has no stem small"):
         export_encoder(exported, tmp_path / "out", {})
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_two_exports_to_one_place_do_not_mix(encoder, tmp_path):
+    exported = Exported(encoder, MODEL, 16)
+    with exclusive(tmp_path, "out.lock"):
+        with pytest.raises(UserError, match=f"{tmp_path}/out is in use by process"):
+            export_encoder(exported, tmp_path / "out", {})
     assert [*tmp_path.iterdir()] == []
 
 

@@ -92,7 +92,7 @@ def test_the_place_of_the_stride_is_read_back(width, one_block_a_stage, tmp_path
     model = ModelSettings(depth=50, width=width, stem="small", stride_in_1x1=True)
     path = tmp_path / "encoder.keras"
     plain_layers(random_encoder(model)).save(path)
-    _, found = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
+    _, found, _ = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
     assert found == model
 
 

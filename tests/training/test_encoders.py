@@ -8,7 +8,8 @@ import tensorflow as tf
 from ssl_tf.errors import UserError
 from ssl_tf.settings import FeatureSettings
 from ssl_tf.training.checkpoints import Checkpoints
-from ssl_tf.training.encoders import learned_upright, with_step
+from ssl_tf.training.encoders import known_images, with_step
+from ssl_tf.weights.encoder_images import EncoderImages
 
 
 def test_the_newest_checkpoint_of_a_run_is_named(tmp_path):
@@ -33,10 +34,12 @@ def test_the_newest_checkpoint_of_a_run_is_named(tmp_path):
 )
 def test_runs_and_exports_tell_whether_images_were_upright(flags, upright, tmp_path, monkeypatch):
     (tmp_path / "flags.txt").write_text("\n".join(flags.split()))
-    assert learned_upright(str(tmp_path)) is upright
+    assert known_images(str(tmp_path)).orient is upright
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved/export.json").write_text(json.dumps({"orient": upright}))
-    assert learned_upright(str(tmp_path / "saved")) is upright
-    # An encoder in a file of weights has no directory, not this one either.
-    monkeypatch.chdir(tmp_path)
-    assert not learned_upright("") and not learned_upright("vgg16")
+    (tmp_path / "saved/encoder.keras").touch()
+    for place in ("saved", "saved/encoder.keras"):
+        assert known_images(str(tmp_path / place)).orient is upright
+    # What is no file is not of this directory.
+    monkeypatch.chdir(tmp_path / "saved")
+    assert known_images("vgg16") == EncoderImages()

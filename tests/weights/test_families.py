@@ -132,6 +132,8 @@ def test_names_of_our_own_layers_are_read():
         np.testing.assert_array_equal(weights.tensors[name], value)
     with pytest.raises(UserError, match="leave --init_convention out"):
         from_keras_file(layers, "caffe")
+    # Its blocks begin with a strided 3x3 convolution, which is no bottleneck's.
+    assert not from_keras_file(layers, "", own_stride=True).stride_in_1x1
 
 
 def test_another_network_of_keras_is_told():

@@ -1,5 +1,7 @@
 """keras.applications's own ResNet-50 is the other side: what it computes is what we compute."""
 
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import InitEncoderSettings, ModelSettings
 from ssl_tf.weights.keras_files import read_keras
-from ssl_tf.weights.loading import load_init_encoder
+from ssl_tf.weights.loading import check_encoder, load_init_encoder, read_weights
 from tests.weights.random_tensors import randomize
 
 
@@ -43,7 +45,7 @@ def theirs():
 def test_resnet50_computes_what_keras_computes_of_the_same_pixels(theirs, tmp_path):
     path = tmp_path / "weights.h5"
     theirs.save_weights(path)
-    ours, model = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
+    ours, model, _ = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
     assert (model.depth, model.width, model.stem, model.stride_in_1x1) == (50, 1, "imagenet", True)
     pixels = np.random.default_rng(1).integers(0, 256, [2, 41, 64, 3], np.uint8)
     given = tf.keras.applications.resnet50.preprocess_input(pixels.astype(np.float32))
@@ -74,10 +76,37 @@ def test_our_own_models_come_back_from_keras_files(tmp_path):
     variables, stride = read_keras(tmp_path / "encoder.keras")
     assert stride is True and len(variables) == len(encoder.weights)
     settings = InitEncoderSettings(init_encoder=str(tmp_path / "encoder.keras"))
-    again, found = load_init_encoder(settings)
+    again, found, _ = load_init_encoder(settings)
     assert found == model
     for old, new in zip(encoder.weights, again.weights, strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("strided", [False, True])
+def test_the_strides_of_our_own_models_are_those_of_their_files(strided, tmp_path):
+    model = ModelSettings(depth=50, width=0.0625, stem="small", stride_in_1x1=strided)
+    encoder = build_encoder(model, 0)
+    encoder.save(tmp_path / "whole.h5")
+    encoder.save_weights(tmp_path / "alone.h5")
+    _, found, _ = load_init_encoder(InitEncoderSettings(init_encoder=str(tmp_path / "whole.h5")))
+    assert found == model
+    alone = InitEncoderSettings(init_encoder=str(tmp_path / "alone.h5"))
+    with pytest.raises(UserError, match="alone.h5 holds weights alone.*give --init_convention=to"):
+        load_init_encoder(alone)
+    told = dataclasses.replace(alone, init_convention="torchvision")
+    assert not load_init_encoder(told)[1].stride_in_1x1
+
+
+def test_a_network_without_bottlenecks_has_no_stride_in_them(tmp_path):
+    model = ModelSettings(depth=18, width=0.0625, stem="small")
+    encoder = build_encoder(model, 0)
+    encoder.save(tmp_path / "whole.keras")
+    encoder.save_weights(tmp_path / "alone.h5")
+    for name in ("whole.keras", "alone.h5"):
+        settings = InitEncoderSettings(init_encoder=str(tmp_path / name))
+        _, found, _ = load_init_encoder(settings)
+        assert found == model
+        check_encoder(encoder, read_weights(settings), settings)
 
 
 def test_weights_without_the_names_of_layers_are_told(tmp_path):

@@ -9,7 +9,9 @@ from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import FormatSettings, InitEncoderSettings, ModelSettings
-from ssl_tf.weights.loading import check_encoder, load_init_encoder, read_weights, usual_side
+from ssl_tf.weights.architecture import Architecture
+from ssl_tf.weights.encoder_images import EncoderImages, exported_images
+from ssl_tf.weights.loading import check_encoder, load_init_encoder, read_weights
 from tests.weights.random_tensors import SMALL, random_tensors, randomize
 from tests.weights.torch_files import save_zip, tensors
 
@@ -27,7 +29,7 @@ def test_what_was_exported_comes_back_to_the_bit(model, formats, tmp_path, capsy
     export_encoder(Exported(encoder, model, 32, settings), tmp_path / "out", {})
     for name in settings.format:
         path = tmp_path / "out" / f"{name}.safetensors"
-        again, found = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
+        again, found, _ = load_init_encoder(InitEncoderSettings(init_encoder=str(path)))
         assert found == model
         for old, new in zip(encoder.weights, again.weights, strict=True):
             np.testing.assert_array_equal(old, new)
@@ -125,13 +127,15 @@ def test_a_run_of_another_network_is_told_the_flags(model, tmp_path):
         check_encoder(build_encoder(model, 0), weights, given)
 
 
-def test_images_have_the_side_of_the_export_or_of_the_stem(tmp_path):
-    given = settings(tmp_path / "a.safetensors")
-    assert usual_side(given, ModelSettings()) == 224
-    assert usual_side(given, ModelSettings(stem="small")) == 32
-    (tmp_path / "export.json").write_text(json.dumps({"image_size": 48}))
-    for place in (given, settings(tmp_path)):
-        assert usual_side(place, ModelSettings()) == 48
+@pytest.mark.parametrize(("stem", "side"), [("imagenet", 224), ("small", 32)])
+def test_images_are_those_of_the_export_or_of_the_stem(stem, side, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file(random_tensors(Architecture(18, 0.0625, stem)), path)
+    *_, images = load_init_encoder(settings(path))
+    assert images == EncoderImages(side, orient=False)
+    (tmp_path / "export.json").write_text(json.dumps({"image_size": 48, "orient": True}))
+    *_, images = load_init_encoder(settings(path))
+    assert images == exported_images(tmp_path) == EncoderImages(48, orient=True)
     (tmp_path / "export.json").write_text("{")
     with pytest.raises(UserError, match="export.json is damaged"):
-        usual_side(given, ModelSettings())
+        load_init_encoder(settings(path))
