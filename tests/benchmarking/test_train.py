@@ -3,15 +3,20 @@
 import json
 import stat
 import sys
+import time
+import types
 
 import pytest
+import tensorflow as tf
 
 from ssl_tf import benchmark, command
+from ssl_tf.benchmarking import train
 from ssl_tf.benchmarking.torch_rival import TorchRival
 from ssl_tf.benchmarking.train_results import TrainResults
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import TrainBenchmarkSettings, flagfiles
 from ssl_tf.settings.benchmarking import Entry
+from ssl_tf.training.execution import INPUT_SECONDS
 
 TINY = [
     "--dataset=scenes", "--scenes=48", "--scene_size=16", "--image_size=16", "--depth=18",
@@ -128,6 +133,32 @@ def test_a_python_without_pytorch_is_told_in_one_line(tmp_path):
         TorchRival(settings().pretrain, python, tf32=False)
     with pytest.raises(UserError, match="No such file"):
         TorchRival(settings().pretrain, str(tmp_path / "none"), tf32=False)
+
+
+class Counted:
+    """A method of which an execution of `steps_at_once` = 4 steps takes `taken`, in 0.02 s."""
+
+    steps_at_once = 4
+
+    def __init__(self, taken):
+        self.optimizer = types.SimpleNamespace(iterations=tf.Variable(7, dtype=tf.int64))
+        self._taken = taken
+
+    def make_train_function(self):
+        def execution(batches):
+            time.sleep(0.02)
+            self.optimizer.iterations.assign_add(self._taken)
+            return {INPUT_SECONDS: 0.005}
+
+        return execution
+
+
+@pytest.mark.parametrize("taken", [4, 3, 1])
+def test_a_rate_counts_the_steps_that_were_taken(taken):
+    rate, waited = train._burst(Counted(taken), iter(()), batch_size=8, seconds=0.1)
+    # On a busy machine an execution may take longer than it sleeps, never less.
+    assert waited == pytest.approx(rate / (8 * taken) * 0.005)
+    assert 0 < rate <= 8 * taken / 0.02
 
 
 @pytest.mark.slow
