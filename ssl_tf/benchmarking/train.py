@@ -32,6 +32,16 @@ _WARM = 2
 _ENDLESS_STEPS = 2**40
 
 
+def devices(settings: TrainBenchmarkSettings) -> dict:
+    """What the entries run on: "device", the name of the card, and "replicas", how many there are.
+
+    No GPU is initialized.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    replicas = settings.pretrain.run.logical_cpus or max(1, len(gpus))
+    return {"device": environment(replicas)["device"], "replicas": replicas}
+
+
 def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     """The figures of one entry; its process must not have run anything else.
 
@@ -90,8 +100,6 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     operations = encoder_work(method, pretrain.views).flops
     rate = statistics.median(step) * operations / replicas  # of one device
     return {
-        "device": environment(replicas)["device"],
-        "replicas": replicas,
         "first_step_seconds": first_step,
         "step": _spread(step),
         "training": _spread([rate for rate, _ in training]),

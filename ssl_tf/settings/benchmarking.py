@@ -100,7 +100,9 @@ class TrainBenchmarkSettings:
         "", "Python of the environment where PyTorch is installed; empty: this one."
     )
     output: str = setting(
-        "", "JSON file for the results; its entries are not measured again. Empty: none."
+        "",
+        "JSON file for the results; what was measured on the same card is not measured again. "
+        "Empty: none.",
     )
 
     @property
