@@ -48,7 +48,7 @@ def measure_training(settings: TrainBenchmarkSettings) -> None:
     """Measures the training step over a grid, alone and with its input."""
     from ssl_tf.benchmarking.train_results import TrainResults
 
-    results = TrainResults(settings)
+    results = TrainResults(settings, alone(_devices, settings))
     for entry in settings.entries:
         if entry in results:
             print(f"{entry}: measured before", file=sys.stderr)
@@ -76,6 +76,13 @@ def alone(measure: Callable, *arguments):
             "the measuring process was killed, most likely for its memory; give a smaller --sample "
             "or batch"
         ) from None
+
+
+def _devices(settings: TrainBenchmarkSettings) -> dict:
+    command.import_quietly()
+    from ssl_tf.benchmarking.train import devices
+
+    return devices(settings)
 
 
 def _entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:

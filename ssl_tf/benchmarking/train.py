@@ -1,5 +1,6 @@
 """Measurements of the training step: one entry of the grid, in a process of its own."""
 
+import dataclasses
 import gc
 import math
 import statistics
@@ -26,6 +27,19 @@ from ssl_tf.training.strategy import make_strategy
 
 # Steps after the first that are not timed: the allocator and the input's buffers settle.
 _WARM = 2
+# Time ends a measurement, not the last step of a run, however few the images are. The positions of
+# their examples, at most 2^20 a step, are int64.
+_ENDLESS_STEPS = 2**40
+
+
+def devices(settings: TrainBenchmarkSettings) -> dict:
+    """What the entries run on: "device", the name of the card, and "replicas", how many there are.
+
+    No GPU is initialized.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    replicas = settings.pretrain.run.logical_cpus or max(1, len(gpus))
+    return {"device": environment(replicas)["device"], "replicas": replicas}
 
 
 def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
@@ -55,7 +69,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     tf.keras.utils.set_random_seed(run.seed)
     source, _ = open_training_source(pretrain.data, pretrain.views.object_crops)
     held = resident_bytes() or peak_bytes()
-    plan = make_plan(optimization, source.size)
+    plan = dataclasses.replace(make_plan(optimization, source.size), total_steps=_ENDLESS_STEPS)
     method = build_compiled(pretrain, strategy, plan, source.num_classes, source.multi_label)
     recipe = build_recipe(pretrain, source)
     batches = distributed_batches(pretrain, method, source, recipe, strategy, plan)
@@ -86,8 +100,6 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     operations = encoder_work(method, pretrain.views).flops
     rate = statistics.median(step) * operations / replicas  # of one device
     return {
-        "device": environment(replicas)["device"],
-        "replicas": replicas,
         "first_step_seconds": first_step,
         "step": _spread(step),
         "training": _spread([rate for rate, _ in training]),
@@ -120,12 +132,16 @@ def _endless(strategy: tf.distribute.Strategy, batch) -> Iterator:
 def _burst(method: Method, batches: Iterator, batch_size: int, seconds: float) -> tuple:
     """(images a second, share of the time spent waiting) over at least `seconds` and one step."""
     gc.collect()
-    images, waited, began = 0, 0.0, time.perf_counter()
-    while not images or time.perf_counter() - began < seconds:
+    # An execution need not take all of its steps.
+    first_step = method.optimizer.iterations.numpy()
+    waited, began = 0.0, time.perf_counter()
+    while True:
         waited += _take_step(method, batches)[INPUT_SECONDS]
-        images += batch_size * method.steps_at_once
-    taken = time.perf_counter() - began
-    return images / taken, waited / taken
+        taken = time.perf_counter() - began
+        if taken >= seconds:
+            break
+    steps = int(method.optimizer.iterations.numpy() - first_step)
+    return steps * batch_size / taken, waited / taken
 
 
 def _spread(values: list[float]) -> dict[str, float]:

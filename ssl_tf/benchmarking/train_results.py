@@ -15,14 +15,22 @@ _FREE = ("grid_precision", "grid_xla", "grid_augment_on", "grid_batch_size", "ou
 
 
 class TrainResults:
-    """The entries measured so far; with --output they are kept in a file."""
+    """The entries measured so far; with --output they are kept in a file.
 
-    def __init__(self, settings: TrainBenchmarkSettings):
+    An entry is of the devices that it ran on: a file may hold those of several cards.
+    """
+
+    def __init__(self, settings: TrainBenchmarkSettings, here: dict):
         """Reads the file, if there is one.
+
+        Args:
+            settings: of the benchmark.
+            here: what entries run on, as `train.devices` tells it.
 
         Raises:
             UserError: it belongs to other flags, or is no such file.
         """
+        self._here = here
         self._path = Path(settings.output) if settings.output else None
         flags = flagfiles.as_dict(settings)
         self._result = {
@@ -37,26 +45,40 @@ class TrainResults:
             self._result = _read(self._path, self._result)
 
     def __contains__(self, entry: Entry) -> bool:
-        return str(entry) in self._result["entries"]
+        """Whether there are figures of an entry on these devices; what failed is tried again."""
+        row = self._result["entries"].get(_key({**entry._asdict(), **self._here}))
+        return row is not None and "failed" not in row
 
     def add(self, entry: Entry, figures: dict) -> None:
         """Keeps the figures of an entry, or {"failed": why there are none}."""
-        self._result["entries"][str(entry)] = {**entry._asdict(), **figures}
+        row = {**entry._asdict(), **figures, **self._here}
+        self._result["entries"][_key(row)] = row
         if "failed" in figures:
             print(f"{entry}: {figures['failed']}", file=sys.stderr)
         if self._path is not None:
             write_json(self._path, self._result)
 
     def table(self) -> str:
-        """The entries as text, one a line."""
-        devices = {figures.get("device") for figures in self._result["entries"].values()}
+        """The entries as text, one a line, under the devices that they ran on."""
+        rows: dict[str, list[dict]] = {}
+        for row in self._result["entries"].values():
+            rows.setdefault(_devices(row), []).append(row)
+        return "\n".join(
+            line
+            for devices, of_devices in rows.items()
+            for line in self._lines(devices, of_devices)
+        )
+
+    def _lines(self, devices: str, rows: list[dict]) -> list[str]:
+        machine = self._result["machine"]
         lines = [
-            ", ".join([*sorted(devices - {None, "CPU"}), self._result["machine"]]),
+            machine if devices == "CPU" else f"{devices}, {machine}",
             f"{'':<50}{'step':>8}{'(range)':>14}{'+ input':>9}{'wait':>6}{'memory':>8}"
             f"{'estimate':>10}{'of peak':>9}{'first':>7}",
             f"{'':<50}{'img/s':>8}{'':>14}{'img/s':>9}{'':>6}{'GiB':>8}{'GiB':>10}{'':>9}{'s':>7}",
         ]
-        for name, figures in self._result["entries"].items():
+        for figures in rows:
+            name = str(_entry(figures))
             if "failed" in figures:
                 lines.append(f"{name:<50}{figures['failed']}")
                 continue
@@ -75,7 +97,7 @@ class TrainResults:
                     f"{f'  PyTorch, {layout}':<50}{rates['median']:8.1f}{spread:>14}"
                     f"  ours is {ratio['median']:.2f} x ({ratio['low']:.2f}-{ratio['high']:.2f})"
                 )
-        return "\n".join(lines)
+        return lines
 
 
 def _read(path: Path, expected: dict) -> dict:
@@ -88,9 +110,28 @@ def _read(path: Path, expected: dict) -> dict:
                 f"--output={path} was measured on another machine or by other flags; give another "
                 "file"
             )
-    return found
+    try:
+        # Keys of earlier versions lack the devices, and so do their failures, which are of no card.
+        rows = [row for row in found["entries"].values() if "device" in row]
+        return {**found, "entries": {_key(row): row for row in rows}}
+    except (AttributeError, KeyError, TypeError):
+        raise UserError(
+            f"--output={path} is no result of this benchmark; give another file"
+        ) from None
+
+
+def _key(row: dict) -> str:
+    return f"{_entry(row)} on {_devices(row)}"
+
+
+def _entry(row: dict) -> Entry:
+    return Entry(*(row[name] for name in Entry._fields))
+
+
+def _devices(row: dict) -> str:
+    return row["device"] if row["replicas"] == 1 else f"{row['replicas']} x {row['device']}"
 
 
 def _machine() -> str:
-    """The processor and the version of TensorFlow; the entries name their devices."""
+    """The processor and the version of TensorFlow."""
     return f"{processor()}, TensorFlow {importlib.metadata.version('tensorflow')}"

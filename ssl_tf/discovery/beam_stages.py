@@ -37,13 +37,18 @@ def compare(settings: DiscoverSettings, sizes: np.ndarray) -> None:
 
 
 def choose(settings: DiscoverSettings, sizes: np.ndarray, score_files: dict[str, Path]) -> None:
-    """Writes `boxes/`.
+    """Writes `boxes/`, anew where a shard lacks a ranker: a start without --boxes had one alone.
 
     Args:
         settings: of the discovery.
         sizes: number of images of each shard.
         score_files: ranker -> npy of its scores, float64 [R]; empty: the regions have scores.
     """
+    needed = {f"{name}_count" for name in score_files or (settings.discoverer,)}
+    for number in range(len(sizes)):
+        path = shards.shard_path(Path(settings.output) / BOXES, number)
+        if path.exists() and not needed <= shards.array_names(path):
+            path.unlink()
     prepare = functools.partial(_prepare_choose, settings, score_files)
     _run(settings, BOXES, prepare, sizes, "images")
 

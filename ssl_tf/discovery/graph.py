@@ -16,7 +16,7 @@ class Block:
 
     Attributes:
         start: number of the shard's first region.
-        columns: int32 [C], sorted, the regions with a match in the shard.
+        columns: int32 or int64 [C], sorted, the regions with a match in the shard.
         matches: float32 CSR [regions of the shard, C].
     """
 
@@ -27,7 +27,7 @@ class Block:
     @property
     def bytes(self) -> int:
         """Bytes of memory, with the float64 copy of the values that a product makes."""
-        return 16 * self.matches.nnz + 4 * len(self.columns) + 8 * len(self.matches.indptr)
+        return 16 * self.matches.nnz + self.columns.nbytes + 8 * len(self.matches.indptr)
 
 
 def make_block(
@@ -44,7 +44,9 @@ def make_block(
     unique, local = np.unique(columns, return_inverse=True)
     shape = (count, len(unique))
     matches = sparse.csr_matrix((scores, (rows - start, local)), shape=shape, dtype=np.float32)
-    return Block(start, unique.astype(np.int32), matches)
+    # A number above int32 would wrap to a negative one, which is a valid index of another region.
+    fits = unique.max(initial=0) <= np.iinfo(np.int32).max
+    return Block(start, unique.astype(np.int32 if fits else np.int64), matches)
 
 
 def write_block(path: Path, block: Block, seconds: float = 0.0) -> None:

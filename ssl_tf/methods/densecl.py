@@ -30,6 +30,13 @@ class DenseCL(MoCo):
         self.key_encoder = _with_map(self.key_encoder)
         image_size, grid = builder.settings.views.image_size, flags.dense_grid
         side = self.query_encoder.compute_output_shape((1, image_size, image_size, 3))[1][1]
+        if side < 2:
+            stem = builder.model.stem
+            other = "" if stem == "small" else " or --stem=small"
+            raise SettingsError(
+                f"--image_size={image_size}: the last map of --stem={stem} is one position, the "
+                f"whole image; give a larger --image_size{other}"
+            )
         if grid and side % grid:
             raise SettingsError(
                 f"--dense_grid={grid}: does not divide the {side} positions a side of the last "

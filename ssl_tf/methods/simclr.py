@@ -4,7 +4,6 @@ import math
 
 import tensorflow as tf
 
-from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Tensors
 from ssl_tf.methods.branch import Heads
@@ -31,11 +30,6 @@ class SimCLR(OnlineNetwork):
     def __init__(self, builder: NetworkBuilder):
         optimization = builder.settings.optimization
         part = optimization.batch_size // optimization.accumulate
-        if part < 2:
-            raise SettingsError(
-                f"--accumulate={optimization.accumulate}: one image has no negatives; give parts "
-                "of two and more"
-            )
         # What equal embeddings cost; independent directions cost a little more (`losses.nt_xent`).
         super().__init__(builder, chance=math.log(2 * part - 1))
         self.temperature = builder.flags(TemperatureFlags).temperature

@@ -191,7 +191,9 @@ def _depth(facts: Facts, values: Values) -> int | None:
 
 
 def _stem(facts: Facts, values: Values) -> str | None:
-    small = facts.on_gpu and values["image_size"] <= 64
+    size = values["image_size"]
+    # Of 32 pixels the stem of ImageNet leaves one position, and DenseCL compares several.
+    small = size <= 64 if facts.on_gpu else size <= 32 and values.get("method") == "densecl"
     return "small" if small and not _is_given_weights(values) else None
 
 

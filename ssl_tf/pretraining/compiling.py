@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.base import Method
+from ssl_tf.methods.batch_parts import check_parts
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.settings import OptimizationSettings, PretrainSettings
@@ -34,6 +35,7 @@ def build_compiled(
     run, replicas = settings.run, strategy.num_replicas_in_sync
     with strategy.scope(), policy_scope(run.precision):
         method = build_method(settings, plan, replicas > 1, num_classes, multi_label)
+        check_parts(method, settings, replicas)
         compile_method(method, settings.optimization, plan, run.precision)
     method.compile_step = should_jit_compile(run.xla, strategy)
     method.steps_at_once = run.steps_per_execution

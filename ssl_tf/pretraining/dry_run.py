@@ -11,6 +11,7 @@ from ssl_tf.data.sources.opening import (
 )
 from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
+from ssl_tf.methods.batch_parts import check_parts
 from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks.resnet import activation_floats
@@ -54,6 +55,7 @@ def describe(settings: PretrainSettings) -> str:
         labels, side, source = (settings.data.num_classes or None, False), None, None
     plan = make_plan(optimization, images)
     method = build_method(settings, plan, replicas > 1, *labels)
+    check_parts(method, settings, replicas)
     if source is not None:
         check_guesses(source, judged="label" in method.needs, begun=settings.recorded.is_file())
     compile_method(method, optimization, plan)

@@ -10,7 +10,7 @@ from ssl_tf.settings.pretraining import AUTO_REFUSED, PretrainSettings
 
 RIVALS = ("torchvision", "tensorflow_addons", "keras_cv", "tf_models")
 
-# Time ends a measurement, not the last step of a run.
+# So many that a batch of the grid is filled however few the images are.
 _ENDLESS_EPOCHS = 1e6
 # On Ampere and newer, float32 products are rounded to TF32 unless TensorFlow is told not to.
 GRID_PRECISIONS = ("float32", "tf32", "mixed_bfloat16", "mixed_float16")
@@ -100,7 +100,9 @@ class TrainBenchmarkSettings:
         "", "Python of the environment where PyTorch is installed; empty: this one."
     )
     output: str = setting(
-        "", "JSON file for the results; its entries are not measured again. Empty: none."
+        "",
+        "JSON file for the results; what was measured on the same card is not measured again. "
+        "Empty: none.",
     )
 
     @property

@@ -51,6 +51,16 @@ def read_arrays(path: Path) -> Arrays:
         return Arrays(path, arrays)
 
 
+def array_names(path: Path) -> set[str]:
+    """The names of the arrays of an npz, which are not read.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with told(path), np.load(path, allow_pickle=False) as file:
+        return set(file.files)
+
+
 def read_array(path: Path) -> np.ndarray:
     """The array of an npy, memory-mapped.
 

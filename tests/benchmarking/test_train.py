@@ -3,21 +3,28 @@
 import json
 import stat
 import sys
+import time
+import types
 
 import pytest
+import tensorflow as tf
 
 from ssl_tf import benchmark, command
+from ssl_tf.benchmarking import train
 from ssl_tf.benchmarking.torch_rival import TorchRival
 from ssl_tf.benchmarking.train_results import TrainResults
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import TrainBenchmarkSettings, flagfiles
 from ssl_tf.settings.benchmarking import Entry
+from ssl_tf.training.execution import INPUT_SECONDS
 
 TINY = [
     "--dataset=scenes", "--scenes=48", "--scene_size=16", "--image_size=16", "--depth=18",
     "--width=0.0625", "--method=byol", "--recipe=byol", "--projector_hidden=16", "--projection=8",
     "--batch_size=8", "--epochs=0.2", "--warmup_epochs=0", "--seconds=0.02", "--repetitions=2",
 ]  # fmt: skip
+
+CPU = {"device": "CPU", "replicas": 1}
 
 
 def settings(*flags):
@@ -27,7 +34,7 @@ def settings(*flags):
 def figures(step=100.0, **others):
     spread = {"median": step, "low": step - 1, "high": step + 1}
     return {
-        "device": "CPU", "replicas": 1, "first_step_seconds": 3.0, "step": spread,
+        "first_step_seconds": 3.0, "step": spread,
         "training": spread, "input_wait": 0.25, "peak_gib": 1.5, "estimated_gib": 1.25,
         "share_of_peak": 0.4, "torch": {}, **others,
     }  # fmt: skip
@@ -73,28 +80,69 @@ def test_pytorch_has_the_step_of_byol_alone():
 
 def test_entries_are_kept_and_not_measured_again(tmp_path, capsys):
     output = tmp_path / "train.json"
-    results = TrainResults(settings(f"--output={output}"))
+    results = TrainResults(settings(f"--output={output}"), CPU)
     entry, failed = Entry("tf32", "off", "host", 8), Entry("tf32", "off", "host", 4096)
     results.add(entry, figures())
     results.add(failed, {"failed": "out of memory"})
     assert "out of memory" in capsys.readouterr().err
-    again = TrainResults(settings(f"--output={output}", "--grid_batch_size=8,16"))
-    assert entry in again and failed in again
+    again = TrainResults(settings(f"--output={output}", "--grid_batch_size=8,16"), CPU)
+    assert entry in again
     assert Entry("tf32", "off", "host", 16) not in again
     row = again.table().splitlines()[3].split()
     assert row[-8:] == ["100.0", "(99-101)", "100.0", "25%", "1.50", "1.25", "40%", "3.0"]
+    # What failed is told, and tried again.
+    assert failed not in again and "out of memory" in again.table()
+    again.add(failed, figures(step=50.0))
+    assert failed in TrainResults(settings(f"--output={output}"), CPU)
+
+
+H100, H200 = ({"device": f"NVIDIA {name}", "replicas": 1} for name in ("H100", "H200"))
+
+
+def test_figures_are_of_the_card_that_they_were_measured_on(tmp_path):
+    output, entry = tmp_path / "train.json", Entry("tf32", "off", "host", 8)
+    TrainResults(settings(f"--output={output}"), H100).add(entry, figures(step=100.0))
+    other = TrainResults(settings(f"--output={output}"), H200)
+    assert entry not in other
+    other.add(entry, figures(step=140.0))
+    assert entry in TrainResults(settings(f"--output={output}"), H100)
+    assert entry not in TrainResults(settings(f"--output={output}"), {**H100, "replicas": 8})
+    rows = json.loads(output.read_text())["entries"].values()
+    assert [(row["device"], row["step"]["median"]) for row in rows] == [
+        ("NVIDIA H100", 100.0), ("NVIDIA H200", 140.0),
+    ]  # fmt: skip
+    lines = other.table().splitlines()
+    assert lines[0].startswith("NVIDIA H100, ") and " 100.0 " in lines[3]
+    assert lines[4].startswith("NVIDIA H200, ") and " 140.0 " in lines[7]
+
+
+def test_a_file_of_an_earlier_version_goes_on(tmp_path):
+    """Its keys are entries without a card, and its failures do not say on which they were."""
+    output, entry = tmp_path / "train.json", Entry("tf32", "off", "host", 8)
+    large = entry._replace(batch_size=4096)
+    TrainResults(settings(f"--output={output}"), H100).add(entry, figures())
+    told = json.loads(output.read_text())
+    (row,) = told["entries"].values()
+    failed = {**large._asdict(), "failed": "out of memory"}
+    output.write_text(json.dumps({**told, "entries": {str(entry): row, str(large): failed}}))
+    again = TrainResults(settings(f"--output={output}"), H100)
+    assert entry in again and large not in again
+    assert entry not in TrainResults(settings(f"--output={output}"), H200)
+    again.add(large, figures(step=7.0))
+    assert len(json.loads(output.read_text())["entries"]) == 2
 
 
 def test_a_file_of_other_flags_is_left_alone(tmp_path):
     output = tmp_path / "train.json"
-    TrainResults(settings(f"--output={output}")).add(Entry("tf32", "off", "host", 8), figures())
+    results = TrainResults(settings(f"--output={output}"), CPU)
+    results.add(Entry("tf32", "off", "host", 8), figures())
     before = output.read_bytes()
     with pytest.raises(UserError, match="other flags"):
-        TrainResults(settings(f"--output={output}", "--depth=34"))
+        TrainResults(settings(f"--output={output}", "--depth=34"), CPU)
     assert output.read_bytes() == before
     output.write_text("{}")
     with pytest.raises(UserError, match="no result of this benchmark"):
-        TrainResults(settings(f"--output={output}"))
+        TrainResults(settings(f"--output={output}"), CPU)
     assert output.read_text() == "{}"
 
 
@@ -128,6 +176,32 @@ def test_a_python_without_pytorch_is_told_in_one_line(tmp_path):
         TorchRival(settings().pretrain, python, tf32=False)
     with pytest.raises(UserError, match="No such file"):
         TorchRival(settings().pretrain, str(tmp_path / "none"), tf32=False)
+
+
+class Counted:
+    """A method of which an execution of `steps_at_once` = 4 steps takes `taken`, in 0.02 s."""
+
+    steps_at_once = 4
+
+    def __init__(self, taken):
+        self.optimizer = types.SimpleNamespace(iterations=tf.Variable(7, dtype=tf.int64))
+        self._taken = taken
+
+    def make_train_function(self):
+        def execution(batches):
+            time.sleep(0.02)
+            self.optimizer.iterations.assign_add(self._taken)
+            return {INPUT_SECONDS: 0.005}
+
+        return execution
+
+
+@pytest.mark.parametrize("taken", [4, 3, 1])
+def test_a_rate_counts_the_steps_that_were_taken(taken):
+    rate, waited = train._burst(Counted(taken), iter(()), batch_size=8, seconds=0.1)
+    # On a busy machine an execution may take longer than it sleeps, never less.
+    assert waited == pytest.approx(rate / (8 * taken) * 0.005)
+    assert 0 < rate <= 8 * taken / 0.02
 
 
 @pytest.mark.slow

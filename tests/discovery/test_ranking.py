@@ -39,6 +39,17 @@ def write_blocks(matrix, directory, images_of_a_shard):
     return paths
 
 
+@pytest.mark.parametrize("column, dtype", [(2**31 - 1, np.int32), (2**31 + 5, np.int64)])
+def test_numbers_of_regions_do_not_wrap(column, dtype, tmp_path):
+    first = 2**31 - 9
+    rows, columns = np.array([first + 1, first + 1]), np.array([7, column])
+    graph.write_block(tmp_path / "block.npz", graph.make_block(first, 2, rows, columns, [1.0, 2.0]))
+    block = graph.read_block(tmp_path / "block.npz")
+    assert block.start == first and block.columns.tolist() == [7, column]
+    # Nearly all files keep the half of the bytes.
+    assert block.columns.dtype == dtype and block.bytes == 16 * 2 + 2 * dtype().nbytes + 8 * 3
+
+
 def test_shards_multiply_like_the_matrix_with_and_without_memory(tmp_path):
     matrix = random_matrix()
     vector = np.random.default_rng(1).random(len(matrix))

@@ -114,6 +114,25 @@ def test_what_a_kill_left_undone_is_made_and_the_boxes_are_the_same(done, export
     assert (done / file).read_bytes() == (again / file).read_bytes()
 
 
+def test_boxes_of_one_ranker_are_measured_beside_the_others_later(done, exported, tmp_path):
+    """A start without --boxes leaves those of one ranker; the same with --boxes measures all."""
+    later = tmp_path / "later"
+    shutil.copytree(done, later)
+    (later / "metrics.json").unlink()
+    for name in ("q", "pagerank", "degree"):
+        (later / "ranking" / f"{name}.npy").unlink()
+    for path in (later / "boxes").iterdir():
+        arrays = {name: x for name, x in np.load(path).items() if name.startswith("lod_")}
+        np.savez(path, **arrays)
+    flags = (later / "flags.txt").read_text().replace(str(done), str(later))
+    (later / "flags.txt").write_text(flags.replace("--boxes=ground_truth", "--boxes="))
+    start(exported, later, *SCENES)
+    assert (later / "metrics.json").read_bytes() == (done / "metrics.json").read_bytes()
+    kept = (later / "boxes" / "000000.npz").stat().st_mtime_ns
+    start(exported, later, *(flag for flag in SCENES if not flag.startswith("--boxes")))
+    assert (later / "boxes" / "000000.npz").stat().st_mtime_ns == kept
+
+
 def test_other_flags_do_not_mix_with_what_is_there(done, exported, capsys):
     with pytest.raises(SystemExit) as caught:
         start(exported, done, *SCENES, "--peaks=3")

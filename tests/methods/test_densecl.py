@@ -98,6 +98,15 @@ def test_checkpoints_hold_both_queues_and_the_dense_heads(tmp_path):
             np.testing.assert_array_equal(a, b)
 
 
+def test_a_map_of_one_position_is_refused():
+    make("--method=densecl", "--image_size=9")
+    with pytest.raises(SettingsError, match="--image_size=8: the last map of --stem=small is one"):
+        make("--method=densecl", "--image_size=8")
+    make("--method=densecl", "--stem=imagenet", "--image_size=33")
+    with pytest.raises(SettingsError, match="--image_size=32: .* or --stem=small"):
+        make("--method=densecl", "--stem=imagenet", "--image_size=32")
+
+
 def test_a_grid_that_does_not_divide_the_map_is_refused():
     with pytest.raises(SettingsError, match="--dense_grid=3: does not divide the 2 positions"):
         make("--method=densecl", "--dense_grid=3")

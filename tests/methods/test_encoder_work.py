@@ -31,7 +31,7 @@ OBJECTS = ("--crops=object_dilated", "--proposals=ground_truth", "--dilation=0.1
         (2 * 3, ("--method=swav", "--prototypes=8")),
         (3 + 1, ("--method=moco", "--queue=64")),
         (2 * (3 + 1), ("--method=moco", "--queue=64", "--symmetric")),
-        (3 + 1, ("--method=densecl", "--queue=64")),
+        (3 + 1, ("--method=densecl", "--queue=64", "--stem=small")),
         (2 * (3 + 1), ("--method=dino", "--prototypes=8")),
         (3, ("--method=supervised", "--view_strategies=plain")),
         # The object is turned and encoded once more.

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.networks.normalization import normalize_images
 from tests.methods.small_methods import BATCH, make, views
@@ -49,8 +48,3 @@ def test_the_negatives_of_an_accumulated_part_are_that_parts():
     logs = tf.function(method.train_step)({"views": (tf.constant(one), tf.constant(two))})
     assert float(logs["loss"]) == pytest.approx(np.mean(halves), rel=1e-5)
     assert method.chance_loss == pytest.approx(math.log(7))
-
-
-def test_one_image_has_no_negatives():
-    with pytest.raises(SettingsError, match="parts of two"):
-        make(*SIMCLR, "--accumulate=8")

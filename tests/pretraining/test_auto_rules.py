@@ -1,6 +1,7 @@
 """The settings that --auto chooses, at four sizes of data on four machines."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -194,3 +195,12 @@ def test_a_small_gpu_gets_a_batch_that_fits():
     made = settings(Facts(3_000_000, 375, Machine(16, 64.0, 1, 8.0)))
     bytes_of_images = 2 * 4 * FLOATS_A_PIXEL[50] * 224**2 * made.optimization.batch_size
     assert 0.25 < bytes_of_images / (8 * 2**30) < 0.6
+
+
+@pytest.mark.parametrize("side", [20, 32, 47, 48])
+@pytest.mark.parametrize("machine", [TWO_CORES, ONE_GPU])
+def test_densecl_has_several_positions_to_compare(side, machine):
+    made = settings(Facts(10_000, side, machine), method="densecl")
+    # ImageNet's stem halves the sides twice, the stages behind either stem three times.
+    stride = 8 if made.model.stem == "small" else 32
+    assert math.ceil(made.views.image_size / stride) >= 2

@@ -57,6 +57,14 @@ def test_several_steps_at_once_are_the_same_steps():
     assert (waited > 0).all() and (waited < 1).all()
 
 
+def test_a_run_of_more_than_2_to_the_31_steps_takes_all_steps_of_an_execution():
+    method = make("--method=byol")
+    method.steps_at_once, method.last_step = 3, 2**31 + 5
+    batches = tf.data.Dataset.from_tensors({"views": tuple(map(tf.constant, views()))}).repeat()
+    method.make_train_function()(iter(batches))
+    assert method.optimizer.iterations.numpy() == 3
+
+
 def test_a_compiled_step_is_the_same_step():
     # In double precision: XLA orders sums as it likes, and versions of it differ in float32.
     losses, method, _ = train("float64")
