@@ -63,13 +63,14 @@ class TimedModel(tf.keras.Model):
             def execution(iterator):
                 # In the counter's int64: a step above 2^31 would wrap, and one step be taken.
                 remaining = self.last_step - tf.cast(self.optimizer.iterations, tf.int64)
-                steps = tf.minimum(tf.constant(self.steps_at_once, tf.int64), remaining)
+                # The loop counts in int32, which stays on the host: it waits for no device.
+                steps = tf.cast(tf.minimum(remaining, self.steps_at_once), tf.int32)
                 # The first step comes before the loop: its logs are the loop's first variables.
                 waited, logs = step(iterator, zero)
                 _, waited, logs = tf.while_loop(
                     lambda taken, *_: taken < steps,
                     lambda taken, waited, _: (taken + 1, *step(iterator, waited)),
-                    (tf.constant(1, tf.int64), waited, logs),
+                    (tf.constant(1), waited, logs),
                 )
                 return {**logs, INPUT_SECONDS: waited}
 
