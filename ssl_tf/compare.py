@@ -66,11 +66,20 @@ def main(settings: CompareSettings) -> None:
 
 
 def flags_of(arguments: Sequence[str]) -> list[str]:
-    """The command line with its plain arguments, which are runs, as the flag --runs."""
+    """The command line with its plain arguments, which are runs, as the flag --runs.
+
+    Raises:
+        SettingsError: runs are given in both ways, or one cannot stand in that flag.
+    """
     runs = [argument for argument in arguments if not argument.startswith("-")]
     flags = [argument for argument in arguments if argument.startswith("-")]
+    if runs and any(flag.lstrip("-").partition("=")[0] == "runs" for flag in flags):
+        raise SettingsError(f"--runs: {runs[0]} is given beside it; give all runs in one way")
+    for run in runs:
+        if "," in run:
+            raise SettingsError(f"{run}: a comma ends the name of a run; give another path to it")
     return [*flags, f"--runs={','.join(runs)}"] if runs else flags
 
 
 if __name__ == "__main__":
-    command.run(main, CompareSettings, flags_of(sys.argv[1:]))
+    command.run(main, CompareSettings, complete=flags_of)

@@ -1,5 +1,6 @@
 """A TensorBoard profile of some steps of a run."""
 
+import sys
 from pathlib import Path
 
 import tensorflow as tf
@@ -10,6 +11,9 @@ from ssl_tf.training.callbacks import StepCallback
 class Profile(StepCallback):
     """Profiles the steps first..last, counted over the whole run, into `directory`.
 
+    Executions of several steps are profiled as a whole. A line on stderr tells if this process took
+    none of the steps.
+
     `tensorboard --logdir=RUN/tensorboard` shows it with the package tensorboard-plugin-profile.
     """
 
@@ -17,12 +21,13 @@ class Profile(StepCallback):
         super().__init__(start_step)
         self._directory = str(directory)
         self._first, self._last = first, last
-        self._running = False
+        self._running = self._has_run = False
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if not self._running and self._first <= self.step + 1 <= self._last:
+        first, last = self.step + 1, self.step + self.model.steps_at_once
+        if not self._has_run and first <= self._last and self._first <= last:
             tf.profiler.experimental.start(self._directory)
-            self._running = True
+            self._running = self._has_run = True
 
     def on_step(self, step: int, logs: dict[str, float]) -> None:
         if self._running and step >= self._last:
@@ -31,6 +36,12 @@ class Profile(StepCallback):
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         if self._running:
             self._stop()
+        if not self._has_run:
+            print(
+                f"--profile_steps={self._first},{self._last}: this process took none of them, so "
+                "there is no profile",
+                file=sys.stderr,
+            )
 
     def _stop(self) -> None:
         tf.profiler.experimental.stop()

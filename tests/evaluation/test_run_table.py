@@ -320,6 +320,10 @@ def test_runs_without_figures_have_a_table_alone(tmp_path, capsys):
 def test_what_cannot_be_compared_is_one_clear_line(runs, tmp_path):
     with pytest.raises(SettingsError, match="give the run directories"):
         flagfiles.parse(compare.flags_of(["--output=x"]), CompareSettings)
+    with pytest.raises(SettingsError, match="--runs: a is given beside it"):
+        compare.flags_of(["a", "--runs=b", "--output=x"])
+    with pytest.raises(SettingsError, match="a,b: a comma ends the name"):
+        compare.flags_of(["a,b", "--output=x"])
     with pytest.raises(UserError, match="no run directory"):
         read_runs([tmp_path])
     (runs[0] / "linear_20.json").write_text('{"step": 3')
