@@ -25,6 +25,7 @@ from ssl_tf.errors import (
 )
 from ssl_tf.files import refusal
 from ssl_tf.settings import flagfiles, help_page
+from ssl_tf.settings.placement import refuse_output_among_images
 
 VERSION = f"ssl_tf {__version__}"
 
@@ -133,6 +134,7 @@ def run(
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         settings = flagfiles.parse(complete(arguments), settings_class)
+        refuse_output_among_images(settings)
         import_quietly()
         main(settings)
     except UserError as error:
