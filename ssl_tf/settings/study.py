@@ -1,7 +1,6 @@
 """Settings of a study: many runs by one file, and their table."""
 
 import dataclasses
-import os
 from pathlib import Path
 
 from ssl_tf.errors import SettingsError
@@ -44,8 +43,9 @@ class StudySettings:
 
     @property
     def directory(self) -> Path:
-        """The output, absolute: so that paths in it, also those in ".", begin with its text."""
-        return Path(os.path.abspath(self.output))
+        """The output; "." is absolute, so that the paths in it begin with its text, too."""
+        path = Path(self.output)
+        return path if path.parts else Path.cwd()
 
     def __post_init__(self) -> None:
         if not self.study:
