@@ -19,7 +19,7 @@ def test_flat_folder_is_unlabelled(tmp_path):
     assert ids(source) == ["B.gif", "a.png", "b.JPG", "c.jpeg", "d.Bmp"]
     assert (source.size, source.num_classes, source.class_names) == (5, None, ())
     first = next(source.sequence().as_numpy_iterator())
-    assert first == {"id": b"B.gif", "image": b"B.gif", "index": 0}
+    assert first == {"id": b"B.gif", "image": b"B.gif", "index": 0, "row": 0}
 
 
 def test_one_folder_a_class(tmp_path):

@@ -29,7 +29,7 @@ def test_records(prepared):
     records = list(source.sequence().as_numpy_iterator())
     assert [record["index"] for record in records] == list(range(13))
     for number, record in enumerate(records):
-        assert sorted(record) == ["boxes", "id", "image", "index", "label"]
+        assert sorted(record) == ["boxes", "id", "image", "index", "label", "row"]
         assert record["id"] == f"{number}.png".encode() and record["label"] == number % 3
         np.testing.assert_array_equal(tf.io.decode_png(record["image"]), picture(number))
         np.testing.assert_array_equal(
