@@ -85,6 +85,8 @@ def make_again(
     claims = Claims(output / CLAIMS, silence)
     while True:
         records = {trial.name: read_record(output, trial.name) for trial in trials}
+        if not any(record.taken for record in records.values()):
+            return
         to_make = [
             (trial, step)
             for trial in trials

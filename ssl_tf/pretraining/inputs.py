@@ -142,16 +142,23 @@ def placed_batches(
         boxes = (example.get("boxes", tf.zeros([0, 4])),) if recipe.takes_boxes else ()
         # Some laws of crops count pixels: those of the image, however small its copy is.
         made = recipe.place(*tf.unstack(example["sides"]), seed, *boxes)
-        made["crops"] = crops_on_canvas(made["crops"], example["sides"], example["held"])
         images = (
             {"canvas": on_canvas(example["image"], device.side)}
             if resident is None
             else {"index": example["index"]}
         )
-        placed = {**images, **{name: made[name] for name in PLACES}}
+        sides = {name: example[name] for name in ("sides", "held")}
+        placed = {**images, **sides, **{name: made[name] for name in PLACES}}
         return {"placed": placed, **{name: {**made, **example}[name] for name in needed}}
 
-    return drawn_batches(transformed_batches(source, place, steps, decode=decoded), recipe)
+    def moved(batch: dict) -> dict:
+        placed = dict(batch["placed"])
+        sides = placed.pop("sides"), placed.pop("held")
+        return {**batch, "placed": {**placed, "crops": crops_on_canvas(placed["crops"], *sides)}}
+
+    # A batch at once, not image by image.
+    batches = transformed_batches(source, place, steps, decode=decoded).map(moved)
+    return drawn_batches(batches, recipe)
 
 
 def distributed_batches(

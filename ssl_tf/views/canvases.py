@@ -68,18 +68,21 @@ def fitted(image: tf.Tensor, side: int) -> tf.Tensor:
 
 
 def crops_on_canvas(crops: tf.Tensor, sides: tf.Tensor, held: tf.Tensor) -> tf.Tensor:
-    """The crops of an image in the pixels of its smaller copy.
+    """The crops of images in the pixels of their smaller copies.
 
     Args:
-        crops: int32 [C, 4], top, left, height, width in pixels of the image.
-        sides: int32 [2], height and width of the image.
-        held: int32 [2], those of the copy.
+        crops: int32 [..., C, 4], top, left, height, width in pixels of the image.
+        sides: int32 [..., 2], height and width of the image.
+        held: int32 [..., 2], those of the copy.
 
     Returns:
-        int32 [C, 4], a pixel at least; the crops themselves where the copy is as large.
+        int32 [..., C, 4], a pixel at least; the crops themselves where the copy is as large.
     """
-    fraction = tf.tile(held / sides, [2])
-    corners = tf.concat([crops[:, :2], crops[:, :2] + crops[:, 2:]], axis=1)
-    moved = tf.cast(tf.round(tf.cast(corners, tf.float64) * fraction), tf.int32)
-    first = tf.minimum(moved[:, :2], held - 1)
-    return tf.concat([first, tf.maximum(moved[:, 2:] - first, 1)], axis=1)
+    fraction, held = (held / sides)[..., tf.newaxis, :], held[..., tf.newaxis, :]
+
+    def moved(corner: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.round(tf.cast(corner, tf.float64) * fraction), tf.int32)
+
+    first = tf.minimum(moved(crops[..., :2]), held - 1)
+    last = moved(crops[..., :2] + crops[..., 2:])
+    return tf.concat([first, tf.maximum(last - first, 1)], axis=-1)

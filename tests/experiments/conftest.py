@@ -8,27 +8,8 @@ from ssl_tf.experiments.records import Record, write_record
 from ssl_tf.settings import PretrainSettings, flagfiles
 from tests.evaluation.test_run_table import write_run
 from tests.evaluation.test_seed_rows import WORK
-from tests.experiments.small_file import HEAD, trials_of
+from tests.experiments.small_file import THREE_ARMS, trials_of
 
-THREE_ARMS = (
-    """
-title = "Three arms"
-reference = "base"
-"""
-    + HEAD.replace("[0, 1]", "[0, 1, 2]")
-    + """
-[arms.base]
-[arms.near]
-[arms.far]
-stages = ["discover", "pretrain", "linear"]
-discover = "--dataset=scenes --encoder={base} --discoverer=ncut"
-[stop]
-figure = "linear_top1"
-seeds = 2
-errors = 4
-deviation = 1.0
-"""
-)
 FIGURES = {"base": (0.40, 0.42), "near": (0.41, 0.44), "far": (0.50, 0.53)}
 
 

@@ -16,6 +16,25 @@ ARMS = """
 [arms.two]
 pretrain = "--method=byol"
 """
+THREE_ARMS = (
+    """
+title = "Three arms"
+reference = "base"
+"""
+    + HEAD.replace("[0, 1]", "[0, 1, 2]")
+    + """
+[arms.base]
+[arms.near]
+[arms.far]
+stages = ["discover", "pretrain", "linear"]
+discover = "--dataset=scenes --encoder={base} --discoverer=ncut"
+[stop]
+figure = "linear_top1"
+seeds = 2
+errors = 4
+deviation = 1.0
+"""
+)
 
 
 def write(directory, text, name="small.toml"):

@@ -8,8 +8,7 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.experiments.finished import make_again, take_finished
 from ssl_tf.experiments.outcome import missing, write_outcome
 from ssl_tf.experiments.records import Record, read_record, write_record
-from tests.experiments.conftest import THREE_ARMS
-from tests.experiments.small_file import trials_of
+from tests.experiments.small_file import THREE_ARMS, trials_of
 
 SILENCE = 60.0
 

@@ -6,8 +6,7 @@ import pytest
 
 from ssl_tf.experiments.outcome import _difference_of, enough, missing, write_outcome
 from ssl_tf.experiments.records import Record, write_record
-from tests.experiments.conftest import THREE_ARMS
-from tests.experiments.small_file import trials_of
+from tests.experiments.small_file import THREE_ARMS, trials_of
 
 
 def test_the_outcome_has_means_differences_boxes_and_what_is_missing(study):
