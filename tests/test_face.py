@@ -5,6 +5,7 @@ import contextlib
 import doctest
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -48,6 +49,21 @@ print(json.dumps([min(times), sorted(sys.modules), dir(ssl_tf)]))
     assert least < 0.2
     assert not {"tensorflow", "keras", "numpy", "absl"} & set(modules)
     assert set(ssl_tf.__all__) <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("machine", "given", "kept"),
+    [("x86_64", {}, "1"), ("x86_64", {"TF_ENABLE_ONEDNN_OPTS": "0"}, "0"), ("arm64", {}, None)],
+)
+def test_onednn_computes_on_every_x86_processor_where_nothing_else_is_said(machine, given, kept):
+    program = f"""
+import os, platform
+platform.machine = lambda: {machine!r}
+import ssl_tf
+print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
+"""
+    clean = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    assert python("-c", program, check=True, env=clean | given).stdout == f"{kept}\n"
 
 
 def test_settings_are_made_without_tensorflow():

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.exporters.equality import Outputs, compare, features_and_maps
 from ssl_tf.exporters.exported import Exported, Written
-from ssl_tf.networks.resnet import PointwiseConv2D
+from ssl_tf.networks.resnet import PaddedConv2D, PointwiseConv2D
 from ssl_tf.weights.keras_files import POOL
 
 KERAS_FILE = "encoder.keras"
@@ -55,9 +55,9 @@ def plain_layers(encoder: tf.keras.Model) -> tf.keras.Model:
 def _plain(layer: tf.keras.layers.Layer, inputs: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
     """The output of a new layer like one of an encoder."""
     config = layer.get_config()
-    if not isinstance(layer, PointwiseConv2D):
+    if not isinstance(layer, (PaddedConv2D, PointwiseConv2D)):
         return type(layer).from_config(config)(inputs)
-    if inputs.shape[-1] < _SAFE_CHANNELS:
+    if isinstance(layer, PointwiseConv2D) and inputs.shape[-1] < _SAFE_CHANNELS:
         # The maximum of one pixel is that pixel: it takes every stride-th, as ours does.
         inputs = tf.keras.layers.MaxPooling2D(1, layer.strides, name=f"{layer.name}{POOL}")(inputs)
         config["strides"] = (1, 1)

@@ -176,6 +176,22 @@ class PointwiseConv2D(tf.keras.layers.Conv2D):
         return tf.nn.conv2d(inputs[:, ::rows, ::columns], kernel, strides=1, padding="VALID")
 
 
+class PaddedConv2D(tf.keras.layers.Conv2D):
+    """A convolution of stride 1 whose padding keeps the size of the map, by an odd kernel.
+
+    On a map of one position all of the kernel but its centre meets padding, so the centre is all
+    that is multiplied: the last stage of images of 32 pixels behind the stem of ImageNet is such a
+    map, and a fifth of a training step's time on a CPU was spent on its zeros.
+    """
+
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        if inputs.shape[1:3] != (1, 1):
+            return super().convolution_op(inputs, kernel)
+        row, column = (size // 2 for size in self.kernel_size)
+        centre = kernel[row : row + 1, column : column + 1]
+        return tf.nn.conv2d(inputs, centre, strides=1, padding="VALID")
+
+
 class _Layers:
     """Builds the convolutions and normalizations of one encoder."""
 
@@ -198,13 +214,14 @@ class _Layers:
         is_last: bool = False,
     ) -> tf.Tensor:
         """A convolution, padded by kernel // 2 on all sides, and its batch normalization."""
-        padding = "valid"
+        padding, convolution = "valid", tf.keras.layers.Conv2D
         if kernel > 1 and stride == 1:
-            padding = "same"  # symmetric for odd kernels at stride 1, and saves the padded copy
+            # Symmetric for odd kernels at stride 1, and saves the padded copy.
+            padding, convolution = "same", PaddedConv2D
         elif kernel > 1:
             x = tf.keras.layers.ZeroPadding2D(kernel // 2, name=f"{conv_name}_pad")(x)
-        is_strided_pointwise = kernel == 1 and stride > 1
-        convolution = PointwiseConv2D if is_strided_pointwise else tf.keras.layers.Conv2D
+        elif stride > 1:
+            convolution = PointwiseConv2D
         x = convolution(
             channels,
             kernel,

@@ -16,6 +16,7 @@ from ssl_tf.errors import UserError
 # Variables of the layers of a ResNet in the order in which a .keras file numbers them.
 _ORDER = {
     "Conv2D": ("kernel", "bias"),
+    "PaddedConv2D": ("kernel", "bias"),
     "PointwiseConv2D": ("kernel", "bias"),
     "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "Dense": ("kernel", "bias"),

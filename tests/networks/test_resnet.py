@@ -13,6 +13,7 @@ from ssl_tf.networks.precision import policy_scope
 from ssl_tf.networks.resnet import (
     DEPTHS,
     SPATIAL_FEATURES,
+    PaddedConv2D,
     PointwiseConv2D,
     activation_floats,
     build_resnet,
@@ -311,12 +312,24 @@ def test_a_narrow_network_learns_from_odd_batches():
     assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr[-500:]
 
 
-@pytest.mark.parametrize("side", [7, 8])
-def test_a_strided_pointwise_convolution_equals_that_of_keras(tmp_path, side):
-    images = tf.random.stateless_normal([4, side, side, 24], [1, 2])
-    arguments = {"filters": 32, "kernel_size": 1, "strides": 2, "use_bias": False, "name": "x"}
+POINTWISE = PointwiseConv2D, {"kernel_size": 1, "strides": 2}
+PADDED = PaddedConv2D, {"kernel_size": 3, "padding": "same"}
+DILATED = PaddedConv2D, {"kernel_size": 3, "padding": "same", "dilation_rate": 2}
+
+
+@pytest.mark.parametrize(
+    ("ours", "sides"),
+    [
+        *((POINTWISE, (side, side)) for side in (7, 8)),
+        *((layer, sides) for layer in (PADDED, DILATED) for sides in ((1, 1), (1, 2), (3, 3))),
+    ],
+)
+def test_a_convolution_of_ours_equals_that_of_keras(tmp_path, ours, sides):
+    layer, options = ours
+    images = tf.random.stateless_normal([4, *sides, 24], [1, 2])
+    arguments = {"filters": 32, "use_bias": False, "name": "x", **options}
     results = []
-    for layer_class in (tf.keras.layers.Conv2D, PointwiseConv2D):
+    for layer_class in (tf.keras.layers.Conv2D, layer):
         inputs = tf.keras.Input((None, None, 24))
         model = tf.keras.Model(inputs, layer_class(**arguments)(inputs))
         if not results:
@@ -328,7 +341,7 @@ def test_a_strided_pointwise_convolution_equals_that_of_keras(tmp_path, side):
         with tf.GradientTape() as tape:
             outputs = model(images)
             loss = tf.reduce_sum(outputs**3)
-        assert outputs.shape[1:] == model.compute_output_shape((4, side, side, 24))[1:]
+        assert outputs.shape[1:] == model.compute_output_shape((4, *sides, 24))[1:]
         results.append([outputs, *tape.gradient(loss, model.trainable_variables)])
     for keras, ours in zip(*results):
         # A small sum of large terms has their rounding.
