@@ -13,6 +13,7 @@ from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.errors import UserError
 from ssl_tf.exporters.equality import TOLERANCE
 from ssl_tf.exporters.exported import Exported, Written
+from ssl_tf.exporters.keras_file import plain_layers
 from ssl_tf.networks.normalization import normalize_images
 
 # Images that are passed through a written file, for the figures of the report; of fewer than these
@@ -88,12 +89,15 @@ def convert(exported: Exported, kind: str) -> bytes:
     size = exported.image_size
     signature = tf.TensorSpec([1, size, size, 3], tf.float32, name="images")
 
+    # Our own convolution makes a matrix of its kernel on a small map, and the file would store that.
+    encoder = plain_layers(exported.encoder)
+
     @tf.function(input_signature=[signature], autograph=False)
     def encode(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"features": exported.encoder(images, training=False)}
+        return {"features": encoder(images, training=False)}
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [encode.get_concrete_function()], exported.encoder
+        [encode.get_concrete_function()], encoder
     )
     if kind == "float16":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

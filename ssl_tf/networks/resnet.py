@@ -177,19 +177,29 @@ class PointwiseConv2D(tf.keras.layers.Conv2D):
 
 
 class PaddedConv2D(tf.keras.layers.Conv2D):
-    """A convolution of stride 1 whose padding keeps the size of the map, by an odd kernel.
+    """A 3x3 convolution of stride 1 whose zero padding keeps the size of the map.
 
-    On a map of one position all of the kernel but its centre meets padding, so the centre is all
-    that is multiplied: the last stage of images of 32 pixels behind the stem of ImageNet is such a
-    map, and a fifth of a training step's time on a CPU was spent on its zeros.
+    On a map of at most 2x2 every position sees every other, so the convolution is the product with
+    one matrix, whose blocks are the taps of the kernel. Half or more of what the kernel meets there
+    is padding, which the product leaves out. The last stages of images of 32 to 64 pixels behind
+    the stem of ImageNet have such maps, and a CPU takes a fifth of a training step less.
     """
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        if inputs.shape[1:3] != (1, 1):
+        height, width, channels = inputs.shape[1:]
+        is_small = height in (1, 2) and width in (1, 2)
+        if not is_small or self.kernel_size != (3, 3) or self.dilation_rate != (1, 1):
             return super().convolution_op(inputs, kernel)
-        row, column = (size // 2 for size in self.kernel_size)
-        centre = kernel[row : row + 1, column : column + 1]
-        return tf.nn.conv2d(inputs, centre, strides=1, padding="VALID")
+        places = [(row, column) for row in range(height) for column in range(width)]
+        # From the position that is seen, to the one that is computed.
+        taps = [
+            [[1 + seen_row - row, 1 + seen_column - column] for row, column in places]
+            for seen_row, seen_column in places
+        ]
+        blocks = tf.transpose(tf.gather_nd(kernel, taps), [0, 2, 1, 3])
+        matrix = tf.reshape(blocks, [len(places) * channels, len(places) * self.filters])
+        seen = tf.reshape(inputs, [-1, len(places) * channels])
+        return tf.reshape(seen @ matrix, [-1, height, width, self.filters])
 
 
 class _Layers:

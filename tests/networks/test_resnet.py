@@ -321,7 +321,11 @@ DILATED = PaddedConv2D, {"kernel_size": 3, "padding": "same", "dilation_rate": 2
     ("ours", "sides"),
     [
         *((POINTWISE, (side, side)) for side in (7, 8)),
-        *((layer, sides) for layer in (PADDED, DILATED) for sides in ((1, 1), (1, 2), (3, 3))),
+        *(
+            (layer, sides)
+            for layer in (PADDED, DILATED)
+            for sides in ((1, 1), (1, 2), (2, 1), (2, 2), (2, 3))
+        ),
     ],
 )
 def test_a_convolution_of_ours_equals_that_of_keras(tmp_path, ours, sides):
