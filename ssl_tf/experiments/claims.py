@@ -97,15 +97,15 @@ class Claim:
         if now - self._last < self._every:
             return True
         self._last = now
+        mine = (socket.gethostname(), os.getpid())
         try:
             holder = _holder(self._path.read_text(errors="replace"))
+            if (holder.get("host", mine[0]), holder.get("process", mine[1])) != mine:
+                return False
+            self._beats += 1
+            write_holder(self._file, {**holder, "beats": self._beats})
         except OSError:
-            return True  # a file server that is away for a moment
-        mine = (socket.gethostname(), os.getpid())
-        if (holder.get("host", mine[0]), holder.get("process", mine[1])) != mine:
-            return False
-        self._beats += 1
-        write_holder(self._file, {**holder, "beats": self._beats})
+            pass  # a full disk, or a file server that is away for a moment
         return True
 
 

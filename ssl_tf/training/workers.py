@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import EXIT_LOST_WORKER, LostWorker, UserError
-from ssl_tf.files import write_text
+from ssl_tf.files import NotWritten, write_text
 from ssl_tf.training.cluster import Cluster
 
 DIRECTORY = "workers"
@@ -153,7 +153,7 @@ class Workers:
         while not self._finished.wait(_BEAT_SECONDS):
             try:
                 self._write_heartbeat()
-            except OSError:
+            except (OSError, NotWritten):
                 pass  # a full disk or a slow mount: the next heartbeat may succeed
             self._read_heartbeats()
             lost_worker = self.lost_worker()

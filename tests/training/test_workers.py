@@ -13,7 +13,7 @@ from ssl_tf.training.workers import Workers, _difference
 
 TIMEOUT = 4.0
 WORKER = """
-import sys, time
+import errno, sys, time
 from pathlib import Path
 from ssl_tf.errors import UserError
 from ssl_tf.training.cluster import Cluster
@@ -25,9 +25,16 @@ try:
         workers.agree("start step", 7 if behaviour != "another step" else 5)
         workers.publish(step=12)
         print("running", flush=True)
+        if behaviour == "has a full disk":
+            replace = Path.replace
+            def refuse_once(*arguments):
+                Path.replace = replace
+                print("refused", flush=True)
+                raise OSError(errno.ENOSPC, "No space left on device")
+            Path.replace = refuse_once
         if behaviour == "fails":
             raise UserError("the disk is full")
-        time.sleep(60 if behaviour == "works" else 0.5)
+        time.sleep(60 if behaviour in ("works", "has a full disk") else 0.5)
 except UserError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -70,6 +77,13 @@ def test_a_dead_and_a_hung_worker_end_the_other_in_time(pair, number):
     assert one.returncode == EXIT_LOST_WORKER
     assert "worker 1 (b:1) has not been heard of for" in told and "last at step 12" in told
     assert told.count("\n") == 1
+
+
+def test_a_disk_that_is_full_for_a_moment_costs_one_heartbeat(pair):
+    one, two = pair("works", "has a full disk")
+    assert [two.stdout.readline() for _ in range(2)] == ["running\n", "refused\n"]
+    time.sleep(TIMEOUT + 3)
+    assert (one.poll(), two.poll()) == (None, None)
 
 
 def test_a_worker_that_fails_takes_the_other_along_with_its_reason(pair):
