@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ssl_tf.errors import UserError
+from ssl_tf.networks.resnet import scaled_widths
 from ssl_tf.settings import PretrainSettings
 from ssl_tf.settings.methods import ProjectorFlags
 
@@ -29,7 +30,7 @@ class TorchRival:
         model, heads = pretrain.model, pretrain.model.flags[ProjectorFlags]
         network = {
             "depth": model.depth,
-            "width": model.width,
+            "widths": scaled_widths(model.width),
             "stem": model.stem,
             "hidden": heads.projector_hidden,
             "projection": heads.projection,

@@ -49,16 +49,15 @@ class Block(nn.Module):
         return functional.relu(self.residual(x) + self.shortcut(x), inplace=True)
 
 
-def resnet(depth: int, width: float, stem: str) -> tuple[nn.Sequential, int]:
+def resnet(depth: int, widths: list[int], stem: str) -> tuple[nn.Sequential, int]:
     """The encoder and the length of its features."""
-    channels = int(64 * width)
+    channels = widths[0]
     if stem == "imagenet":
         layers = [convolution(3, channels, 7, 2), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)]
     else:
         layers = [convolution(3, channels, 3), nn.ReLU(True)]
     inputs, bottleneck = channels, depth >= 50
-    for stage, blocks in enumerate(BLOCKS[depth]):
-        outputs = channels * 2**stage
+    for stage, (outputs, blocks) in enumerate(zip(widths, BLOCKS[depth])):
         for block in range(blocks):
             stride = 2 if stage and not block else 1
             layers.append(Block(inputs, outputs, stride, bottleneck))
@@ -80,7 +79,7 @@ class Trainer:
 
     def __init__(self, network: dict, layout: torch.memory_format):
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        encoder, features = resnet(network["depth"], network["width"], network["stem"])
+        encoder, features = resnet(network["depth"], network["widths"], network["stem"])
         projector = head(features, network["hidden"], network["projection"])
         self.online = nn.Sequential(encoder, projector)
         self.online.to(self.device, memory_format=layout)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from ssl_tf.benchmarking.matrix_peak import matrix_peak
 from ssl_tf.benchmarking.torch_rival import TorchRival
 from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.errors import SettingsError
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.pretraining.compiling import build_compiled
@@ -66,6 +67,11 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     optimization, run = pretrain.optimization, pretrain.run
     strategy = make_strategy(run.logical_cpus, optimization.batch_size, optimization.accumulate)
     replicas = strategy.num_replicas_in_sync
+    if settings.against and replicas > 1:
+        raise SettingsError(
+            f"--against=torch: PyTorch's step runs on one device, ours on {replicas}; show one GPU "
+            "alone by CUDA_VISIBLE_DEVICES=0"
+        )
     tf.keras.utils.set_random_seed(run.seed)
     source, _ = open_training_source(pretrain.data, pretrain.views.object_crops)
     held = resident_bytes() or peak_bytes()
@@ -95,10 +101,12 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     for _ in range(_WARM):
         _take_step(method, running)
     training = [_burst(method, running, entry.batch_size, seconds) for _ in range(repetitions)]
-    peak = _peak() - (0 if tf.config.list_physical_devices("GPU") else held)
+    on_gpus = bool(tf.config.list_physical_devices("GPU"))
+    peak = _peak() - (0 if on_gpus else held)
     estimated = estimated_bytes(method, pretrain, replicas, source.size, source.largest_side)
     operations = encoder_work(method, pretrain.views).flops
-    rate = statistics.median(step) * operations / replicas  # of one device
+    # Of one GPU, or of the whole CPU: its logical devices share the cores that are the peak's.
+    rate = statistics.median(step) * operations / (replicas if on_gpus else 1)
     return {
         "first_step_seconds": first_step,
         "step": _spread(step),

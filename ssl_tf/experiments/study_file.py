@@ -139,6 +139,7 @@ def _study(content: dict[str, Any], text: str) -> Study:
         arms[name] = _arm(name, own, stages, flags)
     if not arms:
         raise SettingsError("there is no arm; give each as [arms.NAME]")
+    _known(common, {*stages, *(stage for arm in arms.values() for stage in arm.stages)}, "flags")
     reference = content.get("reference", "")
     if reference and reference not in (*arms, RANDOM_ROW):
         raise SettingsError(

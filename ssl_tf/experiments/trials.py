@@ -195,6 +195,12 @@ def _checked(
     fixed = flagfiles.as_arguments(None, given)
     names = _names(stage.settings)
     try:
+        for flag in (*flags, *settings.extra.split()):
+            if _flag_name(flag, {*given}):
+                raise SettingsError(
+                    f"{flag} would change nothing: the study gives each stage its seed, the run of "
+                    "its arm and the places of its results; remove it"
+                )
         # What the command line of the study says of reading images goes to those who read any.
         unused = flagfiles.unused(flagfiles.parse([*flags, *fixed], stage.settings))
         reading = {

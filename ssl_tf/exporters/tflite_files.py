@@ -89,7 +89,7 @@ def convert(exported: Exported, kind: str) -> bytes:
     size = exported.image_size
     signature = tf.TensorSpec([1, size, size, 3], tf.float32, name="images")
 
-    # Our own convolution makes a matrix of its kernel on a small map, and the file would store that.
+    # Our own convolution makes a matrix of its kernel on a small map, which the file would store.
     encoder = plain_layers(exported.encoder)
 
     @tf.function(input_signature=[signature], autograph=False)

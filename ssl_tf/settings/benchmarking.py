@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.methods import ObjectPairFlags
 from ssl_tf.settings.pretraining import AUTO_REFUSED, PretrainSettings
 
 RIVALS = ("torchvision", "tensorflow_addons", "keras_cv", "tf_models")
@@ -123,6 +124,31 @@ class TrainBenchmarkSettings:
                 f"--against=torch: its step is that of BYOL with two views, not --method={method} "
                 f"with {len(self.pretrain.views.strategies)}; give configs/byol.flags"
             )
+        if self.against:
+            self._refuse_unlike_steps()
+
+    def _refuse_unlike_steps(self) -> None:
+        """Refuses what PyTorch's step does not have: a ratio of unlike steps says nothing.
+
+        Raises:
+            SettingsError: there is such a flag.
+        """
+        pretrain = self.pretrain
+        pair = pretrain.model.flags[ObjectPairFlags]
+        accumulate, devices = pretrain.optimization.accumulate, pretrain.run.logical_cpus
+        unlike = {
+            f"--accumulate={accumulate}": accumulate > 1,
+            f"--logical_cpus={devices}": devices > 1,
+            "--stride_in_1x1": pretrain.model.stride_in_1x1,
+            f"--pretext={','.join(pair.pretext)}": pair.pretext,
+            f"--projection_heads={pair.projection_heads}": pair.projection_heads != "shared",
+        }
+        for flag, is_given in unlike.items():
+            if is_given:
+                raise SettingsError(
+                    f"{flag}: PyTorch's step has no such thing, and --against=torch would compare "
+                    "two different steps; leave one of the two out"
+                )
 
     @property
     def entries(self) -> list[Entry]:

@@ -57,10 +57,17 @@ class PretrainSettings:
         For a run that begins: one of an earlier version may be so, and goes on.
 
         Raises:
-            SettingsError: a period of the method does not end, the crops have no area, or no loss
-                sees the views of one kind.
+            SettingsError: a period of the method does not end, the crops have no area, a pair is
+                given twice, or no loss sees the views of one kind.
         """
         epochs, views = self.optimization.epochs, self.views
+        pairs = [tuple(sorted(pair)) for pair in views.pairs]
+        twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
+        if twice:
+            raise SettingsError(
+                f"--compared_pairs={views.compared_pairs}: gives {twice[0]}:{twice[1]} twice, and "
+                "each pair is taken in both directions; give it once"
+            )
         for name, period in self.model.periods.items():
             if period >= epochs:
                 raise SettingsError(

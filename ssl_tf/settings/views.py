@@ -97,7 +97,9 @@ class ViewSettings:
         "Meaning of their levels: tf, weaker with the level; pil, stronger.",
         choices=("tf", "pil"),
     )
-    jitter_strength: float = setting(1.0, "SimCLR's colour strength s.", low=0, high=100)
+    jitter_strength: float = setting(
+        1.0, "SimCLR's colour strength s; at 2.5 it reaches every hue.", low=0, high=2.5
+    )
     blur: bool = setting(
         True, "Blur in the colour chains; published recipes for images of 32 pixels have none."
     )

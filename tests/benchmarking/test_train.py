@@ -78,6 +78,32 @@ def test_pytorch_has_the_step_of_byol_alone():
         )
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--accumulate=2"],
+        ["--logical_cpus=2"],
+        ["--depth=50", "--stride_in_1x1"],
+        ["--projection_heads=per_view", "--proposals=ground_truth", "--crops=object_dilated"],
+        ["--pretext=rotation", "--proposals=ground_truth", "--crops=object_dilated"],
+    ],
+)
+def test_unlike_steps_are_not_compared(flags):
+    settings(*flags)
+    told = f"{flags[-1] if flags[0].startswith('--depth') else flags[0]}: PyTorch's step has no"
+    with pytest.raises(SettingsError, match=told):
+        settings(*flags, "--against=torch")
+
+
+def test_several_devices_are_not_compared_with_one(monkeypatch):
+    two = tf.distribute.MirroredStrategy(["CPU:0"])
+    monkeypatch.setattr(type(two), "num_replicas_in_sync", property(lambda self: 2))
+    monkeypatch.setattr(train, "make_strategy", lambda *_: two)
+    asked = settings("--against=torch")
+    with pytest.raises(SettingsError, match="runs on one device, ours on 2; .*CUDA_VISIBLE"):
+        train.measure_entry(asked, asked.entries[0])
+
+
 def test_entries_are_kept_and_not_measured_again(tmp_path, capsys):
     output = tmp_path / "train.json"
     results = TrainResults(settings(f"--output={output}"), CPU)
@@ -165,7 +191,7 @@ def test_pytorch_is_asked_for_a_burst_at_a_time(tmp_path):
     rival = TorchRival(settings().pretrain, python, tf32=False)
     answer = rival.burst(0.5)
     assert answer["contiguous"] == 0.5 and rival.burst(2.0)["contiguous"] == 2.0
-    assert answer["depth"] == 18 and answer["width"] == 0.0625 and answer["hidden"] == 16
+    assert answer["depth"] == 18 and answer["widths"] == [4, 8, 16, 32] and answer["hidden"] == 16
     assert answer["projection"] == 8 and answer["side"] == 16 and answer["batch"] == 8
     rival.end()
 

@@ -76,6 +76,10 @@ def test_shipped_studies_are_found_anywhere(tmp_path, monkeypatch):
         ('rounds = [["one"], ["two", "one"]]\n' + HEAD + ARMS, "arm one stands there twice"),
         ("sedes = [1]\n" + HEAD + ARMS, "the study: 'sedes' is unknown; it has arms, flags"),
         (HEAD + ARMS + 'pretain = ""\n', "arm two: 'pretain' is unknown"),
+        (
+            HEAD.replace("[flags]", '[flags]\npretrain_long = "--epochs=99"') + ARMS,
+            "flags: 'pretrain_long' is unknown; it has linear, pretrain",
+        ),
         (HEAD + ARMS + 'stages = ["train"]\n', "arm two: stage 'train' is unknown; .* pretrain"),
         (HEAD + ARMS + 'linear = "epochs=2"\n', "arm two: linear: 'epochs=2' is no --flag=value"),
         (HEAD + ARMS + "linear = '--epochs=\"2'\n", "arm two: linear: No closing quotation"),

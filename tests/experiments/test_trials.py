@@ -116,6 +116,10 @@ def test_references_are_paths_at_the_same_seed(tmp_path):
         ('pretrain = "--init_from={linear}"', r"arm bad, pretrain: \{linear\} is unknown"),
         ('pretrain = "--init_from={bad}"', r"arm bad, pretrain: \{bad\} is unknown"),
         ('pretrain = "--init_from={one.knn}"', r"arm bad, pretrain: \{one.knn\} is unknown"),
+        ('pretrain = "--seed=7"', "arm bad, pretrain: --seed=7 would change nothing: the study"),
+        ('pretrain = "--run_dir=x"', "arm bad, pretrain: --run_dir=x would change nothing"),
+        ('linear = "--checkpoint={one}"', "arm bad, linear: --checkpoint=.* would change nothing"),
+        ('linear = "--output=x.json"', "arm bad, linear: --output=x.json would change nothing"),
     ],
 )
 def test_a_wrong_arm_is_one_line_before_anything_runs(arm, told, tmp_path):
@@ -188,6 +192,11 @@ pretrain = "--init_from={one}"
 def test_an_extra_flag_that_no_stage_has(extra, tmp_path):
     with pytest.raises(SettingsError, match=f"--extra: '{extra}' is a --flag=value of no stage"):
         trials_of(tmp_path, HEAD + ARMS, f"--extra={extra}")
+
+
+def test_an_extra_flag_that_the_study_gives_itself(tmp_path):
+    with pytest.raises(SettingsError, match="arm one, pretrain: --seed=3 would change nothing"):
+        trials_of(tmp_path, HEAD + ARMS, "--extra=--seed=3")
 
 
 def test_a_study_does_not_go_on_with_other_flags(tmp_path):

@@ -53,3 +53,11 @@ def test_object_crops_of_views_of_both_kinds_are_accepted():
 def test_surroundings_that_no_loss_sees_are_refused(flags):
     with pytest.raises(SettingsError, match="the loss sees views of one kind alone"):
         read(f"{flags} {DILATED}").check_new()
+
+
+def test_a_pair_of_views_is_compared_once():
+    flags = "--method=byol --recipe=byol --view_strategies=plain,plain,plain --compared_pairs="
+    read(f"{flags}0:1,0:2").check_new()
+    for pairs in ("0:1,0:2,1:0", "0:2,0:1,0:1"):
+        with pytest.raises(SettingsError, match=f"{pairs}: gives 0:1 twice"):
+            read(f"{flags}{pairs}").check_new()

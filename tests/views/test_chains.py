@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.settings import ViewSettings
+from ssl_tf.errors import SettingsError
+from ssl_tf.settings import PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.views import chains, ops
 from ssl_tf.views.compilation import choose, every_branch
 from ssl_tf.views.device import DeviceViews
@@ -156,3 +157,23 @@ def test_pixels_stay_on_a_gpu():
                 if operation.type in ON_THE_HOST.get(tensor.dtype.name, ()):
                     fetched.append((operation.type, operation.name, tensor.shape))
     assert fetched == [] and large > 500
+
+
+def test_the_strongest_colours_that_the_flag_allows_can_be_drawn():
+    strongest = max(
+        strength / 10 for strength in range(51) if _is_allowed(f"--jitter_strength={strength / 10}")
+    )
+    assert strongest == 2.5  # hue moves by 0.2 times the strength, and 0.5 is the whole circle
+    image = tf.random.stateless_uniform([8, 8, 3], [1, 2], 0, 256, tf.int32)
+    made = chains.chain("simclr", strongest)(
+        tf.cast(image, tf.uint8), tf.random.stateless_uniform([chains.DRAWS], [3, 4])
+    )
+    assert made.shape == (8, 8, 3)
+
+
+def _is_allowed(flag: str) -> bool:
+    try:
+        flagfiles.parse(["--dataset=scenes", "--recipe=simclr", flag], PretrainSettings)
+    except SettingsError:
+        return False
+    return True
