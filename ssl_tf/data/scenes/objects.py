@@ -222,10 +222,11 @@ def _read_images(
     wanted[rows] = True
     mask = tf.constant(wanted)
     chosen = source.sequence().filter(lambda example: mask[example["index"]])
+    decode = tf.function(image_of, reduce_retracing=True)  # its branches cost more one by one
     images = {}
     for example in chosen:
         try:
-            image = image_of(example["image"]).numpy()
+            image = decode(example["image"]).numpy()
         except tf.errors.OpError:
             image_id = example["id"].numpy().decode("utf-8", errors="backslashreplace")
             raise UserError(f"{flag}: cannot decode {image_id} of {source.name}") from None
