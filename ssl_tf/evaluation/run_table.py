@@ -252,7 +252,7 @@ def _stage_columns(stage: Stage) -> dict[str, str | None]:
 
 
 def _run_row(run: Run) -> Row:
-    settings, environment = run.settings, run.environment
+    settings = run.settings
     if settings is None:
         return {"run": run.name, "encoder": run.encoder, PROTOCOLS: {}, REACHED: {}}
     row = {
@@ -268,8 +268,8 @@ def _run_row(run: Run) -> Row:
     }
     if settings.views.object_crops:
         row["views"] += f", {settings.views.crops}"
-    if environment:
-        row["machine"] = f"{environment['replicas']} x {environment['device']}"
+    if run.machines:
+        row["machine"] = ", then ".join(f"{count} x {device}" for count, device in run.machines)
     if run.lines:
         row |= {"epochs": run.lines[-1]["epoch"], "step": run.last_step, **_compute(run)}
         row[REACHED][TRAINING] = row["step"], row["epochs"]
@@ -279,7 +279,8 @@ def _run_row(run: Run) -> Row:
                 row[f"monitor_{name}"] = line[name]
                 row[PROTOCOLS][MONITOR] = monitor_protocol(settings)
                 row[REACHED][MONITOR] = line["step"], line["epoch"]
-        if "images_per_second" in line:
+        # Of several machines it is a mean that none of them has.
+        if "images_per_second" in line and len(run.machines) < 2:
             row["images_per_second"] = line["images_per_second"]
     return row
 
