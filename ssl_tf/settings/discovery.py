@@ -218,7 +218,9 @@ class DiscoverSettings(ShardingSettings):
     regions: RegionSettings
     ranking: RankingSettings
     output: str = setting(
-        "", "Directory of all results; the same command resumes an interrupted run there."
+        "",
+        "Directory of all results; the same command resumes an interrupted run there.",
+        affects_result=False,
     )
     discoverer: str = setting(
         "lod",
