@@ -23,7 +23,7 @@ from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
 from ssl_tf.errors import SettingsError, UserError, printable
-from ssl_tf.files import read_json, write_json
+from ssl_tf.files import read_json, remove_unfinished, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
@@ -70,6 +70,7 @@ def discover(settings: DiscoverSettings) -> Path:
         keep_data(output, {"described": source}, "give a new --output")
         facts = {"sha256": encoder.sha256, "origin": encoder.origin, "step": features.step}
         keep_encoder(output, facts)
+        remove_unfinished(output)
         return _run_stages(dataclasses.replace(settings, features=features), source, encoder)
 
 

@@ -100,12 +100,17 @@ def test_what_a_kill_left_undone_is_made_and_the_boxes_are_the_same(done, export
     shutil.rmtree(again / "ranking")
     for name in ("regions/000001.npz", "descriptors/000001.npy", "graph/000000.npz"):
         (again / name).unlink()
-    (again / "regions" / "000001.npz.77.writing").write_bytes(b"half")
+    leftovers = [f"{name}.77.writing" for name in ("regions/000001.npz", "descriptors/000001.npy")]
+    leftovers += ["graph/000000.npz.77.writing", "collection.npz.77.writing"]
+    (again / "boxes").mkdir()
+    for name in (*leftovers, "boxes/000000.npz.77.writing"):
+        (again / name).write_bytes(b"half")
     kept = (again / "regions" / "000002.npz").stat().st_mtime_ns
     flags = (again / "flags.txt").read_text().replace(str(done), str(again))
     (again / "flags.txt").write_text(flags)
     start(exported, again, *SCENES, "--memory_mib=1")
     assert (again / "regions" / "000002.npz").stat().st_mtime_ns == kept
+    assert not list(again.rglob("*.writing"))
     for name in ("regions/000001.npz", "graph/000000.npz"):
         one, two = np.load(done / name), np.load(again / name)
         for key in set(one.files) - {"seconds"}:

@@ -178,6 +178,7 @@ def test_a_preparation_that_was_stopped_three_times_ends_with_the_same_bytes(
         # What a killed process leaves.
         (output / "work" / "facts").mkdir(exist_ok=True)
         (output / "work" / "facts" / "000005.json.77.writing").write_bytes(b"[")
+        (output / "train-00000-of-00001.tfrecord.77.writing").write_bytes(b"half")
     stop = None
     start(folder, output, *flags)
     ours, theirs = files(output), files(whole)
