@@ -152,6 +152,13 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_unfinished(directory: Path) -> None:
+    """Removes what killed processes left in a directory and its folders; it is locked."""
+    for pattern in (f"*{UNFINISHED}", f"*/*{UNFINISHED}"):
+        for path in directory.glob(pattern):
+            remove(path)
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import tensorflow as tf
@@ -15,6 +15,7 @@ from ssl_tf.networks.resnet import stage_outputs
 from ssl_tf.settings import FeatureSettings
 from ssl_tf.training.encoders import load_dense_head, load_encoder
 from ssl_tf.weights.loading import load_init_encoder
+from ssl_tf.weights.saved_model_loading import load_saved_model
 
 Maps = Callable[[tf.Tensor], list[tf.Tensor]]
 
@@ -25,9 +26,12 @@ _KERAS = {
     "vgg19": ("vgg19", "VGG19", ("block4_conv4", "block5_conv4")),
     "resnet50": ("resnet50", "ResNet50", ("conv3_block4_out", "conv4_block6_out")),
 }
+_KERAS_FILES = (".h5", ".hdf5", ".keras")
 _RESNET_LAYERS = ("C3", "C4")
 # What DenseCL compares: its dense head on C5.
 DENSE_KEYS = "dense_keys"
+# Sizes that strides and patches of 32, 16, 14 and 8 pixels divide, in which a map's axes are told.
+_PROBES = ((224, 448), (448, 224))
 # Largest number of a ViT's tokens that are of no patch: the class and registers.
 _PREFIX_TOKENS = 8
 
@@ -132,15 +136,24 @@ def _keras_encoder(settings: FeatureSettings) -> Encoder:
     module, name, layers = _KERAS[settings.encoder]
     layers = settings.layers or layers
     module = getattr(tf.keras.applications, module)
-    model = getattr(module, name)(include_top=False, weights=None, input_shape=(None, None, 3))
+    path = Path(settings.encoder_weights)
     if not settings.encoder_weights:
         raise SettingsError(
             f"--encoder={settings.encoder}: give its Keras weights file (without the classifier) "
             "by --encoder_weights"
         )
+    if path.suffix not in _KERAS_FILES:
+        # Of a checkpoint of TensorFlow a part is enough for Keras: the rest would stay random.
+        raise SettingsError(
+            f"--encoder_weights={path} is no Keras weights file; give one that ends in "
+            f"{' or '.join(_KERAS_FILES)}"
+        )
+    if not path.is_file():
+        raise SettingsError(f"--encoder_weights={path}: there is no such file; correct the name")
+    model = getattr(module, name)(include_top=False, weights=None, input_shape=(None, None, 3))
     try:
-        model.load_weights(settings.encoder_weights)
-    except (OSError, ValueError, ImportError) as error:
+        model.load_weights(path)
+    except Exception as error:  # a damaged file fails in any way
         raise UserError(
             f"--encoder_weights={settings.encoder_weights} are no {settings.encoder} weights "
             f"without the classifier: {' '.join(str(error).split())[:200]}"
@@ -196,23 +209,18 @@ def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
 
     Maps are [N, h, w, D], or [N, t, D]: the tokens of a ViT's square patches, row by row.
     """
-    loaded = tf.saved_model.load(str(path))
-    signatures = loaded.signatures
-    spatial = {
-        name: sorted(
-            key for key, spec in candidate.structured_outputs.items() if len(spec.shape) in (3, 4)
-        )
-        for name, candidate in signatures.items()
-    }
+    loaded = load_saved_model(path)
+    spatial = {name: _spatial(signature) for name, signature in loaded.signatures.items()}
     chosen = next((name for name, keys in spatial.items() if keys), None)
     if chosen is None:
         available = [
-            f"{n}: {', '.join(candidate.structured_outputs)}" for n, candidate in signatures.items()
+            f"{n}: {', '.join(candidate.structured_outputs)}"
+            for n, candidate in loaded.signatures.items()
         ]
         raise UserError(
             f"--encoder={path} has no spatial map ({'; '.join(available) or 'no signatures'}); "
-            "give the run directory, or a SavedModel with a signature of maps, as ssl_tf.export "
-            "writes it"
+            "give the run directory, or a SavedModel with a signature from images alone to maps, "
+            "as ssl_tf.export writes it"
         )
     names = layers or tuple(n for n in _RESNET_LAYERS if n in spatial[chosen])
     names = names or tuple(spatial[chosen][-1:])
@@ -221,7 +229,7 @@ def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
         raise SettingsError(
             f"--layers={','.join(missing)}: {path} has the maps {', '.join(spatial[chosen])}"
         )
-    signature = signatures[chosen]
+    signature = loaded.signatures[chosen]
     (argument,) = signature.structured_input_signature[1]
 
     def run(images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -236,9 +244,59 @@ def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
         last = tf.cast(run(images)[spatial[chosen][-1]], tf.float32)
         return tf.reduce_mean(last, axis=list(range(1, last.shape.rank - 1)))
 
+    taken = signature.structured_input_signature[1][argument].shape
+    _check_axes(path, run, taken, dict.fromkeys([*names, spatial[chosen][-1]]))
     # Keeps the variables alive.
     maps.loaded = loaded
     return Encoder(maps, describe, names, digest(signature), f"SavedModel {path}")
+
+
+def _spatial(signature: Callable[..., dict[str, tf.Tensor]]) -> list[str]:
+    """The outputs that may be maps or tokens, of a signature of one input."""
+    if len(signature.structured_input_signature[1]) != 1:
+        return []
+    outputs = signature.structured_outputs.items()
+    return sorted(key for key, spec in outputs if spec.shape.rank in (3, 4))
+
+
+def _check_axes(
+    path: Path,
+    run: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+    taken: tf.TensorShape,
+    names: Iterable[str],
+) -> None:
+    """Checks, before the work, that a SavedModel takes images, and that its maps are [N, h, w, D].
+
+    Cells are square, so h : w is height : width of the image to within a cell. Of channels before
+    the axes of the image that cannot hold for a wide and for a high image.
+
+    Args:
+        path: of the SavedModel.
+        run: uint8 [N, H, W, 3] -> all outputs.
+        taken: shape of its images; one whose sides it fixes is tried in that alone.
+        names: outputs that are read. What is no map of rank 4 is tokens, see `as_map`.
+
+    Raises:
+        UserError: it does not, or they are not.
+    """
+    fixed = taken.rank == 4 and None not in taken[1:3]
+    for height, width in [tuple(taken[1:3])] if fixed else _PROBES:
+        try:
+            outputs = run(tf.zeros([1, height, width, 3], tf.uint8))
+        except Exception as error:  # whatever the model's own operations raise
+            cause = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"--encoder={path} takes no images [N, {height}, {width}, 3] ({cause}); give a "
+                "SavedModel of channels last (NHWC)"
+            ) from None
+        for name in names:
+            shape = outputs[name].shape
+            if len(shape) == 4 and abs(shape[1] * width - shape[2] * height) > max(height, width):
+                raise UserError(
+                    f"--encoder={path}: of an image of {height}x{width} pixels its output {name} "
+                    f"is {'x'.join(map(str, shape[1:]))}, which is no map [h, w, D] of it; give a "
+                    "SavedModel of channels last (NHWC), or other --layers"
+                )
 
 
 def as_map(features: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

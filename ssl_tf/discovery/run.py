@@ -23,7 +23,7 @@ from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
 from ssl_tf.errors import SettingsError, UserError, printable
-from ssl_tf.files import read_json, write_json
+from ssl_tf.files import read_json, remove_unfinished, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
@@ -60,8 +60,8 @@ def discover(settings: DiscoverSettings) -> Path:
         check_guesses(source, judged=False, begun=begun)
         given = settings.features.encoder or settings.features.init.init_encoder
         warn_of_turns(source, known_images(given).orient)
-        if settings.boxes and "boxes" in source.sequence().element_spec:
-            check_boxes(source.boxes(), source.name)
+        if settings.boxes:
+            _check_ground_truth(source)
         # The newest checkpoint is that of the first start, for all processes and later starts.
         step = settings.features.step or _recorded_step(output)
         features = with_step(dataclasses.replace(settings.features, step=step))
@@ -70,7 +70,26 @@ def discover(settings: DiscoverSettings) -> Path:
         keep_data(output, {"described": source}, "give a new --output")
         facts = {"sha256": encoder.sha256, "origin": encoder.origin, "step": features.step}
         keep_encoder(output, facts)
+        remove_unfinished(output)
         return _run_stages(dataclasses.replace(settings, features=features), source, encoder)
+
+
+def _check_ground_truth(source: Source) -> None:
+    """Checks, before the work, the boxes that the found ones are measured on.
+
+    Raises:
+        UserError: there are none, or some are no boxes.
+    """
+    has_boxes = "boxes" in source.sequence().element_spec
+    if not has_boxes or not list(source.boxes().unbatch().take(1)):
+        raise _no_boxes(source)
+    check_boxes(source.boxes(), source.name)
+
+
+def _no_boxes(source: Source) -> SettingsError:
+    return SettingsError(
+        f"--boxes=ground_truth: {source.name} has no boxes to measure on; leave the flag out"
+    )
 
 
 def _recorded_step(output: Path) -> int:
@@ -118,7 +137,7 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
     if settings.boxes:
         metrics = report.measure_boxes(settings, len(sizes), rankers)
         if not metrics:
-            raise SettingsError(f"--boxes=ground_truth: {source.name} has no boxes to measure on")
+            raise _no_boxes(source)
         print(report.metrics_table(metrics))
     return output / PROPOSALS
 

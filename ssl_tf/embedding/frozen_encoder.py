@@ -14,6 +14,7 @@ from ssl_tf.settings import EmbedSettings
 from ssl_tf.training.encoders import images_of, load_encoder
 from ssl_tf.weights.encoder_images import FACTS, exported_images
 from ssl_tf.weights.loading import load_init_encoder
+from ssl_tf.weights.saved_model_loading import load_saved_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +69,7 @@ def open_encoder(settings: EmbedSettings) -> FrozenEncoder:
 def _of_saved_model(path: Path, settings: EmbedSettings) -> FrozenEncoder:
     if settings.step:
         raise SettingsError(f"--step={settings.step}: {path} is a SavedModel, which has no steps")
-    try:
-        loaded = tf.saved_model.load(str(path))
-    except Exception as error:  # whatever a damaged file makes TensorFlow raise
-        cause = " ".join(str(error).split())[:200]
-        raise UserError(f"--encoder={path} cannot be loaded ({cause}); export it again") from None
+    loaded = load_saved_model(path)
     signature = loaded.signatures.get("images")
     outputs = signature.structured_outputs if signature else {}
     if "features" not in outputs or outputs["features"].shape.rank != 2:

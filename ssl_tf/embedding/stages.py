@@ -22,7 +22,7 @@ from ssl_tf.embedding.rows import Rows, no_rows
 from ssl_tf.embedding.table_files import read_rows, rows_path, stored_format, write_rows
 from ssl_tf.embedding.unreadable_list import read_unreadable, write_unreadable
 from ssl_tf.errors import UserError, printable
-from ssl_tf.files import UNFINISHED, remove, write_json
+from ssl_tf.files import remove_unfinished, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import TABLE_FORMATS, EmbedSettings
 from ssl_tf.sharding.progress import Progress
@@ -62,9 +62,8 @@ def embed(settings: EmbedSettings) -> Path:
         keep_data(output, {"embedded": source}, "give a new --output")
         keep_encoder(output, encoder.facts)
         settings = dataclasses.replace(settings, format=_begin_formats(settings))
-        # A kill leaves them, and a reader of the whole folder would take them for shards.
-        for path in output.glob(f"*/*{UNFINISHED}"):
-            remove(path)
+        # A reader of the whole folder would take them for shards.
+        remove_unfinished(output)
         layout = no_rows(source, encoder.dimension, settings.feature_dtype)
         sizes = np.diff(np.append(np.arange(0, source.size, settings.shard_images), source.size))
         print(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ssl_tf.settings import flagfiles
+from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.settings.protocol import LEFT_OUT
 
 Protocol = Mapping[str, str]
@@ -15,6 +15,11 @@ _ENTRIES = (
     "knn_k", "knn_temperature", "image_size", "holdout_rule", "batch_size", "epochs", "steps",
     "frozen_blocks", "trunk_rate_multiplier", "head", "output_stride", "crop_size", "detector",
     "masks", "canvas", "batch_norm", "frozen_stages", "sizes",
+)  # fmt: skip
+# Flags of a run on which kNN while training depends beside what is trained.
+_MONITOR = (
+    "knn_k", "knn_temperature", "monitor_bank", "monitor_queries", "monitor_split", "holdout",
+    "holdout_rule",
 )  # fmt: skip
 _TRAIN_IMAGES = re.compile(r"(\d+) images$")
 # Keys that make another evaluation of it, with columns of its own -> the words that name it.
@@ -39,6 +44,15 @@ def protocol_of(report: Mapping[str, Any]) -> Protocol:
     if images:
         known["train_images"] = images[1]
     return {name: flagfiles.as_text(value) for name, value in known.items()}
+
+
+def monitor_protocol(settings: PretrainSettings) -> Protocol:
+    """What the flags of a run say of its kNN while training: name -> value as text."""
+    unread = set(flagfiles.unused(settings))
+    if not settings.data.holdout:
+        unread.add("holdout_rule")
+    flags = flagfiles.as_dict(settings)
+    return {name: flagfiles.as_text(flags[name]) for name in _MONITOR if name not in unread}
 
 
 def differing(protocols: Iterable[Protocol]) -> list[str]:

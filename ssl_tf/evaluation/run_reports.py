@@ -64,7 +64,8 @@ class Run:
         encoder: its network, in words.
         seed: of the random encoder beside it.
         lines: of metrics.jsonl, by step.
-        environment: the last one that the run was trained in; empty where none is noted.
+        machines: replicas and device that the run was trained on, one after the other; empty where
+            none is noted.
         reports: of each stage, by step, one for each step.
         work: for an image of one step; None where it is not known.
     """
@@ -74,7 +75,7 @@ class Run:
     encoder: str
     seed: int
     lines: list[dict[str, Any]]
-    environment: dict[str, Any]
+    machines: tuple[tuple[int, str], ...]
     reports: dict[Stage, list[Report]]
     work: EncoderWork | None = None
 
@@ -107,10 +108,11 @@ class Run:
         Steps that were not timed, the first after each start, are taken at the mean of the others.
         """
         timed = [line for line in self.lines if line.get("timed_steps")]
-        if not timed or not self.environment.get("replicas_throughout"):
+        # Seconds on several machines cannot be told apart later.
+        if not timed or len(self.machines) != 1:
             return None
         last = timed[-1]
-        replicas = self.environment["replicas"]
+        replicas, _ = self.machines[0]
         return replicas * last["train_seconds"] / last["timed_steps"] * self.last_step
 
 
@@ -197,7 +199,7 @@ def _read_run(directory: Path, name: str, reports: Mapping[Stage, dict[Path, Rep
         encoder,
         seed,
         lines,
-        _read_environment(directory / ENVIRONMENT),
+        _read_machines(directory / ENVIRONMENT),
         {stage: _by_step(found) for stage, found in reports.items()},
         _read_work(directory / COMPUTE, settings, lines),
     )
@@ -262,20 +264,18 @@ def _read_json(path: Path) -> Any:
         raise UserError(f"{path} is damaged; make it anew, or remove it") from None
 
 
-def _read_environment(path: Path) -> dict[str, Any]:
+def _read_machines(path: Path) -> tuple[tuple[int, str], ...]:
+    """Each replicas and device of the environments of a run once, in the order of their starts."""
     if not path.exists():
-        return {}
+        return ()
     environments = _read_json(path)
     try:
-        last = environments[-1]
-        # Seconds on several numbers of devices cannot be told apart later.
-        same = all(entry.get("replicas") == last["replicas"] for entry in environments)
-        found = {"device": last["device"], "replicas": last["replicas"]}
-        return {**found, "replicas_throughout": same}
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise UserError(
-            f"{path} is no list of environments with device and replicas; remove it"
-        ) from None
+        found = dict.fromkeys((entry["replicas"], entry["device"]) for entry in environments)
+    except (KeyError, TypeError):
+        found = {}
+    if not found:
+        raise UserError(f"{path} is no list of environments with device and replicas; remove it")
+    return tuple(found)
 
 
 def _read_report(path: Path, *needed: str) -> Report:

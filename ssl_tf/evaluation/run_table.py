@@ -9,6 +9,7 @@ from typing import Any
 from ssl_tf.evaluation.curves import Panel
 from ssl_tf.evaluation.report_protocol import (
     Protocol,
+    monitor_protocol,
     protocol_of,
     told_differences,
     unlike_stages,
@@ -25,6 +26,8 @@ REACHED = "reached"
 RANDOM = "random"
 # Stage of what a run has cost so far.
 TRAINING = "training"
+# Stage of kNN while training.
+MONITOR = "monitor_knn"
 
 # Columns of the settings and of training -> headings; the CSV alone has those without a heading.
 _RUN_COLUMNS = {
@@ -115,7 +118,7 @@ def table(runs: Sequence[Run]) -> Table:
     for run in runs:
         row = _run_row(run)
         rows.append(row)
-        row[PROTOCOLS], row[RANDOM] = {}, {}
+        row[RANDOM] = {}
         for stage, reports in run.reports.items():
             report = reports[-1]
             protocol = row[PROTOCOLS][stage.name] = protocol_of(report)
@@ -134,14 +137,10 @@ def table(runs: Sequence[Run]) -> Table:
                 )
     remarks = [
         told_differences(
-            stage.name,
-            {
-                row["run"]: row[PROTOCOLS][stage.name]
-                for row in rows
-                if stage.name in row[PROTOCOLS]
-            },
+            name,
+            {row["run"]: row[PROTOCOLS][name] for row in rows if name in row[PROTOCOLS]},
         )
-        for stage in _stages(runs)
+        for name in (MONITOR, *(stage.name for stage in _stages(runs)))
     ]
     random_rows = (row for joined in random.values() for row in joined)
     return Table(columns, [*rows, *random_rows], tuple(filter(None, remarks)))
@@ -184,11 +183,16 @@ def panels(runs: Sequence[Run], over: str = "epochs") -> list[Panel]:
             ]
             for run in runs
         }
-        data = dict.fromkeys(run.data for run in runs if curves[run.name])
+        drawn = [run for run in runs if curves[run.name]]
+        protocols = {
+            run.name: dict.fromkeys(dict(curves[run.name]), monitor_protocol(run.settings))
+            for run in drawn
+        }
+        data = dict.fromkeys(run.data for run in drawn)
         for images in data:
             series = {run.name: curves[run.name] if run.data == images else [] for run in runs}
             title = "kNN while training" + (f", {images}" if len(data) > 1 else "")
-            found.append(Panel(title, FIGURES[figure], series))
+            found.append(Panel(title, FIGURES[figure], series, protocols=protocols))
     for stage in _stages(runs):
         for figure in stage.drawn:
             found.append(_stage_panel(runs, stage, figure, place))
@@ -248,9 +252,9 @@ def _stage_columns(stage: Stage) -> dict[str, str | None]:
 
 
 def _run_row(run: Run) -> Row:
-    settings, environment = run.settings, run.environment
+    settings = run.settings
     if settings is None:
-        return {"run": run.name, "encoder": run.encoder, REACHED: {}}
+        return {"run": run.name, "encoder": run.encoder, PROTOCOLS: {}, REACHED: {}}
     row = {
         "run": run.name,
         "method": settings.model.method,
@@ -259,12 +263,13 @@ def _run_row(run: Run) -> Row:
         "encoder": run.encoder,
         "seed": run.seed,
         "batch_size": settings.optimization.batch_size,
+        PROTOCOLS: {},
         REACHED: {},
     }
     if settings.views.object_crops:
         row["views"] += f", {settings.views.crops}"
-    if environment:
-        row["machine"] = f"{environment['replicas']} x {environment['device']}"
+    if run.machines:
+        row["machine"] = ", then ".join(f"{count} x {device}" for count, device in run.machines)
     if run.lines:
         row |= {"epochs": run.lines[-1]["epoch"], "step": run.last_step, **_compute(run)}
         row[REACHED][TRAINING] = row["step"], row["epochs"]
@@ -272,8 +277,10 @@ def _run_row(run: Run) -> Row:
         for name in _MONITORS:
             if name in line:
                 row[f"monitor_{name}"] = line[name]
-                row[REACHED]["monitor_knn"] = line["step"], line["epoch"]
-        if "images_per_second" in line:
+                row[PROTOCOLS][MONITOR] = monitor_protocol(settings)
+                row[REACHED][MONITOR] = line["step"], line["epoch"]
+        # Of several machines it is a mean that none of them has.
+        if "images_per_second" in line and len(run.machines) < 2:
             row["images_per_second"] = line["images_per_second"]
     return row
 

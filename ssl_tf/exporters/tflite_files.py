@@ -35,15 +35,16 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
 
     Raises:
         UserError: the features of float32 differ by more than rounding, or those of float16 by
-            more than its rounding of weights, or there is one image to calibrate and check on.
+            more than its rounding of weights, or fewer than two images to calibrate and check on
+            can be read.
     """
-    _check_enough(exported)
-    images = list(_checked_images(exported))
+    calibration_images = 0 if exported.images is None else _calibration_images(exported)
+    images = list(_checked_images(exported, calibration_images))
     expected = np.concatenate([exported.encoder(x, training=False).numpy() for x in images])
     entries, report = {}, []
     for kind in exported.settings.tflite_types:
         path = directory / f"encoder_{kind}.tflite"
-        path.write_bytes(convert(exported, kind))
+        path.write_bytes(convert(exported, kind, calibration_images))
         got = run_tflite(path, images)
         share = float(np.abs(got - expected).max() / np.abs(expected).max())
         cosines = _cosines(expected, got)
@@ -61,7 +62,7 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
         }
         calibrated = ""
         if kind == "int8":
-            count, asked = calibrated_images(exported), exported.settings.calibration_images
+            count, asked = calibration_images, exported.settings.calibration_images
             entries[kind]["calibration_images"] = count
             fewer = f" in the place of {asked}, the data has no more" if count < asked else ""
             calibrated = f"calibrated on {count} images{fewer}; "
@@ -76,7 +77,7 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
     return Written({"tflite": {**facts, **entries}}, tuple(report))
 
 
-def convert(exported: Exported, kind: str) -> bytes:
+def convert(exported: Exported, kind: str, calibration_images: int) -> bytes:
     """The content of a TFLite file with one signature, from `images` to `features`.
 
     Inputs and outputs are float32 in all types, and one image of a fixed size, as accelerators of
@@ -85,6 +86,7 @@ def convert(exported: Exported, kind: str) -> bytes:
     Args:
         exported: the encoder, and the images to calibrate int8 on.
         kind: "float32"; "float16", of the weights alone; "int8", of weights and activations.
+        calibration_images: the first images that can be read, as many.
     """
     size = exported.image_size
     signature = tf.TensorSpec([1, size, size, 3], tf.float32, name="images")
@@ -103,9 +105,10 @@ def convert(exported: Exported, kind: str) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
     if kind == "int8":
-        count = calibrated_images(exported)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([x] for x in _images(exported, 0, count))
+        converter.representative_dataset = lambda: (
+            [x] for x in _images(exported, 0, calibration_images)
+        )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     with _silence():
         return converter.convert()
@@ -131,34 +134,33 @@ def _silence() -> Iterator[None]:
         os.close(stderr)
 
 
-def calibrated_images(exported: Exported) -> int:
-    """The number of images that int8 is calibrated on, the first ones; the next are checked."""
-    size, asked = exported.images.size, exported.settings.calibration_images
-    return min(asked, max(size - _CHECKED_IMAGES, size // 2))
+def _calibration_images(exported: Exported) -> int:
+    """The number of images that int8 is calibrated on, the first ones; the next are checked.
 
-
-def _check_enough(exported: Exported) -> None:
-    """
     Raises:
-        UserError: there is one image alone.
+        UserError: fewer than two images can be read.
     """
-    if exported.images is not None and exported.images.size < 2:
+    asked = exported.settings.calibration_images
+    readable = sum(1 for _ in _images(exported, 0, asked + _CHECKED_IMAGES))
+    if readable < 2:
+        count = "one image" if readable else "no image"
         raise UserError(
-            f"{exported.images.name} has one image, and int8 is not checked on what it is "
-            "calibrated on; give more images"
+            f"{exported.images.name} has {count} that can be read, and int8 is not checked on what "
+            "it is calibrated on; give more images"
         )
+    return min(asked, max(readable - _CHECKED_IMAGES, readable // 2))
 
 
-def _checked_images(exported: Exported) -> Iterator[np.ndarray]:
+def _checked_images(exported: Exported, calibration_images: int) -> Iterator[np.ndarray]:
     """Images that int8 is not calibrated on."""
     if exported.images is not None:
-        return _images(exported, calibrated_images(exported), _CHECKED_IMAGES)
+        return _images(exported, calibration_images, _CHECKED_IMAGES)
     size, random = exported.image_size, np.random.default_rng(0)
     return (random.normal(size=[1, size, size, 3]).astype(np.float32) for _ in range(4))
 
 
 def _images(exported: Exported, first: int, count: int) -> Iterator[np.ndarray]:
-    """Images of the source in its order, each normalized, float32 [1, S, S, 3]."""
+    """The readable images of the source in its order, each normalized, float32 [1, S, S, 3]."""
     batches = evaluation_batches(exported.images, exported.image_size, 1)
     for batch in batches.skip(first).take(count):
         yield normalize_images(batch["image"]).numpy()

@@ -10,7 +10,7 @@ import numpy as np
 from ssl_tf.cores import available_cores
 from ssl_tf.data.prepared_manifest import MANIFEST, Manifest
 from ssl_tf.errors import SettingsError, UserError, printable
-from ssl_tf.files import UNFINISHED, prepare_output, remove
+from ssl_tf.files import UNFINISHED, prepare_output, remove, remove_unfinished
 from ssl_tf.locks import LOCK, exclusive
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.choosing import SPLITS, choose
@@ -45,6 +45,7 @@ def prepare(settings: PrepareSettings) -> Path:
     files = collect(settings.input, settings.output)
     prepare_output(output, is_directory=True)
     with exclusive(output):
+        remove_unfinished(output)
         if (output / MANIFEST).exists():
             _check_unchanged(Manifest.read(output), files, settings)
             _log(f"{output} is complete")

@@ -25,7 +25,9 @@ class FeatureSettings:
         "A run directory, a SavedModel, or vgg16, vgg19 or resnet50 of Keras with "
         "--encoder_weights.",
     )
-    encoder_weights: str = setting("", "Keras weights file of vgg16, vgg19 or resnet50.")
+    encoder_weights: str = setting(
+        "", "Keras weights file (.h5, .keras) of vgg16, vgg19 or resnet50."
+    )
     step: int = setting(0, "Step of the run's checkpoint; 0: the newest.", low=0, high=10**9)
     layers: tuple[str, ...] = setting(
         (),
@@ -218,7 +220,9 @@ class DiscoverSettings(ShardingSettings):
     regions: RegionSettings
     ranking: RankingSettings
     output: str = setting(
-        "", "Directory of all results; the same command resumes an interrupted run there."
+        "",
+        "Directory of all results; the same command resumes an interrupted run there.",
+        affects_result=False,
     )
     discoverer: str = setting(
         "lod",

@@ -12,6 +12,15 @@ _DIRECTIVE = re.compile(r"--?flagfile(?:=(.*))?", re.DOTALL)
 _LARGEST_BYTES = 2**20
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+# The flag of the directory in which a command wrote its flags.txt -> files of which one is there
+# from the first work on.
+_PLACES = {
+    "--run_dir=": ("environment.json",),
+    "--output=": (
+        "data.json", "trained/data.json", "supervised/data.json", "random/data.json",
+        "work/begun.json", "prepared.json",
+    ),
+}  # fmt: skip
 _REMEDY = "correct the name, or write the file again as UTF-8 text, one --flag=value a line"
 
 
@@ -20,7 +29,7 @@ def expand(arguments: Sequence[str], above: tuple[str, ...] = ()) -> Iterator[st
 
     Blank lines and lines that begin with # or // are left out. A flagfile may name another one.
     `configs/NAME` is a shipped flagfile where the working directory has no such file. The flags.txt
-    of a run gives the --run_dir in which it lies.
+    of a run, or of the --output of another command, gives the directory in which it lies.
 
     Args:
         arguments: of the command line, or the lines of a flagfile.
@@ -67,23 +76,26 @@ def _lines(path: str) -> list[str]:
 
 
 def _here(path: str, lines: list[str]) -> list[str]:
-    """The flags of a file; of the flags.txt of a run, its --run_dir is where the file lies.
+    """The flags of a file; the directory in a flags.txt that a command wrote is where it lies.
 
-    There it stands as it was typed, in a working directory that may be another now, and the run may
-    have moved. A copy of the file alone keeps it.
+    There it stands as it was typed, in a working directory that may be another now, and it may have
+    moved. A copy of the file alone keeps it.
     """
     directory, name = os.path.split(os.path.abspath(path))
-    beside = os.path.join(directory, "environment.json")  # which every run has
-    if name != "flags.txt" or not os.path.exists(beside):
+    if name != "flags.txt":
         return lines
-    flag = "--run_dir="
-    return [
-        flag + directory
-        if line.startswith(flag)
-        and os.path.realpath(line.removeprefix(flag)) != os.path.realpath(directory)
-        else line
-        for line in lines
-    ]
+    for flag, beside in _PLACES.items():
+        if any(os.path.exists(os.path.join(directory, file)) for file in beside):
+            lines = [_placed(line, flag, directory) for line in lines]
+    return lines
+
+
+def _placed(line: str, flag: str, directory: str) -> str:
+    """The line; if it gives this flag another directory, that with this one."""
+    typed = line.removeprefix(flag)
+    if typed != line and os.path.realpath(typed) != os.path.realpath(directory):
+        return flag + directory
+    return line
 
 
 def _text(path: str) -> str:

@@ -20,7 +20,9 @@ class PrepareSettings(ShardingSettings):
         "", "A folder of images at any depth, or a text file of paths, one a line."
     )
     output: str = setting(
-        "", "Directory of all results; the same command resumes an interrupted run there."
+        "",
+        "Directory of all results; the same command resumes an interrupted run there.",
+        affects_result=False,
     )
     short_side: int = setting(
         256, "Short side of the images in pixels; smaller ones keep their size.", low=8, high=4096

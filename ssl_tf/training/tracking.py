@@ -4,6 +4,8 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from ssl_tf.errors import SettingsError, UserError
 
 # Takes the step and the figures of a line of metrics.jsonl.
 Track = Callable[[int, Mapping[str, float]], None]
+# A tracker may try for minutes before it fails; it is then left alone for so many times as long.
+_REST = 20
 
 
 def check_tracker(name: str) -> None:
@@ -37,6 +41,9 @@ def tracked(name: str, directory: Path, flags: Mapping[str, str]) -> Iterator[Tr
     W&B reads what is written for TensorBoard. MLflow takes the figures, into DIRECTORY/mlflow.db
     unless MLFLOW_TRACKING_URI names another place.
 
+    A tracker that fails later does not end the run: that is told on stderr, and how many lines it
+    lacks.
+
     Args:
         name: "wandb", "mlflow" or empty.
         directory: of the run.
@@ -45,13 +52,67 @@ def tracked(name: str, directory: Path, flags: Mapping[str, str]) -> Iterator[Tr
     Raises:
         UserError: the tracker does not start.
     """
-    with contextlib.ExitStack() as stack:
+    stack = contextlib.ExitStack()
+    try:
+        track = _STARTS[name](stack, directory, flags)
+    except Exception as error:  # each tracker has errors of its own
+        with contextlib.suppress(Exception):
+            stack.close()
+        raise UserError(f"--track={name} does not start: {_reason(error)}") from None
+    follower = _Follower(name, track)
+    try:
+        yield follower.track
+    finally:
+        follower.end(lambda: stack.__exit__(*sys.exc_info()))
+
+
+class _Follower:
+    """Hands the figures to a tracker, whose failures do not reach the run."""
+
+    def __init__(self, name: str, track: Track):
+        """
+        Args:
+            name: of the tracker.
+            track: of the tracker; may fail.
+        """
+        self._name = name
+        self._track = track
+        self._lost = 0
+        self._rests_until = 0.0
+
+    def track(self, step: int, figures: Mapping[str, float]) -> None:
+        began = time.monotonic()
+        if began < self._rests_until:
+            self._lost += 1
+            return
         try:
-            track = _STARTS[name](stack, directory, flags)
+            self._track(step, figures)
         except Exception as error:  # each tracker has errors of its own
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise UserError(f"--track={name} does not start: {reason}") from None
-        yield track
+            if not self._lost:
+                print(
+                    f"--track={self._name} fails: {_reason(error)}; the run goes on, and "
+                    "metrics.jsonl has the figures",
+                    file=sys.stderr,
+                )
+            self._lost += 1
+            failed = time.monotonic()
+            self._rests_until = failed + _REST * (failed - began)
+
+    def end(self, close: Callable[[], object]) -> None:
+        """Closes the tracker, and tells what it lacks."""
+        try:
+            close()
+        except Exception as error:
+            print(f"--track={self._name} does not end: {_reason(error)}", file=sys.stderr)
+        if self._lost:
+            print(
+                f"--track={self._name} lacks {self._lost} lines; metrics.jsonl has them",
+                file=sys.stderr,
+            )
+
+
+def _reason(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _start_nothing(stack: contextlib.ExitStack, directory: Path, flags: Mapping) -> Track:

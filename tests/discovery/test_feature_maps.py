@@ -1,5 +1,6 @@
 import dataclasses
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -70,9 +71,41 @@ def test_keras_weights_give_vgg_maps_of_strides_8_and_16(tmp_path):
     np.testing.assert_allclose(
         encoder.describe(IMAGES[:1]), tf.reduce_mean(expected, [1, 2]), rtol=1e-4, atol=1e-6
     )
+
+
+@pytest.fixture(scope="module")
+def part_of_vgg(tmp_path_factory):
+    """A model of the first layers of VGG16, saved in each way."""
+    tmp_path = tmp_path_factory.mktemp("part")
+    whole = tf.keras.applications.VGG16(include_top=False, weights=None)
+    part = tf.keras.Model(whole.input, whole.get_layer("block3_conv3").output)
+    for name in ("part.h5", "part.weights.h5", "part.ckpt"):
+        part.save_weights(tmp_path / name)
+    part.save(tmp_path / "part.keras")
     (tmp_path / "bad.h5").write_bytes(b"no weights")
-    with pytest.raises(UserError, match="are no vgg16 weights"):
-        open_encoder(FeatureSettings(encoder="vgg16", encoder_weights=str(tmp_path / "bad.h5")))
+    with h5py.File(tmp_path / "other.weights.h5", "w") as file:
+        file["x"] = 1
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("bad.h5", "are no vgg16 weights"),
+        ("other.weights.h5", "are no vgg16 weights"),
+        ("part.h5", "are no vgg16 weights"),
+        ("part.weights.h5", "are no vgg16 weights"),
+        ("part.keras", "are no vgg16 weights"),
+        ("part.ckpt", "is no Keras weights file; give one that ends in .h5 or"),
+        ("missing.ckpt", "is no Keras weights file"),
+        ("missing.h5", "there is no such file"),
+    ],
+)
+def test_weights_that_are_not_all_there_are_one_line(part_of_vgg, name, told):
+    """Of a checkpoint that holds a part, Keras left the other layers random without a word."""
+    with pytest.raises(UserError, match=told) as raised:
+        open_encoder(FeatureSettings(encoder="vgg16", encoder_weights=str(part_of_vgg / name)))
+    assert "\n" not in str(raised.value) and name in str(raised.value)
 
 
 def test_an_encoder_without_a_map_is_refused_in_one_line(tmp_path):
@@ -88,6 +121,73 @@ def test_an_encoder_without_a_map_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="no run directory"):
         open_encoder(FeatureSettings(encoder=str(tmp_path)))
+
+
+def write_model(path, outputs, shape=(None, None, None, 3), **more):
+    """A SavedModel of the outputs of a function; more inputs by name."""
+    specs = [tf.TensorSpec(shape, tf.float32, "images")]
+    specs += [tf.TensorSpec(s, tf.float32, name) for name, s in more.items()]
+    function = tf.function(lambda *given: outputs(*given), input_signature=specs)
+    module = tf.Module()
+    module.weight = tf.Variable(1.0)
+    tf.saved_model.save(module, str(path), signatures=function)
+    return FeatureSettings(encoder=str(path))
+
+
+def pooled(images, channels=512, stride=16):
+    return tf.tile(tf.nn.avg_pool2d(images, stride, stride, "SAME"), [1, 1, 1, channels])[
+        ..., :channels
+    ]
+
+
+@pytest.mark.parametrize("channels", [14, 28, 512])
+@pytest.mark.parametrize("order", [(0, 3, 1, 2), (0, 2, 1, 3)])
+def test_maps_with_channels_first_are_refused(channels, order, tmp_path):
+    settings = write_model(
+        tmp_path / "m", lambda images: {"map": tf.transpose(pooled(images, channels), order)}
+    )
+    with pytest.raises(UserError, match=r"its output map is .* no map \[h, w, D\].*NHWC") as raised:
+        open_encoder(settings)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("stride", [7, 8, 30, 32])
+def test_maps_with_channels_last_are_taken(stride, tmp_path):
+    """Whatever the border: SAME counts a cell more than VALID where the stride does not divide."""
+    settings = write_model(tmp_path / "m", lambda images: {"map": pooled(images, 5, stride)})
+    (found,) = open_encoder(settings).maps(IMAGES)
+    assert found.shape == (2, -(-64 // stride), -(-96 // stride), 5)
+
+
+def test_a_model_of_one_size_is_tried_in_that(tmp_path):
+    shape = [None, 32, 64, 3]
+    settings = write_model(tmp_path / "m", lambda images: {"map": pooled(images, 5)}, shape)
+    (found,) = open_encoder(settings).maps(IMAGES[:, :32, :64])
+    assert found.shape == (2, 2, 4, 5)
+
+
+def test_other_models_are_one_line(tmp_path):
+    def unknown(images):
+        return {"map": tf.py_function(lambda x: x, [images], tf.float32)}
+
+    def of_channels(images):
+        return {"map": tf.einsum("nchw,cd->nhwd", images, tf.ones([3, 5]))}
+
+    first = write_model(tmp_path / "first", of_channels, (None, 3, None, None))
+    of_rank = write_model(tmp_path / "rank", unknown)
+    two = write_model(tmp_path / "two", lambda x, y: {"map": x + y}, other=(None, None, None, 3))
+    damaged = write_model(tmp_path / "damaged", lambda x: {"map": pooled(x)})
+    (tmp_path / "damaged" / "variables" / "variables.index").write_bytes(b"no index")
+    told = [
+        "takes no images .*NHWC",
+        "has no spatial map",
+        "has no spatial map",
+        "cannot be loaded",
+    ]
+    for settings, words in zip([first, of_rank, two, damaged], told):
+        with pytest.raises(UserError, match=words) as raised:
+            open_encoder(settings)
+        assert "\n" not in str(raised.value) and settings.encoder in str(raised.value)
 
 
 def test_averaged_maps_are_the_mean_over_mirrored_and_resized_images():

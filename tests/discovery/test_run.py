@@ -100,12 +100,17 @@ def test_what_a_kill_left_undone_is_made_and_the_boxes_are_the_same(done, export
     shutil.rmtree(again / "ranking")
     for name in ("regions/000001.npz", "descriptors/000001.npy", "graph/000000.npz"):
         (again / name).unlink()
-    (again / "regions" / "000001.npz.77.writing").write_bytes(b"half")
+    leftovers = [f"{name}.77.writing" for name in ("regions/000001.npz", "descriptors/000001.npy")]
+    leftovers += ["graph/000000.npz.77.writing", "collection.npz.77.writing"]
+    (again / "boxes").mkdir()
+    for name in (*leftovers, "boxes/000000.npz.77.writing"):
+        (again / name).write_bytes(b"half")
     kept = (again / "regions" / "000002.npz").stat().st_mtime_ns
     flags = (again / "flags.txt").read_text().replace(str(done), str(again))
     (again / "flags.txt").write_text(flags)
     start(exported, again, *SCENES, "--memory_mib=1")
     assert (again / "regions" / "000002.npz").stat().st_mtime_ns == kept
+    assert not list(again.rglob("*.writing"))
     for name in ("regions/000001.npz", "graph/000000.npz"):
         one, two = np.load(done / name), np.load(again / name)
         for key in set(one.files) - {"seconds"}:
@@ -224,19 +229,30 @@ def test_one_image_and_equal_images_are_told_and_get_boxes(photographs, exported
         assert len(splits) == count + 1 and (np.diff(splits) >= 1).all()
 
 
-def test_without_annotations_there_is_nothing_to_measure(photographs, exported, tmp_path, capsys):
-    with pytest.raises(SystemExit) as caught:
-        start(
-            exported,
-            tmp_path / "out",
-            f"--image_folder={photographs}",
-            "--boxes=ground_truth",
-        )
-    assert caught.value.code == 2
-    assert "has no boxes to measure on" in capsys.readouterr().err
+def test_without_annotations_there_is_nothing_to_measure(photographs, tmp_path, capsys):
+    """It is told before the work: an encoder was not even looked for."""
+    path = write_records(tmp_path / "a", [example(image__encoded=png(n, 64, 64)) for n in range(2)])
+    for images in (f"--image_folder={photographs}", f"--tfrecord={path}"):
+        with pytest.raises(SystemExit) as caught:
+            start(tmp_path / "no_encoder", tmp_path / "out", images, "--boxes=ground_truth")
+        told = capsys.readouterr().err
+        assert caught.value.code == 2 and "has no boxes to measure on; leave" in told
+        assert not (tmp_path / "out").exists()
     with pytest.raises(SystemExit):
         start("", tmp_path / "out2", f"--image_folder={photographs}")
     assert "--encoder, --init_encoder: give one of them" in capsys.readouterr().err
+
+
+def test_boxes_of_unreadable_images_alone_measure_nothing(exported, tmp_path, capsys):
+    """Whether an image can be read is not known before the work."""
+    corners = {"ymin": 0.1, "xmin": 0.2, "ymax": 0.5, "xmax": 0.6}
+    fields = {f"image__object__bbox__{side}": value for side, value in corners.items()}
+    records = [example(image__encoded=b"none", **fields)]
+    records += [example(image__encoded=png(n, 64, 64)) for n in range(3)]
+    path = write_records(tmp_path / "a", records)
+    with pytest.raises(SystemExit) as ended:
+        start(exported, tmp_path / "out", f"--tfrecord={path}", "--boxes=ground_truth")
+    assert ended.value.code == 2 and "has no boxes to measure on" in capsys.readouterr().err
 
 
 def test_ground_truth_in_pixels_measures_nothing(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Figures of unlike evaluations: columns of their own, or a line; never a mean."""
 
 import csv
+import dataclasses
 import json
 
 import pytest
@@ -232,3 +233,48 @@ def test_what_became_of_a_flag_counts():
     assert protocol_of({"train": "a, 1 % of each class, 12 images"}) == {"train_images": "12"}
     assert differing([{"a": "1", "b": "1"}, {"a": "1"}, {"a": "2", "c": "3"}]) == ["a"]
     assert told_differences("knn", {"x": {"a": "1"}, "y": {"b": "2"}}) == ""
+
+
+@pytest.mark.parametrize(
+    "flags, key, value",
+    [
+        (["--knn_k=20"], "knn_k", "20"),
+        (["--knn_temperature=0.07"], "knn_temperature", "0.07"),
+        (["--monitor_bank=2000"], "monitor_bank", "2000"),
+        (["--monitor_queries=64"], "monitor_queries", "64"),
+        (["--monitor_split=train"], "monitor_split", "train"),
+    ],
+)
+def test_knn_while_training_has_the_protocol_of_the_flags(flags, key, value, tmp_path):
+    """The last column of the table: 35.00 of both, by another k."""
+    one, other = write_run(tmp_path / "one"), write_run(tmp_path / "other", *flags)
+    default = dataclasses.asdict(read_runs([one])[0].settings.monitor)
+    default = {**default, **default["neighbours"]}[key]
+    _, shown = rows_of([one, other])
+    assert shown.remarks == (
+        f"monitor_knn figures differ in {key} {default or 'none'} (one) and {value} (other)",
+    )
+
+
+def test_held_out_images_are_of_the_protocol_of_knn_while_training(tmp_path):
+    flags = [[], ["--holdout=100"], ["--holdout=100", "--holdout_rule=spaced"]]
+    runs = [write_run(tmp_path / f"{n}", *own) for n, own in enumerate(flags)]
+    _, shown = rows_of(runs)
+    assert shown.remarks == (
+        "monitor_knn figures differ in holdout 0 (0) and 100 (1, 2); "
+        "holdout_rule seeded (1) and spaced (2)",
+    )
+
+
+def test_seeds_whose_monitors_are_unlike_are_not_averaged(tmp_path):
+    """The split of the monitors may change without another result, so these are one row."""
+    flags = [["--monitor_split=train"], []]
+    runs = [write_run(tmp_path / f"a-{n}", f"--seed={n}", *own) for n, own in enumerate(flags)]
+    rows, shown = rows_of(runs)
+    assert rows["a"]["kNN while training, top-1"] == "-"
+    assert shown.remarks[-1] == (
+        "a: no mean of its monitor_knn figures, because its seeds differ in monitor_split"
+    )
+    found = read_runs(runs)
+    assert joined_panels(panels(found), groups_of(found)) == []
+    assert rows_of(runs[:1])[0]["a-0"]["kNN while training, top-1"] == "35.00"

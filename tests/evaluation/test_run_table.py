@@ -32,7 +32,7 @@ def write_run(directory, *flags, knn="knn_top1", values=(0.2, 0.3, 0.35), probes
     lines.insert(1, {"step": 5, "epoch": 0.5, "loss": 1.0})
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (directory / "metrics.jsonl").write_text(text)
-    environment = [{"device": "A", "replicas": 1}, {"device": "CPU", "replicas": 2}]
+    environment = [{"device": "CPU", "replicas": 2}]
     (directory / "environment.json").write_text(json.dumps(environment))
     for step, figures in probes:
         report = {
@@ -235,6 +235,7 @@ def cells_of(found):
             "lacks mean_per_class of the trained encoder",
         ),
         ("environment", '{"replicas": 1}', "is no list of environments"),
+        ("environment", '[{"replicas": 1}]', "is no list of environments"),
         ("environment", "[]", "is no list of environments"),
     ],
 )

@@ -320,14 +320,22 @@ def test_device_seconds_are_those_of_all_steps_on_all_replicas(runs):
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (runs[0] / "metrics.jsonl").write_text(text)
 
-    def seconds(*replicas):
-        environment = [{"device": "CPU", "replicas": count} for count in replicas]
+    def row(*machines):
+        environment = [{"device": device, "replicas": count} for count, device in machines]
         (runs[0] / "environment.json").write_text(json.dumps(environment))
-        return table(read_runs(runs[:1])).rows[0]["device_seconds"]
+        return table(read_runs(runs[:1])).rows[0]
 
     # Half a second a step, 20 steps, twice as many devices.
-    assert seconds(2) == seconds(2, 2) == 20.0
-    assert seconds(1, 2) is None
+    for machines in ([(2, "CPU")], [(2, "CPU"), (2, "CPU")]):
+        found = row(*machines)
+        assert (found["machine"], found["device_seconds"]) == ("2 x CPU", 20.0)
+        assert found["images_per_second"] == 100.0
+    # Of several machines the seconds cannot be told apart.
+    found = row((1, "CPU"), (2, "CPU"))
+    assert (found["machine"], found["device_seconds"]) == ("1 x CPU, then 2 x CPU", None)
+    found = row((1, "CPU"), (1, "NVIDIA H100"), (1, "CPU"))
+    assert (found["machine"], found["device_seconds"]) == ("1 x CPU, then 1 x NVIDIA H100", None)
+    assert "images_per_second" not in found
 
 
 def test_the_compute_of_older_runs_follows_from_their_flags(runs):

@@ -46,11 +46,20 @@ def test_all_types_run_and_tell_what_they_cost(one_block_a_stage, tmp_path, capf
     assert "non-converted ops" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("count, calibrated", [(2, 1), (9, 4), (20, 10), (40, 24), (99, 30)])
+@pytest.mark.parametrize(
+    "count, damaged, calibrated",
+    [
+        (2, [], 1), (9, [], 4), (20, [], 10), (40, [], 24), (99, [], 30),
+        # Of images that cannot be read none counts: 10, 30 and all 46 of 50 that are needed.
+        (20, range(10, 20), 5), (40, range(10), 15), (50, [0, 20, 48, 49], 30),
+    ],
+)  # fmt: skip
 def test_int8_is_not_checked_on_what_it_is_calibrated_on(
-    count, calibrated, one_block_a_stage, tmp_path, monkeypatch
+    count, damaged, calibrated, one_block_a_stage, tmp_path, monkeypatch
 ):
     files = {f"{n:02}.png": png(n, 8, 8) for n in range(count)}
+    files |= {f"{n:02}.png": b"damaged" for n in damaged}
+    readable = [n for n in range(count) if n not in damaged]
     source = open_source(image_folder=write_folder(tmp_path / "images", files))
     settings = FormatSettings(format=("tflite",), tflite_types=("int8",), calibration_images=30)
     encoder, checked = random_encoder(MODEL), []
@@ -59,10 +68,10 @@ def test_int8_is_not_checked_on_what_it_is_calibrated_on(
         checked.extend(images)
         return np.concatenate([encoder(image, training=False) for image in images])
 
-    monkeypatch.setattr(tflite_files, "convert", lambda exported, kind: b"")
+    monkeypatch.setattr(tflite_files, "convert", lambda *given: b"")
     monkeypatch.setattr(tflite_files, "run_tflite", run)
     written = write_tflite_files(Exported(encoder, MODEL, 8, settings, source), tmp_path)
-    following = range(calibrated, min(calibrated + 16, count))
+    following = readable[calibrated : calibrated + 16]
     expected = normalize_images(np.stack([picture(n, 8, 8) for n in following]))
     np.testing.assert_allclose(np.concatenate(checked), expected, atol=1e-6)
     told = written.entries["tflite"]
@@ -73,16 +82,21 @@ def test_int8_is_not_checked_on_what_it_is_calibrated_on(
     assert ("in the place of 30" in written.report[0]) is (calibrated < 30)
 
 
-def test_one_image_is_too_few_for_int8(one_block_a_stage, tmp_path):
-    source = open_source(image_folder=write_folder(tmp_path / "images", {"0.png": png(0, 8, 8)}))
+@pytest.mark.parametrize("count, told", [(0, "no image"), (1, "one image")])
+def test_fewer_than_two_images_that_can_be_read_are_too_few_for_int8(
+    count, told, one_block_a_stage, tmp_path
+):
+    files = {"0.png": png(0, 8, 8), "1.png": b"damaged", "2.png": b"damaged"}
+    files = dict(list(files.items())[1 - count :])
+    source = open_source(image_folder=write_folder(tmp_path / "images", files))
     settings = FormatSettings(format=("tflite",), tflite_types=("int8",))
-    with pytest.raises(UserError, match="has one image.*give more images"):
+    with pytest.raises(UserError, match=f"has {told} that can be read.*give more images"):
         write_tflite_files(Exported(random_encoder(MODEL), MODEL, 8, settings, source), tmp_path)
 
 
 def test_a_file_that_computes_something_else_is_refused(one_block_a_stage, tmp_path, monkeypatch):
     encoder = random_encoder(MODEL)
-    monkeypatch.setattr(tflite_files, "convert", lambda exported, kind: b"")
+    monkeypatch.setattr(tflite_files, "convert", lambda *given: b"")
     for kind, error in (("float32", 2e-5), ("float16", 0.5)):
 
         def run(path, images):

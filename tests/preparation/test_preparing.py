@@ -178,6 +178,7 @@ def test_a_preparation_that_was_stopped_three_times_ends_with_the_same_bytes(
         # What a killed process leaves.
         (output / "work" / "facts").mkdir(exist_ok=True)
         (output / "work" / "facts" / "000005.json.77.writing").write_bytes(b"[")
+        (output / "train-00000-of-00001.tfrecord.77.writing").write_bytes(b"half")
     stop = None
     start(folder, output, *flags)
     ours, theirs = files(output), files(whole)
@@ -516,3 +517,19 @@ def test_a_header_of_odd_files_reaches_the_report(tmp_path, in_turn):
     assert report["mode"] == {"P": 1, "I;16": 1, "RGB": 1, "F": 1}
     assert report["special"] == {"several": 1, "profile": 1, "turned": 0}
     assert report["short side"] == {"up to 32": 4} and report["median short side"] == 24
+
+
+def test_a_preparation_that_was_moved_goes_on_by_its_own_flags(
+    in_turn, tmp_path, monkeypatch, capsys
+):
+    folder = write_folder(tmp_path / "images", {"a.png": png(picture(20, 20, 1))})
+    start(folder, tmp_path / "out")
+    capsys.readouterr()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "out").rename(tmp_path / "sub" / "moved")
+    monkeypatch.chdir(tmp_path / "sub")
+    command.run(prepare.main, PrepareSettings, ["--flagfile=moved/flags.txt"])
+    assert "moved is complete" in capsys.readouterr().err
+    start(folder, "moved")
+    assert "moved is complete" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -6,7 +6,16 @@ import threading
 import pytest
 
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.settings import PretrainSettings, flagfile_lines, flagfiles
+from ssl_tf.settings import (
+    DetectSettings,
+    DiscoverSettings,
+    EmbedSettings,
+    PrepareSettings,
+    PretrainSettings,
+    SegmentSettings,
+    flagfile_lines,
+    flagfiles,
+)
 from ssl_tf.settings.flagfile_lines import expand
 from ssl_tf.training.run_directory import read_settings
 
@@ -124,3 +133,42 @@ def test_the_flags_of_a_run_continue_it_from_any_directory_and_where_it_was_move
     # A copy of the file alone is no run.
     (moved / "flags.txt").rename("flags.txt")
     assert list(expand(["--flagfile=flags.txt"])) == ["--epochs=3", "--run_dir=runs/one"]
+
+
+@pytest.mark.parametrize(
+    "settings_class, flags, beside",
+    [
+        (DiscoverSettings, ["--dataset=scenes", "--encoder=RUN"], "data.json"),
+        (EmbedSettings, ["--dataset=scenes", "--encoder=RUN"], "data.json"),
+        (SegmentSettings, ["--dataset=scenes"], "random/data.json"),
+        (DetectSettings, ["--dataset=scenes"], "trained/data.json"),
+        (PrepareSettings, ["--input=images"], "work/begun.json"),
+        (PrepareSettings, ["--input=images"], "prepared.json"),
+    ],
+)
+def test_the_flags_of_other_commands_go_on_where_they_lie(
+    settings_class, flags, beside, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    settings = flagfiles.parse([*flags, "--output=out"], settings_class)
+    (tmp_path / "out" / beside).parent.mkdir(parents=True)
+    (tmp_path / "out" / beside).write_text("{}")
+    flagfiles.write_flagfile(settings, tmp_path / "out" / "flags.txt")
+
+    def again(path, *more):
+        found = flagfiles.parse([f"--flagfile={path}/flags.txt", *more], settings_class)
+        assert flagfiles.result_differences(settings, found) == {}
+        return found.output
+
+    assert again("out") == "out"
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert again("../out") == f"{tmp_path}/out" and again("../out", "--output=new") == "new"
+    (tmp_path / "out").rename("moved")
+    assert again("moved") == f"{tmp_path}/sub/moved"
+    before = flagfiles.read_flagfile(tmp_path / "sub" / "moved" / "flags.txt", settings_class)
+    typed = flagfiles.parse([*flags, "--output=moved"], settings_class)
+    assert flagfiles.result_differences(before, typed) == {}
+    # A copy of the file alone begins anew.
+    (tmp_path / "sub" / "moved" / "flags.txt").rename("flags.txt")
+    assert again(".") == "out"

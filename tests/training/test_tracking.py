@@ -1,6 +1,7 @@
 """Trackers: what they are given, and what is told where one is missing or does not start."""
 
 import sys
+import time
 import types
 
 import pytest
@@ -43,7 +44,8 @@ def test_a_tracker_is_closed_after_a_failure_too(wandb, calls, tmp_path):
     assert calls[-1] == "finished"
 
 
-def test_mlflow_takes_the_figures_and_writes_into_the_run(calls, tmp_path, monkeypatch):
+@pytest.fixture
+def mlflow(calls, monkeypatch):
     class Run:
         def __enter__(self):
             calls.append("started")
@@ -59,6 +61,10 @@ def test_mlflow_takes_the_figures_and_writes_into_the_run(calls, tmp_path, monke
     )
     monkeypatch.setitem(sys.modules, "mlflow", package)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return package
+
+
+def test_mlflow_takes_the_figures_and_writes_into_the_run(mlflow, calls, tmp_path, monkeypatch):
     with tracked("mlflow", tmp_path, {"seed": "3"}) as track:
         track(7, {"loss": 2.0})
     place = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -68,6 +74,64 @@ def test_mlflow_takes_the_figures_and_writes_into_the_run(calls, tmp_path, monke
     with tracked("mlflow", tmp_path, {}):
         pass
     assert calls == ["started", {}, "ended"]
+
+
+def test_a_tracker_that_stops_answering_does_not_end_the_run(
+    mlflow, calls, tmp_path, monkeypatch, capsys
+):
+    """Line 2 fails after 3 seconds, so none is tried for 60: 3 and 4 are lost, 5 arrives."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def log_metrics(figures, step):
+        if step == 2:
+            now[0] += 3
+            raise ConnectionError("no answer\nafter 7 tries")
+        calls.append(step)
+
+    mlflow.log_metrics = log_metrics
+    with tracked("mlflow", tmp_path, {}) as track:
+        for step, seconds in enumerate([1, 1, 1, 59, 1], start=1):
+            track(step, {"loss": 2.0})
+            now[0] += seconds
+    assert calls[3:] == [1, 5, "ended"]
+    assert capsys.readouterr().err.splitlines() == [
+        "--track=mlflow fails: no answer; the run goes on, and metrics.jsonl has the figures",
+        "--track=mlflow lacks 3 lines; metrics.jsonl has them",
+    ]
+
+
+def test_a_tracker_that_does_not_end_hides_nothing(wandb, tmp_path, capsys, monkeypatch):
+    def finish():
+        raise OSError("the service is gone")
+
+    run = types.SimpleNamespace(finish=finish)
+    package = types.SimpleNamespace(init=lambda **given: run)
+    monkeypatch.setitem(sys.modules, "wandb", package)
+    with tracked("wandb", tmp_path, {}):
+        pass
+    with pytest.raises(ValueError, match="of the run"), tracked("wandb", tmp_path, {}):
+        raise ValueError("of the run")
+    line = "--track=wandb does not end: the service is gone"
+    assert capsys.readouterr().err.splitlines() == [line, line]
+
+
+def test_a_tracker_knows_how_the_run_has_ended(mlflow, tmp_path):
+    failures = []
+
+    class Run:
+        def __enter__(self):
+            pass
+
+        def __exit__(self, kind, *failure):
+            failures.append(kind)
+
+    mlflow.start_run = lambda run_name: Run()
+    with pytest.raises(KeyError), tracked("mlflow", tmp_path, {}):
+        raise KeyError
+    with tracked("mlflow", tmp_path, {}):
+        pass
+    assert failures == [KeyError, None]
 
 
 def test_a_missing_tracker_is_one_line_and_a_directory_is_none(tmp_path, monkeypatch):
