@@ -72,6 +72,7 @@ class AnnotatedSource(IndexedSource):
         class_names: tuple[str, ...],
         *,
         objects: ObjectTable | None,
+        label_maps: bool = False,
         masks: bool = False,
         category_ids: Sequence[Any] = (),
         bad: BadAnnotations | None = None,
@@ -82,7 +83,8 @@ class AnnotatedSource(IndexedSource):
             ids: of the images.
             num_classes: number of classes.
             class_names: their names, or none; those that repeat get a number.
-            objects: of the images; None: they have label maps.
+            objects: of the images; None: there are label maps alone.
+            label_maps: give label maps in place of the objects, of which they are made.
             masks: give the masks of the objects.
             category_ids: as the attribute; empty: counted from 0.
             bad: as the attribute.
@@ -90,7 +92,8 @@ class AnnotatedSource(IndexedSource):
         Raises:
             SettingsError: one of the labels would be `IGNORED`.
         """
-        if objects is None and num_classes > IGNORED:
+        self._with_label_maps = label_maps or objects is None
+        if self._with_label_maps and num_classes > IGNORED:
             raise SettingsError(
                 f"{name}: {num_classes} classes; label {IGNORED} is ignored, so give label maps of "
                 f"at most {IGNORED} classes, a background among them"
@@ -167,7 +170,7 @@ class AnnotatedSource(IndexedSource):
 
     def _detail(self, row: int) -> bytes:
         """What tells an image and its annotation from others of the same id; read in threads."""
-        return b"" if self._objects is None else self._objects.content(row)
+        return b"" if self._with_label_maps else self._objects.content(row)
 
     def common_images(self, other: Source) -> int:
         if not isinstance(other, AnnotatedSource):
@@ -176,9 +179,9 @@ class AnnotatedSource(IndexedSource):
         return len(ours & theirs)
 
     def learned_objects(self) -> np.ndarray | None:
-        """Number of objects of each image that a detector learns from: int64 [size].
+        """Number of objects of each image that are learned, all but crowds: int64 [size].
 
-        None if the images have label maps.
+        None if there are label maps alone.
         """
         if self._objects is None:
             return None
@@ -216,7 +219,7 @@ class AnnotatedSource(IndexedSource):
             "orientation": tf.TensorSpec([], tf.int32),
             "size": tf.TensorSpec([2], tf.int64),
         }
-        if self._objects is None:
+        if self._with_label_maps:
             specs["label_map"] = tf.TensorSpec([None, None], tf.int32)
         else:
             specs |= {
@@ -252,7 +255,7 @@ class AnnotatedSource(IndexedSource):
         if turn >= orientation.TRANSPOSED:
             size = size[::-1]
         head = (encoded, np.int32(turn), np.array(size or (0, 0), np.int64))
-        if self._objects is None:
+        if self._with_label_maps:
             label_map = self._label_map(opened, size) if size else np.zeros([0, 0], np.int32)
             return (*head, self._checked(row, label_map))
         *found, areas = self._objects.of(row)
