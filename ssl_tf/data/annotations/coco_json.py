@@ -62,7 +62,7 @@ class CocoImages(AnnotatedFiles):
         for kind, entries in (("images", images), ("categories", categories)):
             _check_ids(kind, [entry["id"] for entry in entries], told)
         _check_images(self._paths, folder, told)
-        bad = BadAnnotations()
+        bad = BadAnnotations("[x, y, width, height] in pixels")
         with_segments = masks or label_maps
         self._segments = Segments()
         rows = ObjectRows(bad)

@@ -114,7 +114,7 @@ class TfdsVoc(TfdsSource):
                 f"{', '.join(sorted(info.features))}"
             ) from None
         self._records = Records.of(shards)
-        bad = BadAnnotations()
+        bad = BadAnnotations("ymin, xmin, ymax and xmax in fractions of the image's sides")
         rows, ids = ObjectRows(bad), []
         for row, default in enumerate(self._records.ids):
             record = self._records.read(row)

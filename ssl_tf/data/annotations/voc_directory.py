@@ -54,7 +54,7 @@ class VocObjects(AnnotatedFiles):
         ]
         found = {node.findtext("name", "") for tree in trees for node in tree.iter("object")}
         names = classes or (CLASSES if found <= {*CLASSES} else tuple(sorted(found - {""})))
-        bad = BadAnnotations()
+        bad = BadAnnotations("xmin, ymin, xmax and ymax in pixels, counted from 1")
         rows = ObjectRows(bad)
         self._sizes = [_size(tree) for tree in trees]
         for (_, _, image_id), path, tree, told in zip(listed, self._paths, trees, self._sizes):

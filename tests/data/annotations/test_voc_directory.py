@@ -61,3 +61,9 @@ def test_what_is_missing_is_told(tmp_path):
     (tmp_path / "VOC2007/JPEGImages/000007.jpg").unlink()
     with pytest.raises(UserError, match="1 files of the list are missing"):
         VocObjects([directory], ["trainval"])
+
+
+def test_boxes_in_fractions_are_refused(tmp_path):
+    directory = write_voc(tmp_path, {"1": [("dog", 0.5, 0.25, 0.75, 0.5, False)]})
+    with pytest.raises(UserError, match="1 of 1 boxes .* give boxes as xmin, ymin, xmax and ymax"):
+        VocObjects([directory], ["trainval"])
