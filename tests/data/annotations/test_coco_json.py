@@ -188,7 +188,10 @@ def test_boxes_that_look_like_another_format_are_told(tmp_path, capsys):
     np.testing.assert_allclose(read(source)[0]["boxes"][1], [0.5, 40 / 60, 25 / 40, 1], rtol=1e-6)
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 2 and source.bad.count == 0
-    assert "1 of 4 boxes reach more than 2 pixels beyond their image, such as annotation 101" in told[0]
+    assert (
+        "1 of 4 boxes reach more than 2 pixels beyond their image, such as annotation 101"
+        in told[0]
+    )
     assert "1 of 4 boxes have a side below a pixel, such as annotation 102 of image 0" in told[1]
 
 
