@@ -90,13 +90,19 @@ class AnnotatedSource(IndexedSource):
             bad: as the attribute.
 
         Raises:
-            SettingsError: one of the labels would be `IGNORED`.
+            SettingsError: one of the labels would be `IGNORED`, or the names are not as many as the
+                classes.
         """
         self._with_label_maps = label_maps or objects is None
         if self._with_label_maps and num_classes > IGNORED:
             raise SettingsError(
                 f"{name}: {num_classes} classes; label {IGNORED} is ignored, so give label maps of "
                 f"at most {IGNORED} classes, a background among them"
+            )
+        if class_names and len(class_names) != num_classes:
+            raise SettingsError(
+                f"{name}: {num_classes} classes, but {len(class_names)} names; correct the file of "
+                "--label_names, or --num_classes"
             )
         self.category_ids = tuple(category_ids or range(num_classes))
         names = distinct_names(class_names, self.category_ids)

@@ -229,10 +229,4 @@ def _only_label_maps(wanted: Wanted, told: str) -> None:
 
 
 def _label_names(data: AnnotationSettings) -> tuple[str, ...]:
-    names = read_names(data.label_names) if data.label_names else ()
-    if names and data.num_classes and len(names) != data.num_classes:
-        raise SettingsError(
-            f"--label_names={data.label_names} has {len(names)} names, not the "
-            f"--num_classes={data.num_classes}; correct one of them"
-        )
-    return names
+    return read_names(data.label_names) if data.label_names else ()

@@ -5,8 +5,10 @@ from ssl_tf.data.annotations.open_annotated import labelled_share, open_annotate
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import AnnotationSettings, flagfiles
 from tests.data.annotations.annotated_files import (
+    label_png,
     prepare_tfds,
     read,
+    scene_parsing_features,
     voc_example,
     voc_features,
     write_coco,
@@ -14,6 +16,7 @@ from tests.data.annotations.annotated_files import (
     write_voc,
 )
 from tests.data.prepared_tfds import prepare_several
+from tests.data.tiny_images import png
 
 BOX = {"category_id": 3, "bbox": [1, 1, 2, 2]}
 
@@ -159,3 +162,23 @@ def test_a_test_split_without_objects_is_refused(tmp_path):
     with pytest.raises(UserError, match="2017:test.*: no image has an object; .*--test_split$"):
         opened("boxes", *flags)
     assert opened("boxes", *flags, "--test_split=validation")[1].size == 1
+
+
+@pytest.mark.parametrize("count", [149, 151])
+def test_as_many_names_as_classes(tmp_path, count):
+    (tmp_path / "names").write_text("\n".join(f"kind {n}" for n in range(count)))
+    names = f"--label_names={tmp_path / 'names'}"
+    (tmp_path / "a.png").write_bytes(png(0))
+    (tmp_path / "map.png").write_bytes(label_png(np.ones([6, 8])))
+    row = {"image": str(tmp_path / "a.png"), "annotation": str(tmp_path / "map.png")}
+    splits = {"train": [row], "test": [row]}
+    prepare_tfds(tmp_path, "scene_parse150", scene_parsing_features(), splits)
+    flags = ("--dataset=scene_parse150", f"--data_dir={tmp_path}")
+    with pytest.raises(SettingsError, match=f"150 classes, but {count} names; .*--label_names"):
+        opened("label_maps", *flags, names)
+    assert opened("label_maps", *flags)[0].num_classes == 150
+    maps = write_maps(tmp_path, {"a": np.zeros((6, 8)), "b": np.ones((6, 8))})
+    flags = (f"--image_folder={maps[0]}", f"--label_maps={maps[1]}", "--holdout=1")
+    with pytest.raises(SettingsError, match=f"150 classes, but {count} names"):
+        opened("label_maps", *flags, names, "--num_classes=150")
+    assert opened("label_maps", *flags, names)[0].num_classes == count
