@@ -73,11 +73,17 @@ class Task(abc.ABC):
         """Figures on all images to report on; those that are numbers go into metrics.jsonl.
 
         The state of the model does not change.
+
+        Raises:
+            UserError: no image can be decoded, or a label map is damaged.
         """
 
     @abc.abstractmethod
     def draw(self, model: DownstreamModel, path: Path) -> Any:
-        """Writes the PNG of some images with predictions; returns it, uint8 [H, W, 3]."""
+        """Writes the PNG of some images with predictions; returns it, uint8 [H, W, 3].
+
+        None, and no file, if none of these can be decoded.
+        """
 
     @abc.abstractmethod
     def export(self, model: DownstreamModel, directory: Path, origin: str) -> None:
@@ -173,14 +179,17 @@ def train_downstream(
                 raise UserError(
                     f"{error.cause}: lower --learning_rate or lengthen --warmup_steps"
                 ) from None
-        path = directory / RESULT
+        path, picture = directory / RESULT, directory / PICTURE
         if path.exists():
             figures = read_json(path, dict, "remove it, and it is computed again")
         else:
+            picture.unlink(missing_ok=True)  # of an earlier step
             with task.test.reading():
                 figures = task.evaluate(model)
-                task.draw(model, directory / PICTURE)
             write_json(path, figures)
+        if not picture.exists():
+            with task.test.reading():
+                task.draw(model, picture)
         return Trained(figures, loss, sha256, model)
 
 
@@ -255,7 +264,8 @@ class _Looks(StepCallback):
         self._log.extra.update(
             {name: value for name, value in figures.items() if isinstance(value, float)}
         )
-        self._log.write_picture("predictions", picture, step)
+        if picture is not None:
+            self._log.write_picture("predictions", picture, step)
 
 
 def _digest(start: StartingEncoder) -> str:
