@@ -15,6 +15,7 @@ from PIL import Image
 
 from ssl_tf.data import orientation
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
+from ssl_tf.data.decoding import image_of
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.errors import SettingsError, UserError, printable
@@ -336,11 +337,23 @@ class AnnotatedFiles(AnnotatedSource):
 
 
 def image_size(encoded: bytes) -> tuple[int, int] | None:
-    """Height and width of an encoded image, from its header; None if it has none."""
+    """Height and width of an encoded image, from its header; None if it cannot be decoded.
+
+    Pillow refuses images that TensorFlow decodes, those above 179 megapixels and PNGs with much text;
+    they are decoded for their size.
+    """
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             width, height = image.size
     except Exception:  # Pillow has many errors for damaged files
+        return _decoded_size(encoded) if encoded else None
+    return height, width
+
+
+def _decoded_size(encoded: bytes) -> tuple[int, int] | None:
+    try:
+        height, width, _ = image_of(encoded).shape
+    except tf.errors.OpError:
         return None
     return height, width
 
