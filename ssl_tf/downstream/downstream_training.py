@@ -30,6 +30,7 @@ from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 
 RESULT = "result.json"
+UNREADABLE = "unreadable_images"
 PICTURE = "predictions.png"
 
 
@@ -129,12 +130,14 @@ class Trained:
     Attributes:
         figures: of `Task.evaluate`.
         loss: of the last batch.
+        unreadable: number of images that could not be decoded, those of its evaluation included.
         encoder_sha256: digest of the weights that it started from.
         model: the trained network.
     """
 
     figures: dict[str, Any]
     loss: float
+    unreadable: int
     encoder_sha256: str
     model: DownstreamModel
 
@@ -181,16 +184,18 @@ def train_downstream(
                 ) from None
         path, picture = directory / RESULT, directory / PICTURE
         if path.exists():
-            figures = read_json(path, dict, "remove it, and it is computed again")
+            result = read_json(path, dict, "remove it, and it is computed again")
         else:
             picture.unlink(missing_ok=True)  # of an earlier step
             with task.test.reading():
-                figures = task.evaluate(model)
-            write_json(path, figures)
+                result = {**task.evaluate(model), UNREADABLE: task.test.unreadable.count}
+            write_json(path, result)
         if not picture.exists():
             with task.test.reading():
                 task.draw(model, picture)
-        return Trained(figures, loss, sha256, model)
+        # An earlier version did not keep the number.
+        unreadable = result.pop(UNREADABLE, 0)
+        return Trained(result, loss, unreadable, sha256, model)
 
 
 def _fit(

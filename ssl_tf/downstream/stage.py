@@ -8,7 +8,7 @@ from typing import Any
 from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.data.annotations.open_annotated import labelled_share, open_annotated
 from ssl_tf.downstream.downstream_plan import describe
-from ssl_tf.downstream.downstream_training import Task, Trained, train_downstream
+from ssl_tf.downstream.downstream_training import UNREADABLE, Task, Trained, train_downstream
 from ssl_tf.downstream.starting_encoders import StartingEncoder, open_starting_encoders
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import write_json
@@ -61,13 +61,14 @@ def run_stage(
     if training.dry_run:
         print(describe(task, starts, whole, strategy))
         return None
-    rows = {}
+    rows, unreadable = {}, 0
     for start in starts:
         directory = output / start.name
         trained = train_downstream(task, start, directory, strategy)
         print(f"{start.name:<10} {task.told(trained.figures)}", flush=True)
         if settings.export:
             _export(task, start, trained, directory / task.network_name)
+        unreadable = max(unreadable, trained.unreadable)
         rows[start.name] = {
             **trained.figures,
             "train_loss": trained.loss,
@@ -75,7 +76,7 @@ def run_stage(
             "encoder_sha256": trained.encoder_sha256,
         }
     path = output / f"{settings.result}.json"
-    left_out = {"unreadable_images": train.unreadable.count} if train.unreadable.count else {}
+    left_out = {UNREADABLE: unreadable} if unreadable else {}
     write_json(
         path,
         {

@@ -1,11 +1,14 @@
 """`python -m ssl_tf.segment` as a user runs it."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ssl_tf import command, segment
 from ssl_tf.settings import SegmentSettings
+from tests.data.annotations.annotated_files import write_maps
 from tests.segmentation.small_segmentation import SMALL
 
 FLAGS = (
@@ -61,3 +64,21 @@ def test_a_set_without_label_maps_is_one_line(tmp_path, capsys):
     assert stopped.value.code == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "has neither masks nor label maps" in told
+
+
+def test_a_second_call_keeps_the_count_of_unreadable_images(tmp_path):
+    labels = np.arange(32 * 32).reshape(32, 32) % 3
+    images, maps = write_maps(tmp_path, {f"{n:02}": labels for n in range(8)}, size=(32, 32))
+    Path(images, "03.png").write_bytes(b"no image")
+    output = tmp_path / "out"
+    flags = [
+        *(flag for flag in FLAGS if not flag.startswith(("--dataset", "--scene", "--label_fr"))),
+        *(f"--image_folder={images}", f"--label_maps={maps}", "--holdout=2", "--batch_size=6"),
+        f"--output={output}",
+    ]
+    reports = []
+    for _ in range(2):
+        command.run(segment.main, SegmentSettings, flags)
+        reports.append(json.loads((output / "segmentation.json").read_text()))
+    assert reports[0] == reports[1] and reports[0]["unreadable_images"] == 1
+    assert "unreadable_images" not in reports[0]["random"]

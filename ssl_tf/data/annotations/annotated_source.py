@@ -339,8 +339,8 @@ class AnnotatedFiles(AnnotatedSource):
 def image_size(encoded: bytes) -> tuple[int, int] | None:
     """Height and width of an encoded image, from its header; None if it cannot be decoded.
 
-    Pillow refuses images that TensorFlow decodes, those above 179 megapixels and PNGs with much text;
-    they are decoded for their size.
+    Pillow refuses images that TensorFlow decodes, those above 179 megapixels and PNGs with much
+    text; they are decoded for their size.
     """
     try:
         with Image.open(io.BytesIO(encoded)) as image:

@@ -104,7 +104,7 @@ class LabelMapFolders(AnnotatedFiles):
     ):
         """Lists the images.
 
-        Told on stderr is how many files are no images by their name, and how many maps no image has.
+        Told on stderr is how many files are no images by their name, and how many maps have none.
 
         Args:
             images, label_maps: the folders.
