@@ -3,7 +3,9 @@
 import abc
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import shutil
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -148,7 +150,8 @@ def train_downstream(
     """Trains a network from an encoder's weights, and evaluates it at the end.
 
     A call after a kill resumes in the directory, to the result of an uninterrupted call. A call
-    after the end returns the saved figures.
+    after the end returns the saved figures, or, of other images to report on or other flags of the
+    test, makes those alone anew.
 
     Args:
         task: what is learned.
@@ -167,7 +170,8 @@ def train_downstream(
     images = {name: f"{source.name}, {source.size} images" for name, source in sources.items()}
     flags = {f"--{name}": text for name, text in flagfiles.result_flags(settings).items()}
     identity = {**flags, **task.identity, **images, "encoder": sha256}
-    with training_directory(directory, identity, sources):
+    replaceable = _replaceable(task, directory)
+    with training_directory(directory, identity, sources, replaceable=replaceable):
         replicas = strategy.num_replicas_in_sync
         synchronized = settings.batch_norm != "replica" and replicas > 1
         with strategy.scope(), policy_scope(settings.precision):
@@ -196,6 +200,23 @@ def train_downstream(
         # An earlier version did not keep the number.
         unreadable = result.pop(UNREADABLE, 0)
         return Trained(result, loss, unreadable, sha256, model)
+
+
+def _replaceable(task: Task, directory: Path) -> dict[str, Callable[[], None]]:
+    """What moves no weight, as in `training_directory`: the images to report on, and test flags."""
+
+    def forget_figures() -> None:
+        if (directory / RESULT).exists():
+            (directory / RESULT).unlink()
+            print(f"{directory}: the test is another, and is repeated", file=sys.stderr)
+
+    def forget_export() -> None:
+        forget_figures()
+        # It answers as the network did in the test.
+        shutil.rmtree(directory / task.network_name, ignore_errors=True)
+
+    flags = [name for name in task.identity if name.startswith("--test_")]
+    return {"test": forget_figures, **dict.fromkeys(flags, forget_export)}
 
 
 def _fit(

@@ -12,6 +12,7 @@ from ssl_tf.downstream.downstream_training import UNREADABLE, Task, Trained, tra
 from ssl_tf.downstream.starting_encoders import StartingEncoder, open_starting_encoders
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import write_json
+from ssl_tf.settings import flagfiles
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
 from ssl_tf.settings.protocol import protocol
 from ssl_tf.training.output_directory import check_output, open_output
@@ -45,11 +46,13 @@ def run_stage(
     training, output = settings.training, Path(settings.output)
     # First, because a CPU can be split only before any operation runs on it.
     strategy = make_strategy(training.logical_cpus, training.batch_size, training.accumulate)
-    check_output(settings, settings.result)
+    # They move no weight, so that they alone repeat the test.
+    replaceable = [name for name in flagfiles.result_flags(settings) if name.startswith("test_")]
+    check_output(settings, settings.result, replaceable)
     starts = open_starting_encoders(settings.start, training.seed)
     whole, test = open_annotated(settings.data, annotations)
     if not training.dry_run:
-        open_output(settings, settings.result, command)
+        open_output(settings, settings.result, command, replaceable)
     labels = None if training.dry_run else output / "labels.txt"
     train = labelled_share(whole, settings.data.share, labels)
     if training.batch_size > train.size:
