@@ -127,7 +127,11 @@ class Detection(Task):
 
     @property
     def remarks(self) -> list[str]:
-        return departures(self.settings.batch_norm, is_voc=self.is_voc)
+        return departures(
+            self.settings.batch_norm,
+            is_voc=self.is_voc,
+            max_detections=self.network.max_detections,
+        )
 
     def in_directory(self, directory: Path) -> "Detection":
         return dataclasses.replace(self, predictions=directory / "predictions.json")

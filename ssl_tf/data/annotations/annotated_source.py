@@ -214,6 +214,22 @@ class AnnotatedSource(IndexedSource):
                 file=sys.stderr,
             )
 
+    def warn_of_more_objects(self, limit: int) -> None:
+        """Tells on stderr how many images have more objects than are learned, if there are any.
+
+        Args:
+            limit: objects of an image that are learned, --max_objects.
+        """
+        counts = self.learned_objects()
+        if (counts > limit).any():
+            print(
+                f"warning: {self.name}: {(counts > limit).sum()} of {self.size} images have more "
+                f"than --max_objects={limit} objects (up to {counts.max()}), and what is beyond is "
+                f"learned as background, {np.maximum(counts - limit, 0).sum()} of {counts.sum()} "
+                "objects; raise it",
+                file=sys.stderr,
+            )
+
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._ids, row)
 
