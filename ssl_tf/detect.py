@@ -14,17 +14,23 @@ def main(settings: DetectSettings) -> None:
     from ssl_tf.detection.model_garden import check_installed
 
     check_installed()
+    from ssl_tf.data.annotations.annotated_source import AnnotatedSource
     from ssl_tf.detection.detection_table import table
     from ssl_tf.detection.detection_task import Detection
     from ssl_tf.downstream.stage import run_stage
     from ssl_tf.files import write_text
 
     training, network = settings.training, settings.network
+
+    def make_task(train: AnnotatedSource, test: AnnotatedSource) -> Detection:
+        train.warn_of_more_objects(network.max_objects)
+        return Detection(train, test, training, network, settings.is_voc)
+
     done = run_stage(
         settings,
         "detect",
         "masks" if network.masks else "boxes",
-        lambda train, test: Detection(train, test, training, network, settings.is_voc),
+        make_task,
     )
     if done:
         task, rows = done

@@ -11,6 +11,8 @@ from pycocotools.cocoeval import COCOeval
 
 from ssl_tf.detection.found_objects import ImageObjects
 
+# Objects of an image that count, the last of pycocotools' maxDets.
+COUNTED = 100
 # Places in pycocotools' list of figures.
 _STATS = {"ap": 0, "ap50": 1, "ap75": 2, "aps": 3, "apm": 4, "apl": 5}
 

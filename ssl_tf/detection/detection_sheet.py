@@ -24,7 +24,7 @@ def draw_objects(
     truth: Sequence[ImageObjects],
     found: Sequence[ImageObjects],
     path: Path,
-) -> np.ndarray:
+) -> np.ndarray | None:
     """Writes a PNG of images, two a row, each with the objects found beside the true ones.
 
     Of what is found, objects of a score of at least a half are drawn. A class has one colour.
@@ -36,7 +36,7 @@ def draw_objects(
         path: of the PNG.
 
     Returns:
-        The sheet, uint8 [H, W, 3].
+        The sheet, uint8 [H, W, 3]; None, and no file, if no image is readable.
     """
     names = source.class_names or tuple(map(str, range(source.num_classes)))
     by_index = {image.index: _likely(image) for image in found}
@@ -48,7 +48,7 @@ def draw_objects(
             cells.append((_drawn(example["image"], here), ["found", *_told(here, names)]))
             cells.append((_drawn(example["image"], true), ["true", *_told(true, names)]))
     rows = [cells[first : first + _COLUMNS] for first in range(0, len(cells), _COLUMNS)]
-    return draw_sheet(rows, path)
+    return draw_sheet(rows, path) if rows else None
 
 
 def _likely(image: ImageObjects) -> ImageObjects:

@@ -24,6 +24,7 @@ from ssl_tf.detection.head_memory import head_activation_floats
 from ssl_tf.detection.predictions import write_predictions
 from ssl_tf.detection.voc_figures import voc_figures
 from ssl_tf.downstream.downstream_training import Task
+from ssl_tf.errors import UserError
 from ssl_tf.networks.resnet import activation_floats
 from ssl_tf.settings import DetectorSettings, DownstreamSettings, flagfiles
 
@@ -81,6 +82,11 @@ class Detection(Task):
     def evaluate(self, model: Detector) -> dict[str, Any]:
         """`coco_figures` of boxes and masks, of VOC `voc_figures`, and the AP of each class."""
         found = list(find_objects(model, self.test))
+        if not found:
+            raise UserError(
+                f"{self.test.name}: none of its {self.test.size} images can be decoded; mend or "
+                "convert them"
+            )
         if self.predictions is not None:
             write_predictions(found, self.test, self.predictions)
         classes = self.test.num_classes
@@ -93,7 +99,7 @@ class Detection(Task):
             figures |= voc_figures(self._truth, found, classes)
         return figures
 
-    def draw(self, model: Detector, path: Path) -> np.ndarray:
+    def draw(self, model: Detector, path: Path) -> np.ndarray | None:
         return draw_objects(
             self.test, self._truth[:_SHOWN], list(find_objects(model, self.test, _SHOWN)), path
         )
@@ -121,7 +127,11 @@ class Detection(Task):
 
     @property
     def remarks(self) -> list[str]:
-        return departures(self.settings.batch_norm, is_voc=self.is_voc)
+        return departures(
+            self.settings.batch_norm,
+            is_voc=self.is_voc,
+            max_detections=self.network.max_detections,
+        )
 
     def in_directory(self, directory: Path) -> "Detection":
         return dataclasses.replace(self, predictions=directory / "predictions.json")

@@ -3,7 +3,9 @@
 import abc
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import shutil
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +32,7 @@ from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 
 RESULT = "result.json"
+UNREADABLE = "unreadable_images"
 PICTURE = "predictions.png"
 
 
@@ -73,11 +76,17 @@ class Task(abc.ABC):
         """Figures on all images to report on; those that are numbers go into metrics.jsonl.
 
         The state of the model does not change.
+
+        Raises:
+            UserError: no image can be decoded, or a label map is damaged.
         """
 
     @abc.abstractmethod
     def draw(self, model: DownstreamModel, path: Path) -> Any:
-        """Writes the PNG of some images with predictions; returns it, uint8 [H, W, 3]."""
+        """Writes the PNG of some images with predictions; returns it, uint8 [H, W, 3].
+
+        None, and no file, if none of these can be decoded.
+        """
 
     @abc.abstractmethod
     def export(self, model: DownstreamModel, directory: Path, origin: str) -> None:
@@ -123,12 +132,14 @@ class Trained:
     Attributes:
         figures: of `Task.evaluate`.
         loss: of the last batch.
+        unreadable: number of images that could not be decoded, those of its evaluation included.
         encoder_sha256: digest of the weights that it started from.
         model: the trained network.
     """
 
     figures: dict[str, Any]
     loss: float
+    unreadable: int
     encoder_sha256: str
     model: DownstreamModel
 
@@ -139,7 +150,8 @@ def train_downstream(
     """Trains a network from an encoder's weights, and evaluates it at the end.
 
     A call after a kill resumes in the directory, to the result of an uninterrupted call. A call
-    after the end returns the saved figures.
+    after the end returns the saved figures, or, of other images to report on or other flags of the
+    test, makes those alone anew.
 
     Args:
         task: what is learned.
@@ -158,7 +170,8 @@ def train_downstream(
     images = {name: f"{source.name}, {source.size} images" for name, source in sources.items()}
     flags = {f"--{name}": text for name, text in flagfiles.result_flags(settings).items()}
     identity = {**flags, **task.identity, **images, "encoder": sha256}
-    with training_directory(directory, identity, sources):
+    replaceable = _replaceable(task, directory)
+    with training_directory(directory, identity, sources, replaceable=replaceable):
         replicas = strategy.num_replicas_in_sync
         synchronized = settings.batch_norm != "replica" and replicas > 1
         with strategy.scope(), policy_scope(settings.precision):
@@ -173,15 +186,37 @@ def train_downstream(
                 raise UserError(
                     f"{error.cause}: lower --learning_rate or lengthen --warmup_steps"
                 ) from None
-        path = directory / RESULT
+        path, picture = directory / RESULT, directory / PICTURE
         if path.exists():
-            figures = read_json(path, dict, "remove it, and it is computed again")
+            result = read_json(path, dict, "remove it, and it is computed again")
         else:
+            picture.unlink(missing_ok=True)  # of an earlier step
             with task.test.reading():
-                figures = task.evaluate(model)
-                task.draw(model, directory / PICTURE)
-            write_json(path, figures)
-        return Trained(figures, loss, sha256, model)
+                result = {**task.evaluate(model), UNREADABLE: task.test.unreadable.count}
+            write_json(path, result)
+        if not picture.exists():
+            with task.test.reading():
+                task.draw(model, picture)
+        # An earlier version did not keep the number.
+        unreadable = result.pop(UNREADABLE, 0)
+        return Trained(result, loss, unreadable, sha256, model)
+
+
+def _replaceable(task: Task, directory: Path) -> dict[str, Callable[[], None]]:
+    """What moves no weight, as in `training_directory`: the images to report on, and test flags."""
+
+    def forget_figures() -> None:
+        if (directory / RESULT).exists():
+            (directory / RESULT).unlink()
+            print(f"{directory}: the test is another, and is repeated", file=sys.stderr)
+
+    def forget_export() -> None:
+        forget_figures()
+        # It answers as the network did in the test.
+        shutil.rmtree(directory / task.network_name, ignore_errors=True)
+
+    flags = [name for name in task.identity if name.startswith("--test_")]
+    return {"test": forget_figures, **dict.fromkeys(flags, forget_export)}
 
 
 def _fit(
@@ -255,7 +290,8 @@ class _Looks(StepCallback):
         self._log.extra.update(
             {name: value for name, value in figures.items() if isinstance(value, float)}
         )
-        self._log.write_picture("predictions", picture, step)
+        if picture is not None:
+            self._log.write_picture("predictions", picture, step)
 
 
 def _digest(start: StartingEncoder) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.data.annotations.open_annotated import labelled_share, open_annotated
 from ssl_tf.downstream.downstream_plan import describe
-from ssl_tf.downstream.downstream_training import Task, Trained, train_downstream
+from ssl_tf.downstream.downstream_training import UNREADABLE, Task, Trained, train_downstream
 from ssl_tf.downstream.starting_encoders import StartingEncoder, open_starting_encoders
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import write_json
+from ssl_tf.settings import flagfiles
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
 from ssl_tf.settings.protocol import protocol
 from ssl_tf.training.output_directory import check_output, open_output
@@ -45,11 +46,13 @@ def run_stage(
     training, output = settings.training, Path(settings.output)
     # First, because a CPU can be split only before any operation runs on it.
     strategy = make_strategy(training.logical_cpus, training.batch_size, training.accumulate)
-    check_output(settings, settings.result)
+    # They move no weight, so that they alone repeat the test.
+    replaceable = [name for name in flagfiles.result_flags(settings) if name.startswith("test_")]
+    check_output(settings, settings.result, replaceable)
     starts = open_starting_encoders(settings.start, training.seed)
     whole, test = open_annotated(settings.data, annotations)
     if not training.dry_run:
-        open_output(settings, settings.result, command)
+        open_output(settings, settings.result, command, replaceable)
     labels = None if training.dry_run else output / "labels.txt"
     train = labelled_share(whole, settings.data.share, labels)
     if training.batch_size > train.size:
@@ -61,13 +64,14 @@ def run_stage(
     if training.dry_run:
         print(describe(task, starts, whole, strategy))
         return None
-    rows = {}
+    rows, unreadable = {}, 0
     for start in starts:
         directory = output / start.name
         trained = train_downstream(task, start, directory, strategy)
         print(f"{start.name:<10} {task.told(trained.figures)}", flush=True)
         if settings.export:
             _export(task, start, trained, directory / task.network_name)
+        unreadable = max(unreadable, trained.unreadable)
         rows[start.name] = {
             **trained.figures,
             "train_loss": trained.loss,
@@ -75,7 +79,7 @@ def run_stage(
             "encoder_sha256": trained.encoder_sha256,
         }
     path = output / f"{settings.result}.json"
-    left_out = {"unreadable_images": train.unreadable.count} if train.unreadable.count else {}
+    left_out = {UNREADABLE: unreadable} if unreadable else {}
     write_json(
         path,
         {

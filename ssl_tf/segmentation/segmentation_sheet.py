@@ -29,7 +29,7 @@ def draw_label_maps(
     rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     class_names: Sequence[str],
     path: Path,
-) -> np.ndarray:
+) -> np.ndarray | None:
     """Writes a PNG of images beside their predicted and true label maps.
 
     Args:
@@ -38,7 +38,7 @@ def draw_label_maps(
         path: the PNG.
 
     Returns:
-        The picture, uint8 [H, W, 3].
+        The picture, uint8 [H, W, 3]; None, and no file, if there are no rows.
     """
     colours = label_colours()
     cells = []
@@ -47,7 +47,7 @@ def draw_label_maps(
         for title, labels in (("predicted", predicted), ("true", truth)):
             strip.append((colours[labels], [title, _present(labels, class_names)]))
         cells.append(strip)
-    return draw_sheet(cells, path)
+    return draw_sheet(cells, path) if cells else None
 
 
 def _present(labels: np.ndarray, class_names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from ssl_tf.data.batches import transformed_batches, with_private_threads
 from ssl_tf.data.decoding import decode
 from ssl_tf.data.order import Steps
 from ssl_tf.downstream.downstream_training import Task
+from ssl_tf.errors import UserError
 from ssl_tf.networks.resnet import SPATIAL_FEATURES, activation_floats
 from ssl_tf.segmentation.confusion import Confusion, count_pixels
 from ssl_tf.segmentation.exported_segmenter import export_segmenter
@@ -70,11 +71,16 @@ class Segmentation(Task):
         counts = np.zeros((classes, classes), np.int64)
         for _, predicted, truth in self._predictions(model, self.test):
             counts += count_pixels(truth, predicted, classes)
+        if not counts.any():
+            raise UserError(
+                f"{self.test.name}: none of its {self.test.size} images can be decoded, or all of "
+                "their pixels have the ignored label; mend or convert them"
+            )
         confusion = Confusion(counts)
         names = self.test.class_names or tuple(map(str, range(classes)))
         return {**confusion.figures(), "class_iou": dict(zip(names, confusion.class_ious()))}
 
-    def draw(self, model: Segmenter, path: Path) -> np.ndarray:
+    def draw(self, model: Segmenter, path: Path) -> np.ndarray | None:
         shown = np.zeros(self.test.size, bool)
         shown[np.linspace(0, self.test.size - 1, min(_SHOWN, self.test.size)).astype(int)] = True
         part = self.test.part(shown, self.test.name)

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ssl_tf.data.source import Source
@@ -75,7 +75,12 @@ def _sha256(texts: Iterable[bytes]) -> str:
     return sha256.hexdigest()
 
 
-def keep_data(directory: Path, sources: Mapping[str, Source], way_out: str = _GO_ON) -> None:
+def keep_data(
+    directory: Path,
+    sources: Mapping[str, Source],
+    way_out: str = _GO_ON,
+    replaceable: Mapping[str, Callable[[], None]] | None = None,
+) -> None:
     """Checks that a directory goes on with its data, or records the data of its first start.
 
     A directory of an earlier version has no record, or one without the details; it gets them now.
@@ -84,6 +89,7 @@ def keep_data(directory: Path, sources: Mapping[str, Source], way_out: str = _GO
         directory: with a lock that this process holds.
         sources: by their part in the work.
         way_out: what a user can do who does not want the data back, for the message.
+        replaceable: part that may change -> removes what was made of it, before the record changes.
 
     Raises:
         UserError: the data is not that of the first start; the message says what differs.
@@ -99,7 +105,9 @@ def keep_data(directory: Path, sources: Mapping[str, Source], way_out: str = _GO
         old, new = there.get(name), here.get(name)
         if isinstance(old, dict) and new:
             old = {**{key: new[key] for key in _LATER}, **old}
-        if old != new:
+        if old != new and replaceable and name in replaceable:
+            replaceable[name]()
+        elif old != new:
             differing = [
                 f"{told} {_value(old, key)} there, {_value(new, key)} here"
                 for key, told in _TOLD.items()

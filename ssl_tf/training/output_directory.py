@@ -1,5 +1,6 @@
 """The directory of a command that can be interrupted: its flags say what may go on there."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -23,12 +24,13 @@ class OutputSettings(Protocol):
     output: str
 
 
-def check_output(settings: OutputSettings, kind: str) -> bool:
+def check_output(settings: OutputSettings, kind: str, replaceable: Collection[str] = ()) -> bool:
     """Whether the output directory is that of these settings already; nothing is written.
 
     Args:
         settings: of the command.
         kind: what the command makes, for the message, such as "discovery".
+        replaceable: flags that may differ.
 
     Raises:
         SettingsError: it belongs to other settings, or to something else.
@@ -36,10 +38,12 @@ def check_output(settings: OutputSettings, kind: str) -> bool:
     output = Path(settings.output)
     flags = output / FLAGS
     if flags.is_file():
-        before = flagfiles.read_flagfile(flags, type(settings))
-        differing = flagfiles.result_differences(before, settings)
-        if differing:
-            listed = ", ".join(f"--{n}={a} there, {b} here" for n, (a, b) in differing.items())
+        listed = ", ".join(
+            f"--{name}={there} there, {here} here"
+            for name, (there, here) in _differences(settings).items()
+            if name not in replaceable
+        )
+        if listed:
             raise SettingsError(f"--output={output} was made with other flags ({listed})")
         return True
     if output.exists() and (not output.is_dir() or _names_in(output) - _FIRST_FILES):
@@ -47,25 +51,34 @@ def check_output(settings: OutputSettings, kind: str) -> bool:
     return False
 
 
-def open_output(settings: OutputSettings, kind: str, command: str) -> None:
+def open_output(
+    settings: OutputSettings, kind: str, command: str, replaceable: Collection[str] = ()
+) -> None:
     """Creates the output directory, or reopens it if these settings created it.
 
     Args:
         settings: of the command.
         kind: as in `check_output`.
         command: its name, such as "discover".
+        replaceable: flags that may differ from those of the first start, and are written anew.
 
     Raises:
         SettingsError: as in `check_output`.
     """
     output = Path(settings.output)
-    if check_output(settings, kind):
+    if check_output(settings, kind, replaceable) and not _differences(settings):
         return
     flags = output / FLAGS
     output.mkdir(parents=True, exist_ok=True)
     flagfiles.write_flagfile(
         settings, flags, comments=[f"python -m ssl_tf.{command} --flagfile={flags}"]
     )
+
+
+def _differences(settings: OutputSettings) -> dict[str, tuple[str, str]]:
+    """The flags on which results depend and that differ, as in `flagfiles.result_differences`."""
+    before = flagfiles.read_flagfile(Path(settings.output, FLAGS), type(settings))
+    return flagfiles.result_differences(before, settings)
 
 
 def _names_in(directory: Path) -> set[str]:

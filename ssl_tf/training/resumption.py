@@ -30,6 +30,7 @@ def training_directory(
     identity: dict[str, str],
     sources: Mapping[str, Source],
     reading: Mapping[str, str] | None = None,
+    replaceable: Mapping[str, Callable[[], None]] | None = None,
 ) -> Iterator[None]:
     """Holds the lock of a training's directory inside the block.
 
@@ -41,6 +42,8 @@ def training_directory(
         sources: the images of the training, by their part in it.
         reading: flags by which they are read, name -> value. A directory of an earlier version has
             no record of them, and is taken to be of these.
+        replaceable: what of the identity and the sources moves no weight and may change, by name ->
+            removes the results that depend on it, before the record of it changes.
 
     Raises:
         SettingsError: the directory belongs to another training, or to something else.
@@ -51,27 +54,37 @@ def training_directory(
         raise SettingsError(f"{directory} is a file; move it out of the way")
     with exclusive(directory):
         flags = {f"--{name}": text for name, text in (reading or {}).items()}
-        _check_identity(directory, {**flags, **identity}, flags)
-        keep_data(directory, sources, f"remove {directory} to train anew")
+        _check_identity(directory, {**flags, **identity}, flags, replaceable or {})
+        keep_data(directory, sources, f"remove {directory} to train anew", replaceable)
         yield
 
 
-def _check_identity(directory: Path, identity: dict[str, str], flags: dict[str, str]) -> None:
+def _check_identity(
+    directory: Path,
+    identity: dict[str, str],
+    flags: dict[str, str],
+    replaceable: Mapping[str, Callable[[], None]],
+) -> None:
     """Checks or records the identity; of the flags in it, those that are not recorded fit."""
     path = directory / _IDENTITY
     if path.exists():
         recorded = read_json(path, dict, f"remove {directory} to train anew")
         saved = {**flags, **recorded}
         differing = [
-            f"{name}={saved.get(name)} there, {identity.get(name)} here"
-            for name in {**saved, **identity}
-            if saved.get(name) != identity.get(name)
+            name for name in {**saved, **identity} if saved.get(name) != identity.get(name)
         ]
-        if differing:
+        told = [
+            f"{name}={saved.get(name)} there, {identity.get(name)} here"
+            for name in differing
+            if name not in replaceable
+        ]
+        if told:
             raise SettingsError(
-                f"{directory} is of other settings ({', '.join(differing)}); give those, or "
+                f"{directory} is of other settings ({', '.join(told)}); give those, or "
                 "remove that directory"
             )
+        for name in differing:
+            replaceable[name]()
         if recorded != identity:
             write_json(path, identity)
         return

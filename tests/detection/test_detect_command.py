@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools.cocoeval import COCOeval
 
 from ssl_tf import detect
 from ssl_tf.compare import main as compare
@@ -16,6 +17,7 @@ from ssl_tf.data.annotations.voc_directory import VocObjects
 from ssl_tf.data.order import Steps
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.detection import model_garden
+from ssl_tf.detection.coco_figures import COUNTED
 from ssl_tf.detection.detection_task import Detection
 from ssl_tf.detection.found_objects import ImageObjects
 from ssl_tf.detection.predictions import write_predictions
@@ -237,3 +239,27 @@ def test_data_that_does_not_fit_is_one_line(tmp_path):
     (tmp_path / "other/images/3.png").unlink()
     with pytest.raises(UserError, match="1 of its 6 images are not in"):
         detect.main(of_coco(*flags, f"--output={tmp_path / 'out'}"))
+
+
+def test_objects_beyond_what_is_learned_and_found_beyond_what_counts_are_told(tmp_path, capsys):
+    json_flag, folder, _ = coco(tmp_path)
+    made = (json_flag, folder, json_flag.replace("--", "--test_"))
+    content = json.loads((tmp_path / "objects.json").read_text())
+    more = [{**content["annotations"][0], "id": 100 + n} for n in range(3)]
+    crowd = {**content["annotations"][1], "id": 200, "iscrowd": 1}
+    content["annotations"] += [*more, crowd]
+    (tmp_path / "objects.json").write_text(json.dumps(content))
+    flags = (f"--output={tmp_path / 'out'}", "--batch_size=4", "--dry_run", *made)
+    detect.main(of_coco(*flags, "--max_objects=2", "--max_detections=150"))
+    told = capsys.readouterr()
+    assert "1 of 6 images have more than --max_objects=2 objects (up to 4)" in told.err
+    assert "2 of 9 objects; raise it" in told.err
+    assert "count the 100 best objects of an image" in told.out
+    assert "the 150 of --max_detections" in told.out
+    detect.main(of_coco(*flags, "--max_objects=4", "--max_detections=100"))
+    told = capsys.readouterr()
+    assert "max_objects" not in told.err and "100 best" not in told.out
+
+
+def test_as_many_objects_count_as_the_figures_say():
+    assert COCOeval(iouType="bbox").params.maxDets[-1] == COUNTED

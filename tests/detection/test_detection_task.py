@@ -13,7 +13,7 @@ from ssl_tf.detection.detection_task import Detection
 from ssl_tf.detection.exported_detector import export_detector
 from ssl_tf.detection.found_objects import find_objects, read_truth
 from ssl_tf.downstream.downstream_training import train_downstream
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks import resnet
 from ssl_tf.training.callbacks import SaveCheckpoint
 from tests.detection.small_detection import (
@@ -138,3 +138,16 @@ def test_the_truth_is_in_pixels_of_the_image():
         np.testing.assert_allclose(image.boxes, example["boxes"] * 64, rtol=1e-6)
         assert len(image.masks) == len(image.boxes) and image.scores is None
     assert len(values([truth[0].areas])[0]) == len(truth[0].boxes)
+
+
+def test_images_of_the_picture_may_be_unreadable_but_not_all_to_report_on(tmp_path):
+    test = scenes(9, masks=False)
+    test._encoded_images[:8] = [b"no image"] * 8
+    learned = task("--detector=retinanet", test=test)
+    model = learned.build(random_start().build(False), False)
+    assert "box_ap" in learned.evaluate(model)
+    assert learned.draw(model, tmp_path / "none.png") is None
+    assert not (tmp_path / "none.png").exists()
+    test._encoded_images[8] = b"no image"
+    with pytest.raises(UserError, match="none of its 9 images can be decoded"):
+        learned.evaluate(model)

@@ -1,11 +1,15 @@
 """`python -m ssl_tf.segment` as a user runs it."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ssl_tf import command, segment
 from ssl_tf.settings import SegmentSettings
+from ssl_tf.training import resumption
+from tests.data.annotations.annotated_files import label_png, write_maps
 from tests.segmentation.small_segmentation import SMALL
 
 FLAGS = (
@@ -61,3 +65,67 @@ def test_a_set_without_label_maps_is_one_line(tmp_path, capsys):
     assert stopped.value.code == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "has neither masks nor label maps" in told
+
+
+def test_a_second_call_keeps_the_count_of_unreadable_images(tmp_path):
+    labels = np.arange(32 * 32).reshape(32, 32) % 3
+    images, maps = write_maps(tmp_path, {f"{n:02}": labels for n in range(8)}, size=(32, 32))
+    Path(images, "03.png").write_bytes(b"no image")
+    output = tmp_path / "out"
+    flags = [
+        *(flag for flag in FLAGS if not flag.startswith(("--dataset", "--scene", "--label_fr"))),
+        *(f"--image_folder={images}", f"--label_maps={maps}", "--holdout=2", "--batch_size=6"),
+        f"--output={output}",
+    ]
+    reports = []
+    for _ in range(2):
+        command.run(segment.main, SegmentSettings, flags)
+        reports.append(json.loads((output / "segmentation.json").read_text()))
+    assert reports[0] == reports[1] and reports[0]["unreadable_images"] == 1
+    assert "unreadable_images" not in reports[0]["random"]
+
+
+def test_a_corrected_test_set_or_other_test_flags_repeat_the_test_alone(
+    tmp_path, monkeypatch, capsys
+):
+    labels = np.arange(32 * 32).reshape(32, 32) % 3
+    images, maps = write_maps(tmp_path, {f"{n:02}": labels for n in range(4)}, size=(32, 32))
+    tests = {f"t{n}": labels for n in range(2)}
+    test_images, test_maps = write_maps(tmp_path / "test", tests, size=(32, 32))
+    output = tmp_path / "out"
+    flags = [
+        *(flag for flag in FLAGS if not flag.startswith(("--dataset", "--scene", "--label_fr"))),
+        *(f"--image_folder={images}", f"--label_maps={maps}", f"--output={output}"),
+        *(f"--test_image_folder={test_images}", f"--test_label_maps={test_maps}"),
+    ]
+
+    def go(*more):
+        command.run(segment.main, SegmentSettings, [*flags, *more])
+        report = json.loads((output / "segmentation.json").read_text())
+        return report["random"]["class_iou"], report["random"]["train_loss"]
+
+    first, loss = go("--export")
+    assert (output / "random/segmenter").exists()
+
+    def no_step(*arguments, **parts):
+        raise AssertionError
+
+    monkeypatch.setattr(resumption, "fit", no_step)
+    # All of another class: the figures are another, of the same weights.
+    Path(test_maps, "t0.png").write_bytes(label_png(np.full((32, 32), 2)))
+    Path(test_maps, "t1.png").write_bytes(label_png(np.full((32, 32), 2)))
+    capsys.readouterr()
+    second, same = go()
+    assert "the test is another, and is repeated" in capsys.readouterr().err
+    assert same == loss and second != first and second["0"] in (None, 0.0)
+    assert go() == (second, loss)
+    assert "repeated" not in capsys.readouterr().err
+    assert (output / "random/segmenter").exists()
+    go("--test_flip")
+    assert not (output / "random/segmenter").exists()
+    assert "--test_flip=true" in (output / "flags.txt").read_text()
+    # The images to learn from are bound to the weights.
+    Path(maps, "00.png").write_bytes(label_png(np.full((32, 32), 2)))
+    with pytest.raises(SystemExit):
+        go("--test_flip")
+    assert "the train images are not those of the first start" in capsys.readouterr().err

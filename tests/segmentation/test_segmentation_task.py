@@ -136,3 +136,31 @@ def test_batches_are_a_function_of_seed_and_step():
     for one, other in zip(whole[2:], rest, strict=True):
         np.testing.assert_array_equal(one["image"], other["image"])
         np.testing.assert_array_equal(one["label_map"], other["label_map"])
+
+
+def test_images_of_the_picture_may_be_unreadable_but_not_all_to_report_on(tmp_path):
+    test = scenes(12)
+    shown = np.linspace(0, 11, 6).astype(int)
+    for row in shown:
+        test._encoded_images[row] = b"no image"
+    done = run(tmp_path / "some", "--evaluate_every=1", "--steps=2", "--head=fcn", test=test)
+    assert 0 <= done.figures["miou"] <= 1 and test.unreadable.count == 6
+    assert (tmp_path / "some/result.json").exists()
+    assert not (tmp_path / "some/predictions.png").exists()
+    test._encoded_images[:] = [b"no image"] * 12
+    test.unreadable.limit = 20
+    with pytest.raises(UserError, match="none of its 12 images can be decoded"):
+        run(tmp_path / "all", "--steps=2", "--head=fcn", test=test)
+
+
+def test_a_picture_that_fails_costs_no_figures(tmp_path, monkeypatch):
+    def killed(*arguments):
+        raise Killed
+
+    flags = ("--steps=2", "--head=fcn")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Segmentation, "draw", killed)
+        run(tmp_path, *flags)
+    monkeypatch.setattr(Segmentation, "evaluate", killed)
+    assert 0 <= run(tmp_path, *flags).figures["miou"] <= 1
+    assert (tmp_path / "predictions.png").exists()

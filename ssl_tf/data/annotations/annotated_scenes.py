@@ -54,14 +54,15 @@ class AnnotatedScenes(AnnotatedSource):
                 label = 0 if one_class else int(labels[number - 1])
                 rows.add("", box, owners.shape, label, area=len(y))
             self._visible.append(np.array(visible, np.int64))
-        self._table = rows.table()
+        objects = rows.table()
         names = ("object",) if one_class else scenes.class_names
         super().__init__(
             f"{scenes.name}, annotated",
             [example.numpy() for example in scenes.ids()],
             len(names) + label_maps,
             (BACKGROUND, *names) if label_maps else names,
-            objects=None if label_maps else self._table,
+            objects=objects,
+            label_maps=label_maps,
             masks=masks,
         )
 
@@ -75,7 +76,7 @@ class AnnotatedScenes(AnnotatedSource):
         return _decode(self._owners[row])[None] == self._visible[row][:, None, None]
 
     def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
-        _, classes, crowd, _, areas = self._table.of(row)
+        _, classes, crowd, _, areas = self._objects.of(row)
         return painted_labels(self._masks(row, size), classes, areas, crowd)
 
 

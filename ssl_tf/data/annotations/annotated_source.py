@@ -15,6 +15,7 @@ from PIL import Image
 
 from ssl_tf.data import orientation
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
+from ssl_tf.data.decoding import image_of
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.errors import SettingsError, UserError, printable
@@ -72,6 +73,7 @@ class AnnotatedSource(IndexedSource):
         class_names: tuple[str, ...],
         *,
         objects: ObjectTable | None,
+        label_maps: bool = False,
         masks: bool = False,
         category_ids: Sequence[Any] = (),
         bad: BadAnnotations | None = None,
@@ -82,18 +84,26 @@ class AnnotatedSource(IndexedSource):
             ids: of the images.
             num_classes: number of classes.
             class_names: their names, or none; those that repeat get a number.
-            objects: of the images; None: they have label maps.
+            objects: of the images; None: there are label maps alone.
+            label_maps: give label maps in place of the objects, of which they are made.
             masks: give the masks of the objects.
             category_ids: as the attribute; empty: counted from 0.
             bad: as the attribute.
 
         Raises:
-            SettingsError: one of the labels would be `IGNORED`.
+            SettingsError: one of the labels would be `IGNORED`, or the names are not as many as the
+                classes.
         """
-        if objects is None and num_classes > IGNORED:
+        self._with_label_maps = label_maps or objects is None
+        if self._with_label_maps and num_classes > IGNORED:
             raise SettingsError(
                 f"{name}: {num_classes} classes; label {IGNORED} is ignored, so give label maps of "
                 f"at most {IGNORED} classes, a background among them"
+            )
+        if class_names and len(class_names) != num_classes:
+            raise SettingsError(
+                f"{name}: {num_classes} classes, but {len(class_names)} names; correct the file of "
+                "--label_names, or --num_classes"
             )
         self.category_ids = tuple(category_ids or range(num_classes))
         names = distinct_names(class_names, self.category_ids)
@@ -167,7 +177,7 @@ class AnnotatedSource(IndexedSource):
 
     def _detail(self, row: int) -> bytes:
         """What tells an image and its annotation from others of the same id; read in threads."""
-        return b"" if self._objects is None else self._objects.content(row)
+        return b"" if self._with_label_maps else self._objects.content(row)
 
     def common_images(self, other: Source) -> int:
         if not isinstance(other, AnnotatedSource):
@@ -176,9 +186,9 @@ class AnnotatedSource(IndexedSource):
         return len(ours & theirs)
 
     def learned_objects(self) -> np.ndarray | None:
-        """Number of objects of each image that a detector learns from: int64 [size].
+        """Number of objects of each image that are learned, all but crowds: int64 [size].
 
-        None if the images have label maps.
+        None if there are label maps alone.
         """
         if self._objects is None:
             return None
@@ -204,6 +214,22 @@ class AnnotatedSource(IndexedSource):
                 file=sys.stderr,
             )
 
+    def warn_of_more_objects(self, limit: int) -> None:
+        """Tells on stderr how many images have more objects than are learned, if there are any.
+
+        Args:
+            limit: objects of an image that are learned, --max_objects.
+        """
+        counts = self.learned_objects()
+        if (counts > limit).any():
+            print(
+                f"warning: {self.name}: {(counts > limit).sum()} of {self.size} images have more "
+                f"than --max_objects={limit} objects (up to {counts.max()}), and what is beyond is "
+                f"learned as background, {np.maximum(counts - limit, 0).sum()} of {counts.sum()} "
+                "objects; raise it",
+                file=sys.stderr,
+            )
+
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._ids, row)
 
@@ -216,7 +242,7 @@ class AnnotatedSource(IndexedSource):
             "orientation": tf.TensorSpec([], tf.int32),
             "size": tf.TensorSpec([2], tf.int64),
         }
-        if self._objects is None:
+        if self._with_label_maps:
             specs["label_map"] = tf.TensorSpec([None, None], tf.int32)
         else:
             specs |= {
@@ -252,7 +278,7 @@ class AnnotatedSource(IndexedSource):
         if turn >= orientation.TRANSPOSED:
             size = size[::-1]
         head = (encoded, np.int32(turn), np.array(size or (0, 0), np.int64))
-        if self._objects is None:
+        if self._with_label_maps:
             label_map = self._label_map(opened, size) if size else np.zeros([0, 0], np.int32)
             return (*head, self._checked(row, label_map))
         *found, areas = self._objects.of(row)
@@ -327,11 +353,23 @@ class AnnotatedFiles(AnnotatedSource):
 
 
 def image_size(encoded: bytes) -> tuple[int, int] | None:
-    """Height and width of an encoded image, from its header; None if it has none."""
+    """Height and width of an encoded image, from its header; None if it cannot be decoded.
+
+    Pillow refuses images that TensorFlow decodes, those above 179 megapixels and PNGs with much
+    text; they are decoded for their size.
+    """
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             width, height = image.size
     except Exception:  # Pillow has many errors for damaged files
+        return _decoded_size(encoded) if encoded else None
+    return height, width
+
+
+def _decoded_size(encoded: bytes) -> tuple[int, int] | None:
+    try:
+        height, width, _ = image_of(encoded).shape
+    except tf.errors.OpError:
         return None
     return height, width
 

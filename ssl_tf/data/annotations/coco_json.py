@@ -62,7 +62,7 @@ class CocoImages(AnnotatedFiles):
         for kind, entries in (("images", images), ("categories", categories)):
             _check_ids(kind, [entry["id"] for entry in entries], told)
         _check_images(self._paths, folder, told)
-        bad = BadAnnotations()
+        bad = BadAnnotations("[x, y, width, height] in pixels")
         with_segments = masks or label_maps
         self._segments = Segments()
         rows = ObjectRows(bad)
@@ -73,14 +73,15 @@ class CocoImages(AnnotatedFiles):
         for orphans in by_image.values():
             for annotation in orphans:
                 bad.add("annotations of images that are not listed", _name(annotation))
-        self._table = rows.table()
+        objects = rows.table()
         ids = [category["id"] for category in categories]
         super().__init__(
             f"COCO {json}",
             [str(image["id"]).encode() for image in images],
             len(names) + label_maps,
             (BACKGROUND, *names) if label_maps else names,
-            objects=None if label_maps else self._table,
+            objects=objects,
+            label_maps=label_maps,
             masks=masks,
             category_ids=() if label_maps else ids,
             bad=bad,
@@ -136,19 +137,19 @@ class CocoImages(AnnotatedFiles):
 
     def _detail(self, row: int) -> bytes:
         size = b"%d %d " % self._sizes[row]
-        segments = self._segments.content(self._table.rows_of(row))
-        return super()._detail(row) + size + self._table.content(row) + segments
+        segments = self._segments.content(self._objects.rows_of(row))
+        return super()._detail(row) + size + self._objects.content(row) + segments
 
     def _masks(self, row: int, size: tuple[int, int]) -> np.ndarray:
         check_size(self._paths[row], size, self._sizes[row], "its entry in the json")
-        rows = self._table.rows_of(row)
+        rows = self._objects.rows_of(row)
         masks = np.zeros((rows.stop - rows.start, *size), np.uint8)
         for place, index in enumerate(range(rows.start, rows.stop)):
             masks[place] = self._segments.mask(index, size)
         return masks
 
     def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
-        _, classes, crowd, _, areas = self._table.of(row)
+        _, classes, crowd, _, areas = self._objects.of(row)
         return painted_labels(self._masks(row, size), classes, areas, crowd)
 
 

@@ -19,8 +19,8 @@ from ssl_tf.data.annotations.annotated_source import (
     read_bytes,
 )
 from ssl_tf.data.decoding import EXTENSIONS
-from ssl_tf.data.listing import list_images
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.data.listing import Listing, list_images
+from ssl_tf.errors import SettingsError, UserError, printable
 
 # Begins a PNG, whose bytes 24 and 25 are its depth and type of colour (PNG 3, section 11.2.1).
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -104,6 +104,8 @@ class LabelMapFolders(AnnotatedFiles):
     ):
         """Lists the images.
 
+        Told on stderr is how many files are no images by their name, and how many maps have none.
+
         Args:
             images, label_maps: the folders.
             reduce_zero_label: label 0 is ignored, and the classes count from label 1, as in ADE20K.
@@ -141,6 +143,9 @@ class LabelMapFolders(AnnotatedFiles):
                 f"--label_maps={label_maps}: {len(missing)} of the {len(names)} images have no "
                 f"label map, such as {missing[0]}; give the folder that has one PNG for each image"
             )
+        # The flags of the images to learn from and to report on differ.
+        listing.warn(f"images in {images}", [])
+        _warn_of_maps_without_images(label_maps, self._maps)
         count = num_classes or len(class_names)
         if count:
             self._warn_of_one_label()
@@ -199,4 +204,19 @@ class LabelMapFolders(AnnotatedFiles):
         return (
             f"{os.path.dirname(self._maps[0])}: label maps hold {found} alone, and pixels of "
             f"{IGNORED} are ignored: of masks of 0 and {IGNORED} write the foreground as 1"
+        )
+
+
+def _warn_of_maps_without_images(folder: str, claimed: Sequence[str]) -> None:
+    """Tells on stderr how many PNGs of a folder are the label map of no image."""
+    found = {
+        os.path.join(folder, os.fsdecode(path))
+        for path in Listing(os.fsencode(folder), (".png",)).paths
+    }
+    unread = sorted(found - {*claimed})
+    if unread:
+        print(
+            f"warning: {folder}: {len(unread)} of {len(found)} label maps have no image, such as "
+            f"{printable(unread[0])}, and are not read",
+            file=sys.stderr,
         )

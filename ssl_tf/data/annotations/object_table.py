@@ -4,20 +4,31 @@ import sys
 
 import numpy as np
 
-from ssl_tf.errors import printable
+from ssl_tf.errors import UserError, printable
 
 _LISTED = 3
+# Pixels by which a box may be longer than its image: annotations are rounded, or count from 0 or 1.
+_ROUNDED = 2
 
 
 class BadAnnotations:
     """Counts the annotations that are left out, by reason, with the first names of each.
 
+    Boxes that are kept and look as if they were of another format are counted, too.
+
     Attributes:
         names: reason -> names of what it was found in.
     """
 
-    def __init__(self):
+    def __init__(self, box_format: str = ""):
+        """
+        Args:
+            box_format: how the annotations have their boxes, in words.
+        """
         self.names: dict[str, list[str]] = {}
+        self._box_format = box_format
+        self._boxes = 0
+        self._doubtful: dict[str, list[str]] = {}
 
     @property
     def count(self) -> int:
@@ -33,15 +44,52 @@ class BadAnnotations:
         """
         self.names.setdefault(reason, []).append(printable(name))
 
+    def look_at(self, name: str, box: np.ndarray, cut: np.ndarray, size: np.ndarray) -> None:
+        """Counts a box, and whether it is doubtful.
+
+        Args:
+            name: of the box or its image.
+            box: ymin, xmin, ymax, xmax in pixels.
+            cut: what lies in the image of it.
+            size: height and width of the image, in pixels.
+        """
+        self._boxes += 1
+        sides = cut[2:] - cut[:2]
+        if np.abs(box - cut).max() > _ROUNDED:
+            reason = f"reach more than {_ROUNDED} pixels beyond their image"
+        # An image of one pixel has no smaller side; of one that cannot be read no more is known.
+        elif ((sides > 0) & (sides < np.minimum(size - 1, 1))).any():
+            reason = "have a side below a pixel"
+        else:
+            return
+        self._doubtful.setdefault(reason, []).append(printable(name))
+
     def warn(self, told: str) -> None:
-        """Tells each reason on stderr, once, with its count and first names."""
+        """Tells each reason on stderr, once, with its count and first names.
+
+        Raises:
+            UserError: most boxes are doubtful.
+        """
         for reason, names in self.names.items():
-            more = ", ..." if len(names) > _LISTED else ""
             print(
-                f"warning: {told}: {len(names)} {reason}, left out: "
-                f"{', '.join(names[:_LISTED])}{more}",
+                f"warning: {told}: {len(names)} {reason}, left out: {_first(names)}",
                 file=sys.stderr,
             )
+        doubts = [
+            f"{len(names)} of {self._boxes} boxes {reason}, such as {_first(names)}"
+            for reason, names in self._doubtful.items()
+        ]
+        if 2 * sum(map(len, self._doubtful.values())) > self._boxes:
+            raise UserError(
+                f"{told}: {'; '.join(doubts)}: give boxes as {self._box_format}, and the sizes of "
+                "the images that they were drawn in"
+            )
+        for doubt in doubts:
+            print(f"warning: {told}: {doubt}", file=sys.stderr)
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 class ObjectTable:
@@ -131,7 +179,9 @@ class ObjectRows:
             Whether it has an area, and was added.
         """
         scale = np.array([*size, *size], np.float64)
-        cut = np.clip(np.array(box, np.float64), 0, scale)
+        box = np.array(box, np.float64)
+        cut = np.clip(box, 0, scale)
+        self._bad.look_at(name, box, cut, scale[:2])
         sides = cut[2:] - cut[:2]
         if not (np.isfinite(cut).all() and (sides > 0).all()):
             self._bad.add("boxes without an area in the image", name)

@@ -39,7 +39,7 @@ def open_annotated(
 
     Raises:
         UserError: the images or annotations do not exist, are damaged, or do not hold that; or some
-            images to report on are training images.
+            images to report on are training images; or one of both sets has no object.
     """
     train = _open(data, wanted)
     if data.holdout:
@@ -57,6 +57,8 @@ def open_annotated(
             f"{test.num_classes}{': ' if differing else ''}{', '.join(differing[:5])}), so its "
             "labels mean something else; give parts of one data set"
         )
+    _check_objects(train, "correct the annotations")
+    _check_objects(test, f"give others to report on by {_test_flag(data)}")
     if wanted != "label_maps":
         train.warn_of_empty_classes()
         train = train if data.keep_empty else with_objects(train)
@@ -79,15 +81,25 @@ def _check_apart(train: AnnotatedSource, test: AnnotatedSource) -> None:
         )
 
 
-def with_objects(source: AnnotatedSource) -> AnnotatedSource:
-    """The images with an object that is no crowd; the source itself if all have one.
+def _check_objects(source: AnnotatedSource, way_out: str) -> None:
+    """Refuses images of which none has an object, crowds aside, as in a test set without truth."""
+    counts = source.learned_objects()
+    if counts is not None and not counts.any():
+        raise UserError(f"{source.name}: no image has an object; {way_out}")
 
-    Raises:
-        UserError: none has.
-    """
+
+def _test_flag(data: AnnotationSettings) -> str:
+    """The flag that gives the images to report on."""
+    if data.holdout:
+        return "a larger --holdout"
+    if data.voc_dir:
+        return "--test_voc_list"
+    return "--test_split" if data.dataset else "--test_coco_json"
+
+
+def with_objects(source: AnnotatedSource) -> AnnotatedSource:
+    """The images with an object that is no crowd; the source itself if all have one."""
     has_objects = source.learned_objects() > 0
-    if not has_objects.any():
-        raise UserError(f"{source.name}: no image has an object; correct the annotations")
     if has_objects.all():
         return source
     return source.part(has_objects, f"{source.name}, {has_objects.sum()} with objects")
@@ -217,10 +229,4 @@ def _only_label_maps(wanted: Wanted, told: str) -> None:
 
 
 def _label_names(data: AnnotationSettings) -> tuple[str, ...]:
-    names = read_names(data.label_names) if data.label_names else ()
-    if names and data.num_classes and len(names) != data.num_classes:
-        raise SettingsError(
-            f"--label_names={data.label_names} has {len(names)} names, not the "
-            f"--num_classes={data.num_classes}; correct one of them"
-        )
-    return names
+    return read_names(data.label_names) if data.label_names else ()

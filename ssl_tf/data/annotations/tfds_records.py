@@ -13,7 +13,7 @@ from ssl_tf.data.annotations.label_maps import read_label_map, without_zero
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
 from ssl_tf.data.record_framing import DATA_AT, count_records, record_lengths
 from ssl_tf.data.sources.record_files import Shard
-from ssl_tf.data.sources.tfds import open_split_files
+from ssl_tf.data.sources.tfds import CROWD, is_relative_box, open_split_files
 from ssl_tf.errors import UserError
 
 _SCENE_CLASSES = 150
@@ -94,7 +94,10 @@ class TfdsSource(AnnotatedSource):
 
 
 class TfdsVoc(TfdsSource):
-    """TFDS's `voc/2007` or `voc/2012`: boxes as TFDS has them, classes, difficult objects."""
+    """Objects of TFDS, as of `voc/2007` and `coco/2017`: boxes as TFDS has them, and classes.
+
+    Crowds, difficult objects and areas of segments are read where the data set has them.
+    """
 
     def __init__(self, dataset: str, data_dir: str, split: str):
         """Reads all records once, for their objects.
@@ -103,18 +106,25 @@ class TfdsVoc(TfdsSource):
             dataset, data_dir, split: as in `PreparedDataset`.
 
         Raises:
-            UserError: the data set is not prepared, is damaged, or has no such objects.
+            UserError: the data set is not prepared, is damaged, or has no such objects; or their
+                boxes are no fractions in TFDS's usual order.
         """
         info, shards = open_split_files(dataset, data_dir, split)
         try:
-            names = tuple(info.features["objects"].feature["label"].names)
+            features = info.features["objects"].feature
+            names, box = tuple(features["label"].names), features["bbox"]
         except (KeyError, AttributeError, TypeError):
             raise UserError(
-                f"--dataset={dataset} has no objects with labels, as voc has; it has "
+                f"--dataset={dataset} has no objects with boxes and labels, as voc has; it has "
                 f"{', '.join(sorted(info.features))}"
             ) from None
+        if not is_relative_box(box):
+            raise UserError(
+                f"--dataset={dataset}: the boxes of its objects are not of REL_YXYX, TFDS's usual "
+                "format; prepare it with such boxes"
+            )
         self._records = Records.of(shards)
-        bad = BadAnnotations()
+        bad = BadAnnotations("ymin, xmin, ymax and xmax in fractions of the image's sides")
         rows, ids = ObjectRows(bad), []
         for row, default in enumerate(self._records.ids):
             record = self._records.read(row)
@@ -123,10 +133,14 @@ class TfdsVoc(TfdsSource):
             size = image_size(_image(record)) or (1, 1)
             boxes = np.reshape(record.get("objects/bbox", ()), [-1, 4]) * [*size, *size]
             labels = record.get("objects/label", ())
-            difficult = record.get("objects/is_difficult", (0,) * len(boxes))
-            for box, label, is_difficult in zip(boxes, labels, difficult):
+            columns = (
+                record.get(f"objects/{key}", (default,) * len(boxes))
+                for key, default in ((CROWD, 0), ("is_difficult", 0), ("area", None))
+            )
+            for box, label, crowd, difficult, area in zip(boxes, labels, *columns):
                 name = f"{names[label]} of {ids[-1].decode(errors='replace')}"
-                rows.add(name, box, size, label, difficult=bool(is_difficult))
+                kinds = {"crowd": bool(crowd), "difficult": bool(difficult)}
+                rows.add(name, box, size, label, **kinds, area=area)
         super().__init__(
             f"{dataset}:{split}, annotated", ids, len(names), names, objects=rows.table(), bad=bad
         )

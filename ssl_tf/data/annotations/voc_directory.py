@@ -54,7 +54,7 @@ class VocObjects(AnnotatedFiles):
         ]
         found = {node.findtext("name", "") for tree in trees for node in tree.iter("object")}
         names = classes or (CLASSES if found <= {*CLASSES} else tuple(sorted(found - {""})))
-        bad = BadAnnotations()
+        bad = BadAnnotations("xmin, ymin, xmax and ymax in pixels, counted from 1")
         rows = ObjectRows(bad)
         self._sizes = [_size(tree) for tree in trees]
         for (_, _, image_id), path, tree, told in zip(listed, self._paths, trees, self._sizes):
@@ -138,9 +138,15 @@ def _listed(
                 "directory of a year, and a list that it has"
             ) from None
         prefix = f"{Path(directory).name}/" if len(directories) > 1 else ""
-        # Lists of single classes have a second column.
-        names = [line.split()[0] for line in lines if line.strip()]
-        found += [(directory, name, prefix + name) for name in names]
+        rows = [line.split() for line in lines if line.strip()]
+        # VOC has the images of a whole list in each of its lists of a class: 1 in a second column
+        # stands for those that show it, 0 for difficult objects alone, -1 for all others.
+        if any(row[1:] in (["-1"], ["0"]) for row in rows):
+            raise SettingsError(
+                f"{path} is VOC's list of one class, and has images without it; give a list of "
+                "images alone, such as trainval, or write those of 1 to a list of their own"
+            )
+        found += [(directory, row[0], prefix + row[0]) for row in rows]
     if not found:
         raise UserError(f"--voc_dir={','.join(directories)}: the lists {','.join(lists)} are empty")
     return found

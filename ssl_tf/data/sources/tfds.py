@@ -1,6 +1,7 @@
 """Sources of data sets that TensorFlow Datasets has prepared; need no builder and no network."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from ssl_tf.errors import NoSuchSplit, NotPrepared, UserError
 
 _ID_FEATURES = ("id", "image/id", "image_id", "image/filename", "file_name", "filename")
 _INFO = "dataset_info.json"
+# Key of a flag beside a box: it is around several objects, as in COCO.
+CROWD = "is_crowd"
 
 
 class PreparedDataset(RecordSource):
@@ -20,7 +23,8 @@ class PreparedDataset(RecordSource):
     Image, label and boxes are found by the type of the features. If an image has no single label,
     the labels of a sequence are used, for example those of its boxes; the source is then
     multi-label. Of several features of a type that is taken which is called "image" or "label";
-    where none is, the first, which `guesses` tells.
+    where none is, the first, which `guesses` tells. The boxes of crowds are left out, and a line on
+    stderr says so.
     """
 
     def __init__(
@@ -82,6 +86,13 @@ class PreparedDataset(RecordSource):
                 f"--dataset={dataset} has no image feature; it has {', '.join(sorted(features))}"
             )
         self._boxes = _find_boxes(features)
+        self._crowd = _crowd_beside(features, self._boxes)
+        if self._crowd:
+            print(
+                f"warning: --dataset={dataset}: boxes around several objects "
+                f"({'/'.join(self._crowd)}) are left out",
+                file=sys.stderr,
+            )
         labels = _find_labels(features)
         given = {"image_feature": (image_feature, images), "label_feature": (label_feature, labels)}
         for flag, (name, known) in given.items():
@@ -101,9 +112,10 @@ class PreparedDataset(RecordSource):
         )
         # Parsing the other features, such as masks, would cost time.
         needed = {name: features[name] for name in (self._image, self._label, self._id) if name}
-        for name in dict.fromkeys(found[0] for found in (self._boxes, self._labels) if found):
+        paths = [path for path in (self._boxes, self._crowd, self._labels) if path]
+        for name in dict.fromkeys(outer for outer, _ in paths):
             inner = features[name].feature
-            keys = [f[1] for f in (self._boxes, self._labels) if f and f[0] == name and f[1]]
+            keys = [key for outer, key in paths if outer == name and key]
             needed[name] = tfds.features.Sequence(
                 {key: inner[key] for key in keys} if keys else inner
             )
@@ -125,7 +137,10 @@ class PreparedDataset(RecordSource):
             present = tf.one_hot(_feature_at(features, self._labels), self.num_classes)
             example["label"] = tf.minimum(tf.reduce_sum(present, axis=0), 1)
         if self._boxes:
-            example["boxes"] = _feature_at(features, self._boxes)
+            boxes = _feature_at(features, self._boxes)
+            if self._crowd:
+                boxes = tf.boolean_mask(boxes, ~_feature_at(features, self._crowd))
+            example["boxes"] = boxes
         return example
 
     def _class_label(self, features):
@@ -282,17 +297,26 @@ def _find_boxes(features) -> tuple[str, str | None] | None:
 
     TFDS's own order may differ from start to start, see `_choose`.
     """
+    # Boxes in another order or in pixels are ignored.
+    found = _in_sequences(features, is_relative_box)
+    return min(found, key=lambda path: (path[0] != "objects", path[0], path[1] or ""), default=None)
+
+
+def is_relative_box(feature) -> bool:
+    """Whether a feature is a box of ymin, xmin, ymax, xmax in fractions of the image's sides."""
     import tensorflow_datasets as tfds
 
-    def is_box(feature) -> bool:
-        if not isinstance(feature, tfds.features.BBoxFeature):
-            return False
-        # Boxes in another order or in pixels are ignored. None: the data set is older than the
-        # other formats.
-        return feature.bbox_format is None or feature.bbox_format.name == "REL_YXYX"
+    if not isinstance(feature, tfds.features.BBoxFeature):
+        return False
+    # None: the data set is older than the other formats.
+    return feature.bbox_format is None or feature.bbox_format.name == "REL_YXYX"
 
-    found = _in_sequences(features, is_box)
-    return min(found, key=lambda path: (path[0] != "objects", path[0], path[1] or ""), default=None)
+
+def _crowd_beside(features, boxes: tuple[str, str | None] | None) -> tuple[str, str] | None:
+    """The path of the flags of crowds beside the boxes, if there are any."""
+    if not boxes or boxes[1] is None or CROWD not in features[boxes[0]].feature:
+        return None
+    return boxes[0], CROWD
 
 
 def _find_labels(features) -> dict[str, tuple[str, str | None]]:

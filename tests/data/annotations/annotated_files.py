@@ -134,6 +134,49 @@ def voc_features():
     )
 
 
+def coco_features(bbox_format="REL_YXYX"):
+    """The features of TFDS's coco, by its definition."""
+    import tensorflow_datasets as tfds
+
+    return tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(encoding_format="jpeg"),
+            "image/filename": tfds.features.Text(),
+            "image/id": np.int64,
+            "objects": tfds.features.Sequence(
+                {
+                    "area": np.int64,
+                    "bbox": tfds.features.BBoxFeature(bbox_format=bbox_format),
+                    "id": np.int64,
+                    "is_crowd": np.bool_,
+                    "label": tfds.features.ClassLabel(names=["cat", "dog"]),
+                }
+            ),
+        }
+    )
+
+
+def coco_example(number, objects):
+    """An example of `coco_features`: objects of label, corners, area, whether it is a crowd."""
+    import tensorflow_datasets as tfds
+
+    return {
+        "image": picture(number),
+        "image/filename": f"{number:012}.jpg",
+        "image/id": number,
+        "objects": [
+            {
+                "area": area,
+                "bbox": tfds.features.BBox(*box),
+                "id": n,
+                "is_crowd": crowd,
+                "label": label,
+            }
+            for n, (label, box, area, crowd) in enumerate(objects)
+        ],
+    }
+
+
 def voc_example(number, objects):
     """An example of `voc_features`: objects of label, corners, whether it is difficult."""
     import tensorflow_datasets as tfds

@@ -1,10 +1,12 @@
 """What tells annotated images from others of the same ids."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, PngImagePlugin
 
 from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.annotations.coco_json import CocoImages
@@ -15,6 +17,7 @@ from ssl_tf.data.scenes.shapes import Scenes
 from tests.data.annotations.annotated_files import (
     label_png,
     prepare_tfds,
+    read,
     voc_example,
     voc_features,
     write_coco,
@@ -123,3 +126,27 @@ def test_scenes_of_another_side_are_another_set():
         list(AnnotatedScenes(Scenes("train", 4, side)).details()) for side in (16, 16, 24)
     )
     assert first == same != other
+
+
+def png_with_text(number):
+    """A PNG whose text Pillow refuses to unpack."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("notes", "x" * 2**21, zip=True)
+    stream = io.BytesIO()
+    Image.open(io.BytesIO(png(number))).save(stream, "PNG", pnginfo=text)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", [{"masks": True}, {"label_maps": True}])
+def test_an_image_that_tensorflow_alone_decodes_has_its_size(tmp_path, kind):
+    objects = [{"image_id": 0, "category_id": 3, "bbox": [1, 1, 4, 4], "segmentation": SQUARE}]
+    path, folder = write_coco(tmp_path, objects)
+    expected = read(CocoImages(path, folder, **kind))[0]
+    file = Path(folder, "000000000000.png")
+    file.write_bytes(png_with_text(0))
+    with pytest.raises(ValueError, match="Decompressed data too large"):
+        Image.open(file)
+    found = read(CocoImages(path, folder, **kind))[0]
+    np.testing.assert_array_equal(found["size"], [6, 8])
+    for name in expected.keys() - {"image"}:
+        np.testing.assert_array_equal(found[name], expected[name])

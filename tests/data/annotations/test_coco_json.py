@@ -119,7 +119,7 @@ def test_bad_annotations_are_counted_named_and_left_out(tmp_path, capsys):
     np.testing.assert_array_equal(first["areas"], [10.5])
     assert first["masks"].sum() == 12
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 5
+    assert len(told) == 6 and "1 of 3 boxes reach more than 2 pixels" in told[-1]
     assert any(
         "2 boxes without an area in the image, left out: annotation 100 of image 0, annotation 101"
         in line
@@ -173,3 +173,39 @@ def test_an_image_that_is_missing_is_told(tmp_path):
     (Path(folder) / "000000000001.png").unlink()
     with pytest.raises(UserError, match="1 of its 3 images are not in .*000000000001.png"):
         CocoImages(path, folder)
+
+
+def wide(tmp_path, *boxes):
+    found = [{"image_id": 0, "category_id": 3, "bbox": box} for box in boxes]
+    return CocoImages(*write_coco(tmp_path, found, height=40, width=60))
+
+
+def test_boxes_that_look_like_another_format_are_told(tmp_path, capsys):
+    # Rounding may lead two pixels beyond the border.
+    wide(tmp_path / "rounded", [-2, 0, 5, 5], [50, 30, 12, 12])
+    assert capsys.readouterr().err == ""
+    source = wide(tmp_path, [1, 2, 4, 3], [40, 20, 23, 5], [5, 5, 0.5, 9], [0, 0, 60, 40])
+    np.testing.assert_allclose(read(source)[0]["boxes"][1], [0.5, 40 / 60, 25 / 40, 1], rtol=1e-6)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and source.bad.count == 0
+    assert (
+        "1 of 4 boxes reach more than 2 pixels beyond their image, such as annotation 101"
+        in told[0]
+    )
+    assert "1 of 4 boxes have a side below a pixel, such as annotation 102 of image 0" in told[1]
+
+
+@pytest.mark.parametrize(
+    "boxes, told",
+    [
+        # Corners in place of width and height; fractions; nonsense.
+        (([40, 20, 55, 35], [1, 2, 5, 6], [30, 10, 50, 30]), "2 of 3 boxes reach more than 2"),
+        (([0.3, 0.2, 0.4, 0.5],), "1 of 1 boxes have a side below a pixel"),
+        (([-500, -500, 5000, 5000], [900, 0, 5, 5], [1, 1, 4, 4]), "2 of 3 boxes reach"),
+    ],
+)
+def test_boxes_of_another_format_are_refused(tmp_path, boxes, told):
+    with pytest.raises(
+        UserError, match=rf"{told}.*give boxes as \[x, y, width, height\] in pixels"
+    ):
+        wide(tmp_path, *boxes)

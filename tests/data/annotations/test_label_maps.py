@@ -124,3 +124,15 @@ def test_an_image_has_a_map_of_its_own(tmp_path):
     Path(folder, "a.jpg").write_bytes(Path(folder, "a.png").read_bytes())
     with pytest.raises(UserError, match="a.jpg and a.png would have the same label map"):
         LabelMapFolders(folder, maps)
+
+
+def test_images_of_other_formats_and_maps_without_an_image_are_told(tmp_path, capsys):
+    folder, maps = write_maps(tmp_path, {"a": LABELS, "b/b": LABELS, "c": LABELS})
+    assert LabelMapFolders(folder, maps).size == 3
+    assert capsys.readouterr().err == ""
+    Path(folder, "a.png").rename(Path(folder, "a.webp"))
+    Path(folder, "b/b.png").rename(Path(folder, "b/b.tif"))
+    assert LabelMapFolders(folder, maps).size == 1
+    told = capsys.readouterr().err.splitlines()
+    assert "1 .webp" in told[0] and "1 .tif" in told[0] and "convert or rename" in told[0]
+    assert f"2 of 3 label maps have no image, such as {maps}/a.png, and are not read" in told[1]

@@ -4,8 +4,19 @@ import pytest
 from ssl_tf.data.annotations.open_annotated import labelled_share, open_annotated
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import AnnotationSettings, flagfiles
-from tests.data.annotations.annotated_files import read, write_coco, write_maps, write_voc
+from tests.data.annotations.annotated_files import (
+    label_png,
+    prepare_tfds,
+    read,
+    scene_parsing_features,
+    voc_example,
+    voc_features,
+    write_coco,
+    write_maps,
+    write_voc,
+)
 from tests.data.prepared_tfds import prepare_several
+from tests.data.tiny_images import png
 
 BOX = {"category_id": 3, "bbox": [1, 1, 2, 2]}
 
@@ -121,3 +132,53 @@ def test_training_images_are_not_reported_on_but_the_whole_set_is_told(tmp_path,
     train, test = opened("boxes", f"--voc_dir={voc}", "--test_voc_list=trainval")
     assert (train.size, test.size) == (3, 3)
     assert "trainval is what is learned from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wanted", ["boxes", "masks", "label_maps"])
+def test_images_without_any_object_are_neither_learned_nor_reported_on(tmp_path, wanted):
+    square = {**BOX, "image_id": 0, "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]}
+    good, folder = write_coco(tmp_path / "good", [square])
+    crowd = {**square, "iscrowd": 1}
+    for name, found in (("none", []), ("crowds", [crowd])):
+        bare, images = write_coco(tmp_path / name, found)
+        test = (f"--test_coco_json={bare}", f"--test_image_folder={images}")
+        with pytest.raises(UserError, match=f"{bare}: no image has an object; .*--test_coco_json$"):
+            opened(wanted, f"--coco_json={good}", f"--image_folder={folder}", *test)
+        train = (f"--coco_json={bare}", f"--image_folder={images}", "--keep_empty")
+        test = (f"--test_coco_json={good}", f"--test_image_folder={folder}")
+        with pytest.raises(UserError, match=f"{bare}: no image has an object; correct the annota"):
+            opened(wanted, *train, *test)
+
+
+def test_a_test_split_without_objects_is_refused(tmp_path):
+    one = [(2, (0.0, 0.25, 0.5, 1.0), False)]
+    splits = {
+        "train": [voc_example(0, one)],
+        "validation": [voc_example(1, one)],
+        "test": [voc_example(2, [])],
+    }
+    prepare_tfds(tmp_path, "coco", voc_features(), splits, config="2017")
+    flags = ("--dataset=coco/2017", f"--data_dir={tmp_path}")
+    with pytest.raises(UserError, match="2017:test.*: no image has an object; .*--test_split$"):
+        opened("boxes", *flags)
+    assert opened("boxes", *flags, "--test_split=validation")[1].size == 1
+
+
+@pytest.mark.parametrize("count", [149, 151])
+def test_as_many_names_as_classes(tmp_path, count):
+    (tmp_path / "names").write_text("\n".join(f"kind {n}" for n in range(count)))
+    names = f"--label_names={tmp_path / 'names'}"
+    (tmp_path / "a.png").write_bytes(png(0))
+    (tmp_path / "map.png").write_bytes(label_png(np.ones([6, 8])))
+    row = {"image": str(tmp_path / "a.png"), "annotation": str(tmp_path / "map.png")}
+    splits = {"train": [row], "test": [row]}
+    prepare_tfds(tmp_path, "scene_parse150", scene_parsing_features(), splits)
+    flags = ("--dataset=scene_parse150", f"--data_dir={tmp_path}")
+    with pytest.raises(SettingsError, match=f"150 classes, but {count} names; .*--label_names"):
+        opened("label_maps", *flags, names)
+    assert opened("label_maps", *flags)[0].num_classes == 150
+    maps = write_maps(tmp_path, {"a": np.zeros((6, 8)), "b": np.ones((6, 8))})
+    flags = (f"--image_folder={maps[0]}", f"--label_maps={maps[1]}", "--holdout=1")
+    with pytest.raises(SettingsError, match=f"150 classes, but {count} names"):
+        opened("label_maps", *flags, names, "--num_classes=150")
+    assert opened("label_maps", *flags, names)[0].num_classes == count

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ssl_tf.data.annotations.open_annotated import with_objects
 from ssl_tf.data.annotations.tfds_records import TfdsSceneParsing, TfdsVoc
 from ssl_tf.errors import NoSuchSplit, UserError
 from tests.data.annotations.annotated_files import (
+    coco_example,
+    coco_features,
     label_png,
     prepare_tfds,
     read,
@@ -52,7 +55,7 @@ def test_scene_parse150_ignores_label_0(tmp_path):
     assert first["image"] == image and source.num_classes == 150
     assert second["id"] == b"scene_parse150-train.tfrecord-00000-of-00001__1"
     np.testing.assert_array_equal(first["label_map"], np.where(labels == 0, 255, labels - 1))
-    with pytest.raises(UserError, match="has no objects with labels"):
+    with pytest.raises(UserError, match="has no objects with boxes and labels"):
         TfdsVoc("scene_parse150", str(tmp_path), "train")
 
 
@@ -62,3 +65,24 @@ def test_a_file_that_breaks_off_is_told(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match="damaged or truncated at record 1"):
         TfdsVoc("voc", str(tmp_path), "train")
+
+
+def test_objects_of_coco_with_crowds_and_areas_of_segments(tmp_path):
+    objects = [(1, (0.0, 0.25, 0.5, 1.0), 11, False), (0, (0.5, 0.5, 1.0, 0.75), 5, True)]
+    examples = [coco_example(0, objects), coco_example(1, objects[1:])]
+    prepare_tfds(tmp_path, "coco", coco_features(), {"train": examples}, config="2017")
+    source = TfdsVoc("coco/2017", str(tmp_path), "train")
+    first, second = read(source)
+    np.testing.assert_array_equal(first["boxes"], [objects[0][1], objects[1][1]])
+    np.testing.assert_array_equal(first["crowd"], [False, True])
+    np.testing.assert_array_equal(first["areas"], [11, 5])
+    np.testing.assert_array_equal(second["crowd"], [True])
+    assert [e["id"] for e in read(with_objects(source))] == [b"000000000000.jpg"]
+
+
+@pytest.mark.parametrize("bbox_format", ["REL_XYXY", "XYWH"])
+def test_boxes_of_another_order_are_refused(tmp_path, bbox_format):
+    features = coco_features(bbox_format)
+    prepare_tfds(tmp_path, "coco", features, {"train": [coco_example(0, [])]})
+    with pytest.raises(UserError, match="are not of REL_YXYX, .* prepare it"):
+        TfdsVoc("coco", str(tmp_path), "train")

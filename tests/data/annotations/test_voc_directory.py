@@ -61,3 +61,21 @@ def test_what_is_missing_is_told(tmp_path):
     (tmp_path / "VOC2007/JPEGImages/000007.jpg").unlink()
     with pytest.raises(UserError, match="1 files of the list are missing"):
         VocObjects([directory], ["trainval"])
+
+
+def test_boxes_in_fractions_are_refused(tmp_path):
+    directory = write_voc(tmp_path, {"1": [("dog", 0.5, 0.25, 0.75, 0.5, False)]})
+    with pytest.raises(UserError, match="1 of 1 boxes .* give boxes as xmin, ymin, xmax and ymax"):
+        VocObjects([directory], ["trainval"])
+
+
+@pytest.mark.parametrize("other", ["-1", "0"])
+def test_lists_of_a_class_that_have_images_without_it_are_refused(tmp_path, other):
+    objects = {name: [("car", 1, 1, 4, 4, False)] for name in ("1", "2")}
+    directory = write_voc(tmp_path, objects)
+    path = tmp_path / "ImageSets/Main/car_train.txt"
+    path.write_text(f"1  1\n2 {other:>2}\n")
+    with pytest.raises(SettingsError, match="car_train.txt is VOC's list of one class"):
+        VocObjects([directory], ["car_train"])
+    path.write_text("2  1\n")
+    assert [example["id"] for example in read(VocObjects([directory], ["car_train"]))] == [b"2"]

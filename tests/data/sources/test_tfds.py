@@ -7,6 +7,7 @@ import tensorflow as tf
 from ssl_tf.data.sources import tfds as tfds_source
 from ssl_tf.data.sources.opening import check_guesses, open_source
 from ssl_tf.errors import SettingsError, UserError
+from tests.data.annotations.annotated_files import coco_example, coco_features, prepare_tfds
 from tests.data.prepared_tfds import KINDS, POSES, prepare, prepare_several
 from tests.data.tiny_images import picture, without_images, write_records
 
@@ -304,3 +305,16 @@ def test_what_is_not_prepared_is_told_by_a_way_that_can_work(tmp_path):
     told = str(raised.value)
     assert "tfds.builder" not in told
     assert f"python -m ssl_tf.openimages --name=ohms --output={tmp_path}" in told
+
+
+def test_boxes_of_crowds_are_left_out_and_told(tmp_path, capsys):
+    objects = [(1, (0.0, 0.25, 0.5, 1.0), 11, False), (0, (0.5, 0.5, 1.0, 0.75), 5, True)]
+    examples = [coco_example(0, objects), coco_example(1, objects[1:]), coco_example(2, [])]
+    prepare_tfds(tmp_path, "coco", coco_features(), {"train": examples})
+    first, second, third = opened(tmp_path, dataset="coco").sequence().as_numpy_iterator()
+    np.testing.assert_array_equal(first["boxes"], [objects[0][1]])
+    assert second["boxes"].shape == third["boxes"].shape == (0, 4)
+    # What an image shows is no matter of its boxes.
+    np.testing.assert_array_equal(first["label"], [1, 1])
+    told = capsys.readouterr().err
+    assert "boxes around several objects (objects/is_crowd) are left out" in told
