@@ -35,7 +35,6 @@ STAGES_WITH_REPORTS = [
 ]  # fmt: skip
 FLAGS_OF_REPORTS = """
 knn = "--dataset=scenes"
-linear_b = "--dataset=scenes"
 finetune_1pct = "--dataset=scenes --label_fraction=0.01"
 transfer = "--suite=small --only=cifar10,mnist"
 transfer_tuned = "--suite=small --only=mnist --protocol=finetune"
@@ -70,6 +69,7 @@ def test_commands_have_all_flags(tmp_path):
 
 def test_stages_have_reports(tmp_path):
     text = HEAD.replace('["pretrain", "linear"]', str(STAGES_WITH_REPORTS).replace("'", '"'))
+    text = text.replace("linear =", "linear_b =")
     _, (trial, _) = trials_of(tmp_path, text + FLAGS_OF_REPORTS + "[arms.one]\n")
     run = tmp_path / "out" / "runs" / "one-0"
     assert [[str(path.relative_to(run)) for path in step.reports] for step in trial.steps] == [
