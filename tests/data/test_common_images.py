@@ -7,7 +7,7 @@ import numpy as np
 
 from ssl_tf.data.annotations.coco_json import CocoImages
 from ssl_tf.data.annotations.label_maps import LabelMapFolders
-from ssl_tf.data.annotations.tfds_records import TfdsVoc
+from ssl_tf.data.annotations.tfds_records import TfdsObjects
 from ssl_tf.data.annotations.voc_directory import VocObjects
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import WithProposals
@@ -99,6 +99,7 @@ def test_annotated_records_are_the_same_by_their_places(tmp_path):
     examples = {"train": [voc_example(n, []) for n in range(4)]}
     prepare_tfds(tmp_path, "voc", voc_features(), examples, config="2007")
     whole, part, rest = (
-        TfdsVoc("voc/2007", str(tmp_path), split) for split in ("train", "train[:1]", "train[1:]")
+        TfdsObjects("voc/2007", str(tmp_path), split)
+        for split in ("train", "train[:1]", "train[1:]")
     )
     assert (whole.common_images(part), part.common_images(rest)) == (1, 0)

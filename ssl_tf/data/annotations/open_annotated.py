@@ -11,7 +11,7 @@ from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.data.annotations.coco_json import CocoImages
 from ssl_tf.data.annotations.label_maps import LabelMapFolders, read_names
-from ssl_tf.data.annotations.tfds_records import TfdsSceneParsing, TfdsVoc
+from ssl_tf.data.annotations.tfds_records import TfdsObjects, TfdsSceneParsing
 from ssl_tf.data.annotations.voc_directory import VocLabelMaps, VocObjects
 from ssl_tf.data.labels import choose_share
 from ssl_tf.data.sources.opening import open_source
@@ -203,7 +203,7 @@ def _open_dataset(data: AnnotationSettings, split: str, wanted: Wanted) -> Annot
             f"--dataset={data.dataset}: a TFDS data set of objects has neither masks nor label "
             "maps; of VOC's own directory give --voc_dir, for label maps"
         )
-    return TfdsVoc(data.dataset, data.data_dir, split)
+    return TfdsObjects(data.dataset, data.data_dir, split)
 
 
 def _open_coco(json: str, folder: str, wanted: Wanted) -> AnnotatedSource:

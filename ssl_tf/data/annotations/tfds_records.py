@@ -93,7 +93,7 @@ class TfdsSource(AnnotatedSource):
             count_records(file)
 
 
-class TfdsVoc(TfdsSource):
+class TfdsObjects(TfdsSource):
     """Objects of TFDS, as of `voc/2007` and `coco/2017`: boxes as TFDS has them, and classes.
 
     Crowds, difficult objects and areas of segments are read where the data set has them.

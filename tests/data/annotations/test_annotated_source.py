@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.annotations.coco_json import CocoImages
 from ssl_tf.data.annotations.label_maps import LabelMapFolders
-from ssl_tf.data.annotations.tfds_records import TfdsVoc
+from ssl_tf.data.annotations.tfds_records import TfdsObjects
 from ssl_tf.data.annotations.voc_directory import VocLabelMaps, VocObjects
 from ssl_tf.data.scenes.shapes import Scenes
 from tests.data.annotations.annotated_files import (
@@ -115,7 +115,7 @@ def test_records_that_were_prepared_anew_are_another_set(tmp_path):
     def details(number, kind):
         row = voc_example(1, [(kind, (0.0, 0.0, 0.5, 1.0), False)])
         prepare_tfds(tmp_path / number, "voc", voc_features(), {"train": [row]}, "2007")
-        return list(TfdsVoc("voc/2007", str(tmp_path / number), "train").details())
+        return list(TfdsObjects("voc/2007", str(tmp_path / number), "train").details())
 
     first, same, other = details("one", 0), details("two", 0), details("three", 1)
     assert first == same != other

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.data.annotations.open_annotated import with_objects
-from ssl_tf.data.annotations.tfds_records import TfdsSceneParsing, TfdsVoc
+from ssl_tf.data.annotations.tfds_records import TfdsObjects, TfdsSceneParsing
 from ssl_tf.errors import NoSuchSplit, UserError
 from tests.data.annotations.annotated_files import (
     coco_example,
@@ -22,7 +22,7 @@ def test_objects_of_voc(tmp_path):
     objects = [(2, (0.0, 0.25, 0.5, 1.0), False), (0, (0.5, 0.5, 1.0, 0.75), True)]
     examples = [voc_example(0, objects), voc_example(1, []), voc_example(2, objects[:1])]
     prepare_tfds(tmp_path, "voc", voc_features(), {"train": examples}, config="2007")
-    source = TfdsVoc("voc/2007", str(tmp_path), "train")
+    source = TfdsObjects("voc/2007", str(tmp_path), "train")
     assert source.class_names == ("aeroplane", "bicycle", "bird")
     first, second, third = read(source)
     assert [e["id"] for e in (first, second, third)] == [
@@ -36,10 +36,10 @@ def test_objects_of_voc(tmp_path):
     np.testing.assert_array_equal(first["difficult"], [False, True])
     np.testing.assert_array_equal(first["areas"], [18, 6])
     np.testing.assert_array_equal(source.learned_objects(), [2, 0, 1])
-    part = TfdsVoc("voc/2007", str(tmp_path), "train[1:]")
+    part = TfdsObjects("voc/2007", str(tmp_path), "train[1:]")
     assert [e["id"] for e in read(part)] == [b"000001.jpg", b"000002.jpg"]
     with pytest.raises(NoSuchSplit):
-        TfdsVoc("voc/2007", str(tmp_path), "test")
+        TfdsObjects("voc/2007", str(tmp_path), "test")
 
 
 def test_scene_parse150_ignores_label_0(tmp_path):
@@ -56,7 +56,7 @@ def test_scene_parse150_ignores_label_0(tmp_path):
     assert second["id"] == b"scene_parse150-train.tfrecord-00000-of-00001__1"
     np.testing.assert_array_equal(first["label_map"], np.where(labels == 0, 255, labels - 1))
     with pytest.raises(UserError, match="has no objects with boxes and labels"):
-        TfdsVoc("scene_parse150", str(tmp_path), "train")
+        TfdsObjects("scene_parse150", str(tmp_path), "train")
 
 
 def test_a_file_that_breaks_off_is_told(tmp_path):
@@ -64,14 +64,14 @@ def test_a_file_that_breaks_off_is_told(tmp_path):
     (path,) = (tmp_path / "voc").rglob("*.tfrecord*")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match="damaged or truncated at record 1"):
-        TfdsVoc("voc", str(tmp_path), "train")
+        TfdsObjects("voc", str(tmp_path), "train")
 
 
 def test_objects_of_coco_with_crowds_and_areas_of_segments(tmp_path):
     objects = [(1, (0.0, 0.25, 0.5, 1.0), 11, False), (0, (0.5, 0.5, 1.0, 0.75), 5, True)]
     examples = [coco_example(0, objects), coco_example(1, objects[1:])]
     prepare_tfds(tmp_path, "coco", coco_features(), {"train": examples}, config="2017")
-    source = TfdsVoc("coco/2017", str(tmp_path), "train")
+    source = TfdsObjects("coco/2017", str(tmp_path), "train")
     first, second = read(source)
     np.testing.assert_array_equal(first["boxes"], [objects[0][1], objects[1][1]])
     np.testing.assert_array_equal(first["crowd"], [False, True])
@@ -85,4 +85,4 @@ def test_boxes_of_another_order_are_refused(tmp_path, bbox_format):
     features = coco_features(bbox_format)
     prepare_tfds(tmp_path, "coco", features, {"train": [coco_example(0, [])]})
     with pytest.raises(UserError, match="are not of REL_YXYX, .* prepare it"):
-        TfdsVoc("coco", str(tmp_path), "train")
+        TfdsObjects("coco", str(tmp_path), "train")
