@@ -3,8 +3,6 @@
 `python -m ssl_tf.finetune --flagfile=configs/finetune_cifar10_1pct.flags --checkpoint=RUN`
 """
 
-import dataclasses
-
 from ssl_tf import command
 from ssl_tf.settings import FineTuneSettings, flagfiles
 
@@ -13,7 +11,7 @@ def main(settings: FineTuneSettings) -> None:
     """Fine-tunes the encoder of a run, and the random encoder from which the run started."""
     from ssl_tf.evaluation.classification import real_batch_size
     from ssl_tf.evaluation.context import format_figures, open_context
-    from ssl_tf.evaluation.finetuning import fine_tune
+    from ssl_tf.evaluation.finetuning import fine_tune, report_of
     from ssl_tf.evaluation.labelled import choose_labelled
     from ssl_tf.settings.protocol import protocol
     from ssl_tf.training.strategy import make_strategy
@@ -44,6 +42,7 @@ def main(settings: FineTuneSettings) -> None:
     if images.validation is not None:
         refit = ", then trained on" if labels.refit else ""
         results["validation"] = f"{images.validation.name}, {images.validation.size} images{refit}"
+    unreadable = 0
     for name in context.encoders:
         result = fine_tune(
             context.encoder_factory(name),
@@ -54,8 +53,9 @@ def main(settings: FineTuneSettings) -> None:
             strategy,
             reading,
         )
-        results[name] = {**result.figures, **dataclasses.asdict(result)}
-        del results[name]["figures"]
+        results[name] = report_of(result)
+        # Of the encoders together, as in reports of other protocols.
+        unreadable = max(unreadable, results[name].pop("unreadable_images"))
         chosen = (result.base_learning_rate, result.weight_decay)
         for trial in result.trials:
             pair = (trial["base_learning_rate"], trial["weight_decay"])
@@ -66,7 +66,7 @@ def main(settings: FineTuneSettings) -> None:
                 + (" <- chosen" if pair == chosen else "")
             )
         print(f"{name:<8} encoder, fine-tuned: {format_figures(result.figures)}", flush=True)
-    context.report(results, remark=f"checkpoints and curves in {directory}")
+    context.report(results, f"checkpoints and curves in {directory}", unreadable)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ def exclusive(directory: Path, name: str = LOCK) -> Iterator[TextIO]:
     finally:
         # Removed before it is released: who opened it meanwhile sees that, and opens a new one.
         with contextlib.suppress(OSError):
-            (directory / name).unlink()
+            if not _is_of_another(directory / name):
+                (directory / name).unlink()
             if created:
                 directory.rmdir()
         file.close()
@@ -93,6 +94,15 @@ def _lock(path: Path) -> TextIO:
         },
     )
     return file
+
+
+def _is_of_another(path: Path) -> bool:
+    """Whether the file names another process, which took it over where there are no locks."""
+    try:
+        holder = json.loads(path.read_text(errors="replace"))
+        return (holder["host"], holder["process"]) != (socket.gethostname(), os.getpid())
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 def write_holder(file: TextIO, holder: Mapping[str, str | int]) -> None:

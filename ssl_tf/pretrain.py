@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ssl_tf import command
 from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.settings.placement import refuse_output_among_images
 
 
 def main(settings: PretrainSettings) -> Path:
@@ -37,6 +38,7 @@ def main(settings: PretrainSettings) -> Path:
         PosixPath('runs/mine')
     """
     directory = Path(settings.run.run_dir)
+    refuse_output_among_images(settings)
     if not settings.recorded.is_file():
         settings.check_new()
     if settings.run.dry_run:

@@ -9,6 +9,7 @@ it through and, given images (--dataset, --image_folder or --tfrecord), compares
 """
 
 from ssl_tf import command
+from ssl_tf.errors import printable
 from ssl_tf.settings import (
     ImportProposalsSettings,
     InspectSettings,
@@ -67,7 +68,7 @@ def inspect(settings: InspectSettings) -> None:
         shares = (f"{share:.0%}: {area:.3f}" for share, area in zip(_QUANTILES, areas))
         print(f"area of a box (share of the boxes up to it): {', '.join(shares)}")
     for image in itertools.islice(store.images(), settings.records):
-        print(f"{image.image_id} ({image.width}x{image.height})")
+        print(f"{printable(image.image_id)} ({image.width}x{image.height})")
         for box, score in zip(image.boxes, image.scores):
             print(f"  {score:.4g}: " + ", ".join(f"{side:.4f}" for side in box))
 

@@ -1,6 +1,5 @@
 """Four logical CPU devices, so that strategies with replicas run in any test."""
 
-import itertools
 import os
 import sys
 from pathlib import Path
@@ -24,11 +23,6 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration() for _ in range(4)],
 )
-
-# Every strategy of a process numbers its collectives from the same key, and the runtime remembers
-# the shapes: a second strategy would fail with "Shape mismatch in the collective instance".
-COLLECTIVE_KEYS = itertools.count(0, 100_000)
-tf.distribute.MirroredStrategy._collective_key_base = property(lambda _: next(COLLECTIVE_KEYS))
 
 # Detection needs TensorFlow's Model Garden, of which there is none for TensorFlow 2.21 (setup.py).
 NO_MODEL_GARDEN = sys.version_info >= (3, 12)

@@ -48,7 +48,7 @@ class Sample(IndexedSource):
         boxes: list[np.ndarray] = []
         self.sizes: list[tuple[int, int]] = []
         turns: list[np.ndarray] = []
-        for record in source.stream(seed, 0, min(count, source.size)).as_numpy_iterator():
+        for record in source.read(source.stream(seed, 0, min(count, source.size))):
             try:
                 shape = decoded(tf.constant(record["image"])).shape
             except tf.errors.InvalidArgumentError:

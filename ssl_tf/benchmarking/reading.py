@@ -36,12 +36,13 @@ def contenders(settings: InputBenchmarkSettings, recipe: Recipe) -> list[Contend
         return []
     data, seed = settings.pretrain.data, settings.pretrain.run.seed
     found = [_reading(READING, _repeated(open_split(data, data.split)), seed)]
-    for directory in settings.beside:
+    names = [os.path.basename(os.path.normpath(directory)) for directory in settings.beside]
+    for directory, name in zip(settings.beside, names):
         prepared = dataclasses.replace(
             data, dataset="", image_folder="", tfrecord="", prepared=directory
         )
         source = _repeated(open_split(prepared, "train"))
-        name = os.path.basename(os.path.normpath(directory))
+        name = name if names.count(name) == 1 else directory
         found.append(_reading(f"{READING}, {name}", source, seed))
         found.append(_host_part(f"{HOST_OF}, {name}", source, recipe, settings))
     return found

@@ -14,6 +14,8 @@ from ssl_tf.files import replacing
 from ssl_tf.settings import ShareSettings
 
 _READ_AT_ONCE = 1024
+# The label of TFDS for an image of a split whose labels are not public.
+_HIDDEN = -1
 
 
 def read_annotations(source: Source) -> tuple[np.ndarray, np.ndarray]:
@@ -27,12 +29,30 @@ def read_annotations(source: Source) -> tuple[np.ndarray, np.ndarray]:
         UserError: a label is outside of the source's classes.
     """
     ids, labels = [], []
-    for batch in source.annotations().batch(_READ_AT_ONCE).as_numpy_iterator():
+    for batch in source.read(source.annotations().batch(_READ_AT_ONCE)):
         begin = sum(map(len, ids))
         check_labels(batch["label"], np.arange(begin, begin + len(batch["id"])), source)
         ids.append(batch["id"])
         labels.append(batch["label"])
     return np.concatenate(ids), np.concatenate(labels)
+
+
+def check_first_labels(source: Source) -> None:
+    """Looks at some labels before the work: of a split without public labels all are wrong.
+
+    Raises:
+        UserError: a label is outside of the source's classes, or the stored data is damaged.
+    """
+    for batch in source.read(source.annotations().take(_READ_AT_ONCE).batch(_READ_AT_ONCE)):
+        check_labels(batch["label"], np.arange(len(batch["id"])), source)
+
+
+def labels_are_hidden(source: Source) -> bool:
+    """Whether the labels of a split are not public, by that of its first image."""
+    if not source.num_classes or source.multi_label:
+        return False
+    (first,) = source.read(source.annotations().take(1))
+    return first["label"] == _HIDDEN
 
 
 def check_labels(labels: np.ndarray, indices: np.ndarray, source: Source) -> None:
@@ -53,9 +73,11 @@ def check_labels(labels: np.ndarray, indices: np.ndarray, source: Source) -> Non
     if wrong.any():
         row = int(np.argmax(wrong))
         problem = "labels other than 0 and 1" if multi_label else f"the label {labels[row]}"
+        hidden = not multi_label and labels[row] == _HIDDEN
+        remedy = "give a split whose labels are known" if hidden else "correct the data"
         raise UserError(
             f"{source.name}: image {indices[row]} has {problem}, but there are "
-            f"{source.num_classes} classes, counted from 0; correct the data"
+            f"{source.num_classes} classes, counted from 0; {remedy}"
         )
 
 

@@ -130,6 +130,21 @@ def list_images(told: str, folder: str, extensions: Sequence[str]) -> Listing:
     return listing
 
 
+def warn_of_one_class(told: str, classes: Sequence[bytes]) -> None:
+    """Tells on stderr that all images are of one class, by which nothing can be judged.
+
+    Args:
+        told: the flag that gives the images.
+        classes: names of the classes.
+    """
+    if len(classes) == 1:
+        print(
+            f"warning: {told}: all images lie in the folder {_printable(classes[0])}, which is "
+            "their one class",
+            file=sys.stderr,
+        )
+
+
 def _leads_to(entry: os.DirEntry, kind: str) -> bool:
     """Whether an entry is, or is a link to, a "dir" or a regular "file"."""
     try:

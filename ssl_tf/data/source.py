@@ -4,6 +4,7 @@ import abc
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -68,6 +69,11 @@ class Source(abc.ABC):
         self.holdout_rule = "seeded"
         self.guesses: dict[str, str] = {}
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether images can be judged by their labels: those of one class are all alike."""
+        return bool(self.num_classes) and (self.multi_label or self.num_classes > 1)
+
     @abc.abstractmethod
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         """The examples start..stop-1, by default all, each once and in canonical order."""
@@ -103,7 +109,7 @@ class Source(abc.ABC):
 
     def contents(self) -> Iterator[bytes]:
         """Names that tell this set of examples from another, in any order; no image is read."""
-        for ids in self.ids().batch(_IDS_AT_ONCE).as_numpy_iterator():
+        for ids in self.read(self.ids().batch(_IDS_AT_ONCE)):
             yield from ids.tolist()
 
     def details(self) -> Iterator[bytes]:
@@ -191,6 +197,15 @@ class Source(abc.ABC):
             # A graph error says little; the source can name the file and the record.
             self.verify()
             raise
+
+    def read(self, examples: tf.data.Dataset) -> Iterator[Any]:
+        """Yields the elements of a data set that reads this source, as NumPy.
+
+        Raises:
+            UserError: as in `reading`.
+        """
+        with self.reading():
+            yield from examples.as_numpy_iterator()
 
     @abc.abstractmethod
     def _subset(self, keep: np.ndarray) -> "Source":

@@ -24,7 +24,7 @@ class UnreadableImages:
         consequence: what becomes of such an image, for the warning.
     """
 
-    consequence = "another image takes its place"
+    consequence = "it is left out"
 
     def __init__(self, limit: int = MAX_BAD_IMAGES):
         self.limit = limit

@@ -42,7 +42,7 @@ def draw_objects(
     by_index = {image.index: _likely(image) for image in found}
     cells = []
     examples = source.sequence(0, len(truth)).map(lambda x: decode(x, source.unreadable))
-    for true, example in zip(truth, examples.as_numpy_iterator()):
+    for true, example in zip(truth, source.read(examples)):
         if example["readable"]:
             here = by_index[true.index]
             cells.append((_drawn(example["image"], here), ["found", *_told(here, names)]))

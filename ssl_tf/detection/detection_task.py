@@ -120,8 +120,7 @@ class Detection(Task):
         canvas = self.network.canvas
         return activation_floats(model.encoder, canvas) + head_activation_floats(model.head)
 
-    @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self, model: Detector) -> dict[str, Any]:
         names = ("detector", "masks", "canvas")
         return {**{name: getattr(self.network, name) for name in names}, "remarks": self.remarks}
 

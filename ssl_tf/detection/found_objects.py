@@ -140,19 +140,18 @@ def read_truth(source: AnnotatedSource, count: int | None = None) -> list[ImageO
         lambda example: {name: example[name] for name in kept if name in example}
     )
     truth = []
-    with source.reading():
-        for example in examples.as_numpy_iterator():
-            height, width = map(int, example["size"])
-            truth.append(
-                ImageObjects(
-                    int(example["index"]),
-                    (height, width),
-                    example["boxes"].astype(np.float64) * [height, width, height, width],
-                    example["classes"],
-                    tuple(map(encode_mask, example.get("masks", ()))),
-                    crowd=example["crowd"],
-                    difficult=example["difficult"],
-                    areas=example["areas"].astype(np.float64),
-                )
+    for example in source.read(examples):
+        height, width = map(int, example["size"])
+        truth.append(
+            ImageObjects(
+                int(example["index"]),
+                (height, width),
+                example["boxes"].astype(np.float64) * [height, width, height, width],
+                example["classes"],
+                tuple(map(encode_mask, example.get("masks", ()))),
+                crowd=example["crowd"],
+                difficult=example["difficult"],
+                areas=example["areas"].astype(np.float64),
             )
+        )
     return truth

@@ -89,7 +89,7 @@ def read_proposals(output: Path, shard_count: int, ranker: str):
             start, end = end, end + chosen[f"{ranker}_count"][row]
             height, width = int(regions["height"][row]), int(regions["width"][row])
             yield ImageProposals(
-                identity.decode("utf-8", "backslashreplace"),
+                identity.decode("utf-8", "surrogateescape"),
                 to_fractions(chosen[f"{ranker}_boxes"][start:end], height, width),
                 chosen[f"{ranker}_worth"][start:end],
                 height,

@@ -24,7 +24,7 @@ def read_examples(source: Source, start: int, stop: int) -> Iterator[dict]:
     examples = source.sequence(start, stop).map(
         decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    for example in examples.as_numpy_iterator():
+    for example in source.read(examples):
         if "boxes" in example and example["readable"]:
             height, width = example["image"].shape[:2]
             ymin, xmin, ymax, xmax = example.pop("boxes").T

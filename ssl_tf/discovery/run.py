@@ -81,9 +81,10 @@ def _check_ground_truth(source: Source) -> None:
         UserError: there are none, or some are no boxes.
     """
     has_boxes = "boxes" in source.sequence().element_spec
-    if not has_boxes or not list(source.boxes().unbatch().take(1)):
-        raise _no_boxes(source)
-    check_boxes(source.boxes(), source.name)
+    with source.reading():
+        if not has_boxes or not list(source.boxes().unbatch().take(1)):
+            raise _no_boxes(source)
+        check_boxes(source.boxes(), source.name)
 
 
 def _no_boxes(source: Source) -> SettingsError:

@@ -2,9 +2,9 @@
 
 import abc
 import dataclasses
+import functools
 import hashlib
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,7 +26,7 @@ from ssl_tf.networks.precision import policy_scope
 from ssl_tf.settings import DownstreamSettings, flagfiles
 from ssl_tf.training.callbacks import Diverged, StepCallback, StopOnNaN
 from ssl_tf.training.clock import StepClock
-from ssl_tf.training.resumption import fit_to_end, training_directory
+from ssl_tf.training.resumption import fit_to_end, forget_test, training_directory
 from ssl_tf.training.run_directory import METRICS, MetricsFile
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
@@ -110,9 +110,8 @@ class Task(abc.ABC):
     def activation_floats(self, model: DownstreamModel) -> float:
         """Activations of a training image that backpropagation keeps, in numbers; estimated."""
 
-    @property
     @abc.abstractmethod
-    def facts(self) -> dict[str, Any]:
+    def facts(self, model: DownstreamModel) -> dict[str, Any]:
         """What the report says of the task beside images and training."""
 
     @property
@@ -191,12 +190,10 @@ def train_downstream(
             result = read_json(path, dict, "remove it, and it is computed again")
         else:
             picture.unlink(missing_ok=True)  # of an earlier step
-            with task.test.reading():
-                result = {**task.evaluate(model), UNREADABLE: task.test.unreadable.count}
+            result = {**task.evaluate(model), UNREADABLE: task.test.unreadable.count}
             write_json(path, result)
         if not picture.exists():
-            with task.test.reading():
-                task.draw(model, picture)
+            task.draw(model, picture)
         # An earlier version did not keep the number.
         unreadable = result.pop(UNREADABLE, 0)
         return Trained(result, loss, unreadable, sha256, model)
@@ -204,11 +201,7 @@ def train_downstream(
 
 def _replaceable(task: Task, directory: Path) -> dict[str, Callable[[], None]]:
     """What moves no weight, as in `training_directory`: the images to report on, and test flags."""
-
-    def forget_figures() -> None:
-        if (directory / RESULT).exists():
-            (directory / RESULT).unlink()
-            print(f"{directory}: the test is another, and is repeated", file=sys.stderr)
+    forget_figures = functools.partial(forget_test, directory / RESULT)
 
     def forget_export() -> None:
         forget_figures()
@@ -284,9 +277,8 @@ class _Looks(StepCallback):
         if not self.passed(settings.evaluate_every) or step == settings.steps:
             return  # the end of the training has its own evaluation
         with self._log.clock.pause("evaluation", settings.evaluate_every):
-            with self._task.test.reading():
-                figures = self._task.evaluate(self.model)
-                picture = self._task.draw(self.model, self._directory / PICTURE)
+            figures = self._task.evaluate(self.model)
+            picture = self._task.draw(self.model, self._directory / PICTURE)
         self._log.extra.update(
             {name: value for name, value in figures.items() if isinstance(value, float)}
         )

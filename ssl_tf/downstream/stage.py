@@ -64,7 +64,7 @@ def run_stage(
     if training.dry_run:
         print(describe(task, starts, whole, strategy))
         return None
-    rows, unreadable = {}, 0
+    rows, facts, unreadable = {}, {}, 0
     for start in starts:
         directory = output / start.name
         trained = train_downstream(task, start, directory, strategy)
@@ -72,6 +72,7 @@ def run_stage(
         if settings.export:
             _export(task, start, trained, directory / task.network_name)
         unreadable = max(unreadable, trained.unreadable)
+        facts = task.facts(trained.model)  # of one network, whatever its weights
         rows[start.name] = {
             **trained.figures,
             "train_loss": trained.loss,
@@ -90,7 +91,7 @@ def run_stage(
             "protocol": protocol(settings),
             "steps": training.steps,
             "batch_size": training.batch_size,
-            **task.facts,
+            **facts,
             "batch_norm": training.batch_norm,
             "frozen_stages": training.frozen_stages,
             **left_out,

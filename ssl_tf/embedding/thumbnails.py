@@ -33,7 +33,7 @@ def read_thumbnails(source: Source, indices: np.ndarray) -> dict[int, np.ndarray
         .sequence()
         .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     )
-    return dict(zip(chosen.tolist(), map(_shrunk, images.as_numpy_iterator())))
+    return dict(zip(chosen.tolist(), map(_shrunk, source.read(images))))
 
 
 def _shrunk(image: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ssl_tf.data.labels import check_first_labels
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import (
     check_guesses,
@@ -82,9 +83,20 @@ class EvaluationContext(Encoders):
     facts: dict[str, str | int]
     output: Path
 
-    def report(self, results: dict[str, object], remark: str = "the encoder is unchanged") -> None:
-        """Writes the facts and the results, and prints where they are."""
-        unreadable = self.train.unreadable.count
+    def report(
+        self,
+        results: dict[str, object],
+        remark: str = "the encoder is unchanged",
+        unreadable: int = 0,
+    ) -> None:
+        """Writes the facts and the results, and prints where they are.
+
+        Args:
+            results: entries of the report.
+            remark: what is said of the encoder.
+            unreadable: number of images that earlier processes could not decode.
+        """
+        unreadable = max(unreadable, self.train.unreadable.count)
         left_out = {"unreadable_images": unreadable} if unreadable else {}
         write_json(self.output, {**self.facts, **left_out, **results})
         print(f"{remark}; result in {self.output}{self.train.unreadable.summary()}")
@@ -169,7 +181,7 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
     """
     data = settings.data
     train, held_out = open_training_source(data)
-    folders = split_folders(train)
+    folders = split_folders(train, data)
     if folders:
         raise SettingsError(
             f"{folders}, which are no classes; give --image_folder={data.image_folder}/"
@@ -191,6 +203,11 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
         check_guesses(source, judged=True)
         if not source.num_classes:
             raise SettingsError(f"{source.name} has no labels; an evaluation needs them")
+    if not train.has_classes:
+        raise SettingsError(
+            f"{train.name}: all images are of one class, so that every guess is right; give images "
+            "of two classes or more, a folder a class"
+        )
     if test.multi_label != train.multi_label:
         several, one = (train, test) if train.multi_label else (test, train)
         raise SettingsError(
@@ -208,6 +225,9 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
             f"{test.name} has other classes than {train.name} ({', '.join(differing[:5])}), so its "
             "labels mean something else; a class without images is an empty folder"
         )
+    # A held-out part has the labels of its whole, and may be spread over all records.
+    for source in (train,) if held_out else (train, test):
+        check_first_labels(source)
     return train, test
 
 

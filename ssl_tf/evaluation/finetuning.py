@@ -1,10 +1,12 @@
 """Fine-tuning: trials of learning rates and weight decays, the choice, and one test."""
 
 import dataclasses
+import functools
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +37,12 @@ from ssl_tf.settings import TuningSettings, flagfiles
 from ssl_tf.training import schedules
 from ssl_tf.training.callbacks import Diverged, StopOnNaN
 from ssl_tf.training.clock import StepClock
-from ssl_tf.training.resumption import CHECKPOINTS, fit_to_end, training_directory
+from ssl_tf.training.resumption import (
+    CHECKPOINTS,
+    fit_to_end,
+    forget_test,
+    training_directory,
+)
 from ssl_tf.training.run_directory import METRICS, MetricsFile
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
@@ -76,6 +83,7 @@ class FineTuneResult:
         trials: "base_learning_rate", "weight_decay" and "validation" of each trial. The last are
             its figures on the validation images; None if it diverged. Empty without such images.
         encoder_sha256: digest of the encoder before fine-tuning.
+        unreadable_images: number of images, so far, that could not be decoded.
     """
 
     figures: dict[str, float]
@@ -84,6 +92,13 @@ class FineTuneResult:
     weight_decay: float
     trials: list[dict[str, float | dict[str, float] | None]]
     encoder_sha256: str
+    unreadable_images: int = 0  # an earlier version did not keep the number
+
+
+def report_of(result: FineTuneResult) -> dict[str, Any]:
+    """What a report tells of a result: its figures beside the rest."""
+    entry = dataclasses.asdict(result)
+    return {**entry.pop("figures"), **entry}
 
 
 def fine_tune(
@@ -100,7 +115,8 @@ def fine_tune(
     By default SGD with Nesterov momentum, cosine decay to 0 without warm-up, random crop and flip,
     and a classifier initialized to zero (BYOL C.1, D.3; SimCLR B.5, B.8). A call after a kill
     resumes in the directory: finished trials are not repeated, and the result is that of an
-    uninterrupted call. A call after the end returns the saved result.
+    uninterrupted call. A call after the end returns the saved result; with other test images it
+    repeats the test alone.
 
     Args:
         new_encoder: builds encoders with the initial weights, one for each trial.
@@ -144,11 +160,12 @@ class _Stage:
     def result(self) -> FineTuneResult:
         encoder = digest(self.new_encoder(False))
         identity = self._identity(encoder)
-        with training_directory(self.directory, identity, self._sources, self.reading):
-            return self._resumed_result(encoder)
-
-    def _resumed_result(self, encoder: str) -> FineTuneResult:
         path = self.directory / "result.json"
+        replaceable = {"test": functools.partial(forget_test, path)}
+        with training_directory(self.directory, identity, self._sources, self.reading, replaceable):
+            return self._resumed_result(encoder, path)
+
+    def _resumed_result(self, encoder: str, path: Path) -> FineTuneResult:
         if path.exists():
             return _read_result(path)
         images, trials = self.images, self.settings.trials
@@ -181,6 +198,7 @@ class _Stage:
                 for trial, figures in zip(trial_settings, trial_figures)
             ],
             encoder,
+            images.test.unreadable.count,
         )
         write_json(path, dataclasses.asdict(result))
         return result

@@ -59,6 +59,7 @@ class Stage:
         details: entries of an encoder's report that are columns without a heading.
         data: its test images, as reports tell them; empty where they do not, or the name does.
         named_by_data: name, heading and title tell the data, because the runs have several.
+        plain: name without data and kind, where it has them (see `named_by`).
     """
 
     name: str
@@ -71,6 +72,7 @@ class Stage:
     details: tuple[str, ...] = ()
     data: str = ""
     named_by_data: bool = False
+    plain: str = ""
 
     @property
     def is_knn(self) -> bool:
@@ -88,15 +90,34 @@ def named_by(stage: Stage, data: str, kind: Sequence[str]) -> Stage:
         return stage
     return dataclasses.replace(
         stage,
-        name=f"{stage.name}_{data_word(told)}",
+        name=f"{stage.name}_{_word(told)}",
         heading=f"{stage.heading}, {told}:",
         title=f"{stage.title}, {told}",
         position=(*stage.position, told),
         named_by_data=bool(data),
+        plain=stage.name,
     )
 
 
-def data_word(data: str) -> str:
+def named_by_place(stage: Stage, place: str) -> Stage:
+    """Returns the stage with the place of its reports as its name; unchanged if that is its name.
+
+    Args:
+        stage: of which a run has several reports at one step.
+        place: of one of them, such as linear_augment.
+    """
+    if place == stage.name:
+        return stage
+    return dataclasses.replace(
+        stage,
+        name=_word(place),
+        heading=f"{stage.heading} ({place})",
+        title=f"{stage.title} ({place})",
+        position=(*stage.position, place),
+    )
+
+
+def _word(data: str) -> str:
     """The name of test images as it stands in the names of columns."""
     return _WORD.sub("_", data)
 

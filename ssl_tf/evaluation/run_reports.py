@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
-import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ssl_tf.evaluation.report_stages import (
     detection,
     fine_tuning,
     named_by,
+    named_by_place,
     segmentation,
     transfer,
 )
@@ -142,22 +143,40 @@ def read_runs(directories: Sequence[Path], left_out: Collection[Path] = ()) -> l
     ]
 
 
-def _told_apart(found: Sequence[Sequence[Found]]) -> list[dict[Stage, dict[Path, Report]]]:
-    """The reports of each run by stage; a stage of several data or kinds has them in its names."""
+def _told_apart(found: Sequence[Sequence[Found]]) -> list[dict[Stage, list[Report]]]:
+    """The reports of each run by stage, and of a stage by step.
+
+    A stage of several data or kinds has them in its names. One of which a run has several reports
+    at a step all the same has their places, such as linear and linear_augment.
+    """
     data: dict[str, set[str]] = {}
     among: dict[tuple[str, str], list[Protocol]] = {}
     for stage, _, report in itertools.chain(*found):
         data.setdefault(stage.name, set()).add(stage.data)
         among.setdefault((stage.name, stage.data), []).append(protocol_of(report))
+
+    def named(stage: Stage, report: Report) -> Stage:
+        kind = kind_of(protocol_of(report), among[stage.name, stage.data])
+        return named_by(stage, stage.data if len(data[stage.name]) > 1 else "", kind)
+
+    counts = [Counter((named(stage, r), r["step"]) for stage, _, r in reports) for reports in found]
+    several = {stage for count in counts for (stage, _), times in count.items() if times > 1}
     runs = []
     for reports in found:
-        by_stage: dict[Stage, dict[Path, Report]] = {}
-        for stage, path, report in reports:
-            kind = kind_of(protocol_of(report), among[stage.name, stage.data])
-            named = named_by(stage, stage.data if len(data[stage.name]) > 1 else "", kind)
-            by_stage.setdefault(named, {})[path] = report
+        by_stage: dict[Stage, list[Report]] = {}
+        for stage, path, report in sorted(reports, key=lambda item: item[2]["step"]):
+            stage = named(stage, report)
+            if stage in several:
+                stage = named_by_place(stage, _place(path))
+            by_stage.setdefault(stage, []).append(report)
         runs.append(by_stage)
     return runs
+
+
+def _place(path: Path) -> str:
+    """What a user, or a study, has called a report: its file, or the directory of a training."""
+    in_directory = any(Path(pattern).name == path.name for pattern in _REPORTS)
+    return path.parent.name if in_directory else path.stem
 
 
 def _data_name(data: DataSettings) -> str:
@@ -184,8 +203,8 @@ def _read_reports(directory: Path, left_out: Collection[Path]) -> list[Found]:
     return found
 
 
-def _read_run(directory: Path, name: str, reports: Mapping[Stage, dict[Path, Report]]) -> Run:
-    of_files = [r for found in reports.values() for r in found.values() if "init_encoder" in r]
+def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) -> Run:
+    of_files = [r for found in reports.values() for r in found if "init_encoder" in r]
     if of_files and not (directory / FLAGS).exists():
         settings, seed = None, 0
         encoder = _network_of(of_files[0])
@@ -200,7 +219,7 @@ def _read_run(directory: Path, name: str, reports: Mapping[Stage, dict[Path, Rep
         seed,
         lines,
         _read_machines(directory / ENVIRONMENT),
-        {stage: _by_step(found) for stage, found in reports.items()},
+        reports,
         _read_work(directory / COMPUTE, settings, lines),
     )
 
@@ -241,20 +260,6 @@ def _with_known_figures(report: Report) -> Report:
         else value
         for name, value in report.items()
     }
-
-
-def _by_step(reports: Mapping[Path, Report]) -> list[Report]:
-    """Returns one report for each step, the last of those given; the others are told on stderr."""
-    found: dict[int, Path] = {}
-    for path, report in reports.items():
-        if report["step"] in found:
-            print(
-                f"{found[report['step']]} and {path.name} are of one evaluation and one step; the "
-                "second counts",
-                file=sys.stderr,
-            )
-        found[report["step"]] = path
-    return [reports[found[step]] for step in sorted(found)]
 
 
 def _read_json(path: Path) -> Any:

@@ -30,6 +30,8 @@ _PATHS = ("proposals", "init_from", "init_encoder")
 _COSTS = (*COMPUTE_UNITS, "epochs")
 # Columns that are averaged without a standard error.
 _AVERAGED = (*_COSTS, "images_per_second")
+# Of these there is no mean over machines of several kinds.
+_OF_MACHINES = ("device_seconds", "images_per_second")
 _NO_COLUMNS = ("run", "seed", PROTOCOLS, REACHED, RANDOM)
 
 
@@ -213,11 +215,19 @@ def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:
             joined_row[f"{column}_error"] = mean.error
             if by_seed.keys() != seeds.keys():
                 joined_row[f"{column}_seeds"] = mean.count
+        elif column in _OF_MACHINES and not _of_one_machine(column, rows):
+            joined_row[column] = None
         elif column in _AVERAGED:
             joined_row[column] = mean_of(values).mean
         elif all(value == values[0] for value in values):
             joined_row[column] = values[0]
     return joined_row
+
+
+def _of_one_machine(column: str, rows: Sequence[Row]) -> bool:
+    """Whether all rows have a value, and were trained on the same devices."""
+    devices = {row.get("machine") for row in rows}
+    return len(devices) == 1 and all(row.get(column) is not None for row in rows)
 
 
 def _by_seed(figure: str, rows: Sequence[Row]) -> dict[int | None, float]:

@@ -14,7 +14,7 @@ from ssl_tf.errors import NotPrepared, UserError
 from ssl_tf.evaluation.classification import real_batch_size
 from ssl_tf.evaluation.context import Encoders, format_figures
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
-from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
+from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune, report_of
 from ssl_tf.evaluation.freezing import digest, frozen
 from ssl_tf.evaluation.logistic_regression import (
     PENALTIES,
@@ -28,7 +28,7 @@ from ssl_tf.files import write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 from ssl_tf.training.data_record import digest_data
 
-# Subdirectory of a run's directory.
+_UNREADABLE = "unreadable_images"
 _FEATURE_BATCH = 250
 _STEPS_BETWEEN_CHECKPOINTS = 500
 
@@ -151,8 +151,9 @@ class _Evaluation:
         evaluate = {"linear": self._linear, "finetune": self._fine_tuned}[self.settings.protocol]
         for encoder in missing:
             report[encoder] = evaluate(encoder, images)
-            if images.train.unreadable.count:
-                report["unreadable_images"] = images.train.unreadable.count
+            counts = report[encoder].pop(_UNREADABLE, 0), images.train.unreadable.count
+            if any(counts):
+                report[_UNREADABLE] = max(counts)
             path.parent.mkdir(exist_ok=True)
             write_json(path, report)
             figure = {self.protocol.metric: report[encoder][self.protocol.metric]}
@@ -236,9 +237,7 @@ class _Evaluation:
             self.strategy,
             flagfiles.result_flags(self.settings.reading),
         )
-        report = {**result.figures, **dataclasses.asdict(result)}
-        del report["figures"]
-        return report
+        return report_of(result)
 
     def _tuning(self, examples: int) -> TuningSettings:
         """The settings of fine-tuning, with fewer checkpoints if an epoch of the data is short."""

@@ -23,8 +23,11 @@ _REMEDY = f"give the {FINISHED} of another directory of the study"
 
 
 def write_finished(output: Path, trials: Sequence[Trial]) -> None:
-    """Writes what tables and pictures need of every complete trial: some KB each, no weights."""
-    found = {}
+    """Writes what tables and pictures need of every complete trial: some KB each, no weights.
+
+    Trials that the file has and of which nothing is known here stay in it: it may be the only copy.
+    """
+    found = _unknown_here(output)
     for trial in trials:
         record = read_record(output, trial.name)
         if record.next_step(trial) is None:
@@ -38,6 +41,15 @@ def write_finished(output: Path, trials: Sequence[Trial]) -> None:
             }
     lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in found.items()]
     write_text(output / FINISHED, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _unknown_here(output: Path) -> dict[str, Any]:
+    """The trials of the file that is there which have no record in this directory."""
+    try:
+        content = read_json(output / FINISHED, dict, _REMEDY)
+    except (UserError, FileNotFoundError):
+        return {}
+    return {name: x for name, x in content.items() if read_record(output, name) == Record()}
 
 
 def take_finished(path: Path, output: Path, trials: Sequence[Trial]) -> None:
@@ -97,11 +109,15 @@ def make_again(
         again = [t for t in trials if records[t.name].taken and t.name in readers]
         if not again:
             return
+        print(f"{len(again)} of the trials taken over are made again", file=sys.stderr)
         for trial in again:
             try:
                 with claims.take(trial.name):
                     if read_record(output, trial.name).taken:
-                        remove(trial.run)
+                        # Of a stage outside of the run the directory has its report alone.
+                        reports = _files(output, trial).values()
+                        for directory in {trial.run, *(path.parent for path in reports)}:
+                            remove(directory)
                         remove_record(output, trial.name)
             except Taken:  # by another process, which has forgotten it, too
                 continue

@@ -79,20 +79,19 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     there = {*(group.name for group in groups), *([RANDOM_ROW] if random else [])}
     reference = study.reference if study.reference in there else ""
     shown = joined(single, groups, reference)
-    left = missing(study, trials, output, shown.rows)
-    write_json(
-        output / RESULTS,
-        {
-            "title": study.title,
-            "seeds": study.seeds,
-            "reference": study.reference,
-            "stop": str(study.stop or ""),
-            "rows": _known(shown),
-            "runs": _known(single),
-            "remarks": list(shown.remarks),
-            "missing": left,
-        },
-    )
+    results = {
+        "title": study.title,
+        "seeds": study.seeds,
+        "reference": study.reference,
+        "stop": str(study.stop or ""),
+        "rows": _known(shown),
+        "runs": _known(single),
+        # The name of a stage in the columns -> that without its data and kind.
+        "stages": {s.name: s.plain or s.name for run in runs for s in run.reports},
+        "remarks": list(shown.remarks),
+    }
+    results["missing"] = left = missing(study, trials, output, results)
+    write_json(output / RESULTS, results)
     write_finished(output, trials)
     write_text(output / _CSV, shown.as_csv())
     write_text(output / TABLE, _page(study, shown, reference, left))
@@ -151,20 +150,20 @@ def missing(
     study: Study,
     trials: Sequence[Trial],
     output: Path,
-    rows: Sequence[Mapping[str, Any]] | None = None,
+    results: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """The trials that are not complete, and why; those that are not needed are none of them.
 
     Args:
         study, trials: all that there is to do.
         output: of the study.
-        rows: of the arms, as in results.json; None: those that are there.
+        results: as in results.json; None: those that are there.
     """
     found = {}
     for trial in trials:
         record = read_record(output, trial.name)
         step = record.next_step(trial)
-        if step is None or enough(study, trials, trial, output, rows):
+        if step is None or enough(study, trials, trial, output, results):
             continue
         failed = record.failed
         found[trial.name] = (
@@ -178,7 +177,7 @@ def enough(
     trials: Sequence[Trial],
     trial: Trial,
     output: Path,
-    rows: Sequence[Mapping[str, Any]] | None = None,
+    results: Mapping[str, Any] | None = None,
 ) -> bool:
     """Whether a trial that nobody has begun is not needed any more, by the stop rule.
 
@@ -190,11 +189,11 @@ def enough(
         return False
     if read_record(output, trial.name).done:
         return False
-    if rows is None:
+    if results is None:
         path = output / RESULTS
-        rows = json.loads(path.read_text())["rows"] if path.exists() else []
-    row = next((row for row in rows if row["run"] == trial.arm), {})
-    name = _difference_of(rule.figure, row)
+        results = json.loads(path.read_text()) if path.exists() else {}
+    row = next((row for row in results.get("rows", ()) if row["run"] == trial.arm), {})
+    name = _difference_of(rule.figure, row, results.get("stages", {}))
     count = row.get(f"{name}_seeds", 0)
     if count < rule.seeds or f"{name}_error" not in row:
         return False
@@ -202,18 +201,16 @@ def enough(
     return abs(row[name]) > rule.errors * max(row[f"{name}_error"], least)
 
 
-def _difference_of(figure: str, row: Mapping[str, Any]) -> str:
+def _difference_of(figure: str, row: Mapping[str, Any], stages: Mapping[str, str]) -> str:
     """The column of a figure's difference; empty if the row has none.
 
-    Where an arm is judged on several data sets, columns have the name of the data in the middle,
-    and the column of that name beside them tells which data it is.
+    Args:
+        figure: as the stop rule names it, such as linear_top1.
+        row: of an arm.
+        stages: name of a stage in the columns -> that without its data and kind.
     """
-    from ssl_tf.evaluation.report_stages import data_word
-
     columns = [figure]
-    for name, data in row.items():
-        named = name.removesuffix("_test")
-        stage = named.partition(f"_{data_word(data)}")[0] if named != name else named
-        if stage != named and figure.startswith(f"{stage}_"):
-            columns.append(f"{named}_{figure.removeprefix(f'{stage}_')}")
+    for name, plain in stages.items():
+        if figure.startswith(f"{plain}_"):
+            columns.append(f"{name}_{figure.removeprefix(f'{plain}_')}")
     return next((f"{name}_difference" for name in columns if f"{name}_difference" in row), "")

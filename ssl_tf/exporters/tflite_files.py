@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.batches import evaluation_batches
+from ssl_tf.data.decoding import decode
 from ssl_tf.errors import UserError
 from ssl_tf.exporters.equality import TOLERANCE
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.exporters.keras_file import plain_layers
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.views.evaluation import evaluation_crop
 
 # Images that are passed through a written file, for the figures of the report; of fewer than these
 # and those of the calibration, half at least.
@@ -29,8 +30,8 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
     """Writes `encoder_TYPE.tflite` of every type, runs them and compares their features.
 
     Args:
-        exported: the encoder, and the images of which the first calibrate int8 and the next are
-            passed through all types; without images it is random pixels.
+        exported: the encoder, and the images of which some calibrate int8 and others are passed
+            through all types; without images it is random pixels.
         directory: of the files.
 
     Raises:
@@ -38,13 +39,15 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
             more than its rounding of weights, or fewer than two images to calibrate and check on
             can be read.
     """
-    calibration_images = 0 if exported.images is None else _calibration_images(exported)
-    images = list(_checked_images(exported, calibration_images))
+    asked = exported.settings.calibration_images
+    calibrating, images = _random(exported)
+    if exported.images is not None:
+        calibrating, images = _read_images(exported, asked)
     expected = np.concatenate([exported.encoder(x, training=False).numpy() for x in images])
     entries, report = {}, []
     for kind in exported.settings.tflite_types:
         path = directory / f"encoder_{kind}.tflite"
-        path.write_bytes(convert(exported, kind, calibration_images))
+        path.write_bytes(convert(exported, kind, calibrating))
         got = run_tflite(path, images)
         share = float(np.abs(got - expected).max() / np.abs(expected).max())
         cosines = _cosines(expected, got)
@@ -62,7 +65,7 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
         }
         calibrated = ""
         if kind == "int8":
-            count, asked = calibration_images, exported.settings.calibration_images
+            count = len(calibrating)
             entries[kind]["calibration_images"] = count
             fewer = f" in the place of {asked}, the data has no more" if count < asked else ""
             calibrated = f"calibrated on {count} images{fewer}; "
@@ -77,16 +80,16 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
     return Written({"tflite": {**facts, **entries}}, tuple(report))
 
 
-def convert(exported: Exported, kind: str, calibration_images: int) -> bytes:
+def convert(exported: Exported, kind: str, calibrating: list[np.ndarray]) -> bytes:
     """The content of a TFLite file with one signature, from `images` to `features`.
 
     Inputs and outputs are float32 in all types, and one image of a fixed size, as accelerators of
     phones want it; `Interpreter.resize_tensor_input` changes the number of images.
 
     Args:
-        exported: the encoder, and the images to calibrate int8 on.
+        exported: the encoder.
         kind: "float32"; "float16", of the weights alone; "int8", of weights and activations.
-        calibration_images: the first images that can be read, as many.
+        calibrating: the images that give int8 its ranges, each float32 [1, S, S, 3].
     """
     size = exported.image_size
     signature = tf.TensorSpec([1, size, size, 3], tf.float32, name="images")
@@ -106,9 +109,7 @@ def convert(exported: Exported, kind: str, calibration_images: int) -> bytes:
         converter.target_spec.supported_types = [tf.float16]
     if kind == "int8":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: (
-            [x] for x in _images(exported, 0, calibration_images)
-        )
+        converter.representative_dataset = lambda: ([image] for image in calibrating)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     with _silence():
         return converter.convert()
@@ -134,36 +135,46 @@ def _silence() -> Iterator[None]:
         os.close(stderr)
 
 
-def _calibration_images(exported: Exported) -> int:
-    """The number of images that int8 is calibrated on, the first ones; the next are checked.
+def _read_images(exported: Exported, asked: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Images to calibrate int8 on and others to check it on, normalized, float32 [1, S, S, 3].
+
+    They are drawn from all images: the first of a folder are of its first class alone.
+
+    Args:
+        exported: names the images.
+        asked: images to calibrate on; of a small source fewer, so that half are left to check.
 
     Raises:
-        UserError: fewer than two images can be read.
+        UserError: fewer than two images can be read, too many cannot, or the stored data is
+            damaged.
     """
-    asked = exported.settings.calibration_images
-    readable = sum(1 for _ in _images(exported, 0, asked + _CHECKED_IMAGES))
-    if readable < 2:
-        count = "one image" if readable else "no image"
+    source, size = exported.images, exported.image_size
+
+    def crop(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        example = decode(example, source.unreadable)
+        return evaluation_crop(example["image"], size), example["readable"]
+
+    examples = (
+        source.stream(0, 0, source.size)
+        .map(crop, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .filter(lambda image, readable: readable)
+        .take(asked + _CHECKED_IMAGES)
+    )
+    images = [normalize_images(image[np.newaxis]).numpy() for image, _ in source.read(examples)]
+    if len(images) < 2:
+        count = "one image" if images else "no image"
         raise UserError(
-            f"{exported.images.name} has {count} that can be read, and int8 is not checked on what "
-            "it is calibrated on; give more images"
+            f"{source.name} has {count} that can be read, and int8 is not checked on what it is "
+            "calibrated on; give more images"
         )
-    return min(asked, max(readable - _CHECKED_IMAGES, readable // 2))
+    count = min(asked, max(len(images) - _CHECKED_IMAGES, len(images) // 2))
+    return images[:count], images[count : count + _CHECKED_IMAGES]
 
 
-def _checked_images(exported: Exported, calibration_images: int) -> Iterator[np.ndarray]:
-    """Images that int8 is not calibrated on."""
-    if exported.images is not None:
-        return _images(exported, calibration_images, _CHECKED_IMAGES)
+def _random(exported: Exported) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Nothing to calibrate on, and random pixels to check the other types on."""
     size, random = exported.image_size, np.random.default_rng(0)
-    return (random.normal(size=[1, size, size, 3]).astype(np.float32) for _ in range(4))
-
-
-def _images(exported: Exported, first: int, count: int) -> Iterator[np.ndarray]:
-    """The readable images of the source in its order, each normalized, float32 [1, S, S, 3]."""
-    batches = evaluation_batches(exported.images, exported.image_size, 1)
-    for batch in batches.skip(first).take(count):
-        yield normalize_images(batch["image"]).numpy()
+    return [], [random.normal(size=[1, size, size, 3]).astype(np.float32) for _ in range(4)]
 
 
 def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:

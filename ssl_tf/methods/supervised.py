@@ -32,6 +32,11 @@ class Supervised(OnlineNetwork):
                 "--method=supervised: these images have no labels; give labelled ones (a folder "
                 "with one folder a class, a data set with labels), or another --method"
             )
+        if classes == 1 and not builder.multi_label:
+            raise SettingsError(
+                "--method=supervised: all images are of one class, of which nothing is learned; "
+                "give images of two or more, or another --method"
+            )
         views = range(len(builder.settings.views.strategies))
         # What equal scores cost, whatever the labels are.
         chance = math.log(2 if builder.multi_label else classes)

@@ -6,6 +6,7 @@ large views enter the feature queue.
 """
 
 import math
+import sys
 
 import tensorflow as tf
 
@@ -72,6 +73,13 @@ class SwAV(Method):
         if flags.feature_queue:
             start = plan.steps_until(flags.feature_queue_start)
             self.full_queue_step = start + flags.feature_queue // plan.batch_size
+            if self.full_queue_step >= plan.total_steps:
+                print(
+                    f"warning: --feature_queue={flags.feature_queue} is full at step "
+                    f"{self.full_queue_step} of {plan.total_steps}, and never used; make it "
+                    "smaller, or --feature_queue_start",
+                    file=sys.stderr,
+                )
             self.queues = [
                 KeyQueue(flags.feature_queue, size.projection, builder.seed, f"queue_{view}")
                 for view in range(_CODED)

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ssl_tf.errors import SettingsError
 from ssl_tf.networks.resnet import STAGE_WIDTHS
 
 
@@ -13,12 +14,20 @@ def dilated(model: tf.keras.Model, output_stride: int) -> tf.keras.Model:
 
     Args:
         model: of `build_resnet`.
-        output_stride: largest stride of a map, in pixels. The stem keeps its own.
+        output_stride: largest stride of a map, in pixels.
+
+    Raises:
+        SettingsError: the stem alone has a larger one, which it keeps.
     """
     stem = [layer for layer in model.layers if layer.name in ("conv1", "pool1")]
     stride, rate = 1, 1
     for layer in stem:
         stride *= layer.strides[0]
+    if output_stride < stride:
+        raise SettingsError(
+            f"--output_stride={output_stride}: the encoder's stem alone has a stride of {stride}; "
+            "give that or more"
+        )
     # Stage -> dilation of the convolution that had the stride, and of those behind it.
     rates = {1: (1, 1)}
     for stage in range(2, len(STAGE_WIDTHS) + 1):

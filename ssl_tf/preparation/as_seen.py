@@ -102,7 +102,7 @@ def header(image: Image.Image) -> Header:
     A PNG is decoded by that, because what EXIF says of it may stand at its end.
     """
     width, height = image.size
-    turn = image.getexif().get(_ORIENTATION, 1)
+    turn = _turn(image)
     # Pillow turns a TIFF itself, and gives its sides as they are then.
     if turn in (5, 6, 7, 8) and image.format != "TIFF":
         width, height = height, width
@@ -115,6 +115,14 @@ def header(image: Image.Image) -> Header:
         profile=bool(image.info.get("icc_profile")),
         several=bool(getattr(image, "is_animated", False)),
     )
+
+
+def _turn(image: Image.Image) -> int:
+    """How EXIF says that an image is turned; 1, not at all, where it is damaged or absent."""
+    try:
+        return image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # of many kinds, by the format; the pixels are none the worse
+        return 1
 
 
 def as_seen(image: Image.Image, content: bytes, short_side: int, background: str) -> Image.Image:
@@ -133,7 +141,7 @@ def as_seen(image: Image.Image, content: bytes, short_side: int, background: str
     profile = image.info.get("icc_profile")
     image.draft(None, (_DRAFT * wanted[0], _DRAFT * wanted[1]))
     image.load()
-    turn = image.getexif().get(_ORIENTATION, 1)
+    turn = _turn(image)
     image = _eight_bits(image, content)
     if image.size != wanted:
         image = image.resize(wanted, Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -4,12 +4,11 @@ import dataclasses
 import errno
 import hashlib
 import os
-import sys
 from pathlib import Path
 
-from ssl_tf.data.listing import list_images
+from ssl_tf.data.listing import list_images, warn_of_one_class
 from ssl_tf.data.parallel_reading import read_each
-from ssl_tf.errors import UserError, printable
+from ssl_tf.errors import UserError
 from ssl_tf.preparation.as_seen import EXTENSIONS
 
 # The file is at fault, not the disk or the network, which may be well again later.
@@ -73,12 +72,7 @@ def collect(source: str, output: str) -> FileList:
     if not os.path.exists(source):
         raise UserError(f"--input={source} does not exist; give a folder, or a file of paths")
     files = _folder(source, output) if os.path.isdir(source) else _list(source)
-    if len(files.classes) == 1:
-        print(
-            f"warning: --input={source}: all images lie in the folder "
-            f"{printable(files.classes[0])}, which is their one class",
-            file=sys.stderr,
-        )
+    warn_of_one_class(f"--input={source}", list(map(os.fsencode, files.classes)))
     return files
 
 

@@ -44,7 +44,7 @@ def describe(settings: PretrainSettings) -> str:
     replicas = strategy.num_replicas_in_sync
     try:
         source, _ = open_training_source(settings.data)
-        warn_of_split_folders(source)
+        warn_of_split_folders(source, settings.data)
         name, images, side = source.name, source.size, source.largest_side
         labels = source.num_classes, source.multi_label
     except UserError as error:

@@ -105,7 +105,7 @@ class RepresentationMonitor(StepCallback):
         self._embed = tf.function(embed, reduce_retracing=True, autograph=False)
         monitored = held_out or source
         queries = spread(monitored, settings.monitor_queries)
-        has_labels = held_out is not None and source.num_classes and held_out.num_classes
+        has_labels = held_out is not None and source.has_classes and held_out.num_classes
         self._num_classes = source.num_classes
         self._multi_label = source.multi_label
         self._bank = self._queries = None

@@ -31,12 +31,18 @@ def should_be_resident(resident: str, count: int, side: int, machine: Machine) -
     """
     memory = machine.gpu_memory if machine.gpus else machine.memory
     needed = canvas_bytes(count, side) / _GIB
-    if resident == "on" and needed > memory:
-        raise SettingsError(
-            f"--resident=on: {count} canvases of {side} pixels take {needed:.1f} GiB, and the "
-            f"device has {memory:.1f}; give --resident=off, or a smaller --canvas"
-        )
-    return resident == "on" or (resident == "auto" and needed <= _SHARE * memory)
+    # While they are handed over, the host has them as NumPy's array, as a tensor, and as the
+    # variable, if that is not on a GPU.
+    on_host = needed * (2 if machine.gpus else 3)
+    for place, has, takes in (("device", memory, needed), ("host", machine.memory, on_host)):
+        if resident == "on" and takes > has:
+            raise SettingsError(
+                f"--resident=on: {count} canvases of {side} pixels take {takes:.1f} GiB of the "
+                f"{place} while they are stored, and it has {has:.1f}; give --resident=off, or a "
+                "smaller --canvas"
+            )
+    fits = needed <= _SHARE * memory and on_host <= machine.memory
+    return resident == "on" or (resident == "auto" and fits)
 
 
 class ResidentImages:
@@ -79,12 +85,11 @@ class ResidentImages:
             file=sys.stderr,
         )
         batches = source.sequence().map(read, num_parallel_calls=tf.data.AUTOTUNE)
-        with source.reading():
-            for batch in batches.batch(_READ_AT_ONCE).as_numpy_iterator():
-                rows = batch["index"]
-                pixels[rows] = batch["canvas"].reshape(len(rows), -1)
-                sides[rows], held[rows] = batch["sides"], batch["held"]
-                readable[rows] = batch["readable"]
+        for batch in source.read(batches.batch(_READ_AT_ONCE)):
+            rows = batch["index"]
+            pixels[rows] = batch["canvas"].reshape(len(rows), -1)
+            sides[rows], held[rows] = batch["sides"], batch["held"]
+            readable[rows] = batch["readable"]
         found = {"sides": sides, "held": held, "readable": readable}
         self._found = {name: tf.constant(values) for name, values in found.items()}
         # A GPU gathers no bytes, but words of eight.

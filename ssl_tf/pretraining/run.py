@@ -140,7 +140,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     replicas = strategy.num_replicas_in_sync
     tf.keras.utils.set_random_seed(run.seed)
     source, held_out = open_training_source(settings.data, views.object_crops)
-    warn_of_split_folders(source)
+    warn_of_split_folders(source, settings.data)
     as_scenes = False
     if held_out is None:
         held_out = open_held_out(settings.data, settings.monitor.monitor_split, source)

@@ -106,10 +106,13 @@ class Segmentation(Task):
         maps = tf.keras.Model(model.encoder.input, last)
         return activation_floats(maps, side) + _SCORE_COPIES * side * side * self._classes
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        names = ("head", "output_stride", "crop_size")
-        return {name: getattr(self.segmenter, name) for name in names}
+    def facts(self, model: Segmenter) -> dict[str, Any]:
+        segmenter = self.segmenter
+        return {
+            "head": segmenter.head,
+            "output_stride": model.stride,  # --output_stride is the largest that it may have
+            "crop_size": segmenter.crop_size,
+        }
 
     @property
     def _classes(self) -> int:
@@ -130,5 +133,5 @@ class Segmentation(Task):
             .map(lambda example: (example["image"], example["label_map"]))
             .prefetch(2)
         )
-        for image, truth in with_private_threads(examples).as_numpy_iterator():
+        for image, truth in source.read(with_private_threads(examples)):
             yield image, model.labels(image[np.newaxis])[0].numpy(), truth

@@ -32,7 +32,7 @@ class FormatSettings:
         choices=TFLITE_TYPES,
     )
     calibration_images: int = setting(
-        256, "Images that int8 is calibrated on, the first of the data.", low=1, high=10**6
+        256, "Images that int8 is calibrated on, drawn from the data.", low=1, high=10**6
     )
 
     @property

@@ -159,6 +159,14 @@ class FineTuneSettings:
         return self.labels.share_name or listed
 
     def __post_init__(self) -> None:
+        dataset = self.evaluation.data.dataset
+        whole = LISTS_OF.get(dataset.partition("/")[0])
+        if self.labels.share_name and whole:
+            raise SettingsError(
+                f"--dataset={dataset}: is a share of the labels, and a share of it would have the "
+                f"name of a share of all; give --label_fraction and --labels_from with "
+                f"--dataset={whole} alone"
+            )
         if len(self.tuning.trials) > 1 and not self.labels.validation:
             raise SettingsError(
                 f"{len(self.tuning.trials)} pairs of --base_learning_rates and --weight_decays: "

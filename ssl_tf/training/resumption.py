@@ -59,6 +59,17 @@ def training_directory(
         yield
 
 
+def forget_test(result: Path) -> None:
+    """Removes the figures of other test images, if there are any, so that the test is repeated.
+
+    Args:
+        result: their file.
+    """
+    if result.exists():
+        result.unlink()
+        print(f"{result.parent}: the test is another, and is repeated", file=sys.stderr)
+
+
 def _check_identity(
     directory: Path,
     identity: dict[str, str],

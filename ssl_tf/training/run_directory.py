@@ -82,7 +82,7 @@ def open_run(settings: PretrainSettings, replicas: int) -> Path:
     """
     directory = Path(settings.run.run_dir)
     if check_run(settings):
-        _note_environment(directory, replicas)
+        _note_environment(settings, replicas)
         return directory
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / ENVIRONMENT, [environment(replicas)])
@@ -149,8 +149,9 @@ def _version(package: str) -> str:
         return ""
 
 
-def _note_environment(directory: Path, replicas: int) -> None:
+def _note_environment(settings: PretrainSettings, replicas: int) -> None:
     """Appends this environment if it is not the last one; reports it if there were several."""
+    directory = Path(settings.run.run_dir)
     path, here = directory / ENVIRONMENT, environment(replicas)
     try:
         environments = read_json(path, list, "it is only a note and is begun anew")
@@ -171,9 +172,14 @@ def _note_environment(directory: Path, replicas: int) -> None:
         if len(variants) > 1
     ]
     if changed:
+        equal = "equals that of an uninterrupted run to rounding only"
+        # These normalize, and contrast, other sets of images where there are more replicas or less.
+        in_parts = settings.optimization.accumulate > 1 or settings.model.batch_norm == "shuffled"
+        if in_parts and len(values.get("replicas", ())) > 1:
+            equal = "is not that of an uninterrupted run: parts of a batch are other images"
         print(
             f"{directory} is trained in several environments ({'; '.join(changed)}): its result "
-            "equals that of an uninterrupted run to rounding only",
+            f"{equal}",
             file=sys.stderr,
         )
 

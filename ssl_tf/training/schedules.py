@@ -15,9 +15,9 @@ def total_steps(epochs: float, examples: int, batch: int) -> int:
     """Optimizer steps of a run: the examples of all epochs over the global batch, rounded down.
 
     BYOL's count (utils/schedules.py of its code): 300 epochs of 1,281,167 images at 2048 are
-    187,670 steps.
+    187,670 steps. A product such as 0.57 * 100, which floats make a little less than 57, is 57.
     """
-    return int(epochs * examples) // batch
+    return int(round(epochs * examples, 6)) // batch
 
 
 def warmup_steps(epochs: float, examples: int, batch: int) -> int:

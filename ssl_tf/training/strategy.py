@@ -1,11 +1,15 @@
 """The devices a run uses, as a `tf.distribute` strategy."""
 
+import itertools
 import os
 
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.training.cluster import Cluster
+
+# One strategy has fewer collectives than lie between two of these.
+_COLLECTIVE_KEYS = itertools.count(0, 100_000)
 
 
 def make_strategy(
@@ -45,11 +49,32 @@ def make_strategy(
             f"multiple of {replicas * accumulate}"
         )
     if cluster.workers == 1:
-        return tf.distribute.MirroredStrategy(devices)
+        return mirrored_strategy(devices)
     os.environ.update(cluster.environment())
     return tf.distribute.MultiWorkerMirroredStrategy(
         tf.distribute.cluster_resolver.TFConfigClusterResolver()
     )
+
+
+class _Mirrored(tf.distribute.MirroredStrategy):
+    """A MirroredStrategy whose collectives have keys of their own.
+
+    All others of a process number them from the same key, and the runtime remembers the shapes: the
+    second training of a notebook failed with "Shape mismatch in the collective instance".
+    """
+
+    def __init__(self, devices: list[str]):
+        self._collective_key_base = next(_COLLECTIVE_KEYS)
+        super().__init__(devices)
+
+
+def mirrored_strategy(devices: list[str]) -> tf.distribute.Strategy:
+    """Replicas on devices of this process, as many times in it as one likes.
+
+    Args:
+        devices: such as GPU:0 and GPU:1.
+    """
+    return _Mirrored(devices)
 
 
 def split_cpu(logical_cpus: int) -> None:

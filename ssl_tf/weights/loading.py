@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +49,7 @@ def read_weights(settings: InitEncoderSettings) -> Weights:
     check_file(settings)
     path = Path(settings.init_encoder)
     try:
+        _check_pools(path)
         weights = _read(path, settings)
     except UserError as error:
         raise type(error)(f"--init_encoder={path} {error}") from None
@@ -60,6 +63,25 @@ def read_weights(settings: InitEncoderSettings) -> Weights:
         file=sys.stderr,
     )
     return weights
+
+
+def _check_pools(path: Path) -> None:
+    """Refuses timm's ResNets that blur or average where they stride.
+
+    Their pools have no tensors, so that those of the file are a plain ResNet's, of which no figure
+    would be theirs. The name of the file, or config.json beside it, tells them.
+
+    Raises:
+        UserError: it is one.
+    """
+    told = [path.name]
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        told.append(str(json.loads(path.with_name("config.json").read_text()).get("architecture")))
+    for name in told:
+        if re.search(r"resnet(aa|blur)", name):
+            raise UserError(
+                f"is {name}, whose strides are in pools that ours has not; give a plain ResNet"
+            )
 
 
 def _read(path: Path, settings: InitEncoderSettings) -> Weights:

@@ -17,6 +17,7 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import TrainBenchmarkSettings, flagfiles
 from ssl_tf.settings.benchmarking import Entry
 from ssl_tf.training.execution import INPUT_SECONDS
+from ssl_tf.training.strategy import mirrored_strategy
 
 TINY = [
     "--dataset=scenes", "--scenes=48", "--scene_size=16", "--image_size=16", "--depth=18",
@@ -96,7 +97,7 @@ def test_unlike_steps_are_not_compared(flags):
 
 
 def test_several_devices_are_not_compared_with_one(monkeypatch):
-    two = tf.distribute.MirroredStrategy(["CPU:0"])
+    two = mirrored_strategy(["CPU:0"])
     monkeypatch.setattr(type(two), "num_replicas_in_sync", property(lambda self: 2))
     monkeypatch.setattr(train, "make_strategy", lambda *_: two)
     asked = settings("--against=torch")

@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 
-from ssl_tf.data.labels import draw_share, read_annotations, read_list, write_list
+from ssl_tf.data.labels import (
+    check_first_labels,
+    draw_share,
+    read_annotations,
+    read_list,
+    write_list,
+)
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.memory import InMemory, in_memory
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
+from tests.data.prepared_tfds import prepare
 from tests.data.tiny_images import without_images, write_folder
 
 
@@ -167,3 +175,16 @@ def test_a_small_part_of_record_files_is_held_in_memory(source):
     indices = [record["index"] for record in without_images(kept.stream(0, 0, 12))]
     assert [sorted(indices[i : i + 4]) for i in (0, 4, 8)] == [[0, 1, 2, 3]] * 3
     assert in_memory(source) is source or source.shuffle_buffer == source.size
+
+
+def test_a_damaged_record_is_named_wherever_labels_are_read(tmp_path):
+    directory = prepare(tmp_path)
+    (shard,) = directory.glob("*-test.tfrecord*")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    shard.write_bytes(bytes(content))
+    damaged = open_source(dataset="animals", data_dir=str(tmp_path), split="test")
+    for read in (read_annotations, InMemory, check_first_labels):
+        with pytest.raises(UserError, match="-test.tfrecord.*is damaged") as told:
+            read(damaged)
+        assert "\n" not in str(told.value)

@@ -1,13 +1,13 @@
 """A detection that a test can afford: rendered scenes of 64 pixels, a ResNet of four blocks."""
 
 import numpy as np
-import tensorflow as tf
 
 from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.detection.detection_task import Detection
 from ssl_tf.downstream.starting_encoders import open_starting_encoders
 from ssl_tf.settings import DetectSettings, flagfiles
+from ssl_tf.training.strategy import mirrored_strategy
 
 SMALL = (
     "--dataset=scenes",
@@ -56,7 +56,7 @@ def random_start(*flags):
 
 
 def one_device():
-    return tf.distribute.MirroredStrategy(["CPU:0"])
+    return mirrored_strategy(["CPU:0"])
 
 
 def values(variables):

@@ -15,6 +15,7 @@ from ssl_tf.downstream.downstream_model import compile_model, freeze
 from ssl_tf.networks import resnet
 from ssl_tf.networks.batch_normalization import BatchNormalization
 from ssl_tf.networks.precision import policy_scope
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.detection.small_detection import MASKS, OF_REGIONS, random_start, settings, task, values
 
 DENSE = ("--detector=retinanet",)
@@ -152,7 +153,7 @@ def double_precision():
 
 def trained(replicas, *flags):
     """Losses of two steps and all variables behind them."""
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     model = build(*flags, synchronized=True, strategy=strategy)
     data = strategy.distribute_datasets_from_function(
         lambda context: task(*flags).batches(steps()).rebatch(4 // replicas, drop_remainder=True)

@@ -209,3 +209,32 @@ def test_a_missing_test_set_recommends_what_the_source_has(noise):
 def test_a_source_without_splits_has_no_split(name):
     with pytest.raises(SettingsError, match="only --dataset and --prepared"):
         open_source(**{name: "x"}, split="val")
+
+
+def test_a_split_whose_labels_are_not_public_is_passed_over(tmp_path, capsys):
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+            "label": tfds.features.ClassLabel(names=CLASSES),
+        }
+    )
+    known = [{"image": picture(n), "label": n % 3} for n in range(6)]
+    hidden = [{**row, "label": -1} for row in known]
+    splits = {"train": known, "test": hidden, "validation": known}
+    prepare_tfds(tmp_path, "contest", features, splits)
+    data = ("--dataset=contest", f"--data_dir={tmp_path}")
+    assert opened(*data)[1].name == "contest:validation"
+    assert "contest:test is passed over: its labels are not public" in capsys.readouterr().err
+    # Before the work, not after it.
+    refused("label -1, .*; give a split whose labels are known$", *data, "--test_split=test")
+
+
+def test_images_of_one_class_are_not_judged(tmp_path, capsys):
+    for part in ("train", "test"):
+        write_folder(tmp_path / part, {f"photos/{n}.png": png(n) for n in range(4)})
+    folders = f"--image_folder={tmp_path}/train", f"--test_image_folder={tmp_path}/test"
+    refused("all images are of one class, so that every guess is right", *folders)
+    told = capsys.readouterr().err
+    assert "all images lie in the folder photos, which is their one class" in told

@@ -1,5 +1,6 @@
 """Fine-tuning: what learns, at which rate, what is chosen by what; kills leave no trace."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -12,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf import command, finetune
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, Stopped, UserError
 from ssl_tf.evaluation import finetuning
 from ssl_tf.evaluation.classification import rate_schedule, real_batch_size
@@ -32,6 +34,7 @@ from ssl_tf.settings import (
 from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.encoders import CHECKPOINTS
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.evaluation.multi_label_source import Shades
 from tests.training.killed_training import Killed, killed_after
 
@@ -166,7 +169,7 @@ def test_two_replicas_give_what_one_gives(coloured, tmp_path):
             coloured,
             tmp_path / str(replicas),
             *("--trunk_rate_multiplier=0.5", "--weight_decay=0.01", "--base_learning_rate=1"),
-            strategy=tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)]),
+            strategy=mirrored_strategy([f"CPU:{i}" for i in range(replicas)]),
         )
         for replicas in (1, 2)
     )
@@ -355,6 +358,30 @@ def test_flags_that_change_the_pixels_give_another_result(tmp_path, capsys, monk
 
 def killed_at_once(*arguments):
     raise Killed
+
+
+def test_other_test_images_repeat_the_test_alone(coloured, tmp_path, monkeypatch, capsys):
+    whole, test = coloured
+    flags = ("--base_learning_rates=0.1,0.2",)
+    first = tuned(coloured, tmp_path / "x", *flags, validation=True)
+    monkeypatch.setattr(finetuning, "cropped_batches", killed_at_once)
+    rest, fewer = test.hold_out(3)
+    again = tuned((whole, fewer), tmp_path / "x", *flags, validation=True)
+    assert "the test is another, and is repeated" in capsys.readouterr().err
+    assert dataclasses.replace(again, figures=first.figures) == first
+    assert again.figures["top1"] in (0, 1 / 3, 2 / 3, 1)
+    # Other images to learn from are another training.
+    with pytest.raises(SettingsError, match="of other settings .train="):
+        tuned((whole.hold_out(2)[0], test), tmp_path / "x", *flags, validation=True)
+
+
+def test_a_second_call_keeps_the_count_of_unreadable_images(coloured, tmp_path):
+    whole, test = coloured[0], copy.copy(coloured[1])
+    for counted in (UnreadableImages(), UnreadableImages()):
+        test.unreadable = counted
+        if not (tmp_path / "x").exists():
+            counted.add(b"x.png")
+        assert tuned((whole, test), tmp_path / "x").unreadable_images == 1
 
 
 def test_trials_that_all_diverged_are_one_line(coloured, tmp_path, capsys):

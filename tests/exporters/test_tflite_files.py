@@ -17,6 +17,12 @@ MODEL = ModelSettings(depth=18, width=0.25, stem="small")
 TYPES = ("float32", "float16", "int8")
 
 
+def drawn(source):
+    """The numbers in the names of all images, in the order in which the export draws them."""
+    records = source.stream(0, 0, source.size).as_numpy_iterator()
+    return [int(record["id"].split(b"/")[-1].removesuffix(b".png")) for record in records]
+
+
 def test_all_types_run_and_tell_what_they_cost(one_block_a_stage, tmp_path, capfd):
     folder = write_folder(tmp_path / "images", {f"{n}.png": png(n, 24, 30) for n in range(20)})
     source = open_source(image_folder=folder)
@@ -31,8 +37,7 @@ def test_all_types_run_and_tell_what_they_cost(one_block_a_stage, tmp_path, capf
     sizes = [(tmp_path / told[kind]["file"]).stat().st_size for kind in TYPES]
     assert sizes[1] < 0.6 * sizes[0] and sizes[2] < 0.4 * sizes[0]
     # The figures are those of the images that follow the calibration.
-    names = sorted(path.name for path in (tmp_path / "images").iterdir())[4:]
-    photographs = [picture(int(name.removesuffix(".png")), 24, 30) for name in names]
+    photographs = [picture(number, 24, 30) for number in drawn(source)[4:]]
     crops = tf.stack([evaluation_crop(tf.constant(photograph), 16) for photograph in photographs])
     images = normalize_images(crops)
     expected = encoder(images, training=False).numpy()
@@ -59,8 +64,8 @@ def test_int8_is_not_checked_on_what_it_is_calibrated_on(
 ):
     files = {f"{n:02}.png": png(n, 8, 8) for n in range(count)}
     files |= {f"{n:02}.png": b"damaged" for n in damaged}
-    readable = [n for n in range(count) if n not in damaged]
     source = open_source(image_folder=write_folder(tmp_path / "images", files))
+    readable = [n for n in drawn(source) if n not in damaged]
     settings = FormatSettings(format=("tflite",), tflite_types=("int8",), calibration_images=30)
     encoder, checked = random_encoder(MODEL), []
 
@@ -124,3 +129,23 @@ def test_a_file_that_computes_something_else_is_refused(one_block_a_stage, tmp_p
 def test_flags_that_nothing_reads_are_refused(flags, told):
     with pytest.raises(SettingsError, match=told):
         flagfiles.parse(["--checkpoint=RUN", *flags], ExportSettings)
+
+
+def test_int8_is_calibrated_on_all_classes_of_a_sorted_folder(tmp_path):
+    files = {f"{'ab'[n >= 40]}/{n}.png": png(n, 8, 8) for n in range(60)}
+    source = open_source(image_folder=write_folder(tmp_path / "images", files))
+    settings = FormatSettings(format=("tflite",), tflite_types=("int8",), calibration_images=40)
+    exported = Exported(None, MODEL, 8, settings, source)
+    calibrating, checked = tflite_files._read_images(exported, 40)
+    expected = normalize_images(np.stack([picture(n, 8, 8) for n in drawn(source)]))
+    np.testing.assert_allclose(np.concatenate([*calibrating, *checked]), expected[:56], atol=1e-6)
+    labels = [int(record["label"]) for record in source.stream(0, 0, 40).as_numpy_iterator()]
+    assert 8 < sum(labels) < 20  # a third of the images are of b
+
+
+def test_too_many_images_that_cannot_be_read_are_one_line(one_block_a_stage, tmp_path):
+    files = {f"{n}.png": b"damaged" for n in range(12)}
+    source = open_source(image_folder=write_folder(tmp_path / "images", files))
+    settings = FormatSettings(format=("tflite",), tflite_types=("int8",))
+    with pytest.raises(UserError, match="11 images cannot be decoded"):
+        write_tflite_files(Exported(random_encoder(MODEL), MODEL, 8, settings, source), tmp_path)

@@ -13,6 +13,7 @@ from ssl_tf.methods.registry import build_method
 from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.plan import make_plan
+from ssl_tf.training.strategy import mirrored_strategy
 
 BATCH, SIZE, IMAGES, CLASSES = 8, 16, 64, 5
 
@@ -117,7 +118,7 @@ def values(variables):
 
 def replica_run(replicas, *flags, make_batch, steps=3):
     """Trains on this many logical CPUs: the losses of the steps, and the method."""
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     method = make(*flags, strategy=strategy)
     batches = tf.data.Dataset.from_tensor_slices(
         tf.nest.map_structure(lambda *each: np.stack(each), *(make_batch(i) for i in range(steps)))

@@ -13,6 +13,7 @@ from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_target import OnlineTarget
 from ssl_tf.networks.replicas import gather
 from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.methods.small_methods import BATCH, make
 
 
@@ -93,7 +94,7 @@ class Scatter(Method):
 def test_a_scalar_is_a_loss_of_the_global_batch(replicas, accumulate):
     """By hand: loss |m W + b - 1|^2 of the mean m of the batch, or of each part of it."""
     rows = np.random.default_rng(0).integers(0, 256, [BATCH, 3], np.uint8)
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     with strategy.scope():
         method = Scatter()
         method.accumulate = accumulate

@@ -7,6 +7,7 @@ import tensorflow as tf
 from ssl_tf.methods.base import move_towards
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.training.schedules import ema_decay
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.methods.small_methods import BATCH, make, object_batch, values, views
 
 
@@ -148,7 +149,7 @@ def test_embedding_for_the_monitors_updates_nothing():
 
 
 def test_move_towards_under_a_strategy():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         target, online = tf.Variable([1.0, 2.0]), tf.Variable([3.0, 6.0])
     for _ in range(3):

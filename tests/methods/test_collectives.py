@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.settings import METHODS
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.methods.small_methods import BATCH, CLASSES, SMALL, make, sized_views
 
 BLOCKS = ((0, 0, 0, 1), False)
@@ -17,7 +18,7 @@ PACKAGE = Path(__file__).parents[2] / "ssl_tf"
 @pytest.fixture(autouse=True)
 def sums_as_on_a_gpu(monkeypatch):
     """MirroredStrategy sums by collective operations, as in XLA's program on GPUs."""
-    extended = type(tf.distribute.MirroredStrategy(["CPU:0"]).extended)
+    extended = type(mirrored_strategy(["CPU:0"]).extended)
     monkeypatch.setattr(extended, "_use_merge_call", lambda self: False)
 
 
@@ -30,7 +31,7 @@ def collectives(strategy, step, *arguments):
 
 
 def collectives_of(name, replicas, precision="float32"):
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     flags = f"--method={name}", "--base_learning_rate=0.5", *SMALL[name].flags
     with policy_scope(precision):
         method = make(*flags, strategy=strategy, precision=precision, num_classes=CLASSES)
@@ -51,7 +52,7 @@ def test_the_step_of_one_replica_in_half_precision_has_none():
 
 
 def test_tensorflow_makes_one_where_it_is_asked_to():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    strategy = mirrored_strategy(["CPU:0"])
 
     def step(x):
         return tf.distribute.get_replica_context().all_reduce("SUM", x)

@@ -7,6 +7,7 @@ import tensorflow as tf
 from ssl_tf.errors import SettingsError
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.restoring import run_checkpoints
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.methods.small_methods import BATCH, make, object_batch, replica_run, values, views
 
 OBJECTS = ("--method=moco", "--crops=object_dilated", "--projection_heads=per_view")
@@ -162,7 +163,7 @@ def test_two_replicas_learn_what_one_learns_and_hold_its_queue():
 
 
 def test_shuffled_statistics_are_those_of_the_replicas_of_the_shuffled_batch():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
     method = make("--method=moco", "--batch_norm=shuffled", strategy=strategy)
     one, two = views()
     shares = [

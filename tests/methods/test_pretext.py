@@ -9,6 +9,7 @@ from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.methods.pretext import cells_covered, turn
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.methods.small_methods import BATCH, SIZE, make, object_batch
 
 BLOCKS = ((1, 1, 1, 1), False)  # enough to learn a rotation in 30 steps
@@ -148,7 +149,7 @@ def test_rotation_can_be_learned_from_its_loss():
 
 def test_replicas_label_their_own_share():
     def losses(replicas):
-        strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+        strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
         method = make("--method=byol", *TASKS, strategy=strategy)
         data = tf.data.Dataset.from_tensors(object_batch())
         (batch,) = strategy.experimental_distribute_dataset(data)

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.queue import KeyQueue, check_queue
+from ssl_tf.training.strategy import mirrored_strategy
 
 
 def keys_of(step, count=4, dim=3):
@@ -12,7 +13,7 @@ def keys_of(step, count=4, dim=3):
 
 def enqueued(replicas, steps, start=None):
     """The queue of 8 keys after these steps of 4 keys each on this many replicas."""
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     with strategy.scope():
         queue = KeyQueue(8, 3, seed=0, name="queue")
         if start is not None:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from ssl_tf.methods.base import Method, move_towards
 from ssl_tf.settings import METHODS
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.methods.small_methods import BATCH, CLASSES, SIZE, SMALL, make
 
 BLOCKS = ((0, 0, 0, 1), False)  # convolutions, normalizations and a shortcut; more only take longer
@@ -23,7 +24,7 @@ def batches(sides=(SIZE, SIZE)):
 def train(name, synchronized, replicas, *flags, order=range(BATCH)):
     """Losses of the steps, and all variables after them; `order` of the examples in a batch."""
     sides = SMALL[name].sides
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     method = build(name, synchronized, *flags, strategy=strategy)
     specs = {
         "views": tuple(tf.TensorSpec([BATCH, side, side, 3], tf.uint8) for side in sides),
@@ -128,7 +129,7 @@ def test_accumulated_parts_are_the_step_on_the_whole_batch(replicas):
     rows = random.integers(0, 256, [STEPS, BATCH, 6], np.uint8)
 
     def run(accumulate):
-        strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+        strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
         with strategy.scope():
             method = Linear()
             method.accumulate = accumulate

@@ -3,13 +3,14 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.methods.shuffling import shuffle, unshuffle
+from ssl_tf.training.strategy import mirrored_strategy
 
 GLOBAL = 8
 
 
 def run(replicas, function):
     """Concatenated results of `function(share)` on the shares of rows 0..7, replica by replica."""
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     rows = np.arange(2 * GLOBAL, dtype=np.float32).reshape(GLOBAL, 2)
     share = GLOBAL // replicas
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.methods.sinkhorn import balanced_codes
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.methods.slow_sinkhorn import slow_codes
 
 SCORES = np.array([[0.9, 0.1, -0.2], [0.8, 0.3, 0.0], [0.1, 0.7, 0.2], [-0.3, 0.2, 0.6]])
@@ -105,7 +106,7 @@ def test_no_gradient_reaches_the_scores():
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_replicas_balance_the_global_batch(replicas):
     scores = scores_of(8, 5)
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     share = 8 // replicas
 
     def local(context):

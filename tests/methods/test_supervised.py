@@ -97,6 +97,8 @@ def test_the_loss_is_the_mean_over_the_views(multi_label, chance):
 def test_images_without_labels_are_refused():
     with pytest.raises(SettingsError, match="have no labels; give labelled ones"):
         supervised(classes=None)
+    with pytest.raises(SettingsError, match="all images are of one class, of which nothing"):
+        supervised(classes=1)
 
 
 def test_only_supervised_takes_a_single_view():

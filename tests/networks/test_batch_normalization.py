@@ -4,11 +4,12 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.networks.batch_normalization import batch_normalization
+from ssl_tf.training.strategy import mirrored_strategy
 
 
 def on_replicas(layer, x, replicas):
     """Outputs, and gradients of their weighted sum with respect to the input."""
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     with strategy.scope():
         made = layer()
         made.build(x.shape)

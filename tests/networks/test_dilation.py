@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ssl_tf.errors import SettingsError
 from ssl_tf.networks import resnet
 from ssl_tf.networks.dilation import dilated
 from ssl_tf.networks.resnet import build_resnet, stage_outputs
@@ -84,3 +85,10 @@ def test_the_finer_map_is_that_of_torchvision(output_stride, monkeypatch):
     cell = found[shape[0] // 2, shape[1] // 2]
     np.testing.assert_allclose(cell[100:104], middle, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found[-1, -1, -4:], last, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stem, asked, least", [("imagenet", 2, 4), ("imagenet", 1, 4)])
+def test_a_stride_below_that_of_the_stem_is_refused(stem, asked, least):
+    model = build_resnet(18, 0.0625, stem, seed=1)
+    with pytest.raises(SettingsError, match=f"--output_stride={asked}: .* a stride of {least}"):
+        dilated(model, asked)

@@ -19,6 +19,7 @@ from ssl_tf.networks.resnet import (
     build_resnet,
     feature_dim,
 )
+from ssl_tf.training.strategy import mirrored_strategy
 
 BatchNorm = (tf.keras.layers.BatchNormalization, BatchNormalization)
 
@@ -186,7 +187,7 @@ def test_map_sizes_are_those_of_the_papers():
 def test_weights_depend_on_the_seed_and_nothing_else():
     first = tiny(seed=7).get_weights()
     tf.random.set_seed(99)
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with mirrored_strategy(["CPU:0", "CPU:1"]).scope():
         second = tiny(seed=7, name="another").get_weights()
     other = tiny(seed=8)
     for a, b in zip(first, second):
@@ -260,7 +261,7 @@ def test_synchronized_normalization_sees_the_global_batch():
     images[:4] += 3  # halves with statistics of their own
     alone = tiny(stem="small", zero_init_last_gamma=False, synchronized=True)
     expected = alone(images, training=True).numpy()
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = tiny(stem="small", zero_init_last_gamma=False, synchronized=True)
     halves = strategy.experimental_distribute_values_from_function(

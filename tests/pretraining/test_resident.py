@@ -12,6 +12,7 @@ from ssl_tf.pretraining.inputs import OnDevice, method_batches
 from ssl_tf.pretraining.machine import Machine
 from ssl_tf.pretraining.resident import ResidentImages, should_be_resident
 from ssl_tf.settings import ViewSettings
+from ssl_tf.training.strategy import mirrored_strategy
 from ssl_tf.views.recipe import Recipe
 
 SIDE, BATCH, IMAGES = 24, 4, 10
@@ -70,7 +71,7 @@ def test_resident_images_give_the_views_of_sent_ones_to_the_bit(folder):
 
 def test_every_replica_has_the_images(folder):
     whole, _ = steps_of(folder, False, 3)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
     shared, _ = steps_of(folder, True, 3, strategy)
     for one, other in zip(whole, shared, strict=True):
         for part, of_replicas in zip(one, other, strict=True):
@@ -79,13 +80,21 @@ def test_every_replica_has_the_images(folder):
 
 def test_auto_takes_a_quarter_of_the_memory():
     gib = 2**30 // (512 * 512 * 3)  # images of a GiB
-    host, gpu = Machine(2, 16.0), Machine(2, 1.0, 1, 80.0)
+    host, gpu = Machine(2, 16.0), Machine(2, 64.0, 1, 80.0)
     assert should_be_resident("auto", 4 * gib, 512, host)
     assert not should_be_resident("auto", 5 * gib, 512, host)
     assert should_be_resident("auto", 20 * gib, 512, gpu)
     assert not should_be_resident("auto", 21 * gib, 512, gpu)
-    assert should_be_resident("on", 70 * gib, 512, gpu)
+    assert should_be_resident("on", 70 * gib, 512, Machine(2, 160.0, 1, 80.0))
     assert not should_be_resident("off", 1, 512, gpu)
-    with pytest.raises(SettingsError, match=r"--resident=on: .* the device has 16.0; give") as told:
-        should_be_resident("on", 17 * gib, 512, host)
+    # The host holds them twice while a GPU takes them, and three times where it is the device.
+    small_host = Machine(2, 38.0, 1, 80.0)
+    assert should_be_resident("auto", 18 * gib, 512, small_host)
+    assert not should_be_resident("auto", 20 * gib, 512, small_host)
+    with pytest.raises(SettingsError, match=r"take 40\.0 GiB of the host while .* has 38\.0; give"):
+        should_be_resident("on", 20 * gib, 512, small_host)
+    with pytest.raises(SettingsError, match=r"take 81\.0 GiB of the device .* has 80\.0; give"):
+        should_be_resident("on", 81 * gib, 512, Machine(2, 400.0, 1, 80.0))
+    with pytest.raises(SettingsError, match=r"--resident=on: .* of the host .* has 16\.0") as told:
+        should_be_resident("on", 6 * gib, 512, host)
     assert "\n" not in str(told.value)

@@ -1,13 +1,13 @@
 """A segmentation that a test can afford: rendered scenes of 32 pixels, a ResNet of four blocks."""
 
 import numpy as np
-import tensorflow as tf
 
 from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.downstream.starting_encoders import open_starting_encoders
 from ssl_tf.segmentation.segmentation_task import Segmentation
 from ssl_tf.settings import SegmentSettings, flagfiles
+from ssl_tf.training.strategy import mirrored_strategy
 
 SMALL = (
     "--dataset=scenes",
@@ -56,4 +56,4 @@ def batch(size=4, side=32, classes=11, seed=0):
 
 
 def one_device():
-    return tf.distribute.MirroredStrategy(["CPU:0"])
+    return mirrored_strategy(["CPU:0"])

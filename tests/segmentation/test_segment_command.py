@@ -38,6 +38,8 @@ def test_a_segmentation_leaves_its_report_labels_picture_and_export(tmp_path, ca
     start(f"--output={output}", "--export")
     report = json.loads((output / "segmentation.json").read_text())
     assert (report["share"], report["steps"]) == ("50pct", 2)
+    # The small stem's network has a stride of 8, whatever larger one is allowed.
+    assert report["output_stride"] == 8
     assert report["protocol"]["head"] == "fcn" and report["protocol"]["label_fraction"] == "0.5"
     assert report["test"] == "scenes:test, annotated, 4 images"
     row = report["random"]

@@ -5,12 +5,13 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.downstream.downstream_model import compile_model, freeze
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.segmentation.small_segmentation import batch, random_start, settings, task
 
 
 def build(*flags, replicas=1, frozen_head=False):
     given = settings(*flags).training
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     with strategy.scope():
         # Synchronized on one device, too: in float64 Keras's own layer has another variance.
         encoder = random_start().build(True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ssl_tf.errors import SettingsError
 from ssl_tf.settings import FineTuneSettings, flagfiles
 
 
@@ -19,3 +20,10 @@ from ssl_tf.settings import FineTuneSettings, flagfiles
 def test_the_configuration_of_a_data_set_is_a_share_where_it_is_a_list_of_labels(flags, share):
     given = flagfiles.parse([*flags, "--checkpoint=runs/a"], FineTuneSettings)
     assert given.share == share
+
+
+@pytest.mark.parametrize("flag", ["--label_fraction=0.1", "--labels_from=lists/mine.txt"])
+def test_a_share_of_a_share_has_no_name_of_its_own(flag):
+    given = ["--dataset=imagenet2012_subset/10pct", flag, "--checkpoint=runs/a"]
+    with pytest.raises(SettingsError, match="is a share.*with --dataset=imagenet2012 alone"):
+        flagfiles.parse(given, FineTuneSettings)

@@ -2,7 +2,9 @@
 
 import pytest
 
+import ssl_tf
 from ssl_tf import command
+from ssl_tf.errors import SettingsError
 from ssl_tf.settings import (
     DetectSettings,
     FineTuneSettings,
@@ -60,3 +62,13 @@ def test_a_run_among_its_images_goes_on(tmp_path):
 
 def _not_reached(settings):
     raise AssertionError(settings)
+
+
+def test_the_function_refuses_what_the_command_does(tmp_path):
+    (tmp_path / "images").mkdir()
+    settings = ssl_tf.pretrain_settings(
+        image_folder=str(tmp_path / "images"), run_dir=str(tmp_path / "images" / "run")
+    )
+    with pytest.raises(SettingsError, match="lies in --image_folder"):
+        ssl_tf.pretrain(settings)
+    assert not any((tmp_path / "images").iterdir())

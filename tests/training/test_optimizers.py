@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from ssl_tf.training.optimizers import LARS, MomentumSGD, build_optimizer
 from ssl_tf.training.schedules import WarmupCosine
+from ssl_tf.training.strategy import mirrored_strategy
 
 STEPS = 25
 SHAPES = [(3, 3, 2, 4), (5, 3), (4,), (), (2, 2)]
@@ -180,7 +181,7 @@ def test_two_replicas_equal_one_device(name):
     for table in gradients():
         optimizer.apply_gradients(zip(table, alone))
 
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         mirrored = [tf.Variable(w) for w in start()]
         replicated = OPTIMIZERS[name](mirrored)
@@ -242,7 +243,7 @@ def test_restored_checkpoint_continues_bit_for_bit(name, tmp_path):
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize("decay_rank_one", [False, True])
 def test_adamw_decays_by_rank(replicas, decay_rank_one):
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    strategy = mirrored_strategy([f"CPU:{i}" for i in range(replicas)])
     with strategy.scope():
         # Same names on purpose: exclusion must go by variable.
         matrix, vector = tf.Variable([[2.0]], name="w"), tf.Variable([2.0], name="w")

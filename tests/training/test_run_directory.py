@@ -153,6 +153,16 @@ def test_another_number_of_replicas_is_told_from_then_on(tmp_path, capsys):
     assert [one["replicas"] for one in seen] == [2, 4, 2]
 
 
+@pytest.mark.parametrize("flags", [("--accumulate=2",), ("--method=moco", "--batch_norm=shuffled")])
+def test_other_replicas_of_which_a_part_of_the_batch_depends_are_another_run(
+    flags, tmp_path, capsys
+):
+    given = settings(tmp_path / "run", *flags)
+    for replicas, told in ((2, ""), (4, "is not that of an uninterrupted run: parts of a batch")):
+        open_run(given, replicas)
+        assert told in capsys.readouterr().err
+
+
 def test_a_kill_while_the_directory_is_made_leaves_one_that_can_be_taken_up(tmp_path):
     run = tmp_path / "run"
     run.mkdir()

@@ -30,6 +30,8 @@ IMAGENET = 1_281_167
         (1000, 50_000, 512, 97_656),
         (0.5, 1000, 64, 7),
         (1, 10, 64, 0),
+        (0.57, 100, 57, 1),  # 0.57 * 100 is a little less than 57 in floats
+        (0.29, 25_600, 256, 29),
     ],
 )
 def test_total_steps(epochs, examples, batch, steps):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.settings import CROPS, REGIONS, ViewSettings
+from ssl_tf.training.strategy import mirrored_strategy
 from ssl_tf.views.canvases import on_canvas
 from ssl_tf.views.device import PLACES, DeviceViews, augment_batch, cut_batch, drawn_batches
 from ssl_tf.views.ops import OPS
@@ -121,7 +122,7 @@ def test_the_original_comes_apart_from_the_views():
 
 
 def test_replicas_make_the_views_of_their_share():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
     settings = ViewSettings(image_size=16, view_strategies=("byol_t",))
     recipe = Recipe(settings)
     augment = DeviceViews(recipe)

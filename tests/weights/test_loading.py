@@ -139,3 +139,19 @@ def test_images_are_those_of_the_export_or_of_the_stem(stem, side, tmp_path):
     (tmp_path / "export.json").write_text("{")
     with pytest.raises(UserError, match="export.json is damaged"):
         load_init_encoder(settings(path))
+
+
+@pytest.mark.parametrize("by", ["name", "config"])
+def test_pools_that_no_tensor_shows_are_refused_where_a_name_tells_them(by, tmp_path):
+    path = tmp_path / ("resnetaa50.a1_in1k.safetensors" if by == "name" else "model.safetensors")
+    save_file(random_tensors(SMALL), path)
+    told = {"architecture": "resnetblur50" if by == "config" else "resnet50"}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match="resnet(aa50|blur50).*, whose strides are in pools"):
+        read_weights(settings(path))
+    plain = tmp_path / "plain" / "model.safetensors"
+    plain.parent.mkdir()
+    save_file(random_tensors(SMALL), plain)
+    for content in ('{"architecture": "resnet50"}', "[1]", "{"):
+        (plain.parent / "config.json").write_text(content)
+        assert read_weights(settings(plain)).architecture == SMALL

@@ -121,7 +121,7 @@ def labelled_share(
     """
     if not settings.labels_from and settings.label_fraction == 1:
         return source
-    ids = np.concatenate(list(source.ids().batch(_IDS_AT_ONCE).as_numpy_iterator()))
+    ids = np.concatenate(list(source.read(source.ids().batch(_IDS_AT_ONCE))))
     alike = np.zeros([source.size, 1])
     keep, description = choose_share(source, ids, alike, settings, path, of="all images")
     return source.part(keep, f"{source.name}, {description}")

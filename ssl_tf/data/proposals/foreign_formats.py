@@ -9,8 +9,9 @@ import dataclasses
 import json
 import os
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ _OPENIMAGES = ("ImageID", "YMin", "XMin", "YMax", "XMax")
 # Columns of YMin, XMin, YMax, XMax in an OpenImages row of the OAC authors' dictionary.
 _OHMS_COLUMNS = (6, 4, 7, 5)
 _KNOWN = {*_OWN, *_OPENIMAGES, "score", "height", "width"}
+# Those of an image in JSON.
+_KEYS = ("id", "boxes", "scores", "score", "height", "width")
 _COCO_IMAGE = ("id", "file_name", "width", "height")
 # A box in JSON or NumPy is one of these, never text, which Python iterates by its letters.
 _LISTS = (list, tuple, np.ndarray)
@@ -156,6 +159,8 @@ def read_csv(file: str) -> Iterator[Entry]:
     with open(file, newline="", encoding="utf-8-sig") as stream:
         lines = csv.reader(stream)
         header = [name.strip() for name in next(lines, [])]
+        # Detectors write it in either case. OpenImages' own Confidence is 1 in all rows.
+        header = [name.lower() if name.lower() == "score" else name for name in header]
         twice = [name for name, count in Counter(header).items() if count > 1 and name in _KNOWN]
         if twice:
             raise UserError(f"{file}, line 1: the column {twice[0]} comes twice; remove one")
@@ -169,6 +174,8 @@ def read_csv(file: str) -> Iterator[Entry]:
         score, height, width = (
             header.index(name) if name in header else None for name in ("score", "height", "width")
         )
+        unread = [name for name in header if name not in _KNOWN]
+        _tell_unread(file, "columns", unread)
         entry = None
         for columns in lines:
             if not columns:
@@ -229,11 +236,13 @@ def _read_objects(file: str, content: list[Any]) -> Iterator[Entry]:
 
     Each is {"id", "boxes": [[ymin, xmin, ymax, xmax(, score)], ...], "scores", "height", "width"}.
     """
+    unread: dict[str, None] = {}
     for number, value in enumerate(content):
         if not isinstance(value, dict) or "id" not in value:
             raise UserError(f"{file}, entry {number}: expected an object with id and boxes")
         place, boxes = f"image {value['id']!r}", value.get("boxes")
-        scores = value.get("scores") or []
+        unread |= dict.fromkeys(key for key in value if key not in _KEYS)
+        scores = value.get("scores") or value.get("score") or []
         if not (isinstance(boxes, list) and isinstance(scores, list)) or (
             scores and len(scores) != len(boxes)
         ):
@@ -248,6 +257,13 @@ def _read_objects(file: str, content: list[Any]) -> Iterator[Entry]:
             rows.append(Row(where, tuple(sides[:4]), score))
         height, width = (_pixels(file, place, value.get(side, 0)) for side in ("height", "width"))
         yield Entry(place, {"id": _name(file, place, value["id"])}, rows, height, width)
+    _tell_unread(file, "keys", unread)
+
+
+def _tell_unread(file: str, kind: str, names: Collection[str]) -> None:
+    """Says on stderr what of a file is not read, such as scores under another name."""
+    if names:
+        print(f"{file}: {kind} that are not read: {', '.join(names)}", file=sys.stderr)
 
 
 def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:

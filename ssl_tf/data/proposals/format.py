@@ -37,7 +37,8 @@ class ImageProposals:
     """The boxes of one image.
 
     Attributes:
-        image_id: id of the image in its source.
+        image_id: id of the image in its source; bytes that are no UTF-8, as in the names of old
+            files, stand as lone surrogates (PEP 383).
         boxes: float [n, 4] of ymin, xmin, ymax, xmax, fractions of the image; n may be 0.
         scores: float [n], larger is better; empty: the best box is first already.
         height, width: size of the image in pixels; 0 if unknown.
@@ -243,7 +244,7 @@ def _serialized(
     def integer(value: int) -> tf.train.Feature:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
-    image_id = tf.train.BytesList(value=[image.image_id.encode()])
+    image_id = tf.train.BytesList(value=[_bytes(image.image_id)])
     features = {
         "image/id": tf.train.Feature(bytes_list=image_id),
         "image/height": integer(image.height),
@@ -259,10 +260,14 @@ def _serialized(
 
 def fingerprint(image_id: str) -> int:
     """A 64-bit hash of an id, to detect duplicates."""
-    return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(_bytes(image_id), digest_size=8).digest(), "little")
 
 
 def digest(file: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _bytes(image_id: str) -> bytes:
+    return image_id.encode("utf-8", "surrogateescape")

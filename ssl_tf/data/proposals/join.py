@@ -71,8 +71,8 @@ class WithProposals(Source):
         keys = keys[order]
         (twice,) = np.nonzero(keys[1:] == keys[:-1])
         if twice.size:
-            first, second = (ids[order[twice[0] + n]].decode() for n in (0, 1))
-            raise UserError(f"{store.path}: cannot tell the ids {first!r} and {second!r} apart")
+            first, second = (_text(ids[order[twice[0] + n]]) for n in (0, 1))
+            raise UserError(f"{store.path}: cannot tell the ids {first} and {second} apart")
         self._rows = order
         self._seen, self._strangers = self._meet_source(keys)
         matched = np.empty(len(ids), bool)
@@ -161,7 +161,7 @@ class WithProposals(Source):
             UserError: an id of the store is in the source twice.
         """
         seen, strangers = np.zeros(len(keys), bool), []
-        for ids in self.ids().batch(_READ_AT_ONCE).as_numpy_iterator():
+        for ids in self.read(self.ids().batch(_READ_AT_ONCE)):
             wanted = _fingerprints(ids)
             rows = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
             known = keys[rows] == wanted

@@ -25,8 +25,8 @@ def shuffled(source: Source, seed: int) -> Iterator[ImageProposals]:
     if source.size < 2:
         raise UserError(f"{source.name}: one image has no other to take boxes from; give two")
     ids, boxes = [], []
-    for example in source.sequence().as_numpy_iterator():
-        ids.append(example["id"].decode("utf-8", "backslashreplace"))
+    for example in source.read(source.sequence()):
+        ids.append(example["id"].decode("utf-8", "surrogateescape"))
         boxes.append(example["boxes"])
     circle = np.random.default_rng(seed).permutation(len(ids))
     giver = np.empty(len(ids), np.int64)

@@ -103,7 +103,7 @@ class ProposalStore:
             for i, image_id in enumerate(batch["image/id"].numpy()):
                 part = slice(splits[i], splits[i + 1])
                 yield ImageProposals(
-                    image_id.decode(),
+                    image_id.decode("utf-8", "surrogateescape"),
                     boxes[part],
                     scores[part],
                     int(heights[i]),

@@ -194,7 +194,7 @@ def _covered(boxes: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _members(objects: Source) -> dict[int, np.ndarray]:
     """Class -> rows of its images, for the classes that have any."""
     batches = objects.sequence().map(lambda example: example["label"]).batch(_LABELS_AT_ONCE)
-    labels = np.concatenate(list(batches.as_numpy_iterator()))
+    labels = np.concatenate(list(objects.read(batches)))
     return {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
 
 
@@ -224,11 +224,11 @@ def _read_images(
     chosen = source.sequence().filter(lambda example: mask[example["index"]])
     decode = tf.function(image_of, reduce_retracing=True)  # its branches cost more one by one
     images = {}
-    for example in chosen:
+    for example in source.read(chosen):
         try:
-            image = decode(example["image"]).numpy()
+            image = decode(tf.convert_to_tensor(example["image"])).numpy()
         except tf.errors.OpError:
-            image_id = example["id"].numpy().decode("utf-8", errors="backslashreplace")
+            image_id = example["id"].decode("utf-8", errors="backslashreplace")
             raise UserError(f"{flag}: cannot decode {image_id} of {source.name}") from None
         images[int(example["index"])] = _square(image, largest)
     return images

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ssl_tf.data import orientation
 from ssl_tf.data.decoding import EXTENSIONS, read_file
-from ssl_tf.data.listing import list_images
+from ssl_tf.data.listing import list_images, warn_of_one_class
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.errors import UserError
@@ -50,6 +50,7 @@ class ImageFolder(IndexedSource):
         paths = sorted(listing.paths)
         classes = listing.classes()
         listing.warn(f"--image_folder={folder}", classes)
+        warn_of_one_class(f"--image_folder={folder}", classes)
         super().__init__(
             f"folder {folder}", len(paths), len(classes) or None, tuple(map(os.fsdecode, classes))
         )

@@ -31,6 +31,9 @@ class InMemory(IndexedSource):
 
         Args:
             source: the source to read; not empty.
+
+        Raises:
+            UserError: the stored data is damaged.
         """
         super().__init__(
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
@@ -41,7 +44,7 @@ class InMemory(IndexedSource):
         examples = source.sequence().map(
             lambda example: {k: example[k] for k in ("id", "row", "image", "label") if k in example}
         )
-        batches = list(examples.batch(_READ_AT_ONCE).as_numpy_iterator())
+        batches = list(source.read(examples.batch(_READ_AT_ONCE)))
         self._columns = {
             key: tf.constant(np.concatenate([batch[key] for batch in batches]))
             for key in batches[0]

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from ssl_tf.data.boxes import check_boxes
+from ssl_tf.data.labels import labels_are_hidden
 from ssl_tf.data.prepared_manifest import has_turned_images
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
@@ -132,7 +133,8 @@ def with_boxes(source: Source, data: DataSettings) -> Source:
             other images, or of images that were read in another way.
     """
     if data.proposals == GROUND_TRUTH:
-        without = check_boxes(source.boxes(), source.name)
+        with source.reading():
+            without = check_boxes(source.boxes(), source.name)
         print(
             f"{source.name}: {without} of {source.size} images have no box and keep scene crops",
             file=sys.stderr,
@@ -149,7 +151,8 @@ def with_boxes(source: Source, data: DataSettings) -> Source:
         f"and keep scene crops{unmatched}",
         file=sys.stderr,
     )
-    check_boxes(joined.boxes(), data.proposals)
+    with joined.reading():
+        check_boxes(joined.boxes(), data.proposals)
     return joined
 
 
@@ -272,17 +275,27 @@ def check_guesses(source: Source, *, judged: bool, begun: bool = False) -> None:
         print(f"warning: {guessed}; the first is taken, --{flag} names another", file=sys.stderr)
 
 
-def split_folders(source: Source) -> str:
-    """Tells that the classes of a folder are named like splits; empty if they are not."""
+def split_folders(source: Source, data: DataSettings) -> str:
+    """Tells that the classes of a folder are named like splits; empty if they are not.
+
+    Args:
+        source: of the images, maybe with boxes.
+        data: by which it was opened.
+    """
     names = source.class_names
-    if not isinstance(source, ImageFolder) or not {*map(str.lower, names)} <= _SPLIT_NAMES:
+    if not data.image_folder or not {*map(str.lower, names)} <= _SPLIT_NAMES:
         return ""
     return f"{source.name} has only the folders {', '.join(names)}" if names else ""
 
 
-def warn_of_split_folders(source: Source) -> None:
-    """Says on stderr that all parts of a data set are learned from, if its folders are splits."""
-    folders = split_folders(source)
+def warn_of_split_folders(source: Source, data: DataSettings) -> None:
+    """Says on stderr that all parts of a data set are learned from, if its folders are splits.
+
+    Args:
+        source: of the images, maybe with boxes.
+        data: by which it was opened.
+    """
+    folders = split_folders(source, data)
     if folders:
         print(
             f"warning: {folders}: all are learned from, and they are taken for classes; give one "
@@ -336,7 +349,7 @@ def open_held_out(data: DataSettings, split: str, train: Source) -> Source | Non
 
     Args:
         data: names the data set.
-        split: name of the split; empty: test or validation.
+        split: name of the split; empty: test or validation, whichever has labels that are public.
         train: the training images; unreadable images are counted together with theirs.
 
     Raises:
@@ -350,6 +363,9 @@ def open_held_out(data: DataSettings, split: str, train: Source) -> Source | Non
         except NoSuchSplit:
             if split:
                 raise
+            continue
+        if not split and labels_are_hidden(held_out):
+            print(f"{held_out.name} is passed over: its labels are not public", file=sys.stderr)
             continue
         held_out.unreadable = train.unreadable.of_another_source()
         return held_out
