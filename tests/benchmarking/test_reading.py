@@ -29,6 +29,9 @@ def test_prepared_images_are_read_beside_the_originals(tmp_path):
         batches = made.start()
         assert [next(batches) for _ in range(3)] == [BATCH] * 3
     assert contenders(folder) == []
+    # Two of one name are told by their paths.
+    twice = contenders(folder, f"--beside={small},{raw}/../small")
+    assert len({made.name for made in twice}) == 5
 
 
 def test_what_is_no_output_of_prepare_is_told(tmp_path):

@@ -34,3 +34,7 @@ def test_one_seed_has_no_error_and_equal_differences_no_p():
     assert difference_of({3: 0.5}, {3: 0.25}).p is None
     equal = difference_of({0: 0.5, 1: 0.75}, {0: 0.25, 1: 0.5})
     assert (equal.mean, equal.error, equal.p) == (0.25, 0.0, None)
+    # Of 500 images, equal but for the rounding of their shares.
+    ours, theirs = {0: 207 / 500, 1: 226 / 500}, {0: 202 / 500, 1: 221 / 500}
+    assert len({ours[seed] - theirs[seed] for seed in ours}) == 2
+    assert difference_of(ours, theirs).p is None

@@ -89,12 +89,25 @@ def test_a_random_encoder_has_a_row_for_each_k_of_knn(tmp_path):
     )  # fmt: skip
 
 
-def test_two_reports_of_one_step_are_told(tmp_path, capsys):
-    run = write_run(tmp_path / "one")
-    write_report(run / "linear.json", SCENES, 0.5, 0.1)
-    write_report(run / "linear_b.json", SCENES, 0.6, 0.1)
-    assert table(read_runs([run])).rows[0]["linear_top1"] == 0.6
-    assert "linear_b.json are of one evaluation and one step" in capsys.readouterr().err
+def test_two_reports_of_one_step_have_columns_by_their_files(tmp_path):
+    runs = [write_run(tmp_path / name) for name in ("one", "two")]
+    for run, plain, augmented in zip(runs, (0.5, 0.6), (0.7, 0.4)):
+        write_report(run / "linear.json", SCENES, plain, 0.1)
+        write_report(run / "linear_augment.json", SCENES, augmented, 0.2)
+        write_report(run / "knn.json", SCENES, 0.3, 0.1)
+    found = table(read_runs(runs))
+    rows = found.rows[:2]
+    assert [row["linear_top1"] for row in rows] == [0.5, 0.6]
+    assert [row["linear_augment_top1"] for row in rows] == [0.7, 0.4]
+    assert [row["knn_top1"] for row in rows] == [0.3, 0.3]
+    assert cells_of(found)[0]["linear (linear_augment) top-1"] == "70.00"
+    assert {panel.title for panel in panels(read_runs(runs))} >= {
+        "linear classifier", "linear classifier (linear_augment)",
+    }  # fmt: skip
+    # A run that has one of them alone has it in the column of its file.
+    (runs[1] / "linear.json").unlink()
+    second = table(read_runs(runs)).rows[1]
+    assert second["linear_augment_top1"] == 0.4 and "linear_top1" not in second
 
 
 def test_a_run_without_figures_is_not_in_the_legend_and_told(tmp_path, capsys):

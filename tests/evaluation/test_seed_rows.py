@@ -396,3 +396,21 @@ def test_the_command_joins_seeds(runs, tmp_path, capsys):
         start("--reference=x")
     with pytest.raises(SettingsError, match="--reference=base: has no effect"):
         flagfiles.parse(["--runs=a", "--output=o", "--reference=base"], CompareSettings)
+
+
+def test_there_are_no_mean_hours_of_unlike_machines(runs):
+    for run, device, seconds in zip(runs, ("CPU", "CPU", "NVIDIA H100"), (100.0, 200.0, 3.0)):
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        lines[-1] |= {"train_seconds": seconds, "timed_steps": 20}
+        (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (run / "environment.json").write_text(json.dumps([{"device": device, "replicas": 1}]))
+
+    def row(some):
+        found = read_runs(some)
+        return joined(table(found), groups_of(found)).rows[0]
+
+    alike = row(runs[:2])
+    assert (alike["machine"], alike["device_seconds"]) == ("1 x CPU", 150.0)
+    unlike = row(runs[:3])
+    assert unlike["device_seconds"] is None and unlike["images_per_second"] is None
+    assert "machine" not in unlike and unlike["flops"] == alike["flops"]

@@ -91,3 +91,12 @@ with Claims(Path(sys.argv[1]), 60).take("a-0") as claim:
         except Taken:
             time.sleep(0.05)
     raise AssertionError("the trial stays held")
+
+
+def test_who_was_replaced_leaves_the_claim_of_its_successor(tmp_path):
+    # As where the file system passes no locks on: the successor writes into the same file.
+    with Claims(tmp_path, 60).take("a-0"):
+        held_elsewhere(tmp_path)
+    assert json.loads((tmp_path / "a-0.lock").read_text())["host"] == "elsewhere"
+    with pytest.raises(Taken, match="held by elsewhere"), Claims(tmp_path, 60).take("a-0"):
+        pass

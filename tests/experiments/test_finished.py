@@ -132,3 +132,28 @@ def test_nothing_is_written_at_names_of_the_file(moved):
     take_finished(changed(path, outside), here, trials)
     assert not list(here.parents[1].rglob("*bad*"))
     assert read_record(here, "near-1").taken
+
+
+def test_a_discovery_that_was_taken_is_made_again_in_an_empty_place(moved):
+    path, _, trials, here = moved
+    take_finished(path, here, trials)
+    place = here / "discover" / "far-1"
+    assert (place / "metrics.json").exists()
+    record = read_record(here, "far-1")
+    del record.done["linear"]
+    write_record(here, "far-1", record)
+    make_again(here, trials, SILENCE, never)
+    assert not place.exists()
+
+
+def test_the_only_copy_of_finished_trials_is_not_written_over(moved):
+    path, study, trials, here = moved
+    (here / "finished.json").write_bytes(path.read_bytes())
+    write_outcome(study, trials, here)
+    assert json.loads((here / "finished.json").read_text()) == json.loads(path.read_text())
+    # One that is begun here has its own entry, once it is done.
+    begun = {"stage": "pretrain", "flags": {}}
+    write_record(here, "near-0", Record({}, begun=begun))
+    write_outcome(study, trials, here)
+    kept = json.loads((here / "finished.json").read_text())
+    assert set(kept) == json.loads(path.read_text()).keys() - {"near-0"}

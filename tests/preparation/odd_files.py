@@ -241,6 +241,10 @@ SEEN = {
     "png, black 16 bits with alpha": (
         deep_png(np.dstack([DEEP * 0, ALPHA.astype(np.uint16) * 257])), masked(DEEP * 0), 0),
     "png, black 16 bits of colour": (deep_png(DEEP * 0), DEEP * 0, 0),
+    **{
+        f"{kind}, damaged exif": (saved(COLOR, kind, exif=b"garbage", **how), PIXELS, 0)
+        for kind, how in (("png", {}), ("webp", {"lossless": True}))
+    },
     "png, turn 6": (saved(COLOR, "png", exif=exif(6)), turned(PIXELS, 6), 0),
     "png, profile": (saved(PLAIN, "png", icc_profile=swapped_profile()),
                      np.broadcast_to(RED[::-1], [HEIGHT, WIDTH, 3]), 2),

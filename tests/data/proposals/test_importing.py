@@ -387,3 +387,16 @@ def test_a_wrong_command_line_ends_with_its_code(arguments, capsys):
         command.run_action(ACTIONS, arguments)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_scores_are_read_in_either_spelling_and_what_is_not_read_is_told(tmp_path, capsys):
+    path = write_csv(
+        tmp_path / "a.csv", "ImageID,Score,XMin,XMax,YMin,YMax,Detector",
+        "a,0.25,0.2,0.6,0.1,0.5,x", "a,0.5,0,1,0,1,x",
+    )  # fmt: skip
+    assert read(path)["a"].scores.tolist() == [0.25, 0.5]
+    assert capsys.readouterr().err == f"{path}: columns that are not read: Detector\n"
+    content = [{"id": "a", "boxes": BOXES["a"], "score": [0.25, 0.5], "confidence": [1, 1]}]
+    path = write_json(tmp_path / "a.json", content)
+    assert sorted(read(path)["a"].scores.tolist()) == [0.25, 0.5]
+    assert capsys.readouterr().err == f"{path}: keys that are not read: confidence\n"

@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ssl_tf import proposals
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
+from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.shuffled_boxes import shuffled
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import ShuffleSettings, flagfiles
+from tests.data.tiny_images import example, png, write_records
 
 
 def boxes_of(images):
@@ -63,3 +66,24 @@ def test_the_command_keeps_every_box(tmp_path):
     given = boxes_of(ProposalStore(tmp_path / "out").images())
     assert sorted(map(len, given)) == [17, 18, 19, 20]
     assert sorted(given) == sorted(boxes_of(ProposalStore(tmp_path / "many").images()))
+
+
+def test_names_that_are_no_utf_8_are_found_again(tmp_path):
+    ids = [b"caf\xe9.png", b"a.png", "\u00e9.png".encode()]
+    records = [example(image=png(n), id=image_id) for n, image_id in enumerate(ids)]
+    write_records(tmp_path / "a.tfrecord", records)
+    source = open_source(tfrecord=str(tmp_path / "a.tfrecord"))
+
+    class Boxed:
+        size, name = source.size, source.name
+
+        def sequence(self):
+            box = tf.constant([[0.0, 0.0, 0.5, 0.5]])
+            return source.sequence().map(lambda record: {**record, "boxes": box})
+
+        read = source.read
+
+    write_proposals(tmp_path / "s", shuffled(Boxed(), 0), generator="test", settings={})
+    store = ProposalStore(str(tmp_path / "s"))
+    matches = WithProposals(source, store).match()
+    assert (matches.without_proposal, matches.unmatched) == (0, 0)
