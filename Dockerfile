@@ -1,8 +1,9 @@
-# Image for GPU nodes (NVIDIA driver 525 or newer and the container toolkit on the host):
+# Image for GPU nodes (NVIDIA driver 525 or newer and the container toolkit on the host; where kernels
+# come as PTX, docs/stacks.md, 535 for TensorFlow 2.15 and 555 for 2.21):
 #   docker build -t ssl_tf .
-#   docker run --gpus all --shm-size=8g -v DATA:/data:ro -v "$PWD/runs:/home/ssl/ssl_tf/runs" ssl_tf \
+#   docker run --gpus all --shm-size=8g -v /DATA:/data:ro -v "$PWD/runs:/home/ssl/ssl_tf/runs" ssl_tf \
 #     python -m ssl_tf.pretrain --flagfile=configs/ma_ssrl.flags --data_dir=/data
-# The host's folder `runs` must be writable for user 1000.
+# The host's folder `runs` must exist and be writable for user 1000.
 # Another stack (docs/stacks.md): docker build --build-arg PYTHON=3.13 -t ssl_tf .
 ARG PYTHON=3.11
 FROM python:${PYTHON}-slim-bookworm

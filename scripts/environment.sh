@@ -1,9 +1,13 @@
-# Sourced by the other scripts: makes and enters the virtual environment of this checkout. Installs
-# once; again only when setup.py or the constraints change. PYTHON names the Python, and with it the
-# stack:
+# Sourced by the other scripts, in bash: makes and enters the virtual environment of this checkout.
+# Installs once, with CUDA where there is a GPU or WITH_CUDA is set; again only when setup.py or the
+# constraints change. PYTHON names the Python, and with it the stack:
 #   3.11          TensorFlow 2.15, tensorflow-addons, numpy 1    .venv       (the default)
 #   3.12, 3.13    TensorFlow 2.21, tf-keras, numpy 2             .venv-3.12, .venv-3.13
 
+if [ -z "${BASH_SOURCE:-}" ]; then # no other shell tells where a sourced file lies
+  echo "error: source scripts/environment.sh in bash" >&2
+  return 1
+fi
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root"
 
@@ -34,6 +38,17 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   "$python" -m venv --clear "$venv" &&
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e '.[test,docs]' &&
     echo "$wanted" > "$stamp" || return 1
+fi
+
+# CUDA and cuDNN as wheels, where there is a GPU, or will be (WITH_CUDA=1 on a login node).
+if [ -n "${WITH_CUDA:-}" ] || nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then
+  stamp="$venv/installed-cuda"
+  wanted="$(sha256sum < "$constraints")"
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    echo "installing tensorflow[and-cuda], for the GPUs (2 to 3 GB)" >&2
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" \
+      'tensorflow[and-cuda]' && echo "$wanted" > "$stamp" || return 1
+  fi
 fi
 
 # The tests need Model Garden too, which is large, and goes with the default stack alone.

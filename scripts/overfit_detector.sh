@@ -3,7 +3,8 @@
 # AP 0.75 within 600 steps. Some 15 minutes a seed on one CPU core.
 #   scripts/overfit_detector.sh NEW_DIR [SEED ...]
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export WITH_DOWNSTREAM=1
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 directory="${1:?give a new directory}"
 shift
 for seed in "${@:-0 1 2}"; do

@@ -40,6 +40,7 @@ SETTINGS = {
 OTHER_FLAGS = {
     "nodes",
     "gpus-per-node",
+    "cpus-per-task",
     "gpus",
     "shm-size",
     "rm",

@@ -23,6 +23,7 @@ from ssl_tf.evaluation.report_names import report_file
 from ssl_tf.files import prepare_output, write_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
+from ssl_tf.training.devices import warn_of_idle_gpus
 from ssl_tf.training.encoders import images_of, known_images, load_encoder
 from ssl_tf.training.run_directory import read_settings, with_rule_of_run
 from ssl_tf.weights.loading import check_file, load_init_encoder
@@ -108,6 +109,7 @@ def open_encoders(settings: EncoderSettings) -> Encoders:
     Raises:
         UserError: the run, the checkpoint or the file does not exist, or is none.
     """
+    warn_of_idle_gpus()
     if settings.checkpoint:
         encoder, trained, step = load_encoder(Path(settings.checkpoint), settings.step)
         model, seed, images = trained.model, trained.run.seed, images_of(trained)

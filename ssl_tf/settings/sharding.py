@@ -10,7 +10,12 @@ class ShardingSettings:
     """The workers that share the shards."""
 
     workers: int = setting(
-        0, "Processes of the local runner; 0: one a core.", low=0, affects_result=False, high=4096
+        0,
+        "Processes of the local runner, each of one core without a GPU; 1: this one, with all cores "
+        "and the GPU; 0: one a core.",
+        low=0,
+        affects_result=False,
+        high=4096,
     )
     beam_options: tuple[str, ...] = setting(
         (),

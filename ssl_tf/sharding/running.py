@@ -139,11 +139,12 @@ def _pipeline(
     # Not DirectRunner, which may delegate to another runner that it downloads.
     if workers == 1:
         return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
-    # Each worker has one core. Its log goes to a file, because it would hide the progress.
+    # Each worker has one core, and no GPU, which dozens of processes would crowd. Its log goes to a
+    # file, because it would hide the progress.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ.setdefault(name, "1")
     worker = f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
-    command = f"{worker} 2>> {shlex.quote(str(log))}"
+    command = f"CUDA_VISIBLE_DEVICES= {worker} 2>> {shlex.quote(str(log))}"
     environment = SubprocessSDKEnvironment.from_command_string(command)
     options = PipelineOptions([f"--direct_num_workers={workers}"])
     return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)

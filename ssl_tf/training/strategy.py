@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.training.cluster import Cluster
+from ssl_tf.training.devices import warn_of_idle_gpus
 
 # One strategy has fewer collectives than lie between two of these.
 _COLLECTIVE_KEYS = itertools.count(0, 100_000)
@@ -39,6 +40,7 @@ def make_strategy(
         split_cpu(logical_cpus)
         devices = [f"CPU:{index}" for index in range(logical_cpus)]
     else:
+        warn_of_idle_gpus()
         gpus = len(tf.config.list_physical_devices("GPU"))
         devices = [f"GPU:{index}" for index in range(gpus)] or ["CPU:0"]
     replicas = len(devices) * cluster.workers

@@ -1,0 +1,32 @@
+"""The GPUs that the driver has and TensorFlow does not use."""
+
+import functools
+import os
+import subprocess
+import sys
+
+import tensorflow as tf
+
+
+@functools.cache
+def warn_of_idle_gpus() -> None:
+    """Says on stderr, once, that this computes on the CPU of a machine that has GPUs.
+
+    TensorFlow without the libraries of CUDA says so itself, at a level of its log that hides the
+    lines that a user has to read.
+    """
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if hidden or tf.config.list_physical_devices("GPU"):
+        return
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return
+    count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    if count:
+        print(
+            f"warning: nvidia-smi lists {count} GPU(s) and TensorFlow sees none, so this computes "
+            "on the CPU; give WITH_CUDA=1 to scripts/environment.sh, or install "
+            "tensorflow[and-cuda] (CUDA_VISIBLE_DEVICES= means the CPU)",
+            file=sys.stderr,
+        )

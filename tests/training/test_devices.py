@@ -1,0 +1,43 @@
+"""GPUs that TensorFlow does not use are told, once."""
+
+import pytest
+
+from ssl_tf.training.devices import warn_of_idle_gpus
+
+
+@pytest.mark.parametrize(
+    "visible, lines, told",
+    [
+        (
+            None,
+            ["GPU 0: NVIDIA L4 (UUID: GPU-1)", "GPU 1: NVIDIA L4 (UUID: GPU-2)"],
+            "lists 2 GPU(s)",
+        ),
+        # As Slurm sets it.
+        ("0", ["GPU 0: NVIDIA L4 (UUID: GPU-1)"], "lists 1 GPU(s)"),
+        ("", ["GPU 0: NVIDIA L4 (UUID: GPU-1)"], ""),
+        ("-1", ["GPU 0: NVIDIA L4 (UUID: GPU-1)"], ""),
+        (None, ["No devices found"], ""),
+    ],
+)
+def test_gpus_that_are_not_used_are_told(visible, lines, told, tmp_path, monkeypatch, capsys):
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    warn_of_idle_gpus.cache_clear()
+    for _ in range(2):
+        warn_of_idle_gpus()
+    found = capsys.readouterr().err
+    assert found.count("warning: nvidia-smi") == bool(told) and told in found
+    warn_of_idle_gpus.cache_clear()
+
+
+def test_a_machine_without_a_driver_is_silent(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    warn_of_idle_gpus.cache_clear()
+    warn_of_idle_gpus()
+    assert capsys.readouterr().err == ""
