@@ -11,8 +11,8 @@ class ShardingSettings:
 
     workers: int = setting(
         0,
-        "Processes of the local runner, each of one core without a GPU; 1: this one, with all cores "
-        "and the GPU; 0: one a core.",
+        "Processes of the local runner, each of one core without a GPU; 1: this one, with all "
+        "cores and the GPU; 0: one a core.",
         low=0,
         affects_result=False,
         high=4096,

@@ -10,13 +10,13 @@ from ssl_tf.training.devices import warn_of_idle_gpus
     [
         (
             None,
-            ["GPU 0: NVIDIA L4 (UUID: GPU-1)", "GPU 1: NVIDIA L4 (UUID: GPU-2)"],
+            ["GPU 0: NVIDIA L4 (UUID: a)", "GPU 1: NVIDIA L4 (UUID: b)"],
             "lists 2 GPU(s)",
         ),
         # As Slurm sets it.
-        ("0", ["GPU 0: NVIDIA L4 (UUID: GPU-1)"], "lists 1 GPU(s)"),
-        ("", ["GPU 0: NVIDIA L4 (UUID: GPU-1)"], ""),
-        ("-1", ["GPU 0: NVIDIA L4 (UUID: GPU-1)"], ""),
+        ("0", ["GPU 0: NVIDIA L4 (UUID: a)"], "lists 1 GPU(s)"),
+        ("", ["GPU 0: NVIDIA L4 (UUID: a)"], ""),
+        ("-1", ["GPU 0: NVIDIA L4 (UUID: a)"], ""),
         (None, ["No devices found"], ""),
     ],
 )
