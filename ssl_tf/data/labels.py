@@ -51,8 +51,8 @@ def labels_are_hidden(source: Source) -> bool:
     """Whether the labels of a split are not public, by that of its first image."""
     if not source.num_classes or source.multi_label:
         return False
-    (first,) = source.read(source.annotations().take(1))
-    return first["label"] == _HIDDEN
+    first = list(source.read(source.annotations().take(1)))
+    return bool(first) and first[0]["label"] == _HIDDEN
 
 
 def check_labels(labels: np.ndarray, indices: np.ndarray, source: Source) -> None:
