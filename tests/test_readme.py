@@ -55,7 +55,7 @@ OTHER_FLAGS |= {"environment_type", "environment_config"}
 
 def rows():
     """The cells of every row of the tables in which recipes have their results."""
-    for name in ("README.md", "docs/recipes.md", "docs/measured.md"):
+    for name in ("README.md", "docs/recipes.md"):
         for line in TEXT[name].splitlines():
             if line.startswith("|") and "python -m" not in line:
                 yield [cell.strip() for cell in line.strip("|").split("|")]
@@ -64,7 +64,7 @@ def rows():
 @pytest.mark.parametrize("flagfile", sorted(path.name for path in (ROOT / "configs").iterdir()))
 def test_every_flagfile_is_in_a_table_with_its_result_or_says_why_not(flagfile):
     results = [cells[-1] for cells in rows() if re.search(rf"\b{re.escape(flagfile)}", cells[0])]
-    assert results, f"{flagfile} is in no table of docs/recipes.md or docs/measured.md"
+    assert results, f"{flagfile} is in no table of docs/recipes.md"
     # A figure; where none of it is ours, the words for it.
     assert all(re.search(r"\d", result) for result in results)
     head = (ROOT / "configs" / flagfile).read_text().split("\n--")[0].replace("\n# ", " ")
