@@ -118,7 +118,13 @@ def header(image: Image.Image) -> Header:
 
 
 def _turn(image: Image.Image) -> int:
-    """How EXIF says that an image is turned; 1, not at all, where it is damaged or absent."""
+    """How EXIF says that an image is turned; 1, not at all, where it is damaged or absent.
+
+    Raises:
+        Exception: of many kinds, if a PNG is damaged, which is decoded for EXIF at its end.
+    """
+    if image.format == "PNG" and "exif" not in image.info:
+        image.load()
     try:
         return image.getexif().get(_ORIENTATION, 1)
     except Exception:  # of many kinds, by the format; the pixels are none the worse

@@ -81,7 +81,8 @@ def test_a_run_of_an_older_version_keeps_its_split(tmp_path, monkeypatch):
 def test_an_evaluation_tells_that_images_are_not_turned_as_the_run_did(
     tmp_path, monkeypatch, capsys
 ):
-    parts = {part: write_folder(tmp_path / part, {"a/0.png": png(0)}) for part in ("one", "two")}
+    files = {"a/0.png": png(0), "b/0.png": png(1)}
+    parts = {part: write_folder(tmp_path / part, files) for part in ("one", "two")}
     (tmp_path / "run").mkdir()
     (tmp_path / "run/flags.txt").write_text("--image_folder=F\n--orient\n")
     monkeypatch.setattr(context, "open_encoders", lambda _: context.Encoders({}, None, 16, 1))
