@@ -47,7 +47,7 @@ def _unknown_here(output: Path) -> dict[str, Any]:
     """The trials of the file that is there which have no record in this directory."""
     try:
         content = read_json(output / FINISHED, dict, _REMEDY)
-    except (UserError, FileNotFoundError):
+    except UserError:  # there is none, or it is damaged
         return {}
     return {name: x for name, x in content.items() if read_record(output, name) == Record()}
 

@@ -49,7 +49,6 @@ def read_weights(settings: InitEncoderSettings) -> Weights:
     check_file(settings)
     path = Path(settings.init_encoder)
     try:
-        _check_pools(path)
         weights = _read(path, settings)
     except UserError as error:
         raise type(error)(f"--init_encoder={path} {error}") from None
@@ -94,6 +93,7 @@ def _read(path: Path, settings: InitEncoderSettings) -> Weights:
         with _reading():
             variables, own_stride = read_keras(path)
         return from_keras_file(variables, convention, own_stride)
+    _check_pools(path)
     if path.suffix in _PICKLES:
         if not settings.allow_pickle:
             raise UserError(
