@@ -23,7 +23,8 @@ _OWN = ("id", "ymin", "xmin", "ymax", "xmax")
 _OPENIMAGES = ("ImageID", "YMin", "XMin", "YMax", "XMax")
 # Columns of YMin, XMin, YMax, XMax in an OpenImages row of the OAC authors' dictionary.
 _OHMS_COLUMNS = (6, 4, 7, 5)
-_KNOWN = {*_OWN, *_OPENIMAGES, "score", "height", "width"}
+_GROUP = "IsGroupOf"
+_KNOWN = {*_OWN, *_OPENIMAGES, _GROUP, "score", "height", "width"}
 # Those of an image in JSON.
 _KEYS = ("id", "boxes", "scores", "score", "height", "width")
 _COCO_IMAGE = ("id", "file_name", "width", "height")
@@ -42,7 +43,7 @@ class Row:
         place: its line or key in the file, for messages.
         box: ymin, xmin, ymax, xmax, fractions of the image.
         score: larger is better.
-        crowd: the box is around several objects, as COCO's `iscrowd` says.
+        crowd: it is around several objects: COCO's `iscrowd`, OpenImages' `IsGroupOf`.
     """
 
     place: str
@@ -171,8 +172,9 @@ def read_csv(file: str) -> Iterator[Entry]:
                 f"{file}, line 1: no column {', '.join(missing)}; it has {', '.join(header)}"
             )
         id_column, *sides = (header.index(name) for name in wanted)
-        score, height, width = (
-            header.index(name) if name in header else None for name in ("score", "height", "width")
+        score, height, width, group = (
+            header.index(name) if name in header else None
+            for name in ("score", "height", "width", _GROUP)
         )
         unread = [name for name in header if name not in _KNOWN]
         _tell_unread(file, "columns", unread)
@@ -186,7 +188,7 @@ def read_csv(file: str) -> Iterator[Entry]:
                     f"{file}, {place}: {len(columns)} columns, where the header has {len(header)}"
                 )
             box = _numbers(file, place, [_from_text(columns[side]) for side in sides], 4)
-            row = Row(place, tuple(box))
+            row = Row(place, tuple(box), crowd=group is not None and columns[group].strip() == "1")
             if score is not None:
                 row.score = _number(file, place, _from_text(columns[score]))
             if entry is None or columns[id_column] != entry.names["id"]:

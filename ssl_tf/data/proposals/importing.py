@@ -19,7 +19,7 @@ from ssl_tf.settings.boxes import check_id_template
 # border by this fraction of the side, and is cut; beyond that it is invalid.
 TOLERANCE = 0.01
 # A reason to leave a box out: no object is cropped by it.
-_CROWD = "a crowd is around several objects (iscrowd)"
+_CROWD = "a crowd is around several objects (iscrowd, IsGroupOf)"
 # Scores are stored in single precision.
 _LARGEST_SCORE = float(np.finfo(np.float32).max)
 

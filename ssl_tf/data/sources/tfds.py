@@ -15,6 +15,8 @@ _ID_FEATURES = ("id", "image/id", "image_id", "image/filename", "file_name", "fi
 _INFO = "dataset_info.json"
 # Key of a flag beside a box: it is around several objects, as in COCO.
 CROWD = "is_crowd"
+# The same flag in TFDS's open_images_v4, where -1 is unknown.
+_GROUP = "is_group_of"
 
 
 class PreparedDataset(RecordSource):
@@ -139,7 +141,8 @@ class PreparedDataset(RecordSource):
         if self._boxes:
             boxes = _feature_at(features, self._boxes)
             if self._crowd:
-                boxes = tf.boolean_mask(boxes, ~_feature_at(features, self._crowd))
+                crowd = tf.cast(_feature_at(features, self._crowd), tf.int32) > 0
+                boxes = tf.boolean_mask(boxes, ~crowd)
             example["boxes"] = boxes
         return example
 
@@ -314,9 +317,10 @@ def is_relative_box(feature) -> bool:
 
 def _crowd_beside(features, boxes: tuple[str, str | None] | None) -> tuple[str, str] | None:
     """The path of the flags of crowds beside the boxes, if there are any."""
-    if not boxes or boxes[1] is None or CROWD not in features[boxes[0]].feature:
+    if not boxes or boxes[1] is None:
         return None
-    return boxes[0], CROWD
+    beside = features[boxes[0]].feature
+    return next(((boxes[0], key) for key in (CROWD, _GROUP) if key in beside), None)
 
 
 def _find_labels(features) -> dict[str, tuple[str, str | None]]:

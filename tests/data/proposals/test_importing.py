@@ -77,10 +77,14 @@ def test_openimages_csv(tmp_path):
         tmp_path / "train.csv",
         "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsGroupOf",
         "a,xclick,/m/1,1,0.2,0.6,0.1,0.5,0,0",
+        "a,xclick,/m/2,1,0,1,0,1,0,-1",
         "a,xclick,/m/2,1,0,1,0,1,0,1",
         "b,xclick,/m/1,1,0.5,1,0.25,0.75,1,0",
     )
-    assert boxes_of(read(path)) == {key: BOXES[key] for key in "ab"}
+    importer = Importer()
+    images = {image.image_id: image for image in importer.images(str(path))}
+    assert boxes_of(images) == {key: BOXES[key] for key in "ab"}
+    assert importer.dropped == {"a crowd is around several objects (iscrowd, IsGroupOf)": 1}
     assert list(read(path, template="train/{id}.jpg")) == ["train/a.jpg", "train/b.jpg"]
 
 
@@ -106,7 +110,7 @@ def test_crowds_of_coco_are_left_out_and_counted(tmp_path):
     assert [image.image_id for image in images] == ["a.jpg", "b.jpg"]
     for image, box in zip(images, ([0.1, 0.2, 0.5, 0.6], [0.25, 0.5, 0.75, 1.0])):
         np.testing.assert_allclose(image.boxes, [box], atol=1e-12)
-    assert importer.dropped == {"a crowd is around several objects (iscrowd)": 2}
+    assert importer.dropped == {"a crowd is around several objects (iscrowd, IsGroupOf)": 2}
 
 
 def test_numpy_dictionary_of_coco(tmp_path):

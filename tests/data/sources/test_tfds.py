@@ -318,3 +318,30 @@ def test_boxes_of_crowds_are_left_out_and_told(tmp_path, capsys):
     np.testing.assert_array_equal(first["label"], [1, 1])
     told = capsys.readouterr().err
     assert "boxes around several objects (objects/is_crowd) are left out" in told
+
+
+def test_groups_of_open_images_are_left_out_where_they_are_known_as_such(tmp_path, capsys):
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(encoding_format="jpeg"),
+            "bobjects": tfds.features.Sequence(
+                {
+                    "bbox": tfds.features.BBoxFeature(),
+                    "is_group_of": np.int8,
+                    "label": tfds.features.ClassLabel(names=["cat", "dog"]),
+                }
+            ),
+        }
+    )
+    corners = [(0.0, 0.25, 0.5, 1.0), (0.5, 0.5, 1.0, 0.75), (0.0, 0.0, 1.0, 0.5)]
+    objects = [
+        {"bbox": tfds.features.BBox(*box), "is_group_of": group, "label": 0}
+        for box, group in zip(corners, (0, 1, -1))
+    ]
+    examples = [{"image": picture(0), "bobjects": objects}]
+    prepare_tfds(tmp_path, "open_images", features, {"train": examples})
+    (record,) = opened(tmp_path, dataset="open_images").sequence().as_numpy_iterator()
+    np.testing.assert_array_equal(record["boxes"], [corners[0], corners[2]])
+    assert "(bobjects/is_group_of) are left out" in capsys.readouterr().err
