@@ -14,8 +14,9 @@ _INPUT_BOUND = 0.2
 class StepClock(StepCallback):
     """Images a second of the training steps, and the share of their time spent waiting for input.
 
-    Compilation (the first execution after a start), monitors and checkpoints are not timed. A
-    resumed run continues the counts in its last line of metrics.
+    Compilation (the first execution after a start), monitors and checkpoints are not timed. The
+    speed is of this process, whose machine may be another than before. A resumed run continues the
+    counts of all its processes, which are in its last line of metrics.
     """
 
     def __init__(self, start_step: int, batch_size: int, before: dict[str, float] | None = None):
@@ -28,9 +29,10 @@ class StepClock(StepCallback):
         super().__init__(start_step)
         self._batch_size = batch_size
         before = before or {}
-        self._seconds = before.get("train_seconds", 0.0)
-        self._steps = before.get("timed_steps", 0)
-        self._waited = self._seconds * before.get("input_wait", 0.0)
+        self._seconds_before = before.get("train_seconds", 0.0)
+        self._steps_before = before.get("timed_steps", 0)
+        self._seconds = self._waited = 0.0
+        self._steps = 0
         self._began = 0.0
         # Name -> steps from one to the next, and the seconds of the last one.
         self._pauses: dict[str, tuple[int, float]] = {}
@@ -55,15 +57,15 @@ class StepClock(StepCallback):
         return self._waited / self._seconds if self._seconds else 0.0
 
     def figures(self) -> dict[str, float]:
-        """The values of the clock in metrics.jsonl; there is no speed before a step was timed."""
+        """The values of the clock in metrics.jsonl; no speed before a step of it was timed."""
         speed = {
             "images_per_second": round(self.images_per_second, 1),
             "input_wait": round(self.input_wait, 4),
         }
         return {
             **(speed if self._steps else {}),
-            "train_seconds": round(self._seconds, 3),
-            "timed_steps": self._steps,
+            "train_seconds": round(self._seconds_before + self._seconds, 3),
+            "timed_steps": self._steps_before + self._steps,
         }
 
     @contextlib.contextmanager
@@ -74,7 +76,7 @@ class StepClock(StepCallback):
         self._pauses[name] = every, time.perf_counter() - began
 
     def seconds_left(self, step: int, last_step: int) -> float | None:
-        """Seconds until the last step, with the pauses; None before a step was timed."""
+        """Seconds until the last step, with the pauses; None before a step of it was timed."""
         if not self._steps:
             return None
         seconds = (last_step - step) * self._seconds / self._steps
