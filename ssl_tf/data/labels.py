@@ -41,16 +41,26 @@ def check_first_labels(source: Source) -> None:
     """Looks at some labels before the work: of a split without public labels all are wrong.
 
     Raises:
-        UserError: a label is outside of the source's classes, or the stored data is damaged.
+        UserError: a label is outside of the source's classes, no image of several labels shows any
+            class, or the stored data is damaged.
     """
+    if source.multi_label and labels_are_hidden(source):
+        raise UserError(
+            f"{source.name}: no image shows any class; give a split whose labels are known"
+        )
     for batch in source.read(source.annotations().take(_READ_AT_ONCE).batch(_READ_AT_ONCE)):
         check_labels(batch["label"], np.arange(len(batch["id"])), source)
 
 
 def labels_are_hidden(source: Source) -> bool:
-    """Whether the labels of a split are not public, by that of its first image."""
-    if not source.num_classes or source.multi_label:
+    """Whether the labels of a split are not public.
+
+    Its first image tells it, or, where images have several labels, that none has any.
+    """
+    if not source.num_classes:
         return False
+    if source.multi_label:
+        return not any(example["label"].any() for example in source.read(source.annotations()))
     first = list(source.read(source.annotations().take(1)))
     return bool(first) and first[0]["label"] == _HIDDEN
 

@@ -11,7 +11,13 @@ from ssl_tf.discovery.cells import trouble_of
 from ssl_tf.discovery.contrast import box_contrast
 from ssl_tf.discovery.descriptors import describe_regions, make_projection
 from ssl_tf.discovery.feature_maps import Encoder
-from ssl_tf.discovery.images import describe_images, equal_batches, read_examples, resized
+from ssl_tf.discovery.images import (
+    describe_images,
+    equal_batches,
+    read_examples,
+    resized,
+    size_troubles,
+)
 from ssl_tf.discovery.region_proposals import Regions, propose_regions, salient_box
 from ssl_tf.settings import DiscoverSettings
 from ssl_tf.sharding import shards
@@ -40,9 +46,11 @@ def describe_shard(
     proposals: list[Regions | None] = [None] * len(examples)
     vectors: list[np.ndarray] = [np.zeros([0, 0], np.float16)] * len(examples)
     salient = np.zeros([len(examples), 4], np.int32)
-    trouble = [""] * len(examples)
+    trouble = size_troubles(examples, features.long_side, encoder.least_side)
     contrast = [np.zeros([0], np.float32)] * len(examples)
-    for positions, images in equal_batches(examples, features.long_side, features.feature_batch):
+    for positions, images in equal_batches(
+        examples, features.long_side, features.feature_batch, encoder.least_side
+    ):
         raw = [layer.numpy() for layer in encoder.maps(images)]
         maps = [tf.nn.relu(layer) for layer in raw]
         projection = make_projection(

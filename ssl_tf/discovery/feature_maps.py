@@ -44,6 +44,7 @@ class Encoder:
         maps: uint8 [N, H, W, 3] -> float32 [N, h, w, D], one a layer.
         describe: uint8 [N, S, S, 3] -> float32 [N, D], for the comparison of images.
         layers: names of the maps' layers.
+        least_side: smallest side of an image that has a map, in pixels.
         sha256: of all weights and batch statistics.
         origin: where it comes from, in words.
     """
@@ -51,6 +52,7 @@ class Encoder:
     maps: Maps
     describe: Callable[[tf.Tensor], tf.Tensor]
     layers: tuple[str, ...]
+    least_side: int = 1
     sha256: str = ""
     origin: str = ""
 
@@ -65,7 +67,8 @@ def open_encoder(settings: FeatureSettings) -> Encoder:
     if settings.scales == (1.0,) and not settings.flip_maps:
         return encoder
     maps = averaged(encoder.maps, settings.scales, settings.flip_maps)
-    return dataclasses.replace(encoder, maps=maps)
+    least_side = math.ceil(encoder.least_side / min(settings.scales))
+    return dataclasses.replace(encoder, maps=maps, least_side=least_side)
 
 
 def averaged(maps: Maps, scales: tuple[float, ...], flip: bool) -> Maps:
@@ -166,7 +169,9 @@ def _keras_encoder(settings: FeatureSettings) -> Encoder:
         return module.preprocess_input(tf.cast(images, tf.float32))
 
     encoder = _from_model(model.input, outputs, pooled, layers, normalize)
-    return dataclasses.replace(encoder, origin=settings.encoder_weights)
+    # The VGGs halve without padding, four times before their last block.
+    least_side = 16 if settings.encoder.startswith("vgg") else 1
+    return dataclasses.replace(encoder, least_side=least_side, origin=settings.encoder_weights)
 
 
 def _from_model(
@@ -189,7 +194,8 @@ def _from_model(
     def describe(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(pooled_model(normalize(images), training=False), tf.float32)
 
-    return Encoder(maps, describe, layers, digest(tf.keras.Model(inputs, [*outputs, pooled])))
+    sha256 = digest(tf.keras.Model(inputs, [*outputs, pooled]))
+    return Encoder(maps, describe, layers, sha256=sha256)
 
 
 def _layer_output(model: tf.keras.Model, name: str, stages: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -248,7 +254,8 @@ def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
     _check_axes(path, run, taken, dict.fromkeys([*names, spatial[chosen][-1]]))
     # Keeps the variables alive.
     maps.loaded = loaded
-    return Encoder(maps, describe, names, digest(signature), f"SavedModel {path}")
+    sha256 = digest(signature)
+    return Encoder(maps, describe, names, sha256=sha256, origin=f"SavedModel {path}")
 
 
 def _spatial(signature: Callable[..., dict[str, tf.Tensor]]) -> list[str]:

@@ -34,22 +34,46 @@ def read_examples(source: Source, start: int, stop: int) -> Iterator[dict]:
 
 
 def equal_batches(
-    examples: list[dict], long_side: int, batch: int
+    examples: list[dict], long_side: int, batch: int, least_side: int = 1
 ) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Yields batches of readable images of one size: (positions, uint8 [N, H, W, 3])."""
+    """Yields batches of readable images of one size: (positions, uint8 [N, H, W, 3]).
+
+    Args:
+        examples: decoded images.
+        long_side: their longer side for the encoder; 0: as they are.
+        batch: largest number of images at once.
+        least_side: images with a smaller side are left out, see `size_troubles`.
+    """
     sizes: dict[tuple[int, int], list[int]] = {}
     for position, example in enumerate(examples):
-        if example["readable"]:
-            height, width = example["image"].shape[:2]
-            sizes.setdefault(_encoder_size(height, width, long_side), []).append(position)
+        size = _encoder_size(*example["image"].shape[:2], long_side)
+        if example["readable"] and min(size) >= least_side:
+            sizes.setdefault(size, []).append(position)
     for size, positions in sizes.items():
         for first in range(0, len(positions), batch):
             part = positions[first : first + batch]
             yield part, np.stack([resized(examples[i]["image"], size) for i in part])
 
 
+def size_troubles(examples: list[dict], long_side: int, least_side: int) -> list[str]:
+    """Why the encoder cannot take images, in a few words; empty for those it can, and unreadable.
+
+    Args:
+        examples, long_side: as in `equal_batches`.
+        least_side: smallest side of which the encoder has a map, in pixels.
+    """
+    trouble = f"a side below the {least_side} pixels of the encoder's stride"
+    return [
+        trouble
+        if example["readable"]
+        and min(_encoder_size(*example["image"].shape[:2], long_side)) < least_side
+        else ""
+        for example in examples
+    ]
+
+
 def _encoder_size(height: int, width: int, long_side: int) -> tuple[int, int]:
-    if not long_side:
+    if not long_side or not height:
         return height, width
     scale = long_side / max(height, width)
     return tuple(max(1, round(s * scale / _SIDE_STEP)) * _SIDE_STEP for s in (height, width))

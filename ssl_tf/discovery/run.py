@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.data.boxes import check_boxes
-from ssl_tf.data.proposals.format import MANIFEST, write_proposals
+from ssl_tf.data.proposals.format import MANIFEST, fingerprint, write_proposals
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import (
     check_guesses,
@@ -37,6 +37,7 @@ PROPOSALS = "proposals"
 RANKING = "ranking"
 _KIND = "discovery"
 _LISTED = 3
+_IDS_AT_ONCE = 4096
 
 
 def discover(settings: DiscoverSettings) -> Path:
@@ -60,6 +61,8 @@ def discover(settings: DiscoverSettings) -> Path:
         check_guesses(source, judged=False, begun=begun)
         given = settings.features.encoder or settings.features.init.init_encoder
         warn_of_turns(source, known_images(given).orient)
+        if not begun:
+            _check_ids(source)
         if settings.boxes:
             _check_ground_truth(source)
         # The newest checkpoint is that of the first start, for all processes and later starts.
@@ -72,6 +75,25 @@ def discover(settings: DiscoverSettings) -> Path:
         keep_encoder(output, facts)
         remove_unfinished(output)
         return _run_stages(dataclasses.replace(settings, features=features), source, encoder)
+
+
+def _check_ids(source: Source) -> None:
+    """Checks, before the work, that boxes can be told apart by the ids of their images.
+
+    Raises:
+        UserError: two images have one id.
+    """
+    seen: set[int] = set()
+    for ids in source.read(source.ids().batch(_IDS_AT_ONCE)):
+        for encoded in ids.tolist():
+            image_id = encoded.decode("utf-8", "surrogateescape")
+            key = fingerprint(image_id)
+            if key in seen:
+                raise UserError(
+                    f"{source.name}: several images have the id {image_id!r}, by which boxes are "
+                    "looked up; give each image an id of its own, in record files under image/id"
+                )
+            seen.add(key)
 
 
 def _check_ground_truth(source: Source) -> None:
@@ -133,13 +155,13 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
     write_json(output / "costs.json", costs)
     for name, value in costs.items():
         _log(f"  {name.replace('_', ' ')}: {value:.4g}")
-    if settings.sheet_images:
-        report.draw_boxes(settings, source, len(sizes))
     if settings.boxes:
         metrics = report.measure_boxes(settings, len(sizes), rankers)
         if not metrics:
             raise _no_boxes(source)
         print(report.metrics_table(metrics))
+    if settings.sheet_images:
+        report.draw_boxes(settings, source, len(sizes))
     return output / PROPOSALS
 
 

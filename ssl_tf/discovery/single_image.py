@@ -12,7 +12,12 @@ from ssl_tf.discovery.cells import joined_cells, trouble_of
 from ssl_tf.discovery.contrast import box_contrast
 from ssl_tf.discovery.description import REGIONS
 from ssl_tf.discovery.feature_maps import Encoder
-from ssl_tf.discovery.images import describe_images, equal_batches, read_examples
+from ssl_tf.discovery.images import (
+    describe_images,
+    equal_batches,
+    read_examples,
+    size_troubles,
+)
 from ssl_tf.discovery.lost import grow_objects
 from ssl_tf.discovery.normalized_cut import cut_objects
 from ssl_tf.discovery.region_proposals import propose_regions, salient_box, to_pixels
@@ -55,10 +60,13 @@ def find_shard(
     stop = min(source.size, start + settings.shard_images)
     examples = list(read_examples(source, start, stop))
     features = settings.features
-    found = [Found()] * len(examples)
+    troubles = size_troubles(examples, features.long_side, encoder.least_side)
+    found = [Found(trouble=trouble) for trouble in troubles]
     salient = np.zeros([len(examples), 4], np.int32)
     cutting = 0.0
-    for positions, images in equal_batches(examples, features.long_side, features.feature_batch):
+    for positions, images in equal_batches(
+        examples, features.long_side, features.feature_batch, encoder.least_side
+    ):
         arrays = [layer.numpy() for layer in encoder.maps(images)]
         cut_began = time.process_time()
         for row, position in enumerate(positions):
@@ -118,11 +126,17 @@ def find_objects(
             return Found(trouble="features without a peak")
     else:
         of_cells = find_masks(joined_cells(maps, settings.cells.cell_norm), settings)
-        boxes = np.array(
-            [to_pixels(cells_of(mask), mask.shape, height, width) for mask in of_cells], np.int32
-        )
+        # Where cells are smaller than pixels, an object may have none.
+        found = [
+            (to_pixels(cells_of(mask), mask.shape, height, width), pixels)
+            for mask in of_cells
+            if (pixels := enlarged(mask, height, width)).any()
+        ]
+        if not found:
+            return Found(trouble="objects smaller than a pixel")
+        boxes = np.array([box for box, _ in found], np.int32)
         groups = np.arange(len(boxes), dtype=np.int32)
-        masks = tuple(enlarged(mask, height, width) for mask in of_cells)
+        masks = tuple(pixels for _, pixels in found)
     if settings.discoverer == "contrast" or settings.cells.object_rank == "contrast":
         scores = box_contrast(maps, boxes, height, width, settings.cells)
     else:

@@ -85,14 +85,12 @@ def with_rectangles(
     pen = ImageDraw.Draw(picture)
     width, height = picture.size
     for v, (top, left, bottom, right) in enumerate(rectangles):
-        corners = [left * width, top * height, right * width - 1, bottom * height - 1]
         # A dark line around the bright one keeps it visible on any background.
-        pen.rectangle(corners, outline="black", width=4)
-        pen.rectangle(
-            [corners[0] + 1, corners[1] + 1, corners[2] - 1, corners[3] - 1],
-            outline=COLOURS[v % len(COLOURS)],
-            width=2,
-        )
+        for inset, colour, line in ((0, "black", 4), (1, COLOURS[v % len(COLOURS)], 2)):
+            x, y = left * width + inset, top * height + inset
+            # A box below a pixel of the cell is a dot.
+            opposite = max(x, right * width - 1 - inset), max(y, bottom * height - 1 - inset)
+            pen.rectangle([(x, y), opposite], outline=colour, width=line)
     for box, dash in ((dilated, _DASH), (proposal, _DOT)):
         if box is not None:
             _draw_broken(pen, box * [height, width, height, width] - [0, 0, 1, 1], dash)

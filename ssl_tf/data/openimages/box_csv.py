@@ -42,6 +42,7 @@ class BoxFile:
         sources: values of the column Source to keep; empty: all.
         drop_group_of: leave out boxes around groups (IsGroupOf = 1).
         drop_depiction: leave out drawings and the like (IsDepiction = 1).
+        seen_sources: values of the column Source in what was read, where `sources` chooses.
     """
 
     path: Path
@@ -49,6 +50,20 @@ class BoxFile:
     sources: tuple[str, ...] = ()
     drop_group_of: bool = False
     drop_depiction: bool = False
+    seen_sources: set[str] = dataclasses.field(default_factory=set)
+
+    def check_sources(self) -> None:
+        """Checks, after a read, that the file has each of `sources`.
+
+        Raises:
+            UserError: it lacks one, as it does where one is misspelt.
+        """
+        missing = [name for name in self.sources if name not in self.seen_sources]
+        if missing:
+            raise UserError(
+                f"--sources={','.join(missing)}: {self.flag}={self.path} has no box of it; it has "
+                f"those of {', '.join(sorted(self.seen_sources)) or 'none'}"
+            )
 
     def read(self, label_numbers: dict[str, int]) -> Iterator[BoxRows]:
         """Yields the rows in the order of the file, at most 65,536 at a time.
@@ -115,6 +130,7 @@ class BoxFile:
 
     def _chosen(self, rows: list[list[str]], columns: dict[str, int]) -> list[list[str]]:
         if self.sources:
+            self.seen_sources.update(row[columns["Source"]] for row in rows)
             rows = [row for row in rows if row[columns["Source"]] in self.sources]
         for name in ("IsGroupOf", "IsDepiction"):
             if name in columns:

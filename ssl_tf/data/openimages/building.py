@@ -60,6 +60,7 @@ def _build(settings: OpenImagesSettings, target: Path) -> None:
     label_numbers: dict[str, int] = {}
     train = _box_file(settings, "boxes")
     counts = _counts(train, label_numbers)
+    train.check_sources()  # the test boxes may lack one
     chosen, steps = _choose_train(settings, counts)
     stats = {"paper": selection.PAPER, "settings": flagfiles.as_dict(settings), "train": steps}
     splits = {"train": _Split(train, settings.images, chosen.images, chosen)}
@@ -67,6 +68,7 @@ def _build(settings: OpenImagesSettings, target: Path) -> None:
         test = _box_file(settings, "test_boxes")
         test_counts = _counts(test, label_numbers)
         chosen_test, stats["test"] = _choose_test(settings, test_counts, chosen.classes)
+        _check_apart(chosen.images, chosen_test.images)
         splits["test"] = _Split(test, settings.test_images, chosen_test.images, chosen_test)
     if settings.random_control:
         drawn = selection.draw_images(counts, len(chosen.images), settings.seed)
@@ -151,6 +153,16 @@ def _choose_test(
             "classes of the train images"
         )
     return counts, steps
+
+
+def _check_apart(train: np.ndarray, test: np.ndarray) -> None:
+    """Raises UserError if an image is in both splits."""
+    common = np.intersect1d(train, test)
+    if len(common):
+        raise UserError(
+            f"{len(common)} images are in train and in test, such as {format_id(common[0])}: a "
+            "figure on them would be of learned images; give --test_boxes, or --test_ids, of others"
+        )
 
 
 def _boxed(counts: selection.BoxCounts) -> dict:

@@ -28,6 +28,11 @@ _KNOWN = {*_OWN, *_OPENIMAGES, _GROUP, "score", "height", "width"}
 # Those of an image in JSON.
 _KEYS = ("id", "boxes", "scores", "score", "height", "width")
 _COCO_IMAGE = ("id", "file_name", "width", "height")
+# Those of an annotation of COCO, its results and its usual exporters.
+_COCO_ANNOTATION = {
+    "id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation", "score",
+    "attributes", "ignore", "keypoints", "num_keypoints",
+}  # fmt: skip
 # A box in JSON or NumPy is one of these, never text, which Python iterates by its letters.
 _LISTS = (list, tuple, np.ndarray)
 _MOST_PIXELS = 2**31 - 1
@@ -293,16 +298,19 @@ def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:
         if min(height, width) < 1:
             raise UserError(f"{file}, {place}: a size of {width}x{height}")
         entries[image_id] = Entry(place, names, [], height, width)
+    unread: dict[str, None] = {}
     for number, annotation in enumerate(content["annotations"]):
         place = f"annotation {number}"
         image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
         if not isinstance(image_id, str | int) or image_id not in entries:
             raise UserError(f"{file}, {place}: its image_id is not among the images")
         entry = entries[annotation["image_id"]]
+        unread |= dict.fromkeys(key for key in annotation if key not in _COCO_ANNOTATION)
         x, y, w, h = _numbers(file, place, annotation.get("bbox"), 4)
         box = (y / entry.height, x / entry.width, (y + h) / entry.height, (x + w) / entry.width)
         score = _number(file, place, annotation.get("score", 1.0))
         entry.rows.append(Row(place, box, score, crowd=bool(annotation.get("iscrowd", 0))))
+    _tell_unread(file, "keys", unread)
     yield from entries.values()
 
 

@@ -72,6 +72,7 @@ class Importer:
 
     def _checked(self, file: str, entries: Iterable[Entry]) -> Iterator[ImageProposals]:
         seen: set[int] = set()
+        boxes_of_known_size = below_a_pixel = 0
         for entry in entries:
             image_id = self._image_id(file, entry)
             key = fingerprint(image_id)
@@ -98,8 +99,18 @@ class Importer:
                         f"= {list(row.box)} is bad: {reason}; correct it or give --bad_boxes=drop"
                     )
             boxes = np.clip(np.array([row.box for row in valid]).reshape(-1, 4), 0.0, 1.0)
+            if entry.height and entry.width:
+                sides = (boxes[:, 2:] - boxes[:, :2]) * [entry.height, entry.width]
+                boxes_of_known_size += len(boxes)
+                below_a_pixel += np.count_nonzero((sides < 1 - TOLERANCE).any(axis=1))
             scores = np.array([row.score for row in valid], np.float32)
             yield ImageProposals(image_id, boxes, scores, entry.height, entry.width)
+        # Fractions that are read as pixels lie in the first pixel of their image.
+        if 2 * below_a_pixel > boxes_of_known_size:
+            raise UserError(
+                f"{file}: {below_a_pixel} of {boxes_of_known_size} boxes have a side below a pixel: "
+                "its boxes are fractions, and are read as pixels; give them in pixels"
+            )
 
     def _image_id(self, file: str, entry: Entry) -> str:
         template = self.template or ("{file_name}" if "file_name" in entry.names else "{id}")
