@@ -6,6 +6,7 @@ import pytest
 from ssl_tf.data.labels import (
     check_first_labels,
     draw_share,
+    labels_are_hidden,
     read_annotations,
     read_list,
     write_list,
@@ -14,6 +15,7 @@ from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.memory import InMemory, in_memory
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
+from tests.data.annotations.annotated_files import coco_example, coco_features, prepare_tfds
 from tests.data.prepared_tfds import prepare
 from tests.data.tiny_images import without_images, write_folder
 
@@ -175,6 +177,22 @@ def test_a_small_part_of_record_files_is_held_in_memory(source):
     indices = [record["index"] for record in without_images(kept.stream(0, 0, 12))]
     assert [sorted(indices[i : i + 4]) for i in (0, 4, 8)] == [[0, 1, 2, 3]] * 3
     assert in_memory(source) is source or source.shuffle_buffer == source.size
+
+
+def test_several_labels_are_hidden_where_no_image_has_any(tmp_path):
+    hidden, late = ([set()] * 4, [set(), set(), {1}, set()])
+    for name, labels in (("hidden", hidden), ("late", late)):
+        objects = [[(label, (0.0, 0.0, 1.0, 1.0), 1, False) for label in of] for of in labels]
+        examples = [coco_example(n, of) for n, of in enumerate(objects)]
+        prepare_tfds(tmp_path, name, coco_features(), {"test": examples})
+    without, with_one = (
+        open_source(dataset=name, data_dir=str(tmp_path), split="test")
+        for name in ("hidden", "late")
+    )
+    assert labels_are_hidden(without) and not labels_are_hidden(with_one)
+    with pytest.raises(UserError, match="hidden:test: no image shows any class; give a split"):
+        check_first_labels(without)
+    check_first_labels(with_one)
 
 
 def test_a_damaged_record_is_named_wherever_labels_are_read(tmp_path):

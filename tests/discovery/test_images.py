@@ -7,7 +7,7 @@ from PIL import Image
 
 from ssl_tf.data.decoding import decode
 from ssl_tf.data.sources.opening import open_source
-from ssl_tf.discovery.images import read_examples
+from ssl_tf.discovery.images import equal_batches, read_examples, size_troubles
 from tests.data.tiny_images import picture, png, write_folder
 
 
@@ -46,3 +46,17 @@ def test_discovery_decodes_as_training_does(tmp_path):
             assert example["image"].shape == (0, 0, 3)
     assert seen[0]["image"][0, 0].tolist() == [255, 0, 0]
     assert seen[0]["image"][4, 4].tolist() == [0, 0, 255]
+
+
+def test_images_below_the_stride_of_the_encoder_are_left_out_with_a_reason():
+    shapes = [(16, 40), (15, 40), (40, 15), (16, 40), (0, 0)]
+    examples = [
+        {"image": np.zeros([*shape, 3], np.uint8), "readable": shape != (0, 0)} for shape in shapes
+    ]
+    batches = [(rows, images.shape) for rows, images in equal_batches(examples, 0, 8, 16)]
+    assert batches == [([0, 3], (2, 16, 40, 3))]
+    reason = "a side below the 16 pixels of the encoder's stride"
+    assert size_troubles(examples, 0, 16) == ["", reason, reason, "", ""]
+    # A longer side of 64 makes 32 pixels of each short one.
+    assert [rows for rows, _ in equal_batches(examples, 64, 8, 16)] == [[0, 1, 3], [2]]
+    assert size_troubles(examples, 64, 16) == [""] * 5

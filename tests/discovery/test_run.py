@@ -229,6 +229,16 @@ def test_one_image_and_equal_images_are_told_and_get_boxes(photographs, exported
         assert len(splits) == count + 1 and (np.diff(splits) >= 1).all()
 
 
+def test_an_id_of_two_images_is_told_before_the_work(tmp_path, capsys):
+    """An encoder was not even looked for."""
+    records = [example(image__encoded=png(n, 64, 64), image__filename=b"a.png") for n in range(2)]
+    path = write_records(tmp_path / "a", records)
+    with pytest.raises(SystemExit) as caught:
+        start(tmp_path / "no_encoder", tmp_path / "out", f"--tfrecord={path}")
+    assert caught.value.code == 1 and not (tmp_path / "out").exists()
+    assert "several images have the id 'a.png'" in capsys.readouterr().err
+
+
 def test_without_annotations_there_is_nothing_to_measure(photographs, tmp_path, capsys):
     """It is told before the work: an encoder was not even looked for."""
     path = write_records(tmp_path / "a", [example(image__encoded=png(n, 64, 64)) for n in range(2)])

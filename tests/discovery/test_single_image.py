@@ -122,6 +122,24 @@ def test_bad_maps_are_told_in_one_line_each_and_the_rest_goes_on(
     np.testing.assert_allclose(images["good.png"].boxes, [[0.25, 0.3, 8 / 12, 0.7]], atol=0.05)
 
 
+@pytest.mark.parametrize("rank", ["found", "contrast"])
+def test_an_object_without_a_pixel_is_none(rank, monkeypatch):
+    """Pixels of a 2x2 image are those of cells 1 and 4, in each direction of a map of 6x6."""
+    masks = np.zeros([3, 6, 6], bool)
+    masks[0, 0, 0] = masks[1, 1:3, 4] = masks[2, 2:4, 2:4] = True
+    monkeypatch.setattr("ssl_tf.discovery.single_image.find_masks", lambda cells, flags: masks)
+    flags = f"--dataset=scenes --encoder=x --output=x --discoverer=ncut --object_rank={rank}"
+    settings = flagfiles.parse(flags.split(), DiscoverSettings)
+    maps = [planted(6, 6, [(1, 4, 3, 5)], noise=0.05)]
+    random = np.random.default_rng(0)
+    found = single_image.find_objects(maps, 2, 2, settings, random)
+    assert found.boxes.tolist() == [[2, 1, 2, 1]] and len(found.masks) == 1
+    assert found.masks[0].tolist() == [[False, True], [False, False]]
+    masks[1] = False
+    found = single_image.find_objects(maps, 2, 2, settings, random)
+    assert len(found.boxes) == 0 and found.trouble == "objects smaller than a pixel"
+
+
 def test_objects_of_all_thresholds_are_ordered_by_contrast():
     maps = [planted(18, 16, [(2, 2, 9, 8), (11, 9, 16, 15)], noise=0.05)]
     given = "--dataset=scenes --encoder=x --output=x --discoverer=ncut --cut_thresholds=0.3,0.5"

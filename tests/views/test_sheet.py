@@ -58,6 +58,16 @@ def test_a_rectangle_is_drawn_where_the_crop_was_cut():
     assert (framed(grey, 1)[0, 0] != colour).any()
 
 
+def test_a_box_below_a_pixel_of_the_cell_is_a_dot():
+    tiny = np.array([[0.5, 0.5, 0.5, 0.5], [0.25, 0.5, 0.26, 0.505]])
+    marked = with_rectangles(np.full([50, 100, 3], 128, np.uint8), tiny, tiny[0], tiny[1])
+    rows, columns = np.nonzero((marked != 128).any(-1))
+    assert {40, 80} <= set(rows) and {160} <= set(columns)
+    # A strip of one pixel of a column.
+    narrow = with_rectangles(np.full([90, 1, 3], 128, np.uint8), np.array([[0, 0, 1.0, 1.0]]))
+    assert narrow.shape[0] == 160 and (narrow != 128).any()
+
+
 def cells_of(rows):
     return [cell for row in rows for cell in row if cell is not None]
 

@@ -108,8 +108,8 @@ class Importer:
         # Fractions that are read as pixels lie in the first pixel of their image.
         if 2 * below_a_pixel > boxes_of_known_size:
             raise UserError(
-                f"{file}: {below_a_pixel} of {boxes_of_known_size} boxes have a side below a pixel: "
-                "its boxes are fractions, and are read as pixels; give them in pixels"
+                f"{file}: {below_a_pixel} of {boxes_of_known_size} boxes have a side below a "
+                "pixel, as fractions have that are read as pixels; correct the boxes or the sizes"
             )
 
     def _image_id(self, file: str, entry: Entry) -> str:

@@ -414,6 +414,12 @@ def test_bad_input(places, capsys):
     fails(capsys, places, "nothing.npy cannot be read", f"--ids={places / 'nothing.npy'}")
     write_csv(train, TRAIN, HEADER.replace("LabelName", "Label").replace("XMax", "Right"))
     fails(capsys, places, f"--boxes={train} has no column LabelName, XMax; its first line is 'Ima")
+    write_csv(train, TRAIN)
+    known = train.read_text().split("\n")[1].split(",")[1]
+    told = f"--sources=xclik: --boxes={train} has no box of it; it has those of {known}"
+    fails(capsys, places, told, f"--sources={known},xclik")
+    told = f"images are in train and in test, such as {image_id(1)}: a figure on them"
+    fails(capsys, places, told, f"--test_boxes={train}", "--min_images=1")
     write_csv(train, TRAIN, HEADER.replace("Source", "From"))
     fails(capsys, places, "has no column Source", "--sources=xclick")
     train.write_bytes(b"\xff\xfe\x00")

@@ -101,6 +101,27 @@ def test_coco_json(tmp_path):
         read(path, template="{other}")
 
 
+def test_fractions_in_coco_are_told_and_single_dots_are_no_matter(tmp_path):
+    content = coco(BOXES)
+    for annotation in content["annotations"][:-1]:
+        annotation["bbox"] = [0.25, 0.25, 0.5, 0.5]
+    path = write_json(tmp_path / "fractions.json", content)
+    count = len(content["annotations"])
+    with pytest.raises(UserError, match=f"{count - 1} of {count} boxes have a side below a pixel"):
+        read(path)
+    few = coco(BOXES)
+    few["annotations"][0]["bbox"] = [0.25, 0.25, 0.5, 0.5]
+    assert len(read(write_json(tmp_path / "few.json", few))["a.jpg"].boxes) == len(BOXES["a"])
+
+
+def test_keys_of_annotations_that_are_not_read_are_told(tmp_path, capsys):
+    content = coco(BOXES)
+    content["annotations"][1] |= {"confidence": 0.5, "score": 0.25, "area": 3, "category_id": 1}
+    images = read(write_json(tmp_path / "scored.json", content))
+    np.testing.assert_array_equal(images["a.jpg"].scores, np.float32([1, 0.25]))
+    assert "scored.json: keys that are not read: confidence\n" in capsys.readouterr().err
+
+
 def test_crowds_of_coco_are_left_out_and_counted(tmp_path):
     content = coco({"a": [*BOXES["a"], BAD["it has no area"]], "b": BOXES["b"]})
     for annotation, crowd in zip(content["annotations"], (0, 1, 1, 0)):
