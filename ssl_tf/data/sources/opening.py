@@ -1,11 +1,9 @@
 """Sources opened by the settings: for training, for evaluation, and with boxes."""
 
 import sys
-from pathlib import Path
 
 from ssl_tf.data.boxes import check_boxes
 from ssl_tf.data.labels import labels_are_hidden
-from ssl_tf.data.prepared_manifest import has_turned_images
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.scenes.objects import ObjectScenes
@@ -13,11 +11,12 @@ from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.prepared import open_prepared
+from ssl_tf.data.sources.store_checks import check_images
 from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
 from ssl_tf.errors import NoSuchSplit, SettingsError, UserError
-from ssl_tf.settings import GROUND_TRUTH, DataSettings, flagfiles
+from ssl_tf.settings import GROUND_TRUTH, DataSettings
 
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
@@ -141,8 +140,7 @@ def with_boxes(source: Source, data: DataSettings) -> Source:
         )
         return source
     store = ProposalStore(data.proposals)
-    _check_scenes(store, data)
-    _check_upright(store, source, data)
+    check_images(store, source, data)
     joined = WithProposals(source, store)
     matches = joined.match(allow_unmatched=data.unmatched_proposals == "ignore")
     unmatched = f"; {matches.unmatched} proposals are of other images" if matches.unmatched else ""
@@ -168,58 +166,6 @@ def has_training_boxes(held_out: Source, data: DataSettings) -> bool:
         return False
     with_boxes(held_out, data)
     return True
-
-
-def _check_scenes(store: ProposalStore, data: DataSettings) -> None:
-    """Compares the scenes of a store with those of the settings, as far as it tells of its own.
-
-    Built-in scenes of all kinds have the same ids. A store that was imported tells nothing.
-
-    Raises:
-        UserError: the store is of other scenes.
-    """
-    told = store.manifest.settings
-    if not data.dataset == told.get("dataset") == "scenes":
-        return
-    # Scenes of shapes are the same at every size. A store of an older version lacks later flags.
-    of_objects = ("scene_size", "image_feature", "label_feature") if data.scene_objects else ()
-    names = ("scene_objects", "scene_ground", *of_objects)
-    here, usual = flagfiles.as_dict(data), flagfiles.as_dict(DataSettings(dataset="scenes"))
-    for name in names:
-        there = told.get(name, usual[name])
-        if there != here[name]:
-            raise UserError(
-                f"{store.path}: has boxes of scenes of --{name}={there}, not of these, of "
-                f"--{name}={here[name]}; make the proposals of these, or give that flag"
-            )
-
-
-def _check_upright(store: ProposalStore, source: Source, data: DataSettings) -> None:
-    """Compares whether EXIF turned the images of a store, as far as it tells, and those here.
-
-    A store that was imported tells nothing, nor does one of an older version. Of images in record
-    files nobody knows whether they were turned before.
-
-    Raises:
-        UserError: it did in one of them alone, and there are images to turn.
-    """
-    told = store.manifest.settings
-    of_files = told.get("image_folder") or told.get("prepared")
-    if "orient" not in told or not of_files or not (data.image_folder or data.prepared):
-        return
-    there, here = told["orient"] == "true" or bool(told.get("prepared")), data.are_upright
-    if there == here:
-        return
-    if isinstance(source, ImageFolder):
-        turned, flag = source.has_turned_images(), f", or give --orient={str(there).lower()}"
-    else:
-        turned, flag = has_turned_images(Path(data.prepared)), ""
-    if turned:
-        ways = {True: "turned upright, as EXIF says", False: "as they are stored"}
-        raise UserError(
-            f"{store.path}: has boxes of images {ways[there]}, and here they are {ways[here]}; "
-            f"make the proposals of these{flag}"
-        )
 
 
 def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Source, Source | None]:

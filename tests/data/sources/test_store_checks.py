@@ -1,0 +1,71 @@
+"""Boxes of other images with the same ids are told: by shapes, and by the name of the data set."""
+
+import numpy as np
+import pytest
+
+from ssl_tf.data.proposals.format import ImageProposals, write_proposals
+from ssl_tf.data.sources.opening import open_split, with_boxes
+from ssl_tf.errors import UserError
+from ssl_tf.settings import DataSettings
+from tests.data.prepared_tfds import prepare
+from tests.data.tiny_images import png, write_folder
+
+BOX = np.array([[0.25, 0.25, 0.75, 0.75]])
+
+
+def store_of(path, sizes, settings=None):
+    images = (ImageProposals(name, BOX, np.ones(1), *size) for name, size in sizes.items())
+    write_proposals(path, images, generator="test", settings=settings or {})
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images of 30x50, height x width."""
+    return write_folder(tmp_path / "images", {f"{n}.png": png(n, 30, 50) for n in range(4)})
+
+
+def joined(folder, store):
+    data = DataSettings(image_folder=str(folder), proposals=store)
+    return with_boxes(open_split(data, "train"), data)
+
+
+def test_boxes_of_images_of_other_shapes_are_refused(folder, tmp_path):
+    store = store_of(tmp_path / "turned", {f"{n}.png": (50, 30) for n in range(4)})
+    told = r"4 of 4 that were looked at, such as '0.png' of 50x30 there and 30x50 here"
+    with pytest.raises(UserError, match=told):
+        joined(folder, store)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [(30, 50)] * 4,
+        [(15, 25)] * 4,
+        [(154, 256)] * 4,
+        [(0, 0)] * 4,
+        [(0, 0), (30, 50), (3, 5), (9, 15)],
+    ],
+    ids=["same", "smaller", "larger", "unknown", "mixed"],
+)
+def test_copies_of_another_size_and_unknown_sizes_are_taken(sizes, folder, tmp_path, capsys):
+    store = store_of(tmp_path / "store", {f"{n}.png": size for n, size in enumerate(sizes)})
+    assert joined(folder, store).size == 4
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_one_image_of_another_shape_is_a_warning(folder, tmp_path, capsys):
+    sizes = {f"{n}.png": (30, 50) for n in range(3)} | {"3.png": (90, 50)}
+    joined(folder, store_of(tmp_path / "store", sizes))
+    told = capsys.readouterr().err
+    assert "other shapes: 1 of 4 that were looked at, such as '3.png' of 90x50 there" in told
+
+
+def test_boxes_of_another_data_set_are_told(tmp_path, capsys):
+    prepare(tmp_path)
+    for name, told in (("cats:1.0.0", True), ("animals", False), ("animals:2.0.0", False)):
+        store = store_of(tmp_path / name[-6:], {"0.png": (0, 0)}, {"dataset": name})
+        data = DataSettings(dataset="animals", data_dir=str(tmp_path), proposals=store)
+        with_boxes(open_split(data, "train"), data)
+        warning = "has boxes of --dataset=cats, and these images are of --dataset=animals"
+        assert (warning in capsys.readouterr().err) == told
