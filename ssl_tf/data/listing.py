@@ -35,7 +35,14 @@ class Listing:
         self.left_out: Counter[tuple[bytes, str]] = Counter()
         self._extensions = tuple(extensions)
         self._endings = tuple(map(str.encode, extensions))
-        self._walk(folder, b"", ())
+        # Device and inode of each folder that was listed.
+        self._listed: set[tuple[int, int]] = set()
+        # Links to folders, with their paths relative to the top: they come after all folders, so
+        # that images which lie in one are named by it.
+        self._links: list[tuple[bytes, bytes]] = []
+        self._walk(folder, b"")
+        while self._links:
+            self._follow(*self._links.pop(0))
 
     def classes(self) -> list[bytes]:
         """The sorted names of the classes: the folders at the top, if no image lies beside them."""
@@ -74,25 +81,33 @@ class Listing:
                 file=sys.stderr,
             )
 
-    def _walk(self, folder: bytes, prefix: bytes, above: tuple[tuple[int, int], ...]) -> None:
-        """Adds what lies under a folder.
+    def _follow(self, folder: bytes, prefix: bytes) -> None:
+        """Adds what lies under a link to a folder, unless that was listed."""
+        if _place(folder) in self._listed:
+            self.left_out[prefix.split(b"/")[0], "links to folders that were read"] += 1
+            return
+        if prefix.count(b"/") == 1:
+            self.folders.append(prefix[:-1])
+        self._walk(folder, prefix)
+
+    def _walk(self, folder: bytes, prefix: bytes) -> None:
+        """Adds what lies under a folder, except behind links to folders.
 
         Args:
             folder: the folder to list.
             prefix: its path relative to the top folder, with a slash at its end.
-            above: device and inode of each folder above it; a link must not lead back into one.
         """
-        status = os.stat(folder)
-        here = (status.st_dev, status.st_ino)
-        if here in above:
-            return
+        self._listed.add(_place(folder))
         with os.scandir(folder) as entries:
             entries = [entry for entry in entries if not entry.name.startswith(b".")]
-        for entry in entries:
-            if _leads_to(entry, "dir"):
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            path = prefix + entry.name + b"/"
+            if entry.is_dir(follow_symlinks=False):
                 if not prefix:
                     self.folders.append(entry.name)
-                self._walk(entry.path, prefix + entry.name + b"/", (*above, here))
+                self._walk(entry.path, path)
+            elif _leads_to(entry, "dir"):
+                self._links.append((entry.path, path))
             elif not _leads_to(entry, "file"):
                 kind = "broken links" if entry.is_symlink() else "special files"
                 self.left_out[prefix.split(b"/")[0], kind] += 1
@@ -143,6 +158,12 @@ def warn_of_one_class(told: str, classes: Sequence[bytes]) -> None:
             "their one class",
             file=sys.stderr,
         )
+
+
+def _place(folder: bytes) -> tuple[int, int]:
+    """Device and inode of a folder, the same by whatever link it is reached."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
 
 
 def _leads_to(entry: os.DirEntry, kind: str) -> bool:

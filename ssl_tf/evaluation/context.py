@@ -15,6 +15,7 @@ from ssl_tf.data.sources.opening import (
     open_training_source,
     split_folders,
     warn_of_copies,
+    warn_of_originals,
     warn_of_turns,
 )
 from ssl_tf.errors import SettingsError, UserError
@@ -201,6 +202,7 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
         )
     if not held_out:
         warn_of_copies(train, test)
+        warn_of_originals(data.prepared, test)
     for source in (train, test):
         check_guesses(source, judged=True)
         if not source.num_classes:

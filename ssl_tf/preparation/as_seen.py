@@ -185,7 +185,7 @@ def _wanted_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
 def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
     """The image with 8 bits a sample, in the mode L, RGB, RGBA, CMYK or LAB."""
     deep = _deep_reader(image, content)
-    if deep and 0 < _brightest(image) <= _TWELVE_BITS >> 8:
+    if deep and _brightest(image) <= _TWELVE_BITS >> 8:
         return _scaled_colours(deep(image, content))
     if image.mode == "F" or _has_long_integers(image):
         return Image.fromarray(_scaled_range(_numbers(image)))

@@ -70,6 +70,7 @@ def read_image(path: str, settings: PrepareSettings) -> tuple[dict, bytes]:
 
     Raises:
         OSError: the disk fails.
+        UserError: memory is short.
     """
     facts: dict = {"status": UNREADABLE}
     try:
@@ -88,6 +89,10 @@ def read_image(path: str, settings: PrepareSettings) -> tuple[dict, bytes]:
         if error.errno and error.errno not in OF_THE_FILE:
             raise
         return {**facts, "reason": error.strerror or reason(error, path)}, b""
+    except MemoryError:
+        raise UserError(
+            f"{path} takes more memory than there is; give fewer --workers or less --max_pixels"
+        ) from None
     except Exception as error:  # damaged files, as Pillow says in many ways
         return {**facts, "reason": reason(error, path)}, b""
     facts |= {

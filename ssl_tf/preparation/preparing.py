@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.cores import available_cores
-from ssl_tf.data.prepared_manifest import MANIFEST, Manifest
+from ssl_tf.data.prepared_manifest import FLAGS, MANIFEST, Manifest
 from ssl_tf.errors import SettingsError, UserError, printable
 from ssl_tf.files import UNFINISHED, prepare_output, remove, remove_unfinished
 from ssl_tf.locks import LOCK, exclusive
@@ -23,7 +23,7 @@ from ssl_tf.preparation.recorded_list import recorded
 from ssl_tf.settings import PrepareSettings, flagfiles
 from ssl_tf.sharding.running import Work, run_shards
 
-FLAGS, WORK = "flags.txt", "work"
+WORK = "work"
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
 # Images for which one more process is worth its start, in which it imports what the stage needs.

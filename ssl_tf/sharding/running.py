@@ -24,6 +24,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from ssl_tf.cores import available_cores
 from ssl_tf.errors import UserError
+from ssl_tf.sharding.lost_workers import lost_workers_told
 from ssl_tf.sharding.progress import Progress
 
 Work = Callable[[int], None]
@@ -82,7 +83,7 @@ def run_shards(
     with Progress(stage, list(paths), sizes, unit):
         try:
             made = _pipeline(len(missing), log, workers, beam_options)
-            with _loopback(), made as pipeline:
+            with lost_workers_told(), _loopback(), made as pipeline:
                 numbers = pipeline | beam.Create(missing)
                 # Keeps the runner from fusing all shards into one bundle.
                 _ = numbers | beam.Reshuffle() | beam.ParDo(_DoShard(prepare))

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from ssl_tf import command
+from ssl_tf import prepare as preparing_command
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.context import open_labelled, open_test
 from ssl_tf.evaluation.knn import knn_accuracy
 from ssl_tf.pretraining.dry_run import describe
-from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import EvaluationSettings, PrepareSettings, PretrainSettings, flagfiles
 from tests.data.annotations.annotated_files import prepare_tfds
 from tests.data.prepared_tfds import prepare, prepare_several
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
@@ -115,6 +117,17 @@ def test_copied_images_are_counted(noise, capsys):
     told = capsys.readouterr().err
     assert f"2 of the 45 images of folder {noise}/test are copies" in told
     assert "such as a/07.png," in told
+
+
+def test_a_test_on_the_originals_of_prepared_images_is_told(noise, tmp_path, capsys):
+    prepared = tmp_path / "prepared"
+    flags = [f"--input={noise}/train", f"--output={prepared}", "--min_side=1", "--workers=1"]
+    command.run(preparing_command.main, PrepareSettings, flags)
+    for folder, is_told in (("train", True), ("test", False)):
+        capsys.readouterr()
+        opened(f"--prepared={prepared}", f"--test_image_folder={noise}/{folder}")
+        told = f"--prepared={prepared} was made of the images of {noise}/train, and folder"
+        assert (told in capsys.readouterr().err) == is_told
 
 
 def test_no_other_split_stands_in_for_a_damaged_one(tmp_path):

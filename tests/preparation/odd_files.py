@@ -224,6 +224,7 @@ SEEN = {
     "png, black 16 bits": (saved(Image.new("I;16", (WIDTH, HEIGHT)), "png"),
                            np.zeros([HEIGHT, WIDTH, 3]), 0),
     "png, 16 bits of colour": (deep_png(DEEP), DEEP >> 8, 0),
+    "png, 8 of 16 bits of colour": (deep_png(DEEP >> 8), np.round((DEEP >> 8) * (255 / 4095)), 0),
     "png, 12 bits of colour": (deep_png(DEEP >> 4), np.round((DEEP >> 4) * (255 / 4095)), 0),
     "png, 12 bits with 12 of alpha": (
         deep_png(np.dstack([DEEP >> 4, np.full_like(TWELVE, 4095)])),

@@ -505,6 +505,23 @@ def test_a_disk_that_fails_ends_the_work_and_is_no_property_of_the_image(
     assert list(records(tmp_path / "out", "train")) == ["a.png"]
 
 
+def test_short_memory_ends_the_work_and_is_no_property_of_the_image(
+    tmp_path, capsys, in_turn, monkeypatch
+):
+    folder = write_folder(tmp_path / "in", {"a.png": png(0, 20, 20)})
+    from ssl_tf.preparation import image_units
+
+    def failing(*arguments):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_units, "as_seen", failing)
+        told = fails(capsys, folder, tmp_path / "out")
+    assert "a.png takes more memory than there is; give fewer --workers" in told
+    start(folder, tmp_path / "out")
+    assert list(records(tmp_path / "out", "train")) == ["a.png"]
+
+
 def test_a_header_of_odd_files_reaches_the_report(tmp_path, in_turn):
     names = ["gif, animation", "png, 12 bits", "jpeg, profile", "tiff, floats"]
     ends = {"gif": "gif", "png": "png", "jpeg": "jpg", "tiff": "tif"}

@@ -111,6 +111,15 @@ def test_a_source_tells_what_its_names_do_not(tmp_path):
         ]
         return open_source(tfrecord=write_records(tmp_path / "x.tfrecord", images))
 
+    # Another label, or another order, leaves the size of the file as it was.
+    run = tmp_path / "run"
+    run.mkdir()
+    keep_data(run, {"training": records(0, 1, 2)})
+    keep_data(run, {"training": records(0, 1, 2)})
+    for labels in ((0, 2, 1), (2, 1, 0)):
+        with pytest.raises(UserError, match=r"first start \(files or annotations "):
+            keep_data(run, {"training": records(*labels)})
+
     # Of a part in memory files are not known any more.
     first, same, other = (
         details(in_memory(records(*labels).part(np.array([True, True, False]), "part")))

@@ -71,7 +71,9 @@ def _build(settings: OpenImagesSettings, target: Path) -> None:
         _check_apart(chosen.images, chosen_test.images)
         splits["test"] = _Split(test, settings.test_images, chosen_test.images, chosen_test)
     if settings.random_control:
-        drawn = selection.draw_images(counts, len(chosen.images), settings.seed)
+        tested = splits["test"].images if "test" in splits else np.zeros(0, np.uint64)
+        others = selection.only_images(counts, np.setdiff1d(counts.images, tested))
+        drawn = selection.draw_images(others, len(chosen.images), settings.seed)
         stats["random"] = [{"step": "drawn of all images with boxes", "images": len(drawn)}]
         splits["random"] = _Split(train, settings.images, drawn)
     label_of = {number: label for label, number in label_numbers.items()}

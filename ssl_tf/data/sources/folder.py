@@ -24,7 +24,7 @@ class ImageFolder(IndexedSource):
     The source is unlabelled if an image lies at the top level; it then has the images of all
     folders below. Else each folder at the top level is a class, with its images at any depth. An
     empty folder is a class, too, so that parts of a data set agree on the labels. Hidden files and
-    folders are left out. Links to folders are followed, except back into a folder above them.
+    folders are left out. Links to folders are followed, except to those that were read already.
     Other files are left out, too, and counted on stderr by their extension.
 
     Attributes:

@@ -1,9 +1,12 @@
 """Sources opened by the settings: for training, for evaluation, and with boxes."""
 
+import os
 import sys
+from pathlib import Path
 
 from ssl_tf.data.boxes import check_boxes
 from ssl_tf.data.labels import labels_are_hidden
+from ssl_tf.data.prepared_manifest import FLAGS as PREPARED_FLAGS
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.scenes.objects import ObjectScenes
@@ -16,7 +19,7 @@ from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
 from ssl_tf.errors import NoSuchSplit, SettingsError, UserError
-from ssl_tf.settings import GROUND_TRUTH, DataSettings
+from ssl_tf.settings import GROUND_TRUTH, DataSettings, PrepareSettings, flagfiles
 
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
@@ -286,6 +289,26 @@ def warn_of_copies(train: Source, test: Source) -> None:
             f"warning: {len(copies)} of the {test.size} images of {test.name} are copies of "
             f"training images, such as {copies[0]}, and flatter the figure; remove them from one "
             "of the folders",
+            file=sys.stderr,
+        )
+
+
+def warn_of_originals(prepared: str, test: Source) -> None:
+    """Says on stderr that test images are those that were prepared for the training.
+
+    Args:
+        prepared: the output of `prepare`; empty: the training images are others.
+        test: the test images.
+    """
+    flags = Path(prepared) / PREPARED_FLAGS
+    if not (prepared and isinstance(test, ImageFolder) and flags.is_file()):
+        return
+    made_of = os.path.realpath(flagfiles.read_flagfile(flags, PrepareSettings).input)
+    if os.path.commonpath([made_of, test.directory]) in (made_of, test.directory):
+        print(
+            f"warning: --prepared={prepared} was made of the images of {made_of}, and {test.name} "
+            "has them, too, which flatters the figure; test on --test_split=validation, or on "
+            "others",
             file=sys.stderr,
         )
 

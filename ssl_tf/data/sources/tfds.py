@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.record_framing import FRAME_BYTES
 from ssl_tf.data.sources.record_files import RecordSource, Shard
-from ssl_tf.errors import NoSuchSplit, NotPrepared, UserError
+from ssl_tf.errors import NoSuchSplit, NotPrepared, SettingsError, UserError
 
 _ID_FEATURES = ("id", "image/id", "image_id", "image/filename", "file_name", "filename")
 _INFO = "dataset_info.json"
@@ -83,6 +84,14 @@ class PreparedDataset(RecordSource):
         import tensorflow_datasets as tfds
 
         images = [name for name, kind in features.items() if type(kind) is tfds.features.Image]
+        # TFDS stores those of floats as bytes of four channels.
+        floats = [name for name in images if np.dtype(features[name].np_dtype).kind == "f"]
+        if floats:
+            print(
+                f"warning: --dataset={dataset}: images of floats are left out: {', '.join(floats)}",
+                file=sys.stderr,
+            )
+        images = [name for name in images if name not in floats]
         if not images:
             raise UserError(
                 f"--dataset={dataset} has no image feature; it has {', '.join(sorted(features))}"
@@ -199,7 +208,7 @@ def open_split_files(dataset: str, data_dir: str, split: str) -> tuple[Any, list
             f"--dataset={dataset}: {directory} is stored as "
             f"{info.file_format.value}; prepare it with --file_format=tfrecord"
         )
-    return info, [
+    shards = [
         Shard(
             file.filename,
             file.skip,
@@ -207,6 +216,23 @@ def open_split_files(dataset: str, data_dir: str, split: str) -> tuple[Any, list
         )
         for file in _instructions(dataset, info, split)
     ]
+    twice = _read_twice(shards)
+    if twice:
+        raise SettingsError(
+            f"--split={split} of --dataset={dataset} has {twice} examples more than once, which a "
+            "hold-out would leave in the training; give parts that do not overlap"
+        )
+    return info, shards
+
+
+def _read_twice(shards: list[Shard]) -> int:
+    """The number of records that lie in several pieces, counted each time but the first."""
+    again, ends = 0, {}
+    for shard in sorted(shards, key=lambda shard: shard.skip):
+        stop, end = shard.skip + shard.take, ends.get(shard.file, 0)
+        again += max(0, min(stop, end) - shard.skip)
+        ends[shard.file] = max(stop, end)
+    return again
 
 
 def _find(dataset: str, root: str) -> str:

@@ -1,10 +1,11 @@
 """A source of TFRecord files of tf.train.Example, with the keys that most converters write."""
 
 import dataclasses
+import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -59,12 +60,14 @@ class _Tally:
         records: their number.
         smallest, largest: label; `_NO_LABEL` and -1 without labels.
         having: key -> number of records with a value of it.
+        digest: of all records in their order.
     """
 
     records: int
     smallest: int
     largest: int
     having: Counter[str]
+    digest: bytes
 
 
 class ExampleFiles(RecordSource):
@@ -117,6 +120,11 @@ class ExampleFiles(RecordSource):
             num_classes=num_classes,
             class_names=(),
         )
+        self._digests = [tally.digest for tally in tallies]
+
+    def details(self) -> Iterator[bytes]:
+        """Digests of the records of each file: another label need not change its size."""
+        yield from self._digests
 
     def _number_of_classes(self, glob: str, size: int, smallest: int, largest: int) -> int:
         """The number of classes, from the range of the labels in the files.
@@ -255,16 +263,21 @@ def _of_all_records(fields: _Fields, glob: str, size: int, having: Counter[str])
     return _Fields(fields.image, fields.label, image_id, boxes)
 
 
-def _parser(fields: _Fields) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
-    """A function of serialized records: the number of values of each under each key, and labels."""
+def _parser(
+    fields: _Fields,
+) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
+    """A function of serialized records: the number of values of each under each key, and labels.
+
+    And 64-bit fingerprints of the records, uint8 [n, 8].
+    """
 
     # A graph: call by call, a dozen features take as long as the files take to be read.
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def parse(batch: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def parse(batch: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_example(batch, fields.features())
         numbers = {name: values.row_lengths() for name, values in parsed.items()}
         labels = parsed[fields.label].values if fields.label else tf.zeros([0], tf.int64)
-        return numbers, labels
+        return numbers, labels, tf.fingerprint(batch)
 
     return parse
 
@@ -284,10 +297,11 @@ def _count(file: str, fields: _Fields, parse: Callable) -> _Tally:
     """
     count, smallest, largest, length = 0, _NO_LABEL, -1, 0
     having: Counter[str] = Counter()
+    digest = hashlib.sha256()
     try:
         for batch in tf.data.TFRecordDataset(file).batch(_READ_AT_ONCE):
             try:
-                numbers, labels = parse(batch)
+                numbers, labels, fingerprints = parse(batch)
             except UNPARSED:
                 raise _first_bad_record(file, count, batch, fields) from None
             numbers = {name: values.numpy() for name, values in numbers.items()}
@@ -296,6 +310,7 @@ def _count(file: str, fields: _Fields, parse: Callable) -> _Tally:
             if fields.label:
                 smallest = min(smallest, int(tf.reduce_min(labels)))
                 largest = max(largest, int(tf.reduce_max(labels)))
+            digest.update(fingerprints.numpy().tobytes())
             count += len(batch)
             length += int(tf.reduce_sum(tf.strings.length(batch) + FRAME_BYTES))
     except tf.errors.OpError as error:
@@ -307,7 +322,7 @@ def _count(file: str, fields: _Fields, parse: Callable) -> _Tally:
         raise UserError(
             f"--tfrecord: {file} has the label {smallest} under {fields.label}: labels count from 0"
         )
-    return _Tally(count, smallest, largest, having)
+    return _Tally(count, smallest, largest, having, digest.digest())
 
 
 def _check_numbers(file: str, first: int, numbers: dict[str, np.ndarray], fields: _Fields) -> None:

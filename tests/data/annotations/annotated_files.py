@@ -87,7 +87,7 @@ def prepare_tfds(root, name, features, examples, config=None):
         path = directory / f"{name}-{split}.tfrecord-00000-of-00001"
         with tf.io.TFRecordWriter(str(path)) as writer:
             for row in rows:
-                serialized = features.serialize_example(features.encode_example(row))
+                serialized = features.serialize_example(row)
                 writer.write(serialized)
                 size += len(serialized)
         infos.append(

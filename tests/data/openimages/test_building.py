@@ -178,6 +178,18 @@ def test_columns_by_name_and_rows_left_out(places):
         assert build(places, "--min_images=1", *flags)["train"][0]["boxes"] == boxes
 
 
+def test_the_random_control_has_no_test_image(places):
+    """All images with boxes are in one file."""
+    (places / "all.txt").write_text("\n".join(image_id(n) for n in (1, 2, 3)))
+    (places / "test.txt").write_text("\n".join(image_id(n) for n in (4, 5, 6)))
+    train = f"--test_boxes={places / 'train.csv'}"
+    lists = f"--ids={places / 'all.txt'}", f"--test_ids={places / 'test.txt'}"
+    for seed in range(4):
+        build(places, train, *lists, "--random_control", f"--seed={seed}")
+        drawn = set(listed(places, "random"))
+        assert len(drawn) == 3 and not drawn & {image_id(n) for n in (4, 5, 6)}
+
+
 def expected_boxes(images, image, kept):
     made = []
     for label, count in images[image].items():

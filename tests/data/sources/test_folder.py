@@ -57,6 +57,17 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     assert ids(ImageFolder(folder)) == ["a/0.png", "b/1.png"]
 
 
+def test_a_folder_is_read_once_by_its_own_name(tmp_path, capsys):
+    folder = write_folder(tmp_path / "data", {"b/0.png": b"", "b/deep/1.png": b"", "c/2.png": b""})
+    write_folder(tmp_path / "elsewhere", {"3.png": b""})
+    for name, target in (("a", "b"), ("d", "b/deep"), ("e", "../elsewhere"), ("f", "e")):
+        os.symlink(target, tmp_path / "data" / name)
+    source = ImageFolder(folder)
+    assert ids(source) == ["b/0.png", "b/deep/1.png", "c/2.png", "e/3.png"]
+    assert source.class_names == ("b", "c", "e")
+    assert "3 links to folders that were read;" in capsys.readouterr().err
+
+
 def test_what_is_left_out_is_counted_and_named(tmp_path, capsys):
     names = ["a.webp", "b.WEBP", "c.tif", "d.jfif", "e"]
     files = {f"cat/{n}": b"" for n in names} | {

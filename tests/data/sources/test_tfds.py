@@ -307,6 +307,35 @@ def test_what_is_not_prepared_is_told_by_a_way_that_can_work(tmp_path):
     assert f"python -m ssl_tf.openimages --name=ohms --output={tmp_path}" in told
 
 
+@pytest.mark.parametrize(
+    "split, twice",
+    [("train[:50%]+train[25%:75%]", 3), ("train+train", 13), ("train+train[:2]", 2)],
+)
+def test_parts_that_overlap_are_refused(split, twice, prepared):
+    with pytest.raises(SettingsError, match=rf"has {twice} examples more than once, which a hold"):
+        opened(prepared, split)
+
+
+def test_parts_side_by_side_are_taken(prepared):
+    assert opened(prepared, "train[:50%]+train[50%:]").size == 13
+
+
+def test_images_of_floats_are_no_images(tmp_path, capsys):
+    import tensorflow_datasets as tfds
+
+    features = {"depth": tfds.features.Image(shape=(None, None, 1), dtype=np.float32)}
+    example = {"depth": np.ones([4, 4, 1], np.float32)}
+    prepare_tfds(tmp_path, "deep", tfds.features.FeaturesDict(features), {"train": [example]})
+    with pytest.raises(UserError, match="has no image feature; it has depth"):
+        opened(tmp_path, dataset="deep")
+    features["image"] = tfds.features.Image(encoding_format="png")
+    examples = [example | {"image": picture(1)}]
+    prepare_tfds(tmp_path, "both", tfds.features.FeaturesDict(features), {"train": examples})
+    (record,) = opened(tmp_path, dataset="both").sequence().as_numpy_iterator()
+    np.testing.assert_array_equal(tf.io.decode_png(record["image"]), picture(1))
+    assert "images of floats are left out: depth" in capsys.readouterr().err
+
+
 def test_boxes_of_crowds_are_left_out_and_told(tmp_path, capsys):
     objects = [(1, (0.0, 0.25, 0.5, 1.0), 11, False), (0, (0.5, 0.5, 1.0, 0.75), 5, True)]
     examples = [coco_example(0, objects), coco_example(1, objects[1:]), coco_example(2, [])]
