@@ -150,7 +150,8 @@ class Method(TimedModel, abc.ABC):
 
         With `accumulate` = K, K parts of the batch are passed one after the other and their
         gradients summed. It is the step on the whole batch but for batch normalization, whose
-        statistics are those of a part; schedules, EMA and queue move once.
+        statistics are those of a part, and for losses that compare the images of a batch
+        (`MethodRow.batch_loss`); schedules, EMA and queue move once.
         """
         gradients, shares, kept = accumulated(self._gradients, batch, self.accumulate)
         step = tf.identity(self.optimizer.iterations)

@@ -222,7 +222,8 @@ def _batch_size(facts: Facts, values: Values) -> int:
     trained = facts.trained(values)
     # The recipes of short runs were tuned at 128; four times that is as far as their rates scale.
     wanted = max(min(trained / 4, 64), min(trained / 32, 512 if trained < 100_000 else math.inf))
-    wanted = min(max(wanted, 16), trained) / replicas
+    # The keys of a step, which may be of two views, are of different images.
+    wanted = min(max(wanted, 16), trained / 2) / replicas
     return _power_of_two(min(wanted, _largest_share(facts, values))) * replicas
 
 

@@ -1,5 +1,7 @@
 """A method with its optimizer, as a run trains it."""
 
+import sys
+
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError
@@ -36,10 +38,44 @@ def build_compiled(
     with strategy.scope(), policy_scope(run.precision):
         method = build_method(settings, plan, replicas > 1, num_classes, multi_label)
         check_parts(method, settings, replicas)
+        _tell_parts(settings)
         compile_method(method, settings.optimization, plan, run.precision)
     method.compile_step = should_jit_compile(run.xla, strategy)
     method.steps_at_once = run.steps_per_execution
     return method
+
+
+def _tell_parts(settings: PretrainSettings) -> None:
+    """Says on stderr where --accumulate changes what the loss compares."""
+    optimization = settings.optimization
+    if settings.model.row.batch_loss and optimization.accumulate > 1:
+        print(
+            f"--accumulate={optimization.accumulate}: the loss of {settings.model.method} compares "
+            f"the {optimization.batch_size // optimization.accumulate} images of a part, not those "
+            "of the batch",
+            file=sys.stderr,
+        )
+
+
+def steps_at_once(settings: PretrainSettings, plan: Plan) -> int:
+    """--steps_per_execution, cut to the shortest interval of what waits for an execution's end.
+
+    That are lines, looks and checkpoints; a cut is told on stderr.
+    """
+    run, monitor = settings.run, settings.monitor
+    intervals = {
+        "log_every": monitor.log_every,
+        "monitor_every": plan.steps_of(monitor.monitor_every),
+        "checkpoint_every": plan.steps_of(run.checkpoint_every),
+    }
+    shortest = min(intervals, key=intervals.get)
+    if run.steps_per_execution > intervals[shortest]:
+        print(
+            f"--steps_per_execution={run.steps_per_execution}: cut to {intervals[shortest]}, the "
+            f"steps of --{shortest}",
+            file=sys.stderr,
+        )
+    return min(run.steps_per_execution, intervals[shortest])
 
 
 def compile_method(

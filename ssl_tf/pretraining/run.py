@@ -23,7 +23,7 @@ from ssl_tf.locks import LOCK, SUFFIX, exclusive
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.networks.precision import policy_scope
-from ssl_tf.pretraining.compiling import build_compiled
+from ssl_tf.pretraining.compiling import build_compiled, steps_at_once
 from ssl_tf.pretraining.inputs import build_recipe, distributed_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
@@ -161,6 +161,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     if cluster.is_chief:
         check_run(settings)
     method = build_compiled(settings, strategy, plan, source.num_classes, source.multi_label)
+    method.steps_at_once = steps_at_once(settings, plan)
     check_guesses(source, judged="label" in method.needs, begun=settings.recorded.is_file())
     with strategy.scope(), policy_scope(run.precision):
         # The chief first: it may move a damaged checkpoint aside.

@@ -194,10 +194,20 @@ class DinoFlags:
     )
 
     @property
+    def _is_constant(self) -> bool:
+        return self.first_teacher_temperature == self.teacher_temperature
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        reason = "the teacher's two temperatures are equal"
+        return unless(not self._is_constant, reason, "teacher_temperature_epochs")
+
+    @property
     def periods(self) -> dict[str, float]:
         """As of `PrototypeFlags`."""
-        constant = self.first_teacher_temperature == self.teacher_temperature
-        return {} if constant else {"teacher_temperature_epochs": self.teacher_temperature_epochs}
+        epochs = {"teacher_temperature_epochs": self.teacher_temperature_epochs}
+        return {} if self._is_constant else epochs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,6 +260,8 @@ class MethodRow:
             two or more that are compared pair by pair.
         small_views: it takes --small_views, too.
         queue: it keeps a queue of keys, which --batch_norm=shuffled hides.
+        batch_loss: its loss compares the images of a batch, so that with --accumulate it is of a
+            part.
     """
 
     place: str
@@ -257,6 +269,7 @@ class MethodRow:
     views: str = "pairs"
     small_views: bool = False
     queue: bool = False
+    batch_loss: bool = False
 
     @property
     def flag_names(self) -> frozenset[str]:
@@ -282,7 +295,9 @@ METHODS = {
         queue=True,
     ),
     "simclr": MethodRow(
-        "simclr:SimCLR", (ProjectorFlags, LayersFlags, TemperatureFlags, ObjectPairFlags)
+        "simclr:SimCLR",
+        (ProjectorFlags, LayersFlags, TemperatureFlags, ObjectPairFlags),
+        batch_loss=True,
     ),
     "simsiam": MethodRow("simsiam:SimSiam", (ProjectorFlags, LayersFlags, ObjectPairFlags)),
     "swav": MethodRow(
@@ -290,11 +305,13 @@ METHODS = {
         (ProjectorFlags, TemperatureFlags, PrototypeFlags, SinkhornFlags),
         views="two",
         small_views=True,
+        batch_loss=True,
     ),
     "supervised": MethodRow("supervised:Supervised", (SupervisedFlags, ObjectPairFlags), "one"),
     "barlow_twins": MethodRow(
         "barlow_twins:BarlowTwins",
         (ProjectorFlags, LayersFlags, BarlowTwinsFlags, ObjectPairFlags),
+        batch_loss=True,
     ),
     "dino": MethodRow(
         "dino:DINO",

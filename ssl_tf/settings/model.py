@@ -5,7 +5,7 @@ from typing import Any
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import flag_fields, setting, unless
-from ssl_tf.settings.methods import METHODS, MethodFlags, MethodRow
+from ssl_tf.settings.methods import METHODS, LayersFlags, MethodFlags, MethodRow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,7 @@ class ModelSettings:
         return {
             **dict.fromkeys(self._foreign, f"--method={self.method} does not read it"),
             **unless(self.depth >= 50, f"--depth={self.depth} has no bottlenecks", "stride_in_1x1"),
+            **unless(self._has_hidden, "--projector_layers=1 has none", "projector_hidden"),
         }
 
     @property
@@ -65,6 +66,12 @@ class ModelSettings:
         for group in self.row.flags:
             found.update(getattr(self.flags[group], "periods", {}))
         return found
+
+    @property
+    def _has_hidden(self) -> bool:
+        """Whether the projector has hidden units, or `_foreign` says that the method has none."""
+        row = self.row
+        return LayersFlags not in row.flags or self.flags[LayersFlags].projector_layers > 1
 
     @property
     def _foreign(self) -> list[str]:

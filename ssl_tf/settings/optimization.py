@@ -23,7 +23,8 @@ class OptimizationSettings:
     accumulate: int = setting(
         1,
         "Number of parts of each replica's batch, whose gradients are accumulated to save memory; "
-        "the batch statistics are those of a part.",
+        "batch statistics are those of a part, and so is the loss of simclr, barlow_twins and swav, "
+        "which compares images.",
         low=1,
         high=2**16,
     )

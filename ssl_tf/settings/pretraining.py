@@ -58,7 +58,8 @@ class PretrainSettings:
 
         Raises:
             SettingsError: a period of the method does not end, the crops have no area, a pair is
-                given twice, or no loss sees the views of one kind.
+                given twice, a view or the recipe's crops are left out, or no loss sees the views of
+                one kind.
         """
         epochs, views = self.optimization.epochs, self.views
         pairs = [tuple(sorted(pair)) for pair in views.pairs]
@@ -73,6 +74,17 @@ class PretrainSettings:
                 raise SettingsError(
                     f"--{name}={period}: does not end within the run, --epochs={epochs}; lower it"
                 )
+        if self.model.row.views == "two" and len(views.strategies) != 2:
+            raise SettingsError(
+                f"--view_strategies={as_text(views.strategies)}: --method={self.model.method} "
+                "compares two views; give two"
+            )
+        if views.loses_shared_crops:
+            raise SettingsError(
+                f"--view_strategies: --recipe={views.recipe} has {views.recipe_crops} crops an "
+                f"image for its own; say --distinct_crops={views.recipe_crops} for these, too, or "
+                f"--distinct_crops={len(views.strategies)}, a crop for each"
+            )
         # The operation behind `inception` never goes below a tenth of the image.
         if views.crop_law == "inception" and views.area[1] <= 0.1:
             raise SettingsError(
@@ -107,6 +119,11 @@ class PretrainSettings:
             raise SettingsError(
                 f"--method={model.method}: has one projector and no task beside it; give "
                 "--pretext= and --projection_heads=shared"
+            )
+        if "rotation" in pair.pretext and len(self.views.strategies) < 2:
+            raise SettingsError(
+                "--pretext=rotation: compares an object with its surroundings; give two "
+                "--view_strategies"
             )
         for name in pair.pretext:
             if not self.views.object_crops:

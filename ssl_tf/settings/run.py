@@ -63,7 +63,8 @@ class RunSettings:
     )
     steps_per_execution: int = setting(
         1,
-        "Steps in one call from Python; saves the overhead of short steps.",
+        "Steps in one call from Python; saves the overhead of short steps. A signal waits for its "
+        "end; cut to the shortest interval of log lines, looks and checkpoints.",
         low=1,
         affects_result=False,
         high=10**6,

@@ -226,9 +226,19 @@ class ViewSettings:
     def crop_of_views(self) -> tuple[int, ...]:
         """The crop of each view of --image_size, numbered from 0."""
         views = len(self.strategies)
-        own = 0 if self.view_strategies else self._defaults.distinct_crops
+        own = 0 if self.view_strategies else self.recipe_crops
         crops = self.distinct_crops or own or views
         return tuple(view % crops for view in range(views))
+
+    @property
+    def recipe_crops(self) -> int:
+        """Crops an image of the recipe's own views; 0: a crop for each."""
+        return self._defaults.distinct_crops
+
+    @property
+    def loses_shared_crops(self) -> bool:
+        """Whether views are given in place of those that share crops, and not their crops."""
+        return bool(self.view_strategies and self.recipe_crops and not self.distinct_crops)
 
     @property
     def library(self) -> str:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from ssl_tf.errors import SettingsError
 from ssl_tf.methods.batch_parts import check_parts
 from ssl_tf.networks import resnet
-from ssl_tf.pretraining.compiling import build_compiled
+from ssl_tf.pretraining.compiling import build_compiled, steps_at_once
 from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.settings import METHODS
 from ssl_tf.training.plan import make_plan
@@ -40,6 +40,33 @@ def test_a_normalized_head_needs_parts_of_two(name):
         with pytest.raises(SettingsError, match=ONE_IMAGE):
             build(name, one)
         assert build(name, f"--accumulate={BATCH // 2}").accumulate == BATCH // 2
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_loss_of_a_part_is_told(name, capsys):
+    build(name, "--accumulate=2")
+    told = f"--accumulate=2: the loss of {name} compares the 4 images of a part"
+    assert (told in capsys.readouterr().err) == (name in {"simclr", "barlow_twins", "swav"})
+    build(name)
+    assert "--accumulate" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags, steps, flag",
+    [
+        ("--steps_per_execution=20", 20, ""),
+        ("--steps_per_execution=5000 --log_every=20", 20, "log_every"),
+        ("--steps_per_execution=5000 --log_every=300 --monitor_every=40", 32, "checkpoint_every"),
+        ("--steps_per_execution=5000 --log_every=300 --checkpoint_every=9", 24, "monitor_every"),
+    ],
+)
+def test_an_execution_ends_where_something_waits_for_it(flags, steps, flag, capsys):
+    periods = "--epochs=100 --warmup_epochs=1 --checkpoint_every=4 --monitor_every=3"
+    settings = small_settings("--method=byol", *periods.split(), *flags.split())
+    plan = make_plan(settings.optimization, 8 * settings.optimization.batch_size)
+    assert steps_at_once(settings, plan) == steps
+    told = capsys.readouterr().err
+    assert (f"cut to {steps}, the steps of --{flag}" in told) if flag else not told
 
 
 def test_a_head_that_is_normalized_by_a_flag_needs_parts_of_two():

@@ -33,6 +33,8 @@ def settings(facts, **given):
 # images, side, machine -> method, depth, width, side of a view, batch, epochs, held out, queue,
 # epochs between two looks.
 TABLE = [
+    (8, 375, TWO_CORES, "moco", 18, 0.5, 96, 2, 400, 4, 4, 40),
+    (24, 375, TWO_CORES, "moco", 18, 0.5, 96, 8, 400, 8, 16, 40),
     (40, 375, TWO_CORES, "moco", 18, 0.5, 96, 16, 400, 8, 32, 40),
     (300, 375, TWO_CORES, "moco", 18, 0.5, 96, 64, 400, 30, 128, 40),
     (10_000, 375, TWO_CORES, "moco", 18, 0.5, 96, 128, 22, 1000, 4352, 2.2),

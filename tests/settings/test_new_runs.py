@@ -55,6 +55,37 @@ def test_surroundings_that_no_loss_sees_are_refused(flags):
         read(f"{flags} {DILATED}").check_new()
 
 
+FOUR = "--view_strategies=plain,plain,plain,plain --compared_pairs=0:1"
+
+
+@pytest.mark.parametrize("method", ["moco", "densecl", "swav", "dino"])
+def test_a_method_of_two_views_takes_no_more(method):
+    flags = f"--method={method} --recipe=moco --epochs=100"
+    with pytest.raises(SettingsError, match=f"--method={method} compares two views; give two"):
+        read(f"{flags} {FOUR}").check_new()
+    read(f"{flags} --view_strategies=plain,moco --compared_pairs=0:1").check_new()
+
+
+def test_views_in_place_of_those_that_share_crops_say_their_crops():
+    views = "--recipe=ma_ssrl_authors --view_strategies=byol_t,byol_t,plain,plain"
+    with pytest.raises(SettingsError, match="say --distinct_crops=2 for these, too"):
+        read(views).check_new()
+    for crops, of_views in ((2, (0, 1, 0, 1)), (4, (0, 1, 2, 3))):
+        settings = read(f"{views} --distinct_crops={crops}")
+        settings.check_new()
+        assert settings.views.crop_of_views == of_views
+    own = read("--recipe=ma_ssrl_authors")
+    own.check_new()
+    assert own.views.crop_of_views == (0, 1) * 4
+
+
+def test_a_rotation_needs_two_views():
+    flags = "--method=supervised --recipe=moco --crops=object_object --proposals=ground_truth"
+    with pytest.raises(SettingsError, match="--pretext=rotation: compares an object with its sur"):
+        read(f"{flags} --pretext=rotation --view_strategies=plain")
+    read(f"{flags} --pretext=rotation --view_strategies=plain,plain").check_new()
+
+
 def test_a_pair_of_views_is_compared_once():
     flags = "--method=byol --recipe=byol --view_strategies=plain,plain,plain --compared_pairs="
     read(f"{flags}0:1,0:2").check_new()

@@ -42,6 +42,16 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
     "settings_class, given, ignored",
     [
         (PretrainSettings, (FOLDER,), "--split=val"),
+        (
+            PretrainSettings,
+            (FOLDER, "--method=dino", "--teacher_temperature=0.04"),
+            "--teacher_temperature_epochs=5",
+        ),
+        (
+            PretrainSettings,
+            (FOLDER, "--method=simclr", "--projector_layers=1"),
+            "--projector_hidden=77",
+        ),
         (PretrainSettings, ("--tfrecord=F",), "--split=val"),
         (PretrainSettings, (FOLDER,), "--monitor_split=val"),
         (PretrainSettings, ("--dataset=cifar10", "--holdout=9"), "--monitor_split=test"),
