@@ -1,4 +1,4 @@
-"""The losses of detectors, as Detectron2 has them, normalized over the global batch.
+"""The losses of detectors over the global batch; all but RetinaNet's are Detectron2's.
 
 Each is the sum over this replica's part divided by a number of the global batch, so that the sum
 over replicas, and over parts of a batch, is the loss.

@@ -127,6 +127,7 @@ class Detection(Task):
     @property
     def remarks(self) -> list[str]:
         return departures(
+            self.network.detector,
             self.settings.batch_norm,
             is_voc=self.is_voc,
             max_detections=self.network.max_detections,

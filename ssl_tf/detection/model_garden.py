@@ -8,6 +8,10 @@ import types
 
 from ssl_tf.errors import UserError
 
+INSTALL = (
+    'PIP_CONSTRAINT="$PWD/constraints-downstream.txt" pip install -c constraints.txt '
+    "-e '.[downstream]'"
+)
 # Packages whose __init__ imports all models, tasks and trainers of Model Garden, with what those
 # need. They are entered without it: nothing here needs more than single modules.
 _PACKAGES = (
@@ -44,10 +48,7 @@ def check_installed() -> None:
             "detect needs TensorFlow's Model Garden, of which there is none for TensorFlow 2.21; "
             "use Python 3.11, the default stack"
         )
-    raise UserError(
-        "detect needs TensorFlow's Model Garden; install it by pip install -c constraints.txt -c "
-        "constraints-downstream.txt -e '.[downstream]'"
-    )
+    raise UserError(f"detect needs TensorFlow's Model Garden; install it by {INSTALL}")
 
 
 @functools.cache

@@ -6,11 +6,10 @@ from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.downstream.downstream_model import compile_model, freeze
 from ssl_tf.downstream.downstream_training import Task
 from ssl_tf.downstream.starting_encoders import StartingEncoder
-from ssl_tf.networks.precision import policy_scope
+from ssl_tf.networks.precision import activation_bytes, policy_scope
 from ssl_tf.training.checkpoints import checkpoint_bytes
 
 _GIB = 2**30
-_FLOAT_BYTES = 4.0
 
 
 def describe(
@@ -35,8 +34,10 @@ def describe(
         compile_model(model, settings)
     saved = [*model.encoder.variables, *model.head.variables, *model.optimizer.variables]
     learned = sum(variable.shape.num_elements() for variable in model.learned_variables)
-    state = checkpoint_bytes(saved) + checkpoint_bytes(model.learned_variables)
-    an_image = _FLOAT_BYTES * task.activation_floats(model)
+    # The sums over parts stand beside the gradients of the part that is passed.
+    gradients = checkpoint_bytes(model.learned_variables) * (1 if settings.accumulate == 1 else 2)
+    state = checkpoint_bytes(saved) + gradients
+    an_image = activation_bytes(settings.precision) * task.activation_floats(model)
     lines = [
         f"images            {task.train.size} of {unlabelled.size} ({task.train.name})",
         f"test              {task.test.size} ({task.test.name})",

@@ -27,7 +27,7 @@ from ssl_tf.settings import DownstreamSettings, flagfiles
 from ssl_tf.training.callbacks import Diverged, StepCallback, StopOnNaN
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.resumption import fit_to_end, forget_test, training_directory
-from ssl_tf.training.run_directory import METRICS, MetricsFile
+from ssl_tf.training.run_directory import METRICS, MetricsFile, note_environment
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 
@@ -173,6 +173,9 @@ def train_downstream(
     with training_directory(directory, identity, sources, replaceable=replaceable):
         replicas = strategy.num_replicas_in_sync
         synchronized = settings.batch_norm != "replica" and replicas > 1
+        note_environment(
+            directory, replicas, settings.batch_norm == "replica" or settings.accumulate > 1
+        )
         with strategy.scope(), policy_scope(settings.precision):
             encoder = start.build(synchronized)
             freeze(encoder, settings)

@@ -9,7 +9,7 @@ from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.data.annotations.open_annotated import labelled_share, open_annotated
 from ssl_tf.downstream.downstream_plan import describe
 from ssl_tf.downstream.downstream_training import UNREADABLE, Task, Trained, train_downstream
-from ssl_tf.downstream.starting_encoders import StartingEncoder, open_starting_encoders
+from ssl_tf.downstream.starting_encoders import StartingEncoder, keep, open_starting_encoders
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import write_json
 from ssl_tf.settings import flagfiles
@@ -49,10 +49,13 @@ def run_stage(
     # They move no weight, so that they alone repeat the test.
     replaceable = [name for name in flagfiles.result_flags(settings) if name.startswith("test_")]
     check_output(settings, settings.result, replaceable)
-    starts = open_starting_encoders(settings.start, training.seed)
+    kept = output / "encoders"
+    starts = open_starting_encoders(settings.start, training.seed, kept)
     whole, test = open_annotated(settings.data, annotations)
     if not training.dry_run:
         open_output(settings, settings.result, command, replaceable)
+        # A training of an earlier version kept none, and may have begun with another one.
+        keep([start for start in starts if not (output / start.name).exists()], kept)
     labels = None if training.dry_run else output / "labels.txt"
     train = labelled_share(whole, settings.data.share, labels)
     if training.batch_size > train.size:
@@ -91,6 +94,7 @@ def run_stage(
             "protocol": protocol(settings),
             "steps": training.steps,
             "batch_size": training.batch_size,
+            "replicas": strategy.num_replicas_in_sync,
             **facts,
             "batch_norm": training.batch_norm,
             "frozen_stages": training.frozen_stages,

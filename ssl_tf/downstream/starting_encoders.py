@@ -1,12 +1,15 @@
 """The encoders from which a training on annotated images starts, by name."""
 
 import dataclasses
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.files import replacing
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import ModelSettings, StartSettings
 from ssl_tf.training.encoders import load_encoder
@@ -23,6 +26,7 @@ class StartingEncoder:
         weights: of `build_encoder`.
         origin: where they come from, in words.
         step: of the checkpoint; 0 where there is none.
+        seed: of the run.
     """
 
     name: str
@@ -30,6 +34,7 @@ class StartingEncoder:
     weights: list[np.ndarray]
     origin: str
     step: int = 0
+    seed: int = 0
 
     def build(self, synchronized: bool) -> tf.keras.Model:
         """A new encoder with these weights, normalized images to features.
@@ -41,16 +46,47 @@ class StartingEncoder:
         encoder.set_weights(self.weights)
         return encoder
 
+    def write(self, path: Path) -> None:
+        """Writes a NumPy file; it is complete or absent."""
+        facts = {"method": self.model.method, **self.model.network_flags}
+        facts = {"origin": self.origin, "step": self.step, "seed": self.seed, "model": facts}
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, *self.weights, facts=np.array(json.dumps(facts)))
 
-def open_starting_encoders(settings: StartSettings, seed: int) -> list[StartingEncoder]:
+    @classmethod
+    def read(cls, path: Path, name: str) -> "StartingEncoder":
+        """What `write` has written.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                facts = json.loads(str(file["facts"]))
+                weights = [file[f"arr_{n}"] for n in range(len(file.files) - 1)]
+            model = ModelSettings(**facts.pop("model"))
+            return cls(name, model, weights, **facts)
+        except Exception as error:  # whatever a damaged archive makes NumPy and zipfile raise
+            raise UserError(
+                f"{path} is damaged ({error}); remove it to read the encoder of the run again"
+            ) from None
+
+
+def open_starting_encoders(
+    settings: StartSettings, seed: int, kept: Path | None = None
+) -> list[StartingEncoder]:
     """The encoders that the settings name: the pre-trained, the supervised, the random one.
 
     Args:
         settings: name them.
         seed: of a random encoder that belongs to no run.
+        kept: folder of the encoders of runs with which this work began, as `keep` wrote them: a
+            run goes on meanwhile, and forgets its checkpoints. None: it begins.
 
     Raises:
-        SettingsError: the supervised encoder is of another network than the pre-trained one.
+        SettingsError: the supervised encoder is not supervised, or of another network than the
+            pre-trained one.
         UserError: a run, checkpoint or file does not exist, or is none.
     """
     if settings.is_random:
@@ -58,32 +94,74 @@ def open_starting_encoders(settings: StartSettings, seed: int) -> list[StartingE
     found = []
     if settings.checkpoint:
         run = Path(settings.checkpoint)
-        encoder, trained, step = load_encoder(run, settings.step)
-        model, seed = trained.model, trained.run.seed
-        found.append(
-            StartingEncoder("trained", model, encoder.get_weights(), f"step {step} of {run}", step)
-        )
+        found.append(_of_run("trained", run, settings.step, kept))
+        model, seed = found[0].model, found[0].seed
     else:
         encoder, model, _ = load_init_encoder(settings.init)
         origin = settings.init.init_encoder
         found.append(StartingEncoder("trained", model, encoder.get_weights(), origin))
     if settings.supervised:
         run = Path(settings.supervised)
-        encoder, trained, step = load_encoder(run)
-        ours, theirs = model.network, trained.model.network
+        supervised = _of_run("supervised", run, 0, kept)
+        method = supervised.model.method
+        if method != "supervised":
+            raise SettingsError(
+                f"--supervised={run} is a run of --method={method}; give one of "
+                "--method=supervised, or this one as --checkpoint of another --output"
+            )
+        ours, theirs = model.network, supervised.model.network
         if ours != theirs:
             raise SettingsError(
                 f"--supervised={run} is a {theirs}, but the pre-trained encoder a {ours}: a table "
                 "compares encoders of one network; give a run of it"
             )
-        found.append(
-            StartingEncoder(
-                "supervised", trained.model, encoder.get_weights(), f"step {step} of {run}", step
-            )
-        )
+        found.append(supervised)
     if settings.random_baseline:
         found.append(_random(model, seed))
     return found
+
+
+def keep(starts: list[StartingEncoder], folder: Path) -> None:
+    """Keeps the encoders of runs, those of one that has gone on would not be found again."""
+    for start in starts:
+        if start.step and not _file(folder, start.name).exists():
+            start.write(_file(folder, start.name))
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.npz"
+
+
+def _of_run(name: str, run: Path, step: int, kept: Path | None) -> StartingEncoder:
+    """The encoder of a run, or the one that is kept of it.
+
+    Raises:
+        UserError: the run has another encoder at the same step now, or none, and none is kept.
+    """
+    before = None
+    if kept is not None and _file(kept, name).exists():
+        before = StartingEncoder.read(_file(kept, name), name)
+    try:
+        encoder, trained, found = load_encoder(run, step)
+    except UserError as error:
+        if before is None:
+            raise
+        print(f"{error}; this goes on with {before.origin}, with which it began", file=sys.stderr)
+        return before
+    origin, weights = f"step {found} of {run}", encoder.get_weights()
+    if before is None:
+        return StartingEncoder(name, trained.model, weights, origin, found, trained.run.seed)
+    if found != before.step:
+        print(
+            f"{run} has step {found} now; this goes on with {before.origin}, with which it began",
+            file=sys.stderr,
+        )
+    elif not all(map(np.array_equal, weights, before.weights)):
+        raise UserError(
+            f"{origin} is another encoder than that with which this began ({kept}); put it back, "
+            "or give a new --output"
+        )
+    return before
 
 
 def _random(model: ModelSettings, seed: int) -> StartingEncoder:

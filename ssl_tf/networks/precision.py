@@ -21,6 +21,11 @@ def policy_scope(policy: str) -> Iterator[None]:
         tf.keras.mixed_precision.set_global_policy(before)
 
 
+def activation_bytes(precision: str) -> float:
+    """Bytes of a number of an activation under a precision of `--precision`."""
+    return 2.0 if precision.startswith("mixed") else 4.0
+
+
 def full_dtype() -> str:
     """The type of weights and inputs under the present policy: float32, or float64.
 

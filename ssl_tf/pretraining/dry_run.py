@@ -14,6 +14,7 @@ from ssl_tf.methods.base import Method
 from ssl_tf.methods.batch_parts import check_parts
 from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.methods.registry import build_method
+from ssl_tf.networks.precision import activation_bytes
 from ssl_tf.networks.resnet import activation_floats
 from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.machine import read_machine
@@ -160,4 +161,4 @@ def _activation_bytes(method: Method, settings: PretrainSettings) -> float:
     floats = activation_floats(method.encoder, views.image_size) * method.encoder_passes
     if views.small_views:
         floats += activation_floats(method.encoder, views.small_image_size) * views.small_views
-    return (2.0 if settings.run.precision.startswith("mixed") else 4.0) * floats
+    return activation_bytes(settings.run.precision) * floats

@@ -40,7 +40,11 @@ class ExportedSegmenter(tf.Module):
 
 
 def export_segmenter(
-    segmenter: Segmenter, class_names: tuple[str, ...], directory: Path, origin: str
+    segmenter: Segmenter,
+    class_names: tuple[str, ...],
+    directory: Path,
+    origin: str,
+    first_label: int = 0,
 ) -> None:
     """Writes a SavedModel with a segmenter.json, loads it and checks its scores.
 
@@ -49,6 +53,7 @@ def export_segmenter(
         class_names: names of its labels, or none.
         directory: of the SavedModel; it is complete or absent.
         origin: of the network, in words.
+        first_label: of the annotations; label 0 of the network is it.
 
     Raises:
         UserError: the scores of what was written differ by more than rounding.
@@ -70,6 +75,7 @@ def export_segmenter(
             {
                 "origin": origin,
                 "classes": list(class_names) or segmenter.num_classes,
+                "category_ids": [first_label + label for label in range(segmenter.num_classes)],
                 "test_scales": list(segmenter.test_scales),
                 "test_flip": segmenter.test_flip,
                 "signatures": {

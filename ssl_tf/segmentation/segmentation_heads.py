@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from ssl_tf.networks.batch_normalization import batch_normalization
 from ssl_tf.networks.initialization import layer_seed
+from ssl_tf.networks.precision import full_dtype
 
 # Dilations of the pyramid at stride 16 (DeepLab-v3 section 3.3); at 8 and less they are doubled.
 _RATES = (6, 12, 18)
@@ -43,7 +44,10 @@ def build_head(
         branches = [layers.conv_bn(maps, 1, 1, "aspp0")]
         for index, rate in enumerate(_RATES, 1):
             branches.append(layers.conv_bn(maps, 3, finer * rate, f"aspp{index}"))
-        pooled = tf.keras.layers.GlobalAveragePooling2D(keepdims=True, name="pooled")(maps)
+        # A sum of thousands of cells is wrong by a third in bfloat16.
+        pooled = tf.keras.layers.GlobalAveragePooling2D(
+            keepdims=True, dtype=full_dtype(), name="pooled"
+        )(maps)
         pooled = layers.conv_bn(pooled, 1, 1, "aspp_pooled")
         branches.append(SpreadOver(name="aspp_spread")([pooled, maps]))
         x = tf.keras.layers.Concatenate(name="aspp")(branches)

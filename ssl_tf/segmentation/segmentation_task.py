@@ -88,7 +88,8 @@ class Segmentation(Task):
         return draw_label_maps(rows, self.test.class_names, path)
 
     def export(self, model: Segmenter, directory: Path, origin: str) -> None:
-        export_segmenter(model, self.train.class_names, directory, origin)
+        source = self.train
+        export_segmenter(model, source.class_names, directory, origin, source.first_label)
 
     def told(self, figures: Mapping[str, Any]) -> str:
         miou, pixels, mean = (

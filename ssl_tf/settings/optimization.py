@@ -23,8 +23,7 @@ class OptimizationSettings:
     accumulate: int = setting(
         1,
         "Number of parts of each replica's batch, whose gradients are accumulated to save memory; "
-        "batch statistics are those of a part, and so is the loss of simclr, barlow_twins and swav, "
-        "which compares images.",
+        "batch statistics, and the loss of simclr, barlow_twins and swav, are those of a part.",
         low=1,
         high=2**16,
     )

@@ -82,7 +82,9 @@ def open_run(settings: PretrainSettings, replicas: int) -> Path:
     """
     directory = Path(settings.run.run_dir)
     if check_run(settings):
-        _note_environment(settings, replicas)
+        # Then parts are other images where there are more replicas or less.
+        in_parts = settings.optimization.accumulate > 1 or settings.model.batch_norm == "shuffled"
+        note_environment(directory, replicas, in_parts)
         return directory
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / ENVIRONMENT, [environment(replicas)])
@@ -149,9 +151,15 @@ def _version(package: str) -> str:
         return ""
 
 
-def _note_environment(settings: PretrainSettings, replicas: int) -> None:
-    """Appends this environment if it is not the last one; reports it if there were several."""
-    directory = Path(settings.run.run_dir)
+def note_environment(directory: Path, replicas: int, in_parts: bool) -> None:
+    """Appends this environment if it is not the last one; tells on stderr if there were several.
+
+    Args:
+        directory: of a training.
+        replicas: here.
+        in_parts: what is normalized or contrasted is a part of the batch, and another one where
+            there are more replicas or less.
+    """
     path, here = directory / ENVIRONMENT, environment(replicas)
     try:
         environments = read_json(path, list, "it is only a note and is begun anew")
@@ -173,8 +181,6 @@ def _note_environment(settings: PretrainSettings, replicas: int) -> None:
     ]
     if changed:
         equal = "equals that of an uninterrupted run to rounding only"
-        # These normalize, and contrast, other sets of images where there are more replicas or less.
-        in_parts = settings.optimization.accumulate > 1 or settings.model.batch_norm == "shuffled"
         if in_parts and len(values.get("replicas", ())) > 1:
             equal = "is not that of an uninterrupted run: parts of a batch are other images"
         print(

@@ -117,7 +117,8 @@ def _find(tensors: Tensors) -> tuple[str, bool]:
         for name, value in tensors.items()
         if (match := _FIRST.fullmatch(name)) and value.ndim == 4 and not _BLOCK.search(name)
     ]
-    kept = [place for place in found if not _AVERAGES & {*place[0].split(".")}]
+    # An average is left out beside the encoder that it averages.
+    kept = [place for place in found if not _AVERAGES & {*place[0].split(".")}] or found
     if not kept:
         modules = [*_grouped(tensors)]
         more = f" and {len(modules) - _LISTED} more" if len(modules) > _LISTED else ""

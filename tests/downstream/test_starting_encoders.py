@@ -3,7 +3,7 @@ import pytest
 
 from ssl_tf.downstream import starting_encoders
 from ssl_tf.downstream.starting_encoders import open_starting_encoders
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import PretrainSettings, StartSettings, flagfiles
 
@@ -17,6 +17,8 @@ def runs(monkeypatch):
     def load(directory, step=0):
         depth = 34 if str(directory) == "deeper" else 18
         flags = ["--dataset=scenes", *SMALL[1:], f"--depth={depth}", "--seed=3"]
+        if str(directory) in ("labels", "deeper"):
+            flags += ["--method=supervised", "--recipe=moco", "--view_strategies=plain"]
         settings = flagfiles.parse(flags, PretrainSettings)
         encoder = build_encoder(settings.model, {"run": 1, "labels": 2}.get(str(directory), 0))
         return encoder, settings, step or 70
@@ -45,6 +47,53 @@ def test_rows_of_a_table_have_their_own_weights_and_one_network(runs):
 def test_an_encoder_of_another_network_is_refused_in_one_line(runs):
     with pytest.raises(SettingsError, match="deeper is a ResNet-34 x0.0625, small stem, but the"):
         opened("--checkpoint=run", "--supervised=deeper")
+
+
+def test_a_run_without_labels_is_not_called_supervised(runs):
+    with pytest.raises(SettingsError, match="--supervised=other is a run of --method=ma_ssrl; giv"):
+        opened("--checkpoint=run", "--supervised=other")
+
+
+def test_a_work_goes_on_with_the_encoders_with_which_it_began(runs, tmp_path, monkeypatch, capsys):
+    flags = "--checkpoint=run", "--supervised=labels", "--random_baseline"
+    starting_encoders.keep(opened(*flags), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["supervised.npz", "trained.npz"]
+
+    def of_now(step, first):
+        def load(directory, wanted=0):
+            encoder, settings, _ = kept_load(directory, wanted)
+            return build_encoder(settings.model, first), settings, wanted or step
+
+        return load
+
+    kept_load = starting_encoders.load_encoder
+
+    def again():
+        settings = flagfiles.parse(flags, StartSettings)
+        return open_starting_encoders(settings, 5, tmp_path)
+
+    before = again()
+    assert capsys.readouterr().err == ""
+    assert [(s.name, s.step, s.origin) for s in before[:2]] == [
+        ("trained", 70, "step 70 of run"), ("supervised", 70, "step 70 of labels"),
+    ]  # fmt: skip
+
+    def gone(directory, wanted=0):
+        raise UserError(f"{directory} has no checkpoint")
+
+    for load, told in (
+        (of_now(80, 9), "run has step 80 now; this goes on with step 70 of run, with which it"),
+        (gone, "run has no checkpoint; this goes on with step 70 of run, with which it began"),
+    ):
+        monkeypatch.setattr(starting_encoders, "load_encoder", load)
+        assert all(same(ours.weights, b.weights) for ours, b in zip(again(), before, strict=True))
+        assert told in capsys.readouterr().err
+    monkeypatch.setattr(starting_encoders, "load_encoder", of_now(70, 9))
+    with pytest.raises(UserError, match="step 70 of run is another encoder than that with which"):
+        again()
+    (tmp_path / "trained.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match="trained.npz is damaged .*; remove it to read the encoder"):
+        again()
 
 
 def test_without_an_encoder_the_random_one_is_trained(runs):

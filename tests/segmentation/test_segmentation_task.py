@@ -10,11 +10,13 @@ from PIL import Image
 
 from ssl_tf.data.annotations.label_maps import LabelMapFolders
 from ssl_tf.data.order import Steps
+from ssl_tf.downstream.downstream_plan import describe
 from ssl_tf.downstream.downstream_training import train_downstream
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.segmentation.exported_segmenter import export_segmenter
 from ssl_tf.segmentation.segmentation_task import Segmentation
 from ssl_tf.training.callbacks import SaveCheckpoint
+from ssl_tf.training.strategy import mirrored_strategy
 from tests.data.annotations.annotated_files import label_png, write_maps
 from tests.downstream.trained_weights import weights
 from tests.segmentation.small_segmentation import one_device, random_start, scenes, task
@@ -90,6 +92,35 @@ def test_a_killed_training_ends_with_the_bytes_of_an_unkilled_one(tmp_path, monk
     assert run(tmp_path / "killed", *flags).figures == whole.figures
     with pytest.raises(SettingsError, match="--learning_rate=0.05 there, 0.1 here"):
         run(tmp_path / "killed", *flags, "--learning_rate=0.1")
+
+
+def test_other_replicas_are_told_where_parts_are_other_images(tmp_path, capsys):
+    two = mirrored_strategy(["CPU:0", "CPU:1"])
+    for number, (flags, told) in enumerate(
+        [
+            (("--batch_norm=replica",), "is not that of an uninterrupted run: parts of a batch"),
+            (("--batch_norm=frozen",), "equals that of an uninterrupted run to rounding only"),
+        ]
+    ):
+        directory, flags = tmp_path / str(number), (*flags, "--steps=1", "--evaluate_every=1")
+        run(directory, *flags)
+        assert "environments" not in capsys.readouterr().err
+        train_downstream(task(*flags), random_start(*flags), directory, two)
+        told_all = capsys.readouterr().err
+        assert "(replicas 1, then 2): its result " + told in told_all
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [((), 8.0), (("--precision=mixed_bfloat16",), 4.0), (("--accumulate=2",), 4.0)],
+)
+def test_the_memory_of_activations_is_that_of_their_precision_and_part(
+    flags, expected, monkeypatch
+):
+    """Half a GiB of float32 an image, four images."""
+    monkeypatch.setattr(Segmentation, "activation_floats", lambda task, model: 2**29)
+    told = describe(task(*flags), [random_start(*flags)], scenes(), one_device())
+    assert f"memory a replica  {expected:.1f} GiB on 1 " in told
 
 
 def test_a_corrected_label_map_is_neither_gone_on_with_nor_given_an_old_figure(

@@ -5,6 +5,8 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.downstream.downstream_model import compile_model, freeze
+from ssl_tf.networks.precision import policy_scope
+from ssl_tf.segmentation.segmentation_heads import build_head
 from ssl_tf.training.strategy import mirrored_strategy
 from tests.segmentation.small_segmentation import batch, random_start, settings, task
 
@@ -141,3 +143,13 @@ def test_scales_and_mirror_images_are_averaged():
     # Between pixels of the larger image, the probabilities are not exactly those of a resize.
     resized = tf.image.resize(large, [32, 32], antialias=True)
     np.testing.assert_allclose(several, (plain + resized) / 2, atol=0.02)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_the_mean_of_an_image_is_a_mean_in_half_precision(precision):
+    with policy_scope(precision):
+        head = build_head("deeplab", 8, 3, 4, 8, synchronized=False, seed=0)
+        pooled = tf.keras.Model(head.input, head.get_layer("pooled").output)
+        maps = np.random.default_rng(0).uniform(0, 2, [1, 64, 128, 8]).astype(np.float32)
+        found = pooled(tf.constant(maps)).numpy()
+    np.testing.assert_allclose(found, maps.mean((1, 2), keepdims=True), rtol=5e-3)

@@ -82,6 +82,12 @@ def test_a_released_layout_is_read_fully(origin):
         np.testing.assert_array_equal(weights.tensors[name], value)
 
 
+@pytest.mark.parametrize("prefix", ["teacher.backbone.", "target_network.", "momentum_encoder."])
+def test_an_average_alone_is_the_encoder(prefix):
+    weights = from_torch_file({**under(prefix, TENSORS), "center": ONE}, "")
+    assert weights.tensors.keys() == TENSORS.keys() and weights.left_out == {"center": 1}
+
+
 @pytest.mark.parametrize("prefix", ["", "backbone.bottom_up.", "model.backbone."])
 def test_detectron2_names_are_read_once_their_convention_is_given(prefix):
     tensors = random_tensors(BOTTLENECKS)

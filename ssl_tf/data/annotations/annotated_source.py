@@ -60,6 +60,7 @@ class AnnotatedSource(IndexedSource):
     A set of label maps whose images show things before a ground has the class "background" first.
 
     Attributes:
+        first_label: label of the first class in the label maps as they are stored.
         category_ids: the ids of the classes as the annotations have them, which may have holes, or
             be text; of a label map the labels themselves.
         bad: the annotations that are left out.
@@ -105,6 +106,7 @@ class AnnotatedSource(IndexedSource):
                 f"{name}: {num_classes} classes, but {len(class_names)} names; correct the file of "
                 "--label_names, or --num_classes"
             )
+        self.first_label = 0
         self.category_ids = tuple(category_ids or range(num_classes))
         names = distinct_names(class_names, self.category_ids)
         super().__init__(name, len(ids), num_classes, names)

@@ -158,6 +158,7 @@ class LabelMapFolders(AnnotatedFiles):
             tuple(class_names),
             objects=None,
         )
+        self.first_label = int(reduce_zero_label)
 
     def _annotated_size(self, row: int) -> tuple[int, int] | None:
         return image_size(read_bytes(self._maps[row]))

@@ -172,6 +172,7 @@ class TfdsSceneParsing(TfdsSource):
             tuple(class_names),
             objects=None,
         )
+        self.first_label = 1
 
     def _annotated_size(self, opened: dict[str, Any]) -> tuple[int, int] | None:
         return image_size(_encoded_map(opened))
