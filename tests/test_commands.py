@@ -300,18 +300,19 @@ def test_images_with_several_labels_from_the_box_csv_to_the_mean_average_precisi
     run, tmp_path, capsys
 ):
     random = np.random.default_rng(0)
-    lines = ["ImageID,LabelName,XMin,XMax,YMin,YMax"]
-    for number in range(24):
-        pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-        tf.io.write_file(str(tmp_path / f"{number:016x}.jpg"), tf.io.encode_jpeg(pixels))
-        lines += [
-            f"{number:016x},/m/{kind},0,0.5,0.25,1" for kind in range(3) if kind != number % 4
-        ]
-    (tmp_path / "boxes.csv").write_text("\n".join(lines))
-    boxes, images = f"{tmp_path / 'boxes.csv'}", f"{tmp_path}"
+    for part, first in (("train", 0), ("test", 24)):
+        lines = ["ImageID,LabelName,XMin,XMax,YMin,YMax"]
+        for number in range(first, first + 24):
+            pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            tf.io.write_file(str(tmp_path / f"{number:016x}.jpg"), tf.io.encode_jpeg(pixels))
+            lines += [
+                f"{number:016x},/m/{kind},0,0.5,0.25,1" for kind in range(3) if kind != number % 4
+            ]
+        (tmp_path / f"{part}.csv").write_text("\n".join(lines))
     start(
-        openimages, OpenImagesSettings, f"--boxes={boxes}", f"--test_boxes={boxes}",
-        f"--images={images}", f"--test_images={images}", f"--output={tmp_path}", "--min_images=9",
+        openimages, OpenImagesSettings, f"--boxes={tmp_path}/train.csv",
+        f"--test_boxes={tmp_path}/test.csv", f"--images={tmp_path}", f"--test_images={tmp_path}",
+        f"--output={tmp_path}", "--min_images=9",
     )  # fmt: skip
     output = tmp_path / "linear.json"
     start(
