@@ -6,6 +6,8 @@ import signal
 import threading
 from collections.abc import Iterator
 
+import grpc
+
 from ssl_tf.errors import UserError
 
 # Beam's local runner waits for each of its processes in a thread of this name, which raises this.
@@ -31,6 +33,8 @@ def lost_workers_told() -> Iterator[None]:
     usual = threading.excepthook
 
     def hook(arguments: threading.ExceptHookArgs) -> None:
+        if isinstance(arguments.exc_value, grpc.RpcError):
+            return  # another thread has lost its connection to the worker
         exited = _EXITED.search(str(arguments.exc_value))
         if arguments.thread is None or arguments.thread.name != _THREAD or not exited:
             usual(arguments)
@@ -51,4 +55,5 @@ def lost_workers_told() -> Iterator[None]:
             "where memory is short; give fewer --workers"
         ) from None
     finally:
-        threading.excepthook = usual
+        if not codes:  # else threads may tell of it later, too
+            threading.excepthook = usual
