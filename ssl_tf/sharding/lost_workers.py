@@ -13,8 +13,16 @@ from ssl_tf.errors import UserError
 # Beam's local runner waits for each of its processes in a thread of this name, which raises this.
 _THREAD = "run_worker"
 _EXITED = re.compile(r"exited with return code (-?\d+)")
-# Of a process that was stopped together with this one, as by Ctrl+C.
-_STOPPED = {128 + signal.SIGINT, -signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGTERM}
+# Of a process that was interrupted together with this one, by Ctrl+C.
+_INTERRUPTED = {128 + signal.SIGINT, -signal.SIGINT}
+
+
+# Interrupts the main thread. SIGINT would not: it is ignored in what a script starts with "&".
+_SIGNAL = signal.SIGUSR2
+
+
+class _Lost(BaseException):
+    """A worker has ended; no `except Exception` of a runner holds it up."""
 
 
 @contextlib.contextmanager
@@ -40,20 +48,24 @@ def lost_workers_told() -> Iterator[None]:
             usual(arguments)
             return
         code = int(exited[1])
-        if code not in _STOPPED and not codes:
+        if code not in _INTERRUPTED and not codes:
             codes.append(code)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident, _SIGNAL)
+
+    def interrupt(*arguments: object) -> None:
+        if codes:
+            raise _Lost
 
     threading.excepthook = hook
+    before = signal.signal(_SIGNAL, interrupt)
     try:
         yield
-    except KeyboardInterrupt:
-        if not codes:
-            raise
+    except _Lost:
         raise UserError(
             f"a worker process ended with code {codes[0]}, where 137 is one that was killed, as "
             "where memory is short; give fewer --workers"
         ) from None
     finally:
+        signal.signal(_SIGNAL, before)
         if not codes:  # else threads may tell of it later, too
             threading.excepthook = usual
