@@ -122,7 +122,7 @@ def open_starting_encoders(
 
 
 def keep(starts: list[StartingEncoder], folder: Path) -> None:
-    """Keeps the encoders of runs, those of one that has gone on would not be found again."""
+    """Keeps the encoders of runs: that of a run that has gone on would not be found again."""
     for start in starts:
         if start.step and not _file(folder, start.name).exists():
             start.write(_file(folder, start.name))

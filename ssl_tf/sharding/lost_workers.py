@@ -15,8 +15,6 @@ _THREAD = "run_worker"
 _EXITED = re.compile(r"exited with return code (-?\d+)")
 # Of a process that was interrupted together with this one, by Ctrl+C.
 _INTERRUPTED = {128 + signal.SIGINT, -signal.SIGINT}
-
-
 # Interrupts the main thread. SIGINT would not: it is ignored in what a script starts with "&".
 _SIGNAL = signal.SIGUSR2
 
