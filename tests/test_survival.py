@@ -13,11 +13,11 @@ from tests import two_blocks
 
 FLAGS = (
     "--dataset=scenes --scenes=48 --scene_size=16 --image_size=16 --depth=18 --width=0.0625 "
-    "--projector_hidden=16 --projection=8 --batch_size=16 --epochs=24 --warmup_epochs=1 "
+    "--projector_hidden=16 --projection=8 --batch_size=16 --epochs=14 --warmup_epochs=1 "
     "--base_learning_rate=3 --weight_decay=1e-4 --monitor_bank=32 --monitor_queries=12 "
     "--monitor_every=8 --log_every=1 --checkpoint_every=0.67 --view_strategies=plain,plain"
 ).split()
-LAST = 72
+LAST = 42
 
 
 def start(directory):

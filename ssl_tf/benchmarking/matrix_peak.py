@@ -21,7 +21,7 @@ def matrix_peak(precision: str) -> float:
     side = _SIDE_GPU if tf.config.list_physical_devices("GPU") else _SIDE_CPU
     factor = tf.random.normal([side, side], dtype=_DTYPES.get(precision, tf.float32))
 
-    @tf.function
+    @tf.function(autograph=False)
     def product() -> tf.Tensor:
         # One number is fetched, so that the product is measured and not its copy.
         return tf.reduce_max(tf.matmul(factor, factor)[0])

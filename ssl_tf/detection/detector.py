@@ -91,7 +91,8 @@ class Detector(DownstreamModel):
             input_signature=[
                 tf.TensorSpec([None, canvas, canvas, 3], tf.uint8),
                 tf.TensorSpec([None, 2], tf.float32),
-            ]
+            ],
+            autograph=False,
         )
         def detect(images: tf.Tensor, shapes: tf.Tensor) -> Tensors:
             found = vars(self.detect(images, shapes))

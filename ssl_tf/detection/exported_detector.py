@@ -32,7 +32,9 @@ class ExportedDetector(tf.Module):
         self._variables = list(detector.variables)
         self._detect, self._canvas = detector.detect, detector.head.canvas
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="encoded")], autograph=False
+    )
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         canvas = self._canvas
 

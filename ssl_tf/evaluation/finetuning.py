@@ -319,7 +319,7 @@ class _Stage:
 
     def _scores(self, model: EncoderClassifier, source: Source) -> tuple[np.ndarray, np.ndarray]:
         """The logits [N, C] of a source's readable images, maybe not finite, and their labels."""
-        logits = tf.function(lambda images: model(images, training=False))
+        logits = tf.function(lambda images: model(images, training=False), autograph=False)
         sizes = self.image_size, _SCORED_AT_ONCE
         return FeatureReader(logits, source, *sizes, finite=False).read()
 

@@ -256,7 +256,7 @@ def check_finite(features: np.ndarray, name: str) -> None:
             )
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _loss_of_block(
     features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -37,15 +37,23 @@ class ExportedEncoder(tf.Module):
         self._orient = orient
         self._stages = tf.keras.Model(encoder.input, stage_outputs(encoder))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")],
+        autograph=False,
+    )
     def images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"features": _also_of_none(self.encoder, images)}
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")],
+        autograph=False,
+    )
     def maps(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         return _also_of_none(self._stages, images)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="encoded")], autograph=False
+    )
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         size = self._image_size
         images, readable = tf.map_fn(

@@ -1,6 +1,6 @@
 """Monitors of the representation during pre-training, with a warning of collapse."""
 
-import functools
+import itertools
 import math
 import sys
 from collections.abc import Callable
@@ -127,9 +127,15 @@ class RepresentationMonitor(StepCallback):
         self._embedded = queries.size
         steps = Steps(seed, batch, start=0, stop=-(-queries.size // batch))
         with_boxes = recipe.takes_boxes and not as_scenes
-        if as_scenes:
-            recipe = functools.partial(recipe, boxes=tf.zeros([0, 4]))
-        self._views = training_batches(queries, recipe, steps, with_boxes=with_boxes)
+
+        def first_two(image: tf.Tensor, image_seed: tf.Tensor, *boxes: tf.Tensor) -> dict:
+            of_scene = (tf.zeros([0, 4]),) if as_scenes else boxes
+            return {"views": recipe(image, image_seed, *of_scene)["views"][:2]}
+
+        views = training_batches(queries, first_two, steps, with_boxes=with_boxes)
+        # One iterator for all measurements, since each new one costs seconds of graph rewriting.
+        self._views = iter(views.repeat())
+        self._batches = steps.stop
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self._start_step == 0:
@@ -152,10 +158,10 @@ class RepresentationMonitor(StepCallback):
     def measure(self) -> dict[str, float]:
         """The current values of all monitors; prints a warning if they show a collapse."""
         first, second = [], []
-        for batch in self._views:
+        for batch in itertools.islice(self._views, self._batches):
             embedded = [
                 self._embed(images, tf.constant(view))[1].numpy()
-                for view, images in enumerate(batch["views"][:2])
+                for view, images in enumerate(batch["views"])
             ]
             first.append(embedded[0])
             second.extend(embedded[1:])

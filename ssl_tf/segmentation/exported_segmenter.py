@@ -27,12 +27,15 @@ class ExportedSegmenter(tf.Module):
         self.networks = [segmenter.encoder, segmenter.head]
         self._probabilities = segmenter.test_probabilities
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")],
+        autograph=False,
+    )
     def images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = self._probabilities(images)
         return {"label_map": tf.argmax(scores, -1, output_type=tf.int32), "scores": scores}
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="encoded")])
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="encoded")], autograph=False)
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         image, readable = readable_image(encoded)
         found = self.images(image[tf.newaxis])

@@ -94,7 +94,7 @@ class Segmenter(DownstreamModel):
         """`probabilities` by the scales and mirror images of the test."""
         return self.probabilities(images, self.test_scales, self.test_flip)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)], autograph=False)
     def labels(self, images: tf.Tensor) -> tf.Tensor:
         """The classes of the pixels, by the scales and mirror images of the test.
 

@@ -109,7 +109,7 @@ def _announce_xla() -> None:
     TensorFlow tells of the first use of XLA in two lines that no setting turns off.
     """
     with _no_error_output(), tf.init_scope(), tf.device("CPU:0"):
-        tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1))
+        tf.function(lambda x: x + 1, jit_compile=True, autograph=False)(tf.constant(1))
 
 
 @contextlib.contextmanager

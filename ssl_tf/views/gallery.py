@@ -91,7 +91,7 @@ def view_cells(
     Returns:
         Rows of cells, with as many draws side by side as fit into `_COLUMNS` cells.
     """
-    make = tf.function(recipe, reduce_retracing=True)
+    make = tf.function(recipe, reduce_retracing=True, autograph=False)
     strips = []
     for example in examples:
         for epoch in range(draws):

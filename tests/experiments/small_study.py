@@ -22,8 +22,8 @@ stages = ["pretrain"]
 [flags]
 pretrain = """
     --dataset=scenes --scenes=48 --scene_size=16 --image_size=16 --depth=18 --width=0.0625
-    --projector_hidden=16 --projection=8 --batch_size=16 --epochs=6 --warmup_epochs=1
-    --optimizer=sgd --monitor_bank=32 --monitor_queries=12 --monitor_every=6 --log_every=1
+    --projector_hidden=16 --projection=8 --batch_size=16 --epochs=4 --warmup_epochs=1
+    --optimizer=sgd --monitor_bank=32 --monitor_queries=12 --monitor_every=4 --log_every=1
     --checkpoint_every=0.67
 """
 

@@ -222,7 +222,8 @@ def _read_images(
     wanted[rows] = True
     mask = tf.constant(wanted)
     chosen = source.sequence().filter(lambda example: mask[example["index"]])
-    decode = tf.function(image_of, reduce_retracing=True)  # its branches cost more one by one
+    # A graph, since its branches cost more one by one.
+    decode = tf.function(image_of, reduce_retracing=True, autograph=False)
     images = {}
     for example in source.read(chosen):
         try:
