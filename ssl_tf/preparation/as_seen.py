@@ -4,12 +4,14 @@ Pillow reads JPEG, PNG, WebP, TIFF, GIF, BMP and AVIF, and HEIC where the packag
 installed. Of animations and files with several pages the first image is read.
 """
 
+import contextlib
 import dataclasses
 import functools
 import io
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -44,6 +46,8 @@ _EXCHANGED = {
     for order, other in {"L": "B", "B": "L", "N": "LB"[sys.byteorder == "little"]}.items()
 }
 _TWELVE_BITS, _SIXTEEN_BITS = 2**12 - 1, 2**16 - 1
+# Held while Pillow's limit on pixels, of which there is one a process, is lifted.
+_without_limit = threading.Lock()
 # Tags of a TIFF: the bits of a sample, and whether it is an integer without a sign.
 _BITS, _SAMPLE_FORMAT, _UNSIGNED = 258, 339, (1,)
 
@@ -80,11 +84,24 @@ def formats() -> tuple[str, ...]:
     else:
         register_heif_opener()
     Image.init()
-    # The limit on pixels is that of the caller, who knows the size before anything is decoded.
-    Image.MAX_IMAGE_PIXELS = None
     # Notes on damaged metadata, one for each image that has some.
     warnings.filterwarnings("ignore", module="PIL")
     return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+@contextlib.contextmanager
+def unlimited_pixels() -> Iterator[None]:
+    """Lifts Pillow's limit on pixels for a caller with a limit of its own.
+
+    All else in the process needs Pillow's: the header of a damaged file promises any size, and
+    Pillow takes the memory before it reads on.
+    """
+    with _without_limit:
+        kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = kept
 
 
 def open_image(content: bytes) -> Image.Image:

@@ -11,7 +11,7 @@ from PIL import Image
 from ssl_tf.errors import UserError, printable
 from ssl_tf.files import replacing
 from ssl_tf.preparation import work_files
-from ssl_tf.preparation.as_seen import as_seen, header, open_image, reason
+from ssl_tf.preparation.as_seen import as_seen, header, open_image, reason, unlimited_pixels
 from ssl_tf.preparation.file_list import OF_THE_FILE, size_of
 from ssl_tf.preparation.perceptual_hash import colours, perceptual_hash
 from ssl_tf.settings import PrepareSettings
@@ -77,7 +77,7 @@ def read_image(path: str, settings: PrepareSettings) -> tuple[dict, bytes]:
         with open(path, "rb") as file:
             content = file.read()
         facts |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        with open_image(content) as image:
+        with unlimited_pixels(), open_image(content) as image:
             refused = _refused(image.size, settings)
             facts |= {"format": image.format, "width": image.width, "height": image.height}
             if refused:

@@ -1,8 +1,12 @@
 """Odd files are read as people see them, or told."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from ssl_tf.data import unusual
 from ssl_tf.preparation.as_seen import as_seen, header, open_image
 from ssl_tf.preparation.image_units import KEPT, read_image
 from ssl_tf.settings import PrepareSettings, flagfiles
@@ -103,6 +107,22 @@ def test_a_large_jpeg_is_like_one_that_was_decoded_whole_and_then_resized():
     whole = odd_files.Image.open(odd_files.io.BytesIO(content)).resize((128, 96))
     expected = odd_files.turned(np.asarray(whole, int), 6)
     assert np.abs(seen(content, 96) - expected).max() <= 4
+
+
+def test_images_beyond_pillows_limit_are_read_and_the_limit_stays(tmp_path, monkeypatch):
+    """Without it a BMP of 2 KB that promises 2^30 rows takes the memory of the machine."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    content, path = io.BytesIO(), tmp_path / "image"
+    for kind in ("bmp", "tiff"):
+        Image.new("RGB", (40, 30)).save(path, kind)
+        assert read_image(str(path), settings())[0]["status"] == KEPT
+        assert Image.MAX_IMAGE_PIXELS == 50
+    path.write_bytes(b"BM")
+    read_image(str(path), settings())
+    assert Image.MAX_IMAGE_PIXELS == 50
+    Image.new("P", (40, 30)).save(content, "bmp")
+    with pytest.raises(Image.DecompressionBombError):
+        unusual.decode(content.getvalue())
 
 
 def test_what_is_kept_has_all_facts(tmp_path):
