@@ -26,7 +26,7 @@ from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.devices import warn_of_idle_gpus
 from ssl_tf.training.encoders import images_of, known_images, load_encoder
-from ssl_tf.training.run_directory import read_settings, with_rule_of_run
+from ssl_tf.training.run_directory import FLAGS, read_settings, with_rule_of_run
 from ssl_tf.weights.loading import check_file, load_init_encoder
 
 # Names of figures in printed lines.
@@ -145,6 +145,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         check_file(settings.init)
         named = {"init_encoder": settings.init.init_encoder}
     if settings.output:
+        _check_owner(settings)
         prepare_output(Path(settings.output))
     train, test = open_labelled(dataclasses.replace(settings, data=data))
     learned = known_images(settings.checkpoint or settings.init.init_encoder)
@@ -172,6 +173,20 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         },
         output=output,
     )
+
+
+def _check_owner(settings: EvaluationSettings) -> None:
+    """Refuses a report in the directory of a run that it is not of: there, it is taken for its own.
+
+    Raises:
+        SettingsError: names the run.
+    """
+    run = Path(settings.output).parent
+    if (run / FLAGS).is_file() and not (settings.checkpoint and run.samefile(settings.checkpoint)):
+        raise SettingsError(
+            f"--output={settings.output}: lies in the directory of a run, whose report it would be "
+            "taken for, but is of another encoder; give a path in another directory"
+        )
 
 
 def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:

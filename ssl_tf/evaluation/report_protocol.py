@@ -18,8 +18,8 @@ _ENTRIES = (
 )  # fmt: skip
 # Flags of a run on which kNN while training depends beside what is trained.
 _MONITOR = (
-    "knn_k", "knn_temperature", "monitor_bank", "monitor_queries", "monitor_split", "holdout",
-    "holdout_rule",
+    "image_size", "knn_k", "knn_temperature", "monitor_bank", "monitor_queries", "monitor_split",
+    "holdout", "holdout_rule",
 )  # fmt: skip
 _TRAIN_IMAGES = re.compile(r"(\d+) images$")
 # Keys that make another evaluation of it, with columns of its own -> the words that name it.

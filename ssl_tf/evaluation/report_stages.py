@@ -102,15 +102,19 @@ def named_by(stage: Stage, data: str, kind: Sequence[str]) -> Stage:
 def named_by_place(stage: Stage, place: str) -> Stage:
     """Returns the stage with the place of its reports as its name; unchanged if that is its name.
 
+    What its name tells of data and kind stays.
+
     Args:
         stage: of which a run has several reports at one step.
         place: of one of them, such as linear_augment.
     """
-    if place == stage.name:
+    plain = stage.plain or stage.name
+    if place == plain:
         return stage
     return dataclasses.replace(
         stage,
-        name=_word(place),
+        name=_word(place) + stage.name.removeprefix(plain),
+        plain=_word(place) if stage.plain else "",
         heading=f"{stage.heading} ({place})",
         title=f"{stage.title} ({place})",
         position=(*stage.position, place),

@@ -137,6 +137,14 @@ def table(runs: Sequence[Run]) -> Table:
                 )
     remarks = [
         told_differences(
+            f"{run.name}: {stage.name}",
+            {f"step {report['step']}": protocol_of(report) for report in reports},
+        )
+        for run in runs
+        for stage, reports in run.reports.items()
+    ]
+    remarks += [
+        told_differences(
             name,
             {row["run"]: row[PROTOCOLS][name] for row in rows if name in row[PROTOCOLS]},
         )

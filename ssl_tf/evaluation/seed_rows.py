@@ -14,6 +14,7 @@ from ssl_tf.evaluation.report_stages import HEADINGS
 from ssl_tf.evaluation.run_reports import Run
 from ssl_tf.evaluation.run_table import (
     COMPUTE_UNITS,
+    MONITOR,
     PROTOCOLS,
     RANDOM,
     REACHED,
@@ -252,7 +253,12 @@ def _random_beside(figure: str, rows: Sequence[Row], of_network: Sequence[Row]) 
 
 
 def _difference(figure: str, rows: Sequence[Row], reference: Sequence[Row]) -> Row:
-    """The paired difference; none where the figures of a row make no mean."""
+    """The paired difference; none where the figures of a row make no mean, or are of other images.
+
+    Those of reports are in columns of their own where their images differ.
+    """
+    if _is_of(figure, [MONITOR]) and len({row.get("data") for row in [*rows, *reference]}) > 1:
+        return {}
     if _is_of(figure, _unlike(rows)) or _is_of(figure, _unlike(reference)):
         return {}
     difference = difference_of(_by_seed(figure, rows), _by_seed(figure, reference))

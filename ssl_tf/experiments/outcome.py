@@ -12,14 +12,13 @@ from ssl_tf.experiments.claims import CLAIMS, Claims, Taken
 from ssl_tf.experiments.finished import write_finished
 from ssl_tf.experiments.records import read_record
 from ssl_tf.experiments.study_file import Study
-from ssl_tf.experiments.trials import PRETRAIN, Step, Trial
+from ssl_tf.experiments.trials import DISCOVER, PRETRAIN, Step, Trial
 from ssl_tf.files import read_json, write_json, write_text
 
 TABLE = "table.md"
 RESULTS = "results.json"
 PICTURE = "figures.png"
 _CSV = "table.csv"
-_DISCOVER = "discover"
 # Seconds after which the writer of a table on another machine is taken for dead.
 _SILENCE = 30.0
 
@@ -52,7 +51,11 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     trained = [trial for trial in begun if PRETRAIN in done[trial.name]]
     made = {p for t in trained for s in t.steps if s.name in done[t.name] for p in s.reports}
     foreign = [path for t in trained for path in report_paths(t.run) if path not in made]
-    runs = read_runs([trial.run for trial in trained], foreign)
+    # A directory may be a link to one of another name.
+    runs = [
+        dataclasses.replace(run, name=trial.name)
+        for run, trial in zip(read_runs([t.run for t in trained], foreign), trained, strict=True)
+    ]
     single = table(runs)
     if foreign:
         told = ", ".join(str(path.relative_to(output)) for path in foreign)
@@ -65,7 +68,7 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     columns = dict(single.columns)
     for trial in begun:
         for step in trial.steps:
-            if step.name.partition("_")[0] == _DISCOVER and step.name in done[trial.name]:
+            if step.name.partition("_")[0] == DISCOVER and step.name in done[trial.name]:
                 found = _box_figures(step)
                 rows[trial.name] |= found
                 heads = {f"{step.name}_{n}": f"{step.name} {h}" for n, h in BOX_FIGURES.items()}
@@ -90,6 +93,16 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
         "stages": {s.name: s.plain or s.name for run in runs for s in run.reports},
         "remarks": list(shown.remarks),
     }
+    if study.stop:
+        figure, stages = study.stop.figure, results["stages"]
+        each = {row["run"]: _differences_of(figure, row, stages) for row in results["rows"]}
+        told = [
+            f"{arm} is not stopped: {figure} of the stop rule is each of {', '.join(among)}"
+            for arm, among in each.items()
+            if len(among) > 1
+        ]
+        shown = dataclasses.replace(shown, remarks=(*shown.remarks, *told))
+        results["remarks"] += told
     results["missing"] = left = missing(study, trials, output, results)
     write_json(output / RESULTS, results)
     write_finished(output, trials)
@@ -193,7 +206,10 @@ def enough(
         path = output / RESULTS
         results = json.loads(path.read_text()) if path.exists() else {}
     row = next((row for row in results.get("rows", ()) if row["run"] == trial.arm), {})
-    name = _difference_of(rule.figure, row, results.get("stages", {}))
+    differences = _differences_of(rule.figure, row, results.get("stages", {}))
+    if len(differences) != 1:
+        return False
+    (name,) = differences
     count = row.get(f"{name}_seeds", 0)
     if count < rule.seeds or f"{name}_error" not in row:
         return False
@@ -201,16 +217,16 @@ def enough(
     return abs(row[name]) > rule.errors * max(row[f"{name}_error"], least)
 
 
-def _difference_of(figure: str, row: Mapping[str, Any], stages: Mapping[str, str]) -> str:
-    """The column of a figure's difference; empty if the row has none.
+def _differences_of(figure: str, row: Mapping[str, Any], stages: Mapping[str, str]) -> list[str]:
+    """The columns of a row that may be a figure's difference; several where data sets have it.
 
     Args:
         figure: as the stop rule names it, such as linear_top1.
         row: of an arm.
         stages: name of a stage in the columns -> that without its data and kind.
     """
-    columns = [figure]
+    columns = {figure}
     for name, plain in stages.items():
         if figure.startswith(f"{plain}_"):
-            columns.append(f"{name}_{figure.removeprefix(f'{plain}_')}")
-    return next((f"{name}_difference" for name in columns if f"{name}_difference" in row), "")
+            columns.add(f"{name}_{figure.removeprefix(f'{plain}_')}")
+    return [f"{name}_difference" for name in sorted(columns) if f"{name}_difference" in row]

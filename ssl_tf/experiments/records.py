@@ -7,7 +7,7 @@ from typing import Any
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.experiments.study_file import Study
-from ssl_tf.experiments.trials import Step, Trial
+from ssl_tf.experiments.trials import PRETRAIN, Step, Trial
 from ssl_tf.files import read_json, remove, write_json, write_text
 
 _DIRECTORY = "records"
@@ -65,7 +65,9 @@ def remove_record(output: Path, trial: str) -> None:
 
 
 def check_flags(record: Record, trial: Trial, place: Path) -> None:
-    """Refuses a record of a trial of which a stage was done with other flags.
+    """Refuses a record of a trial of which a stage was done with other flags, or is trained with.
+
+    An evaluation that was killed is made anew, with the flags of now.
 
     Args:
         record: of the trial.
@@ -77,6 +79,8 @@ def check_flags(record: Record, trial: Trial, place: Path) -> None:
     """
     for step in trial.steps:
         flags = record.done.get(step.name, {}).get("flags", step.flags)
+        if step.name == PRETRAIN and record.begun.get("stage") == PRETRAIN:
+            flags = record.begun["flags"]
         # A flag that came later, or is gone, was or is at its default.
         differing = [n for n in flags if n in step.flags and flags[n] != step.flags[n]]
         if differing:

@@ -13,7 +13,7 @@ from typing import Any
 from ssl_tf.errors import EXIT_SIGNAL, Stopped, printable
 from ssl_tf.experiments.claims import CLAIMS, Claim, Claims, Taken
 from ssl_tf.experiments.records import Record, read_record, write_record
-from ssl_tf.experiments.trials import Step, Trial, trial_name
+from ssl_tf.experiments.trials import DISCOVER, Step, Trial, trial_name
 from ssl_tf.files import remove
 from ssl_tf.training.run_directory import METRICS, MetricsFile
 from ssl_tf.training.stop_signals import StopSignals
@@ -170,10 +170,15 @@ class Runner:
             remove(step.product)  # what is there later is of this step
         write_record(self._output, trial.name, dataclasses.replace(record, begun=_begun(step)))
         try:
-            return self._execute(trial, step, claim)
+            cause = self._execute(trial, step, claim)
         except StudyStopped:
             write_record(self._output, trial.name, dataclasses.replace(record, begun={}))
             raise
+        # A suite skips data sets that are not prepared; boxes are measured where there are any.
+        lacks = [path.name for path in step.reports if not path.exists()]
+        if cause or not lacks or step.command[0] == DISCOVER:
+            return cause
+        return f"it has left out {', '.join(lacks)}, as its log says"
 
     def _fail(self, trial: Trial, step: Step, record: Record, cause: str) -> None:
         # The time makes it differ from the failure of an earlier start.

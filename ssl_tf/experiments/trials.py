@@ -18,7 +18,7 @@ from ssl_tf.settings import (
 )
 
 _REFERENCE = re.compile(r"\{([^{}]*)\}")
-PRETRAIN = "pretrain"
+PRETRAIN, DISCOVER = "pretrain", "discover"
 
 
 @dataclasses.dataclass(frozen=True)

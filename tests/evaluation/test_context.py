@@ -7,7 +7,7 @@ from ssl_tf import command
 from ssl_tf import prepare as preparing_command
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.evaluation.context import open_labelled, open_test
+from ssl_tf.evaluation.context import open_context, open_labelled, open_test
 from ssl_tf.evaluation.knn import knn_accuracy
 from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.settings import EvaluationSettings, PrepareSettings, PretrainSettings, flagfiles
@@ -56,6 +56,20 @@ def test_test_images_are_turned_beside_train_images_that_are_upright(noise):
         settings = flagfiles.parse([*flags, given], EvaluationSettings)
         assert open_test(settings, train).orient is orient
     refused("--orient=true: has no effect", "--prepared=P", "--test_split=test", "--orient")
+
+
+def test_a_report_is_not_put_among_those_of_another_run(tmp_path):
+    runs = [tmp_path / name for name in ("one", "two")]
+    for run in runs:
+        run.mkdir()
+        flagfiles.write_flagfile(
+            flagfiles.parse(["--dataset=scenes"], PretrainSettings), run / "flags.txt"
+        )
+    for encoder in (f"--checkpoint={runs[0]}", f"--init_encoder={tmp_path}/one/flags.txt"):
+        given = [encoder, "--dataset=scenes", f"--output={runs[1]}/linear.json"]
+        with pytest.raises(SettingsError, match="two/linear.json: lies in the directory"):
+            open_context(flagfiles.parse(given, EvaluationSettings), "linear")
+    assert not (runs[1] / "linear.json").exists()
 
 
 def test_a_folder_of_its_own_is_reported_on_and_noise_is_at_chance(noise):

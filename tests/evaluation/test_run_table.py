@@ -455,3 +455,28 @@ def test_a_slip_in_a_flag_does_not_wait_for_matplotlib():
     done = subprocess.run(how, capture_output=True, text=True)
     assert done.returncode == 2 and "error: --output: give the directory" in done.stderr
     assert "ssl_tf.settings" in done.stderr and "matplotlib" not in done.stderr
+
+
+def test_a_report_of_unlike_protocols_in_one_run_is_told(tmp_path):
+    run = write_run(tmp_path / "one", probes=[(10, {"top1": 0.5}), (20, {"top1": 0.4})])
+    for step, epochs in ((10, "50.0"), (20, "1.0")):
+        path = run / f"linear_{step}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol": {"epochs": epochs}}))
+    told = "one: linear figures differ in epochs 50.0 (step 10) and 1.0 (step 20)"
+    assert table(read_runs([run])).remarks == (told,)
+
+
+def test_reports_named_by_their_place_keep_what_their_data_is(tmp_path):
+    """Two runs, each judged on images of its own by two stages at one step."""
+    runs = []
+    for name in ("A", "B"):
+        run = write_run(tmp_path / name, probes=[(20, {"top1": 0.5}), (20, {"top1": 0.5})])
+        report = json.loads((run / "linear_20.json").read_text()) | {"test": f"{name}, 9 images"}
+        for place in ("linear_20", "linear_augment"):
+            (run / f"{place}.json").write_text(json.dumps(report))
+        runs.append(run)
+    rows = table(read_runs(runs)).rows
+    for row, other in (("A", "B"), ("B", "A")):
+        own = next(found for found in rows if found["run"] == row)
+        assert own[f"linear_augment_{row}_9_images_top1"] == 0.5
+        assert not any(f"_{other}_" in column for column in own)

@@ -414,3 +414,16 @@ def test_there_are_no_mean_hours_of_unlike_machines(runs):
     unlike = row(runs[:3])
     assert unlike["device_seconds"] is None and unlike["images_per_second"] is None
     assert "machine" not in unlike and unlike["flops"] == alike["flops"]
+
+
+def test_monitors_of_unlike_images_differ_by_nothing(tmp_path):
+    base = write_seeds(tmp_path, "base", BASE)
+    other = write_seeds(tmp_path, "other", WIDE, "--scenes=999")
+    large = write_seeds(tmp_path, "large", WIDE, "--image_size=64")
+    found = read_runs([*base, *other, *large])
+    shown = joined(table(found), groups_of(found), "base")
+    rows = {row["run"]: row for row in shown.rows}
+    assert "monitor_knn_top1_difference" not in rows["other"]
+    assert rows["other"]["linear_top1_difference"] == pytest.approx(0.055)
+    assert rows["large"]["monitor_knn_top1_difference"] == pytest.approx(0)
+    assert any("monitor_knn figures differ in image_size" in told for told in shown.remarks)

@@ -1,7 +1,8 @@
 """Stands in for the package's commands: what `runner.LAUNCH` starts in tests of the runner.
 
 It notes in the file $STARTED that it was started, takes as long as $SECONDS says, and writes the
-product of the stage. The stage that $FAILS names fails until there is a file "mended" beside.
+product of the stage. The stage that $FAILS names fails until there is a file "mended" beside, until
+when a transfer leaves out the data set $UNPREPARED.
 """
 
 import os
@@ -15,7 +16,7 @@ if __name__ == "__main__":
     flags = dict(
         argument.removeprefix("--").split("=", 1) for argument in arguments if "=" in argument
     )
-    place = Path(flags.get("run_dir") or flags["output"])
+    place = Path(flags.get("run_dir") or flags.get("output") or flags["checkpoint"])
 
     def stop(number, frame):
         print("saved")
@@ -26,12 +27,13 @@ if __name__ == "__main__":
         file.write(f"{place.name} {module.removeprefix('ssl_tf.')}\n")
     time.sleep(float(os.environ.get("SECONDS", 0)))
     fails = os.environ.get("FAILS", "")
-    if (
-        fails
-        and fails in str(place)
-        and not Path(os.environ["STARTED"]).with_name("mended").exists()
-    ):
+    mended = Path(os.environ["STARTED"]).with_name("mended").exists()
+    if fails and fails in str(place) and not mended:
         sys.exit("error: --epochs=0: must be greater than 0")
+    for dataset in flags["only"].split(",") if "only" in flags else ():
+        if dataset != os.environ.get("UNPREPARED") or mended:
+            (place / "transfer").mkdir(exist_ok=True)
+            (place / f"transfer/{dataset}_linear.json").write_text("{}")
     if place.suffix == ".json":
         place.write_text("{}")
     else:

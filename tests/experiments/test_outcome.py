@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ssl_tf.experiments.outcome import _difference_of, enough, missing, write_outcome
+from ssl_tf.experiments.outcome import _differences_of, enough, missing, write_outcome
 from ssl_tf.experiments.records import Record, write_record
 from tests.experiments.small_file import THREE_ARMS, trials_of
 
@@ -102,20 +102,45 @@ def test_the_rule_finds_its_figure_whatever_the_columns_are_named_by():
     data, kind = "linear_scenes_test_16_images", "detection_faster_rcnn"
     stages = {"knn": "knn", data: "linear", kind: "detection"}
     row = {f"{data}_map_difference": 3, f"{kind}_box_ap_difference": 4}
-    assert _difference_of("linear_map", row, stages) == f"{data}_map_difference"
-    assert _difference_of("detection_box_ap", row, stages) == f"{kind}_box_ap_difference"
-    assert _difference_of("linear_top1", row, stages) == ""
-    assert _difference_of("finetune_top1", row, stages) == ""
+    assert _differences_of("linear_map", row, stages) == [f"{data}_map_difference"]
+    assert _differences_of("detection_box_ap", row, stages) == [f"{kind}_box_ap_difference"]
+    assert _differences_of("linear_top1", row, stages) == []
+    assert _differences_of("finetune_top1", row, stages) == []
+
+
+def test_a_figure_of_several_data_sets_stops_no_arm(study):
+    the_study, trials, out = study
+    stages = {"a": "linear", "b": "linear"}
+    row = {"a_top1_difference": 0.1, "b_top1_difference": 0.0}
+    found = _differences_of("linear_top1", row, stages)
+    assert found == ["a_top1_difference", "b_top1_difference"]
+    for name in found:
+        row |= {f"{name}_seeds": 2, f"{name}_error": 0.0}
+    by_name = {trial.name: trial for trial in trials}
+    results = {"stages": stages, "rows": [{"run": "far"} | row]}
+    assert not enough(the_study, trials, by_name["far-2"], out, results)
+    results["stages"] = {"a": "linear"}
+    assert enough(the_study, trials, by_name["far-2"], out, results)
+
+
+def test_a_run_directory_may_be_a_link_to_another_name(study, tmp_path):
+    _, trials, out = study
+    write_outcome(*study)
+    before = json.loads((out / "results.json").read_text())
+    trials[0].run.rename(tmp_path / "moved")
+    trials[0].run.symlink_to(tmp_path / "moved")
+    write_outcome(*study)
+    assert json.loads((out / "results.json").read_text()) == before
 
 
 def test_the_rule_reads_the_column_that_it_names_and_none_of_another_stage():
     stages = {"finetune_1pct": "finetune_1pct"}
     row = {"finetune_1pct_top1_difference": 0.05}
-    assert _difference_of("finetune_top1", row, stages) == ""
+    assert _differences_of("finetune_top1", row, stages) == []
     row |= {"finetune_top1_difference": 0.0}
     stages |= {"finetune": "finetune"}
-    assert _difference_of("finetune_top1", row, stages) == "finetune_top1_difference"
-    assert _difference_of("finetune_1pct_top1", row, stages) == "finetune_1pct_top1_difference"
+    assert _differences_of("finetune_top1", row, stages) == ["finetune_top1_difference"]
+    assert _differences_of("finetune_1pct_top1", row, stages) == ["finetune_1pct_top1_difference"]
 
 
 def test_the_rule_stops_where_columns_are_named_by_the_kind(study):

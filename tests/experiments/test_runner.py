@@ -138,6 +138,20 @@ def test_a_failure_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     assert not read_record(tmp_path / "out", "one-1").failed
 
 
+def test_a_suite_is_done_once_all_its_data_sets_are(tmp_path, monkeypatch):
+    stages = ONE.replace('["pretrain", "linear"]', '["pretrain", "transfer"]')
+    text = stages.replace(
+        'linear = "--dataset=scenes"', 'transfer = "--only=cifar10,dtd --protocol=linear"'
+    )
+    monkeypatch.setenv("UNPREPARED", "dtd")
+    left, _ = work(tmp_path, text)
+    told = "transfer failed: it has left out dtd_linear.json, as its log says"
+    assert left == {"one-0": told}
+    (tmp_path / "mended").touch()
+    assert work(tmp_path, text)[0] == {}
+    assert started(tmp_path)[1:] == ["one-0 transfer"] * 2
+
+
 def test_a_stage_that_somebody_kills_has_failed(tmp_path, monkeypatch):
     text = HEAD.replace("[0, 1]", "[0]") + "[arms.one]\n"
     killer = tmp_path / "killer.py"

@@ -213,6 +213,14 @@ def test_a_study_does_not_go_on_with_other_flags(tmp_path):
     other = trials_of(tmp_path, HEAD + ARMS.replace("byol", "simsiam"))[1]
     with pytest.raises(SettingsError, match="arm two, pretrain: seed 0 in .*byol there, simsiam"):
         check_flags(read_record(out, other[1].name), other[1], out)
+    # Another machine trains it at this moment; an evaluation that was killed is made anew.
+    begun = {"stage": "pretrain", "flags": dict(trials[1].steps[0].flags)}
+    write_record(out, trials[1].name, Record(begun=begun))
+    check_flags(read_record(out, trials[1].name), trials[1], out)
+    with pytest.raises(SettingsError, match="arm two, pretrain: seed 0 in .*byol there, simsiam"):
+        check_flags(read_record(out, other[1].name), other[1], out)
+    write_record(out, trials[1].name, Record(begun=begun | {"stage": "linear"}))
+    check_flags(read_record(out, other[1].name), other[1], out)
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
