@@ -416,7 +416,7 @@ def test_there_are_no_mean_hours_of_unlike_machines(runs):
     assert "machine" not in unlike and unlike["flops"] == alike["flops"]
 
 
-def test_monitors_of_unlike_images_differ_by_nothing(tmp_path):
+def test_monitors_of_unlike_images_have_no_difference(tmp_path):
     base = write_seeds(tmp_path, "base", BASE)
     other = write_seeds(tmp_path, "other", WIDE, "--scenes=999")
     large = write_seeds(tmp_path, "large", WIDE, "--image_size=64")
