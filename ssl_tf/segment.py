@@ -10,6 +10,7 @@ from ssl_tf.settings import SegmentSettings
 def main(settings: SegmentSettings) -> None:
     """Trains one segmenter for each encoder, by equal steps, and writes one report."""
     from ssl_tf.downstream.stage import run_stage
+    from ssl_tf.segmentation.segmentation_heads import check_part
     from ssl_tf.segmentation.segmentation_task import Segmentation
 
     run_stage(
@@ -17,6 +18,7 @@ def main(settings: SegmentSettings) -> None:
         "segment",
         "label_maps",
         lambda train, test: Segmentation(train, test, settings.training, settings.segmenter),
+        lambda images: check_part(settings.segmenter.head, images),
     )
 
 

@@ -18,7 +18,7 @@ def matrix_peak(precision: str) -> float:
     Args:
         precision: of the factors, a dtype policy; TF32 is as the process has it.
     """
-    side = _SIDE_GPU if tf.config.list_physical_devices("GPU") else _SIDE_CPU
+    side = _SIDE_GPU if tf.config.get_visible_devices("GPU") else _SIDE_CPU
     factor = tf.random.normal([side, side], dtype=_DTYPES.get(precision, tf.float32))
 
     @tf.function(autograph=False)

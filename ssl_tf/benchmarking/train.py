@@ -38,7 +38,7 @@ def devices(settings: TrainBenchmarkSettings) -> dict:
 
     No GPU is initialized.
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     replicas = settings.pretrain.run.logical_cpus or max(1, len(gpus))
     return {"device": environment(replicas)["device"], "replicas": replicas}
 
@@ -101,7 +101,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     for _ in range(_WARM):
         _take_step(method, running)
     training = [_burst(method, running, entry.batch_size, seconds) for _ in range(repetitions)]
-    on_gpus = bool(tf.config.list_physical_devices("GPU"))
+    on_gpus = bool(tf.config.get_visible_devices("GPU"))
     peak = _peak() - (0 if on_gpus else held)
     estimated = estimated_bytes(method, pretrain, replicas, source.size, source.largest_side)
     operations = encoder_work(method, pretrain.views).flops
@@ -159,6 +159,6 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def _peak() -> int:
-    if tf.config.list_physical_devices("GPU"):
+    if tf.config.get_visible_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
     return peak_bytes()

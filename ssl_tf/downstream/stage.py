@@ -26,6 +26,7 @@ def run_stage(
     command: str,
     annotations: str,
     make_task: Callable[[AnnotatedSource, AnnotatedSource], Task],
+    check_part: Callable[[int], None] = lambda images: None,
 ) -> tuple[Task, Rows] | None:
     """Trains one network for each encoder, by equal steps, and writes one report.
 
@@ -34,6 +35,7 @@ def run_stage(
         command: its name, such as "segment".
         annotations: what is read of the images, as in `open_annotated`.
         make_task: makes the task of the images to learn from and to report on.
+        check_part: refuses batch statistics over too few images at a time.
 
     Returns:
         The task, and name of the encoder -> its figures, loss, origin and digest; None with
@@ -46,6 +48,8 @@ def run_stage(
     training, output = settings.training, Path(settings.output)
     # First, because a CPU can be split only before any operation runs on it.
     strategy = make_strategy(training.logical_cpus, training.batch_size, training.accumulate)
+    sharing = strategy.num_replicas_in_sync if training.batch_norm == "replica" else 1
+    check_part(training.batch_size // (training.accumulate * sharing))
     # They move no weight, so that they alone repeat the test.
     replaceable = [name for name in flagfiles.result_flags(settings) if name.startswith("test_")]
     check_output(settings, settings.result, replaceable)

@@ -39,7 +39,7 @@ class Machine:
 
 def read_machine() -> Machine:
     """The machine of this process; no GPU is initialized."""
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     return Machine(
         cores=len(available_cores()),
         memory=_host_bytes() / _GIB,

@@ -133,9 +133,13 @@ class RepresentationMonitor(StepCallback):
             return {"views": recipe(image, image_seed, *of_scene)["views"][:2]}
 
         views = training_batches(queries, first_two, steps, with_boxes=with_boxes)
-        # One iterator for all measurements, since each new one costs seconds of graph rewriting.
-        self._views = iter(views.repeat())
+        # One iterator for all measurements, since each new one costs seconds of graph rewriting. It
+        # reads no measurement ahead, beside the training.
+        options = tf.data.Options()
+        options.experimental_optimization.inject_prefetch = False
+        self._views = iter(views.repeat().with_options(options))
         self._batches = steps.stop
+        self._source = queries
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self._start_step == 0:
@@ -158,13 +162,14 @@ class RepresentationMonitor(StepCallback):
     def measure(self) -> dict[str, float]:
         """The current values of all monitors; prints a warning if they show a collapse."""
         first, second = [], []
-        for batch in itertools.islice(self._views, self._batches):
-            embedded = [
-                self._embed(images, tf.constant(view))[1].numpy()
-                for view, images in enumerate(batch["views"])
-            ]
-            first.append(embedded[0])
-            second.extend(embedded[1:])
+        with self._source.reading():
+            for batch in itertools.islice(self._views, self._batches):
+                embedded = [
+                    self._embed(images, tf.constant(view))[1].numpy()
+                    for view, images in enumerate(batch["views"])
+                ]
+                first.append(embedded[0])
+                second.extend(embedded[1:])
         embeddings = np.concatenate(first)[: self._embedded]
         if not np.isfinite(embeddings).all():
             raise UserError(

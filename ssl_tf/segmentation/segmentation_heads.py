@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ssl_tf.errors import SettingsError
 from ssl_tf.networks.batch_normalization import batch_normalization
 from ssl_tf.networks.initialization import layer_seed
 from ssl_tf.networks.precision import full_dtype
@@ -62,6 +63,25 @@ def build_head(
         name="classifier",
     )(x)
     return tf.keras.Model(maps, scores, name=kind)
+
+
+def check_part(kind: str, images: int) -> None:
+    """Refuses batch statistics over so few images at a time that a head is judged as another one.
+
+    Of one pooled image the normalization leaves its bias, and a variance of zero for the test.
+
+    Args:
+        kind: of the head.
+        images: over which each batch normalization takes its statistics.
+
+    Raises:
+        SettingsError: it is DeepLab's, of one image.
+    """
+    if kind == "deeplab" and images < 2:
+        raise SettingsError(
+            "--head=deeplab: batch statistics of one image at a time leave nothing of its pooled "
+            "branch; give a larger --batch_size, a smaller --accumulate, or --head=fcn"
+        )
 
 
 @tf.keras.utils.register_keras_serializable("ssl_tf")

@@ -16,7 +16,14 @@ def warn_of_idle_gpus() -> None:
     lines that a user has to read.
     """
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    if hidden or tf.config.list_physical_devices("GPU"):
+    if tf.config.get_visible_devices("GPU") or hidden:
+        return
+    if tf.config.list_physical_devices("GPU"):
+        print(
+            "warning: --logical_cpus has hidden the GPUs from this process, so this computes on "
+            "the CPU; start a new process",
+            file=sys.stderr,
+        )
         return
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10)

@@ -1,6 +1,8 @@
 """A TensorBoard profile of some steps of a run."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -33,15 +35,19 @@ class Profile(StepCallback):
         if self._running and step >= self._last:
             self._stop()
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        if self._running:
-            self._stop()
-        if not self._has_run:
-            print(
-                f"--profile_steps={self._first},{self._last}: this process took none of them, so "
-                "there is no profile",
-                file=sys.stderr,
-            )
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if self._running:
+                self._stop()
+            if not self._has_run:
+                print(
+                    f"--profile_steps={self._first},{self._last}: this process took none of them, "
+                    "so there is no profile",
+                    file=sys.stderr,
+                )
 
     def _stop(self) -> None:
         tf.profiler.experimental.stop()

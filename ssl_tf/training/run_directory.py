@@ -130,7 +130,7 @@ def environment(replicas: int) -> dict[str, str | int]:
     """Versions and devices on which the last bits of a result may depend."""
     import tensorflow as tf  # only here: a table of runs is read without it
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
     names = {str(detail.get("device_name", "GPU")) for detail in details}
     return {

@@ -41,7 +41,7 @@ def make_strategy(
         devices = [f"CPU:{index}" for index in range(logical_cpus)]
     else:
         warn_of_idle_gpus()
-        gpus = len(tf.config.list_physical_devices("GPU"))
+        gpus = len(tf.config.get_visible_devices("GPU"))
         devices = [f"GPU:{index}" for index in range(gpus)] or ["CPU:0"]
     replicas = len(devices) * cluster.workers
     if batch_size % (replicas * accumulate):
@@ -82,6 +82,8 @@ def mirrored_strategy(devices: list[str]) -> tf.distribute.Strategy:
 def split_cpu(logical_cpus: int) -> None:
     """Splits the CPU into as many devices, unless it has them; before TensorFlow's first operation.
 
+    GPUs are hidden from this process, so that nothing is chosen or told by what they have.
+
     Raises:
         SettingsError: TensorFlow has begun to use the CPU as it is.
     """
@@ -90,6 +92,7 @@ def split_cpu(logical_cpus: int) -> None:
         return
     split = [tf.config.LogicalDeviceConfiguration()] * logical_cpus
     try:
+        tf.config.set_visible_devices([], "GPU")
         tf.config.set_logical_device_configuration(cpu, split)
     except RuntimeError:
         raise SettingsError(

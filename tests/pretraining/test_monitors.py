@@ -1,4 +1,5 @@
 import math
+import time
 
 import numpy as np
 import pytest
@@ -73,12 +74,12 @@ class OnePoint(MeanColor):
         return color, tf.ones_like(color)
 
 
-def monitor_of(method, bank, queries, as_scenes=False, **views):
+def monitor_of(method, bank, queries, as_scenes=False, recipe=None, **views):
     views = dict(image_size=16, crop="full", view_strategies=("plain",) * 2) | views
     return RepresentationMonitor(
         0,
         method=method,
-        recipe=Recipe(ViewSettings(**views)),
+        recipe=recipe or Recipe(ViewSettings(**views)),
         as_scenes=as_scenes,
         settings=flagfiles.parse(["--knn_k=9", "--monitor_queries=30"], MonitorSettings),
         log=None,
@@ -94,6 +95,35 @@ def test_a_collapse_is_told_with_what_helps_this_method(capsys):
     assert monitor_of(OnePoint(), Shades(10, 0), Shades(8, 1)).measure()["collapsed"] == 1.0
     told = capsys.readouterr().err
     assert "COLLAPSE" in told and "means nothing now. Show it more colours.\n" in told
+
+
+class Counted:
+    """A recipe that counts the images of which it makes views."""
+
+    takes_boxes = False
+
+    def __init__(self):
+        self.settings = ViewSettings(image_size=16, crop="full", view_strategies=("plain",) * 2)
+        self.recipe, self.count = Recipe(self.settings), 0
+
+    def __call__(self, image, seed):
+        def count(seed):
+            self.count += 1
+            return seed
+
+        return self.recipe(image, tf.ensure_shape(tf.numpy_function(count, [seed], tf.int64), [2]))
+
+
+def test_no_measurement_is_read_ahead_beside_the_training(monkeypatch):
+    monkeypatch.setattr(monitors, "_BATCH", 4)
+    recipe = Counted()
+    monitor = monitor_of(MeanColor(), Shades(10, 0), Shades(40, 1), recipe=recipe)
+    found = []
+    for look in (1, 2):
+        found.append(monitor.measure())
+        time.sleep(0.5)  # in which an iterator with a prefetch of its own would go on
+        assert recipe.count == look * 32  # 30 images, and two that fill the last batch
+    assert found[0] == found[1]
 
 
 class NoNumber(MeanColor):

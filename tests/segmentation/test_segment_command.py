@@ -57,6 +57,20 @@ def test_a_segmentation_leaves_its_report_labels_picture_and_export(tmp_path, ca
     assert "was made with other flags (--seed=0 there, 1 here)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [("--batch_size=1",), ("--accumulate=4",), ("--logical_cpus=4", "--batch_norm=replica")],
+)
+def test_deeplab_on_parts_of_one_image_is_refused(flags, tmp_path, capsys):
+    output = tmp_path / "out"
+    with pytest.raises(SystemExit) as stopped:
+        start("--head=deeplab", *flags, f"--output={output}")
+    assert stopped.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: --head=deeplab: batch statistics of one image at a time")
+    assert told.count("\n") == 1 and not output.exists()
+
+
 def test_a_set_without_label_maps_is_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         command.run(

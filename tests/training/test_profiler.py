@@ -22,7 +22,7 @@ def profiles(directory):
     return list(directory.glob("plugins/profile/*/*.xplane.pb"))
 
 
-def run(directory, start_step, first, last):
+def run(directory, start_step, first, last, more=()):
     model = Small()
     model.compile()
     seen = []
@@ -32,8 +32,9 @@ def run(directory, start_step, first, last):
             seen.append(len(profiles(directory)))
 
     data = tf.data.Dataset.from_tensor_slices(np.ones([6, 2], np.float32))
-    callbacks = [Profile(start_step, directory, first, last), Seen()]
-    model.fit(data, steps_per_epoch=6, verbose=0, callbacks=callbacks)
+    profile = Profile(start_step, directory, first, last)
+    with profile.running():
+        model.fit(data, steps_per_epoch=6, verbose=0, callbacks=[profile, Seen(), *more])
     return seen
 
 
@@ -43,6 +44,17 @@ def test_the_profile_is_written_after_its_last_step(tmp_path):
 
 def test_a_run_that_ends_before_its_last_step_has_a_profile_all_the_same(tmp_path):
     assert run(tmp_path, 0, 5, 99) == [0] * 6
+    assert len(profiles(tmp_path)) == 1
+
+
+def test_a_run_that_is_stopped_has_a_profile_too(tmp_path):
+    class Stop(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(tmp_path, 0, 2, 99, [Stop()])
     assert len(profiles(tmp_path)) == 1
 
 
@@ -66,9 +78,9 @@ def test_an_execution_that_takes_one_of_the_steps_is_profiled(first, last, monke
     profile.set_model(model)
     # Of the steps 51 to 100, 101 to 150 and 151 to 200.
     wanted = min(b for b in range(3) if first <= 100 + 50 * b and 51 + 50 * b <= last)
-    for batch in range(3):
-        profile.on_train_batch_begin(batch)
-        assert told[:1] == ["start"] * (batch >= wanted)
-        profile.on_train_batch_end(batch)
-    profile.on_train_end()
+    with profile.running():
+        for batch in range(3):
+            profile.on_train_batch_begin(batch)
+            assert told[:1] == ["start"] * (batch >= wanted)
+            profile.on_train_batch_end(batch)
     assert told == ["start", "stop"]
