@@ -38,22 +38,22 @@ def test_eight_scenes_are_learned_by_heart(tmp_path):
         "--output_stride=2",
         "--scale_range=1,1",
         "--batch_size=8",
-        "--steps=200",
+        "--steps=300",
         "--optimizer=adamw",
         "--learning_rate=0.01",
         "--schedule=step",
-        "--drop_steps=180",
+        "--drop_steps=270",
         "--weight_decay=0",
-        "--save_every=200",
-        "--log_every=100",
-        "--evaluate_every=100",
+        "--save_every=300",
+        "--log_every=150",
+        "--evaluate_every=150",
         train=eight,
     )
     assert result.figures["miou"] >= 0.9
     assert result.figures["pixel_accuracy"] >= result.figures["miou"]
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     looks = {line["step"]: line["miou"] for line in lines if "miou" in line}
-    assert set(looks) == {100} and looks[100] < result.figures["miou"]
+    assert set(looks) == {150} and looks[150] < result.figures["miou"]
     assert lines[-1]["loss"] < 0.1 * lines[0]["loss"]
     with Image.open(tmp_path / "run/predictions.png") as picture:
         assert picture.size[1] > 6 * 160  # six rows
