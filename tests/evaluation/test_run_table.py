@@ -470,7 +470,7 @@ def test_reports_named_by_their_place_keep_what_their_data_is(tmp_path):
     """Two runs, each judged on images of its own by two stages at one step."""
     runs = []
     for name in ("A", "B"):
-        run = write_run(tmp_path / name, probes=[(20, {"top1": 0.5}), (20, {"top1": 0.5})])
+        run = write_run(tmp_path / name, probes=[(20, {"top1": 0.5})])
         report = json.loads((run / "linear_20.json").read_text()) | {"test": f"{name}, 9 images"}
         for place in ("linear_20", "linear_augment"):
             (run / f"{place}.json").write_text(json.dumps(report))

@@ -47,10 +47,9 @@ SMALL = {
             "--feature_queue=16", "--feature_queue_start=0",
         ),
         sides=(SIZE, SIZE, SIZE // 2, SIZE // 2),
-        replicas=2,
     ),
     "supervised": Small(("--label_smoothing=0.1",), replicas=2),
-    "barlow_twins": Small(("--projector_layers=3",), replicas=2),
+    "barlow_twins": Small(("--projector_layers=3",)),
     # Step 0 with frozen prototypes; the teacher's temperature rises up to step 2.
     "dino": Small(
         (

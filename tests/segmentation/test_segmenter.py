@@ -56,11 +56,11 @@ def double_precision():
     tf.keras.mixed_precision.set_global_policy("float32")
 
 
-@pytest.mark.parametrize("head", ["deeplab", "fcn"])
-def test_replicas_give_what_one_device_gives(head, double_precision):
+@pytest.mark.parametrize("head, replicas", [("deeplab", 4), ("fcn", 2)])
+def test_replicas_give_what_one_device_gives(head, replicas, double_precision):
     # Each image has another number of pixels that count: a mean over replicas would differ.
     losses, variables = train(f"--head={head}")
-    other_losses, others = train(f"--head={head}", replicas=2)
+    other_losses, others = train(f"--head={head}", replicas=replicas)
     np.testing.assert_allclose(other_losses, losses, rtol=1e-10)
     for ours, theirs in zip(others, variables, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
