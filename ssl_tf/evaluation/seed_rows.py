@@ -3,7 +3,6 @@
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from ssl_tf.evaluation.curves import Panel
 from ssl_tf.evaluation.equal_budget import SLACK
@@ -55,14 +54,15 @@ def groups_of(runs: Sequence[Run]) -> list[Group]:
     Paths of boxes and weights may hold the seed as a number of its own, as in boxes-0 and boxes-1.
     A seed that comes twice opens another group. No two groups have one name.
     """
-    found: dict[tuple[Any, int], dict[str, int]] = {}
+    found: list[list[Run]] = []
     for run in runs:
-        key = _without_seed(run)
-        copy = 0
-        while run.seed in found.get((key, copy), {}).values():
-            copy += 1
-        found.setdefault((key, copy), {})[run.name] = run.seed
-    return _named(list(found.values()))
+        for members in found:
+            if run.seed not in {member.seed for member in members} and _is_seed_of(run, members[0]):
+                members.append(run)
+                break
+        else:
+            found.append([run])
+    return _named([{run.name: run.seed for run in members} for members in found])
 
 
 def _named(found: Sequence[Mapping[str, int]]) -> list[Group]:
@@ -91,15 +91,24 @@ def _common_name(members: Mapping[str, int]) -> str:
     return names.pop() if len(members) > 1 and len(names) == 1 else ""
 
 
-def _without_seed(run: Run) -> Any:
-    if run.settings is None:
-        return run.name
-    flags = flagfiles.result_flags(run.settings)
-    seed = flags.pop("seed")
-    number = re.compile(rf"(?<![A-Za-z0-9]){seed}(?![A-Za-z0-9])")
-    for name in _PATHS:
-        flags[name] = number.sub("SEED", flags[name])
-    return tuple(sorted(flags.items()))
+def _is_seed_of(run: Run, other: Run) -> bool:
+    """Whether two runs differ in their seed alone."""
+    if run.settings is None or other.settings is None:
+        return False
+    flags, others = flagfiles.result_flags(run.settings), flagfiles.result_flags(other.settings)
+    if any(flags[name] != others[name] for name in flags.keys() - {"seed", *_PATHS}):
+        return False
+    seeds = (flags["seed"], others["seed"])
+    return all(_same_but_for_seed(flags[name], others[name], seeds) for name in _PATHS)
+
+
+def _same_but_for_seed(path: str, other: str, seeds: tuple[str, str]) -> bool:
+    """Whether two paths are alike, but for numbers of their own that are the two seeds."""
+    # A word of letters and digits, or a mark between two: `boxes2-0` is boxes2, -, 0.
+    parts, others = (re.findall(r"[A-Za-z0-9]+|.", text) for text in (path, other))
+    return len(parts) == len(others) and all(
+        pair in (seeds, pair[:1] * 2) for pair in zip(parts, others)
+    )
 
 
 def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:

@@ -23,8 +23,8 @@ class Plan:
         return max(1, round(epochs * self.images / self.batch_size))
 
     def steps_until(self, epochs: float) -> int:
-        """The first step after a period in epochs, which may be none."""
-        return self.steps_of(epochs) if epochs else 0
+        """The first step after a period in epochs, which may be none, and ends within the run."""
+        return min(self.steps_of(epochs) if epochs else 0, self.total_steps - 1)
 
     def learning_rate_schedule(self) -> schedules.WarmupCosine:
         return schedules.WarmupCosine(self.learning_rate, self.warmup_steps, self.total_steps)

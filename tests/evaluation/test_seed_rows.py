@@ -57,6 +57,11 @@ def test_runs_that_differ_in_their_seed_alone_are_one_row(runs, tmp_path):
     assert [group.name for group in found][1:3] == ["wide", "other"]
 
 
+def test_a_number_of_the_path_of_all_boxes_is_no_seed(tmp_path):
+    runs = read_runs(write_seeds(tmp_path / "round_0" / "1", "base", BASE))
+    assert [list(group.runs.values()) for group in groups_of(runs)] == [[0, 1, 2]]
+
+
 def test_a_seed_that_comes_twice_is_another_row(runs, tmp_path):
     copy = write_run(tmp_path / "copy", "--seed=1")
     twice = write_run(tmp_path / "again", "--seed=1")

@@ -19,6 +19,14 @@ def test_a_batch_above_the_images_is_told(capsys):
     assert "--batch_size=63 or less" in capsys.readouterr().err
 
 
+def test_a_period_within_the_run_ends_before_its_last_step():
+    # Half an epoch of 20 images: 1.25 steps of eight images, of which the run has but one.
+    short = make_plan(optimization("--batch_size=8", "--epochs=0.7", "--warmup_epochs=0"), 20)
+    assert (short.total_steps, short.steps_of(0.6), short.steps_until(0.6)) == (1, 2, 0)
+    longer = make_plan(optimization("--batch_size=8", "--epochs=2", "--warmup_epochs=0"), 20)
+    assert [longer.steps_until(epochs) for epochs in (0, 0.1, 0.6, 1.9)] == [0, 1, 2, 4]
+
+
 def test_a_run_without_a_step_is_refused():
     with pytest.raises(SettingsError, match="do not fill one batch"):
         make_plan(optimization("--batch_size=64", "--epochs=1", "--warmup_epochs=0"), 63)
