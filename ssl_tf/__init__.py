@@ -109,11 +109,12 @@ def load_encoder(run: "str | Path", step: int | None = None) -> "tf.keras.Model"
 
 
 def open_source(**flags: object) -> "Source":
-    """Opens images to learn from or to judge by.
+    """Opens images to learn from or to judge by, as `python -m ssl_tf.pretrain` does.
 
     Args:
-        **flags: the data flags of `python -m ssl_tf.pretrain` by name, such as `image_folder`,
-            `dataset`, `data_dir`, `split` or `tfrecord`. One source must be named.
+        **flags: its data flags by name, such as `image_folder`, `dataset`, `data_dir`, `split` or
+            `tfrecord`. One source must be named. `holdout` leaves out the images that a run holds
+            out, and `proposals` adds boxes.
 
     Returns:
         The source: `size`, `num_classes` and `class_names`; `sequence()` gives each record once,
@@ -121,7 +122,8 @@ def open_source(**flags: object) -> "Source":
         `tf.data.Dataset`.
 
     Raises:
-        ssl_tf.errors.UserError: a flag cannot work, or there are no such images.
+        ssl_tf.errors.UserError: a flag cannot work, there are no such images, or not as many as
+            `num_images` or `num_classes` say.
 
     Examples:
         >>> import ssl_tf
@@ -132,11 +134,11 @@ def open_source(**flags: object) -> "Source":
         >>> sorted(record)
         ['boxes', 'id', 'image', 'index', 'label', 'row']
     """
-    from ssl_tf.data.sources.opening import open_split
+    from ssl_tf.data.sources.opening import open_training_source
     from ssl_tf.settings import DataSettings, flagfiles
 
     data = flagfiles.from_keywords(DataSettings, **flags)
-    return open_split(data, data.split)
+    return open_training_source(data, boxes=bool(data.proposals))[0]
 
 
 def __getattr__(name: str) -> object:

@@ -43,7 +43,9 @@ def main(settings: PretrainSettings) -> Path:
         settings.check_new()
     if settings.run.dry_run:
         from ssl_tf.pretraining.dry_run import describe
+        from ssl_tf.training.run_directory import check_run
 
+        check_run(settings)
         print(describe(settings))
         return directory
     from ssl_tf.pretraining.run import run

@@ -149,6 +149,19 @@ def test_a_wrong_keyword_is_one_line_that_names_the_flag(flags, told):
     assert told in str(raised.value) and "\n" not in str(raised.value)
 
 
+def test_a_source_is_that_of_a_run(tmp_path):
+    scenes = {"dataset": "scenes", "scenes": 64}
+    whole, rest = ssl_tf.open_source(**scenes), ssl_tf.open_source(**scenes, holdout=20)
+    assert (whole.size, rest.size) == (64, 44)
+    for given, told in (
+        ({"num_images": 63}, "has 64 images, not the --num_images=63"),
+        ({"num_classes": 3}, "has 10 classes, not the --num_classes=3"),
+        ({"proposals": str(tmp_path)}, str(tmp_path)),
+    ):
+        with pytest.raises(ssl_tf.errors.UserError, match=told):
+            ssl_tf.open_source(**scenes, **given)
+
+
 def test_a_source_must_be_named():
     with pytest.raises(SettingsError, match="--dataset, --image_folder, --prepared or --tfrecord"):
         ssl_tf.open_source(split="test")
@@ -163,6 +176,16 @@ def test_pretrain_is_the_command_and_the_function(capsys, monkeypatch):
     settings = ssl_tf.pretrain_settings(ROOT / "configs" / "quickstart.flags", dry_run=True)
     assert ssl_tf.pretrain(settings) == Path("runs/quickstart")
     assert capsys.readouterr().out == "runs/quickstart\n"
+
+
+def test_a_plan_is_that_of_the_run_in_its_directory(directory, monkeypatch, capsys):
+    monkeypatch.chdir(directory)
+    flags = {"scenes": 128, "run_dir": "runs/mine", "dry_run": True}
+    pretrain.main(ssl_tf.pretrain_settings("configs/quickstart.flags", epochs=3, **flags))
+    assert "run directory     runs/mine, goes on from step 6\n" in capsys.readouterr().out
+    other = ssl_tf.pretrain_settings("configs/quickstart.flags", epochs=4, **flags)
+    with pytest.raises(ssl_tf.errors.UserError, match="--epochs=3.0 there, 4.0 here"):
+        pretrain.main(other)
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():

@@ -150,7 +150,7 @@ def _own_contenders(
             with_boxes=recipe.takes_boxes,
             known=KnownImages(all_known=name != FIRST),
         )
-    device = OnDevice(canvas_side(views.canvas, sample.largest_side))
+    device = OnDevice(canvas_side(views.canvas, sample.largest_side, views.image_size))
     pipelines[HOST] = placed_batches(
         sample, recipe, steps, device, known=KnownImages(all_known=True)
     )

@@ -56,8 +56,8 @@ def _host_part(
     name: str, source: Source, recipe: Recipe, settings: InputBenchmarkSettings
 ) -> Contender:
     """Endless batches as the training step takes them where it makes the views."""
-    pretrain = settings.pretrain
-    device = OnDevice(canvas_side(pretrain.views.canvas, source.largest_side))
+    pretrain, views = settings.pretrain, settings.pretrain.views
+    device = OnDevice(canvas_side(views.canvas, source.largest_side, views.image_size))
     steps = Steps(pretrain.run.seed, BATCH, start=0, stop=ENDLESS)
     known = KnownImages(all_known=True)
     return contender(name, placed_batches(source, recipe, steps, device, known=known))

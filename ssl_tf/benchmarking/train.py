@@ -63,7 +63,9 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
         SettingsError: such an entry cannot run.
     """
     pretrain = settings.of_entry(entry)
-    tf.config.experimental.enable_tensor_float_32_execution(entry.precision == "tf32")
+    # As in a run, where half precision leaves it on for what stays in float32.
+    tf32 = entry.precision != "float32"
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
     optimization, run = pretrain.optimization, pretrain.run
     strategy = make_strategy(run.logical_cpus, optimization.batch_size, optimization.accumulate)
     replicas = strategy.num_replicas_in_sync
@@ -85,7 +87,6 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     first_step = time.perf_counter() - began
     # The input pipeline stands still while the step is measured alone.
     still = _endless(strategy, next(running))
-    tf32 = entry.precision == "tf32"
     rival = TorchRival(pretrain, settings.torch_python, tf32=tf32) if settings.against else None
     for _ in range(_WARM):
         _take_step(method, still)

@@ -17,6 +17,7 @@ from ssl_tf.settings import (
     ModelSettings,
     OptimizationSettings,
     PretrainSettings,
+    ViewSettings,
     flagfiles,
 )
 from ssl_tf.settings.flagfile_lines import shipped
@@ -146,8 +147,7 @@ def recipe(facts: Facts, values: Values) -> tuple[str, dict[str, Any]]:
         _check_rate(values, flags["optimizer"])
     found = {n: value for n, value in flags.items() if n in wanted}
     if values["image_size"] > 64:
-        # Without blur, and with the policies of CIFAR-10, only where images are as small.
-        found = {n: x for n, x in found.items() if n not in ("blur", "policy_set")}
+        found = {n: x for n, x in found.items() if n not in _OF_SMALL_IMAGES}
     if "small_image_size" in found:
         scale = values["image_size"] / flags["image_size"]
         found["small_image_size"] = max(8, round(found["small_image_size"] * scale))
@@ -224,18 +224,29 @@ def _batch_size(facts: Facts, values: Values) -> int:
     wanted = max(min(trained / 4, 64), min(trained / 32, 512 if trained < 100_000 else math.inf))
     # The keys of a step, which may be of two views, are of different images.
     wanted = min(max(wanted, 16), trained / 2) / replicas
-    return _power_of_two(min(wanted, _largest_share(facts, values))) * replicas
+    share = _power_of_two(min(wanted, 256 if facts.on_gpu else 128))
+    # The rest of the memory is for weights, optimizer and workspace.
+    memory = 0.6 * facts.machine.gpu_memory * 2**30
+    while facts.on_gpu and share > 1:
+        batch = share * replicas
+        if share * _activation_bytes(facts, {**values, "batch_size": batch}) <= memory:
+            break
+        share //= 2
+    return share * replicas
 
 
-def _largest_share(facts: Facts, values: Values) -> float:
-    """The most images of a batch on one replica."""
-    if not facts.on_gpu:
-        return 128
-    floats = FLOATS_A_PIXEL[values["depth"]] * values["image_size"] ** 2 * values["width"]
-    if values["stem"] == "small":
-        floats *= SMALL_STEM
-    # Two views of float32. The rest of the memory is for weights, optimizer and workspace.
-    return min(256, 0.6 * facts.machine.gpu_memory * 2**30 / (2 * 4 * floats))
+def _activation_bytes(facts: Facts, values: Values) -> float:
+    """The memory of the activations of all views of an image, in float32."""
+    # Without a method that is given, one of two views is chosen.
+    tuned = {n: value for n, value in values.items() if n != "optimizer"}
+    flags = {**(recipe(facts, tuned)[1] if "method" in values else {}), **values}
+    views = flagfiles.from_keywords(
+        ViewSettings, **{n: value for n, value in flags.items() if n in _OF_VIEW_SIZES}
+    )
+    pixels = len(views.strategies) * views.image_size**2
+    pixels += views.small_views * views.small_image_size**2
+    stem = SMALL_STEM if values["stem"] == "small" else 1
+    return 4 * FLOATS_A_PIXEL[values["depth"]] * values["width"] * stem * pixels
 
 
 def _method(facts: Facts, values: Values) -> str:
@@ -349,6 +360,10 @@ _VIEWS = {
     "recipe", "crop", "crops", "view_strategies", "crop_area", "jitter_strength", "blur",
     "policy_set", "small_views", "small_image_size", "small_area", "image_library",
 }  # fmt: skip
+_OF_VIEW_SIZES = {"recipe", "view_strategies", "image_size", "small_views", "small_image_size"}
+# Chosen for images of CIFAR-10's size: the policies, no blur, and pixels without antialiasing, as
+# the figures of those flagfiles were made. A photograph that shrinks so is points of itself.
+_OF_SMALL_IMAGES = {"blur", "policy_set", "image_library"}
 _CHOSEN = {rule.flag for rule in RULES}
 _OF_OPTIMIZER = {f.name for f, _ in flagfiles.flag_fields(OptimizationSettings)} - _CHOSEN
 _OF_MODEL = {f.name for f, _ in flagfiles.flag_fields(ModelSettings)}

@@ -20,8 +20,9 @@ from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.machine import read_machine
 from ssl_tf.pretraining.resident import should_be_resident
 from ssl_tf.settings import PretrainSettings, ViewSettings
-from ssl_tf.training.checkpoints import checkpoint_bytes
+from ssl_tf.training.checkpoints import Checkpoints, checkpoint_bytes
 from ssl_tf.training.plan import make_plan
+from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.training.strategy import make_strategy
 from ssl_tf.views.canvases import canvas_bytes, canvas_side
 
@@ -81,6 +82,9 @@ def describe(settings: PretrainSettings) -> str:
         f"{settings.run.keep_checkpoints} kept",
         f"replicas here     {replicas}",
     ]
+    if settings.recorded.is_file():
+        done = max(Checkpoints(settings.recorded.parent / CHECKPOINTS, 1).steps(), default=0)
+        lines.insert(0, f"run directory     {settings.run.run_dir}, goes on from step {done}")
     for count in sorted({1, 8, replicas}):
         memory = estimated_bytes(method, settings, count, images, side)
         canvases = f"{memory.canvases / _GIB:.1f} canvases, " if memory.canvases else ""
@@ -137,7 +141,7 @@ def _canvas_bytes(views: ViewSettings, share: float, images: int, largest: int |
     """Bytes of the canvases on a device: of all images, or of its share of a batch."""
     if views.augment_on == "host":
         return 0.0
-    side = canvas_side(views.canvas, largest)
+    side = canvas_side(views.canvas, largest, views.image_size)
     # Whether "on" fits is told when the run starts, on its own machine.
     resident = views.resident == "on" or should_be_resident(
         views.resident, images, side, read_machine()

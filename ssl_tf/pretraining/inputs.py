@@ -64,7 +64,7 @@ def on_device(
     views = settings.views
     if views.augment_on == "host":
         return None
-    side = canvas_side(views.canvas, source.largest_side)
+    side = canvas_side(views.canvas, source.largest_side, views.image_size)
     resident = should_be_resident(views.resident, source.size, side, read_machine())
     return OnDevice(side, ResidentImages(source, side, strategy) if resident else None)
 

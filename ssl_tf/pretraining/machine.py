@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -44,7 +45,7 @@ def read_machine() -> Machine:
         cores=len(available_cores()),
         memory=_host_bytes() / _GIB,
         gpus=len(gpus),
-        gpu_memory=_gpu_gib() if gpus else 0.0,
+        gpu_memory=_gpu_gib(gpus) if gpus else 0.0,
     )
 
 
@@ -56,11 +57,17 @@ def _host_bytes() -> int:
     return min(found)
 
 
-def _gpu_gib() -> float:
+def _gpu_gib(gpus: Sequence[tf.config.PhysicalDevice]) -> float:
+    """The memory of the smallest of these GPUs, as the driver tells it."""
     # TensorFlow tells the memory of a GPU only after it has taken it.
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", "--query-gpu=memory.total,name", "--format=csv,noheader,nounits"]
     try:
         told = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
-        return min(int(line) for line in told.split()) / 1024
+        pairs = [line.split(", ", 1) for line in told.splitlines()]
+        found = [(int(mib) / 1024, name.strip()) for mib, name in pairs]
     except (OSError, ValueError, subprocess.SubprocessError):
-        return _UNKNOWN_GIB
+        found = []
+    # The driver lists those that CUDA_VISIBLE_DEVICES hides, too.
+    names = {tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus}
+    seen = [gib for gib, name in found if name in names] or [gib for gib, _ in found]
+    return min(seen, default=_UNKNOWN_GIB)

@@ -51,7 +51,8 @@ class InputBenchmarkSettings:
 
         And of canvases: the host's part of --augment_on=device is always measured.
         """
-        return {"monitor_split": "", "canvas": "", "auto": AUTO_REFUSED}
+        resident = {"resident": "the host's part is that of images which it sends"}
+        return {"monitor_split": "", "canvas": "", "auto": AUTO_REFUSED, **resident}
 
     def __post_init__(self) -> None:
         views = self.pretrain.views
@@ -136,7 +137,9 @@ class TrainBenchmarkSettings:
         pretrain = self.pretrain
         pair = pretrain.model.flags[ObjectPairFlags]
         accumulate, devices = pretrain.optimization.accumulate, pretrain.run.logical_cpus
+        places = self.grid_augment_on or (pretrain.views.augment_on,)
         unlike = {
+            "--augment_on=device": "device" in places,
             f"--accumulate={accumulate}": accumulate > 1,
             f"--logical_cpus={devices}": devices > 1,
             "--stride_in_1x1": pretrain.model.stride_in_1x1,

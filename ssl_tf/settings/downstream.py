@@ -53,8 +53,10 @@ class StartSettings:
         """Flags without effect, as in `flagfiles.unused`."""
         given = "the encoder that is given has its own network"
         alone = "without --checkpoint and --init_encoder the random encoder is the only one"
+        narrow = f"--depth={self.depth} has no bottlenecks"
         return {
             **unless(self.checkpoint, "the encoder is of no run", "step"),
+            **unless(self.depth >= 50, narrow, "stride_in_1x1"),
             **unless(self.is_random, given, *_NETWORK),
             **unless(not self.is_random, alone, "random_baseline", "supervised"),
         }

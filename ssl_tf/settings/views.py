@@ -112,7 +112,7 @@ class ViewSettings:
     canvas: int = setting(
         0,
         "--augment_on=device: longest side of an image in pixels, longer ones are made smaller; 0: "
-        "as long as the images are where that is known, else 512.",
+        "as long as the images are where that is known, else 512, or a view where that is longer.",
         low=0,
         high=4096,
     )

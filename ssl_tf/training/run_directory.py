@@ -161,8 +161,9 @@ def note_environment(directory: Path, replicas: int, in_parts: bool) -> None:
             there are more replicas or less.
     """
     path, here = directory / ENVIRONMENT, environment(replicas)
+    remedy = "it is only a note and is begun anew"
     try:
-        environments = read_json(path, list, "it is only a note and is begun anew")
+        environments = read_json(path, list, remedy) if path.exists() else []
         environments = [entry for entry in environments if isinstance(entry, dict)]
     except UserError as error:
         print(f"warning: {error}", file=sys.stderr)

@@ -6,18 +6,19 @@ import tensorflow as tf
 _USUAL = 512
 
 
-def canvas_side(wanted: int, largest: int | None) -> int:
+def canvas_side(wanted: int, largest: int | None, view: int) -> int:
     """The side of the canvases of some images, in pixels.
 
     Args:
         wanted: --canvas; 0: as long as the largest image.
         largest: the longest side of the images; None where that is not known.
+        view: side of a view, which no image is made smaller than where that is not known.
 
     Returns:
         A multiple of 4, so that a canvas is a whole number of words of eight bytes, which a GPU
         gathers.
     """
-    return -(-(wanted or largest or _USUAL) // 4) * 4
+    return -(-(wanted or largest or max(_USUAL, view)) // 4) * 4
 
 
 def canvas_bytes(count: float, side: int) -> float:

@@ -83,6 +83,8 @@ def test_pytorch_has_the_step_of_byol_alone():
     "flags",
     [
         ["--accumulate=2"],
+        ["--augment_on=device"],
+        ["--grid_augment_on=host,device"],
         ["--logical_cpus=2"],
         ["--depth=50", "--stride_in_1x1"],
         ["--projection_heads=per_view", "--proposals=ground_truth", "--crops=object_dilated"],
@@ -91,7 +93,8 @@ def test_pytorch_has_the_step_of_byol_alone():
 )
 def test_unlike_steps_are_not_compared(flags):
     settings(*flags)
-    told = f"{flags[-1] if flags[0].startswith('--depth') else flags[0]}: PyTorch's step has no"
+    named = {"--depth=50": flags[-1], "--grid_augment_on=host,device": "--augment_on=device"}
+    told = f"{named.get(flags[0], flags[0])}: PyTorch's step has no"
     with pytest.raises(SettingsError, match=told):
         settings(*flags, "--against=torch")
 

@@ -140,7 +140,7 @@ def test_the_devices_can_be_set_up_after_the_look_at_the_images(folder):
     command = [sys.executable, "-m", "ssl_tf.pretrain", *flags]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "replicas here     2" in done.stdout
+    assert "replicas here     2" in done.stdout and "goes on" not in done.stdout
     # A GPU takes its memory as needed, whatever touches it first.
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
 
@@ -180,12 +180,20 @@ def test_the_machine_is_this_one(monkeypatch, tmp_path):
 
 def test_the_memory_of_gpus_is_asked_of_their_driver(monkeypatch, tmp_path):
     driver = tmp_path / "nvidia-smi"
-    driver.write_text("#!/bin/sh\nprintf '81559\\n40960\\n'\n")
+    driver.write_text(
+        "#!/bin/sh\nprintf '81920, NVIDIA H100\\n40960, NVIDIA A100\\n4096, NVIDIA T400 4GB\\n'\n"
+    )
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert machine._gpu_gib() == 40.0
+    monkeypatch.setattr(
+        tf.config.experimental, "get_device_details", lambda gpu: {"device_name": gpu}
+    )
+    assert machine._gpu_gib(["NVIDIA H100", "NVIDIA A100"]) == 40.0
+    # The card of the display is hidden from the run, and one that nobody knows is any of them.
+    assert machine._gpu_gib(["NVIDIA H100"]) == 80.0
+    assert machine._gpu_gib(["a card"]) == 4.0
     driver.write_text("#!/bin/sh\nexit 9\n")
-    assert machine._gpu_gib() == 8.0
+    assert machine._gpu_gib(["NVIDIA H100"]) == 8.0
 
 
 def test_median_sides(folder):

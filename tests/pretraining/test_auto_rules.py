@@ -81,6 +81,32 @@ def test_every_method_gets_its_own_recipe(method, count, machine, side):
         assert made.views.blur or side == 32
 
 
+def test_large_images_shrink_as_in_the_code_of_the_recipe():
+    for method in ("moco", "simsiam"):
+        library = {
+            side: settings(Facts(300, side, TWO_CORES), method=method).views.library
+            for side in (32, 375)
+        }
+        assert library == {32: "tensorflow", 375: "pillow"}
+
+
+@pytest.mark.parametrize(
+    "given, memory, batch, pixels",
+    [
+        # Views of 224 pixels: two; two and six of 96; eight.
+        ({}, 40.0, 128, 2 * 224**2),
+        ({"method": "dino"}, 40.0, 64, 2 * 224**2 + 6 * 96**2),
+        ({"method": "byol", "recipe": "ma_ssrl_authors"}, 16.0, 8, 8 * 224**2),
+        ({"method": "byol", "recipe": "ma_ssrl_authors"}, 80.0, 64, 8 * 224**2),
+    ],
+)
+def test_a_batch_on_a_gpu_leaves_room_for_all_its_views(given, memory, batch, pixels):
+    facts = Facts(200_000, 375, Machine(16, 64.0, 1, memory))
+    assert settings(facts, **given).optimization.batch_size == batch
+    floats = FLOATS_A_PIXEL[50] * pixels
+    assert 4 * floats * batch <= 0.6 * memory * 2**30 < 4 * floats * 2 * batch
+
+
 def test_a_flag_that_is_given_is_not_chosen():
     facts = Facts(300, 375, TWO_CORES, labelled=True)
     everything = chosen(facts)

@@ -36,6 +36,8 @@ def test_a_segmentation_leaves_its_report_labels_picture_and_export(tmp_path, ca
     assert "images            8 of 16" in told and "2 of batch 4 (1 epochs)" in told
     assert "memory a replica" in told and not output.exists()
     start(f"--output={output}", "--export")
+    # Nothing has to be told.
+    assert "warning" not in capsys.readouterr().err
     report = json.loads((output / "segmentation.json").read_text())
     assert (report["share"], report["steps"]) == ("50pct", 2)
     # The small stem's network has a stride of 8, whatever larger one is allowed.

@@ -11,6 +11,7 @@ from ssl_tf.settings import (
     KnnSettings,
     LinearSettings,
     PretrainSettings,
+    SegmentSettings,
     TransferSettings,
     flagfiles,
 )
@@ -59,3 +60,7 @@ def test_basic_blocks_have_no_1x1_convolution_for_a_stride():
     flagfiles.parse([IMAGES, "--stride_in_1x1"], PretrainSettings)
     with pytest.raises(SettingsError, match="--depth=18 has no bottlenecks"):
         flagfiles.parse([IMAGES, "--depth=18", "--stride_in_1x1"], PretrainSettings)
+    flags = ["--dataset=scenes", "--output=x", "--stride_in_1x1"]
+    flagfiles.parse(flags, SegmentSettings)
+    with pytest.raises(SettingsError, match="--depth=18 has no bottlenecks"):
+        flagfiles.parse([*flags, "--depth=18"], SegmentSettings)

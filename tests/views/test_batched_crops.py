@@ -56,8 +56,11 @@ def test_an_image_longer_than_its_canvas_is_averaged():
 
 
 @pytest.mark.parametrize(
-    "wanted, largest, side",
-    [(0, 1, 4), (0, 32, 32), (0, 333, 336), (0, None, 512), (64, 333, 64), (63, None, 64)],
-)
-def test_a_canvas_is_a_whole_number_of_words(wanted, largest, side):
-    assert canvas_side(wanted, largest) == side and side * side * 3 % 8 == 0
+    "wanted, largest, view, side",
+    [
+        (0, 1, 8, 4), (0, 32, 8, 32), (0, 333, 224, 336), (0, None, 224, 512),
+        (0, None, 638, 640), (64, 333, 32, 64), (63, None, 32, 64),
+    ],
+)  # fmt: skip
+def test_a_canvas_is_a_whole_number_of_words(wanted, largest, view, side):
+    assert canvas_side(wanted, largest, view) == side and side * side * 3 % 8 == 0
