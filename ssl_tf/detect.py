@@ -23,6 +23,7 @@ def main(settings: DetectSettings) -> None:
     training, network = settings.training, settings.network
 
     def make_task(train: AnnotatedSource, test: AnnotatedSource) -> Detection:
+        train.warn_of_empty_classes()
         train.warn_of_more_objects(network.max_objects)
         return Detection(train, test, training, network, settings.is_voc)
 

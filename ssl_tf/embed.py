@@ -3,11 +3,11 @@
 `python -m ssl_tf.embed --encoder=RUN --image_folder=DIR --output=DIR --format=parquet,numpy`
 """
 
-import importlib.util
 import logging
 
 from ssl_tf import command
 from ssl_tf.errors import SettingsError
+from ssl_tf.exporters.packages import install_line, is_installed
 from ssl_tf.settings import EmbedSettings
 
 
@@ -28,10 +28,10 @@ def check_map(settings: EmbedSettings) -> None:
         SettingsError: scikit-learn is not installed.
     """
     wanted = settings.report_images and settings.map_projection == "tsne"
-    if wanted and importlib.util.find_spec("sklearn") is None:
+    if wanted and not is_installed("sklearn"):
         raise SettingsError(
-            "--map_projection=tsne needs scikit-learn: pip install -c constraints.txt -e '.[embed]'"
-            ", or give --map_projection=pca"
+            f"--map_projection=tsne needs scikit-learn: {install_line('embed')}, or give "
+            "--map_projection=pca"
         )
 
 

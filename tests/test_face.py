@@ -162,6 +162,11 @@ def test_a_source_is_that_of_a_run(tmp_path):
             ssl_tf.open_source(**scenes, **given)
 
 
+def test_none_is_a_flag_that_is_not_given():
+    path = ROOT / "configs" / "quickstart.flags"
+    assert ssl_tf.pretrain_settings(path, run_dir=None) == ssl_tf.pretrain_settings(path)
+
+
 def test_a_source_must_be_named():
     with pytest.raises(SettingsError, match="--dataset, --image_folder, --prepared or --tfrecord"):
         ssl_tf.open_source(split="test")

@@ -12,6 +12,7 @@ from ssl_tf.errors import UserError
 from ssl_tf.exporters.encoded_images import readable_image
 from ssl_tf.exporters.equality import TOLERANCE
 from ssl_tf.files import replacing, write_json
+from ssl_tf.networks.precision import full_float32
 
 
 class ExportedDetector(tf.Module):
@@ -108,10 +109,11 @@ def export_detector(
             signatures={"serving_default": module.encoded, "encoded": module.encoded},
         )
         signature = tf.saved_model.load(str(temporary)).signatures["encoded"]
-        loaded, expected = (
-            {name: value.numpy() for name, value in outputs.items()}
-            for outputs in (signature(encoded=encoded), module.encoded(encoded))
-        )
+        with full_float32():
+            loaded, expected = (
+                {name: value.numpy() for name, value in outputs.items()}
+                for outputs in (signature(encoded=encoded), module.encoded(encoded))
+            )
         difference = max(
             float(np.abs(loaded[name] - expected[name]).max(initial=0)) / scale
             for name, scale in (("boxes", detector.head.canvas), ("scores", 1.0))

@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.networks.digest import digest
+from ssl_tf.networks.digest import digest, saved_model_digest
 from ssl_tf.networks.dilation import dilated
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
@@ -113,6 +113,10 @@ def _open(settings: FeatureSettings) -> Encoder:
             raise SettingsError(
                 f"--output_stride={settings.output_stride}: a SavedModel keeps its strides; give "
                 "the run directory"
+            )
+        if settings.step:
+            raise SettingsError(
+                f"--step={settings.step}: {path} is a SavedModel, which has no steps"
             )
         return _exported_encoder(path, settings.layers)
     dense_head = None
@@ -254,7 +258,7 @@ def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
     _check_axes(path, run, taken, dict.fromkeys([*names, spatial[chosen][-1]]))
     # Keeps the variables alive.
     maps.loaded = loaded
-    sha256 = digest(signature)
+    sha256 = saved_model_digest(path, signature)
     return Encoder(maps, describe, names, sha256=sha256, origin=f"SavedModel {path}")
 
 
@@ -328,6 +332,6 @@ def as_map(features: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
             grid = int(height / patch), int(width / patch)
             return tf.reshape(features[:, first:], [-1, *grid, features.shape[2]])
     raise UserError(
-        f"--encoder: its {tokens} tokens are no square patches of {height}x{width} pixels; give a "
-        "--long_side that the patches divide"
+        f"--encoder: its {tokens} tokens are no square patches of {height}x{width} pixels; sides "
+        "of images are made multiples of 32, so give a ViT with patches of 8, 16 or 32 pixels"
     )

@@ -20,16 +20,17 @@ from ssl_tf.discovery.collection import COLLECTION, gather, image_troubles
 from ssl_tf.discovery.description import REGIONS
 from ssl_tf.discovery.feature_maps import Encoder, open_encoder
 from ssl_tf.discovery.graph import Graph
+from ssl_tf.discovery.images import equal_batches, read_examples
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
 from ssl_tf.errors import SettingsError, UserError, printable
-from ssl_tf.files import read_json, remove_unfinished, write_json
+from ssl_tf.files import remove_unfinished, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.sharding import shards
 from ssl_tf.training.data_record import keep_data
-from ssl_tf.training.encoder_record import ENCODER, keep_encoder
+from ssl_tf.training.encoder_record import keep_encoder, recorded_encoder
 from ssl_tf.training.encoders import known_images, with_step
 from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
@@ -38,6 +39,8 @@ RANKING = "ranking"
 _KIND = "discovery"
 _LISTED = 3
 _IDS_AT_ONCE = 4096
+# The fewest that were measured: 256 cells of 64 channels (docs/discovery.md).
+_CELLS_A_CHANNEL = 4
 
 
 def discover(settings: DiscoverSettings) -> Path:
@@ -66,7 +69,7 @@ def discover(settings: DiscoverSettings) -> Path:
         if settings.boxes:
             _check_ground_truth(source)
         # The newest checkpoint is that of the first start, for all processes and later starts.
-        step = settings.features.step or _recorded_step(output)
+        step = settings.features.step or recorded_encoder(output).get("step", 0)
         features = with_step(dataclasses.replace(settings.features, step=step))
         encoder = open_encoder(features)
         open_output(settings, _KIND, "discover")
@@ -115,16 +118,12 @@ def _no_boxes(source: Source) -> SettingsError:
     )
 
 
-def _recorded_step(output: Path) -> int:
-    """The step of the checkpoint that the first start opened; 0 where there is none."""
-    path = output / ENCODER
-    return read_json(path, dict, "give a new --output").get("step", 0) if path.exists() else 0
-
-
 def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) -> Path:
     output = Path(settings.output)
     maps = f"maps {', '.join(encoder.layers)} of {encoder.origin}"
     _log(f"{source.name}: {source.size} images, {maps}")
+    if settings.is_contrasted and settings.cells.contrast_norm == "whiten":
+        _warn_of_few_cells(settings, source, encoder)
     shard_images = settings.shard_images
     sizes = np.diff(np.append(np.arange(0, source.size, shard_images), source.size))
     if settings.discoverer == "lod":
@@ -163,6 +162,24 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
     if settings.sheet_images:
         report.draw_boxes(settings, source, len(sizes))
     return output / PROPOSALS
+
+
+def _warn_of_few_cells(settings: DiscoverSettings, source: Source, encoder: Encoder) -> None:
+    """Says that whitening leaves nothing of a map with about as many channels as cells.
+
+    It makes all cells of an image as unlike as they can be, so that a box's contrast follows from
+    its area alone. The first image stands for all.
+    """
+    examples = list(read_examples(source, 0, 1))
+    for _, images in equal_batches(examples, settings.features.long_side, 1, encoder.least_side):
+        finest = max(encoder.maps(images), key=lambda layer: layer.shape[1] * layer.shape[2])
+        _, height, width, depth = finest.shape
+        if height * width < _CELLS_A_CHANNEL * depth:
+            _log(
+                f"warning: the finest map of the first image has {height * width} cells of {depth} "
+                "channels, too few to be whitened; give --contrast_norm=centre, or a larger "
+                "--long_side"
+            )
 
 
 def _compare_images(settings: DiscoverSettings, sizes: np.ndarray) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.networks.digest import digest
+from ssl_tf.networks.digest import digest, saved_model_digest
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import EmbedSettings
 from ssl_tf.training.encoders import images_of, load_encoder
@@ -22,14 +22,14 @@ class FrozenEncoder:
     """An encoder in inference mode.
 
     Attributes:
-        encode: uint8 [B, S, S, 3] -> float32 [B, D].
+        encode: uint8 [B, S, S, 3] -> float32 [B, D]; None where only the record is left.
         image_size: S, in pixels.
         dimension: D.
         sha256: of all weights and batch statistics.
         origin: where it comes from, in words.
     """
 
-    encode: Callable[[tf.Tensor], tf.Tensor]
+    encode: Callable[[tf.Tensor], tf.Tensor] | None
     image_size: int
     dimension: int
     sha256: str
@@ -88,7 +88,7 @@ def _of_saved_model(path: Path, settings: EmbedSettings) -> FrozenEncoder:
         settings,
         image_size=size,
         dimension=int(outputs["features"].shape[-1]),
-        sha256=digest(signature),
+        sha256=saved_model_digest(path, signature),
         origin=f"SavedModel {path}",
     )
     encoder.encode.loaded = loaded  # keeps the variables alive

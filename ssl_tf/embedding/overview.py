@@ -58,7 +58,7 @@ def write_overview(
     pairs = find_pairs(unit, settings.duplicate_cosine)
     write_pairs(output, pairs, rows)
     on_map = spread(len(rows), settings.map_images)
-    points = place(unit[on_map], settings.map_projection)
+    points, projection = place(unit[on_map], settings.map_projection)
     groups, names = _groups(rows, unit, on_map, source)
     framed = grid_places(points)[0]
     best = slice(_PAIRS_DRAWN)
@@ -81,7 +81,7 @@ def write_overview(
             pairs=pairs,
             rows=rows,
             on_map=len(on_map),
-            projection=settings.map_projection,
+            projection=projection,
         ),
     )
 

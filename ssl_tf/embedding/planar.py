@@ -13,8 +13,10 @@ _PERPLEXITY = 30
 _LEAST = 10
 
 
-def place(unit: np.ndarray, projection: str) -> np.ndarray:
-    """Points of the plane, float32 [N, 2]; near rows are near points, as far as that can be.
+def place(unit: np.ndarray, projection: str) -> tuple[np.ndarray, str]:
+    """Points of the plane, float32 [N, 2], and the projection that gave them.
+
+    Near rows are near points, as far as that can be.
 
     Args:
         unit: float32 [N, D], rows of norm 1.
@@ -26,9 +28,9 @@ def place(unit: np.ndarray, projection: str) -> np.ndarray:
 
         perplexity = min(_PERPLEXITY, (len(unit) - 1) / 3)
         tsne = TSNE(perplexity=perplexity, init="pca", random_state=0)
-        return tsne.fit_transform(components).astype(np.float32)
+        return tsne.fit_transform(components).astype(np.float32), projection
     points = components[:, :2]
-    return np.pad(points, [(0, 0), (0, 2 - points.shape[1])])
+    return np.pad(points, [(0, 0), (0, 2 - points.shape[1])]), "pca"
 
 
 def cluster(unit: np.ndarray) -> np.ndarray:

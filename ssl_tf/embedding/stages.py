@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ssl_tf.data.labels import labels_are_hidden
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import (
     check_guesses,
@@ -28,7 +29,8 @@ from ssl_tf.settings import TABLE_FORMATS, EmbedSettings
 from ssl_tf.sharding.progress import Progress
 from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.data_record import keep_data
-from ssl_tf.training.encoder_record import keep_encoder
+from ssl_tf.training.devices import warn_of_idle_gpus
+from ssl_tf.training.encoder_record import keep_encoder, recorded_encoder
 from ssl_tf.training.encoders import known_images, with_step
 from ssl_tf.training.output_directory import check_output, open_output
 
@@ -50,22 +52,22 @@ def embed(settings: EmbedSettings) -> Path:
             belongs to other settings, other data or another encoder.
     """
     output = Path(settings.output)
+    warn_of_idle_gpus()
     begun = check_output(settings, _KIND)
     with exclusive(output):
         source = _open_source(settings)
         check_guesses(source, judged=False, begun=begun)
         given = settings.encoder or settings.init.init_encoder
         warn_of_turns(source, known_images(given).orient)
-        settings = with_step(settings)
-        encoder = open_encoder(settings)
+        sizes = np.diff(np.append(np.arange(0, source.size, settings.shard_images), source.size))
+        settings, encoder = _open_encoder(settings, len(sizes))
         open_output(settings, _KIND, "embed")
         keep_data(output, {"embedded": source}, "give a new --output")
-        keep_encoder(output, encoder.facts)
+        keep_encoder(output, {**encoder.facts, "step": settings.step})
         settings = dataclasses.replace(settings, format=_begin_formats(settings))
         # A reader of the whole folder would take them for shards.
         remove_unfinished(output)
         layout = no_rows(source, encoder.dimension, settings.feature_dtype)
-        sizes = np.diff(np.append(np.arange(0, source.size, settings.shard_images), source.size))
         print(
             f"{source.name}: {source.size} images in {len(sizes)} shards, {encoder.dimension} "
             f"features by {encoder.origin}",
@@ -86,7 +88,34 @@ def embed(settings: EmbedSettings) -> Path:
 def _open_source(settings: EmbedSettings) -> Source:
     source, _ = open_training_source(settings.data)
     source.unreadable.consequence = "it gets no features"
+    if not source.multi_label and labels_are_hidden(source):
+        print(f"{source.name}: its labels are not public, the table has none", file=sys.stderr)
+        source.num_classes, source.class_names = None, ()
     return source
+
+
+def _open_encoder(settings: EmbedSettings, shard_count: int) -> tuple[EmbedSettings, FrozenEncoder]:
+    """The encoder of the first start, and the settings with the step of its checkpoint.
+
+    A run that goes on may have forgotten it. Then its record suffices where all shards are done.
+
+    Raises:
+        UserError: there is no such encoder, and features are missing.
+    """
+    output = Path(settings.output)
+    record = recorded_encoder(output)
+    try:
+        step = settings.step or record.get("step", 0)
+        settings = with_step(dataclasses.replace(settings, step=step))
+        return settings, open_encoder(settings)
+    except UserError as error:
+        shards = [done_path(output, n).exists() for n in range(shard_count)]
+        stored = [stored_format(output, n) is not None for n in range(shard_count)]
+        if not (record and all(shards) and all(stored)):
+            raise
+        print(f"{error}; all features are there", file=sys.stderr)
+        facts = {field.name: record[field.name] for field in dataclasses.fields(FrozenEncoder)[1:]}
+        return dataclasses.replace(settings, step=step), FrozenEncoder(encode=None, **facts)
 
 
 def _begin_formats(settings: EmbedSettings) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from ssl_tf.exporters.torch_weights import write_timm, write_torchvision
 from ssl_tf.files import prepare_output, replacing, write_json
 from ssl_tf.locks import SUFFIX, exclusive
 from ssl_tf.networks.normalization import MEAN, STD
+from ssl_tf.networks.precision import full_float32
 from ssl_tf.settings import ModelSettings
 from ssl_tf.views.evaluation import resized_side
 from ssl_tf.weights.torch_names import STRIDE
@@ -87,7 +88,8 @@ def export_encoder(
         UserError: what was written differs from the encoder by more than rounding, or another
             process exports to `output`.
     """
-    with exclusive(output.parent, f"{output.name}{SUFFIX}"):
+    # A GPU rounds to TF32, and what is compared with runs on the CPU, or by another kernel.
+    with full_float32(), exclusive(output.parent, f"{output.name}{SUFFIX}"):
         return _export_alone(exported, output, facts)
 
 

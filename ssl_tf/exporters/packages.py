@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Sequence
 
 from ssl_tf.errors import UserError
@@ -10,6 +11,15 @@ from ssl_tf.errors import UserError
 NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {
     "onnx": ("onnx", ("onnx", "tf2onnx", "onnxruntime")),
 }
+
+
+# Of this Python's stack, as in scripts/environment.sh.
+CONSTRAINTS = "constraints.txt" if sys.version_info < (3, 12) else "constraints-tf2.21.txt"
+
+
+def install_line(extra: str) -> str:
+    """The command that installs an extra of setup.py."""
+    return f"pip install -c {CONSTRAINTS} -e '.[{extra}]'"
 
 
 def is_installed(module: str) -> bool:
@@ -28,8 +38,7 @@ def check_installed(formats: Sequence[str]) -> None:
         missing = [module for module in modules if not is_installed(module)]
         if missing:
             raise UserError(
-                f"--format={name}: needs {', '.join(missing)}; install it by pip install -c "
-                f"constraints.txt -e '.[{extra}]'"
+                f"--format={name}: needs {', '.join(missing)}; install it by {install_line(extra)}"
             )
 
 

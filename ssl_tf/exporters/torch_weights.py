@@ -12,14 +12,12 @@ from safetensors.numpy import save_file
 from ssl_tf.errors import UserError
 from ssl_tf.exporters.equality import Outputs, compare
 from ssl_tf.exporters.exported import Exported, Written
-from ssl_tf.exporters.packages import obstacle
+from ssl_tf.exporters.packages import install_line, obstacle
 from ssl_tf.exporters.torch_models import timm_lines, timm_name, torchvision_lines
 from ssl_tf.files import write_text
 from ssl_tf.settings import ModelSettings
 from ssl_tf.weights.architecture import COUNTER, Architecture, Shape
 from ssl_tf.weights.torch_names import STRIDE, to_torch, torch_variables
-
-INSTALL = "pip install -c constraints.txt -e '.[torch]'"
 
 
 def write_torchvision(exported: Exported, directory: Path) -> Written:
@@ -56,7 +54,7 @@ def _write(
     told = check_names(exported, weights, lambda name: name)
     missing, largest = obstacle("torch", library), None
     if missing:
-        told += f"; outputs are not compared, because {missing} ({INSTALL})"
+        told += f"; outputs are not compared, because {missing} ({install_line('torch')})"
     else:
         difference = compare(exported, _torch_outputs(module), library)
         largest = difference.share

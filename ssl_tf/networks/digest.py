@@ -1,6 +1,7 @@
 """A digest of the weights of a network."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 
@@ -14,3 +15,16 @@ def digest(network: Any) -> str:
     for variable in network.variables:
         sha.update(variable.numpy().tobytes())
     return sha.hexdigest()
+
+
+def saved_model_digest(directory: Path, signature: Any) -> str:
+    """SHA-256 of a SavedModel's weights, or of its graph where that holds them as constants.
+
+    Args:
+        directory: of the SavedModel.
+        signature: of it.
+    """
+    if signature.variables:
+        return digest(signature)
+    with (directory / "saved_model.pb").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ from ssl_tf.errors import UserError
 from ssl_tf.exporters.encoded_images import readable_image
 from ssl_tf.exporters.equality import TOLERANCE
 from ssl_tf.files import replacing, write_json
+from ssl_tf.networks.precision import full_float32
 from ssl_tf.segmentation.segmenter import Segmenter
 
 
@@ -72,7 +73,8 @@ def export_segmenter(
                 "images": module.images,
             },
         )
-        _check(temporary, segmenter)
+        with full_float32():
+            _check(temporary, segmenter)
         write_json(
             temporary / "segmenter.json",
             {

@@ -262,6 +262,15 @@ class DiscoverSettings(ShardingSettings):
         return self.ranking.ranker if self.discoverer == "lod" else self.discoverer
 
     @property
+    def is_contrasted(self) -> bool:
+        """Whether boxes are ordered by contrast, alone or with other ranks."""
+        return (
+            self.discoverer == "contrast"
+            or self.cells.object_rank == "contrast"
+            or self.ranking.rank_with_contrast
+        )
+
+    @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         of_keras = self.features.encoder in KERAS_ENCODERS
@@ -276,11 +285,6 @@ class DiscoverSettings(ShardingSettings):
         regions = [f.name for f in dataclasses.fields(RegionSettings)]
         cuts = ("cut_thresholds", "cut_weights")
         masks = ("cell_norm", "object_rank", "objects")
-        contrasted = (
-            kind == "contrast"
-            or self.cells.object_rank == "contrast"
-            or self.ranking.rank_with_contrast
-        )
         return {
             **unless(False, "boxes are found here, not taken", "proposals", "unmatched_proposals"),
             **unless(of_keras, "the encoder has its own weights", "encoder_weights"),
@@ -298,7 +302,9 @@ class DiscoverSettings(ShardingSettings):
             **unless(not self.beam_options, "--beam_options names the workers", "workers"),
             **unless(kind == "lod", unread, *ranked, *compared),
             **unless(kind in ("lod", "contrast"), unread, *regions),
-            **unless(contrasted, "boxes are not ordered by contrast", "contrast_norm", "surround"),
+            **unless(
+                self.is_contrasted, "boxes are not ordered by contrast", "contrast_norm", "surround"
+            ),
             **unless(kind in ("ncut", "lost"), unread, *masks),
             **unless(kind == "ncut", unread, *cuts),
             **unless(kind == "lost", unread, "lost_seeds"),

@@ -29,7 +29,8 @@ class EmbedSettings(ShardingSettings):
     )
     image_size: int = setting(
         0,
-        "Side of the encoder's input images, in pixels; 0: that of the run's views.",
+        "Side of the encoder's input images, in pixels; 0: that of the run's views, of an export "
+        "that of its export.json.",
         low=0,
         high=4096,
     )

@@ -275,7 +275,8 @@ def from_keywords(
     Args:
         settings_class: what is made.
         flagfile: read first.
-        **flags: flags by name; a flag that is a list takes a sequence.
+        **flags: flags by name; a flag that is a list takes a sequence, and one that is None is
+            not given.
 
     Raises:
         SettingsError: as `parse`.
@@ -284,9 +285,10 @@ def from_keywords(
 
 
 def as_arguments(flagfile: str | Path | None, flags: Mapping[str, Any]) -> list[str]:
-    """The command line of a flagfile and of flags, name -> value."""
+    """The command line of a flagfile and of flags, name -> value; None is a flag not given."""
     first = [] if flagfile is None else [f"--flagfile={flagfile}"]
-    return [*first, *(f"--{name}={as_text(value)}" for name, value in flags.items())]
+    given = (f"--{name}={as_text(value)}" for name, value in flags.items() if value is not None)
+    return [*first, *given]
 
 
 def as_text(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Encoders of runs and exports as Keras models for other programs."""
 
 import functools
+import sys
 from pathlib import Path
 
 import tensorflow as tf
@@ -37,6 +38,12 @@ def load_encoder_model(path: Path, step: int = 0) -> tf.keras.Model:
     else:
         encoder, settings, _ = load_encoder(path, step)
         images = images_of(settings)
+    if images.orient:
+        print(
+            f"{path}: the encoder learned from images that were turned upright; turn yours as EXIF "
+            "says before preprocess",
+            file=sys.stderr,
+        )
     encoder.preprocess = functools.partial(preprocess, image_size=images.image_size)
     return encoder
 

@@ -9,23 +9,39 @@ from ssl_tf.files import read_json, write_json
 ENCODER = "encoder.json"
 
 
+def recorded_encoder(directory: Path) -> dict[str, Any]:
+    """The facts of the encoder of a directory; empty where none is recorded.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    path = directory / ENCODER
+    return read_json(path, dict, "give a new --output") if path.exists() else {}
+
+
 def keep_encoder(directory: Path, facts: dict[str, Any]) -> None:
     """Checks that a directory goes on with its encoder, or records that of its first start.
 
     Args:
         directory: with a lock that this process holds.
-        facts: of the encoder: "sha256" of its weights, "origin" in words, and others.
+        facts: of the encoder: "sha256" of its weights, "origin" in words, and others, of which
+            "image_size" must stay, too.
 
     Raises:
         UserError: the encoder is not that of the first start.
     """
-    path = directory / ENCODER
-    if not path.exists():
+    path, before = directory / ENCODER, recorded_encoder(directory)
+    if not before:
         write_json(path, facts)
         return
-    before = read_json(path, dict, "give a new --output")
     if before.get("sha256") != facts["sha256"]:
         raise UserError(
             f"{path}: the features there are of another encoder ({before.get('origin')}), not of "
             f"{facts['origin']}; give that --encoder and --step, or a new --output"
+        )
+    there, here = before.get("image_size"), facts.get("image_size")
+    if None not in (there, here) and there != here:
+        raise UserError(
+            f"{path}: the features there are of images of {there} pixels, not of {here}; give "
+            f"--image_size={there}, or a new --output"
         )

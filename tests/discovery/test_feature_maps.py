@@ -7,7 +7,7 @@ import tensorflow as tf
 from safetensors.numpy import save_file
 
 from ssl_tf.discovery.feature_maps import as_map, averaged, open_encoder
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks.heads import build_dense_head
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import FeatureSettings, InitEncoderSettings, PretrainSettings, flagfiles
@@ -249,6 +249,24 @@ def test_patch_tokens_of_a_saved_model_become_a_map(tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5)
     with pytest.raises(UserError, match="5 tokens are no square patches of 64x96 pixels"):
         as_map(tf.zeros([1, 5, 3]), (64, 96))
+
+
+def test_weights_that_are_constants_are_told_apart(tmp_path):
+    found = []
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        module = tf.Module()
+        images = tf.TensorSpec([None, None, None, 3], tf.float32, "images")
+        module.run = tf.function(
+            lambda images, value=value: {"map": value * pooled(images, 5)}, input_signature=[images]
+        )
+        tf.saved_model.save(module, str(tmp_path / name), signatures=module.run)
+        found.append(open_encoder(FeatureSettings(encoder=str(tmp_path / name))).sha256)
+    assert found[0] != found[1]
+
+
+def test_a_saved_model_has_no_steps(exported):
+    with pytest.raises(SettingsError, match="--step=500: .* is a SavedModel, which has no"):
+        open_encoder(FeatureSettings(encoder=str(exported), step=500))
 
 
 def test_strides_of_a_saved_model_stay(exported):

@@ -1,5 +1,6 @@
 """Discovery as a user runs it: once, again after a kill, and on images with something wrong."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,10 +9,11 @@ import pytest
 
 from ssl_tf import command, discover
 from ssl_tf.data.proposals.store import ProposalStore
+from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.discovery import run
 from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.locks import exclusive
-from ssl_tf.settings import DiscoverSettings
+from ssl_tf.settings import DiscoverSettings, flagfiles
 from tests.data.prepared_tfds import prepare_several
 from tests.data.tiny_images import example, png, write_records
 from tests.discovery.test_single_image import MAPS
@@ -212,6 +214,24 @@ def test_bad_maps_are_told_in_one_line_each_and_disturb_no_other(tmp_path, monke
     assert with_boxes == ["3 too large.png", "4 good.png", "5 good too.png"]
     assert all(np.isfinite(images[name].scores).all() for name in with_boxes)
     assert max(images["4 good.png"].scores) > 0
+
+
+@pytest.mark.parametrize("channels, told", [(16, False), (17, True), (768, True)])
+def test_maps_that_whitening_empties_are_told(channels, told, capsys):
+    flags = ["--dataset=scenes", "--scenes=4", "--scene_size=64", "--encoder=x", "--output=x"]
+    settings = flagfiles.parse([*flags, "--discoverer=contrast"], DiscoverSettings)
+
+    def maps(images):
+        height, width = (side // 8 for side in images.shape[1:3])
+        return [np.zeros([1, 2, 2, 1024]), np.zeros([1, height, width, channels])]
+
+    encoder = Encoder(maps, describe=None, layers=("C3",))
+    settings = dataclasses.replace(
+        settings, features=dataclasses.replace(settings.features, long_side=0)
+    )
+    run._warn_of_few_cells(settings, Scenes("train", 4, 64), encoder)
+    warning = f"has 64 cells of {channels} channels, too few to be whitened"
+    assert (warning in capsys.readouterr().err) == told
 
 
 def test_one_image_and_equal_images_are_told_and_get_boxes(photographs, exported, tmp_path, capsys):

@@ -33,7 +33,8 @@ def test_components_are_those_of_scikit_learn():
 def test_the_map_keeps_the_neighbours_of_planted_groups():
     unit, group = blobs()
     for projection in ("tsne", "pca"):
-        points = place(unit, projection)
+        points, used = place(unit, projection)
+        assert used == projection
         assert points.shape == (60, 2) and points.dtype == np.float32
         distances = np.linalg.norm(points[:, None] - points[None], axis=2)
         np.fill_diagonal(distances, np.inf)
@@ -42,7 +43,8 @@ def test_the_map_keeps_the_neighbours_of_planted_groups():
 
 def test_a_map_of_few_or_equal_rows_is_finite():
     for unit in (np.ones([1, 1]), np.ones([1, 5]), np.eye(4), np.tile([[0.6, 0.8]], [40, 1])):
-        points = place(unit.astype(np.float32), "tsne")
+        points, used = place(unit.astype(np.float32), "tsne")
+        assert used == "pca"
         assert points.shape == (len(unit), 2) and np.isfinite(points).all()
 
 

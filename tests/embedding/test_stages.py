@@ -225,6 +225,40 @@ def test_a_killed_embedding_ends_with_the_same_bytes(done, exported, folder, tmp
     assert content(output) == content(done) and len(content(done)) == 3 * 4 + 1
 
 
+def test_a_run_that_has_gone_on_keeps_the_encoder_of_the_first_start(folder, tmp_path, capsys):
+    run, output, images = tmp_path / "run", tmp_path / "out", f"--image_folder={folder}"
+    flags = ["--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--image_size=16"]
+    settings = flagfiles.parse(flags, PretrainSettings)
+    run.mkdir()
+    flagfiles.write_flagfile(settings, run / "flags.txt")
+    encoder = build_encoder(settings.model, 5)
+    checkpoints = Checkpoints(run / CHECKPOINTS, keep=2, encoder=encoder)
+    checkpoints.save(7)
+    start(run, output, images, "--format=numpy", NO_REPORT)
+    features = table(output)["features"]
+    for variable in encoder.trainable_variables:
+        variable.assign(2 * variable)
+    checkpoints.save(8)
+    done_path(output, 1).unlink()
+    rows_path(output, "numpy", 1).unlink()
+    start(run, output, images, "--format=numpy", NO_REPORT)
+    np.testing.assert_array_equal(table(output)["features"], features)
+    checkpoints.save(9)  # and 7 is gone
+    start(run, output, images, ALL, NO_REPORT)
+    assert "has no checkpoint of --step=7" in capsys.readouterr().err
+    assert len(pq.read_table(output / "parquet")) == len(features)
+    done_path(output, 1).unlink()
+    assert "has no checkpoint of --step=7" in refused(capsys, run, output, images, NO_REPORT)[0]
+
+
+def test_hidden_labels_are_no_column(exported, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(stages, "labels_are_hidden", lambda source: source.num_classes == 2)
+    start(exported, tmp_path / "out", f"--image_folder={folder}", "--format=numpy")
+    assert "its labels are not public, the table has none" in capsys.readouterr().err
+    assert sorted(table(tmp_path / "out")) == ["features", "id", "index", "path"]
+    assert "cluster (k-means)" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_workers_give_the_same_bytes_in_any_order(done, exported, folder, tmp_path):
     output = tmp_path / "out"
     flags = [*SMALL, f"--encoder={exported}", f"--output={output}", f"--image_folder={folder}", ALL]

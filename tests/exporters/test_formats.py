@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.exporters import formats
@@ -24,6 +25,8 @@ def writer(name):
     """A format of one file with its name in it."""
 
     def write(exported, directory):
+        # What a GPU rounds would differ from what the CPU gives.
+        assert not tf.config.experimental.tensor_float_32_execution_enabled()
         (directory / f"{name}.txt").write_text(name)
         return Written({name: exported.model.depth}, (f"{name} is written",))
 
@@ -47,6 +50,7 @@ def test_all_formats_lie_in_one_directory(encoder, tmp_path, monkeypatch):
     assert (facts["step"], facts["a"], facts["formats"]) == (7, 18, ["a", "b"])
     assert (facts["mean"], facts["std"], facts["feature_dim"]) == ([*MEAN], [*STD], 32)
     assert "short side to 256 pixels, bicubic" in facts["preprocessing"]
+    assert tf.config.experimental.tensor_float_32_execution_enabled()
 
 
 def test_a_format_that_cannot_express_the_encoder_leaves_nothing(encoder, tmp_path, monkeypatch):

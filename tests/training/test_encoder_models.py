@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -105,6 +106,17 @@ def test_preprocess_is_that_of_evaluation(directory):
     np.testing.assert_array_equal(next(iter(decoded.batch(3))), expected)
     with pytest.raises(TypeError, match="float64: give the uint8 pixels"):
         encoder.preprocess(photographs / 255)
+
+
+def test_what_an_encoder_learned_upright_is_told(directory, tmp_path, capsys):
+    ssl_tf.load_encoder(directory)
+    assert "upright" not in capsys.readouterr().err
+    upright = tmp_path / "upright"
+    shutil.copytree(directory, upright)
+    facts = json.loads((upright / "export.json").read_text())
+    (upright / "export.json").write_text(json.dumps({**facts, "orient": True}))
+    ssl_tf.load_encoder(upright)
+    assert "turn yours as EXIF says before preprocess" in capsys.readouterr().err
 
 
 def test_a_saved_model_has_one_step(directory):

@@ -6,6 +6,7 @@ import io
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -340,9 +341,24 @@ class AnnotatedSource(IndexedSource):
 
 
 class AnnotatedFiles(AnnotatedSource):
-    """An annotated source of image files, whose paths `_paths` has by row."""
+    """An annotated source of image files, whose paths `_paths` has by row.
+
+    Raises:
+        UserError: a file is listed twice: a part of the images would hold copies of another.
+    """
 
     _paths: list[str]
+
+    def __init__(self, name: str, ids: Sequence[bytes], *arguments: Any, **options: Any):
+        """Takes what `AnnotatedSource` takes, once `_paths` is set."""
+        count = Counter(map(os.path.normpath, self._paths))
+        twice = [path for path, times in count.items() if times > 1]
+        if twice:
+            raise UserError(
+                f"{name}: {len(twice)} images are listed twice, such as {twice[0]}; list each "
+                "once, with all its annotations"
+            )
+        super().__init__(name, ids, *arguments, **options)
 
     def _encoded(self, row: int) -> bytes:
         return read_bytes(self._paths[row])

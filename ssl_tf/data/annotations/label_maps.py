@@ -76,14 +76,19 @@ def read_names(path: str) -> tuple[str, ...]:
     """The names in a text file, one a line.
 
     Raises:
-        UserError: it cannot be read, or is empty.
+        UserError: it cannot be read, is empty, or has an empty line between others.
     """
     try:
-        names = tuple(line.strip() for line in Path(path).read_text().splitlines() if line.strip())
+        names = tuple(line.strip() for line in Path(path).read_text().rstrip().splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--label_names={path} cannot be read ({error})") from None
     if not names:
         raise UserError(f"--label_names={path} is empty")
+    if "" in names:
+        raise UserError(
+            f"--label_names={path}: line {names.index('') + 1} has no name, and would shift the "
+            "others; give each label a line"
+        )
     return names
 
 
@@ -101,6 +106,7 @@ class LabelMapFolders(AnnotatedFiles):
         reduce_zero_label: bool = False,
         num_classes: int = 0,
         class_names: Sequence[str] = (),
+        read_all: bool = False,
     ):
         """Lists the images.
 
@@ -109,14 +115,14 @@ class LabelMapFolders(AnnotatedFiles):
         Args:
             images, label_maps: the folders.
             reduce_zero_label: label 0 is ignored, and the classes count from label 1, as in ADE20K.
-            num_classes: number of classes; 0: by the names, or else by the largest label, for which
-                all maps are read once. If it is given, a few maps are read to tell on stderr that
-                they hold no more than one label beside `IGNORED`.
+            num_classes: number of classes; 0: by the names, or else by the largest label.
             class_names: names of the classes, by label.
+            read_all: all maps are read once for their labels, as without num_classes. Else a few
+                are. It is told on stderr where they hold no more than one label beside `IGNORED`.
 
         Raises:
-            UserError: there is no image, or one without a label map; or a map is damaged; or all
-                have the same label.
+            UserError: there is no image, or one without a label map; or a map is damaged, or has a
+                label beyond the classes; or all have the same label.
         """
         listing = list_images(f"--image_folder={images}", images, EXTENSIONS)
         names = sorted(map(os.fsdecode, listing.paths))
@@ -148,7 +154,7 @@ class LabelMapFolders(AnnotatedFiles):
         _warn_of_maps_without_images(label_maps, self._maps)
         count = num_classes or len(class_names)
         if count:
-            self._warn_of_one_label()
+            self._check_labels(count, read_all or not num_classes)
         else:
             count = self._largest_label() + 1
         super().__init__(
@@ -186,10 +192,24 @@ class LabelMapFolders(AnnotatedFiles):
             )
         return found[-1]
 
-    def _warn_of_one_label(self) -> None:
-        found = self._labels_of(self._maps[:: -(-len(self._maps) // _LOOKED_AT)])
+    def _check_labels(self, count: int, read_all: bool) -> None:
+        """Looks at all maps or a few for labels beyond the classes, and for one label alone."""
+        step = 1 if read_all else -(-len(self._maps) // _LOOKED_AT)
+        found = self._labels_of(self._maps[::step])
+        folder = os.path.dirname(self._maps[0])
+        if found and found[-1] >= count:
+            raise UserError(
+                f"{folder}: a label map has the label {found[-1]}, and there are {count} classes, "
+                "from 0; correct the maps, --num_classes or --label_names"
+            )
         if len(found) < 2:
             print(f"warning: {self._only(found)}", file=sys.stderr)
+        elif read_all and found[-1] + 1 < count:
+            print(
+                f"warning: {folder}: there are {count} classes, and the largest label is "
+                f"{found[-1]}; the first class is label 0",
+                file=sys.stderr,
+            )
 
     def _labels_of(self, paths: Sequence[str]) -> list[int]:
         """The labels in maps, ascending, without `IGNORED`."""

@@ -1,5 +1,6 @@
 """Annotated sources opened by the settings, to learn from and to report on."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +31,8 @@ def open_annotated(
 ) -> tuple[AnnotatedSource, AnnotatedSource]:
     """The images to learn from, and those to report on, of the same classes.
 
-    Images without an object are left out of those to learn from, without --keep_empty. Told on
-    stderr are classes without an object, and that both are the same images, if they are.
+    Images without an object are left out of those to learn from, without --keep_empty. That both
+    are the same images is told on stderr.
 
     Args:
         data: names the images.
@@ -60,7 +61,6 @@ def open_annotated(
     _check_objects(train, "correct the annotations")
     _check_objects(test, f"give others to report on by {_test_flag(data)}")
     if wanted != "label_maps":
-        train.warn_of_empty_classes()
         train = train if data.keep_empty else with_objects(train)
     return train, test
 
@@ -151,11 +151,11 @@ def _open_test(data: AnnotationSettings, wanted: Wanted, train: AnnotatedSource)
     if data.dataset:
         usual = "validation" if data.dataset.startswith("voc/2012") else "test"
         return _open_dataset(data, data.test_split or usual, wanted)
-    if data.voc_dir:
-        directories = data.test_voc_dir or data.voc_dir[:1]
-        return _open_voc(directories, data.test_voc_list, wanted, train.class_names)
     folder = data.test_image_folder or data.image_folder
     try:
+        if data.voc_dir:
+            directories = data.test_voc_dir or data.voc_dir[:1]
+            return _open_voc(directories, data.test_voc_list, wanted, train.class_names)
         if data.coco_json:
             return _open_coco(data.test_coco_json, folder, wanted)
         return LabelMapFolders(
@@ -164,13 +164,12 @@ def _open_test(data: AnnotationSettings, wanted: Wanted, train: AnnotatedSource)
             reduce_zero_label=data.reduce_zero_label,
             num_classes=train.num_classes,
             class_names=train.class_names,
+            read_all=not data.num_classes,
         )
     except UserError as error:
         # A source names the flags of the training images.
-        told = str(error)
-        for name in ("coco_json", "image_folder", "label_maps"):
-            told = told.replace(f"--{name}=", f"--test_{name}=")
-        raise type(error)(told) from None
+        flags = r"--(coco_json|image_folder|label_maps|voc_dir|voc_list)\b"
+        raise type(error)(re.sub(flags, r"--test_\1", str(error))) from None
 
 
 def _open_dataset(data: AnnotationSettings, split: str, wanted: Wanted) -> AnnotatedSource:

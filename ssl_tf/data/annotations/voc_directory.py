@@ -135,7 +135,7 @@ def _listed(
         except OSError as error:
             raise UserError(
                 f"--voc_dir={directory}: {path} cannot be read ({error.strerror}); give VOC's "
-                "directory of a year, and a list that it has"
+                "directory of a year, and by --voc_list a list that it has"
             ) from None
         prefix = f"{Path(directory).name}/" if len(directories) > 1 else ""
         rows = [line.split() for line in lines if line.strip()]

@@ -13,6 +13,20 @@ from ssl_tf.errors import UserError
 _ROWS_AT_ONCE = 65536
 _SIDES = ("YMin", "XMin", "YMax", "XMax")
 _ID_DIGITS = 16
+# As OpenImages has them, and as other programs write them again; -1 stands for what is not known.
+_SET, _UNSET = {"1", "1.0", "true"}, {"0", "0.0", "false", "-1", "-1.0", ""}
+
+
+def is_set(text: str) -> bool:
+    """Whether a column such as IsGroupOf holds of a box.
+
+    Raises:
+        ValueError: the text is none of its values.
+    """
+    value = text.strip().lower()
+    if value not in _SET | _UNSET:
+        raise ValueError(f"is {text!r}; write 1 or 0")
+    return value in _SET
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +148,7 @@ class BoxFile:
             rows = [row for row in rows if row[columns["Source"]] in self.sources]
         for name in ("IsGroupOf", "IsDepiction"):
             if name in columns:
-                rows = [row for row in rows if row[columns[name]] != "1"]
+                rows = [row for row in rows if not is_set(row[columns[name]])]
         return rows
 
     def _check(self, row: list[str], line: int, columns: dict[str, int]) -> None:
@@ -146,7 +160,8 @@ class BoxFile:
         except (ValueError, IndexError):
             raise UserError(
                 f"line {line} of {self.flag}={self.path} is damaged: {','.join(row)[:200]!r}; an "
-                f"id has {_ID_DIGITS} hexadecimal digits, a box 0 <= min <= max <= 1"
+                f"id has {_ID_DIGITS} hexadecimal digits, a box 0 <= min <= max <= 1, IsGroupOf 1, "
+                "0 or -1"
             ) from None
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ssl_tf.data.decoding import EXTENSIONS
+from ssl_tf.data.openimages.box_csv import is_set
 from ssl_tf.errors import UserError
 
 _OWN = ("id", "ymin", "xmin", "ymax", "xmax")
@@ -193,7 +194,11 @@ def read_csv(file: str) -> Iterator[Entry]:
                     f"{file}, {place}: {len(columns)} columns, where the header has {len(header)}"
                 )
             box = _numbers(file, place, [_from_text(columns[side]) for side in sides], 4)
-            row = Row(place, tuple(box), crowd=group is not None and columns[group].strip() == "1")
+            try:
+                crowd = group is not None and is_set(columns[group])
+            except ValueError as error:
+                raise UserError(f"{file}, {place}: {_GROUP} {error}") from None
+            row = Row(place, tuple(box), crowd=crowd)
             if score is not None:
                 row.score = _number(file, place, _from_text(columns[score]))
             if entry is None or columns[id_column] != entry.names["id"]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_tf.data.annotations.label_maps import LabelMapFolders, read_label_map
+from ssl_tf.data.annotations.label_maps import LabelMapFolders, read_label_map, read_names
 from ssl_tf.errors import SettingsError, UserError
 from tests.data.annotations.annotated_files import label_png, read, write_maps
 
@@ -79,10 +79,33 @@ def test_labels_without_a_pixel_are_told(tmp_path, capsys):
     ],
 )
 def test_a_wrong_map_ends_the_reading_in_one_line(tmp_path, labels, told):
-    source = LabelMapFolders(*write_maps(tmp_path, {"a": labels}), num_classes=4)
+    # Of so many maps every second one is looked at beforehand, and this is not among them.
+    maps = {"A": LABELS, "a": labels, **{f"b{n:02d}": LABELS for n in range(65)}}
+    source = LabelMapFolders(*write_maps(tmp_path, maps), num_classes=4)
     with pytest.raises(UserError, match=told):
         with source.reading():
             read(source)
+
+
+def test_names_are_compared_with_all_maps(tmp_path, capsys):
+    images, maps = write_maps(tmp_path, {"a": LABELS % 3, "b": LABELS})
+    with pytest.raises(UserError, match="has the label 3, and there are 3 classes"):
+        LabelMapFolders(images, maps, class_names=("sky", "sea", "sand"))
+    capsys.readouterr()
+    assert LabelMapFolders(images, maps, class_names=tuple("abcd")).num_classes == 4
+    assert capsys.readouterr().err == ""
+    # As where the names begin with a background that the maps do not count.
+    LabelMapFolders(images, maps, class_names=tuple("_abcd"))
+    assert "there are 5 classes, and the largest label is 3" in capsys.readouterr().err
+
+
+def test_a_label_without_a_name_does_not_shift_the_others(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("sky\n sea \n\n\n")
+    assert read_names(str(path)) == ("sky", "sea")
+    path.write_text("sky\n\nsea\n")
+    with pytest.raises(UserError, match="line 2 has no name"):
+        read_names(str(path))
 
 
 def test_what_is_no_map_is_told(tmp_path):

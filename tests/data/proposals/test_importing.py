@@ -86,6 +86,15 @@ def test_openimages_csv(tmp_path):
     assert boxes_of(images) == {key: BOXES[key] for key in "ab"}
     assert importer.dropped == {"a crowd is around several objects (iscrowd, IsGroupOf)": 1}
     assert list(read(path, template="train/{id}.jpg")) == ["train/a.jpg", "train/b.jpg"]
+    # As pandas writes it again, and as nobody does.
+    text = path.read_text()
+    path.write_text(text.replace("1,0,1\n", "1,0,True\n"))
+    assert boxes_of({image.image_id: image for image in Importer().images(str(path))}) == boxes_of(
+        images
+    )
+    path.write_text(text.replace("1,0,1\n", "1,0,many\n"))
+    with pytest.raises(UserError, match="line 4: IsGroupOf is 'many'; write 1 or 0"):
+        list(Importer().images(str(path)))
 
 
 def test_coco_json(tmp_path):
