@@ -46,10 +46,10 @@ def describe_shard(
     proposals: list[Regions | None] = [None] * len(examples)
     vectors: list[np.ndarray] = [np.zeros([0, 0], np.float16)] * len(examples)
     salient = np.zeros([len(examples), 4], np.int32)
-    trouble = size_troubles(examples, features.long_side, encoder.least_side)
+    trouble = size_troubles(examples, features.long_side, encoder)
     contrast = [np.zeros([0], np.float32)] * len(examples)
     for positions, images in equal_batches(
-        examples, features.long_side, features.feature_batch, encoder.least_side
+        examples, features.long_side, features.feature_batch, encoder
     ):
         raw = [layer.numpy() for layer in encoder.maps(images)]
         maps = [tf.nn.relu(layer) for layer in raw]
@@ -101,9 +101,8 @@ def _image_descriptors(examples: list[dict], encoder: Encoder, side: int) -> np.
     positions = [position for position, example in enumerate(examples) if example["readable"]]
     if not positions:
         return np.zeros([len(examples), 0], np.float32)
-    squares = np.stack(
-        [resized(examples[position]["image"], (side, side)) for position in positions]
-    )
+    size = encoder.fixed_size or (side, side)
+    squares = np.stack([resized(examples[position]["image"], size) for position in positions])
     described = np.concatenate(
         [encoder.describe(squares[n : n + 64]).numpy() for n in range(0, len(squares), 64)]
     )

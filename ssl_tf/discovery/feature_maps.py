@@ -45,6 +45,9 @@ class Encoder:
         describe: uint8 [N, S, S, 3] -> float32 [N, D], for the comparison of images.
         layers: names of the maps' layers.
         least_side: smallest side of an image that has a map, in pixels.
+        patch: side of the square patches of a ViT, in pixels, a multiple of which an image's sides
+            must be; 0: any sides.
+        fixed_size: (height, width) of the only images that it takes; None: any.
         sha256: of all weights and batch statistics.
         origin: where it comes from, in words.
     """
@@ -53,6 +56,8 @@ class Encoder:
     describe: Callable[[tf.Tensor], tf.Tensor]
     layers: tuple[str, ...]
     least_side: int = 1
+    patch: int = 0
+    fixed_size: tuple[int, int] | None = None
     sha256: str = ""
     origin: str = ""
 
@@ -255,11 +260,24 @@ def _exported_encoder(path: Path, layers: tuple[str, ...]) -> Encoder:
         return tf.reduce_mean(last, axis=list(range(1, last.shape.rank - 1)))
 
     taken = signature.structured_input_signature[1][argument].shape
-    _check_axes(path, run, taken, dict.fromkeys([*names, spatial[chosen][-1]]))
+    fixed = tuple(taken[1:3]) if taken.rank == 4 and None not in taken[1:3] else None
+    _check_axes(path, run, fixed, dict.fromkeys([*names, spatial[chosen][-1]]))
+    size = fixed or _PROBES[0]
+    outputs = run(tf.zeros([1, *size, 3], tf.uint8))
+    tokens = [outputs[name].shape[1] for name in names if outputs[name].shape.rank == 3]
+    patch = max((_patches(count, size)[0] for count in tokens), default=0)
     # Keeps the variables alive.
     maps.loaded = loaded
     sha256 = saved_model_digest(path, signature)
-    return Encoder(maps, describe, names, sha256=sha256, origin=f"SavedModel {path}")
+    return Encoder(
+        maps,
+        describe,
+        names,
+        patch=patch,
+        fixed_size=fixed,
+        sha256=sha256,
+        origin=f"SavedModel {path}",
+    )
 
 
 def _spatial(signature: Callable[..., dict[str, tf.Tensor]]) -> list[str]:
@@ -273,7 +291,7 @@ def _spatial(signature: Callable[..., dict[str, tf.Tensor]]) -> list[str]:
 def _check_axes(
     path: Path,
     run: Callable[[tf.Tensor], dict[str, tf.Tensor]],
-    taken: tf.TensorShape,
+    fixed: tuple[int, int] | None,
     names: Iterable[str],
 ) -> None:
     """Checks, before the work, that a SavedModel takes images, and that its maps are [N, h, w, D].
@@ -284,14 +302,13 @@ def _check_axes(
     Args:
         path: of the SavedModel.
         run: uint8 [N, H, W, 3] -> all outputs.
-        taken: shape of its images; one whose sides it fixes is tried in that alone.
+        fixed: (height, width) of its images, if it takes no other.
         names: outputs that are read. What is no map of rank 4 is tokens, see `as_map`.
 
     Raises:
         UserError: it does not, or they are not.
     """
-    fixed = taken.rank == 4 and None not in taken[1:3]
-    for height, width in [tuple(taken[1:3])] if fixed else _PROBES:
+    for height, width in [fixed] if fixed else _PROBES:
         try:
             outputs = run(tf.zeros([1, height, width, 3], tf.uint8))
         except Exception as error:  # whatever the model's own operations raise
@@ -324,14 +341,24 @@ def as_map(features: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """
     if features.shape.rank == 4:
         return features
+    patch, first = _patches(features.shape[1], size)
+    return tf.reshape(
+        features[:, first:], [-1, size[0] // patch, size[1] // patch, features.shape[2]]
+    )
+
+
+def _patches(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
+    """The side of the square patches in pixels, and the number of tokens before theirs.
+
+    Raises:
+        UserError: no patch size divides the image into so many patches.
+    """
     height, width = size
-    tokens = features.shape[1]
     for first in range(min(_PREFIX_TOKENS, tokens - 1) + 1):
         patch = math.sqrt(height * width / (tokens - first))
         if patch.is_integer() and height % patch == width % patch == 0:
-            grid = int(height / patch), int(width / patch)
-            return tf.reshape(features[:, first:], [-1, *grid, features.shape[2]])
+            return int(patch), first
     raise UserError(
-        f"--encoder: its {tokens} tokens are no square patches of {height}x{width} pixels; sides "
-        "of images are made multiples of 32, so give a ViT with patches of 8, 16 or 32 pixels"
+        f"--encoder: its {tokens} tokens are no square patches of {height}x{width} pixels; give a "
+        "ViT of square patches, whose tokens come last, and --scales of which they keep whole ones"
     )

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.data.decoding import attempt, image_of, upright
 from ssl_tf.data.source import Source
+from ssl_tf.discovery.feature_maps import Encoder
 
 # Sides of resized images are multiples of this, so that few sizes occur.
 _SIDE_STEP = 32
@@ -34,20 +35,20 @@ def read_examples(source: Source, start: int, stop: int) -> Iterator[dict]:
 
 
 def equal_batches(
-    examples: list[dict], long_side: int, batch: int, least_side: int = 1
+    examples: list[dict], long_side: int, batch: int, encoder: Encoder
 ) -> Iterator[tuple[list[int], np.ndarray]]:
     """Yields batches of readable images of one size: (positions, uint8 [N, H, W, 3]).
 
     Args:
         examples: decoded images.
-        long_side: their longer side for the encoder; 0: as they are.
+        long_side: their longer side for the encoder; 0: as they are, but for whole patches.
         batch: largest number of images at once.
-        least_side: images with a smaller side are left out, see `size_troubles`.
+        encoder: images with a side below its least_side are left out, see `size_troubles`.
     """
     sizes: dict[tuple[int, int], list[int]] = {}
     for position, example in enumerate(examples):
-        size = _encoder_size(*example["image"].shape[:2], long_side)
-        if example["readable"] and min(size) >= least_side:
+        size = _encoder_size(*example["image"].shape[:2], long_side, encoder)
+        if example["readable"] and min(size) >= encoder.least_side:
             sizes.setdefault(size, []).append(position)
     for size, positions in sizes.items():
         for first in range(0, len(positions), batch):
@@ -55,28 +56,32 @@ def equal_batches(
             yield part, np.stack([resized(examples[i]["image"], size) for i in part])
 
 
-def size_troubles(examples: list[dict], long_side: int, least_side: int) -> list[str]:
+def size_troubles(examples: list[dict], long_side: int, encoder: Encoder) -> list[str]:
     """Why the encoder cannot take images, in a few words; empty for those it can, and unreadable.
 
     Args:
-        examples, long_side: as in `equal_batches`.
-        least_side: smallest side of which the encoder has a map, in pixels.
+        examples, long_side, encoder: as in `equal_batches`.
     """
-    trouble = f"a side below the {least_side} pixels of the encoder's stride"
+    trouble = f"a side below the {encoder.least_side} pixels of the encoder's stride"
     return [
         trouble
         if example["readable"]
-        and min(_encoder_size(*example["image"].shape[:2], long_side)) < least_side
+        and min(_encoder_size(*example["image"].shape[:2], long_side, encoder)) < encoder.least_side
         else ""
         for example in examples
     ]
 
 
-def _encoder_size(height: int, width: int, long_side: int) -> tuple[int, int]:
-    if not long_side or not height:
+def _encoder_size(height: int, width: int, long_side: int, encoder: Encoder) -> tuple[int, int]:
+    if encoder.fixed_size and height:
+        return encoder.fixed_size
+    if not height or not (long_side or encoder.patch):
         return height, width
-    scale = long_side / max(height, width)
-    return tuple(max(1, round(s * scale / _SIDE_STEP)) * _SIDE_STEP for s in (height, width))
+    scale = long_side / max(height, width) if long_side else 1
+    step = _SIDE_STEP if long_side else encoder.patch
+    if encoder.patch and _SIDE_STEP % encoder.patch:
+        step = encoder.patch
+    return tuple(max(1, round(s * scale / step)) * step for s in (height, width))
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -122,6 +122,9 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
     output = Path(settings.output)
     maps = f"maps {', '.join(encoder.layers)} of {encoder.origin}"
     _log(f"{source.name}: {source.size} images, {maps}")
+    if encoder.fixed_size:
+        height, width = encoder.fixed_size
+        _log(f"all images are made {height}x{width} pixels, the only size that the encoder takes")
     if settings.is_contrasted and settings.cells.contrast_norm == "whiten":
         _warn_of_few_cells(settings, source, encoder)
     shard_images = settings.shard_images
@@ -171,7 +174,7 @@ def _warn_of_few_cells(settings: DiscoverSettings, source: Source, encoder: Enco
     its area alone. The first image stands for all.
     """
     examples = list(read_examples(source, 0, 1))
-    for _, images in equal_batches(examples, settings.features.long_side, 1, encoder.least_side):
+    for _, images in equal_batches(examples, settings.features.long_side, 1, encoder):
         finest = max(encoder.maps(images), key=lambda layer: layer.shape[1] * layer.shape[2])
         _, height, width, depth = finest.shape
         if height * width < _CELLS_A_CHANNEL * depth:

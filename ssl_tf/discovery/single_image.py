@@ -60,12 +60,12 @@ def find_shard(
     stop = min(source.size, start + settings.shard_images)
     examples = list(read_examples(source, start, stop))
     features = settings.features
-    troubles = size_troubles(examples, features.long_side, encoder.least_side)
+    troubles = size_troubles(examples, features.long_side, encoder)
     found = [Found(trouble=trouble) for trouble in troubles]
     salient = np.zeros([len(examples), 4], np.int32)
     cutting = 0.0
     for positions, images in equal_batches(
-        examples, features.long_side, features.feature_batch, encoder.least_side
+        examples, features.long_side, features.feature_batch, encoder
     ):
         arrays = [layer.numpy() for layer in encoder.maps(images)]
         cut_began = time.process_time()

@@ -7,6 +7,7 @@ import tensorflow as tf
 from safetensors.numpy import save_file
 
 from ssl_tf.discovery.feature_maps import as_map, averaged, open_encoder
+from ssl_tf.discovery.images import equal_batches
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks.heads import build_dense_head
 from ssl_tf.networks.normalization import normalize_images
@@ -249,6 +250,34 @@ def test_patch_tokens_of_a_saved_model_become_a_map(tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5)
     with pytest.raises(UserError, match="5 tokens are no square patches of 64x96 pixels"):
         as_map(tf.zeros([1, 5, 3]), (64, 96))
+
+
+@pytest.mark.parametrize(
+    "patch, long_side, size",
+    [(14, 224, (224, 154)), (14, 0, (196, 140)), (16, 224, (224, 160)), (16, 0, (208, 144))],
+)
+def test_images_have_whole_patches(patch, long_side, size, tmp_path):
+    def tokens(images):
+        cells = tf.nn.avg_pool2d(images, patch, patch, "VALID")
+        patches = tf.reshape(cells, [tf.shape(images)[0], -1, 3])
+        return {"tokens": tf.concat([0 * patches[:, :1], patches], axis=1)}
+
+    encoder = open_encoder(write_model(tmp_path / "vit", tokens))
+    assert (encoder.patch, encoder.fixed_size) == (patch, None)
+    examples = [{"image": np.zeros([202, 138, 3], np.uint8), "readable": True}]
+    ((_, images),) = equal_batches(examples, long_side, 1, encoder)
+    assert images.shape[1:3] == size
+    assert encoder.maps(images)[0].shape[1:3] == (size[0] // patch, size[1] // patch)
+
+
+def test_a_model_of_one_size_gets_all_images_in_that(tmp_path):
+    settings = write_model(
+        tmp_path / "m", lambda images: {"map": pooled(images, 5)}, [None, 32, 64, 3]
+    )
+    encoder = open_encoder(settings)
+    examples = [{"image": np.zeros([90, 50, 3], np.uint8), "readable": True}]
+    ((_, images),) = equal_batches(examples, 224, 1, encoder)
+    assert images.shape == (1, 32, 64, 3) and encoder.maps(images)[0].shape == (1, 2, 4, 5)
 
 
 def test_weights_that_are_constants_are_told_apart(tmp_path):

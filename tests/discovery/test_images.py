@@ -7,6 +7,7 @@ from PIL import Image
 
 from ssl_tf.data.decoding import decode
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.discovery.images import equal_batches, read_examples, size_troubles
 from tests.data.tiny_images import picture, png, write_folder
 
@@ -53,10 +54,11 @@ def test_images_below_the_stride_of_the_encoder_are_left_out_with_a_reason():
     examples = [
         {"image": np.zeros([*shape, 3], np.uint8), "readable": shape != (0, 0)} for shape in shapes
     ]
-    batches = [(rows, images.shape) for rows, images in equal_batches(examples, 0, 8, 16)]
+    encoder = Encoder(maps=None, describe=None, layers=(), least_side=16)
+    batches = [(rows, images.shape) for rows, images in equal_batches(examples, 0, 8, encoder)]
     assert batches == [([0, 3], (2, 16, 40, 3))]
     reason = "a side below the 16 pixels of the encoder's stride"
-    assert size_troubles(examples, 0, 16) == ["", reason, reason, "", ""]
+    assert size_troubles(examples, 0, encoder) == ["", reason, reason, "", ""]
     # A longer side of 64 makes 32 pixels of each short one.
-    assert [rows for rows, _ in equal_batches(examples, 64, 8, 16)] == [[0, 1, 3], [2]]
-    assert size_troubles(examples, 64, 16) == [""] * 5
+    assert [rows for rows, _ in equal_batches(examples, 64, 8, encoder)] == [[0, 1, 3], [2]]
+    assert size_troubles(examples, 64, encoder) == [""] * 5
