@@ -230,15 +230,14 @@ def build_unit_mlp(
     output: int,
     normalized: bool,
     synchronized: bool,
-    layers: int = 3,
     seed: int = 0,
     name: str = "projector",
 ) -> tf.keras.Model:
     """DINO's projector down to its bottleneck: [N, input_dim] -> [N, output], rows of length 1.
 
-    (Dense with bias, GELU) `layers - 1` times, then Dense with bias. Kernels start normal with
-    standard deviation 0.02, biases at 0 (vision_transformer.py of its code). Published: 3 layers,
-    2048 hidden, 256 outputs. The output is float32 also under a mixed precision policy (float64
+    (Dense with bias, GELU) twice, then Dense with bias. Kernels start normal with standard
+    deviation 0.02, biases at 0 (vision_transformer.py of its code). Published: 2048 hidden, 256
+    outputs. The output is float32 also under a mixed precision policy (float64
     under a float64 one).
 
     Args:
@@ -247,7 +246,6 @@ def build_unit_mlp(
         output: length of the output.
         normalized: batch normalization in front of each GELU.
         synchronized: batch statistics over all replicas.
-        layers: number of Dense layers, at least 1.
         seed: with `name`, all that the first weights depend on.
         name: of the model.
     """
@@ -259,12 +257,12 @@ def build_unit_mlp(
 
     inputs = tf.keras.Input((input_dim,), name="inputs", dtype=full_dtype())
     x = inputs
-    for index in range(1, layers):
+    for index in (1, 2):
         x = dense(hidden, index)(x)
         if normalized:
             x = batch_normalization(f"bn{index}", synchronized, maps=False)(x)
         x = tf.keras.layers.Activation("gelu", name=f"gelu{index}")(x)
-    x = dense(output, layers)(x)
+    x = dense(output, 3)(x)
     x = tf.keras.layers.UnitNormalization(axis=-1, dtype=full_dtype(), name="unit")(x)
     return tf.keras.Model(inputs, x, name=name)
 
