@@ -60,6 +60,8 @@ for directory in map(Path, sys.argv[1:]):
     last = sorted(directory.glob("checkpoints/step_????????"))[-1]
     sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in last.iterdir()}
     lines = MetricsFile.read(directory / "metrics.jsonl")
+    steps = [x["step"] for x in lines]
+    assert steps[0] == 0 and steps == sorted({*steps}), "the first step is missing, or one is twice"
     found.append((last.name, sums, [{k: v for k, v in x.items() if k not in MACHINE_FIGURES} for x in lines]))
 if found[0] != found[1]:
     sys.exit(f"{sys.argv[2]} differs from {sys.argv[1]}")

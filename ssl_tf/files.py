@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -94,6 +95,12 @@ def write_text(path: Path, text: str, *, sync: bool = True) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file, indented for people; see `replacing`."""
     write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path, kind: type | tuple[type, ...], remedy: str) -> Any:

@@ -4,6 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from ssl_tf.files import sha256_of
+
 
 def digest(network: Any) -> str:
     """SHA-256 of the bytes of all variables, batch statistics included; hexadecimal.
@@ -26,5 +28,4 @@ def saved_model_digest(directory: Path, signature: Any) -> str:
     """
     if signature.variables:
         return digest(signature)
-    with (directory / "saved_model.pb").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(directory / "saved_model.pb")

@@ -1,6 +1,5 @@
 """Checkpoints named by their step, with checksums that detect damage."""
 
-import hashlib
 import re
 import shutil
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.files import UNFINISHED, NotWritten, remove, replacing
+from ssl_tf.files import UNFINISHED, NotWritten, remove, replacing, sha256_of
 
 # In the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks a checkpoint by hand.
 # TensorFlow keeps a checksum of each tensor, but none that covers its index.
@@ -67,7 +66,7 @@ class Checkpoints:
             with replacing(path) as temporary:
                 self._checkpoint.write(str(temporary / _STATE))
                 sums = "".join(
-                    f"{_sha256(file)}  {file.name}\n" for file in sorted(temporary.iterdir())
+                    f"{sha256_of(file)}  {file.name}\n" for file in sorted(temporary.iterdir())
                 )
                 (temporary / SUMS).write_text(sums)
                 if path.exists():
@@ -193,7 +192,7 @@ def damage(path: Path) -> str | None:
             if name not in sums:
                 return f"{name} is not in {SUMS}"
         for name, digest in sums.items():
-            if _sha256(path / name) != digest:
+            if sha256_of(path / name) != digest:
                 return f"{name} is not what was written"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
@@ -273,11 +272,6 @@ def _unmatched(message: str) -> str:
     if unresolved:
         return f"{unresolved[1]} in it has no place here"
     return " ".join(message.split())[:300].rstrip(".")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remove(path: Path) -> None:

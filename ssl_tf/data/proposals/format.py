@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
-from ssl_tf.files import prepare_output, replacing
+from ssl_tf.files import prepare_output, replacing, sha256_of
 
 MAX_BOXES = 10
 MANIFEST = "manifest.json"
@@ -169,7 +169,7 @@ def _write(
     def close() -> None:
         writer.close()
         file = directory / name
-        shards.append(Shard(name, records, file.stat().st_size, digest(file)))
+        shards.append(Shard(name, records, file.stat().st_size, sha256_of(file)))
 
     for image in images:
         key = fingerprint(image.image_id)
@@ -261,12 +261,6 @@ def _serialized(
 def fingerprint(image_id: str) -> int:
     """A 64-bit hash of an id, to detect duplicates."""
     return int.from_bytes(hashlib.blake2b(_bytes(image_id), digest_size=8).digest(), "little")
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _bytes(image_id: str) -> bytes:

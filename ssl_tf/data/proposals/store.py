@@ -16,10 +16,10 @@ from ssl_tf.data.proposals.format import (
     ImageProposals,
     Manifest,
     Shard,
-    digest,
 )
 from ssl_tf.data.record_framing import UNPARSED, count_records
 from ssl_tf.errors import UserError
+from ssl_tf.files import sha256_of
 
 _READ_AT_ONCE = 4096
 _FEATURES = {
@@ -118,7 +118,7 @@ class ProposalStore:
             UserError: a file differs from the one that was written, or a box is invalid.
         """
         for shard in self.manifest.shards:
-            if digest(self.path / shard.name) != shard.sha256:
+            if sha256_of(self.path / shard.name) != shard.sha256:
                 count_records(str(self.path / shard.name))
                 raise UserError(
                     f"{self.path / shard.name} is not the file that was written, although its "
