@@ -121,7 +121,7 @@ class Source(abc.ABC):
         return iter(())
 
     def common_images(self, other: "Source") -> int:
-        """The number of images that both read from the same place, before any hold-out.
+        """The number of images that are in both, read from the same place.
 
         Kinds of sources that share no files have none; copies of a file are different images.
         """

@@ -20,7 +20,8 @@ from ssl_tf.data.sources.opening import (
 )
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.bootstrap import Interval
-from ssl_tf.evaluation.report_names import report_file
+from ssl_tf.evaluation.learned_images import check_learned_images
+from ssl_tf.evaluation.report_names import LEARNED_FROM, report_file
 from ssl_tf.files import prepare_output, write_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
@@ -138,7 +139,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     data = settings.data
     if settings.checkpoint:
         run = Path(settings.checkpoint)
-        own = read_settings(run).data  # a wrong path is reported before data sets are opened
+        trained = read_settings(run)  # a wrong path is reported before data sets are opened
         data = with_rule_of_run(data, run)
         named = {"checkpoint": str(run)}
     else:
@@ -151,10 +152,11 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     learned = known_images(settings.checkpoint or settings.init.init_encoder)
     for source in (train, test):
         warn_of_turns(source, learned.orient)
+    learned_from = check_learned_images(run, trained, data, test) if settings.checkpoint else 0
     tested = f"{test.name}, {test.size} images"
     output = Path(settings.output)
     if not settings.output:
-        output = report_file(run, stage, data, own, tested)
+        output = report_file(run, stage, data, trained.data, tested)
         prepare_output(output)
     opened = open_encoders(settings)
     model = opened.model
@@ -170,6 +172,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
             "test": tested,
             "image_size": opened.image_size,
             **({"holdout_rule": data.holdout_rule} if data.holdout else {}),
+            **({LEARNED_FROM: learned_from} if learned_from else {}),
         },
         output=output,
     )

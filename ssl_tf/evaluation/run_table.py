@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ssl_tf.evaluation.curves import Panel
+from ssl_tf.evaluation.report_names import LEARNED_FROM
 from ssl_tf.evaluation.report_protocol import (
     Protocol,
     monitor_protocol,
@@ -105,8 +106,8 @@ def table(runs: Sequence[Run]) -> Table:
     """Makes one row for each run, then one for each random encoder of their newest reports.
 
     Runs that started from the same random encoder share its row, unless their reports of it
-    differ, for example by k of kNN: each then has a row. A remark tells where the protocols of a
-    stage differ between runs.
+    differ, for example by k of kNN: each then has a row. Remarks tell where the protocols of a
+    stage differ between runs, and which runs have learned from test images.
     """
     columns = dict(_RUN_COLUMNS)
     for stage in _stages(runs, KNN, LINEAR):
@@ -149,6 +150,13 @@ def table(runs: Sequence[Run]) -> Table:
             {row["run"]: row[PROTOCOLS][name] for row in rows if name in row[PROTOCOLS]},
         )
         for name in (MONITOR, *(stage.name for stage in _stages(runs)))
+    ]
+    remarks += [
+        f"{run.name} has learned from {count} of the test images of {stage.name}, {report['test']}"
+        for run in runs
+        for stage, reports in run.reports.items()
+        for report in reports[-1:]
+        if (count := report.get(LEARNED_FROM))
     ]
     random_rows = (row for joined in random.values() for row in joined)
     return Table(columns, [*rows, *random_rows], tuple(filter(None, remarks)))

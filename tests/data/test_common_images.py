@@ -22,7 +22,7 @@ from tests.data.annotations.annotated_files import (
 )
 from tests.data.annotations.test_tfds_records import voc_example
 from tests.data.sources.test_prepared import write, write_raw
-from tests.data.tiny_images import png, write_folder
+from tests.data.tiny_images import example, png, write_folder, write_records
 
 
 def test_splits_of_prepared_images_share_none(tmp_path):
@@ -55,6 +55,34 @@ def test_scenes_share_those_of_their_split():
     )
     assert train.common_images(fewer) == 4 and train.common_images(test) == 0
     assert train.common_images(train.hold_out(2)[1]) == 2
+
+
+def all_kinds(tmp_path):
+    """A source of 12 images of each kind that can be held out of."""
+    files = {f"{name}/{n}.png": png(n) for name in "ab" for n in range(6)}
+    yield open_source(image_folder=write_folder(tmp_path / "folder", files))
+    for part, start in (("0", 0), ("1", 5)):
+        examples = [example(image__encoded=png(n)) for n in range(start, start + 5 + 2 * start // 5)]
+        write_records(tmp_path / f"{part}.tfrecord", examples)
+    yield open_source(tfrecord=str(tmp_path / "?.tfrecord"))
+    (tmp_path / "raw").mkdir()
+    yield open_source(prepared=write_raw(tmp_path / "raw", [7, 5]))
+    yield open_source(dataset="scenes", scenes=12, scene_size=24)
+    maps = {f"{n:02d}": np.eye(6, 8) for n in range(12)}
+    yield LabelMapFolders(*write_maps(tmp_path / "maps", maps))
+
+
+def test_parts_share_the_images_that_are_in_both(tmp_path):
+    for source in all_kinds(tmp_path):
+        assert source.size == 12, source.name
+        few_rest, few = source.hold_out(3)
+        rest, many = source.hold_out(5)
+        ids = {part: set(part.ids().as_numpy_iterator()) for part in (few_rest, few, rest, many)}
+        for one, ours in ids.items():
+            for other, theirs in ids.items():
+                told = f"{one.name} | {other.name}"
+                assert one.common_images(other) == len(ours & theirs), told
+        assert few.common_images(rest) > 0, "hold-outs of two sizes lie within each other"
 
 
 def test_monitors_that_look_at_training_images_are_told(capsys):

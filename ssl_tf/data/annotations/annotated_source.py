@@ -185,7 +185,7 @@ class AnnotatedSource(IndexedSource):
     def common_images(self, other: Source) -> int:
         if not isinstance(other, AnnotatedSource):
             return 0
-        ours, theirs = (set(map(s._place, range(len(s._ids)))) for s in (self, other))
+        ours, theirs = (set(map(s._place, s._row_numbers().tolist())) for s in (self, other))
         return len(ours & theirs)
 
     def learned_objects(self) -> np.ndarray | None:

@@ -87,7 +87,7 @@ class RenderedScenes(IndexedSource):
     def common_images(self, other: Source) -> int:
         # Of one kind and split, the first scenes are the same whatever their number.
         same = isinstance(other, RenderedScenes) and self._kind == other._kind
-        return min(self.size, other.size) if same else 0
+        return len(np.intersect1d(self._row_numbers(), other._row_numbers())) if same else 0
 
     def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         end = self._ends[row]

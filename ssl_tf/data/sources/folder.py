@@ -84,9 +84,17 @@ class ImageFolder(IndexedSource):
     def common_images(self, other: Source) -> int:
         if not isinstance(other, ImageFolder):
             return 0
-        outer, inner = sorted((self, other), key=lambda source: len(source.directory))
-        within = os.path.join(inner.directory, "").startswith(os.path.join(outer.directory, ""))
-        return inner.size if within else 0
+        if os.path.commonpath([self.directory, other.directory]) not in (
+            self.directory,
+            other.directory,
+        ):
+            return 0
+        return len(self._places() & other._places())
+
+    def _places(self) -> set[bytes]:
+        """The path of each image, whatever the name under which the folder was given."""
+        directory = os.fsencode(os.path.join(self.directory, ""))
+        return {directory + path for path in self._paths.numpy()[self._row_numbers()]}
 
     def copies_in(self, other: "ImageFolder") -> list[str]:
         """Paths of images here that the other folder holds under the same name with equal bytes.

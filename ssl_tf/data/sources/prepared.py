@@ -116,9 +116,13 @@ class RawImages(IndexedSource):
     def common_images(self, other: Source) -> int:
         if not isinstance(other, RawImages):
             return 0
-        theirs = {os.path.realpath(path) for path in other._paths}
-        shared = [os.path.realpath(path) in theirs for path in self._paths]
-        return int(np.sum(np.array(shared)[self._columns["file"].numpy()]))
+        return len(self._places() & other._places())
+
+    def _places(self) -> set[tuple[str, int]]:
+        """Record file and offset of each image."""
+        paths = [os.path.realpath(path) for path in self._paths]
+        file, offset = (self._columns[n].numpy()[self._row_numbers()] for n in ("file", "offset"))
+        return {(paths[f], o) for f, o in zip(file.tolist(), offset.tolist(), strict=True)}
 
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._columns["id"], row)

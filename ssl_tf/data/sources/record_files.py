@@ -74,14 +74,25 @@ class RecordSource(Source):
     def common_images(self, other: Source) -> int:
         if not isinstance(other, RecordSource):
             return 0
-        common = 0
-        for ours in self._shards:
-            for theirs in other._shards:
-                if os.path.realpath(ours.file) == os.path.realpath(theirs.file):
-                    start = max(ours.skip, theirs.skip)
-                    stop = min(ours.skip + ours.take, theirs.skip + theirs.take)
-                    common += max(0, stop - start)
-        return common
+        theirs: dict[str, list[np.ndarray]] = {}
+        for file, records in other._records_of_files():
+            theirs.setdefault(file, []).append(records)
+        return sum(
+            len(np.intersect1d(records, other_records, assume_unique=True))
+            for file, records in self._records_of_files()
+            for other_records in theirs.get(file, ())
+        )
+
+    def _records_of_files(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(file, numbers of its records that this source has: int64 [n]) of each shard."""
+        index = None if self._index_of_row is None else self._index_of_row.numpy()
+        first_row = 0
+        for shard in self._shards:
+            records = np.arange(shard.skip, shard.skip + shard.take)
+            if index is not None:
+                records = records[index[first_row : first_row + shard.take] >= 0]
+            first_row += shard.take
+            yield os.path.realpath(shard.file), records
 
     @abc.abstractmethod
     def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
