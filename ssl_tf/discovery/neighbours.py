@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.networks.precision import full_float32
+
 _BLOCK_FLOATS = 2**26
 
 
@@ -21,7 +23,8 @@ def nearest_images(descriptors: np.ndarray, count: int) -> np.ndarray:
     rows = max(1, _BLOCK_FLOATS // size)
     nearest = []
     for start in range(0, size, rows):
-        block = tf.matmul(unit[start : start + rows], unit, transpose_b=True)
+        with full_float32():
+            block = tf.matmul(unit[start : start + rows], unit, transpose_b=True)
         # No image is its own neighbour.
         block = tf.linalg.set_diag(block, tf.fill([len(block)], -2.0), k=start)
         nearest.append(tf.math.top_k(block, count).indices.numpy())

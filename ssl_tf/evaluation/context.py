@@ -22,7 +22,8 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.bootstrap import Interval
 from ssl_tf.evaluation.learned_images import check_learned_images
 from ssl_tf.evaluation.report_names import LEARNED_FROM, report_file
-from ssl_tf.files import prepare_output, write_json
+from ssl_tf.evaluation.report_protocol import differing, protocol_of
+from ssl_tf.files import prepare_output, read_json, write_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.devices import warn_of_idle_gpus
@@ -92,7 +93,7 @@ class EvaluationContext(Encoders):
         remark: str = "the encoder is unchanged",
         unreadable: int = 0,
     ) -> None:
-        """Writes the facts and the results, and prints where they are.
+        """Writes the facts and the results, and prints where they are, and what they replace.
 
         Args:
             results: entries of the report.
@@ -101,8 +102,10 @@ class EvaluationContext(Encoders):
         """
         unreadable = max(unreadable, self.train.unreadable.count)
         left_out = {"unreadable_images": unreadable} if unreadable else {}
-        write_json(self.output, {**self.facts, **left_out, **results})
-        print(f"{remark}; result in {self.output}{self.train.unreadable.summary()}")
+        report = {**self.facts, **left_out, **results}
+        told = _replaced(self.output, report)
+        write_json(self.output, report)
+        print(f"{remark}; result in {self.output}{told}{self.train.unreadable.summary()}")
 
 
 def open_encoders(settings: EncoderSettings) -> Encoders:
@@ -176,6 +179,19 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         },
         output=output,
     )
+
+
+def _replaced(path: Path, report: Mapping[str, object]) -> str:
+    """Words for how the report in a file differs from the one to come; empty if it does not."""
+    if not path.is_file():
+        return ""
+    try:
+        before = read_json(path, dict, "")
+    except UserError:
+        return ", in the place of a damaged file"
+    old, new = ({"step": str(r.get("step")), **protocol_of(r)} for r in (before, report))
+    changed = [f"{name} {old[name] or 'none'}" for name in differing([old, new])]
+    return f", in the place of that with {', '.join(changed)}" if changed else ""
 
 
 def _check_owner(settings: EvaluationSettings) -> None:

@@ -14,7 +14,6 @@ from ssl_tf.evaluation.features import (
 from ssl_tf.evaluation.metrics import (
     l2_normalized,
     mean_average_precision,
-    score_figures,
     top_k_accuracy,
 )
 from ssl_tf.networks.precision import full_float32
@@ -167,17 +166,6 @@ def knn_map(
     """Mean average precision of `weighted_knn`, in [0, 1]. bank_labels, query_labels: multi-hot."""
     scores = weighted_knn(bank, bank_labels, queries, num_classes, k, temperature)
     return mean_average_precision(scores, query_labels)
-
-
-def evaluate_knn(
-    encode: Encode,
-    train: Source,
-    test: Source,
-    image_size: int,
-    settings: NeighbourSettings,
-) -> dict[str, float]:
-    """The `score_figures` of the `knn_scores` of the test images."""
-    return score_figures(*knn_scores(encode, train, test, image_size, settings))
 
 
 def knn_scores(

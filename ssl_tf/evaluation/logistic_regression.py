@@ -12,7 +12,6 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
-from ssl_tf.errors import UserError
 from ssl_tf.networks.precision import full_float32
 
 # Kornblith et al. 2019, as SimCLR B.8 and BYOL D.2 restate it: 45 values from 1e-6 to 1e5.
@@ -204,18 +203,14 @@ def choose_classifier(
     stderr.
 
     Args:
-        train, validation: features, float [N, D], and integer labels [N], of the same classes.
+        train, validation: features, finite float [N, D], and integer labels [N], of the same
+            classes.
         num_classes: C.
         metric: (scores [N, C], labels [N]) -> number; higher is better.
         name: of the data set, for messages.
         penalties: lambdas, above 0.
         max_iterations: limit of each fit.
-
-    Raises:
-        UserError: a feature is NaN or infinite.
     """
-    for features, _ in (train, validation):
-        check_finite(features, name)
     regression = LogisticRegression(*train, num_classes)
     by_penalty: dict[float, float] = {}
     best, last, stopped = None, None, []
@@ -239,21 +234,6 @@ def choose_classifier(
             file=sys.stderr,
         )
     return Choice(classifier, by_penalty, tuple(stopped))
-
-
-def check_finite(features: np.ndarray, name: str) -> None:
-    """Checks that features, float [N, D], are finite.
-
-    Raises:
-        UserError: a feature is NaN or infinite.
-    """
-    for start, block in zip(range(0, len(features), _BLOCK), _blocks(features)):
-        infinite = ~np.isfinite(block).all(axis=1)
-        if infinite.any():
-            raise UserError(
-                f"{name}: the features of image {start + int(np.argmax(infinite))} are not finite: "
-                "the encoder has diverged; give an earlier --step"
-            )
 
 
 @tf.function(reduce_retracing=True, autograph=False)

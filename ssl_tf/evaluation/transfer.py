@@ -19,7 +19,6 @@ from ssl_tf.evaluation.freezing import digest, frozen
 from ssl_tf.evaluation.logistic_regression import (
     PENALTIES,
     Examples,
-    check_finite,
     choose_classifier,
 )
 from ssl_tf.evaluation.metrics import score_figures
@@ -214,7 +213,6 @@ class _Evaluation:
                 max_iterations=self.settings.max_iterations,
             )
             features, labels = read(images.test)
-            check_finite(features, images.test.name)
         learned = np.concatenate([train[1], validation[1]])
         warn_of_absent_classes(images.train, learned, labels)
         return {

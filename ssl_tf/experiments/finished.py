@@ -10,7 +10,7 @@ from typing import Any
 from ssl_tf.errors import UserError
 from ssl_tf.experiments.claims import CLAIMS, Claims, Taken
 from ssl_tf.experiments.records import Record, check_flags, read_record, remove_record, write_record
-from ssl_tf.experiments.stage_commands import stage_of
+from ssl_tf.experiments.stage_commands import default_flags, stage_of
 from ssl_tf.experiments.trials import PRETRAIN, Step, Trial, trial_name
 from ssl_tf.files import read_json, remove, write_json, write_text
 from ssl_tf.settings import PretrainSettings, flagfiles
@@ -139,7 +139,11 @@ def _files(output: Path, trial: Trial) -> dict[str, Path]:
 
 def _read_files(output: Path, trial: Trial) -> dict[str, Any]:
     files = _files(output, trial).items()
-    return {name: json.loads(path.read_text()) for name, path in files if path.exists()}
+    return {
+        name: read_json(path, (dict, list), "make it anew, or remove it")
+        for name, path in files
+        if path.exists()
+    }
 
 
 def _shown(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -150,18 +154,8 @@ def _shown(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [lines[number] for number in sorted(kept)]
 
 
-def _defaults(stage: str) -> dict[str, str]:
-    """The values of the flags that a file does not tell, of those younger than it, too."""
-    return {
-        field.name: flagfiles.as_text(
-            field.default if field.metadata["before"] is None else field.metadata["before"]
-        )
-        for field, _ in flagfiles.flag_fields(stage_of(stage).settings)
-    }
-
-
 def _changed(stage: str, flags: Mapping[str, str]) -> dict[str, str]:
-    defaults = _defaults(stage)
+    defaults = default_flags(stage)
     return {name: value for name, value in flags.items() if defaults.get(name) != value}
 
 
@@ -173,7 +167,7 @@ def _record(path: Path, trial: Trial, entry: Any) -> Record:
     """
     try:
         done = {
-            name: {**stage, "flags": {**_defaults(name), **stage["flags"]}}
+            name: {**stage, "flags": {**default_flags(name), **stage["flags"]}}
             for name, stage in entry["done"].items()
             if stage_of(name)
         }

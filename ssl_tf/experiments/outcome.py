@@ -1,7 +1,6 @@
 """The outcome of a study so far: its table, its figures as JSON, and its picture."""
 
 import dataclasses
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ TABLE = "table.md"
 RESULTS = "results.json"
 PICTURE = "figures.png"
 _CSV = "table.csv"
+_REMEDY = "remove it, and start the study again"
 # Seconds after which the writer of a table on another machine is taken for dead.
 _SILENCE = 30.0
 
@@ -120,7 +120,7 @@ def _box_figures(step: Step) -> dict[str, float]:
     (path,) = step.reports
     if not path.exists():
         return {}
-    by_name = read_json(path, dict, "remove it, and start the study again")
+    by_name = read_json(path, dict, _REMEDY)
     kind = step.flags["discoverer"]
     measured = by_name[step.flags["ranker"] if kind == "lod" else kind]
     return {f"{step.name}_{name}": measured[name] for name in BOX_FIGURES}
@@ -204,7 +204,7 @@ def enough(
         return False
     if results is None:
         path = output / RESULTS
-        results = json.loads(path.read_text()) if path.exists() else {}
+        results = read_json(path, dict, _REMEDY) if path.exists() else {}
     row = next((row for row in results.get("rows", ()) if row["run"] == trial.arm), {})
     differences = _differences_of(rule.figure, row, results.get("stages", {}))
     if len(differences) != 1:

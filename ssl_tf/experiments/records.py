@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import SettingsError
+from ssl_tf.experiments.stage_commands import default_flags
 from ssl_tf.experiments.study_file import Study
 from ssl_tf.experiments.trials import PRETRAIN, Step, Trial
 from ssl_tf.files import read_json, remove, write_json, write_text
@@ -81,8 +82,9 @@ def check_flags(record: Record, trial: Trial, place: Path) -> None:
         flags = record.done.get(step.name, {}).get("flags", step.flags)
         if step.name == PRETRAIN and record.begun.get("stage") == PRETRAIN:
             flags = record.begun["flags"]
-        # A flag that came later, or is gone, was or is at its default.
-        differing = [n for n in flags if n in step.flags and flags[n] != step.flags[n]]
+        # A flag that came later was at its default; one that is gone is at its own.
+        flags = {**default_flags(step.name), **flags}
+        differing = [n for n in step.flags if flags[n] != step.flags[n]]
         if differing:
             told = ", ".join(
                 f"--{n}={flags[n]} there, {step.flags[n]} here" for n in differing[:_LISTED]

@@ -13,6 +13,7 @@ from ssl_tf.settings import (
     SegmentSettings,
     ShuffleSettings,
     TransferSettings,
+    flagfiles,
 )
 
 
@@ -96,3 +97,13 @@ STAGES = {
 def stage_of(name: str) -> Stage | None:
     """The stage that a name begins with, such as that of linear_cifar10; None if it is none."""
     return STAGES.get(name.partition("_")[0])
+
+
+def default_flags(stage: str) -> dict[str, str]:
+    """The values of a stage's flags that a record does not tell, since it is older than they."""
+    return {
+        field.name: flagfiles.as_text(
+            field.default if field.metadata["before"] is None else field.metadata["before"]
+        )
+        for field, _ in flagfiles.flag_fields(stage_of(stage).settings)
+    }

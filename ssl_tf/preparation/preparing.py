@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.cores import available_cores
-from ssl_tf.data.prepared_manifest import FLAGS, MANIFEST, Manifest
-from ssl_tf.errors import SettingsError, UserError, printable
-from ssl_tf.files import UNFINISHED, prepare_output, remove, remove_unfinished
-from ssl_tf.locks import LOCK, exclusive
+from ssl_tf.data.prepared_manifest import MANIFEST, Manifest
+from ssl_tf.errors import UserError, printable
+from ssl_tf.files import prepare_output, remove, remove_unfinished
+from ssl_tf.locks import exclusive
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.choosing import SPLITS, choose
 from ssl_tf.preparation.collection_report import PAGE, write_report
@@ -20,12 +20,12 @@ from ssl_tf.preparation.file_list import FileList, collect
 from ssl_tf.preparation.image_units import image_work
 from ssl_tf.preparation.record_writing import described, plan_files, record_work, write_plan
 from ssl_tf.preparation.recorded_list import recorded
-from ssl_tf.settings import PrepareSettings, flagfiles
+from ssl_tf.settings import PrepareSettings
 from ssl_tf.sharding.running import Work, run_shards
+from ssl_tf.training.output_directory import check_output, open_output
 
 WORK = "work"
-# Files that a process leaves behind if it is killed while it creates the directory.
-_FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
+_KIND = "preparation"
 # Images for which one more process is worth its start, in which it imports what the stage needs.
 _IMAGES_A_READER, _IMAGES_A_WRITER = 500, 20_000
 
@@ -41,7 +41,7 @@ def prepare(settings: PrepareSettings) -> Path:
             to other flags, or is in use by another process.
     """
     output = Path(settings.output)
-    _check_output(settings)
+    check_output(settings, _KIND)
     files = collect(settings.input, settings.output)
     prepare_output(output, is_directory=True)
     with exclusive(output):
@@ -57,9 +57,7 @@ def prepare(settings: PrepareSettings) -> Path:
 
 def _prepare(settings: PrepareSettings, files: FileList) -> None:
     output, work = Path(settings.output), Path(settings.output) / WORK
-    if not (output / FLAGS).exists():
-        comments = [f"python -m ssl_tf.prepare --flagfile={output / FLAGS}"]
-        flagfiles.write_flagfile(settings, output / FLAGS, comments)
+    open_output(settings, _KIND, "prepare")
     files, sizes = recorded(settings, work, files)
     _log(f"{settings.input}: {len(files.paths)} files, {len(files.classes)} classes")
     read_images = functools.partial(image_work, settings, files.root)
@@ -111,25 +109,6 @@ def _run(
         workers=settings.workers or sensible,
         beam_options=settings.beam_options,
     )
-
-
-def _check_output(settings: PrepareSettings) -> None:
-    """Refuses a directory of other settings, or of something else; nothing is written.
-
-    Raises:
-        SettingsError: it is one.
-    """
-    output = Path(settings.output)
-    flags = output / FLAGS
-    if flags.is_file():
-        differing = flagfiles.result_differences(
-            flagfiles.read_flagfile(flags, PrepareSettings), settings
-        )
-        if differing:
-            listed = ", ".join(f"--{n}={a} there, {b} here" for n, (a, b) in differing.items())
-            raise SettingsError(f"--output={output} was made with other flags ({listed})")
-    elif output.is_dir() and {path.name for path in output.iterdir()} - _FIRST_FILES:
-        raise SettingsError(f"--output={output} exists and is no preparation; give a new directory")
 
 
 def _check_unchanged(manifest: Manifest, files: FileList, settings: PrepareSettings) -> None:

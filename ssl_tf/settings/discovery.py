@@ -1,7 +1,6 @@
 """Settings of object discovery."""
 
 import dataclasses
-from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
@@ -219,11 +218,6 @@ class DiscoverSettings(ShardingSettings):
     cells: CellSettings
     regions: RegionSettings
     ranking: RankingSettings
-    output: str = setting(
-        "",
-        "Directory of all results; the same command resumes an interrupted run there.",
-        affects_result=False,
-    )
     discoverer: str = setting(
         "lod",
         "What finds objects: lod compares images. The others look at one at a time: ncut and lost "
@@ -250,11 +244,6 @@ class DiscoverSettings(ShardingSettings):
     sheet_images: int = setting(
         24, "Images on the contact sheet.", low=0, affects_result=False, high=1000
     )
-
-    @property
-    def recorded(self) -> Path:
-        """The flagfile of the discovery that these settings continue, if they continue one."""
-        return Path(self.output) / "flags.txt"
 
     @property
     def scorer(self) -> str:
@@ -299,7 +288,7 @@ class DiscoverSettings(ShardingSettings):
             **unless({"lod", "q"} & set(rankers), reason, "damping"),
             **unless({"lod", "pagerank"} & set(rankers), reason, "teleport"),
             **unless(set(rankers) - {"degree"}, reason, *iterated),
-            **unless(not self.beam_options, "--beam_options names the workers", "workers"),
+            **super().unused,
             **unless(kind == "lod", unread, *ranked, *compared),
             **unless(kind in ("lod", "contrast"), unread, *regions),
             **unless(

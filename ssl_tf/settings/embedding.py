@@ -1,7 +1,6 @@
 """Settings of the features of a collection."""
 
 import dataclasses
-from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
@@ -33,11 +32,6 @@ class EmbedSettings(ShardingSettings):
         "that of its export.json.",
         low=0,
         high=4096,
-    )
-    output: str = setting(
-        "",
-        "Directory of all results; the same command resumes an interrupted run there.",
-        affects_result=False,
     )
     format: tuple[str, ...] = setting(
         ("parquet",),
@@ -89,11 +83,6 @@ class EmbedSettings(ShardingSettings):
     )
 
     @property
-    def recorded(self) -> Path:
-        """The flagfile of the output directory that these settings continue, if there is one."""
-        return Path(self.output) / "flags.txt"
-
-    @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         init = self.init.init_encoder
@@ -103,7 +92,7 @@ class EmbedSettings(ShardingSettings):
             **unless(False, "every image gets features", "holdout", "holdout_rule"),
             **unless(False, "features are of whole images", "proposals", "unmatched_proposals"),
             **unless(self.encoder, "the encoder is of no run", "step"),
-            **unless(not self.beam_options, "--beam_options names the workers", "workers"),
+            **super().unused,
             **unless(self.report_images, "--report_images=0 makes no report", *of_report),
         }
 

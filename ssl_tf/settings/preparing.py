@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting, unless
@@ -18,11 +17,6 @@ class PrepareSettings(ShardingSettings):
 
     input: str = setting(
         "", "A folder of images at any depth, or a text file of paths, one a line."
-    )
-    output: str = setting(
-        "",
-        "Directory of all results; the same command resumes an interrupted run there.",
-        affects_result=False,
     )
     short_side: int = setting(
         256, "Short side of the images in pixels; smaller ones keep their size.", low=8, high=4096
@@ -54,17 +48,12 @@ class PrepareSettings(ShardingSettings):
     sheet_images: int = setting(48, "Images on the contact sheet.", low=0, high=1000)
 
     @property
-    def recorded(self) -> Path:
-        """The flagfile of the preparation that these settings continue, if they continue one."""
-        return Path(self.output) / "flags.txt"
-
-    @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         reason = f"--encoding={self.encoding} has no quality"
         return {
             **unless(self.encoding == "jpeg", reason, "quality"),
-            **unless(not self.beam_options, "--beam_options names the workers", "workers"),
+            **super().unused,
         }
 
     def __post_init__(self) -> None:

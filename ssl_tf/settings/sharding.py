@@ -1,14 +1,20 @@
 """Settings of work in shards, of which each command that has shards takes the same flags."""
 
 import dataclasses
+from pathlib import Path
 
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.flagfiles import setting, unless
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardingSettings:
-    """The workers that share the shards."""
+    """Where the work lies, and the workers that share the shards."""
 
+    output: str = setting(
+        "",
+        "Directory of all results; the same command resumes an interrupted run there.",
+        affects_result=False,
+    )
     workers: int = setting(
         0,
         "Processes of the local runner, each of one core without a GPU; 1: this one, with all "
@@ -22,3 +28,13 @@ class ShardingSettings:
         "Options of Apache Beam, such as --runner=FlinkRunner; empty: this machine.",
         affects_result=False,
     )
+
+    @property
+    def recorded(self) -> Path:
+        """The flagfile of the work that these settings continue, if they continue one."""
+        return Path(self.output) / "flags.txt"
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `flagfiles.unused`."""
+        return unless(not self.beam_options, "--beam_options names the workers", "workers")

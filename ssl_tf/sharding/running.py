@@ -142,10 +142,10 @@ def _pipeline(
         return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
     # Each worker has one core, and no GPU, which dozens of processes would crowd. Its log goes to a
     # file, because it would hide the progress.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
-        os.environ.setdefault(name, "1")
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+    given = " ".join(f"{name}={shlex.quote(os.environ.get(name, '1'))}" for name in threads)
     worker = f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
-    command = f"CUDA_VISIBLE_DEVICES= {worker} 2>> {shlex.quote(str(log))}"
+    command = f"CUDA_VISIBLE_DEVICES= {given} {worker} 2>> {shlex.quote(str(log))}"
     environment = SubprocessSDKEnvironment.from_command_string(command)
     options = PipelineOptions([f"--direct_num_workers={workers}"])
     return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)

@@ -61,8 +61,8 @@ def all_kinds(tmp_path):
     """A source of 12 images of each kind that can be held out of."""
     files = {f"{name}/{n}.png": png(n) for name in "ab" for n in range(6)}
     yield open_source(image_folder=write_folder(tmp_path / "folder", files))
-    for part, start in (("0", 0), ("1", 5)):
-        examples = [example(image__encoded=png(n)) for n in range(start, start + 5 + 2 * start // 5)]
+    for part, numbers in (("0", range(5)), ("1", range(5, 12))):
+        examples = [example(image__encoded=png(n)) for n in numbers]
         write_records(tmp_path / f"{part}.tfrecord", examples)
     yield open_source(tfrecord=str(tmp_path / "?.tfrecord"))
     (tmp_path / "raw").mkdir()

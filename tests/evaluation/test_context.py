@@ -1,5 +1,8 @@
 """Images to report on are never those of training, and their classes are the same."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,7 @@ from ssl_tf import command
 from ssl_tf import prepare as preparing_command
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.evaluation.context import open_context, open_labelled, open_test
+from ssl_tf.evaluation.context import EvaluationContext, open_context, open_labelled, open_test
 from ssl_tf.evaluation.knn import knn_accuracy
 from ssl_tf.pretraining.dry_run import describe
 from ssl_tf.settings import EvaluationSettings, PrepareSettings, PretrainSettings, flagfiles
@@ -265,3 +268,21 @@ def test_images_of_one_class_are_not_judged(tmp_path, capsys):
     refused("all images are of one class, so that every guess is right", *folders)
     told = capsys.readouterr().err
     assert "all images lie in the folder photos, which is their one class" in told
+
+
+def test_a_report_tells_what_it_replaces(noise, tmp_path, capsys):
+    path = tmp_path / "knn.json"
+    train, test = opened(f"--image_folder={noise}/train", f"--test_image_folder={noise}/test")
+    context = EvaluationContext({}, None, 8, 40, train=train, test=test, facts={}, output=path)
+
+    def told(facts, **results):
+        dataclasses.replace(context, facts=facts).report(results)
+        return capsys.readouterr().out.strip()
+
+    start = f"the encoder is unchanged; result in {path}"
+    assert told({"step": 40}, knn_k=200) == start
+    assert told({"step": 40}, knn_k=200) == start
+    assert told({"step": 80}, knn_k=5) == f"{start}, in the place of that with step 40, knn_k 200"
+    path.write_text("{")
+    assert told({"step": 80}, knn_k=5) == f"{start}, in the place of a damaged file"
+    assert json.loads(path.read_text()) == {"step": 80, "knn_k": 5}

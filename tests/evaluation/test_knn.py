@@ -14,9 +14,9 @@ from ssl_tf.errors import UserError
 from ssl_tf.evaluation import knn
 from ssl_tf.evaluation.knn import (
     NeighbourSearch,
-    evaluate_knn,
     knn_accuracy,
     knn_map,
+    knn_scores,
     real_k,
     search_bytes,
     weighted_knn,
@@ -172,6 +172,10 @@ def mean_colour(images):
     return tf.reduce_mean(tf.cast(images, tf.float32), [1, 2])
 
 
+def evaluated(train, test, settings):
+    return score_figures(*knn_scores(mean_colour, train, test, 16, settings))
+
+
 @pytest.mark.parametrize("kind", [Shades, Repeated])
 def test_evaluation_equals_knn_in_memory(kind, monkeypatch):
     monkeypatch.setattr(knn, "_FEATURE_BATCH", 7)
@@ -184,7 +188,7 @@ def test_evaluation_equals_knn_in_memory(kind, monkeypatch):
 
     bank, bank_labels = arrays(train)
     queries, labels = arrays(test)
-    found = evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(5, 0.07))
+    found = evaluated(train, test, NeighbourSettings(5, 0.07))
     scores = weighted_knn(bank, bank_labels, queries, 3, 5, 0.07)
     assert found == pytest.approx(score_figures(scores, labels))
     assert found["map" if kind is Shades else "top1"] > 0.6
@@ -206,19 +210,19 @@ class Noise(IndexedSource):
 
 def test_classes_without_a_vote_are_not_among_the_five_best():
     train, test = Noise(200, 0), Noise(300, 1)
-    one = evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(1, 0.1))
+    one = evaluated(train, test, NeighbourSettings(1, 0.1))
     assert one["top5"] == one["top1"] == pytest.approx(0.1, abs=0.04)
-    two = evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(2, 0.1))
+    two = evaluated(train, test, NeighbourSettings(2, 0.1))
     assert one["top1"] < two["top5"] == pytest.approx(0.2, abs=0.05)
     # A vote counts even where its weight is far below the smallest float.
-    sharp = evaluate_knn(mean_colour, train, test, 16, NeighbourSettings(2, 1e-9))
+    sharp = evaluated(train, test, NeighbourSettings(2, 1e-9))
     assert sharp["top5"] == two["top5"]
 
 
 def test_labels_outside_of_the_classes_are_one_clear_line():
     settings = NeighbourSettings()
     with pytest.raises(UserError, match="image 0 has the label .*, but there are 3 classes"):
-        evaluate_knn(mean_colour, Repeated(9, 0, shift=3), Repeated(9, 1), 16, settings)
+        evaluated(Repeated(9, 0, shift=3), Repeated(9, 1), settings)
 
 
 def test_no_more_neighbours_vote_than_there_are(capsys):
@@ -229,5 +233,5 @@ def test_no_more_neighbours_vote_than_there_are(capsys):
 
 def test_a_class_without_train_images_is_told(capsys):
     train, test = Repeated(9, 0, shift=1), Repeated(20, 1)
-    evaluate_knn(mean_colour, train, test, 16, NeighbourSettings())
+    evaluated(train, test, NeighbourSettings())
     assert "is of class red, which the test images show" in capsys.readouterr().err

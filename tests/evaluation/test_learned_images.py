@@ -1,4 +1,4 @@
-"""Test images that a run has learned from are told, and refused where it has learned their labels."""
+"""Test images that a run has learned from are told, or refused if it has learned their labels."""
 
 import pytest
 

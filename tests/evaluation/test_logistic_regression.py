@@ -2,12 +2,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression as Reference
 
-from ssl_tf.errors import UserError
 from ssl_tf.evaluation import logistic_regression
 from ssl_tf.evaluation.logistic_regression import (
     PENALTIES,
     LogisticRegression,
-    check_finite,
     choose_classifier,
 )
 from ssl_tf.evaluation.metrics import top_k_accuracy
@@ -167,14 +165,3 @@ def test_a_fit_that_the_limit_ended_is_told(capsys):
     assert "0.001" in told[0] and 1e-3 in choice.stopped
     choose(examples(200), examples(100, seed=1))
     assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_feature_that_is_no_number_is_one_line(value, small_blocks):
-    (features, labels), validation = examples(100), examples(20, seed=1)
-    features[70, 3] = value
-    with pytest.raises(UserError, match="animals: the features of image 70 are not finite") as told:
-        choose((features, labels), validation)
-    assert "\n" not in str(told.value)
-    with pytest.raises(UserError, match="image 70"):
-        check_finite(features, "animals")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ssl_tf.errors import UserError
 from ssl_tf.experiments.outcome import _differences_of, enough, missing, write_outcome
 from ssl_tf.experiments.records import Record, write_record
 from tests.experiments.small_file import THREE_ARMS, trials_of
@@ -96,6 +97,17 @@ def test_the_stop_rule(study):
     # What somebody has begun is brought to its end.
     write_record(out, "far-2", Record({"discover": {}}))
     assert not stops("far-2")
+
+
+def test_damaged_results_are_one_line_with_a_way_out(study):
+    the_study, trials, out = study
+    write_outcome(*study)
+    (out / "results.json").write_text("{")
+    with pytest.raises(
+        UserError, match="results.json is damaged, it is no JSON; remove it"
+    ) as told:
+        enough(the_study, trials, {trial.name: trial for trial in trials}["far-2"], out)
+    assert "\n" not in str(told.value)
 
 
 def test_the_rule_finds_its_figure_whatever_the_columns_are_named_by():

@@ -223,6 +223,19 @@ def test_a_study_does_not_go_on_with_other_flags(tmp_path):
     check_flags(read_record(out, other[1].name), other[1], out)
 
 
+def test_a_flag_that_is_younger_than_a_record_was_at_its_default(tmp_path):
+    trial = trials_of(tmp_path, HEAD + ARMS)[1][0]
+    flags = dict(trial.steps[0].flags)
+    del flags["blur"]
+    record = Record({"pretrain": {"flags": flags | {"gone": "7"}}})
+    check_flags(record, trial, tmp_path)
+    other = trials_of(
+        tmp_path, HEAD + ARMS.replace("[arms.one]", "[arms.one]\npretrain='--noblur'")
+    )
+    with pytest.raises(SettingsError, match=r"arm one, .*--blur=true there, false here"):
+        check_flags(record, other[1][0], tmp_path)
+
+
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
 def test_shipped_studies_are_right(path, monkeypatch):
     monkeypatch.chdir(ROOT)

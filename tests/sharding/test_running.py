@@ -1,11 +1,12 @@
 import concurrent.futures
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import grpc
 
-from ssl_tf.sharding.running import _loopback
+from ssl_tf.sharding.running import _loopback, _pipeline
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 
@@ -38,6 +39,18 @@ def test_ports_of_local_workers_are_open_to_this_machine_only():
         inside = addresses_of_a_server()
     assert inside and inside <= LOOPBACK
     assert not addresses_of_a_server() <= LOOPBACK  # that of others is left as it is
+
+
+def test_threads_of_workers_are_no_concern_of_this_process(tmp_path, monkeypatch):
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    before = dict(os.environ)
+    pipeline = _pipeline(8, tmp_path / "log", 2, ())
+    assert dict(os.environ) == before
+    command = pipeline.runner._default_environment.command_string
+    assert "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=3 TF_NUM_INTRAOP_THREADS=1 " in command
 
 
 FAULTS = """
