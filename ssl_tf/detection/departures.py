@@ -17,8 +17,8 @@ _OF_DETECTOR = {
     ),
 }
 _NORMALIZED = {
-    "faster_rcnn": "the dense layers of the box head and the proposals have batch normalization "
-    "too",
+    "faster_rcnn": "the proposals, the dense layers of the box head and the mask head have batch "
+    "normalization too",
     "retinanet": "the towers for classes and boxes have batch normalization too",
 }
 _PRECISE = "and its moving statistics stand for Detectron2's PRECISE_BN"

@@ -226,13 +226,13 @@ def test_a_study_does_not_go_on_with_other_flags(tmp_path):
 def test_a_flag_that_is_younger_than_a_record_was_at_its_default(tmp_path):
     trial = trials_of(tmp_path, HEAD + ARMS)[1][0]
     flags = dict(trial.steps[0].flags)
-    del flags["blur"]
+    del flags["flip"]
     record = Record({"pretrain": {"flags": flags | {"gone": "7"}}})
     check_flags(record, trial, tmp_path)
     other = trials_of(
-        tmp_path, HEAD + ARMS.replace("[arms.one]", "[arms.one]\npretrain='--noblur'")
+        tmp_path, HEAD + ARMS.replace("[arms.one]", "[arms.one]\npretrain='--flip=0'")
     )
-    with pytest.raises(SettingsError, match=r"arm one, .*--blur=true there, false here"):
+    with pytest.raises(SettingsError, match=r"arm one, .*--flip=0.5 there, 0.0 here"):
         check_flags(record, other[1][0], tmp_path)
 
 
