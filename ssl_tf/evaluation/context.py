@@ -1,6 +1,7 @@
 """The context of an evaluation: the encoders of a run, labelled images and the report."""
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from ssl_tf.training.encoders import images_of, known_images, load_encoder
 from ssl_tf.training.run_directory import FLAGS, read_settings, with_rule_of_run
 from ssl_tf.weights.loading import check_file, load_init_encoder
 
+_CLASSES_TOLD = 5
 # Names of figures in printed lines.
 TITLES = {
     "top1": "top-1",
@@ -257,6 +259,8 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
             f"{test.name} has {test.num_classes} classes, {train.name} only {train.num_classes}; "
             "give splits of one data set"
         )
+    if bool(train.class_names) != bool(test.class_names):
+        _warn_of_numbers(train, test)
     if train.class_names and test.class_names and train.class_names != test.class_names:
         differing = sorted({*train.class_names} ^ {*test.class_names}) or ["in another order"]
         raise SettingsError(
@@ -267,6 +271,18 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
     for source in (train,) if held_out else (train, test):
         check_first_labels(source)
     return train, test
+
+
+def _warn_of_numbers(train: Source, test: Source) -> None:
+    """Says on stderr which number is taken for which class, where one source has no names."""
+    named, numbered = (train, test) if train.class_names else (test, train)
+    taken = [f"{n} for {name}" for n, name in enumerate(named.class_names)]
+    more = ", ..." if len(taken) > _CLASSES_TOLD else ""
+    print(
+        f"warning: {numbered.name} has numbers for classes, {named.name} has names; a number is "
+        f"taken for its place among the names: {', '.join(taken[:_CLASSES_TOLD])}{more}",
+        file=sys.stderr,
+    )
 
 
 def open_test(settings: EvaluationSettings, train: Source) -> Source | None:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.batches import training_batches
+from ssl_tf.data.labels import labels_are_hidden
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
@@ -47,6 +48,17 @@ def collapse_reason(embedding_std: float, rankme: float, dimension: int) -> str 
     if rankme < COLLAPSED_RANK:
         return f"the effective rank of the embedding is {rankme:.2g} of {dimension}"
     return None
+
+
+def _have_labels(source: Source, held_out: Source) -> bool:
+    """Whether both have labels for kNN; says on stderr if they have classes and hide the labels."""
+    if not (source.has_classes and held_out.num_classes):
+        return False
+    for images in (source, held_out):
+        if labels_are_hidden(images):
+            print(f"{images.name}: its labels are not public, so there is no kNN", file=sys.stderr)
+            return False
+    return True
 
 
 class RepresentationMonitor(StepCallback):
@@ -105,7 +117,7 @@ class RepresentationMonitor(StepCallback):
         self._embed = tf.function(embed, reduce_retracing=True, autograph=False)
         monitored = held_out or source
         queries = spread(monitored, settings.monitor_queries)
-        has_labels = held_out is not None and source.has_classes and held_out.num_classes
+        has_labels = held_out is not None and _have_labels(source, held_out)
         self._num_classes = source.num_classes
         self._multi_label = source.multi_label
         self._bank = self._queries = None

@@ -104,6 +104,23 @@ def test_record_files_of_their_own_are_reported_on(tmp_path):
     refused("--test_tfrecord=.*missing matches no file", files, "--test_tfrecord=missing")
 
 
+def test_numbers_beside_names_are_told(tmp_path, capsys):
+    records = [example(image__encoded=png(i), image__class__label=i % 2) for i in range(6)]
+    write_records(tmp_path / "records", records)
+    files = {f"{name}/{n}.png": png(10 + n) for name in ("cat", "dog") for n in range(3)}
+    folder = write_folder(tmp_path / "folder", files)
+    for flags in (
+        (f"--tfrecord={tmp_path}/records", f"--test_image_folder={folder}"),
+        (f"--image_folder={folder}", f"--test_tfrecord={tmp_path}/records"),
+    ):
+        opened(*flags)
+        assert "a number is taken for its place among the names: 0 for cat, 1 for dog\n" in (
+            capsys.readouterr().err
+        )
+    opened(f"--tfrecord={tmp_path}/records", "--holdout=2")
+    assert "for its place" not in capsys.readouterr().err
+
+
 def test_the_same_images_by_another_path_are_refused(noise):
     train = f"--image_folder={noise}/train"
     (noise / "link").symlink_to(noise / "train")

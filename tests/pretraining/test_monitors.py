@@ -173,6 +173,19 @@ def test_images_of_one_class_get_no_figure_by_their_neighbours():
     assert "knn_top1" not in monitor_of(MeanColor(), bank, queries).measure()
 
 
+@pytest.mark.parametrize("hides", ["bank", "queries"])
+def test_labels_that_are_not_public_make_no_figure(hides, capsys):
+    several = {"bank": Shades(40, 0), "queries": Shades(30, 1)}
+    several[hides]._labels = tf.zeros_like(several[hides]._labels)
+    one = {"bank": Scenes("train", 40, 16), "queries": Scenes("test", 40, 16)}
+    one[hides]._labels = tf.fill([one[hides].size], tf.constant(-1, tf.int64))
+    for sources in (several, one):
+        found = monitor_of(MeanColor(), **sources).measure()
+        assert not [name for name in found if name.startswith("knn")] and "rankme" in found
+        told = f"{sources[hides].name}: its labels are not public, so there is no kNN"
+        assert capsys.readouterr().err.splitlines().count(told) == 1
+
+
 class TwoHeads(MeanColor):
     """The head of view 1 turns every embedding round."""
 

@@ -6,6 +6,7 @@ same ones.
 
 import itertools
 import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -18,7 +19,7 @@ from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings, flagfiles
 
-# Images that are decoded for their sizes, and records of the store that are read for theirs.
+# Images that are decoded for their sizes, and records of a store of which one must tell a size.
 _LOOKED_AT = 64
 _READ = 4096
 
@@ -66,25 +67,22 @@ def _check_shapes(store: ProposalStore, source: Source) -> None:
     Raises:
         UserError: most are of another shape.
     """
-    there = {
-        image.image_id.encode("utf-8", "surrogateescape"): (image.height, image.width)
-        for image in itertools.islice(store.images(), _READ)
-        if image.height and image.width
-    }
-    if not there:
+    if not any(image.height for image in itertools.islice(store.images(), _READ)):
         return
+    here = {
+        example["id"]: example["size"].tolist()
+        for example in source.read(source.sequence(0, min(source.size, _LOOKED_AT)).map(_size))
+        if example["readable"]
+    }
     compared, others = 0, []
-    for example in source.read(source.sequence(0, min(source.size, _LOOKED_AT)).map(_size)):
-        size = there.get(example["id"])
-        if size is None or not example["readable"]:
-            continue
+    for name, size in _sizes_in(store, here):
         compared += 1
-        height, width = example["size"].tolist()
+        height, width = here[name]
         # Each side of a copy is rounded.
         if abs(height * size[1] - width * size[0]) > max(height + width, sum(size)):
             others.append(
-                f"{example['id'].decode(errors='backslashreplace')!r} of {size[0]}x{size[1]} there "
-                f"and {height}x{width} here"
+                f"{name.decode(errors='backslashreplace')!r} of {size[0]}x{size[1]} there and "
+                f"{height}x{width} here"
             )
     if not others:
         return
@@ -95,6 +93,21 @@ def _check_shapes(store: ProposalStore, source: Source) -> None:
     if 2 * len(others) > compared:
         raise UserError(f"{told}; make the proposals of these images")
     print(f"warning: {told}", file=sys.stderr)
+
+
+def _sizes_in(
+    store: ProposalStore, names: Collection[bytes]
+) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """The name, height and width of these images, as the store tells them, in its order."""
+    left = set(names)
+    for image in store.images():
+        if not left:
+            return
+        name = image.image_id.encode("utf-8", "surrogateescape")
+        if name in left:
+            left.remove(name)
+            if image.height and image.width:
+                yield name, (image.height, image.width)
 
 
 def _size(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
+from ssl_tf.data.proposals.store import ProposalStore
+from ssl_tf.data.sources import store_checks
 from ssl_tf.data.sources.opening import open_split, with_boxes
+from ssl_tf.data.sources.store_checks import check_images
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings
 from tests.data.prepared_tfds import prepare
@@ -59,6 +62,15 @@ def test_one_image_of_another_shape_is_a_warning(folder, tmp_path, capsys):
     joined(folder, store_of(tmp_path / "store", sizes))
     told = capsys.readouterr().err
     assert "other shapes: 1 of 4 that were looked at, such as '3.png' of 90x50 there" in told
+
+
+def test_the_images_looked_at_may_stand_anywhere_in_the_store(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_checks, "_READ", 2)
+    others = {f"other{n}.png": (30, 50) for n in range(5)}
+    shapes = others | {f"{n}.png": (50, 30) for n in range(4)}
+    data = DataSettings(image_folder=folder, proposals=store_of(tmp_path / "last", shapes))
+    with pytest.raises(UserError, match="4 of 4 that were looked at"):
+        check_images(ProposalStore(data.proposals), open_split(data, "train"), data)
 
 
 def test_boxes_of_another_data_set_are_told(tmp_path, capsys):
