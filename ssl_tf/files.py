@@ -56,8 +56,8 @@ def replacing(path: Path, *, shared: bool = False, sync: bool = True) -> Iterato
 
     Args:
         path: the final path; a file or an empty directory there is replaced.
-        shared: several processes may write `path` at the same time; each gets another temporary
-            path.
+        shared: several processes may write `path` at the same time, on several machines, too; each
+            gets another temporary path.
         sync: write the content to the disk before the rename, so that a power cut cannot leave an
             empty file at `path`.
 
@@ -67,8 +67,9 @@ def replacing(path: Path, *, shared: bool = False, sync: bool = True) -> Iterato
     Raises:
         NotWritten: the disk is full, or refuses for another reason.
     """
-    process = f".{os.getpid()}" if shared else ""
-    temporary = path.with_name(f"{path.name}{process}{UNFINISHED}")
+    # Containers and machines have processes of the same number.
+    writer = f".{os.getpid()}.{os.urandom(4).hex()}" if shared else ""
+    temporary = path.with_name(f"{path.name}{writer}{UNFINISHED}")
     remove(temporary)
     try:
         yield temporary

@@ -7,7 +7,14 @@ import sys
 import pytest
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.files import NotWritten, prepare_output, refusal, replacing, write_json
+from ssl_tf.files import (
+    NotWritten,
+    prepare_output,
+    refusal,
+    remove_unfinished,
+    replacing,
+    write_json,
+)
 
 # Runs the code in its argument with files limited to 20,000 bytes, which stands for a full disk:
 # EFBIG in the place of ENOSPC.
@@ -92,6 +99,33 @@ def test_a_refused_file_leaves_the_one_before(tmp_path):
         with replacing(tmp_path / "a"):
             raise OSError(28, "No space left on device")
     assert (tmp_path / "a").read_text() == "1\n" and os.listdir(tmp_path) == ["a"]
+
+
+def test_writers_of_one_process_number_do_not_share_a_temporary_file(tmp_path, monkeypatch):
+    # As in two containers: the second begins and is done while the first one writes.
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    path = tmp_path / "000000.bin"
+    with replacing(path, shared=True) as first, first.open("wb") as file:
+        file.write(b"A" * 10)
+        with replacing(path, shared=True) as second:
+            second.write_bytes(b"B" * 20)
+        assert path.read_bytes() == b"B" * 20
+        file.write(b"A" * 10)
+    assert path.read_bytes() == b"A" * 20 and first != second
+    assert os.listdir(tmp_path) == ["000000.bin"]
+
+
+def test_what_killed_writers_left_is_removed(tmp_path):
+    (tmp_path / "shards").mkdir()
+    for path in (tmp_path / "a", tmp_path / "shards" / "b"):
+        for shared in (False, True):
+            with replacing(path, shared=shared) as temporary:
+                temporary.touch()
+            temporary.touch()  # as if the kill had come before the end of the block
+        path.unlink()
+    (tmp_path / "shards" / "kept").touch()
+    remove_unfinished(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["shards", "kept"]
 
 
 def test_an_output_is_prepared_or_refused_before_the_work(tmp_path):

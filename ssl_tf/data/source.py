@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data import order
+from ssl_tf.data.read_errors import check_data
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 
@@ -17,6 +18,10 @@ _IDS_AT_ONCE = 4096
 
 # Maps an example to an element of the data set, in graph mode.
 Transform = Callable[[dict[str, tf.Tensor]], object]
+
+
+class LaterDetail(bytes):
+    """A detail that earlier versions did not have: a record of theirs goes on, and gets it."""
 
 
 def identity(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -116,7 +121,8 @@ class Source(abc.ABC):
         """What tells these examples from others of the same names, in canonical order.
 
         That are sizes of files, labels and annotations. No image is read, and a copy of the data
-        on another machine has the same details.
+        on another machine has the same details. One that a kind of source gets in a later version
+        is a `LaterDetail`.
         """
         return iter(())
 
@@ -192,10 +198,8 @@ class Source(abc.ABC):
         """
         try:
             yield
-        except tf.errors.OpError:
-            self.unreadable.check()
-            # A graph error says little; the source can name the file and the record.
-            self.verify()
+        except tf.errors.OpError as error:
+            check_data(error, self)
             raise
 
     def read(self, examples: tf.data.Dataset) -> Iterator[Any]:

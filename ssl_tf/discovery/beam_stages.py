@@ -16,6 +16,8 @@ from ssl_tf.settings import DiscoverSettings
 from ssl_tf.sharding import shards
 from ssl_tf.sharding.running import Work, run_shards
 
+# Of the images in the record of the data.
+PART = "described"
 # What a stage does, by the directory of its shards.
 _TITLES = {REGIONS: "regions of images", GRAPH: "matches of pairs", BOXES: "choice of boxes"}
 
@@ -57,16 +59,18 @@ def _open(settings: DiscoverSettings) -> tuple[Source, Encoder]:
     """The images and the encoder, in a worker.
 
     Raises:
-        UserError: the encoder is not the one that the discovery began with.
+        UserError: they are not those that the discovery began with.
     """
     from ssl_tf.data.sources.opening import open_training_source
     from ssl_tf.discovery.feature_maps import open_encoder
-    from ssl_tf.training.encoder_record import keep_encoder
+    from ssl_tf.training.begun_output import open_begun
 
-    source, _ = open_training_source(settings.data)
-    encoder = open_encoder(settings.features)
-    keep_encoder(Path(settings.output), {"sha256": encoder.sha256, "origin": encoder.origin})
-    return source, encoder
+    return open_begun(
+        Path(settings.output),
+        PART,
+        lambda: open_training_source(settings.data)[0],
+        lambda: open_encoder(settings.features),
+    )
 
 
 def _prepare_describe(settings: DiscoverSettings) -> Work:

@@ -29,6 +29,7 @@ from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.sharding import shards
+from ssl_tf.training.begun_output import NEW_OUTPUT
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.encoder_record import keep_encoder, recorded_encoder
 from ssl_tf.training.encoders import known_images, with_step
@@ -73,7 +74,7 @@ def discover(settings: DiscoverSettings) -> Path:
         features = with_step(dataclasses.replace(settings.features, step=step))
         encoder = open_encoder(features)
         open_output(settings, _KIND, "discover")
-        keep_data(output, {"described": source}, "give a new --output")
+        keep_data(output, {beam_stages.PART: source}, NEW_OUTPUT)
         facts = {"sha256": encoder.sha256, "origin": encoder.origin, "step": features.step}
         keep_encoder(output, facts)
         remove_unfinished(output)

@@ -93,7 +93,7 @@ def _embedded(
     batches: tf.data.Dataset, source: Source, encoder: FrozenEncoder, settings: EmbedSettings
 ) -> Iterator[tuple[Rows, list[list]]]:
     """Yields the rows of each batch, and [index, id] of each of its unreadable images."""
-    try:
+    with source.reading():
         for batch in batches:
             images = batch.pop("image")
             missing = settings.batch_size - len(images)
@@ -102,11 +102,6 @@ def _embedded(
             batch = {name: values.numpy() for name, values in batch.items()}
             batch["features"] = features[: len(batch["index"])]
             yield _rows(batch, source, settings.feature_dtype)
-    except tf.errors.OpError:
-        source.unreadable.check()
-        # A graph error says little; the source can name the file and the record.
-        source.verify()
-        raise
 
 
 def _rows(batch: dict[str, np.ndarray], source: Source, dtype: str) -> tuple[Rows, list[list]]:

@@ -28,6 +28,7 @@ from ssl_tf.locks import exclusive
 from ssl_tf.settings import TABLE_FORMATS, EmbedSettings
 from ssl_tf.sharding.progress import Progress
 from ssl_tf.sharding.running import Work, run_shards
+from ssl_tf.training.begun_output import NEW_OUTPUT, open_begun
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.devices import warn_of_idle_gpus
 from ssl_tf.training.encoder_record import keep_encoder, recorded_encoder
@@ -37,6 +38,8 @@ from ssl_tf.training.output_directory import check_output, open_output
 MANIFEST = "embeddings.json"
 _KIND = "embedding"
 _STAGE = "features"
+# Of the images in the record of the data.
+_PART = "embedded"
 _LISTED = 3
 
 
@@ -62,7 +65,7 @@ def embed(settings: EmbedSettings) -> Path:
         sizes = np.diff(np.append(np.arange(0, source.size, settings.shard_images), source.size))
         settings, encoder = _open_encoder(settings, len(sizes))
         open_output(settings, _KIND, "embed")
-        keep_data(output, {"embedded": source}, "give a new --output")
+        keep_data(output, {_PART: source}, NEW_OUTPUT)
         keep_encoder(output, {**encoder.facts, "step": settings.step})
         settings = dataclasses.replace(settings, format=_begin_formats(settings))
         # A reader of the whole folder would take them for shards.
@@ -161,8 +164,18 @@ def _encode(
 
 
 def _prepare(settings: EmbedSettings) -> Work:
-    """Opens the images and the encoder in a worker."""
-    source, encoder = _open_source(settings), open_encoder(settings)
+    """Opens the images and the encoder in a worker.
+
+    Raises:
+        UserError: they are not those that the embedding began with.
+    """
+    source, encoder = open_begun(
+        Path(settings.output),
+        _PART,
+        functools.partial(_open_source, settings),
+        functools.partial(open_encoder, settings),
+        ("sha256", "origin", "image_size"),
+    )
     return lambda number: embed_shards(range(number, number + 1), source, encoder, settings)
 
 

@@ -25,7 +25,7 @@ from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
 from ssl_tf.files import write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
-from ssl_tf.training.data_record import digest_data
+from ssl_tf.training.data_record import completed, digest_data
 
 _UNREADABLE = "unreadable_images"
 _FEATURE_BATCH = 250
@@ -134,14 +134,18 @@ class _Evaluation:
                 raise
             print(f"{title}: there already, in {path}", flush=True)
             return
-        digests = {part: digest_data(splits[part]) for part in ("whole", "test")}
-        identity["data"] = {part: dataclasses.asdict(found) for part, found in digests.items()}
+        sources = {part: splits[part] for part in ("whole", "test")}
+        identity["data"] = {n: dataclasses.asdict(digest_data(s)) for n, s in sources.items()}
+        if isinstance(report.get("data"), dict):  # of an earlier version, maybe
+            recorded = report["data"]
+            told = {n: completed(recorded.get(n), source) for n, source in sources.items()}
+            report = {**report, "data": {**recorded, **told}}
         if report and not _is_of(report, identity["data"]):
             print(f"{title}: {path} is of other images; it is recomputed")
             report = {}
         missing = self._missing(report)
         if not missing:
-            if "data" not in report:  # of an earlier version
+            if {**report, **identity} != read_report(path):  # of an earlier version
                 write_json(path, {**report, **identity})
             print(f"{title}: there already, in {path}", flush=True)
             return

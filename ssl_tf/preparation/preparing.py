@@ -46,6 +46,8 @@ def prepare(settings: PrepareSettings) -> Path:
     prepare_output(output, is_directory=True)
     with exclusive(output):
         remove_unfinished(output)
+        # Workers write two levels below the output.
+        remove_unfinished(output / WORK)
         if (output / MANIFEST).exists():
             _check_unchanged(Manifest.read(output), files, settings)
             _log(f"{output} is complete")

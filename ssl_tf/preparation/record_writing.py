@@ -5,11 +5,13 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, PixelIndex, RecordFile
 from ssl_tf.data.record_framing import DATA_AT, FRAME_BYTES
+from ssl_tf.errors import UserError
 from ssl_tf.files import replacing
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.facts_table import FactsTable
@@ -113,19 +115,41 @@ def _write_file(number: int, output: Path, labelled: bool, raw: bool) -> None:
 
 
 def _images(images: list, work: Path) -> Iterator[tuple[str, bytes, int, int, int]]:
-    """Yields id, encoding, label, height and width of each image of a plan."""
-    files: dict[int, object] = {}
+    """Yields id, encoding, label, height and width of each image of a plan.
+
+    Raises:
+        UserError: the file of a unit is gone, or shorter than its facts say.
+    """
+    files: dict[int, BinaryIO] = {}
     try:
         for image_id, (unit, offset, length, *numbers) in images:
             if unit not in files:
                 if len(files) == _OPEN_FILES:
                     files.pop(next(iter(files))).close()
-                files[unit] = work_files.path_of(work, work_files.PIXELS, unit).open("rb")
+                files[unit] = _open_unit(work, unit)
             files[unit].seek(offset)
-            yield image_id, files[unit].read(length), *numbers
+            encoded = files[unit].read(length)
+            if len(encoded) != length:
+                raise _damaged(work, unit, "ends too early")
+            yield image_id, encoded, *numbers
     finally:
         for file in files.values():
             file.close()
+
+
+def _open_unit(work: Path, unit: int) -> BinaryIO:
+    try:
+        return work_files.path_of(work, work_files.PIXELS, unit).open("rb")
+    except FileNotFoundError:
+        raise _damaged(work, unit, "is gone") from None
+
+
+def _damaged(work: Path, unit: int, cause: str) -> UserError:
+    """Names the file of a unit and the way out: a unit without facts is read again."""
+    pixels, facts = (
+        work_files.path_of(work, kind, unit) for kind in (work_files.PIXELS, work_files.FACTS)
+    )
+    return UserError(f"{pixels} {cause}; remove {facts}, and its images are read again")
 
 
 def _bytes(value: bytes):

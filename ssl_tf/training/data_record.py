@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from ssl_tf.data.source import Source
+from ssl_tf.data.source import LaterDetail, Source
 from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, write_json
 
@@ -46,33 +46,63 @@ class DataDigest:
     details: str
 
 
-# Several encoders are judged on one source, and workers compare what the chief records.
-_DIGESTS: weakref.WeakKeyDictionary[Source, DataDigest] = weakref.WeakKeyDictionary()
+# Digest of a source, and its `details` in earlier versions. Several encoders are judged on one
+# source, and workers compare what the chief records.
+_DIGESTS: weakref.WeakKeyDictionary[Source, tuple[DataDigest, str]] = weakref.WeakKeyDictionary()
 
 
 def digest_data(source: Source) -> DataDigest:
-    """The digest of a source, made once; no image is read."""
+    """The digest of a source, made once; no image is read.
+
+    Raises:
+        UserError: the stored data cannot be read, or is damaged.
+    """
+    return _digests(source)[0]
+
+
+def completed(record: object, source: Source) -> object:
+    """The recorded digest of a source, with what an earlier version left out as it is now.
+
+    Args:
+        record: as `DataDigest` has it, in a dict; anything else, if it is damaged or not there.
+        source: the source.
+    """
+    if not isinstance(record, dict):
+        return record
+    digest, earlier = _digests(source)
+    # Details of an earlier version agree with all data that has these, like none at all.
+    told = {key: value for key, value in record.items() if (key, value) != ("details", earlier)}
+    return {**{key: getattr(digest, key) for key in _LATER}, **told}
+
+
+def _digests(source: Source) -> tuple[DataDigest, str]:
     if source not in _DIGESTS:
         _DIGESTS[source] = _digest(source)
     return _DIGESTS[source]
 
 
-def _digest(source: Source) -> DataDigest:
+def _digest(source: Source) -> tuple[DataDigest, str]:
     names = sorted(source.contents())
     first, last = (name.decode("utf-8", "backslashreplace") for name in (names[0], names[-1]))
     classes = [name.encode("utf-8", "surrogateescape") for name in source.class_names]
     details = itertools.chain([b"%d" % len(classes)], classes, source.details())
-    return DataDigest(
-        source.size, first, last, _sha256(names), source.num_classes, _sha256(details)
-    )
+    sha256, _ = _sha256(names)
+    every, earlier = _sha256(details)
+    return DataDigest(source.size, first, last, sha256, source.num_classes, every), earlier
 
 
-def _sha256(texts: Iterable[bytes]) -> str:
-    """The SHA-256 of texts, each with its length, so that no two lists run together."""
-    sha256 = hashlib.sha256()
+def _sha256(texts: Iterable[bytes]) -> tuple[str, str]:
+    """The SHA-256 of texts, and that of those which earlier versions had, too.
+
+    Each text is taken with its length, so that no two lists run together.
+    """
+    every, earlier = hashlib.sha256(), hashlib.sha256()
     for text in texts:
-        sha256.update(b"%d:%s" % (len(text), text))
-    return sha256.hexdigest()
+        counted = b"%d:%s" % (len(text), text)
+        every.update(counted)
+        if not isinstance(text, LaterDetail):
+            earlier.update(counted)
+    return every.hexdigest(), earlier.hexdigest()
 
 
 def keep_data(
@@ -83,7 +113,7 @@ def keep_data(
 ) -> None:
     """Checks that a directory goes on with its data, or records the data of its first start.
 
-    A directory of an earlier version has no record, or one without the details; it gets them now.
+    A directory of an earlier version has no record, or one without some details; it gets them now.
 
     Args:
         directory: with a lock that this process holds.
@@ -103,8 +133,8 @@ def keep_data(
     there = read_json(path, dict, remedy)
     for name in {**there, **here}:
         old, new = there.get(name), here.get(name)
-        if isinstance(old, dict) and new:
-            old = {**{key: new[key] for key in _LATER}, **old}
+        if name in sources:
+            old = completed(old, sources[name])
         if old != new and replaceable and name in replaceable:
             replaceable[name]()
         elif old != new:

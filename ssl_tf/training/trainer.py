@@ -4,8 +4,8 @@ import contextlib
 
 import tensorflow as tf
 
+from ssl_tf.data.read_errors import check_data
 from ssl_tf.data.source import Source
-from ssl_tf.errors import UserError
 from ssl_tf.training.callbacks import StepCallback
 from ssl_tf.training.execution import TimedModel
 
@@ -47,16 +47,5 @@ def fit(
     except _BROKEN_COLLECTIVES as error:
         raise ConnectionError(error.message.splitlines()[0]) from None
     except tf.errors.OpError as error:
-        source.unreadable.check()
-        # A graph error says little; the source can name the file and the record.
-        source.verify()
-        if isinstance(error, tf.errors.InvalidArgumentError) and "DecodeImage" in error.message:
-            # Only images that have been decoded before are decoded without a guard.
-            raise UserError(
-                f"{source.name}: an image was damaged while the run went on; the same command goes "
-                "on from the newest checkpoint, and names it"
-            ) from None
-        if isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError)):
-            cause = error.message.splitlines()[0]
-            raise UserError(f"{source.name} cannot be read any more: {cause}") from None
+        check_data(error, source)
         raise

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.data import decoding
-from ssl_tf.data.batches import evaluation_batches, training_batches
+from ssl_tf.data.batches import evaluation_batches, training_batches, transformed_batches
 from ssl_tf.data.decoding import KnownImages
 from ssl_tf.data.order import Steps, example_seed
 from ssl_tf.data.sources.folder import ImageFolder
@@ -158,6 +158,22 @@ def test_an_image_that_is_damaged_during_the_run_ends_it_in_one_line(tmp_path):
     # Another process, which knows no image yet, skips it.
     assert len(list(running(source))) == 95
     assert source.unreadable.summary() == "; 1 unreadable images: 3.png"
+
+
+def test_a_large_image_that_is_damaged_on_its_way_to_a_canvas_ends_it_in_one_line(tmp_path):
+    jpeg = tf.io.encode_jpeg(tf.zeros([64, 64, 3], tf.uint8)).numpy()
+    source = ImageFolder(write_folder(tmp_path, {"0.jpg": jpeg}))
+    known = KnownImages(all_known=True)
+    (tmp_path / "0.jpg").write_bytes(jpeg[: len(jpeg) // 2])
+    made = transformed_batches(
+        source,
+        lambda example, seed: {"views": example["image"]},
+        Steps(0, 1, 0, 1),
+        known,
+        decode=lambda example: decoding.decode_fast(example, source.unreadable, known, 32),
+    )
+    with pytest.raises(UserError, match="damaged while the run went on"):
+        list(source.read(made))
 
 
 def test_known_images_are_those_that_could_be_decoded_or_all():

@@ -99,6 +99,23 @@ def test_an_encoder_that_was_replaced_is_refused(training, tmp_path):
     assert json.loads((output / "encoder.json").read_text())["step"] == 4
 
 
+def test_a_worker_refuses_images_that_came_since_the_start(
+    training, photographs, tmp_path, monkeypatch
+):
+    no_scenes = ("--dataset=", "--scenes=4000", "--scene_size=48")
+    output, flags = tmp_path / "out", (*no_scenes, f"--image_folder={photographs}")
+    with monkeypatch.context() as patch:
+        while_it_starts(patch, lambda: shutil.copy(photographs / "3.png", photographs / "00.png"))
+        with pytest.raises(UserError, match="regions of images") as raised:
+            discover(training, output, *flags)
+    told = "the described images are not those of the first start (count 6 there, 7 here; "
+    assert told in str(raised.value) and "\n" not in str(raised.value)
+    assert "; put the data back, or give a new --output; what is done stays" in str(raised.value)
+    assert not list((output / "regions").iterdir())
+    (photographs / "00.png").unlink()
+    assert all(len(scores) for scores in discover(training, output, *flags))
+
+
 def test_a_worker_refuses_an_encoder_that_is_replaced_meanwhile(training, tmp_path, monkeypatch):
     def replace():
         shutil.rmtree(training / "checkpoints")

@@ -24,6 +24,7 @@ from ssl_tf.locks import exclusive
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import TABLE_FORMATS, EmbedSettings, PretrainSettings, flagfiles
 from ssl_tf.sharding.running import run_shards
+from ssl_tf.training import begun_output
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.weights.torch_names import to_torch, torch_variables
@@ -171,6 +172,74 @@ def test_images_that_were_replaced_give_no_old_features(exported, folder, tmp_pa
     assert np.flatnonzero(changed).tolist() == [3]
 
 
+@pytest.fixture
+def workers_in_turn(monkeypatch):
+    """Two workers one after another, in this process; what happens between their starts."""
+    between = []
+
+    def run(stage, prepare, paths, sizes, unit, **_):
+        works = [prepare()]
+        for act in between:
+            act()
+        works.append(prepare())
+        for number, path in enumerate(paths):
+            if not path.exists():
+                works[number % 2](number)
+
+    monkeypatch.setattr(stages, "run_shards", run)
+    return between
+
+
+def test_a_worker_refuses_images_that_came_since_the_start(
+    exported, folder, tmp_path, capsys, workers_in_turn
+):
+    images, output = tmp_path / "images", tmp_path / "out"
+    shutil.copytree(folder, images)
+    flags = (f"--image_folder={images}", "--format=numpy", NO_REPORT, "--workers=2")
+    workers_in_turn.append(lambda: (images / "cat/000.png").write_bytes(png(99, SIDE, SIDE)))
+    told, code = refused(capsys, exported, output, *flags)
+    assert "the embedded images are not those of the first start (count 23 there, 24 here" in told
+    assert told.endswith("put the data back, or give a new --output") and code == 1
+    assert not list((output / "numpy").iterdir())
+    workers_in_turn.clear()
+    (images / "cat/000.png").unlink()
+    start(exported, output, *flags)
+    assert table(output)["index"].tolist() == list(range(23))
+
+
+def test_a_worker_compares_images_and_encoder_once(
+    exported, folder, tmp_path, monkeypatch, capsys, workers_in_turn
+):
+    output, flags = tmp_path / "out", (f"--image_folder={folder}", NO_REPORT, "--workers=2")
+    compared = []
+
+    def keep_data(directory, sources, way_out):
+        compared.append(directory)
+
+    monkeypatch.setattr(begun_output, "keep_data", keep_data)
+    start(exported, output, *flags)
+    assert compared == [output] * 2
+    shutil.rmtree(output)
+    shutil.copytree(exported, tmp_path / "encoder")
+    workers_in_turn.append(lambda: shutil.rmtree(tmp_path / "encoder"))
+    workers_in_turn.append(lambda: export(tmp_path / "encoder", weight=2.0))
+    told, _ = refused(capsys, tmp_path / "encoder", output, *flags)
+    assert "are of another encoder" in told
+
+
+@pytest.mark.parametrize("record", ["data.json", "encoder.json"])
+def test_a_worker_that_does_not_see_the_records_writes_none(
+    record, exported, folder, tmp_path, capsys, workers_in_turn
+):
+    output = tmp_path / "out"
+    workers_in_turn.append((output / record).unlink)
+    told, _ = refused(
+        capsys, exported, output, f"--image_folder={folder}", NO_REPORT, "--workers=2"
+    )
+    assert f"{record} is not there, which tells what this was begun with; let every" in told
+    assert not (output / record).exists()
+
+
 def test_an_unreadable_image_has_no_row_and_is_named(exported, folder, tmp_path, capsys):
     images, output = tmp_path / "images", tmp_path / "out"
     shutil.copytree(folder, images)
@@ -264,6 +333,8 @@ def test_workers_give_the_same_bytes_in_any_order(done, exported, folder, tmp_pa
     flags = [*SMALL, f"--encoder={exported}", f"--output={output}", f"--image_folder={folder}", ALL]
     settings = flagfiles.parse([*flags, NO_REPORT], EmbedSettings)
     (output / "done").mkdir(parents=True)
+    for name in ("data.json", "encoder.json"):
+        shutil.copy(done / name, output)
     prepare = functools.partial(stages._prepare, settings)
     prepare()(2)
     paths = [done_path(output, number) for number in range(3)]

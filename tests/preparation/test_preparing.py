@@ -190,6 +190,53 @@ def test_a_preparation_that_was_stopped_three_times_ends_with_the_same_bytes(
     assert len(facts) == len(set(facts)) == 6
 
 
+def test_what_killed_workers_left_is_removed_before_others_write(tmp_path, in_turn, monkeypatch):
+    changing, output = twenty(tmp_path / "in"), tmp_path / "out"
+    killed_after(1, changing, output)
+    left = [
+        output / "work" / "pixels" / "000000.bin.7.writing",
+        output / "work" / "facts" / "000000.json.7.0123abcd.writing",
+        output / "train-00000-of-00001.tfrecord.7.0123abcd.writing",
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+    run_shards = preparing.run_shards
+
+    def run(*arguments, **options):
+        assert not any(path.exists() for path in left)
+        run_shards(*arguments, **options)
+
+    monkeypatch.setattr(preparing, "run_shards", run)
+    start(changing, output)
+    assert len(listed(output)) == 20
+
+
+@pytest.mark.parametrize("encoding", ["png", "raw"])
+def test_a_unit_that_is_short_or_gone_gives_no_cut_image(encoding, tmp_path, capsys, in_turn):
+    folder, output = twenty(tmp_path / "in"), tmp_path / "out"
+    flags = (f"--encoding={encoding}", "--validation_share=0.2")
+    unit = output / "work" / "pixels" / "000001.bin"
+    run = preparing.run_shards
+
+    def start_with(damage):
+        def damaged(stage, *arguments, **options):
+            if stage == "records":
+                damage()
+            run(stage, *arguments, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(preparing, "run_shards", damaged)
+            return fails(capsys, folder, output, *flags)
+
+    told = start_with(lambda: os.truncate(unit, unit.stat().st_size - 1))
+    facts = output / "work" / "facts" / "000001.json"
+    assert told == f"error: {unit} ends too early; remove {facts}, and its images are read again"
+    assert f"{unit} is gone; remove {facts}, and its images" in start_with(unit.unlink)
+    facts.unlink()
+    start(folder, output, *flags)
+    assert len(records(output, "train")) == 16
+
+
 def test_a_complete_result_is_left_alone_and_a_changed_folder_is_told(folder, tmp_path, capsys,
                                                                       in_turn):  # fmt: skip
     changing = write_folder(tmp_path / "in", {f"{n}.png": png(n, 20, 20) for n in range(3)})

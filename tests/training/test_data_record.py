@@ -1,16 +1,26 @@
+import dataclasses
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ssl_tf.data.prepared_manifest import Manifest, PixelIndex, RecordFile
+from ssl_tf.data.proposals.format import ImageProposals, write_proposals
+from ssl_tf.data.proposals.join import WithProposals
+from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.sources.memory import in_memory
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
 from ssl_tf.training.data_record import digest_data, keep_data
 from ssl_tf.training.resumption import training_directory
-from tests.data.tiny_images import example, png, write_records
+from tests.data.annotations.annotated_files import prepare_tfds
+from tests.data.tiny_images import example, picture, png, write_records
+
+LABELS = (0, 1, 0, 1)
+LISTING = {"count": 4, "sha256": "a", "sizes": "b"}
 
 
 def folder(path, names):
@@ -126,6 +136,141 @@ def test_a_source_tells_what_its_names_do_not(tmp_path):
         for labels in ((0, 1, 2), (0, 1, 2), (1, 0, 2))
     )
     assert first == same != other
+
+
+def of_tfds(directory, labels=LABELS, side=0.5):
+    """A data set of TFDS; `side` is that of the boxes."""
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+            "label": tfds.features.ClassLabel(names=["a", "b"]),
+            "objects": tfds.features.Sequence({"bbox": tfds.features.BBoxFeature()}),
+        }
+    )
+    objects = [{"bbox": tfds.features.BBox(0.0, 0.0, side, 0.5)}]
+    rows = [
+        features.encode_example({"image": picture(row), "label": label, "objects": objects})
+        for row, label in enumerate(labels)
+    ]
+    prepare_tfds(directory, "mine", features, {"train": rows})
+
+
+def of_prepare(directory, labels=LABELS, listing=LISTING, first=0, encoding="png"):
+    """Prepared images, of which `first` is the number of the first picture."""
+    directory.mkdir()
+    path, records, places, begin = directory / "train.tfrecord", [], [], 0
+    for number, label in enumerate(labels, first):
+        raw = picture(number).tobytes()
+        image = raw if encoding == "raw" else png(number)
+        fields = {"image__encoded": image, "image__id": b"%d" % (number - first)}
+        records.append(example(**fields, **{"image__class__label": label}))
+        place = begin + 12 + records[-1].index(image)
+        places.append((f"{number - first}", label, place, 6, 8))
+        begin += len(records[-1]) + 16
+    write_records(path, records)
+    if encoding == "raw":
+        PixelIndex.of(places).write(path)
+    files = [RecordFile(path.name, len(records), path.stat().st_size)]
+    Manifest(encoding, 6, ("a", "b"), {"train": files}, listing).write(directory)
+
+
+def of_prepare_raw(directory, labels=LABELS, listing=LISTING, first=0):
+    of_prepare(directory, labels, listing, first, "raw")
+
+
+def in_records(directory):
+    if (directory / "mine").is_dir():
+        return open_source(dataset="mine", data_dir=str(directory))
+    return open_source(prepared=str(directory))
+
+
+def with_boxes(source, path):
+    ids = (identity.decode() for identity in source.ids().as_numpy_iterator())
+    images = (ImageProposals(identity, [[0, 0, 0.5, 0.5]]) for identity in ids)
+    write_proposals(path, images, generator="x", settings={})
+    return WithProposals(source, ProposalStore(path))
+
+
+@pytest.mark.parametrize(
+    "write, change",
+    [
+        (of_tfds, {"labels": (0, 1, 1, 1)}),
+        (of_tfds, {"side": 0.25}),
+        (of_prepare, {"labels": (0, 1, 1, 1)}),
+        (of_prepare, {"listing": LISTING | {"sizes": "c"}}),
+        (of_prepare_raw, {"labels": (0, 1, 1, 1)}),
+        (of_prepare_raw, {"listing": LISTING | {"sizes": "c"}}),
+        (of_prepare_raw, {"first": 1}),
+    ],
+)
+def test_record_files_that_were_made_anew_are_told_where_their_sizes_are_equal(
+    tmp_path, write, change
+):
+    data, run = tmp_path / "data", tmp_path / "run"
+    run.mkdir()
+    write(data)
+    first = in_records(data)
+    contents, digest = list(first.contents()), digest_data(first)
+    part = digest_data(first.hold_out(1)[0])
+    keep_data(run, {"training": first})
+    shutil.copytree(data, tmp_path / "copy")
+    copied = in_records(tmp_path / "copy")
+    assert digest_data(copied) == digest
+    keep_data(run, {"training": copied})
+    shutil.rmtree(data)
+    write(data, **change)
+    anew = in_records(data)
+    assert list(anew.contents()) == contents
+    with pytest.raises(UserError, match=r"first start \(files or annotations "):
+        keep_data(run, {"training": anew})
+    # Of a part the files are those of the whole.
+    assert digest_data(anew.hold_out(1)[0]).details != part.details
+
+
+@pytest.mark.parametrize("proposals", [False, True])
+@pytest.mark.parametrize("write", [of_tfds, of_prepare, of_prepare_raw])
+def test_a_record_of_names_and_sizes_of_record_files_goes_on_and_gets_the_rest(
+    tmp_path, write, proposals
+):
+    run = tmp_path / "run"
+    run.mkdir()
+
+    def opened(directory, *labels):
+        write(tmp_path / directory, *labels)
+        source = in_records(tmp_path / directory)
+        return with_boxes(source, tmp_path / f"{directory}_boxes") if proposals else source
+
+    source = opened("data")
+    # As earlier versions had them: of raw pixels sizes and columns, of other record files nothing.
+    before = [b"2", b"a", b"b"]
+    if write is of_prepare_raw:
+        index = PixelIndex.read(str(tmp_path / "data" / "train.tfrecord"))
+        before += [b"%d" % (tmp_path / "data" / "train.tfrecord").stat().st_size]
+        columns = (np.zeros(4, np.int64), index.offset, index.height, index.width, index.label)
+        before += [column.tobytes() for column in columns]
+    if proposals:
+        before += details(source)[-3:]
+    told = b"".join(b"%d:%s" % (len(text), text) for text in before)
+    now = digest_data(source)
+    earlier = dataclasses.asdict(now) | {"details": hashlib.sha256(told).hexdigest()}
+    assert earlier["details"] != now.details
+    (run / "data.json").write_text(json.dumps({"training": earlier}))
+    keep_data(run, {"training": source})
+    assert json.loads((run / "data.json").read_text()) == {"training": dataclasses.asdict(now)}
+    with pytest.raises(UserError, match=r"first start \(files or annotations "):
+        keep_data(run, {"training": opened("anew", (0, 1, 1, 1))})
+
+
+def test_an_earlier_record_of_other_classes_is_told(tmp_path):
+    of_prepare(tmp_path / "data")
+    source = in_records(tmp_path / "data")
+    of_others = hashlib.sha256(b"1:21:a1:c").hexdigest()
+    earlier = dataclasses.asdict(digest_data(source)) | {"details": of_others}
+    (tmp_path / "data.json").write_text(json.dumps({"training": earlier}))
+    with pytest.raises(UserError, match=r"first start \(files or annotations "):
+        keep_data(tmp_path, {"training": source})
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"training": 3}', '{"training": {"count": 1}}'])

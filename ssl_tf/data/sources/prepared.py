@@ -1,5 +1,6 @@
 """Sources of what `prepare` wrote: encoded images in records, or raw pixels."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, Manifest, PixelIndex, RecordFile
-from ssl_tf.data.record_framing import FRAME_BYTES
-from ssl_tf.data.source import IndexedSource, Source
+from ssl_tf.data.record_framing import FRAME_BYTES, first_checksums
+from ssl_tf.data.source import IndexedSource, LaterDetail, Source
 from ssl_tf.data.sources.record_files import RecordSource, Shard
 from ssl_tf.errors import NoSuchSplit, UserError
 
@@ -59,6 +61,7 @@ class PreparedImages(RecordSource):
     ):
         """Lists the files of the split."""
         self._labelled = bool(manifest.class_names)
+        self._listing = _listing(manifest)
         records = sum(file.records for file in files)
         super().__init__(
             name,
@@ -68,6 +71,11 @@ class PreparedImages(RecordSource):
             num_classes=len(manifest.class_names) or None,
             class_names=manifest.class_names,
         )
+
+    def details(self) -> Iterator[bytes]:
+        """Those of record files, and of which files the images were prepared."""
+        yield from super().details()
+        yield self._listing
 
     def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
         wanted = {name: tf.io.FixedLenFeature([], tf.string) for name in (IMAGE, ID)}
@@ -96,6 +104,7 @@ class RawImages(IndexedSource):
         classes = manifest.class_names
         super().__init__(name, sum(sizes), len(classes) or None, classes)
         self._paths = paths
+        self._listing = _listing(manifest)
         self._columns = {
             field: tf.constant(np.concatenate([getattr(index, field) for index in indices]))
             for field in ("id", "label", "offset", "height", "width")
@@ -107,11 +116,19 @@ class RawImages(IndexedSource):
         self._columns["file"] = tf.constant(np.repeat(np.arange(len(paths)), sizes))
 
     def details(self) -> Iterator[bytes]:
-        """The sizes of the record files, and the place, sides and label of each image."""
+        """Sizes and checksums of the record files, place, sides and label of each image.
+
+        And of which files the images were prepared.
+
+        Raises:
+            UserError: a record file cannot be read, or is damaged at its begin.
+        """
         for path in self._paths:
             yield b"%d" % os.path.getsize(path)
         for name in ("file", "offset", "height", "width", "label"):
             yield self._columns[name].numpy()[self._row_numbers()].tobytes()
+        yield from map(LaterDetail, read_each(first_checksums, self._paths))
+        yield self._listing
 
     def common_images(self, other: Source) -> int:
         if not isinstance(other, RawImages):
@@ -143,15 +160,26 @@ class RawImages(IndexedSource):
         """The bytes of an image; other threads work on while the disk is read.
 
         Raises:
-            UserError: the file has become shorter.
+            UserError: the file has become shorter, or cannot be read any more.
         """
-        values = np.empty(size, np.uint8)
-        # Opened for each image, since a large data set has more files than a process may hold open.
-        opened = os.open(self._paths[file], os.O_RDONLY)
+        values, read = np.empty(size, np.uint8), 0
         try:
-            read = os.preadv(opened, [values], offset)
-        finally:
-            os.close(opened)
+            # Opened for each image, since a large data set has more files than a process may hold
+            # open.
+            opened = os.open(self._paths[file], os.O_RDONLY)
+            try:
+                # A file system over a network may give a part at a time.
+                while read < size and (part := os.preadv(opened, [values[read:]], offset + read)):
+                    read += part
+            finally:
+                os.close(opened)
+        except OSError as error:
+            self.unreadable.refuse(f"{self._paths[file]} cannot be read any more: {error.strerror}")
         if read != size:
             self.unreadable.refuse(f"{self._paths[file]} has become shorter: restore the file")
         return values
+
+
+def _listing(manifest: Manifest) -> LaterDetail:
+    """The files of which the images were prepared, by the digests in their manifest."""
+    return LaterDetail(json.dumps(manifest.listing, sort_keys=True).encode())

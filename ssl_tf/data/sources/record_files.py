@@ -16,8 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data import order
-from ssl_tf.data.record_framing import count_records
-from ssl_tf.data.source import Source, Transform, identity
+from ssl_tf.data.parallel_reading import read_each
+from ssl_tf.data.record_framing import count_records, first_checksums
+from ssl_tf.data.source import LaterDetail, Source, Transform, identity
 from ssl_tf.errors import UserError
 
 _FILES_AT_A_TIME = 8
@@ -143,6 +144,15 @@ class RecordSource(Source):
         if self._index_of_row is not None:
             kept = self._index_of_row.numpy() >= 0
             yield b"rows " + hashlib.sha256(np.packbits(kept).tobytes()).hexdigest().encode()
+
+    def details(self) -> Iterator[bytes]:
+        """The checksums of the first records of each file: another label need not change its size.
+
+        Raises:
+            UserError: a file cannot be read, or is damaged there.
+        """
+        files = list(dict.fromkeys(shard.file for shard in self._shards))
+        return map(LaterDetail, read_each(first_checksums, files))
 
     def stream(
         self,

@@ -122,6 +122,14 @@ def test_raw_pixels_train_as_the_same_images_in_png(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_raw_file_that_goes_meanwhile_ends_the_run_in_one_line(tmp_path):
+    source = open_source(prepared=write_raw(tmp_path, [4]))
+    (tmp_path / "train-0.tfrecord").unlink()
+    with pytest.raises(UserError, match="0.tfrecord cannot be read any more: No such file") as told:
+        list(source.read(source.sequence()))
+    assert "\n" not in str(told.value)
+
+
 def test_a_raw_file_that_is_cut_meanwhile_ends_the_run_in_one_line(tmp_path):
     source = open_source(prepared=write_raw(tmp_path, [4]))
     with (tmp_path / "train-0.tfrecord").open("r+b") as file:
