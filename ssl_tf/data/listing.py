@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from ssl_tf.errors import UserError
 
 _KINDS_LISTED = 5
+# What is told of a folder that was read by another way, if a link led to one above it.
+_BEHIND = "folders behind links that were read"
 
 
 class Listing:
@@ -82,29 +84,36 @@ class Listing:
             )
 
     def _follow(self, folder: bytes, prefix: bytes) -> None:
-        """Adds what lies under a link to a folder, unless that was listed."""
-        if _place(folder) in self._listed:
-            self.left_out[prefix.split(b"/")[0], "links to folders that were read"] += 1
-            return
-        if prefix.count(b"/") == 1:
-            self.folders.append(prefix[:-1])
-        self._walk(folder, prefix)
+        """Adds what lies under a link to a folder."""
+        before = len(self.paths)
+        self._walk(folder, prefix, "links to folders that were read")
+        top = prefix[:-1]
+        # A link to a folder above, of which all was read, is no class.
+        if self.left_out[top, _BEHIND] and len(self.paths) == before and top in self.folders:
+            self.folders.remove(top)
 
-    def _walk(self, folder: bytes, prefix: bytes) -> None:
-        """Adds what lies under a folder, except behind links to folders.
+    def _walk(self, folder: bytes, prefix: bytes, kind: str = _BEHIND) -> None:
+        """Adds what lies under a folder, except behind links to folders, unless it was listed.
+
+        A link may lead to a folder that contains one which was listed.
 
         Args:
             folder: the folder to list.
             prefix: its path relative to the top folder, with a slash at its end.
+            kind: what is told of a folder that was listed.
         """
-        self._listed.add(_place(folder))
+        place = _place(folder)
+        if place in self._listed:
+            self.left_out[prefix.split(b"/")[0], kind] += 1
+            return
+        self._listed.add(place)
+        if prefix.count(b"/") == 1:
+            self.folders.append(prefix[:-1])
         with os.scandir(folder) as entries:
             entries = [entry for entry in entries if not entry.name.startswith(b".")]
         for entry in sorted(entries, key=lambda entry: entry.name):
             path = prefix + entry.name + b"/"
             if entry.is_dir(follow_symlinks=False):
-                if not prefix:
-                    self.folders.append(entry.name)
                 self._walk(entry.path, path)
             elif _leads_to(entry, "dir"):
                 self._links.append((entry.path, path))

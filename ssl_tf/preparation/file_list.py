@@ -115,10 +115,12 @@ def _list(source: str) -> FileList:
         text = Path(source).read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise UserError(f"--input={source} cannot be read ({error.strerror})") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    folder = os.path.realpath(os.path.dirname(source) or ".")
+    # A name may hold what Python takes for an end of a line, or end in a space.
+    lines = [line.removesuffix("\r") for line in text.split("\n") if line.strip()]
     if not lines or "\0" in text:
         raise UserError(f"--input={source} names no file; give one path a line")
-    folder = os.path.realpath(os.path.dirname(source) or ".")
+    lines = [line if os.path.exists(os.path.join(folder, line)) else line.strip() for line in lines]
     paths = {os.path.normpath(os.path.join(folder, line)) for line in lines}
     root = _root(source, folder, lines, paths)
     names = sorted((os.path.relpath(path, root) for path in paths), key=os.fsencode)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +75,8 @@ def read_image(path: str, settings: PrepareSettings) -> tuple[dict, bytes]:
     """
     facts: dict = {"status": UNREADABLE}
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+            return {**facts, "reason": "it is no regular file"}, b""
         with open(path, "rb") as file:
             content = file.read()
         facts |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -407,6 +407,19 @@ def test_a_list_of_files(tmp_path, capsys, in_turn):
     }
 
 
+def test_a_list_may_have_odd_names_and_what_is_no_file(tmp_path, in_turn):
+    odd = ["two\u2028lines.png", "page\x0c.png", " spaces .png "]
+    write_folder(tmp_path / "in", {name: png(n, 20, 20) for n, name in enumerate(odd)})
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    (tmp_path / "in" / "some.txt").write_text("\n".join([*odd[:2], f"{odd[2]}\r", "  pipe.png "]))
+    start(tmp_path / "in" / "some.txt", tmp_path / "out", "--validation_share=0")
+    rows = listed(tmp_path / "out")
+    assert {name: row["status"] for name, row in rows.items() if row["status"] == "kept"} == {
+        name: "kept" for name in odd
+    }
+    assert rows["pipe.png"]["reason"] == "it is no regular file"
+
+
 def write_list(path, lines):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines))

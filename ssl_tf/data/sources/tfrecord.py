@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ _READ_AT_ONCE = 256
 # would need more memory than there is.
 _MOST_CLASSES = 100_000
 _NO_LABEL = 2**63 - 1
+# A file of a set that is complete with so many.
+_NUMBERED = re.compile(r"-(\d+)-of-(\d+)(?!.*-of-)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +96,10 @@ class ExampleFiles(RecordSource):
             files = sorted(tf.io.gfile.glob(glob))
         except tf.errors.OpError:
             files = []
+        except UnicodeDecodeError:
+            raise UserError(
+                f"--tfrecord={glob} matches a file whose name is no UTF-8; rename it"
+            ) from None
         if not files:
             raise UserError(f"--tfrecord={glob} matches no file")
         for file in files:
@@ -104,6 +111,7 @@ class ExampleFiles(RecordSource):
         size = sum(tally.records for tally in tallies)
         if not size:
             raise UserError(f"--tfrecord={glob}: {len(files)} files hold no record")
+        _warn_of_missing(glob, [f for f, t in zip(files, tallies, strict=True) if t.records], files)
         having = sum((tally.having for tally in tallies), Counter())
         self._fields = _of_all_records(found, glob, size, having)
         num_classes = None
@@ -390,6 +398,33 @@ def _kinds(serialized: bytes) -> dict[str, str | None]:
     except Exception:  # protobuf's DecodeError, which has no public home
         return {}
     return {name: feature.WhichOneof("kind") for name, feature in features.items()}
+
+
+def _warn_of_missing(glob: str, filled: list[str], files: list[str]) -> None:
+    """Says on stderr which files of a set are empty or absent, as after a copy that was cut.
+
+    Args:
+        glob: the files.
+        filled: those with a record.
+        files: all that there are.
+    """
+    empty = sorted({*files} - {*filled})
+    if empty:
+        print(
+            f"warning: --tfrecord={glob}: {len(empty)} of {len(files)} files hold no record, such "
+            f"as {empty[0]}; copy them again if they should",
+            file=sys.stderr,
+        )
+    numbers = [_NUMBERED.search(file) for file in files]
+    if all(numbers) and len({number[2] for number in numbers}) == 1:
+        there = {int(number[1]) for number in numbers}
+        absent = [n for n in range(int(numbers[0][2])) if n not in there]
+        if absent:
+            print(
+                f"warning: --tfrecord={glob}: {len(absent)} of the files numbered up to "
+                f"{numbers[0][2]} are not among these, such as {absent[0]:05d}",
+                file=sys.stderr,
+            )
 
 
 def _check_regular(file: str) -> None:

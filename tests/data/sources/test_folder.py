@@ -68,6 +68,22 @@ def test_a_folder_is_read_once_by_its_own_name(tmp_path, capsys):
     assert "3 links to folders that were read;" in capsys.readouterr().err
 
 
+def test_links_to_folders_above_double_nothing(tmp_path, capsys):
+    folder = write_folder(tmp_path / "data", {"a/0.png": b"", "b/1.png": b"", "b/2.png": b""})
+    os.symlink("..", tmp_path / "data" / "up")
+    source = ImageFolder(folder)
+    assert ids(source) == ["a/0.png", "b/1.png", "b/2.png"]
+    assert source.class_names == ("a", "b")
+    assert "1 folders behind links that were read;" in capsys.readouterr().err
+    # What else lies above is read once, by the link.
+    write_folder(tmp_path, {"c/3.png": b""})
+    os.remove(tmp_path / "data" / "up")
+    os.symlink(tmp_path, tmp_path / "data" / "a" / "all")
+    source = ImageFolder(folder)
+    labels = {e["id"]: int(e["label"]) for e in source.annotations().as_numpy_iterator()}
+    assert labels == {b"a/0.png": 0, b"a/all/c/3.png": 0, b"b/1.png": 1, b"b/2.png": 1}
+
+
 def test_what_is_left_out_is_counted_and_named(tmp_path, capsys):
     names = ["a.webp", "b.WEBP", "c.tif", "d.jfif", "e"]
     files = {f"cat/{n}": b"" for n in names} | {

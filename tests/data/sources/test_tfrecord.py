@@ -203,6 +203,28 @@ def test_a_pipe_is_refused(tmp_path):
         ExampleFiles(str(tmp_path / "*"), 1)
 
 
+def test_a_name_that_is_no_utf8_is_refused(tmp_path):
+    open(os.fsencode(tmp_path) + b"/\xff.tfrecord", "wb").close()
+    with pytest.raises(UserError, match="whose name is no UTF-8; rename it"):
+        ExampleFiles(str(tmp_path / "*"), 1)
+
+
+def test_files_that_are_empty_or_absent_are_told(tmp_path, capsys):
+    for n in (0, 1, 3):
+        write_records(tmp_path / f"x-0000{n}-of-00005", [example(image=b"x")] * 4)
+    ExampleFiles(str(tmp_path / "x-*"), 1)
+    told = capsys.readouterr().err
+    assert "2 of the files numbered up to 00005 are not among these, such as 00002\n" in told
+    for n in (2, 4):
+        (tmp_path / f"x-0000{n}-of-00005").touch()
+    assert ExampleFiles(str(tmp_path / "x-*"), 1).size == 12
+    told = capsys.readouterr().err
+    assert "2 of 5 files hold no record, such as " in told and "00002-of-00005; copy" in told
+    write_records(tmp_path / "a-of-b", [example(image=b"x")])
+    ExampleFiles(str(tmp_path / "a*"), 1)
+    assert capsys.readouterr().err == ""
+
+
 def test_no_file_matches(tmp_path):
     with pytest.raises(UserError, match="--tfrecord=.*nothing.* matches no file"):
         ExampleFiles(str(tmp_path / "nothing*"), 1)
