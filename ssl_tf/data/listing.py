@@ -2,6 +2,7 @@
 
 import os
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,9 +16,12 @@ _BEHIND = "folders behind links that were read"
 class Listing:
     """What lies under a folder.
 
+    A folder that several paths lead to is read once. A path without links names it, else a link to
+    it, else a path behind a link to a folder above it.
+
     Attributes:
         paths: the images, relative to the folder, in no order.
-        folders: names of the folders at the top level.
+        folders: names of the folders at the top level, without links by which nothing is read.
         left_out: (folder at the top level or b"", kind) -> number of files that are no images by
             their name; a kind is an extension in lower case.
     """
@@ -42,9 +46,15 @@ class Listing:
         # Links to folders, with their paths relative to the top: they come after all folders, so
         # that images which lie in one are named by it.
         self._links: list[tuple[bytes, bytes]] = []
+        # Device and inode of each folder that a link of this round leads to.
+        self._awaited: set[tuple[int, int]] = set()
         self._walk(folder, b"")
+        real = set(self.folders)
         while self._links:
-            self._follow(*self._links.pop(0))
+            self._follow_links()
+        # A link to a folder above, of which all was read, is no class.
+        named = real | self._with_images()
+        self.folders = [f for f in self.folders if f in named or not self.left_out[f, _BEHIND]]
 
     def classes(self) -> list[bytes]:
         """The sorted names of the classes: the folders at the top, if no image lies beside them."""
@@ -72,8 +82,7 @@ class Listing:
             f"({', '.join(self._extensions)}): {self.left_out_summary()}; convert or rename images",
             file=sys.stderr,
         )
-        with_images = {path.split(b"/")[0] for path in self.paths}
-        emptied = {top for top, _ in self.left_out} & set(classes) - with_images
+        emptied = {top for top, _ in self.left_out} & set(classes) - self._with_images()
         if emptied:
             names = [_printable(name) for name in sorted(emptied)]
             more = ", ..." if len(names) > _KINDS_LISTED else ""
@@ -83,27 +92,32 @@ class Listing:
                 file=sys.stderr,
             )
 
-    def _follow(self, folder: bytes, prefix: bytes) -> None:
-        """Adds what lies under a link to a folder."""
-        before = len(self.paths)
-        self._walk(folder, prefix, "links to folders that were read")
-        top = prefix[:-1]
-        # A link to a folder above, of which all was read, is no class.
-        if self.left_out[top, _BEHIND] and len(self.paths) == before and top in self.folders:
-            self.folders.remove(top)
+    def _with_images(self) -> set[bytes]:
+        """The first parts of the paths of images."""
+        return {path.split(b"/")[0] for path in self.paths}
+
+    def _follow_links(self) -> None:
+        """Adds what lies under the links that were met; links below these wait for the next call.
+
+        What a link leads to is left to it by a link to a folder above, whichever comes first.
+        """
+        links, self._links = self._links, []
+        self._awaited = {_place(folder) for folder, _ in links}
+        for folder, prefix in links:
+            self._walk(folder, prefix, "links to folders that were read")
 
     def _walk(self, folder: bytes, prefix: bytes, kind: str = _BEHIND) -> None:
         """Adds what lies under a folder, except behind links to folders, unless it was listed.
 
-        A link may lead to a folder that contains one which was listed.
+        A link may lead to a folder that contains one which was listed, or which has its own link.
 
         Args:
             folder: the folder to list.
             prefix: its path relative to the top folder, with a slash at its end.
-            kind: what is told of a folder that was listed.
+            kind: what is told of a folder that is left out.
         """
         place = _place(folder)
-        if place in self._listed:
+        if place in self._listed or (kind == _BEHIND and place in self._awaited):
             self.left_out[prefix.split(b"/")[0], kind] += 1
             return
         self._listed.add(place)
@@ -165,6 +179,27 @@ def warn_of_one_class(told: str, classes: Sequence[bytes]) -> None:
         print(
             f"warning: {told}: all images lie in the folder {_printable(classes[0])}, which is "
             "their one class",
+            file=sys.stderr,
+        )
+
+
+def warn_of_like_classes(told: str, classes: Sequence[bytes]) -> None:
+    """Tells on stderr which names of classes differ in case or Unicode normal form alone.
+
+    Args:
+        told: the flag that gives the images.
+        classes: names of the classes.
+    """
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        folded = unicodedata.normalize("NFD", os.fsdecode(name)).casefold()
+        alike.setdefault(unicodedata.normalize("NFD", folded), []).append(_printable(name))
+    groups = [" and ".join(names) for names in alike.values() if len(names) > 1]
+    if groups:
+        more = ", ..." if len(groups) > _KINDS_LISTED else ""
+        print(
+            f"warning: {told}: names of classes differ in case or Unicode normal form alone: "
+            f"{', '.join(groups[:_KINDS_LISTED])}{more}; rename the folders if they are one class",
             file=sys.stderr,
         )
 

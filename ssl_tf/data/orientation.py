@@ -1,21 +1,29 @@
 """The EXIF orientation of images: read from a file, and undone in a graph."""
 
+import io
+from typing import BinaryIO
+
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 TAG = 0x0112
-# EXIF stands in one of the first segments of a JPEG, whose length is at most this.
+# EXIF stands in one segment of a JPEG, mostly among the first, whose length is at most this.
 HEAD_BYTES = 2**16
 MARK = b"Exif\0\0"
+# Codes of JPEG's markers (ITU-T T.81, table B.1). EXIF stands in a segment APP1, before the scan.
+_START, _APP1, _LAST = b"\xff\xd8", 0xE1, (0xD9, 0xDA)
+_WITHOUT_SEGMENT = (0x01, *range(0xD0, 0xD9))
 # From here on, rows and columns change places (EXIF 2.3, section 4.6.4).
 TRANSPOSED = 5
 
 
 def of(encoded: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of a JPEG (string scalar): int32 scalar, 1 to 8; 1 without EXIF."""
-    head = tf.strings.substr(encoded, 0, HEAD_BYTES)
-    found = tf.numpy_function(lambda head: np.int32(in_head(head)), [head], tf.int32, False)
+    # All of it: other segments, such as Photoshop's, may put EXIF anywhere.
+    found = tf.numpy_function(
+        lambda content: np.int32(in_head(content)), [encoded], tf.int32, False
+    )
     return tf.ensure_shape(found, [])
 
 
@@ -23,20 +31,58 @@ def in_file(path: bytes) -> int:
     """The EXIF orientation of a file; 1 if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            return in_head(file.read(HEAD_BYTES))
+            return _orientation(_exif(file))
     except OSError:
         return 1
 
 
 def in_head(head: bytes | np.ndarray) -> int:
-    """The EXIF orientation of a JPEG, from its first bytes."""
-    head = np.asarray(head).item()
-    start = head.find(MARK) if head.startswith(b"\xff\xd8") else -1
-    if start < 0:
+    """The EXIF orientation of a JPEG, from as many of its first bytes as hold its EXIF."""
+    # An array of bytes loses the zeros at their end.
+    head = head if isinstance(head, bytes) else np.asarray(head).item()
+    return _orientation(_exif(io.BytesIO(head)))
+
+
+def _exif(file: BinaryIO) -> bytes:
+    """The bytes of a JPEG from the mark of its EXIF on, some behind it too; empty without EXIF."""
+    if file.read(len(_START)) != _START:
+        return b""
+    while (code := _next_marker(file)) not in (None, *_LAST):
+        if code in _WITHOUT_SEGMENT:
+            continue
+        # The length counts itself.
+        length = max(int.from_bytes(file.read(2), "big") - 2, 0)
+        start = file.tell()
+        if code == _APP1 and length >= len(MARK) and file.read(len(MARK)) == MARK:
+            # EXIF that was cut points behind its segment, and the exporters' graph reads it there.
+            file.seek(start)
+            return file.read(HEAD_BYTES)
+        file.seek(start + length)
+    return b""
+
+
+def _next_marker(file: BinaryIO) -> int | None:
+    """The code of the next marker; None at the end, or where damage leaves none for long.
+
+    Bytes before a marker are skipped, as decoders do.
+    """
+    byte = b""
+    for _ in range(HEAD_BYTES):
+        before, byte = byte, file.read(1)
+        if not byte:
+            return None
+        if before == b"\xff" and byte not in (b"\xff", b"\0"):
+            return byte[0]
+    return None
+
+
+def _orientation(marked: bytes) -> int:
+    """The orientation in EXIF with its mark, 1 to 8; 1 without one."""
+    if not marked:
         return 1
     exif = Image.Exif()
     try:
-        exif.load(head[start:])
+        exif.load(marked)
         turn = exif.get(TAG, 1)
     except Exception:  # damaged, as Pillow says in many ways
         return 1

@@ -16,7 +16,7 @@ def orientation_of(encoded: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of a file (string scalar): int32 scalar, 1 to 8; 1 without EXIF.
 
     It is that of `ssl_tf.data.orientation.of`, which asks Pillow, for what the standard allows: one
-    unsigned integer of 16 bits, or of 32.
+    unsigned integer of 16 bits, or of 32. EXIF is looked for in the first 64 KiB alone.
     """
     head = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, HEAD_BYTES), tf.uint8), tf.int64)
     # So that what lies behind the end can be read; it is checked where it could count.

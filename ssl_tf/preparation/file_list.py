@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from ssl_tf.data.listing import list_images, warn_of_one_class
+from ssl_tf.data.listing import list_images, warn_of_like_classes, warn_of_one_class
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.errors import UserError
 from ssl_tf.preparation.as_seen import EXTENSIONS
@@ -72,7 +72,9 @@ def collect(source: str, output: str) -> FileList:
     if not os.path.exists(source):
         raise UserError(f"--input={source} does not exist; give a folder, or a file of paths")
     files = _folder(source, output) if os.path.isdir(source) else _list(source)
-    warn_of_one_class(f"--input={source}", list(map(os.fsencode, files.classes)))
+    classes = list(map(os.fsencode, files.classes))
+    warn_of_one_class(f"--input={source}", classes)
+    warn_of_like_classes(f"--input={source}", classes)
     return files
 
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import struct
 
 import numpy as np
 import pytest
@@ -45,6 +47,33 @@ def test_the_orientation_is_read(turn, order):
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_without_an_orientation_it_is_1(content):
     assert orientation.of(tf.constant(content)).numpy() == 1
+
+
+def behind(*segments: tuple[int, bytes]) -> bytes:
+    """A JPEG whose EXIF stands behind other segments."""
+    packed = (b"\xff" + struct.pack(">BH", code, 2 + len(held)) + held for code, held in segments)
+    return b"\xff\xd8" + b"".join(packed) + jpeg(6)[2:]
+
+
+@pytest.mark.parametrize(
+    "content, turn",
+    [
+        (behind(*[(0xED, bytes(60_000))] * 3), 6),
+        # What stands in another segment, such as a thumbnail's, is not of this image.
+        (behind((0xED, jpeg(8)), (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + jpeg(3))), 6),
+        (b"\xff\xd8\xff\xff\xff" + behind((0xFE, b"a"))[3:], 6),
+        (b"\xff\xd8" + bytes(9) + jpeg(6)[2:], 6),
+        (JPEG + jpeg(6), 1),
+        (b"\xff\xd8" + b"\xff" * 9, 1),
+        (b"\xff\xd8" + bytes(100_000) + jpeg(6)[2:], 1),
+        (b"\xff\xd8\xff\xe1\0\0", 1),
+    ],
+    ids=["far", "others", "filled", "junk", "behind the scan", "fill alone", "damage", "no length"],
+)
+def test_exif_is_found_in_its_segment_alone(tmp_path, content, turn):
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert orientation.of(tf.constant(content)).numpy() == turn
+    assert orientation.in_file(os.fsencode(tmp_path / "a.jpg")) == turn
 
 
 @pytest.mark.parametrize("turn", TURNS)

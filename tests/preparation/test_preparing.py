@@ -407,6 +407,13 @@ def test_a_list_of_files(tmp_path, capsys, in_turn):
     }
 
 
+def test_classes_of_a_list_that_differ_in_case_are_told(tmp_path, capsys):
+    write_folder(tmp_path / "in", {f"{name}/0.png": b"" for name in ("cat", "Dog", "dog")})
+    write_list(tmp_path / "in" / "some.txt", ["cat/0.png", "Dog/0.png", "dog/0.png"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: --input=") and "form alone: Dog and dog; rename" in line
+
+
 def test_a_list_may_have_odd_names_and_what_is_no_file(tmp_path, in_turn):
     odd = ["two\u2028lines.png", "page\x0c.png", " spaces .png "]
     write_folder(tmp_path / "in", {name: png(n, 20, 20) for n, name in enumerate(odd)})

@@ -303,7 +303,7 @@ class AnnotatedSource(IndexedSource):
 
         Told on stderr, once, if the sizes do not say whether that was as stored or as EXIF says.
         """
-        turn = orientation.in_head(encoded[: orientation.HEAD_BYTES])
+        turn = orientation.in_head(encoded)
         if turn == 1:
             return 1
         annotated = self._annotated_size(opened)

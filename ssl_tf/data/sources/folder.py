@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ssl_tf.data import orientation
 from ssl_tf.data.decoding import EXTENSIONS, read_file
-from ssl_tf.data.listing import list_images, warn_of_one_class
+from ssl_tf.data.listing import list_images, warn_of_like_classes, warn_of_one_class
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.errors import UserError
@@ -51,6 +51,7 @@ class ImageFolder(IndexedSource):
         classes = listing.classes()
         listing.warn(f"--image_folder={folder}", classes)
         warn_of_one_class(f"--image_folder={folder}", classes)
+        warn_of_like_classes(f"--image_folder={folder}", classes)
         super().__init__(
             f"folder {folder}", len(paths), len(classes) or None, tuple(map(os.fsdecode, classes))
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import os
 import re
 import sys
@@ -27,7 +28,8 @@ _READ_AT_ONCE = 256
 _MOST_CLASSES = 100_000
 _NO_LABEL = 2**63 - 1
 # A file of a set that is complete with so many.
-_NUMBERED = re.compile(r"-(\d+)-of-(\d+)(?!.*-of-)")
+_NUMBERED = re.compile(r"(.*)-(\d+)-of-(\d+)([^/]*)", re.DOTALL)
+_SETS_LISTED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -415,16 +417,38 @@ def _warn_of_missing(glob: str, filled: list[str], files: list[str]) -> None:
             f"as {empty[0]}; copy them again if they should",
             file=sys.stderr,
         )
-    numbers = [_NUMBERED.search(file) for file in files]
-    if all(numbers) and len({number[2] for number in numbers}) == 1:
-        there = {int(number[1]) for number in numbers}
-        absent = [n for n in range(int(numbers[0][2])) if n not in there]
-        if absent:
-            print(
-                f"warning: --tfrecord={glob}: {len(absent)} of the files numbered up to "
-                f"{numbers[0][2]} are not among these, such as {absent[0]:05d}",
-                file=sys.stderr,
-            )
+    absent = _absent(files)
+    if absent:
+        more = ", ..." if len(absent) > _SETS_LISTED else ""
+        print(
+            f"warning: --tfrecord={glob}: not among these files are "
+            f"{', '.join(absent[:_SETS_LISTED])}{more}; get them if they are to be read",
+            file=sys.stderr,
+        )
+
+
+def _absent(files: list[str]) -> list[str]:
+    """How many numbers each set of numbered files lacks, in words, and the first of them.
+
+    Sets that lack none are left out, and so are all if a file has no number.
+    """
+    sets: dict[tuple[str, str, str], set[int]] = {}
+    for file in files:
+        found = _NUMBERED.fullmatch(file)
+        if not found:
+            return []
+        before, number, total, after = found.groups()
+        sets.setdefault((before, total, after), set()).add(int(number))
+    told = []
+    for (before, total, after), numbers in sets.items():
+        lacking = int(total) - len(numbers)
+        # Some programs count from 1.
+        first = 0 if 0 in numbers or int(total) not in numbers else 1
+        if lacking > 0:
+            number = next(n for n in itertools.count(first) if n not in numbers)
+            name = f"{os.path.basename(before)}-{number:0{len(total)}}-of-{total}{after}"
+            told.append(f"{lacking} of {int(total)} such as {name}")
+    return told
 
 
 def _check_regular(file: str) -> None:

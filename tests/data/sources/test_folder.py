@@ -84,6 +84,37 @@ def test_links_to_folders_above_double_nothing(tmp_path, capsys):
     assert labels == {b"a/0.png": 0, b"a/all/c/3.png": 0, b"b/1.png": 1, b"b/2.png": 1}
 
 
+def test_a_link_to_a_folder_above_with_another_link_is_a_class(tmp_path):
+    folder = write_folder(tmp_path / "set/train", {"a/0.png": b""})
+    write_folder(tmp_path / "elsewhere", {"1.png": b""})
+    os.symlink("..", tmp_path / "set/train/up")
+    os.symlink("../elsewhere", tmp_path / "set/more")
+    source = ImageFolder(folder)
+    assert ids(source) == ["a/0.png", "up/more/1.png"] and source.class_names == ("a", "up")
+
+
+@pytest.mark.parametrize("above", ["a/all", "z"])
+def test_a_folder_is_read_by_the_link_to_it_not_by_one_above(tmp_path, capsys, above):
+    write_folder(tmp_path / "pool", {"c/0.png": b"", "d/1.png": b"", "2.png": b""})
+    folder = write_folder(tmp_path / "data", {"a/3.png": b""})
+    os.symlink(tmp_path / "pool", tmp_path / "data" / above)
+    for name in "cd":
+        os.symlink(tmp_path / "pool" / name, tmp_path / "data" / name)
+    source = ImageFolder(folder)
+    assert ids(source) == sorted(["a/3.png", f"{above}/2.png", "c/0.png", "d/1.png"])
+    assert {"a", "c", "d"} <= set(source.class_names)
+    assert "2 folders behind links that were read;" in capsys.readouterr().err
+
+
+def test_classes_that_differ_in_case_or_normal_form_are_told(tmp_path, capsys):
+    names = ("Dog", "caf\u00e9", "cafe\u0301", "cat", "dog")
+    source = ImageFolder(write_folder(tmp_path, {f"{name}/0.png": b"" for name in names}))
+    assert source.num_classes == 5
+    (line,) = capsys.readouterr().err.splitlines()
+    told = line.split("alone: ")[1]
+    assert told.startswith("Dog and dog, cafe\\u0301 and caf\\xe9; rename ")
+
+
 def test_what_is_left_out_is_counted_and_named(tmp_path, capsys):
     names = ["a.webp", "b.WEBP", "c.tif", "d.jfif", "e"]
     files = {f"cat/{n}": b"" for n in names} | {
