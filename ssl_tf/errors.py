@@ -1,6 +1,7 @@
 """Errors that a user can correct, reported in one line without a traceback, and exit codes."""
 
 import signal
+from collections.abc import Sequence
 
 EXIT_FAILURE = 1
 EXIT_FLAGS = 2
@@ -24,6 +25,11 @@ def printable(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first names, separated by commas; an ellipsis stands for those that are left out."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 class UserError(Exception):

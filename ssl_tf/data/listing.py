@@ -6,9 +6,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, listed
 
-_KINDS_LISTED = 5
 # What is told of a folder that was read by another way, if a link led to one above it.
 _BEHIND = "folders behind links that were read"
 
@@ -65,8 +64,7 @@ class Listing:
         kinds: Counter[str] = Counter()
         for (_, kind), count in self.left_out.items():
             kinds[kind] += count
-        more = ", ..." if len(kinds) > _KINDS_LISTED else ""
-        return ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(_KINDS_LISTED)) + more
+        return listed([f"{n} {kind}" for kind, n in kinds.most_common()])
 
     def warn(self, told: str, classes: list[bytes]) -> None:
         """Tells on stderr which files are left out, and which classes lose all images by that.
@@ -85,10 +83,8 @@ class Listing:
         emptied = {top for top, _ in self.left_out} & set(classes) - self._with_images()
         if emptied:
             names = [_printable(name) for name in sorted(emptied)]
-            more = ", ..." if len(names) > _KINDS_LISTED else ""
             print(
-                f"warning: {len(names)} classes are empty without these files: "
-                f"{', '.join(names[:_KINDS_LISTED])}{more}",
+                f"warning: {len(names)} classes are empty without these files: {listed(names)}",
                 file=sys.stderr,
             )
 
@@ -196,10 +192,9 @@ def warn_of_like_classes(told: str, classes: Sequence[bytes]) -> None:
         alike.setdefault(unicodedata.normalize("NFD", folded), []).append(_printable(name))
     groups = [" and ".join(names) for names in alike.values() if len(names) > 1]
     if groups:
-        more = ", ..." if len(groups) > _KINDS_LISTED else ""
         print(
             f"warning: {told}: names of classes differ in case or Unicode normal form alone: "
-            f"{', '.join(groups[:_KINDS_LISTED])}{more}; rename the folders if they are one class",
+            f"{listed(groups)}; rename the folders if they are one class",
             file=sys.stderr,
         )
 

@@ -19,7 +19,7 @@ from ssl_tf.data.sources.opening import (
     warn_of_originals,
     warn_of_turns,
 )
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError, UserError, listed
 from ssl_tf.evaluation.bootstrap import Interval
 from ssl_tf.evaluation.learned_images import check_learned_images
 from ssl_tf.evaluation.report_names import LEARNED_FROM, report_file
@@ -32,7 +32,6 @@ from ssl_tf.training.encoders import images_of, known_images, load_encoder
 from ssl_tf.training.run_directory import FLAGS, read_settings, with_rule_of_run
 from ssl_tf.weights.loading import check_file, load_init_encoder
 
-_CLASSES_TOLD = 5
 # Names of figures in printed lines.
 TITLES = {
     "top1": "top-1",
@@ -277,10 +276,9 @@ def _warn_of_numbers(train: Source, test: Source) -> None:
     """Says on stderr which number is taken for which class, where one source has no names."""
     named, numbered = (train, test) if train.class_names else (test, train)
     taken = [f"{n} for {name}" for n, name in enumerate(named.class_names)]
-    more = ", ..." if len(taken) > _CLASSES_TOLD else ""
     print(
         f"warning: {numbered.name} has numbers for classes, {named.name} has names; a number is "
-        f"taken for its place among the names: {', '.join(taken[:_CLASSES_TOLD])}{more}",
+        f"taken for its place among the names: {listed(taken)}",
         file=sys.stderr,
     )
 

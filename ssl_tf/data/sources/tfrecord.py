@@ -2,9 +2,7 @@
 
 import dataclasses
 import hashlib
-import itertools
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.record_framing import FRAME_BYTES, UNPARSED, count_records, damaged
+from ssl_tf.data.sources.numbered_files import warn_of_missing
 from ssl_tf.data.sources.record_files import RecordSource, Shard
 from ssl_tf.errors import SettingsError, UserError
 
@@ -27,9 +26,6 @@ _READ_AT_ONCE = 256
 # would need more memory than there is.
 _MOST_CLASSES = 100_000
 _NO_LABEL = 2**63 - 1
-# A file of a set that is complete with so many.
-_NUMBERED = re.compile(r"(.*)-(\d+)-of-(\d+)([^/]*)", re.DOTALL)
-_SETS_LISTED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +109,7 @@ class ExampleFiles(RecordSource):
         size = sum(tally.records for tally in tallies)
         if not size:
             raise UserError(f"--tfrecord={glob}: {len(files)} files hold no record")
-        _warn_of_missing(glob, [f for f, t in zip(files, tallies, strict=True) if t.records], files)
+        warn_of_missing(glob, [f for f, t in zip(files, tallies, strict=True) if t.records], files)
         having = sum((tally.having for tally in tallies), Counter())
         self._fields = _of_all_records(found, glob, size, having)
         num_classes = None
@@ -400,55 +396,6 @@ def _kinds(serialized: bytes) -> dict[str, str | None]:
     except Exception:  # protobuf's DecodeError, which has no public home
         return {}
     return {name: feature.WhichOneof("kind") for name, feature in features.items()}
-
-
-def _warn_of_missing(glob: str, filled: list[str], files: list[str]) -> None:
-    """Says on stderr which files of a set are empty or absent, as after a copy that was cut.
-
-    Args:
-        glob: the files.
-        filled: those with a record.
-        files: all that there are.
-    """
-    empty = sorted({*files} - {*filled})
-    if empty:
-        print(
-            f"warning: --tfrecord={glob}: {len(empty)} of {len(files)} files hold no record, such "
-            f"as {empty[0]}; copy them again if they should",
-            file=sys.stderr,
-        )
-    absent = _absent(files)
-    if absent:
-        more = ", ..." if len(absent) > _SETS_LISTED else ""
-        print(
-            f"warning: --tfrecord={glob}: not among these files are "
-            f"{', '.join(absent[:_SETS_LISTED])}{more}; get them if they are to be read",
-            file=sys.stderr,
-        )
-
-
-def _absent(files: list[str]) -> list[str]:
-    """How many numbers each set of numbered files lacks, in words, and the first of them.
-
-    Sets that lack none are left out, and so are all if a file has no number.
-    """
-    sets: dict[tuple[str, str, str], set[int]] = {}
-    for file in files:
-        found = _NUMBERED.fullmatch(file)
-        if not found:
-            return []
-        before, number, total, after = found.groups()
-        sets.setdefault((before, total, after), set()).add(int(number))
-    told = []
-    for (before, total, after), numbers in sets.items():
-        lacking = int(total) - len(numbers)
-        # Some programs count from 1.
-        first = 0 if 0 in numbers or int(total) not in numbers else 1
-        if lacking > 0:
-            number = next(n for n in itertools.count(first) if n not in numbers)
-            name = f"{os.path.basename(before)}-{number:0{len(total)}}-of-{total}{after}"
-            told.append(f"{lacking} of {int(total)} such as {name}")
-    return told
 
 
 def _check_regular(file: str) -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from ssl_tf.data.labels import read_annotations
-from ssl_tf.data.sources import tfrecord
 from ssl_tf.data.sources.opening import open_source, open_split
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.errors import SettingsError, UserError
@@ -224,24 +223,6 @@ def test_files_that_are_empty_or_absent_are_told(tmp_path, capsys):
     write_records(tmp_path / "a-of-b", [example(image=b"x")])
     ExampleFiles(str(tmp_path / "a*"), 1)
     assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    "names, told",
-    [
-        (["t-0-of-2.x", "t-1-of-2.x", "v-1-of-2.x"], ["1 of 2 such as v-0-of-2.x"]),
-        (["t-1-of-2", "t-2-of-2"], []),
-        (["t-1-of-3", "t-3-of-3"], ["1 of 3 such as t-2-of-3"]),
-        (
-            ["t-00-of-9999999999"],
-            ["9999999998 of 9999999999 such as t-0000000001-of-9999999999"],
-        ),
-        (["t-0-of-2", "other"], []),
-        (["a-0-of-3/x", "a-0-of-3/y"], []),
-    ],
-)
-def test_each_numbered_set_is_looked_at(names, told):
-    assert tfrecord._absent([f"/d/{name}" for name in names]) == told
 
 
 def test_no_file_matches(tmp_path):
