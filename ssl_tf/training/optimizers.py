@@ -9,7 +9,6 @@ LARS_VARIANTS = ("byol", "simclr")
 LearningRate = float | tf.keras.optimizers.schedules.LearningRateSchedule
 
 
-@tf.keras.utils.register_keras_serializable("ssl_tf")
 class MomentumSGD(tf.keras.optimizers.Optimizer):
     """SGD with momentum and coupled (L2) weight decay, as in torch and optax.
 
@@ -65,16 +64,6 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         self._descend(self._direction(gradient, variable), variable, 1.0, self._rate_of(variable))
 
-    def get_config(self) -> dict:
-        return {
-            "name": self.name,
-            "learning_rate": self._serialize_hyperparameter(self._learning_rate),
-            "momentum": self.momentum,
-            "weight_decay": self.coupled_weight_decay,
-            "nesterov": self.nesterov,
-            "decay_rank_one": self.decay_rank_one,
-        }
-
     def _rate_of(self, variable: tf.Variable) -> tf.Tensor:
         key = self._var_key(variable)
         if key in self._kept_rates:
@@ -105,7 +94,6 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         )
 
 
-@tf.keras.utils.register_keras_serializable("ssl_tf")
 class LARS(MomentumSGD):
     """Layer-wise adaptive rate scaling (You et al. 2017) in the forms of BYOL and SimCLR.
 
@@ -147,16 +135,6 @@ class LARS(MomentumSGD):
         rate = self._rate_of(variable)
         inner_rate, outer_rate = (1.0, rate) if self.variant == "byol" else (rate, 1.0)
         self._descend(self._direction(gradient, variable), variable, inner_rate, outer_rate)
-
-    def get_config(self) -> dict:
-        return {
-            "name": self.name,
-            "learning_rate": self._serialize_hyperparameter(self._learning_rate),
-            "momentum": self.momentum,
-            "weight_decay": self.coupled_weight_decay,
-            "trust_coefficient": self.trust_coefficient,
-            "variant": self.variant,
-        }
 
     def _direction(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
         gradient = super()._direction(gradient, variable)

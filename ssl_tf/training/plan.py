@@ -56,6 +56,6 @@ def make_plan(optimization: OptimizationSettings, images: int) -> Plan:
         images=images,
         batch_size=batch,
         total_steps=total,
-        warmup_steps=schedules.warmup_steps(optimization.warmup_epochs, images, batch),
+        warmup_steps=schedules.total_steps(optimization.warmup_epochs, images, batch),
         learning_rate=schedules.scaled_learning_rate(optimization.base_learning_rate, batch),
     )

@@ -12,17 +12,12 @@ import tensorflow as tf
 
 
 def total_steps(epochs: float, examples: int, batch: int) -> int:
-    """Optimizer steps of a run: the examples of all epochs over the global batch, rounded down.
+    """Optimizer steps of a run or a warm-up: its examples over the global batch, rounded down.
 
     BYOL's count (utils/schedules.py of its code): 300 epochs of 1,281,167 images at 2048 are
     187,670 steps. A product such as 0.57 * 100, which floats make a little less than 57, is 57.
     """
     return int(round(epochs * examples, 6)) // batch
-
-
-def warmup_steps(epochs: float, examples: int, batch: int) -> int:
-    """Steps of a warm-up, counted as in `total_steps`: 10 epochs of BYOL's run are 6,255."""
-    return total_steps(epochs, examples, batch)
 
 
 def scaled_learning_rate(base: float, batch_size: int) -> float:
@@ -61,13 +56,11 @@ def step_decay(step: int | tf.Tensor, peak: float, drops: Sequence[int]) -> floa
     return _at_step(formula, step)
 
 
-def poly_decay(
-    step: int | tf.Tensor, peak: float, total_steps: int, power: float = 0.9
-) -> float | tf.Tensor:
-    """Learning rate: `peak` (1 - step / total_steps)^power, 0 from the end on (DeepLab, 4.1)."""
+def poly_decay(step: int | tf.Tensor, peak: float, total_steps: int) -> float | tf.Tensor:
+    """Learning rate: `peak` (1 - step / total_steps)^0.9, 0 from the end on (DeepLab, 4.1)."""
 
     def formula(step, module):
-        return peak * (module.maximum(total_steps - step, 0.0) / total_steps) ** power
+        return peak * (module.maximum(total_steps - step, 0.0) / total_steps) ** 0.9
 
     return _at_step(formula, step)
 
@@ -100,7 +93,6 @@ def linear_warmup(
     return _at_step(formula, step)
 
 
-@tf.keras.utils.register_keras_serializable("ssl_tf")
 class WarmupCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
     """`warmup_cosine` for a Keras optimizer.
 
@@ -118,31 +110,18 @@ class WarmupCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step: int | tf.Tensor) -> float | tf.Tensor:
         return warmup_cosine(step, self.peak, self.warmup_steps, self.total_steps)
 
-    def get_config(self) -> dict:
-        return {
-            "peak": self.peak,
-            "warmup_steps": self.warmup_steps,
-            "total_steps": self.total_steps,
-        }
 
-
-@tf.keras.utils.register_keras_serializable("ssl_tf")
 class PolyDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
     """`poly_decay` for a Keras optimizer."""
 
-    def __init__(self, peak: float, total_steps: int, power: float = 0.9):
+    def __init__(self, peak: float, total_steps: int):
         self.peak = peak
         self.total_steps = total_steps
-        self.power = power
 
     def __call__(self, step: int | tf.Tensor) -> float | tf.Tensor:
-        return poly_decay(step, self.peak, self.total_steps, self.power)
-
-    def get_config(self) -> dict:
-        return {"peak": self.peak, "total_steps": self.total_steps, "power": self.power}
+        return poly_decay(step, self.peak, self.total_steps)
 
 
-@tf.keras.utils.register_keras_serializable("ssl_tf")
 class Warmed(tf.keras.optimizers.schedules.LearningRateSchedule):
     """A schedule whose first steps are multiplied by a linear rise from 1 / steps to 1."""
 
@@ -156,11 +135,7 @@ class Warmed(tf.keras.optimizers.schedules.LearningRateSchedule):
         steps = self.warmup_steps
         return self.schedule(step) * linear_warmup(step, 1 / steps, 1.0, steps - 1)
 
-    def get_config(self) -> dict:
-        return {"schedule": self.schedule, "warmup_steps": self.warmup_steps}
 
-
-@tf.keras.utils.register_keras_serializable("ssl_tf")
 class StepDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
     """`step_decay` for a Keras optimizer."""
 
@@ -170,9 +145,6 @@ class StepDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: int | tf.Tensor) -> float | tf.Tensor:
         return step_decay(step, self.peak, self.drops)
-
-    def get_config(self) -> dict:
-        return {"peak": self.peak, "drops": self.drops}
 
 
 def _half_cosine(rest, module):
