@@ -27,6 +27,7 @@ from ssl_tf.detection.targets import (
 )
 from ssl_tf.downstream.downstream_model import DownstreamModel, Tensors
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.networks.precision import full_precision
 from ssl_tf.settings import DetectorSettings
 
 _ANCHOR_SHARE, _REGION_SHARE = 0.5, 0.25
@@ -55,7 +56,7 @@ class Detector(DownstreamModel):
             encoder: of `build_resnet`; its layers become those of the head.
             num_classes: C, without the background.
             settings: of the head.
-            batch_norm: of the new layers, one of `head_normalization.KINDS`.
+            batch_norm: of the new layers, as in `normalized_by`.
             seed: of the weights of the new layers.
         """
         head = build_head(encoder, settings, num_classes, seed, batch_norm)
@@ -155,7 +156,7 @@ def _region_losses(
     of_anchors = parts().encode_boxes(truth, tf.gather(head.anchors, drawn))
     # Logarithms of what is no object are no numbers, and would be none times 0 either.
     of_anchors = tf.where(is_object[..., tf.newaxis], of_anchors, 0.0)
-    flat_logits = _full(head.flat(logits, 1)[..., 0])
+    flat_logits = full_precision(head.flat(logits, 1)[..., 0])
     kind = flat_logits.dtype
     anchors = images * settings.sampled_anchors
     found = {
@@ -164,7 +165,7 @@ def _region_losses(
         )
         / anchors,
         "proposal_loss": losses.box_loss(
-            tf.gather(_full(head.flat(encoded, 4)), drawn, batch_dims=1),
+            tf.gather(full_precision(head.flat(encoded, 4)), drawn, batch_dims=1),
             of_anchors,
             tf.cast(is_object, kind),
         )
@@ -175,7 +176,7 @@ def _region_losses(
     regions = sample_regions(
         proposals, objects, region_seeds, settings.sampled_regions, _REGION_SHARE
     )
-    class_logits, boxes = map(_full, head.classify(maps, regions.boxes, training=True))
+    class_logits, boxes = map(full_precision, head.classify(maps, regions.boxes, training=True))
     is_object = regions.classes > 0
     truth = tf.gather(objects.boxes, regions.matched, batch_dims=1)
     of_regions = parts().encode_boxes(truth, regions.boxes, weights=REGION_WEIGHTS)
@@ -194,7 +195,7 @@ def _region_losses(
     if head.mask_head is not None:
         first = max(1, int(settings.sampled_regions * _REGION_SHARE))
         classes = regions.classes[:, :first]
-        logits = _full(head.masks(maps, regions.boxes[:, :first], classes, training=True))
+        logits = full_precision(head.masks(maps, regions.boxes[:, :first], classes, training=True))
         has_mask = tf.cast(classes > 0, kind)
         masks = region_masks(regions, objects, first, MASK_LOGITS)
         positives = losses.over_replicas(tf.reduce_sum(has_mask)) * parts_of_batch
@@ -206,7 +207,7 @@ def _dense_losses(
     head: DenseHead, maps: Tensors, objects: Objects, positives: tf.Tensor
 ) -> Tensors:
     """The losses of RetinaNet, divided by the number of positive anchors of the global batch."""
-    logits, boxes = map(_full, head.classify(maps, training=True))
+    logits, boxes = map(full_precision, head.classify(maps, training=True))
     positive, negative, matched = match_anchors(head.anchors, objects, RETINANET_THRESHOLDS)
     classes = tf.where(positive, tf.gather(objects.classes, matched, batch_dims=1), 0)
     truth = tf.gather(objects.boxes, matched, batch_dims=1)
@@ -219,8 +220,3 @@ def _dense_losses(
         "class_loss": losses.focal_loss(logits, classes, weights) / count,
         "box_loss": losses.box_loss(boxes, encoded, is_object) / count,
     }
-
-
-def _full(outputs: tf.Tensor) -> tf.Tensor:
-    """Outputs of a network in float32, in which half precision has its losses too."""
-    return outputs if outputs.dtype == tf.float64 else tf.cast(outputs, tf.float32)

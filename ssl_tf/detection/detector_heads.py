@@ -18,8 +18,9 @@ Maps = dict[str, tf.Tensor]
 
 # Anchors a location: width over height, and scales within an octave.
 _ASPECTS = (0.5, 1.0, 2.0)
-_BOX_CROP, _MASK_CROP = 7, 14
-MASK_LOGITS = 2 * _MASK_CROP
+# Sides of what the box head and the mask head see of a region, in cells.
+BOX_CROP, MASK_CROP = 7, 14
+MASK_LOGITS = 2 * MASK_CROP
 _SCORE_THRESHOLD, _NMS_THRESHOLD = 0.05, 0.5
 _RPN_NMS_THRESHOLD = 0.7
 # Candidates of a level that a one-stage detector decodes.
@@ -175,8 +176,8 @@ class RegionHead(DetectorHead):
             test_nms_iou_threshold=_RPN_NMS_THRESHOLD,
             test_num_proposals=settings.proposals,
         )
-        self._box_crop = garden.MultilevelROIAligner(crop_size=_BOX_CROP)
-        self._mask_crop = garden.MultilevelROIAligner(crop_size=_MASK_CROP)
+        self._box_crop = garden.MultilevelROIAligner(crop_size=BOX_CROP)
+        self._mask_crop = garden.MultilevelROIAligner(crop_size=MASK_CROP)
         self._generator = garden.DetectionGenerator(
             pre_nms_score_threshold=_SCORE_THRESHOLD,
             nms_iou_threshold=_NMS_THRESHOLD,
@@ -188,9 +189,9 @@ class RegionHead(DetectorHead):
         """Makes the variables of the heads."""
         self.proposer(self._symbolic_maps())
         channels = self.settings.pyramid_channels
-        self.box_head(tf.keras.Input([1, _BOX_CROP, _BOX_CROP, channels]))
+        self.box_head(tf.keras.Input([1, BOX_CROP, BOX_CROP, channels]))
         if self.mask_head is not None:
-            crops = tf.keras.Input([1, _MASK_CROP, _MASK_CROP, channels])
+            crops = tf.keras.Input([1, MASK_CROP, MASK_CROP, channels])
             self.mask_head([crops, tf.keras.Input([1], dtype=tf.int32)])
 
     def propose(self, maps: Maps, training: bool) -> tuple[Maps, Maps]:
@@ -348,7 +349,7 @@ def build_head(
         settings: of the detector.
         num_classes: C, without the background.
         seed: of the weights, which depend on it and the layers' names alone.
-        batch_norm: one of `head_normalization.KINDS`.
+        batch_norm: as in `normalized_by`.
     """
     kind = RegionHead if settings.detector == "faster_rcnn" else DenseHead
     channels = {name: maps.shape[-1] for name, maps in maps_by_level(encoder).items()}

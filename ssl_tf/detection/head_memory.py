@@ -1,9 +1,12 @@
 """The memory of what stands on the encoder of a detector, estimated."""
 
-from ssl_tf.detection.detector_heads import MASK_LOGITS, DetectorHead, RegionHead
-
-# Sides of what the box head and the mask head see of a region, in cells.
-_BOX, _MASK = 7, 14
+from ssl_tf.detection.detector_heads import (
+    BOX_CROP,
+    MASK_CROP,
+    MASK_LOGITS,
+    DetectorHead,
+    RegionHead,
+)
 
 
 def head_activation_floats(head: DetectorHead) -> float:
@@ -18,9 +21,9 @@ def head_activation_floats(head: DetectorHead) -> float:
     floats = cells * (6 * channels + 5 * head.anchors_a_location)
     regions = settings.sampled_regions
     # RoIAlign keeps the four values that it averages.
-    floats += regions * (5 * _BOX**2 * channels + 4 * settings.box_head_channels)
+    floats += regions * (5 * BOX_CROP**2 * channels + 4 * settings.box_head_channels)
     if settings.masks:
         masked = regions / 4
-        floats += masked * _MASK**2 * channels * (5 + 2 * settings.mask_convs)
+        floats += masked * MASK_CROP**2 * channels * (5 + 2 * settings.mask_convs)
         floats += masked * MASK_LOGITS**2 * 2 * channels
     return floats

@@ -7,8 +7,6 @@ import tensorflow as tf
 
 from ssl_tf.networks.batch_normalization import BatchNormalization
 
-KINDS = ("frozen", "replica", "synchronized")
-
 
 @contextlib.contextmanager
 def normalized_by(kind: str) -> Iterator[None]:
@@ -18,7 +16,7 @@ def normalized_by(kind: str) -> Iterator[None]:
     "frozen" there is none, as where Detectron2 freezes that of the encoder.
 
     Args:
-        kind: one of `KINDS`.
+        kind: "frozen", "replica" (batch statistics of a replica) or "synchronized" (of all).
     """
 
     def layer(name: str | None = None, **options: object) -> tf.keras.layers.Layer:

@@ -12,6 +12,7 @@ from ssl_tf.methods.branch import Heads
 from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_network import OnlineNetwork
 from ssl_tf.methods.online_views import OnlineViews
+from ssl_tf.networks.precision import full_precision
 from ssl_tf.networks.replicas import gather
 from ssl_tf.settings.methods import BarlowTwinsFlags, ProjectorFlags
 
@@ -53,7 +54,7 @@ class BarlowTwins(OnlineNetwork):
         for view in self.used_views:
             surroundings = self.is_surroundings(view)
             projected = self.online.project("projector", online[view], surroundings, training)
-            embeddings[view], _ = gather(losses.full_precision(projected))
+            embeddings[view], _ = gather(full_precision(projected))
         terms = [
             redundancy_loss(embeddings[a], embeddings[b], self.redundancy_weight)
             for a, b in self.pairs

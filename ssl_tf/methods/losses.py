@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
+from ssl_tf.networks.precision import full_precision
+
 # The total of a pair of views when predictions and targets point in independent directions,
 # which have a mean cosine of 0. Collapsed networks reach the minimum, 0 and -1, all the same.
 BYOL_CHANCE = 4.0
@@ -182,9 +184,3 @@ def summed(terms: Iterable[tf.Tensor]) -> tf.Tensor:
     plus signs, too.
     """
     return tf.reduce_sum(tf.stack(list(terms)), axis=0)
-
-
-def full_precision(x: tf.Tensor) -> tf.Tensor:
-    """Half precision raised to float32; float32 and float64 as they are."""
-    x = tf.convert_to_tensor(x)
-    return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)

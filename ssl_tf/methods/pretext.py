@@ -12,6 +12,7 @@ from ssl_tf.methods.base import Batch
 from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.heads import build_plain_mlp
+from ssl_tf.networks.precision import full_precision
 from ssl_tf.settings.methods import ObjectPairFlags
 
 # Overlaps below a millionth of the image's side are rounding: a pixel is more.
@@ -37,8 +38,7 @@ class Pretext(tf.keras.layers.Layer):
         self.weight = weight
 
     def logits(self, one: tf.Tensor, two: tf.Tensor, training: bool) -> tf.Tensor:
-        logits = self.head(tf.concat([one, two], axis=-1), training=training)
-        return logits if logits.dtype == tf.float64 else tf.cast(logits, tf.float32)
+        return full_precision(self.head(tf.concat([one, two], axis=-1), training=training))
 
     def loss(self, batch: Batch, online: OnlineViews, training: bool) -> tf.Tensor:
         """[N], without the weight.

@@ -34,6 +34,12 @@ def full_dtype() -> str:
     return tf.keras.mixed_precision.global_policy().variable_dtype
 
 
+def full_precision(x: tf.Tensor | tf.Variable) -> tf.Tensor:
+    """Half precision raised to float32, for losses and norms; float32 and float64 as they are."""
+    x = tf.convert_to_tensor(x)
+    return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
+
+
 @contextlib.contextmanager
 def full_float32() -> Iterator[None]:
     """TF32 is off inside; with it GPUs round the factors of a float32 product to 10 bits."""

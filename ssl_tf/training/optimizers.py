@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from ssl_tf.networks.precision import full_precision
+
 LARS_VARIANTS = ("byol", "simclr")
 
 LearningRate = float | tf.keras.optimizers.schedules.LearningRateSchedule
@@ -200,5 +202,4 @@ def _add_scaled(first: tf.Tensor, factor: float, second: tf.Tensor | tf.Variable
 
 def _norm(x: tf.Tensor | tf.Variable) -> tf.Tensor:
     """Euclidean norm, in float32 at least: in half precision small squares vanish."""
-    x = tf.convert_to_tensor(x)
-    return tf.norm(x if x.dtype == tf.float64 else tf.cast(x, tf.float32))
+    return tf.norm(full_precision(x))
