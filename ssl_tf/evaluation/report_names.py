@@ -1,10 +1,11 @@
 """The names of reports: each data set that an encoder is judged on has its own file."""
 
 import hashlib
-import json
 import re
 from pathlib import Path
 
+from ssl_tf.errors import UserError
+from ssl_tf.files import read_json
 from ssl_tf.settings import LISTS_OF, DataSettings
 
 # Directory of the reports of a transfer, in that of the run.
@@ -64,7 +65,6 @@ def _slug(data: DataSettings) -> str:
 def _test_images(path: Path) -> str | None:
     """The test images of a report; None if there is no report, or none that tells them."""
     try:
-        report = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return read_json(path, dict, "").get("test")
+    except UserError:
         return None
-    return report.get("test") if isinstance(report, dict) else None

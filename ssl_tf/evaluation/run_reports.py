@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,6 +23,7 @@ from ssl_tf.evaluation.report_stages import (
     segmentation,
     transfer,
 )
+from ssl_tf.files import read_json
 from ssl_tf.methods.encoder_work import EncoderWork, read_work, work_of_settings
 from ssl_tf.settings import DataSettings, PretrainSettings
 from ssl_tf.settings.model import network_name
@@ -38,6 +38,7 @@ from ssl_tf.training.run_directory import (
 
 Report = dict[str, Any]
 
+_REMEDY = "make it anew, or remove it"
 # A report of a stage, in a file.
 Found = tuple[Stage, Path, Report]
 
@@ -230,7 +231,7 @@ def _read_work(
     """Returns the work that a run has noted; of an older run that which its flags describe."""
     if path.exists():
         try:
-            return read_work(_read_json(path))
+            return read_work(read_json(path, object, _REMEDY))
         except (KeyError, TypeError):
             raise UserError(f"{path} tells no work of a run; remove it") from None
     last = lines[-1] if lines else {"step": 0}
@@ -262,18 +263,11 @@ def _with_known_figures(report: Report) -> Report:
     }
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise UserError(f"{path} is damaged; make it anew, or remove it") from None
-
-
 def _read_machines(path: Path) -> tuple[tuple[int, str], ...]:
     """Each replicas and device of the environments of a run once, in the order of their starts."""
     if not path.exists():
         return ()
-    environments = _read_json(path)
+    environments = read_json(path, object, _REMEDY)
     try:
         found = dict.fromkeys((entry["replicas"], entry["device"]) for entry in environments)
     except (KeyError, TypeError):
@@ -285,7 +279,7 @@ def _read_machines(path: Path) -> tuple[tuple[int, str], ...]:
 
 def _read_report(path: Path, *needed: str) -> Report:
     """Reads a report that has its step, figures of the trained encoder, and what else is needed."""
-    report = _read_json(path)
+    report = read_json(path, object, _REMEDY)
     needed = ("step", "trained", *needed)
     lacks = [name for name in needed if not isinstance(report, dict) or name not in report]
     if not lacks and not isinstance(report["step"], int):

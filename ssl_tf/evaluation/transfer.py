@@ -1,7 +1,6 @@
 """Transfer to a suite of data sets, with a report for each as soon as it is finished."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from ssl_tf.evaluation.logistic_regression import (
 )
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
-from ssl_tf.files import write_json
+from ssl_tf.files import read_json, write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 from ssl_tf.training.data_record import completed, digest_data
 
@@ -45,15 +44,7 @@ def read_report(path: Path) -> Report | None:
     Raises:
         UserError: the file is damaged.
     """
-    if not path.exists():
-        return None
-    try:
-        report = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        report = None
-    if not isinstance(report, dict):
-        raise UserError(f"{path} is damaged; remove it, and it is recomputed")
-    return report
+    return read_json(path, dict, "remove it, and it is recomputed") if path.exists() else None
 
 
 def run_suite(

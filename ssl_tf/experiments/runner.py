@@ -1,7 +1,6 @@
 """Runs the trials of a study, one after the other, as processes of the package's own commands."""
 
 import dataclasses
-import json
 import signal
 import subprocess
 import sys
@@ -10,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.errors import EXIT_SIGNAL, Stopped, printable
+from ssl_tf.errors import EXIT_SIGNAL, Stopped, UserError, printable
 from ssl_tf.experiments.claims import CLAIMS, Claim, Claims, Taken
 from ssl_tf.experiments.records import Record, read_record, write_record
 from ssl_tf.experiments.trials import DISCOVER, Step, Trial, trial_name
-from ssl_tf.files import remove
+from ssl_tf.files import read_json, remove
 from ssl_tf.training.run_directory import METRICS, MetricsFile
 from ssl_tf.training.stop_signals import StopSignals
 
@@ -263,8 +262,8 @@ def _is_of_the_end(step: Step, run: Path) -> bool:
     if step.product.suffix != ".json":
         return True
     try:
-        told = json.loads(step.product.read_text()).get("step")
-    except (ValueError, AttributeError):
+        told = read_json(step.product, dict, "").get("step")
+    except UserError:
         return False
     if told is None:
         return True

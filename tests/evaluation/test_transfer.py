@@ -284,7 +284,7 @@ def test_a_damaged_report_is_told(run, data, capsys):
     (run / "transfer" / "dtd_linear.json").write_text('{"step": 7')
     with pytest.raises(SystemExit):
         start(run, data, "--only=dtd")
-    assert "dtd_linear.json is damaged; remove it" in capsys.readouterr().err
+    assert "dtd_linear.json is damaged, it is no JSON; remove it" in capsys.readouterr().err
 
 
 def test_a_data_set_of_another_suite_is_a_wrong_flag(run, data, capsys):
