@@ -7,6 +7,7 @@ import numpy as np
 from ssl_tf.evaluation.metrics import in_top_k
 
 _DRAWS = 1000
+_SEED = 0
 _PERCENT = 95
 # Numbers in a block of draws.
 _BLOCK_NUMBERS = 2**22
@@ -17,7 +18,7 @@ Interval = tuple[float, float]
 _Figure = Callable[[np.ndarray], np.ndarray]
 
 
-def score_intervals(scores: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, Interval]:
+def score_intervals(scores: np.ndarray, labels: np.ndarray) -> dict[str, Interval]:
     """The 95 % intervals of the figures of `metrics.score_figures`, under the same names.
 
     The images are drawn with replacement, as many as there are, a thousand times. The interval
@@ -27,7 +28,6 @@ def score_intervals(scores: np.ndarray, labels: np.ndarray, seed: int = 0) -> di
     Args:
         scores: [N, C] real; -inf: the class is no answer at all.
         labels: [N] integer, or [N, C] of 0 and 1.
-        seed: of the draws.
 
     Returns:
         Name of a figure -> its bounds, in [0, 1].
@@ -35,7 +35,7 @@ def score_intervals(scores: np.ndarray, labels: np.ndarray, seed: int = 0) -> di
     scores, labels = np.asarray(scores), np.asarray(labels)
     figures = _figures(scores, labels)
     values: dict[str, list[np.ndarray]] = {name: [] for name in figures}
-    for counts in _draws(len(labels), seed):
+    for counts in _draws(len(labels)):
         for name, figure in figures.items():
             values[name].append(figure(counts))
     tails = (50 - _PERCENT / 2, 50 + _PERCENT / 2)
@@ -55,10 +55,10 @@ def _figures(scores: np.ndarray, labels: np.ndarray) -> dict[str, _Figure]:
     }
 
 
-def _draws(size: int, seed: int) -> Iterator[np.ndarray]:
+def _draws(size: int) -> Iterator[np.ndarray]:
     """Blocks of draws: how often each image is drawn, float64 [draws, size]."""
     # Of NumPy's generators this one alone promises the same numbers in all versions.
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(_SEED)
     block = max(1, _BLOCK_NUMBERS // size)
     for start in range(0, _DRAWS, block):
         draws = min(block, _DRAWS - start)

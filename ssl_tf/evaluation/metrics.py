@@ -129,30 +129,30 @@ def embedding_std(z: np.ndarray) -> float:
     return float(np.mean(np.std(l2_normalized(z), axis=0)))
 
 
-def rankme(features: np.ndarray, epsilon: float = 1e-7) -> float:
+def rankme(features: np.ndarray) -> float:
     """Effective rank: exp of the entropy of the normalized singular values, in [1, min(N, D)].
 
-    RankMe (Garrido et al. 2023, Eq. 1): p = singular values / their sum + epsilon. The features
-    are taken as they are, neither centred nor normalized. features: [N, D].
+    RankMe (Garrido et al. 2023, Eq. 1): p = singular values / their sum + 1e-7. The features are
+    taken as they are, neither centred nor normalized. features: [N, D].
     """
     singular = np.linalg.svd(np.asarray(features, np.float64), compute_uv=False)
-    p = singular / max(singular.sum(), np.finfo(np.float64).tiny) + epsilon
+    p = singular / max(singular.sum(), np.finfo(np.float64).tiny) + 1e-7
     return float(np.exp(-np.sum(p * np.log(p))))
 
 
-def alignment(x: np.ndarray, y: np.ndarray, alpha: float = 2.0) -> float:
-    """Mean of |x - y|^alpha over positive pairs, l2-normalized; 0 is perfect (Wang & Isola 2020).
+def alignment(x: np.ndarray, y: np.ndarray) -> float:
+    """Mean of |x - y|^2 over positive pairs, l2-normalized; 0 is perfect (Wang & Isola 2020).
 
     x, y: [N, D], row by row two views of one image.
     """
     distance = np.linalg.norm(l2_normalized(x) - l2_normalized(y), axis=1)
-    return float(np.mean(distance**alpha))
+    return float(np.mean(distance**2))
 
 
-def uniformity(x: np.ndarray, t: float = 2.0) -> float:
-    """Log of the mean of exp(-t |a - b|^2) over all pairs of distinct rows, l2-normalized.
+def uniformity(x: np.ndarray) -> float:
+    """Log of the mean of exp(-2 |a - b|^2) over all pairs of distinct rows, l2-normalized.
 
-    Wang & Isola 2020; 0 for collapsed embeddings, near -2 t for spread out ones. Memory grows as
+    Wang & Isola 2020; 0 for collapsed embeddings, near -4 for spread out ones. Memory grows as
     N x N. x: [N, D], N at least 2.
 
     Raises:
@@ -162,6 +162,6 @@ def uniformity(x: np.ndarray, t: float = 2.0) -> float:
     count = len(x)
     if count < 2:
         raise ValueError("uniformity needs two embeddings or more")
-    potential = np.exp(-t * np.maximum(2 - 2 * (x @ x.T), 0))
+    potential = np.exp(-2 * np.maximum(2 - 2 * (x @ x.T), 0))
     np.fill_diagonal(potential, 0)
     return math.log(potential.sum() / (count * (count - 1)))
