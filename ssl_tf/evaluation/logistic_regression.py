@@ -34,16 +34,12 @@ class Classifier:
         weights: float64 [D, C].
         bias: float64 [C].
         penalty: lambda of the fit.
-        objective: value at the end of the fit, as defined in `LogisticRegression`.
-        iterations: number of iterations of L-BFGS.
         converged: whether the fit ended before the limit of iterations.
     """
 
     weights: np.ndarray
     bias: np.ndarray
     penalty: float
-    objective: float
-    iterations: int
     converged: bool
 
     def scores(self, features: np.ndarray) -> np.ndarray:
@@ -86,18 +82,6 @@ class LogisticRegression:
             (tf.constant(block @ rotation), tf.constant(targets, tf.int32))
             for block, targets in zip(self._centred(features), _blocks(labels))
         ]
-
-    def objective(
-        self, weights: np.ndarray, bias: np.ndarray, penalty: float
-    ) -> tuple[float, np.ndarray, np.ndarray]:
-        """The objective, and its gradient by weights [D, C] and bias [C]; float64."""
-        loss, by_rotated, by_bias = self._mean_loss(*self._rotate(weights, bias))
-        by_weights = self._axes @ by_rotated + np.outer(self._mean, by_bias)
-        return (
-            self._size * loss + penalty / 2 * np.sum(weights**2),
-            self._size * by_weights + penalty * weights,
-            self._size * by_bias,
-        )
 
     def fit(
         self, penalty: float, start: Classifier | None = None, max_iterations: int = 1000
@@ -142,8 +126,6 @@ class LogisticRegression:
             weights,
             bias - self._mean @ weights,
             penalty,
-            self._size * float(solution.fun),
-            int(solution.nit),
             # Status 2: rounding ended the search, as near to the minimum as the dtype allows.
             solution.status != 1,
         )
