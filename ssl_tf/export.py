@@ -14,7 +14,8 @@ from ssl_tf.settings import ExportSettings
 def main(settings: ExportSettings) -> None:
     """Writes the encoder of a run, or of a file, in all formats, and checks what it wrote."""
     check_installed(settings.formats.format)
-    from ssl_tf.data.sources.opening import check_guesses, open_training_source, warn_of_turns
+    from ssl_tf.data.sources.opening import open_training_source
+    from ssl_tf.data.sources.source_checks import check_guesses, warn_of_turns
     from ssl_tf.exporters.exported import Exported
     from ssl_tf.exporters.formats import check_new, export_encoder
     from ssl_tf.training.encoders import images_of, load_encoder

@@ -12,8 +12,8 @@ from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, replacing, write_json
 
 MANIFEST = "prepared.json"
-# The figures of the collection, beside the manifest, and the flags that made it.
-REPORT, FLAGS = "report.json", "flags.txt"
+# The figures of the collection, beside the manifest.
+REPORT = "report.json"
 # Names of the splits.
 TRAIN, VALIDATION = "train", "validation"
 # Keys of the features of a record.

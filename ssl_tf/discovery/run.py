@@ -9,11 +9,8 @@ import numpy as np
 from ssl_tf.data.boxes import check_boxes
 from ssl_tf.data.proposals.format import MANIFEST, fingerprint, write_proposals
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import (
-    check_guesses,
-    open_training_source,
-    warn_of_turns,
-)
+from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.data.sources.source_checks import check_guesses, warn_of_turns
 from ssl_tf.discovery import beam_stages, report
 from ssl_tf.discovery.choice import read_proposals
 from ssl_tf.discovery.collection import COLLECTION, gather, image_troubles

@@ -11,11 +11,8 @@ import numpy as np
 
 from ssl_tf.data.labels import labels_are_hidden
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import (
-    check_guesses,
-    open_training_source,
-    warn_of_turns,
-)
+from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.data.sources.source_checks import check_guesses, warn_of_turns
 from ssl_tf.embedding.encoding import DONE, done_path, embed_shards
 from ssl_tf.embedding.frozen_encoder import FrozenEncoder, open_encoder
 from ssl_tf.embedding.overview import write_overview

@@ -9,11 +9,9 @@ import tensorflow as tf
 
 from ssl_tf.data.labels import check_first_labels
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import (
+from ssl_tf.data.sources.opening import open_held_out, open_source, open_training_source
+from ssl_tf.data.sources.source_checks import (
     check_guesses,
-    open_held_out,
-    open_source,
-    open_training_source,
     split_folders,
     warn_of_copies,
     warn_of_originals,

@@ -4,11 +4,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ssl_tf.data.sources.opening import (
-    check_guesses,
-    open_training_source,
-    warn_of_split_folders,
-)
+from ssl_tf.data.sources.opening import open_training_source
+from ssl_tf.data.sources.source_checks import check_guesses, warn_of_split_folders
 from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.batch_parts import check_parts

@@ -8,11 +8,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import (
+from ssl_tf.data.sources.opening import has_training_boxes, open_held_out, open_training_source
+from ssl_tf.data.sources.source_checks import (
     check_guesses,
-    has_training_boxes,
-    open_held_out,
-    open_training_source,
     warn_of_split_folders,
     warn_of_training_images,
 )

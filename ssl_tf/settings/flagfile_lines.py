@@ -12,6 +12,8 @@ _DIRECTIVE = re.compile(r"--?flagfile(?:=(.*))?", re.DOTALL)
 _LARGEST_BYTES = 2**20
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+# The flagfile that a command writes into its directory.
+FLAGS = "flags.txt"
 # The flag of the directory in which a command wrote its flags.txt -> files of which one is there
 # from the first work on.
 _PLACES = {
@@ -82,7 +84,7 @@ def _here(path: str, lines: list[str]) -> list[str]:
     moved. A copy of the file alone keeps it.
     """
     directory, name = os.path.split(os.path.abspath(path))
-    if name != "flags.txt":
+    if name != FLAGS:
         return lines
     for flag, beside in _PLACES.items():
         if any(os.path.exists(os.path.join(directory, file)) for file in beside):

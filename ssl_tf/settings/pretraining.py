@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import GROUND_TRUTH, DataSettings
+from ssl_tf.settings.flagfile_lines import FLAGS
 from ssl_tf.settings.flagfiles import as_text, setting, unless
 from ssl_tf.settings.methods import METHODS, ObjectPairFlags
 from ssl_tf.settings.model import ModelSettings
@@ -30,7 +31,7 @@ class PretrainSettings:
     @property
     def recorded(self) -> Path:
         """The flagfile of the run that these settings continue, if they continue one."""
-        return Path(self.run.run_dir) / "flags.txt"
+        return Path(self.run.run_dir) / FLAGS
 
     @property
     def with_original(self) -> bool:

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from ssl_tf.settings.flagfile_lines import FLAGS
 from ssl_tf.settings.flagfiles import setting, unless
 
 
@@ -32,7 +33,7 @@ class ShardingSettings:
     @property
     def recorded(self) -> Path:
         """The flagfile of the work that these settings continue, if they continue one."""
-        return Path(self.output) / "flags.txt"
+        return Path(self.output) / FLAGS
 
     @property
     def unused(self) -> dict[str, str]:

@@ -8,8 +8,8 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.files import UNFINISHED
 from ssl_tf.locks import LOCK
 from ssl_tf.settings import flagfiles
+from ssl_tf.settings.flagfile_lines import FLAGS
 
-FLAGS = "flags.txt"
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
 

@@ -15,10 +15,10 @@ from ssl_tf.files import UNFINISHED, NotWritten, read_json, write_json, write_te
 from ssl_tf.locks import SUFFIX
 from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
+from ssl_tf.settings.flagfile_lines import FLAGS
 from ssl_tf.settings.views import with_library_of
 from ssl_tf.training import workers
 
-FLAGS = "flags.txt"
 CHECKPOINTS = "checkpoints"
 ENVIRONMENT = "environment.json"
 COMPUTE = "compute.json"

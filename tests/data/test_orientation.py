@@ -17,7 +17,8 @@ from ssl_tf.data.order import Steps
 from ssl_tf.data.prepared_manifest import REPORT
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.data.sources.opening import open_split, open_training_source, warn_of_turns
+from ssl_tf.data.sources.opening import open_split, open_training_source
+from ssl_tf.data.sources.source_checks import warn_of_turns
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings, flagfiles

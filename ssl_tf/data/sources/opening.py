@@ -1,12 +1,9 @@
 """Sources opened by the settings: for training, for evaluation, and with boxes."""
 
-import os
 import sys
-from pathlib import Path
 
 from ssl_tf.data.boxes import check_boxes
 from ssl_tf.data.labels import labels_are_hidden
-from ssl_tf.data.prepared_manifest import FLAGS as PREPARED_FLAGS
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.scenes.objects import ObjectScenes
@@ -19,9 +16,7 @@ from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
 from ssl_tf.errors import NoSuchSplit, SettingsError, UserError
-from ssl_tf.settings import GROUND_TRUTH, DataSettings, PrepareSettings, flagfiles
-
-_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
+from ssl_tf.settings import GROUND_TRUTH, DataSettings
 
 
 def open_source(
@@ -203,114 +198,6 @@ def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Sourc
             f"--holdout={data.holdout}: {source.name} has {source.size} images; hold out fewer"
         )
     return source.hold_out(data.holdout)
-
-
-def check_guesses(source: Source, *, judged: bool, begun: bool = False) -> None:
-    """Refuses what was guessed of the examples and matters, and tells the rest on stderr.
-
-    Args:
-        source: of the examples.
-        judged: a figure depends on the labels.
-        begun: the work was begun, maybe by an older version, and goes on with guessed labels. Their
-            classes stand in `data.json`; which of several images were seen stands nowhere.
-
-    Raises:
-        SettingsError: the images were guessed, or the labels on which a figure depends.
-    """
-    for flag, guessed in source.guesses.items():
-        if flag != "label_feature" or (judged and not begun):
-            place = ", here and in flags.txt" if begun else ""
-            raise SettingsError(f"{guessed}; name one by --{flag}{place}")
-        print(f"warning: {guessed}; the first is taken, --{flag} names another", file=sys.stderr)
-
-
-def split_folders(source: Source, data: DataSettings) -> str:
-    """Tells that the classes of a folder are named like splits; empty if they are not.
-
-    Args:
-        source: of the images, maybe with boxes.
-        data: by which it was opened.
-    """
-    names = source.class_names
-    if not data.image_folder or not {*map(str.lower, names)} <= _SPLIT_NAMES:
-        return ""
-    return f"{source.name} has only the folders {', '.join(names)}" if names else ""
-
-
-def warn_of_split_folders(source: Source, data: DataSettings) -> None:
-    """Says on stderr that all parts of a data set are learned from, if its folders are splits.
-
-    Args:
-        source: of the images, maybe with boxes.
-        data: by which it was opened.
-    """
-    folders = split_folders(source, data)
-    if folders:
-        print(
-            f"warning: {folders}: all are learned from, and they are taken for classes; give one "
-            "of them as --image_folder",
-            file=sys.stderr,
-        )
-
-
-def warn_of_turns(source: Source, learned_upright: bool) -> None:
-    """Says on stderr that a folder is taken as stored, for an encoder that learned otherwise.
-
-    Args:
-        source: of the images.
-        learned_upright: the encoder learned from images that were turned as EXIF says.
-    """
-    if learned_upright and isinstance(source, ImageFolder) and not source.orient:
-        print(
-            f"warning: {source.name}: the encoder learned from images that were turned upright, as "
-            "EXIF says, and these are taken as they are stored; give --orient",
-            file=sys.stderr,
-        )
-
-
-def warn_of_training_images(source: Source, monitored: Source) -> None:
-    """Says on stderr that the monitors look at images that are learned from, if they do."""
-    common = source.common_images(monitored)
-    if common:
-        print(
-            f"warning: {common} of the {monitored.size} images of {monitored.name}, by which the "
-            "monitors judge, are training images; give --monitor_split or --holdout=N",
-            file=sys.stderr,
-        )
-
-
-def warn_of_copies(train: Source, test: Source) -> None:
-    """Says on stderr that images of two folders are copies, if they are, under the same name."""
-    if not (isinstance(train, ImageFolder) and isinstance(test, ImageFolder)):
-        return
-    copies = test.copies_in(train)
-    if copies:
-        print(
-            f"warning: {len(copies)} of the {test.size} images of {test.name} are copies of "
-            f"training images, such as {copies[0]}, and flatter the figure; remove them from one "
-            "of the folders",
-            file=sys.stderr,
-        )
-
-
-def warn_of_originals(prepared: str, test: Source) -> None:
-    """Says on stderr that test images are those that were prepared for the training.
-
-    Args:
-        prepared: the output of `prepare`; empty: the training images are others.
-        test: the test images.
-    """
-    flags = Path(prepared) / PREPARED_FLAGS
-    if not (prepared and isinstance(test, ImageFolder) and flags.is_file()):
-        return
-    made_of = os.path.realpath(flagfiles.read_flagfile(flags, PrepareSettings).input)
-    if os.path.commonpath([made_of, test.directory]) in (made_of, test.directory):
-        print(
-            f"warning: --prepared={prepared} was made of the images of {made_of}, and {test.name} "
-            "has them, too, which flatters the figure; test on --test_split=validation, or on "
-            "others",
-            file=sys.stderr,
-        )
 
 
 def open_held_out(data: DataSettings, split: str, train: Source) -> Source | None:
