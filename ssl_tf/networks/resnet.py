@@ -17,6 +17,7 @@ import tensorflow as tf
 from ssl_tf.networks.batch_normalization import BatchNormalization, batch_normalization
 from ssl_tf.networks.initialization import layer_seed
 from ssl_tf.networks.precision import full_dtype
+from ssl_tf.settings.model import STEMS
 
 # Blocks of each stage, and whether they are bottlenecks.
 DEPTHS = {
@@ -27,7 +28,6 @@ DEPTHS = {
     152: ((3, 8, 36, 3), True),
     200: ((3, 24, 36, 3), True),
 }
-STEMS = ("imagenet", "small")
 STAGE_WIDTHS = (64, 128, 256, 512)
 BOTTLENECK_EXPANSION = 4
 

@@ -8,8 +8,8 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.settings.annotations import AnnotationSettings
 from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings
-from ssl_tf.settings.model import ModelSettings
-from ssl_tf.settings.run import PRECISIONS
+from ssl_tf.settings.model import DEPTHS_TOLD, STEMS, ModelSettings
+from ssl_tf.settings.run import logical_cpus_flag, precision_flag
 
 _NETWORK = ("depth", "width", "stem", "stride_in_1x1")
 
@@ -28,13 +28,13 @@ class StartSettings:
         False, "Train from the random encoder, too, from which the run started."
     )
     depth: int = setting(
-        50, "ResNet depth of a random encoder: 18, 34, 50, 101, 152 or 200; others know their own."
+        50, f"ResNet depth of a random encoder: {DEPTHS_TOLD}; others know their own."
     )
     width: float = setting(1.0, "Multiplier of its channels.", above=0, high=32)
     stem: str = setting(
         "imagenet",
         "Its stem: 7x7 stride 2 and pool, or 3x3 stride 1.",
-        choices=("imagenet", "small"),
+        choices=STEMS,
     )
     stride_in_1x1: bool = setting(False, "Its bottlenecks have their stride in the first 1x1.")
 
@@ -119,19 +119,9 @@ class DownstreamSettings:
         "the encoder has learned it.",
         choices=("synchronized", "replica", "frozen"),
     )
-    precision: str = setting(
-        "float32",
-        "Dtype policy of the networks; weights, losses and batch statistics stay float32.",
-        choices=PRECISIONS,
-    )
+    precision: str = precision_flag()
     seed: int = setting(0, "Seed of new layers, order and augmentation.", low=0, high=2**31 - 1)
-    logical_cpus: int = setting(
-        0,
-        "Number of replicas on the CPU; 0: all GPUs, or one CPU.",
-        low=0,
-        affects_result=False,
-        high=1024,
-    )
+    logical_cpus: int = logical_cpus_flag()
     save_every: int = setting(1000, "Steps between two checkpoints.", low=1, affects_result=False)
     evaluate_every: int = setting(
         0,

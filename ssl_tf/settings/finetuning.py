@@ -7,7 +7,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.settings.evaluation import EvaluationSettings, ScheduleSettings
 from ssl_tf.settings.flagfiles import setting, unless
 from ssl_tf.settings.label_share import LISTS_OF, ShareSettings
-from ssl_tf.settings.run import PRECISIONS
+from ssl_tf.settings.run import logical_cpus_flag, precision_flag
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,19 +55,9 @@ class TuningSettings(ScheduleSettings):
         "steps an epoch.",
         choices=("fixed", "kornblith"),
     )
-    precision: str = setting(
-        "float32",
-        "Dtype policy of the networks; weights, losses and batch statistics stay float32.",
-        choices=PRECISIONS,
-    )
+    precision: str = precision_flag()
     seed: int = setting(0, "Seed of the order and the crops.", low=0, high=2**31 - 1)
-    logical_cpus: int = setting(
-        0,
-        "Split the CPU into this many replicas; 0: all GPUs, or one CPU.",
-        low=0,
-        affects_result=False,
-        high=1024,
-    )
+    logical_cpus: int = logical_cpus_flag()
     checkpoint_every: float = setting(
         1.0, "Epochs between two checkpoints.", above=0, affects_result=False
     )

@@ -7,17 +7,20 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import flag_fields, setting, unless
 from ssl_tf.settings.methods import METHODS, LayersFlags, MethodFlags, MethodRow
 
+# Those of `networks.resnet`.
+DEPTHS = (18, 34, 50, 101, 152, 200)
+DEPTHS_TOLD = f"{', '.join(map(str, DEPTHS[:-1]))} or {DEPTHS[-1]}"
+STEMS = ("imagenet", "small")
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
     """The method and the network."""
 
     method: str = setting("ma_ssrl", "What is learned.", choices=tuple(METHODS))
-    depth: int = setting(50, "ResNet depth: 18, 34, 50, 101, 152 or 200.")
+    depth: int = setting(50, f"ResNet depth: {DEPTHS_TOLD}.")
     width: float = setting(1.0, "Multiplier of all channels, also below 1.", above=0, high=32)
-    stem: str = setting(
-        "imagenet", "7x7 stride 2 and pool, or 3x3 stride 1.", choices=("imagenet", "small")
-    )
+    stem: str = setting("imagenet", "7x7 stride 2 and pool, or 3x3 stride 1.", choices=STEMS)
     stride_in_1x1: bool = setting(
         False,
         "Stride of a bottleneck in its first 1x1 convolution, as in ResNets of Caffe and Keras, "
@@ -32,8 +35,8 @@ class ModelSettings:
     flags: MethodFlags = dataclasses.field(default_factory=MethodFlags)
 
     def __post_init__(self) -> None:
-        if self.depth not in (18, 34, 50, 101, 152, 200):
-            raise SettingsError(f"--depth={self.depth}: choose 18, 34, 50, 101, 152 or 200")
+        if self.depth not in DEPTHS:
+            raise SettingsError(f"--depth={self.depth}: choose {DEPTHS_TOLD}")
         if self.batch_norm == "shuffled" and not self.row.queue:
             raise SettingsError(
                 f"--batch_norm=shuffled: hides the keys of a queue; --method={self.method} has none"

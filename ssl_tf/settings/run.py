@@ -1,6 +1,7 @@
 """The settings of a run: its directory, devices and monitors."""
 
 import dataclasses
+from typing import Any
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting
@@ -8,6 +9,26 @@ from ssl_tf.settings.initialization import InitEncoderSettings
 
 TRACKERS = ("wandb", "mlflow")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def precision_flag() -> Any:
+    """The field of --precision, of each stage that trains an encoder."""
+    return setting(
+        "float32",
+        "Dtype policy of the networks; weights, losses and batch statistics stay float32.",
+        choices=PRECISIONS,
+    )
+
+
+def logical_cpus_flag() -> Any:
+    """The field of --logical_cpus, of each stage that trains on replicas."""
+    return setting(
+        0,
+        "Number of replicas on the CPU; 0: all GPUs, or one CPU.",
+        low=0,
+        affects_result=False,
+        high=1024,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +71,7 @@ class RunSettings:
     )
     init: InitEncoderSettings = dataclasses.field(default_factory=InitEncoderSettings)
     seed: int = setting(0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1)
-    precision: str = setting(
-        "float32",
-        "Dtype policy of the networks; weights, losses and batch statistics stay float32.",
-        choices=PRECISIONS,
-    )
+    precision: str = precision_flag()
     xla: str = setting(
         "auto",
         "Compile the training step with XLA; auto: on one GPU, where it helps and works.",
@@ -74,13 +91,7 @@ class RunSettings:
         "First and last step, `100,110`, of a TensorBoard profile of this process.",
         affects_result=False,
     )
-    logical_cpus: int = setting(
-        0,
-        "Number of replicas on the CPU; 0: all GPUs, or one CPU.",
-        low=0,
-        affects_result=False,
-        high=1024,
-    )
+    logical_cpus: int = logical_cpus_flag()
     track: str = setting(
         "",
         "Tracker that follows the run, where it is installed: wandb or mlflow.",

@@ -19,6 +19,7 @@ from ssl_tf.networks.resnet import (
     build_resnet,
     feature_dim,
 )
+from ssl_tf.settings.model import DEPTHS as FLAG_DEPTHS
 from ssl_tf.training.strategy import mirrored_strategy
 
 BatchNorm = (tf.keras.layers.BatchNormalization, BatchNormalization)
@@ -281,6 +282,10 @@ def test_the_fused_kernel_and_the_synchronized_layer_are_the_same():
     np.testing.assert_allclose(*outputs, atol=1e-5 * outputs[0].max())
     statistics = [model.get_layer("bn1").get_weights()[2:] for model in (fused, plain)]
     np.testing.assert_allclose(*statistics, rtol=1e-5, atol=1e-6)
+
+
+def test_the_flag_has_the_depths_that_there_are():
+    assert tuple(DEPTHS) == FLAG_DEPTHS
 
 
 @pytest.mark.parametrize(
