@@ -126,12 +126,11 @@ def read_json(path: Path, kind: type | tuple[type, ...], remedy: str) -> Any:
     return value
 
 
-def prepare_output(path: Path, flag: str = "--output", *, is_directory: bool = False) -> None:
+def prepare_output(path: Path, *, is_directory: bool = False) -> None:
     """Makes sure, before the work, that its result can be written; missing parents are created.
 
     Args:
-        path: of the result.
-        flag: that gives the path.
+        path: of the result, by --output.
         is_directory: whether the result is a directory, which may exist, and not a file.
 
     Raises:
@@ -139,7 +138,7 @@ def prepare_output(path: Path, flag: str = "--output", *, is_directory: bool = F
     """
     if path.exists() and path.is_dir() != is_directory:
         found, wanted = ("directory", "file") if path.is_dir() else ("file", "directory")
-        raise SettingsError(f"{flag}={path} is a {found}; give a {wanted}")
+        raise SettingsError(f"--output={path} is a {found}; give a {wanted}")
     directory = path if is_directory else path.parent
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -148,7 +147,7 @@ def prepare_output(path: Path, flag: str = "--output", *, is_directory: bool = F
             pass
     except OSError as error:
         raise SettingsError(
-            f"{flag}={path} cannot be written ({error.strerror}); give another path"
+            f"--output={path} cannot be written ({error.strerror}); give another path"
         ) from None
 
 

@@ -117,7 +117,7 @@ def choose_share(
     """
     if settings.labels_from:
         description = f"those of {Path(settings.labels_from).name}"
-        keep = read_list(Path(settings.labels_from), ids, source, "--labels_from")
+        keep = read_list(Path(settings.labels_from), ids, source)
     else:
         description = f"{100 * settings.label_fraction:g} % of {of}, seed {settings.label_seed}"
         keep = draw_share(labels, source, settings.label_fraction, settings.label_seed)
@@ -160,7 +160,7 @@ def draw_share(labels: np.ndarray, source: Source, fraction: float, seed: int) -
     return keep
 
 
-def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndarray:
+def read_list(path: Path, ids: np.ndarray, source: Source) -> np.ndarray:
     """The images that a list names: bool [N].
 
     Args:
@@ -168,7 +168,6 @@ def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndar
             that begin with # are comments.
         ids: ids of all images, bytes [N].
         source: the source of the images.
-        flag: flag that named the file, for messages.
 
     Raises:
         UserError: the list cannot be read, is empty, names images that are not in the source, or
@@ -177,23 +176,23 @@ def read_list(path: Path, ids: np.ndarray, source: Source, flag: str) -> np.ndar
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise UserError(f"{flag}={path}: {error.strerror}") from None
+        raise UserError(f"--labels_from={path}: {error.strerror}") from None
     known = set(ids)
     listed = {image_id for line in lines if (image_id := _listed_id(line, known))}
     if not listed:
-        raise UserError(f"{flag}={path} names no image")
+        raise UserError(f"--labels_from={path} names no image")
     keep = np.array([image_id in listed for image_id in ids])
     unknown = listed - set(ids[keep])
     if unknown:
         first = min(unknown).decode(errors="backslashreplace")
         raise UserError(
-            f"{flag}={path}: {len(unknown)} of its {len(listed)} images are not in {source.name}, "
-            f"such as {first!r}; give the list of this data set"
+            f"--labels_from={path}: {len(unknown)} of its {len(listed)} images are not in "
+            f"{source.name}, such as {first!r}; give the list of this data set"
         )
     if keep.sum() != len(listed):
         shared, count = collections.Counter(ids[keep]).most_common(1)[0]
         raise UserError(
-            f"{flag}={path}: its {len(listed)} ids are those of {keep.sum()} images of "
+            f"--labels_from={path}: its {len(listed)} ids are those of {keep.sum()} images of "
             f"{source.name}, such as {shared.decode(errors='backslashreplace')!r} of {count}; give "
             "each image an id of its own, in record files under image/id"
         )

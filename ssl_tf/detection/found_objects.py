@@ -128,15 +128,10 @@ def paste_mask(mask: np.ndarray, box: np.ndarray, height: int, width: int) -> np
     return pasted
 
 
-def read_truth(source: AnnotatedSource, count: int | None = None) -> list[ImageObjects]:
-    """The true objects of each image, in canonical order; no image is decoded.
-
-    Args:
-        source: of the images.
-        count: number of the first images; None: all.
-    """
+def read_truth(source: AnnotatedSource) -> list[ImageObjects]:
+    """The true objects of each image, in canonical order; no image is decoded."""
     kept = ("index", "size", "boxes", "classes", "crowd", "difficult", "areas", "masks")
-    examples = source.sequence(0, min(count or source.size, source.size)).map(
+    examples = source.sequence().map(
         lambda example: {name: example[name] for name in kept if name in example}
     )
     truth = []

@@ -11,7 +11,6 @@ def build_mlp(
     input_dim: int,
     hidden: int = 4096,
     output: int = 256,
-    layers: int = 2,
     output_bias: bool = False,
     synchronized: bool = True,
     seed: int = 0,
@@ -19,28 +18,21 @@ def build_mlp(
 ) -> tf.keras.Model:
     """BYOL's projector and predictor: [N, input_dim] -> [N, output], not normalized.
 
-    (Dense with bias, batch normalization, ReLU) `layers - 1` times, then Dense without bias and
-    without normalization. Published: BYOL 3.3 and its code, 2 layers, 4096 hidden, 256 outputs
-    for both heads; MA-SSRL the same (section 3); the 73.8 of MA-SSRL's model list has 512
-    outputs, and its longer run 3 layers in both heads. SwAV's code: a projector of 2 layers, 2048
-    hidden, 128 outputs, with a bias in the last.
+    Dense with bias, batch normalization, ReLU, then Dense without bias and without normalization.
+    Published: BYOL 3.3 and its code, 4096 hidden, 256 outputs for both heads; MA-SSRL the same
+    (section 3); the 73.8 of MA-SSRL's model list has 512 outputs. SwAV's code: a projector of 2048
+    hidden, 128 outputs, with a bias in the last layer.
 
     Args:
         input_dim: length of the features, or of the projection where this is the predictor.
-        hidden: width of the hidden layers.
+        hidden: width of the hidden layer.
         output: length of the output.
-        layers: number of Dense layers, at least 1.
-        output_bias: whether the last one has a bias.
+        output_bias: whether the last layer has a bias.
         synchronized: batch statistics over all replicas.
         seed: with `name`, all that the first weights depend on: projector and predictor of one
             seed differ by their names, online and target projector need two seeds.
         name: of the model.
-
-    Raises:
-        ValueError: for fewer than one layer.
     """
-    if layers < 1:
-        raise ValueError(f"layers {layers}: at least 1")
 
     def dense(units: int, index: int, use_bias: bool) -> tf.keras.layers.Dense:
         # Fan-in scaled truncated normal: what Haiku's Linear, and so BYOL's code, starts from.
@@ -50,12 +42,10 @@ def build_mlp(
         )
 
     inputs = tf.keras.Input((input_dim,), name="inputs", dtype=full_dtype())
-    x = inputs
-    for index in range(1, layers):
-        x = dense(hidden, index, use_bias=True)(x)
-        x = batch_normalization(f"bn{index}", synchronized, maps=False)(x)
-        x = tf.keras.layers.ReLU(name=f"relu{index}")(x)
-    return tf.keras.Model(inputs, dense(output, layers, output_bias)(x), name=name)
+    x = dense(hidden, 1, use_bias=True)(inputs)
+    x = batch_normalization("bn1", synchronized, maps=False)(x)
+    x = tf.keras.layers.ReLU(name="relu1")(x)
+    return tf.keras.Model(inputs, dense(output, 2, output_bias)(x), name=name)
 
 
 def build_plain_mlp(
@@ -91,7 +81,6 @@ def build_normalized_mlp(
     last_scale: bool,
     synchronized: bool,
     seed: int = 0,
-    name: str = "projector",
 ) -> tf.keras.Model:
     """SimCLR's and SimSiam's projector: [N, input_dim] -> [N, output], normalized over the batch.
 
@@ -107,8 +96,7 @@ def build_normalized_mlp(
         layers: number of Dense layers, at least 1.
         last_scale: the last normalization has a learned scale.
         synchronized: batch statistics over all replicas.
-        seed: with `name`, all that the first weights depend on.
-        name: of the model.
+        seed: all that the first weights depend on.
     """
     inputs = tf.keras.Input((input_dim,), name="inputs", dtype=full_dtype())
     x = inputs
@@ -117,7 +105,7 @@ def build_normalized_mlp(
         x = tf.keras.layers.Dense(
             output if last else hidden,
             use_bias=False,
-            kernel_initializer=_torch_uniform(seed, f"{name}/dense{index}"),
+            kernel_initializer=_torch_uniform(seed, f"projector/dense{index}"),
             name=f"dense{index}",
         )(x)
         x = batch_normalization(
@@ -129,12 +117,10 @@ def build_normalized_mlp(
         )(x)
         if not last:
             x = tf.keras.layers.ReLU(name=f"relu{index}")(x)
-    return tf.keras.Model(inputs, x, name=name)
+    return tf.keras.Model(inputs, x, name="projector")
 
 
-def build_bottleneck(
-    dim: int, hidden: int, synchronized: bool, seed: int = 0, name: str = "predictor"
-) -> tf.keras.Model:
+def build_bottleneck(dim: int, hidden: int, synchronized: bool, seed: int = 0) -> tf.keras.Model:
     """SimSiam's predictor: [N, dim] -> [N, dim], not normalized.
 
     Dense without bias, batch normalization, ReLU, Dense with bias (simsiam/builder.py of its code).
@@ -144,27 +130,24 @@ def build_bottleneck(
         dim: length of the projection.
         hidden: width of the hidden layer.
         synchronized: batch statistics over all replicas.
-        seed: with `name`, all that the first weights depend on.
-        name: of the model.
+        seed: all that the first weights depend on.
     """
     inputs = tf.keras.Input((dim,), name="inputs", dtype=full_dtype())
     x = tf.keras.layers.Dense(
         hidden,
         use_bias=False,
-        kernel_initializer=_torch_uniform(seed, f"{name}/dense1"),
+        kernel_initializer=_torch_uniform(seed, "predictor/dense1"),
         name="dense1",
     )(inputs)
     x = batch_normalization("bn1", synchronized, maps=False)(x)
     x = tf.keras.layers.ReLU(name="relu1")(x)
     x = tf.keras.layers.Dense(
-        dim, kernel_initializer=_torch_uniform(seed, f"{name}/dense2"), name="dense2"
+        dim, kernel_initializer=_torch_uniform(seed, "predictor/dense2"), name="dense2"
     )(x)
-    return tf.keras.Model(inputs, x, name=name)
+    return tf.keras.Model(inputs, x, name="predictor")
 
 
-def build_classifier(
-    input_dim: int, classes: int, seed: int = 0, name: str = "classifier"
-) -> tf.keras.Model:
+def build_classifier(input_dim: int, classes: int, seed: int = 0) -> tf.keras.Model:
     """Linear scores: [N, input_dim] -> [N, classes].
 
     With bias; the first weights are normal with standard deviation 0.01 (Goyal et al. 2017, 5.1).
@@ -172,18 +155,17 @@ def build_classifier(
     Args:
         input_dim: length of the features.
         classes: number of scores.
-        seed: with `name`, all that the first weights depend on.
-        name: of the model.
+        seed: all that the first weights depend on.
     """
-    kernel = tf.keras.initializers.RandomNormal(stddev=0.01, seed=layer_seed(seed, f"{name}/dense"))
+    kernel = tf.keras.initializers.RandomNormal(
+        stddev=0.01, seed=layer_seed(seed, "classifier/dense")
+    )
     inputs = tf.keras.Input((input_dim,), name="inputs", dtype=full_dtype())
     scores = tf.keras.layers.Dense(classes, kernel_initializer=kernel, name="dense")(inputs)
-    return tf.keras.Model(inputs, scores, name=name)
+    return tf.keras.Model(inputs, scores, name="classifier")
 
 
-def build_dense_head(
-    channels: int, hidden: int, output: int, seed: int = 0, name: str = "dense_projector"
-) -> tf.keras.Model:
+def build_dense_head(channels: int, hidden: int, output: int, seed: int = 0) -> tf.keras.Model:
     """DenseCL's dense projector: [N, H, W, channels] -> [N, H, W, output], not normalized.
 
     `build_plain_mlp` at every position: 1x1 convolution, ReLU, 1x1 convolution. Arguments as there.
@@ -193,13 +175,13 @@ def build_dense_head(
         hidden,
         1,
         activation="relu",
-        kernel_initializer=_torch_uniform(seed, f"{name}/conv1"),
+        kernel_initializer=_torch_uniform(seed, "dense_projector/conv1"),
         name="conv1",
     )(inputs)
     x = tf.keras.layers.Conv2D(
-        output, 1, kernel_initializer=_torch_uniform(seed, f"{name}/conv2"), name="conv2"
+        output, 1, kernel_initializer=_torch_uniform(seed, "dense_projector/conv2"), name="conv2"
     )(x)
-    return tf.keras.Model(inputs, x, name=name)
+    return tf.keras.Model(inputs, x, name="dense_projector")
 
 
 def build_prototypes(dim: int, count: int, seed: int = 0) -> tf.keras.Model:
@@ -231,7 +213,6 @@ def build_unit_mlp(
     normalized: bool,
     synchronized: bool,
     seed: int = 0,
-    name: str = "projector",
 ) -> tf.keras.Model:
     """DINO's projector down to its bottleneck: [N, input_dim] -> [N, output], rows of length 1.
 
@@ -246,12 +227,11 @@ def build_unit_mlp(
         output: length of the output.
         normalized: batch normalization in front of each GELU.
         synchronized: batch statistics over all replicas.
-        seed: with `name`, all that the first weights depend on.
-        name: of the model.
+        seed: all that the first weights depend on.
     """
 
     def dense(units: int, index: int) -> tf.keras.layers.Dense:
-        kernel_seed = layer_seed(seed, f"{name}/dense{index}")
+        kernel_seed = layer_seed(seed, f"projector/dense{index}")
         kernel = tf.keras.initializers.RandomNormal(stddev=0.02, seed=kernel_seed)
         return tf.keras.layers.Dense(units, kernel_initializer=kernel, name=f"dense{index}")
 
@@ -264,7 +244,7 @@ def build_unit_mlp(
         x = tf.keras.layers.Activation("gelu", name=f"gelu{index}")(x)
     x = dense(output, 3)(x)
     x = tf.keras.layers.UnitNormalization(axis=-1, dtype=full_dtype(), name="unit")(x)
-    return tf.keras.Model(inputs, x, name=name)
+    return tf.keras.Model(inputs, x, name="projector")
 
 
 @tf.keras.utils.register_keras_serializable("ssl_tf")

@@ -74,7 +74,7 @@ def method_batches(
     source: Source,
     recipe: Recipe,
     steps: Steps,
-    device: OnDevice | None = None,
+    device: OnDevice | None,
 ) -> tf.data.Dataset:
     """The batches of the steps as `method.train_step` takes them.
 

@@ -14,7 +14,7 @@ from ssl_tf.views.evaluation import evaluation_crop
 from ssl_tf.weights.loading import load_init_encoder
 
 
-def load_encoder_model(path: Path, step: int = 0) -> tf.keras.Model:
+def load_encoder_model(path: Path, step: int) -> tf.keras.Model:
     """The encoder of a run, or of a file that --init_encoder reads.
 
     Args:

@@ -104,7 +104,7 @@ def test_a_list_names_its_images_again(source, tmp_path):
     write_list(path, ids[keep], ["9 of 23", "seed 0"])
     assert path.read_text().startswith("# 9 of 23\n# seed 0\n")
     assert [name.name for name in path.parent.iterdir()] == ["labels.txt"]
-    np.testing.assert_array_equal(read_list(path, ids, source, "--labels_from"), keep)
+    np.testing.assert_array_equal(read_list(path, ids, source), keep)
     write_list(path, ids[keep], ["9 of 23", "seed 0"])
     with pytest.raises(SettingsError, match="names other images"):
         write_list(path, ids[~keep], ["9 of 23", "seed 0"])
@@ -125,7 +125,7 @@ def test_any_id_can_be_read_back(tmp_path):
     ids = np.array([*ids, b"other"], object)
     keep = np.arange(len(ids)) < len(ids) - 1
     write_list(tmp_path / "labels.txt", ids[keep], ["9 of 10"])
-    listed = read_list(tmp_path / "labels.txt", ids, Classes(1), "--labels_from")
+    listed = read_list(tmp_path / "labels.txt", ids, Classes(1))
     np.testing.assert_array_equal(listed, keep)
 
 
@@ -143,7 +143,7 @@ def test_a_list_of_other_images_is_one_line(text, told, source, tmp_path):
         path.write_text(text)
     ids, _ = read_annotations(source)
     with pytest.raises(UserError, match=f"--labels_from=.*{told}"):
-        read_list(path, ids, source, "--labels_from")
+        read_list(path, ids, source)
 
 
 def test_a_list_whose_ids_several_images_share_is_refused(tmp_path):
@@ -151,14 +151,14 @@ def test_a_list_whose_ids_several_images_share_is_refused(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text("a.png\nc.png\n")
     with pytest.raises(UserError) as raised:
-        read_list(path, ids, Classes(1), "--labels_from")
+        read_list(path, ids, Classes(1))
     assert str(raised.value) == (
         f"--labels_from={path}: its 2 ids are those of 4 images of classes, such as 'a.png' of 3; "
         "give each image an id of its own, in record files under image/id"
     )
     # Of those that are not listed, it does not matter.
     path.write_text("b.png\nc.png\nc.png\n")
-    listed = read_list(path, ids, Classes(1), "--labels_from")
+    listed = read_list(path, ids, Classes(1))
     assert listed.tolist() == [False, True, False, False, True]
 
 
