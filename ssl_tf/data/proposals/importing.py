@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.data.proposals.foreign_formats import Entry, read_csv, read_json, read_npy
+from ssl_tf.data.proposals.csv_boxes import read_csv
+from ssl_tf.data.proposals.foreign_boxes import Entry
 from ssl_tf.data.proposals.format import ImageProposals, fingerprint, invalid_reason
+from ssl_tf.data.proposals.json_boxes import read_json
+from ssl_tf.data.proposals.npy_boxes import read_npy
 from ssl_tf.errors import UserError
 from ssl_tf.settings.boxes import check_id_template
 
