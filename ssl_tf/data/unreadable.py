@@ -5,7 +5,7 @@ import sys
 import threading
 from collections import Counter, defaultdict
 
-from ssl_tf.errors import UserError, printable
+from ssl_tf.errors import UserError, listed, printable
 
 # Default of --max_bad_images.
 MAX_BAD_IMAGES = 10
@@ -107,8 +107,7 @@ class UnreadableImages:
         """The count and the first names, to be appended to a line; empty if there are none."""
         if not self._names:
             return ""
-        more = ", ..." if self.count > _LISTED else ""
-        return f"; {self.count} unreadable images: {self._first(_LISTED)}{more}"
+        return f"; {self.count} unreadable images: {listed(self._names, _LISTED)}"
 
     def _first(self, count: int) -> str:
         return ", ".join(self._names[:count])

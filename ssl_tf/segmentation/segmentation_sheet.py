@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.data.annotations.annotated_source import IGNORED
+from ssl_tf.errors import listed
 from ssl_tf.views.sheet import draw_sheet
 
 _NAMES_SHOWN = 4
@@ -54,5 +55,4 @@ def _present(labels: np.ndarray, class_names: Sequence[str]) -> str:
     """Names of the labels in a map, the largest first."""
     found, counts = np.unique(labels[labels != IGNORED], return_counts=True)
     order = found[np.argsort(-counts, kind="stable")]
-    names = [class_names[label] if class_names else str(label) for label in order[:_NAMES_SHOWN]]
-    return ", ".join(names) + (", ..." if len(order) > _NAMES_SHOWN else "")
+    return listed([class_names[n] if class_names else str(n) for n in order], _NAMES_SHOWN)

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.data.annotations.coco_json import CocoImages
-from ssl_tf.data.annotations.label_maps import LabelMapFolders
+from ssl_tf.data.annotations.label_map_folders import LabelMapFolders
 from ssl_tf.data.annotations.tfds_records import TfdsObjects
 from ssl_tf.data.annotations.voc_directory import VocObjects
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
-from ssl_tf.data.sources.opening import open_source, warn_of_training_images
+from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.sources.source_checks import warn_of_training_images
 from tests.data.annotations.annotated_files import (
     prepare_tfds,
     voc_features,

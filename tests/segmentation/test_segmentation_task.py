@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ssl_tf.data.annotations.label_maps import LabelMapFolders
+from ssl_tf.data.annotations.label_map_folders import LabelMapFolders
 from ssl_tf.data.order import Steps
 from ssl_tf.downstream.downstream_plan import describe
 from ssl_tf.downstream.downstream_training import train_downstream

@@ -5,11 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from ssl_tf.data.annotations.annotated_source import (
-    BACKGROUND,
-    AnnotatedSource,
-    painted_labels,
-)
+from ssl_tf.data.annotations.annotated_source import BACKGROUND, AnnotatedSource
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
 from ssl_tf.data.scenes.rendered import RenderedScenes
 
@@ -74,10 +70,6 @@ class AnnotatedScenes(AnnotatedSource):
 
     def _masks(self, row: int, size: tuple[int, int]) -> np.ndarray:
         return _decode(self._owners[row])[None] == self._visible[row][:, None, None]
-
-    def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
-        _, classes, crowd, _, areas = self._objects.of(row)
-        return painted_labels(self._masks(row, size), classes, areas, crowd)
 
 
 def _decode(owners: bytes) -> np.ndarray:

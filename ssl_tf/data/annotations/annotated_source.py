@@ -2,24 +2,20 @@
 
 import abc
 import hashlib
-import io
 import math
-import os
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from ssl_tf.data import orientation
+from ssl_tf.data.annotations.image_sizes import check_size, image_size, same_aspect
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
-from ssl_tf.data.decoding import image_of
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource, Source
-from ssl_tf.errors import SettingsError, UserError, printable
+from ssl_tf.errors import SettingsError, UserError, listed, printable
 
 # The label of pixels that count neither in the loss nor in a figure.
 IGNORED = 255
@@ -159,12 +155,13 @@ class AnnotatedSource(IndexedSource):
         raise NotImplementedError
 
     def _label_map(self, opened: Any, size: tuple[int, int]) -> np.ndarray:
-        """The label map of an image of a size, of any integers [height, width].
+        """The label map of an image of a size, of any integers [height, width]; that of its masks.
 
         Raises:
             UserError: it is missing, damaged or of another size.
         """
-        raise NotImplementedError
+        _, classes, crowd, _, areas = self._objects.of(opened)
+        return painted_labels(self._masks(opened, size), classes, areas, crowd)
 
     def details(self) -> Iterator[bytes]:
         """The ids of the classes, and a digest of the `_detail` of each image."""
@@ -210,10 +207,10 @@ class AnnotatedSource(IndexedSource):
         """Tells on stderr which classes have no object, if there are any."""
         empty = np.flatnonzero(self.class_counts() == 0)
         if empty.size:
-            names = [self.class_names[n] if self.class_names else str(n) for n in empty[:5]]
+            names = [self.class_names[n] if self.class_names else str(n) for n in empty]
             print(
                 f"warning: {self.name}: {empty.size} of {self.num_classes} classes have no object, "
-                f"and are not learned: {', '.join(names)}{', ...' if empty.size > 5 else ''}",
+                f"and are not learned: {listed(names)}",
                 file=sys.stderr,
             )
 
@@ -287,7 +284,7 @@ class AnnotatedSource(IndexedSource):
         *found, areas = self._objects.of(row)
         told = self._annotated_size(opened)
         if size and told:
-            if not _same_aspect(size, told):
+            if not same_aspect(size, told):
                 check_size(self._name(row), size, told, "its annotation")
             # Of a smaller copy of the image.
             areas = areas * np.float32(math.prod(size) / math.prod(told))
@@ -307,9 +304,9 @@ class AnnotatedSource(IndexedSource):
         if turn == 1:
             return 1
         annotated = self._annotated_size(opened)
-        as_stored = annotated is None or _same_aspect(size, annotated)
+        as_stored = annotated is None or same_aspect(size, annotated)
         upright = size[::-1] if turn >= orientation.TRANSPOSED else size
-        as_seen = annotated is None or _same_aspect(upright, annotated)
+        as_seen = annotated is None or same_aspect(upright, annotated)
         if as_stored and as_seen and not self._told_of_turns:
             self._told_of_turns = True
             print(
@@ -338,85 +335,6 @@ class AnnotatedSource(IndexedSource):
                 "from 0; correct the map, --num_classes or --reduce_zero_label"
             )
         return label_map
-
-
-class AnnotatedFiles(AnnotatedSource):
-    """An annotated source of image files, whose paths `_paths` has by row.
-
-    Raises:
-        UserError: a file is listed twice: a part of the images would hold copies of another.
-    """
-
-    _paths: list[str]
-
-    def __init__(self, name: str, ids: Sequence[bytes], *arguments: Any, **options: Any):
-        """Takes what `AnnotatedSource` takes, once `_paths` is set."""
-        count = Counter(map(os.path.normpath, self._paths))
-        twice = [path for path, times in count.items() if times > 1]
-        if twice:
-            raise UserError(
-                f"{name}: {len(twice)} images are listed twice, such as {twice[0]}; list each "
-                "once, with all its annotations"
-            )
-        super().__init__(name, ids, *arguments, **options)
-
-    def _encoded(self, row: int) -> bytes:
-        return read_bytes(self._paths[row])
-
-    def _detail(self, row: int) -> bytes:
-        return b"%d " % os.path.getsize(self._paths[row]) + super()._detail(row)
-
-    def _place(self, row: int) -> str:
-        return os.path.realpath(self._paths[row])
-
-
-def image_size(encoded: bytes) -> tuple[int, int] | None:
-    """Height and width of an encoded image, from its header; None if it cannot be decoded.
-
-    Pillow refuses images that TensorFlow decodes, those above 179 megapixels and PNGs with much
-    text; they are decoded for their size.
-    """
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            width, height = image.size
-    except Exception:  # Pillow has many errors for damaged files
-        return _decoded_size(encoded) if encoded else None
-    return height, width
-
-
-def _decoded_size(encoded: bytes) -> tuple[int, int] | None:
-    try:
-        height, width, _ = image_of(encoded).shape
-    except tf.errors.OpError:
-        return None
-    return height, width
-
-
-def read_bytes(path: str) -> bytes:
-    """The bytes of a file; empty, which no decoder accepts, if it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
-def check_size(name: str, size: tuple[int, int], told: tuple[int, int], where: str) -> None:
-    """Compares the size of an image with that of its annotation, both height and width.
-
-    Raises:
-        UserError: they differ.
-    """
-    if tuple(told) != tuple(size):
-        raise UserError(
-            f"{name} is of {size[1]}x{size[0]} pixels, but {where} is of {told[1]}x{told[0]}: give "
-            "the images and the annotations of one set"
-        )
-
-
-def _same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether an image of one size may be of the other's pixels resized, sides rounded."""
-    return abs(size[0] * other[1] - size[1] * other[0]) * 2 <= sum(other)
 
 
 def painted_labels(

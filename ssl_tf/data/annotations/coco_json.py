@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ssl_tf.data.annotations.annotated_source import (
-    BACKGROUND,
-    AnnotatedFiles,
-    check_size,
-    painted_labels,
-)
+from ssl_tf.data.annotations.annotated_files import AnnotatedFiles
+from ssl_tf.data.annotations.annotated_source import BACKGROUND
+from ssl_tf.data.annotations.image_sizes import check_size
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
 from ssl_tf.data.annotations.segments import Segments
 from ssl_tf.errors import UserError
@@ -147,10 +144,6 @@ class CocoImages(AnnotatedFiles):
         for place, index in enumerate(range(rows.start, rows.stop)):
             masks[place] = self._segments.mask(index, size)
         return masks
-
-    def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
-        _, classes, crowd, _, areas = self._objects.of(row)
-        return painted_labels(self._masks(row, size), classes, areas, crowd)
 
 
 def _name(annotation: dict) -> str:

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from ssl_tf.errors import UserError, printable
+from ssl_tf.errors import UserError, listed, printable
 
 _LISTED = 3
 # Pixels by which a box may be longer than its image: annotations are rounded, or count from 0 or 1.
@@ -72,11 +72,11 @@ class BadAnnotations:
         """
         for reason, names in self.names.items():
             print(
-                f"warning: {told}: {len(names)} {reason}, left out: {_first(names)}",
+                f"warning: {told}: {len(names)} {reason}, left out: {listed(names, _LISTED)}",
                 file=sys.stderr,
             )
         doubts = [
-            f"{len(names)} of {self._boxes} boxes {reason}, such as {_first(names)}"
+            f"{len(names)} of {self._boxes} boxes {reason}, such as {listed(names, _LISTED)}"
             for reason, names in self._doubtful.items()
         ]
         if 2 * sum(map(len, self._doubtful.values())) > self._boxes:
@@ -86,10 +86,6 @@ class BadAnnotations:
             )
         for doubt in doubts:
             print(f"warning: {told}: {doubt}", file=sys.stderr)
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 class ObjectTable:

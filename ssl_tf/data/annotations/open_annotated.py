@@ -11,7 +11,7 @@ import numpy as np
 from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.data.annotations.coco_json import CocoImages
-from ssl_tf.data.annotations.label_maps import LabelMapFolders, read_names
+from ssl_tf.data.annotations.label_map_folders import LabelMapFolders, read_names
 from ssl_tf.data.annotations.tfds_records import TfdsObjects, TfdsSceneParsing
 from ssl_tf.data.annotations.voc_directory import VocLabelMaps, VocObjects
 from ssl_tf.data.labels import choose_share

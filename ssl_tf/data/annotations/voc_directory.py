@@ -5,15 +5,10 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ssl_tf.data.annotations.annotated_source import (
-    BACKGROUND,
-    AnnotatedFiles,
-    image_size,
-    read_bytes,
-)
-from ssl_tf.data.annotations.label_maps import read_label_map
+from ssl_tf.data.annotations.annotated_files import AnnotatedFiles, read_bytes
+from ssl_tf.data.annotations.annotated_source import BACKGROUND
+from ssl_tf.data.annotations.image_sizes import image_size
+from ssl_tf.data.annotations.label_maps import LabelMapFiles
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
 from ssl_tf.errors import SettingsError, UserError
 
@@ -78,7 +73,7 @@ class VocObjects(AnnotatedFiles):
         return super()._detail(row) + repr(self._sizes[row]).encode()
 
 
-class VocLabelMaps(AnnotatedFiles):
+class VocLabelMaps(LabelMapFiles):
     """The images of lists in ImageSets/Segmentation, with the label maps of SegmentationClass.
 
     Label 0 is the background, 1 to 20 are VOC's classes. 255, the border of objects, is ignored.
@@ -107,15 +102,6 @@ class VocLabelMaps(AnnotatedFiles):
             names,
             objects=None,
         )
-
-    def _annotated_size(self, row: int) -> tuple[int, int] | None:
-        return image_size(read_bytes(self._maps[row]))
-
-    def _detail(self, row: int) -> bytes:
-        return super()._detail(row) + read_bytes(self._maps[row])
-
-    def _label_map(self, row: int, size: tuple[int, int]) -> np.ndarray:
-        return read_label_map(read_bytes(self._maps[row]), self._maps[row], size)
 
 
 def _listed(

@@ -10,7 +10,7 @@ from PIL import Image, PngImagePlugin
 
 from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.annotations.coco_json import CocoImages
-from ssl_tf.data.annotations.label_maps import LabelMapFolders
+from ssl_tf.data.annotations.label_map_folders import LabelMapFolders
 from ssl_tf.data.annotations.tfds_records import TfdsObjects
 from ssl_tf.data.annotations.voc_directory import VocLabelMaps, VocObjects
 from ssl_tf.data.scenes.shapes import Scenes

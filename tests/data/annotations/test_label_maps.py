@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_tf.data.annotations.label_maps import LabelMapFolders, read_label_map, read_names
+from ssl_tf.data.annotations.label_map_folders import LabelMapFolders, read_names
+from ssl_tf.data.annotations.label_maps import read_label_map
 from ssl_tf.errors import SettingsError, UserError
 from tests.data.annotations.annotated_files import label_png, read, write_maps
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ssl_tf.data import decoding
 from ssl_tf.data.annotations.coco_json import CocoImages
-from ssl_tf.data.annotations.label_maps import LabelMapFolders
+from ssl_tf.data.annotations.label_map_folders import LabelMapFolders
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from tests.data.annotations.annotated_files import label_png, read, write_coco

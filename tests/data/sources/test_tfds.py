@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.data.sources import tfds as tfds_source
-from ssl_tf.data.sources.opening import check_guesses, open_source
+from ssl_tf.data.sources import tfds_features
+from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.sources.source_checks import check_guesses
 from ssl_tf.errors import SettingsError, UserError
 from tests.data.annotations.annotated_files import coco_example, coco_features, prepare_tfds
 from tests.data.prepared_tfds import KINDS, POSES, prepare, prepare_several
@@ -148,9 +149,9 @@ def places(**features):
     import tensorflow_datasets as tfds
 
     found = tfds.features.FeaturesDict(features)
-    boxes = tfds_source._find_boxes(found)
-    labels = tfds_source._find_labels(found)
-    chosen, guessed = tfds_source._choose(*tfds_source._usual_labels(found, labels, boxes))
+    boxes = tfds_features.find_boxes(found)
+    labels = tfds_features.find_labels(found)
+    chosen, guessed = tfds_features.choose(*tfds_features.usual_labels(found, labels, boxes))
     assert not guessed
     return boxes, labels.get(chosen)
 
@@ -238,8 +239,8 @@ def test_of_several_boxes_those_of_objects_are_taken_then_the_first_by_name():
 def test_a_guess_does_not_depend_on_the_order_of_the_features():
     for names in (["b", "a", "c"], ["c", "b", "a"]):
         told = "has the features a, b, c, and none is called d"
-        assert tfds_source._choose(names, "d") == ("a", told)
-        assert tfds_source._choose(names, "c") == ("c", "")
+        assert tfds_features.choose(names, "d") == ("a", told)
+        assert tfds_features.choose(names, "c") == ("c", "")
 
 
 def test_one_label_or_image_of_any_name_is_no_guess(prepared):
