@@ -36,7 +36,7 @@ if sys.version_info >= (3, 12):
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 # Convolutions by oneDNN, on every x86 processor. TensorFlow takes it by itself only where there is
 # AVX512-VNNI; with AVX2 alone a training step is then less than half as fast.
-if platform.machine() in {"x86_64", "AMD64"}:
+if platform.machine() == "x86_64":
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __all__ = ["__version__", "load_encoder", "open_source", "pretrain", "pretrain_settings"]

@@ -113,8 +113,7 @@ def _cores(settings: InputBenchmarkSettings, cores: Sequence[int]) -> dict[str, 
 
 def _confine(cores: Sequence[int]) -> None:
     """Binds this process to the cores and TensorFlow's pools to their number."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)
+    os.sched_setaffinity(0, cores)
     command.import_quietly()
     import tensorflow as tf
 

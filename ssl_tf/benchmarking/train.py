@@ -76,7 +76,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
         )
     tf.keras.utils.set_random_seed(run.seed)
     source, _ = open_training_source(pretrain.data, pretrain.views.object_crops)
-    held = resident_bytes() or peak_bytes()
+    held = resident_bytes()
     plan = dataclasses.replace(make_plan(optimization, source.size), total_steps=_ENDLESS_STEPS)
     method = build_compiled(pretrain, strategy, plan, source.num_classes, source.multi_label)
     recipe = build_recipe(pretrain, source)

@@ -97,15 +97,14 @@ def run_shards(
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep the memory of freed arrays up to some MiB; elsewhere nothing happens.
+    """Lets glibc keep the memory of freed arrays up to some MiB.
 
     It gives large pieces back at once, and the next array of that size costs a page fault every
     4 KiB: half of the time of what makes many such arrays, as Hough matching does.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        mallopt(_M_TRIM_THRESHOLD, 128 * 2**20)
-        mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(_M_TRIM_THRESHOLD, 128 * 2**20)
+    mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
 
 
 @contextlib.contextmanager

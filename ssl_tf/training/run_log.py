@@ -100,7 +100,7 @@ class RunLog(StepCallback):
                 **self._constants,
                 "learning_rate": float(self._learning_rate(step - 1)),
                 **self.clock.figures(),
-                **_host_memory(),
+                "host_memory_mib": round(resident_bytes() / 2**20, 1),
             },
         )
 
@@ -153,12 +153,6 @@ class RunLog(StepCallback):
             parts.insert(2, f"ETA {_duration(seconds_left)}")
         # The figures of the monitors are rare, and worth a line that stays.
         self._progress.tell(step, "  ".join(parts), kept="rankme" in values)
-
-
-def _host_memory() -> dict[str, float]:
-    """Resident size of this process in MiB; empty if the system does not report it."""
-    held = resident_bytes()
-    return {} if held is None else {"host_memory_mib": round(held / 2**20, 1)}
 
 
 def _event_writer(directory: Path) -> tf.summary.SummaryWriter:
