@@ -6,15 +6,11 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ssl_tf.detection import detection_losses as losses
-from ssl_tf.detection.detector_heads import (
-    MASK_LOGITS,
-    DenseHead,
-    Detections,
-    RegionHead,
-    build_head,
-    maps_by_level,
-)
+from ssl_tf.detection.dense_head import DenseHead
+from ssl_tf.detection.detector_head import Detections
+from ssl_tf.detection.head_building import build_head, maps_by_level
 from ssl_tf.detection.model_garden import parts
+from ssl_tf.detection.region_head import MASK_LOGITS, RegionHead
 from ssl_tf.detection.sampling import balanced_sample
 from ssl_tf.detection.targets import (
     REGION_WEIGHTS,

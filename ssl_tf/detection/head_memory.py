@@ -1,12 +1,7 @@
 """The memory of what stands on the encoder of a detector, estimated."""
 
-from ssl_tf.detection.detector_heads import (
-    BOX_CROP,
-    MASK_CROP,
-    MASK_LOGITS,
-    DetectorHead,
-    RegionHead,
-)
+from ssl_tf.detection.detector_head import DetectorHead
+from ssl_tf.detection.region_head import BOX_CROP, MASK_CROP, MASK_LOGITS, RegionHead
 
 
 def head_activation_floats(head: DetectorHead) -> float:

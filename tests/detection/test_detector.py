@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ssl_tf.data.order import Steps
 from ssl_tf.detection import head_normalization
-from ssl_tf.detection.detector_heads import build_head
+from ssl_tf.detection.head_building import build_head
 from ssl_tf.detection.model_garden import parts
 from ssl_tf.downstream.downstream_model import compile_model, freeze
 from ssl_tf.networks import resnet
@@ -58,7 +58,7 @@ def test_no_layer_of_others_normalizes(flags, count, monkeypatch):
     assert tf.keras.layers.BatchNormalization is keras
     # Left alone, Model Garden makes as many.
     monkeypatch.setattr(
-        "ssl_tf.detection.detector_heads.normalized_by", lambda kind: contextlib.nullcontext()
+        "ssl_tf.detection.head_building.normalized_by", lambda kind: contextlib.nullcontext()
     )
     assert len(normalizations(new_head(*flags, kind="replica"))) == count
 
