@@ -113,19 +113,14 @@ def make_schedule(settings: DownstreamSettings) -> Schedule:
 
 def compile_model(model: DownstreamModel, settings: DownstreamSettings) -> None:
     """Gives a model its optimizer, with all slots; call it in the scope of the strategy."""
-    variables = model.learned_variables
     optimizer = build_optimizer(
         settings.optimizer,
         make_schedule(settings),
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
-        variables=variables,
+        variables=model.learned_variables,
     )
     if settings.head_rate != 1:
         optimizer.scale_learning_rate(model.head.trainable_variables, settings.head_rate)
-    if settings.precision == "mixed_float16":
-        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
-    optimizer.build(variables)
     model.accumulate = settings.accumulate
-    model.last_step = settings.steps
-    model.compile(optimizer=optimizer)
+    model.compile_training(optimizer, precision=settings.precision, last_step=settings.steps)

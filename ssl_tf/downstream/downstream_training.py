@@ -3,7 +3,6 @@
 import abc
 import dataclasses
 import functools
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from ssl_tf.downstream.downstream_model import (
 from ssl_tf.downstream.starting_encoders import StartingEncoder
 from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, write_json
+from ssl_tf.networks.digest import weights_digest
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.settings import DownstreamSettings, flagfiles
 from ssl_tf.training.callbacks import Diverged, StepCallback, StopOnNaN
@@ -164,7 +164,7 @@ def train_downstream(
     """
     task = task.in_directory(directory)
     settings = task.settings
-    sha256 = _digest(start)
+    sha256 = weights_digest(start.weights)
     sources = {"train": task.train, "test": task.test}
     images = {name: f"{source.name}, {source.size} images" for name, source in sources.items()}
     flags = {f"--{name}": text for name, text in flagfiles.result_flags(settings).items()}
@@ -287,10 +287,3 @@ class _Looks(StepCallback):
         )
         if picture is not None:
             self._log.write_picture("predictions", picture, step)
-
-
-def _digest(start: StartingEncoder) -> str:
-    sha = hashlib.sha256()
-    for weight in start.weights:
-        sha.update(weight.tobytes())
-    return sha.hexdigest()

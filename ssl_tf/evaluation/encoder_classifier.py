@@ -99,9 +99,5 @@ def build_encoder_classifier(
         "sgd", schedule, weight_decay=weight_decay, nesterov=settings.nesterov
     )
     optimizer.scale_learning_rate(model.trunk_variables, settings.trunk_rate_multiplier)
-    if settings.precision == "mixed_float16":
-        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
-    optimizer.build(model.learned_variables)
-    model.last_step = steps
-    model.compile(optimizer=optimizer)
+    model.compile_training(optimizer, precision=settings.precision, last_step=steps)
     return model

@@ -1,8 +1,11 @@
 """A digest of the weights of a network."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ssl_tf.files import sha256_of
 
@@ -13,9 +16,14 @@ def digest(network: Any) -> str:
     Args:
         network: a model, or a signature of a SavedModel.
     """
+    return weights_digest(variable.numpy() for variable in network.variables)
+
+
+def weights_digest(weights: Iterable[np.ndarray]) -> str:
+    """SHA-256 of the bytes of weights in their order; hexadecimal."""
     sha = hashlib.sha256()
-    for variable in network.variables:
-        sha.update(variable.numpy().tobytes())
+    for weight in weights:
+        sha.update(weight.tobytes())
     return sha.hexdigest()
 
 

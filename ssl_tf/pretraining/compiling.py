@@ -112,11 +112,5 @@ def compile_method(
                 "predictor stays constant; give --optimizer=sgd or lars"
             )
         optimizer.fix_learning_rate(method.constant_rate_variables, plan.learning_rate)
-    if precision == "mixed_float16":
-        # Gradients below 6e-8 are zero in half precision, so the losses are scaled up. A step whose
-        # gradients overflow changes no weights, but it is counted.
-        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
-    optimizer.build(method.learned_variables)
     method.accumulate = optimization.accumulate
-    method.last_step = plan.total_steps
-    method.compile(optimizer=optimizer)
+    method.compile_training(optimizer, precision=precision, last_step=plan.total_steps)

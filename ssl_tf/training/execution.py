@@ -14,7 +14,7 @@ class TimedModel(tf.keras.Model):
     """A Keras model whose executions measure how long they wait for their input.
 
     `train_step` must return logs that are already reduced over the replicas; those of the first
-    replica are used.
+    replica are used. Subclasses have `learned_variables`, which the optimizer moves.
 
     Attributes:
         compile_step: whether the step runs as one XLA program; it must have no collectives.
@@ -29,6 +29,24 @@ class TimedModel(tf.keras.Model):
         self.steps_at_once = 1
         self.last_step: int | None = None
         self.augment: DeviceViews | None = None
+
+    def compile_training(
+        self, optimizer: tf.keras.optimizers.Optimizer, *, precision: str, last_step: int
+    ) -> None:
+        """Compiles the model, with all slots of its optimizer, so that a checkpoint finds them.
+
+        Args:
+            optimizer: of `learned_variables`.
+            precision: a value of --precision.
+            last_step: as the attribute.
+        """
+        if precision == "mixed_float16":
+            # Gradients below 6e-8 are zero in half precision, so the losses are scaled up. A step
+            # whose gradients overflow changes no weights, but it is counted.
+            optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+        optimizer.build(self.learned_variables)
+        self.last_step = last_step
+        self.compile(optimizer=optimizer)
 
     def make_train_function(self, force: bool = False) -> Callable:
         if self.train_function is not None and not force:
