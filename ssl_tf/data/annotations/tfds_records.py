@@ -135,10 +135,16 @@ class TfdsObjects(TfdsSource):
             size = image_size(_image(record)) or (1, 1)
             boxes = np.reshape(record.get("objects/bbox", ()), [-1, 4]) * [*size, *size]
             labels = record.get("objects/label", ())
-            columns = (
+            columns = [
                 record.get(f"objects/{key}", (default,) * len(boxes))
                 for key, default in ((CROWD, 0), ("is_difficult", 0), ("area", None))
-            )
+            ]
+            if {len(labels), *map(len, columns)} != {len(boxes)}:
+                raise UserError(
+                    f"--dataset={dataset}: {ids[-1].decode(errors='replace')} has {len(boxes)} "
+                    f"boxes and {len(labels)} labels of objects, or fields of another number; "
+                    "prepare the data set anew"
+                )
             for box, label, crowd, difficult, area in zip(boxes, labels, *columns):
                 name = f"{names[label]} of {ids[-1].decode(errors='replace')}"
                 kinds = {"crowd": bool(crowd), "difficult": bool(difficult)}

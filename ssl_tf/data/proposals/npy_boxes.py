@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from ssl_tf.data.decoding import EXTENSIONS
+from ssl_tf.data.openimages.box_csv import is_set
 from ssl_tf.data.proposals.foreign_boxes import LISTS, Entry, Row, from_text, read_numbers, shown
 from ssl_tf.errors import UserError
 
-# Columns of YMin, XMin, YMax, XMax in an OpenImages row of OHMS.
+# Columns of YMin, XMin, YMax, XMax in an OpenImages row of OHMS, and of IsGroupOf in a whole one.
 _OHMS_COLUMNS = (6, 4, 7, 5)
+_OHMS_GROUP = 10
 _COCO_KEY = re.compile(r"(?:.*/)?(?P<stem>[^/]+)_(?P<number>\d+)\.\w+")
 
 
@@ -90,7 +92,11 @@ def _read_ohms(file: str, content: dict[str, Any]) -> Iterator[Entry]:
                 raise UserError(f"{file}, {where}: {len(columns)} columns, not 8")
             sides = [columns[column] for column in _OHMS_COLUMNS]
             box = read_numbers(file, where, [from_text(side) for side in sides], 4)
-            rows.append(Row(where, tuple(box)))
+            try:
+                crowd = len(columns) > _OHMS_GROUP and is_set(str(columns[_OHMS_GROUP]))
+            except ValueError as error:
+                raise UserError(f"{file}, {where}: IsGroupOf {error}") from None
+            rows.append(Row(where, tuple(box), crowd=crowd))
         yield Entry(place, {"id": str(image_id)}, rows)
 
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.data.annotations.open_annotated import with_objects
-from ssl_tf.data.annotations.tfds_records import TfdsObjects, TfdsSceneParsing
+from ssl_tf.data.annotations.tfds_records import Records, TfdsObjects, TfdsSceneParsing
 from ssl_tf.errors import NoSuchSplit, UserError
 from tests.data.annotations.annotated_files import (
     coco_example,
@@ -78,6 +78,21 @@ def test_objects_of_coco_with_crowds_and_areas_of_segments(tmp_path):
     np.testing.assert_array_equal(first["areas"], [11, 5])
     np.testing.assert_array_equal(second["crowd"], [True])
     assert [e["id"] for e in read(with_objects(source))] == [b"000000000000.jpg"]
+
+
+@pytest.mark.parametrize("field", ["label", "is_difficult"])
+def test_objects_with_fewer_fields_than_boxes_are_told(tmp_path, monkeypatch, field):
+    objects = [(2, (0.0, 0.25, 0.5, 1.0), False), (0, (0.5, 0.5, 1.0, 0.75), True)]
+    prepare_tfds(tmp_path, "voc", voc_features(), {"train": [voc_example(0, objects)]})
+    read_record = Records.read
+
+    def cut(records, row):
+        record = read_record(records, row)
+        return {**record, f"objects/{field}": record[f"objects/{field}"][:1]}
+
+    monkeypatch.setattr(Records, "read", cut)
+    with pytest.raises(UserError, match="--dataset=voc: 000000.jpg has 2 boxes and [12] labels"):
+        TfdsObjects("voc", str(tmp_path), "train")
 
 
 @pytest.mark.parametrize("bbox_format", ["REL_XYXY", "XYWH"])

@@ -174,6 +174,20 @@ def test_numpy_dictionary_of_ohms(tmp_path):
         read(tmp_path / "ohms.npy", allow_pickle=True)
 
 
+def test_groups_in_whole_rows_of_ohms_are_left_out(tmp_path):
+    # IsOccluded, IsTruncated, IsGroupOf, IsDepiction, IsInside
+    one = ["a", "xclick", "/m/1", "1", "0.2", "0.6", "0.1", "0.5", "1", "1", "0", "1", "1"]
+    group = ["a", "xclick", "/m/2", 1, 0, 1, 0, 1, 0, 0, 1, 0, 0]
+    np.save(tmp_path / "ohms.npy", {"a": {"data": [group, one]}})
+    importer = Importer(allow_pickle=True)
+    (image,) = importer.images(str(tmp_path / "ohms.npy"))
+    np.testing.assert_allclose(image.boxes, [[0.1, 0.2, 0.5, 0.6]])
+    assert sum(importer.dropped.values()) == 1
+    np.save(tmp_path / "ohms.npy", {"a": {"data": [[*group[:10], "x"]]}})
+    with pytest.raises(UserError, match="image 'a', row 0: IsGroupOf is 'x'; write 1 or 0"):
+        read(tmp_path / "ohms.npy", allow_pickle=True)
+
+
 class Trap:
     """Unpickling it leaves a trace."""
 
