@@ -1,6 +1,6 @@
 """Collections whose objects are known: what comparing images adds must show."""
 
-from ssl_tf.discovery.planted import corloc_of_rankers, plant, planted_neighbours
+from scripts.lod_planted import corloc_of_rankers, plant, planted_neighbours
 
 
 def test_on_easy_collections_the_published_descriptors_find_nine_of_ten(tmp_path):
