@@ -47,4 +47,13 @@ LONGEST = (
     "pretraining/test_restoring.py",
     "weights/test_keras_files.py",
     "weights/test_loading.py",
+    "segmentation/test_segment_command.py",
+    "pretraining/test_resident.py",
+    "benchmarking/test_reading.py",
+    "benchmarking/test_benchmark.py",
+    "evaluation/test_run_table.py",
+    "evaluation/test_seed_rows.py",
+    "discovery/test_planted_pixels.py",
+    "discovery/test_beam_stages.py",
+    "sharding/test_lost_workers.py",
 )
