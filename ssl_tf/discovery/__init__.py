@@ -1,1 +1,1 @@
-"""Object discovery without labels: LOD (Vo et al. 2021) from any encoder with feature maps."""
+"""Object discovery without labels from feature maps: LOD, normalized cut, LOST and contrast."""

@@ -10,7 +10,7 @@ from ssl_tf.settings.protocol import LEFT_OUT
 Protocol = Mapping[str, str]
 
 # Entries of a report that say what was done; older reports have no others. Where a flag has the
-# same name, the entry is what became of it: a batch of all images, the k of few.
+# same name, kNN's and fine-tuning's entries are what became of it: the k of few, a batch of all.
 _ENTRIES = (
     "knn_k", "knn_temperature", "image_size", "holdout_rule", "batch_size", "epochs", "steps",
     "frozen_blocks", "trunk_rate_multiplier", "head", "output_stride", "crop_size", "detector",

@@ -1,1 +1,1 @@
-"""Images from folders, TFRecord files and TFDS data sets."""
+"""Images from folders, TFRecord files, TFDS data sets and prepared directories."""
