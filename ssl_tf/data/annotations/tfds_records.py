@@ -142,7 +142,7 @@ class TfdsObjects(TfdsSource):
             if {len(labels), *map(len, columns)} != {len(boxes)}:
                 raise UserError(
                     f"--dataset={dataset}: {ids[-1].decode(errors='replace')} has {len(boxes)} "
-                    f"boxes and {len(labels)} labels of objects, or fields of another number; "
+                    f"boxes and {len(labels)} labels, or another number of its other fields; "
                     "prepare the data set anew"
                 )
             for box, label, crowd, difficult, area in zip(boxes, labels, *columns):
