@@ -1,6 +1,7 @@
-"""Errors that a user can correct, reported in one line without a traceback, and exit codes."""
+"""Errors and warnings, of one line each, and exit codes."""
 
 import signal
+import sys
 from collections.abc import Sequence
 
 EXIT_FAILURE = 1
@@ -30,6 +31,11 @@ def printable(text: str) -> str:
 def listed(names: Sequence[str], most: int = 5) -> str:
     """The first names, separated by commas; an ellipsis stands for those that are left out."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def warn(message: str) -> None:
+    """Tells on stderr, in one line, what may make a result another one than the user expects."""
+    print(f"warning: {printable(message)}", file=sys.stderr, flush=True)
 
 
 class UserError(Exception):

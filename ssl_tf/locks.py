@@ -6,13 +6,12 @@ import fcntl
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, warn
 
 # Ends the name of the file of a lock.
 SUFFIX = ".lock"
@@ -77,10 +76,8 @@ def _lock(path: Path) -> TextIO:
             if error.errno not in _UNSUPPORTED:
                 file.close()
                 raise
-            print(
-                f"warning: the file system of {path.parent} has no locks; start one process there "
-                "at a time",
-                file=sys.stderr,
+            warn(
+                f"the file system of {path.parent} has no locks; start one process there at a time"
             )
         if _is_at(file, path):
             break

@@ -3,10 +3,10 @@
 `python -m ssl_tf.study --study=studies/ma_ssrl_cifar10.toml --data_dir=DATA --output=DIR`
 """
 
-import sys
 from pathlib import Path
 
 from ssl_tf import command
+from ssl_tf.errors import warn
 from ssl_tf.settings import StudySettings
 
 
@@ -42,7 +42,7 @@ def main(settings: StudySettings) -> None:
         try:
             write_outcome(study, trials, output)
         except UserError as error:  # the runs go on; the last report raises it
-            print(f"warning: no table yet: {error}", file=sys.stderr)
+            warn(f"no table yet: {error}")
 
     def is_enough(trial: Trial) -> bool:
         return enough(study, trials, trial, output)

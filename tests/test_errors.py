@@ -1,6 +1,6 @@
 import pytest
 
-from ssl_tf.errors import printable
+from ssl_tf.errors import printable, warn
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,10 @@ from ssl_tf.errors import printable
 def test_names_cannot_steer_a_terminal_or_forge_a_line(name, shown):
     assert printable(name) == shown
     shown.encode()
+
+
+def test_a_warning_is_one_line_that_cannot_be_forged(capsys):
+    warn("cannot decode x\nerror: forged\x1b[2J.png")
+    captured = capsys.readouterr()
+    assert captured.err == "warning: cannot decode x\\nerror: forged\\x1b[2J.png\n"
+    assert captured.out == ""

@@ -1,12 +1,11 @@
 """What lies under a folder: images by their name, and how many other files."""
 
 import os
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from ssl_tf.errors import UserError, listed
+from ssl_tf.errors import UserError, listed, printable, warn
 
 # What is told of a folder that was read by another way, if a link led to one above it.
 _BEHIND = "folders behind links that were read"
@@ -75,18 +74,14 @@ class Listing:
         """
         if not self.left_out:
             return
-        print(
-            f"warning: {told}: left out as no images "
-            f"({', '.join(self._extensions)}): {self.left_out_summary()}; convert or rename images",
-            file=sys.stderr,
+        warn(
+            f"{told}: left out as no images "
+            f"({', '.join(self._extensions)}): {self.left_out_summary()}; convert or rename images"
         )
         emptied = {top for top, _ in self.left_out} & set(classes) - self._with_images()
         if emptied:
             names = [_printable(name) for name in sorted(emptied)]
-            print(
-                f"warning: {len(names)} classes are empty without these files: {listed(names)}",
-                file=sys.stderr,
-            )
+            warn(f"{len(names)} classes are empty without these files: {listed(names)}")
 
     def _with_images(self) -> set[bytes]:
         """The first parts of the paths of images."""
@@ -172,10 +167,9 @@ def warn_of_one_class(told: str, classes: Sequence[bytes]) -> None:
         classes: names of the classes.
     """
     if len(classes) == 1:
-        print(
-            f"warning: {told}: all images lie in the folder {_printable(classes[0])}, which is "
-            "their one class",
-            file=sys.stderr,
+        warn(
+            f"{told}: all images lie in the folder {_printable(classes[0])}, which is "
+            "their one class"
         )
 
 
@@ -189,13 +183,14 @@ def warn_of_like_classes(told: str, classes: Sequence[bytes]) -> None:
     alike: dict[str, list[str]] = {}
     for name in classes:
         folded = unicodedata.normalize("NFD", os.fsdecode(name)).casefold()
-        alike.setdefault(unicodedata.normalize("NFD", folded), []).append(_printable(name))
+        # Normal forms look alike, their escapes do not.
+        escaped = os.fsdecode(name).encode("unicode_escape", "backslashreplace").decode()
+        alike.setdefault(unicodedata.normalize("NFD", folded), []).append(escaped)
     groups = [" and ".join(names) for names in alike.values() if len(names) > 1]
     if groups:
-        print(
-            f"warning: {told}: names of classes differ in case or Unicode normal form alone: "
-            f"{listed(groups)}; rename the folders if they are one class",
-            file=sys.stderr,
+        warn(
+            f"{told}: names of classes differ in case or Unicode normal form alone: "
+            f"{listed(groups)}; rename the folders if they are one class"
         )
 
 
@@ -215,4 +210,4 @@ def _leads_to(entry: os.DirEntry, kind: str) -> bool:
 
 def _printable(name: bytes) -> str:
     """A name for a message, without control characters."""
-    return os.fsdecode(name).encode("unicode_escape", "backslashreplace").decode()
+    return printable(os.fsdecode(name))

@@ -1,11 +1,10 @@
 """The count of the images that cannot be decoded, and its limit."""
 
 import copy
-import sys
 import threading
 from collections import Counter, defaultdict
 
-from ssl_tf.errors import UserError, listed, printable
+from ssl_tf.errors import UserError, listed, printable, warn
 
 # Default of --max_bad_images.
 MAX_BAD_IMAGES = 10
@@ -115,12 +114,9 @@ class UnreadableImages:
     def _warn(self, name: str, reason: str) -> None:
         if self.count <= _LISTED:
             why = f" ({reason})" if reason else ""
-            print(
-                f"warning: cannot decode {name}{why}, {self.consequence}",
-                file=sys.stderr,
-            )
+            warn(f"cannot decode {name}{why}, {self.consequence}")
         elif self.count == _LISTED + 1:
-            print("warning: further unreadable images are counted, not listed", file=sys.stderr)
+            warn("further unreadable images are counted, not listed")
 
     def _fail(self, message: str) -> None:
         self._errors.append(UserError(message))

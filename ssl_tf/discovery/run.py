@@ -20,7 +20,7 @@ from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.images import equal_batches, read_examples
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
-from ssl_tf.errors import SettingsError, UserError, printable
+from ssl_tf.errors import SettingsError, UserError, printable, warn
 from ssl_tf.files import remove_unfinished, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
@@ -176,8 +176,8 @@ def _warn_of_few_cells(settings: DiscoverSettings, source: Source, encoder: Enco
         finest = max(encoder.maps(images), key=lambda layer: layer.shape[1] * layer.shape[2])
         _, height, width, depth = finest.shape
         if height * width < _CELLS_A_CHANNEL * depth:
-            _log(
-                f"warning: the finest map of the first image has {height * width} cells of {depth} "
+            warn(
+                f"the finest map of the first image has {height * width} cells of {depth} "
                 "channels, too few to be whitened; give --contrast_norm=centre, or a larger "
                 "--long_side"
             )
@@ -262,22 +262,19 @@ def _warn(settings: DiscoverSettings, readable: np.ndarray, trouble: np.ndarray)
             raise UserError(f"no image can be decoded: {_names(settings, unreadable)}")
         if unreadable.size > settings.data.max_bad_images:
             raise UserError(f"{message}; mend them or raise --max_bad_images")
-        _log(f"warning: {message}")
+        warn(message)
     for reason in np.unique(trouble[trouble != ""]).tolist():
         images = np.flatnonzero(trouble == reason)
-        _log(
-            f"warning: {images.size} images have {reason} and get no boxes: "
-            f"{_names(settings, images)}"
-        )
+        warn(f"{images.size} images have {reason} and get no boxes: {_names(settings, images)}")
 
 
 def _warn_of_likeness(collection: dict[str, np.ndarray]) -> None:
     """Reports images that cannot be told from each other, whose boxes are in no order."""
     described = collection["image_descriptor"][collection["readable"]]
     if len(described) < 2:
-        _log("warning: there is one image, nothing to compare it to; its boxes are in no order")
+        warn("there is one image, nothing to compare it to; its boxes are in no order")
     elif np.ptp(described, axis=0).max(initial=0.0) <= 1e-6 * np.abs(described).max(initial=0.0):
-        _log("warning: all images look the same to the encoder; their order says nothing")
+        warn("all images look the same to the encoder; their order says nothing")
 
 
 def _names(settings: DiscoverSettings, images: np.ndarray) -> str:

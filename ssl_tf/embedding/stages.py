@@ -19,7 +19,7 @@ from ssl_tf.embedding.overview import write_overview
 from ssl_tf.embedding.rows import Rows, no_rows
 from ssl_tf.embedding.table_files import read_rows, rows_path, stored_format, write_rows
 from ssl_tf.embedding.unreadable_list import read_unreadable, write_unreadable
-from ssl_tf.errors import UserError, printable
+from ssl_tf.errors import UserError, printable, warn
 from ssl_tf.files import remove_unfinished, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import TABLE_FORMATS, EmbedSettings
@@ -211,7 +211,7 @@ def _check_unreadable(unreadable: list[tuple[int, str]], source: Source) -> None
     told = f"{len(unreadable)} unreadable images have no row: {names}"
     if len(unreadable) > source.unreadable.limit:
         raise UserError(f"{told}; mend them and give a new --output, or raise --max_bad_images")
-    print(f"warning: {told}", file=sys.stderr)
+    warn(told)
 
 
 def _facts(

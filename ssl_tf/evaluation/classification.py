@@ -11,7 +11,7 @@ import tensorflow as tf
 from ssl_tf.data.batches import training_batches
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, warn
 from ssl_tf.settings import LinearSettings, TuningSettings, ViewSettings
 from ssl_tf.training import schedules
 from ssl_tf.views.recipe import Recipe
@@ -93,10 +93,9 @@ def rate_schedule(
     drops = [schedules.total_steps(epoch, examples, batch_size) for epoch in drop_epochs]
     late = [f"{epoch:g}" for epoch, drop in zip(drop_epochs, drops) if drop >= steps]
     if late:
-        print(
-            f"warning: --drop_epochs={','.join(late)}: the training is over by then, so the rate "
-            "does not drop",
-            file=sys.stderr,
+        warn(
+            f"--drop_epochs={','.join(late)}: the training is over by then, so the rate "
+            "does not drop"
         )
     return schedules.StepDecay(rate, drops)
 

@@ -1,7 +1,6 @@
 """The context of an evaluation: the encoders of a run, labelled images and the report."""
 
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ssl_tf.data.sources.source_checks import (
     warn_of_originals,
     warn_of_turns,
 )
-from ssl_tf.errors import SettingsError, UserError, listed
+from ssl_tf.errors import SettingsError, UserError, listed, warn
 from ssl_tf.evaluation.bootstrap import Interval
 from ssl_tf.evaluation.learned_images import check_learned_images
 from ssl_tf.evaluation.report_names import LEARNED_FROM, report_file
@@ -274,10 +273,9 @@ def _warn_of_numbers(train: Source, test: Source) -> None:
     """Says on stderr which number is taken for which class, where one source has no names."""
     named, numbered = (train, test) if train.class_names else (test, train)
     taken = [f"{n} for {name}" for n, name in enumerate(named.class_names)]
-    print(
-        f"warning: {numbered.name} has numbers for classes, {named.name} has names; a number is "
-        f"taken for its place among the names: {listed(taken)}",
-        file=sys.stderr,
+    warn(
+        f"{numbered.name} has numbers for classes, {named.name} has names; a number is "
+        f"taken for its place among the names: {listed(taken)}"
     )
 
 

@@ -1,6 +1,5 @@
 """Features of a source's images by a frozen encoder."""
 
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -9,7 +8,7 @@ import tensorflow as tf
 from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.data.labels import check_labels
 from ssl_tf.data.source import Source
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, warn
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
 
@@ -114,8 +113,7 @@ def warn_of_absent_classes(
     if absent:
         names = [str(train.class_names[c] if train.class_names else c) for c in absent[:5]]
         more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-        print(
-            f"warning: no image of {train.name} is of class {', '.join(names)}{more}, which the "
-            "test images show: it counts as missed",
-            file=sys.stderr,
+        warn(
+            f"no image of {train.name} is of class {', '.join(names)}{more}, which the "
+            "test images show: it counts as missed"
         )

@@ -1,13 +1,12 @@
 """Test images that a run has learned from, so that a figure of them says less."""
 
 import dataclasses
-import sys
 from pathlib import Path
 
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_training_source
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.settings import DataSettings, PretrainSettings
 
 # What names images, and which of them are held out.
@@ -65,10 +64,9 @@ def check_learned_images(
         raise SettingsError(
             f"{told}, with their labels; report on images that it has not seen, by {held}"
         )
-    print(
-        f"warning: {told}, without their labels; the report tells that, and {held} gives images "
-        "that it has not seen",
-        file=sys.stderr,
+    warn(
+        f"{told}, without their labels; the report tells that, and {held} gives images "
+        "that it has not seen"
     )
     return count
 

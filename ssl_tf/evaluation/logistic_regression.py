@@ -5,13 +5,13 @@ computes the objective and its gradient in blocks of rows, in the dtype of the f
 """
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
+from ssl_tf.errors import warn
 from ssl_tf.networks.precision import full_float32
 
 # Kornblith et al. 2019, as SimCLR B.8 and BYOL D.2 restate it: 45 values from 1e-6 to 1e5.
@@ -210,10 +210,9 @@ def choose_classifier(
         stopped.append(classifier.penalty)
     if stopped:
         lambdas = ", ".join(f"{penalty:.3g}" for penalty in dict.fromkeys(stopped))
-        print(
-            f"warning: {name}: L-BFGS was stopped at --max_iterations={max_iterations} before it "
-            f"converged, at lambda {lambdas}; the chosen one is {best.penalty:.3g}",
-            file=sys.stderr,
+        warn(
+            f"{name}: L-BFGS was stopped at --max_iterations={max_iterations} before it "
+            f"converged, at lambda {lambdas}; the chosen one is {best.penalty:.3g}"
         )
     return Choice(classifier, by_penalty, tuple(stopped))
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.source import Source
-from ssl_tf.errors import NotPrepared, UserError
+from ssl_tf.errors import NotPrepared, UserError, warn
 from ssl_tf.evaluation.classification import real_batch_size
 from ssl_tf.evaluation.context import Encoders, format_figures
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
@@ -182,10 +182,9 @@ class _Evaluation:
         sizes = [images.train.size, images.validation.size, images.test.size]
         published = list(self.protocol.sizes)
         if sizes != published:
-            print(
-                f"warning: {self.protocol.title} has {_listed(sizes)} images to train, choose and "
-                f"test on, the protocol {_listed(published)}: the figure is of other images",
-                file=sys.stderr,
+            warn(
+                f"{self.protocol.title} has {_listed(sizes)} images to train, choose and "
+                f"test on, the protocol {_listed(published)}: the figure is of other images"
             )
         return {"sizes": sizes, "published_sizes": published}
 

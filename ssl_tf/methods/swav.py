@@ -6,11 +6,10 @@ large views enter the feature queue.
 """
 
 import math
-import sys
 
 import tensorflow as tf
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, warn
 from ssl_tf.methods import losses
 from ssl_tf.methods.base import Batch, Method, Tensors
 from ssl_tf.methods.network_builder import NetworkBuilder
@@ -74,11 +73,10 @@ class SwAV(Method):
             start = plan.steps_until(flags.feature_queue_start)
             self.full_queue_step = start + flags.feature_queue // plan.batch_size
             if self.full_queue_step >= plan.total_steps:
-                print(
-                    f"warning: --feature_queue={flags.feature_queue} is full at step "
+                warn(
+                    f"--feature_queue={flags.feature_queue} is full at step "
                     f"{self.full_queue_step} of {plan.total_steps}, and never used; make it "
-                    "smaller, or --feature_queue_start",
-                    file=sys.stderr,
+                    "smaller, or --feature_queue_start"
                 )
             self.queues = [
                 KeyQueue(flags.feature_queue, size.projection, builder.seed, f"queue_{view}")

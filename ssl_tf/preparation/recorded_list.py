@@ -1,12 +1,11 @@
 """The list of files as the first start of a preparation recorded it, cut into units."""
 
 import itertools
-import sys
 from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, warn
 from ssl_tf.files import remove
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.file_list import FileList
@@ -102,10 +101,8 @@ def _tell_changes(before: FileList, files: FileList) -> None:
     then, now = (dict(zip(listed.paths, listed.sizes)) for listed in (before, files))
     replaced = sum(then[path] != now[path] for path in then.keys() & now.keys())
     if then.keys() != now.keys() or replaced:
-        print(
-            f"warning: since this was begun, {len(now.keys() - then.keys())} files came, "
+        warn(
+            f"since this was begun, {len(now.keys() - then.keys())} files came, "
             f"{len(then.keys() - now.keys())} went and {replaced} were replaced; it goes on with "
-            "those of the beginning",
-            file=sys.stderr,
-            flush=True,
+            "those of the beginning"
         )

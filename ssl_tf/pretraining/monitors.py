@@ -12,7 +12,7 @@ from ssl_tf.data.batches import training_batches
 from ssl_tf.data.labels import labels_are_hidden
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, warn
 from ssl_tf.evaluation import metrics
 from ssl_tf.evaluation.features import Encode, FeatureReader
 from ssl_tf.evaluation.knn import knn_accuracy, knn_map, real_k
@@ -200,10 +200,9 @@ class RepresentationMonitor(StepCallback):
         reason = collapse_reason(values["embedding_std"], values["rankme"], embeddings.shape[1])
         values["collapsed"] = float(reason is not None)
         if reason:
-            print(
-                f"warning: COLLAPSE: {reason}; a low loss means nothing now. "
-                f"{self._method.against_collapse}.",
-                file=sys.stderr,
+            warn(
+                f"COLLAPSE: {reason}; a low loss means nothing now. "
+                f"{self._method.against_collapse}."
             )
         if self._bank is not None:
             values.update(self._knn())

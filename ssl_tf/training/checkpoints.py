@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.files import UNFINISHED, NotWritten, remove, replacing, sha256_of
 
 # In the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks a checkpoint by hand.
@@ -95,7 +95,7 @@ class Checkpoints:
             reason = damage(self.path(step))
             if reason is None:
                 return step
-            print(f"warning: {self.path(step)} is damaged ({reason})", file=sys.stderr)
+            warn(f"{self.path(step)} is damaged ({reason})")
         if steps:
             raise UserError(
                 f"no checkpoint in {self._directory} is whole; remove that directory to start from "

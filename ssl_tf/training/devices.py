@@ -3,9 +3,10 @@
 import functools
 import os
 import subprocess
-import sys
 
 import tensorflow as tf
+
+from ssl_tf.errors import warn
 
 
 @functools.cache
@@ -19,10 +20,9 @@ def warn_of_idle_gpus() -> None:
     if tf.config.get_visible_devices("GPU") or hidden:
         return
     if tf.config.list_physical_devices("GPU"):
-        print(
-            "warning: --logical_cpus has hidden the GPUs from this process, so this computes on "
-            "the CPU; start a new process",
-            file=sys.stderr,
+        warn(
+            "--logical_cpus has hidden the GPUs from this process, so this computes on "
+            "the CPU; start a new process"
         )
         return
     try:
@@ -31,9 +31,8 @@ def warn_of_idle_gpus() -> None:
         return
     count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
     if count:
-        print(
-            f"warning: nvidia-smi lists {count} GPU(s) and TensorFlow sees none, so this computes "
+        warn(
+            f"nvidia-smi lists {count} GPU(s) and TensorFlow sees none, so this computes "
             "on the CPU; give WITH_CUDA=1 to scripts/environment.sh, or install "
-            "tensorflow[and-cuda] (CUDA_VISIBLE_DEVICES= means the CPU)",
-            file=sys.stderr,
+            "tensorflow[and-cuda] (CUDA_VISIBLE_DEVICES= means the CPU)"
         )

@@ -1,9 +1,8 @@
 """Step counts and learning rate of a run, from its settings and its number of images."""
 
 import dataclasses
-import sys
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, warn
 from ssl_tf.settings import OptimizationSettings
 from ssl_tf.training import schedules
 
@@ -46,11 +45,10 @@ def make_plan(optimization: OptimizationSettings, images: int) -> Plan:
             "one batch; lower it or raise --epochs"
         )
     if batch > images:
-        print(
-            f"warning: --batch_size={batch} is above the {images} images, so a batch holds an "
+        warn(
+            f"--batch_size={batch} is above the {images} images, so a batch holds an "
             "image several times, and a method with negatives takes an image as its own; give "
-            f"--batch_size={images} or less",
-            file=sys.stderr,
+            f"--batch_size={images} or less"
         )
     return Plan(
         images=images,

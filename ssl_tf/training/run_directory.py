@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.cores import available_cores
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.files import UNFINISHED, NotWritten, read_json, write_json, write_text
 from ssl_tf.locks import SUFFIX
 from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, flagfiles
@@ -166,7 +166,7 @@ def note_environment(directory: Path, replicas: int, in_parts: bool) -> None:
         environments = read_json(path, list, remedy) if path.exists() else []
         environments = [entry for entry in environments if isinstance(entry, dict)]
     except UserError as error:
-        print(f"warning: {error}", file=sys.stderr)
+        warn(str(error))
         environments = []
     if not environments or environments[-1] != here:
         environments.append(here)

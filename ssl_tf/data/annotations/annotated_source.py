@@ -3,7 +3,6 @@
 import abc
 import hashlib
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from ssl_tf.data.annotations.image_sizes import check_size, image_size, same_asp
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource, Source
-from ssl_tf.errors import SettingsError, UserError, listed, printable
+from ssl_tf.errors import SettingsError, UserError, listed, printable, warn
 
 # The label of pixels that count neither in the loss nor in a figure.
 IGNORED = 255
@@ -208,10 +207,9 @@ class AnnotatedSource(IndexedSource):
         empty = np.flatnonzero(self.class_counts() == 0)
         if empty.size:
             names = [self.class_names[n] if self.class_names else str(n) for n in empty]
-            print(
-                f"warning: {self.name}: {empty.size} of {self.num_classes} classes have no object, "
-                f"and are not learned: {listed(names)}",
-                file=sys.stderr,
+            warn(
+                f"{self.name}: {empty.size} of {self.num_classes} classes have no object, "
+                f"and are not learned: {listed(names)}"
             )
 
     def warn_of_more_objects(self, limit: int) -> None:
@@ -222,12 +220,11 @@ class AnnotatedSource(IndexedSource):
         """
         counts = self.learned_objects()
         if (counts > limit).any():
-            print(
-                f"warning: {self.name}: {(counts > limit).sum()} of {self.size} images have more "
+            warn(
+                f"{self.name}: {(counts > limit).sum()} of {self.size} images have more "
                 f"than --max_objects={limit} objects (up to {counts.max()}), and what is beyond is "
                 f"learned as background, {np.maximum(counts - limit, 0).sum()} of {counts.sum()} "
-                "objects; raise it",
-                file=sys.stderr,
+                "objects; raise it"
             )
 
     def _id(self, row: tf.Tensor) -> tf.Tensor:
@@ -309,11 +306,10 @@ class AnnotatedSource(IndexedSource):
         as_seen = annotated is None or same_aspect(upright, annotated)
         if as_stored and as_seen and not self._told_of_turns:
             self._told_of_turns = True
-            print(
-                f"warning: {self._name(row)} is turned by EXIF, and is taken as it is stored, like "
+            warn(
+                f"{self._name(row)} is turned by EXIF, and is taken as it is stored, like "
                 "others of which the sizes do not tell how they were annotated; where that was as "
-                "they are seen, save them upright",
-                file=sys.stderr,
+                "they are seen, save them upright"
             )
         return 1 if as_stored else turn
 

@@ -1,7 +1,6 @@
 """The source of two folders: images, and their label maps by name."""
 
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,7 @@ from ssl_tf.data.annotations.annotated_source import IGNORED
 from ssl_tf.data.annotations.label_maps import LabelMapFiles, read_label_map, without_zero
 from ssl_tf.data.decoding import EXTENSIONS
 from ssl_tf.data.listing import Listing, list_images
-from ssl_tf.errors import SettingsError, UserError, printable
+from ssl_tf.errors import SettingsError, UserError, warn
 
 # Maps that are looked at for their labels where the number of classes is given.
 _LOOKED_AT = 64
@@ -127,10 +126,9 @@ class LabelMapFolders(LabelMapFiles):
             raise UserError(f"{self._only(found)}, or give --num_classes")
         empty = sorted({*range(found[-1])} - {*found})
         if empty:
-            print(
-                f"warning: no label map has {len(empty)} of the labels below {found[-1]}, such as "
-                f"{', '.join(map(str, empty[:5]))}: these classes are empty, and are not learned",
-                file=sys.stderr,
+            warn(
+                f"no label map has {len(empty)} of the labels below {found[-1]}, such as "
+                f"{', '.join(map(str, empty[:5]))}: these classes are empty, and are not learned"
             )
         return found[-1]
 
@@ -145,12 +143,11 @@ class LabelMapFolders(LabelMapFiles):
                 "from 0; correct the maps, --num_classes or --label_names"
             )
         if len(found) < 2:
-            print(f"warning: {self._only(found)}", file=sys.stderr)
+            warn(self._only(found))
         elif read_all and found[-1] + 1 < count:
-            print(
-                f"warning: {folder}: there are {count} classes, and the largest label is "
-                f"{found[-1]}; the first class is label 0",
-                file=sys.stderr,
+            warn(
+                f"{folder}: there are {count} classes, and the largest label is "
+                f"{found[-1]}; the first class is label 0"
             )
 
     def _labels_of(self, paths: Sequence[str]) -> list[int]:
@@ -178,8 +175,7 @@ def _warn_of_maps_without_images(folder: str, claimed: Sequence[str]) -> None:
     }
     unread = sorted(found - {*claimed})
     if unread:
-        print(
-            f"warning: {folder}: {len(unread)} of {len(found)} label maps have no image, such as "
-            f"{printable(unread[0])}, and are not read",
-            file=sys.stderr,
+        warn(
+            f"{folder}: {len(unread)} of {len(found)} label maps have no image, such as "
+            f"{unread[0]}, and are not read"
         )

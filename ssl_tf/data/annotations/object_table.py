@@ -1,10 +1,8 @@
 """The objects of many images in a few arrays, and the count of the annotations left out of them."""
 
-import sys
-
 import numpy as np
 
-from ssl_tf.errors import UserError, listed, printable
+from ssl_tf.errors import UserError, listed, printable, warn
 
 _LISTED = 3
 # Pixels by which a box may be longer than its image: annotations are rounded, or count from 0 or 1.
@@ -71,10 +69,7 @@ class BadAnnotations:
             UserError: most boxes are doubtful.
         """
         for reason, names in self.names.items():
-            print(
-                f"warning: {told}: {len(names)} {reason}, left out: {listed(names, _LISTED)}",
-                file=sys.stderr,
-            )
+            warn(f"{told}: {len(names)} {reason}, left out: {listed(names, _LISTED)}")
         doubts = [
             f"{len(names)} of {self._boxes} boxes {reason}, such as {listed(names, _LISTED)}"
             for reason, names in self._doubtful.items()
@@ -85,7 +80,7 @@ class BadAnnotations:
                 "the images that they were drawn in"
             )
         for doubt in doubts:
-            print(f"warning: {told}: {doubt}", file=sys.stderr)
+            warn(f"{told}: {doubt}")
 
 
 class ObjectTable:

@@ -1,7 +1,6 @@
 """Annotated sources opened by the settings, to learn from and to report on."""
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,7 @@ from ssl_tf.data.annotations.voc_directory import VocLabelMaps, VocObjects
 from ssl_tf.data.labels import choose_share
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.unreadable import UnreadableImages
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.settings import AnnotationSettings, ShareSettings
 
 _IDS_AT_ONCE = 4096
@@ -69,10 +68,9 @@ def _check_apart(train: AnnotatedSource, test: AnnotatedSource) -> None:
     """Refuses training images among those to report on, unless both are the same set."""
     common = train.common_images(test)
     if common == train.size == test.size:
-        print(
-            f"warning: {test.name} is what is learned from: figures of it tell what was learned by "
-            "heart, and nothing of other images",
-            file=sys.stderr,
+        warn(
+            f"{test.name} is what is learned from: figures of it tell what was learned by "
+            "heart, and nothing of other images"
         )
     elif common:
         raise SettingsError(

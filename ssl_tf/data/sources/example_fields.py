@@ -1,14 +1,13 @@
 """The keys of images, labels, ids and boxes in records of tf.train.Example."""
 
 import dataclasses
-import sys
 from collections import Counter
 from collections.abc import Mapping
 
 import tensorflow as tf
 
 from ssl_tf.data.record_framing import count_records
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, warn
 
 _IMAGE = ("image/encoded", "image")
 _LABEL = ("image/class/label", "label")
@@ -79,18 +78,16 @@ def find_fields(files: list[str]) -> Fields:
 
     others = of_another_type(_LABEL, "int64_list")
     if others:
-        print(
-            f"warning: --tfrecord: {others} of {file} is no int64_list, so these images count as "
-            "unlabelled; write labels as numbers 0, 1, 2, ... in an int64_list",
-            file=sys.stderr,
+        warn(
+            f"--tfrecord: {others} of {file} is no int64_list, so these images count as "
+            "unlabelled; write labels as numbers 0, 1, 2, ... in an int64_list"
         )
     others = of_another_type(ID, "bytes_list")
     if others:
-        print(
-            f"warning: --tfrecord: {others} of {file} is no bytes_list, so a record's place in its "
+        warn(
+            f"--tfrecord: {others} of {file} is no bytes_list, so a record's place in its "
             "file is its id, and proposals or lists of other ids do not match; write ids as text "
-            "in a bytes_list",
-            file=sys.stderr,
+            "in a bytes_list"
         )
     label, image_id = first(_LABEL, "int64_list"), first(ID, "bytes_list")
     boxes = any(side in kinds for side in BOXES)
@@ -123,10 +120,9 @@ def of_all_records(fields: Fields, glob: str, size: int, having: Counter[str]) -
         )
     image_id = fields.id or next((n for n in ID if n in fields.others and having[n]), None)
     if image_id and having[image_id] < size:
-        print(
-            f"warning: --tfrecord={glob}: {having[image_id]} of {size} records have an id under "
-            f"{image_id}; that of the others is their place in their file",
-            file=sys.stderr,
+        warn(
+            f"--tfrecord={glob}: {having[image_id]} of {size} records have an id under "
+            f"{image_id}; that of the others is their place in their file"
         )
     boxes = fields.boxes or any(having[side] for side in BOXES)
     return Fields(fields.image, fields.label, image_id, boxes)

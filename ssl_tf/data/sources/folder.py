@@ -2,7 +2,6 @@
 
 import filecmp
 import os
-import sys
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -12,7 +11,7 @@ from ssl_tf.data.decoding import EXTENSIONS, read_file
 from ssl_tf.data.listing import list_images, warn_of_like_classes, warn_of_one_class
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource, Source
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, warn
 
 # Images of a folder that are looked at for a warning.
 _SAMPLE = 100
@@ -136,8 +135,7 @@ class ImageFolder(IndexedSource):
         sample = paths[:: -(-len(paths) // _SAMPLE)]
         turned = sum(orientation.in_file(self._folder + path) > 1 for path in sample)
         if turned:
-            print(
-                f"warning: {self.name}: {turned} of {len(sample)} images that were looked at have "
-                "an EXIF orientation, which is not applied: give --orient, or prepare the folder",
-                file=sys.stderr,
+            warn(
+                f"{self.name}: {turned} of {len(sample)} images that were looked at have "
+                "an EXIF orientation, which is not applied: give --orient, or prepare the folder"
             )

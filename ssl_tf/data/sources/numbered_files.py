@@ -3,9 +3,8 @@
 import itertools
 import os
 import re
-import sys
 
-from ssl_tf.errors import listed
+from ssl_tf.errors import listed, warn
 
 # What precedes the number, the number, how many files the set has, and what follows.
 _NUMBERED = re.compile(r"(.*)-(\d+)-of-(\d+)([^/]*)", re.DOTALL)
@@ -21,17 +20,15 @@ def warn_of_missing(glob: str, filled: list[str], files: list[str]) -> None:
     """
     empty = sorted({*files} - {*filled})
     if empty:
-        print(
-            f"warning: --tfrecord={glob}: {len(empty)} of {len(files)} files hold no record, such "
-            f"as {empty[0]}; copy them again if they should",
-            file=sys.stderr,
+        warn(
+            f"--tfrecord={glob}: {len(empty)} of {len(files)} files hold no record, such "
+            f"as {empty[0]}; copy them again if they should"
         )
     absent = absent_files(files)
     if absent:
-        print(
-            f"warning: --tfrecord={glob}: not among these files are {listed(absent)}; get them if "
-            "they are to be read",
-            file=sys.stderr,
+        warn(
+            f"--tfrecord={glob}: not among these files are {listed(absent)}; get them if "
+            "they are to be read"
         )
 
 

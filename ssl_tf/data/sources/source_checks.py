@@ -1,12 +1,11 @@
 """What is wrong with images that can be read: refused, or told on stderr."""
 
 import os
-import sys
 from pathlib import Path
 
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, warn
 from ssl_tf.settings import DataSettings, PrepareSettings, flagfiles
 from ssl_tf.settings.flagfile_lines import FLAGS
 
@@ -29,7 +28,7 @@ def check_guesses(source: Source, *, judged: bool, begun: bool = False) -> None:
         if flag != "label_feature" or (judged and not begun):
             place = ", here and in flags.txt" if begun else ""
             raise SettingsError(f"{guessed}; name one by --{flag}{place}")
-        print(f"warning: {guessed}; the first is taken, --{flag} names another", file=sys.stderr)
+        warn(f"{guessed}; the first is taken, --{flag} names another")
 
 
 def split_folders(source: Source, data: DataSettings) -> str:
@@ -54,10 +53,9 @@ def warn_of_split_folders(source: Source, data: DataSettings) -> None:
     """
     folders = split_folders(source, data)
     if folders:
-        print(
-            f"warning: {folders}: all are learned from, and they are taken for classes; give one "
-            "of them as --image_folder",
-            file=sys.stderr,
+        warn(
+            f"{folders}: all are learned from, and they are taken for classes; give one "
+            "of them as --image_folder"
         )
 
 
@@ -69,10 +67,9 @@ def warn_of_turns(source: Source, learned_upright: bool) -> None:
         learned_upright: the encoder learned from images that were turned as EXIF says.
     """
     if learned_upright and isinstance(source, ImageFolder) and not source.orient:
-        print(
-            f"warning: {source.name}: the encoder learned from images that were turned upright, as "
-            "EXIF says, and these are taken as they are stored; give --orient",
-            file=sys.stderr,
+        warn(
+            f"{source.name}: the encoder learned from images that were turned upright, as "
+            "EXIF says, and these are taken as they are stored; give --orient"
         )
 
 
@@ -80,10 +77,9 @@ def warn_of_training_images(source: Source, monitored: Source) -> None:
     """Says on stderr that the monitors look at images that are learned from, if they do."""
     common = source.common_images(monitored)
     if common:
-        print(
-            f"warning: {common} of the {monitored.size} images of {monitored.name}, by which the "
-            "monitors judge, are training images; give --monitor_split or --holdout=N",
-            file=sys.stderr,
+        warn(
+            f"{common} of the {monitored.size} images of {monitored.name}, by which the "
+            "monitors judge, are training images; give --monitor_split or --holdout=N"
         )
 
 
@@ -93,11 +89,10 @@ def warn_of_copies(train: Source, test: Source) -> None:
         return
     copies = test.copies_in(train)
     if copies:
-        print(
-            f"warning: {len(copies)} of the {test.size} images of {test.name} are copies of "
+        warn(
+            f"{len(copies)} of the {test.size} images of {test.name} are copies of "
             f"training images, such as {copies[0]}, and flatter the figure; remove them from one "
-            "of the folders",
-            file=sys.stderr,
+            "of the folders"
         )
 
 
@@ -113,9 +108,8 @@ def warn_of_originals(prepared: str, test: Source) -> None:
         return
     made_of = os.path.realpath(flagfiles.read_flagfile(flags, PrepareSettings).input)
     if os.path.commonpath([made_of, test.directory]) in (made_of, test.directory):
-        print(
-            f"warning: --prepared={prepared} was made of the images of {made_of}, and {test.name} "
+        warn(
+            f"--prepared={prepared} was made of the images of {made_of}, and {test.name} "
             "has them, too, which flatters the figure; test on --test_split=validation, or on "
-            "others",
-            file=sys.stderr,
+            "others"
         )

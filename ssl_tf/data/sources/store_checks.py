@@ -5,7 +5,6 @@ same ones.
 """
 
 import itertools
-import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ssl_tf.data.prepared_manifest import has_turned_images
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, warn
 from ssl_tf.settings import DataSettings, flagfiles
 
 # Images that are decoded for their sizes, and records of a store of which one must tell a size.
@@ -52,10 +51,9 @@ def _warn_of_another_dataset(store: ProposalStore, data: DataSettings) -> None:
             value.partition(":")[0] for value in (told.get(name, ""), getattr(data, name))
         )
         if there != here:
-            print(
-                f"warning: {store.path} has boxes of --{name}={there}, and these images are of "
-                f"--{name}={here}; the ids of many data sets are alike",
-                file=sys.stderr,
+            warn(
+                f"{store.path} has boxes of --{name}={there}, and these images are of "
+                f"--{name}={here}; the ids of many data sets are alike"
             )
 
 
@@ -92,7 +90,7 @@ def _check_shapes(store: ProposalStore, source: Source) -> None:
     )
     if 2 * len(others) > compared:
         raise UserError(f"{told}; make the proposals of these images")
-    print(f"warning: {told}", file=sys.stderr)
+    warn(told)
 
 
 def _sizes_in(

@@ -1,7 +1,5 @@
 """Sources of data sets that TensorFlow Datasets has prepared; need no builder and no network."""
 
-import sys
-
 import numpy as np
 import tensorflow as tf
 
@@ -16,7 +14,7 @@ from ssl_tf.data.sources.tfds_features import (
     usual_labels,
 )
 from ssl_tf.data.sources.tfds_files import open_split_files
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, warn
 
 _ID_FEATURES = ("id", "image/id", "image_id", "image/filename", "file_name", "filename")
 
@@ -88,10 +86,7 @@ class PreparedDataset(RecordSource):
         # TFDS stores those of floats as bytes of four channels.
         floats = [name for name in images if np.dtype(features[name].np_dtype).kind == "f"]
         if floats:
-            print(
-                f"warning: --dataset={dataset}: images of floats are left out: {', '.join(floats)}",
-                file=sys.stderr,
-            )
+            warn(f"--dataset={dataset}: images of floats are left out: {', '.join(floats)}")
         images = [name for name in images if name not in floats]
         if not images:
             raise UserError(
@@ -100,10 +95,9 @@ class PreparedDataset(RecordSource):
         self._boxes = find_boxes(features)
         self._crowd = crowd_beside(features, self._boxes)
         if self._crowd:
-            print(
-                f"warning: --dataset={dataset}: boxes around several objects "
-                f"({'/'.join(self._crowd)}) are left out",
-                file=sys.stderr,
+            warn(
+                f"--dataset={dataset}: boxes around several objects "
+                f"({'/'.join(self._crowd)}) are left out"
             )
         labels = find_labels(features)
         given = {"image_feature": (image_feature, images), "label_feature": (label_feature, labels)}

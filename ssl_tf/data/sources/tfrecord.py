@@ -1,7 +1,6 @@
 """A source of TFRecord files of tf.train.Example, with the keys that most converters write."""
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,7 +10,7 @@ from ssl_tf.data.sources.example_counts import count_file, parser
 from ssl_tf.data.sources.example_fields import BOXES, find_fields, of_all_records
 from ssl_tf.data.sources.numbered_files import warn_of_missing
 from ssl_tf.data.sources.record_files import RecordSource, Shard
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError, UserError, warn
 
 # Larger labels than this and than the number of records are no numbers of classes: a classifier
 # would need more memory than there is.
@@ -97,10 +96,9 @@ class ExampleFiles(RecordSource):
                 "are numbered 0, 1, 2, ...; renumber the labels"
             )
         if smallest == 1 and not first:
-            print(
-                f"warning: --tfrecord={glob}: {label} goes from 1 to {largest}, so class 0 has no "
-                "image; if the labels count from 1, give --first_label=1",
-                file=sys.stderr,
+            warn(
+                f"--tfrecord={glob}: {label} goes from 1 to {largest}, so class 0 has no "
+                "image; if the labels count from 1, give --first_label=1"
             )
         return largest + 1 - first
 

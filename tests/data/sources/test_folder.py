@@ -119,7 +119,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path, capsys):
     names = ["a.webp", "b.WEBP", "c.tif", "d.jfif", "e"]
     files = {f"cat/{n}": b"" for n in names} | {
         "cat/0.png": b"",
-        "dog/0.webp": b"",
+        "hündin/0.webp": b"",
         "eel/1.JPG": b"",
     }
     folder = write_folder(tmp_path, files)
@@ -130,7 +130,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path, capsys):
     assert first.startswith(f"warning: --image_folder={folder}: left out as no images (.jpg, ")
     told = first.split("): ")[1].split(";")[0].split(", ")
     assert told[0] == "3 .webp" and set(told[1:]) == {"1 .tif", "1 .jfif", "1 without extension"}
-    assert second == "warning: 1 classes are empty without these files: dog"
+    assert second == "warning: 1 classes are empty without these files: hündin"
 
 
 def test_nothing_is_told_where_nothing_is_left_out(tmp_path, capsys):
