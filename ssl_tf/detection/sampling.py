@@ -25,7 +25,7 @@ def balanced_sample(
     draws = tf.stack(
         [tf.random.stateless_uniform([candidates], seeds[image]) for image in range(images)]
     )
-    most = min(int(count * positive_share), candidates)
+    most = max(1, int(count * positive_share))
     best = tf.math.top_k(tf.where(positive, draws, -1.0), most).values
     kept = positive & (draws >= best[:, -1:])
     values, indices = tf.math.top_k(

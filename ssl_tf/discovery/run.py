@@ -20,7 +20,7 @@ from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.images import equal_batches, read_examples
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
-from ssl_tf.errors import SettingsError, UserError, printable, warn
+from ssl_tf.errors import SettingsError, UserError, listed, warn
 from ssl_tf.files import remove_unfinished, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
@@ -279,13 +279,12 @@ def _warn_of_likeness(collection: dict[str, np.ndarray]) -> None:
 
 def _names(settings: DiscoverSettings, images: np.ndarray) -> str:
     step, names = settings.shard_images, []
-    for image in images[:_LISTED].tolist():
+    for image in images[: _LISTED + 1].tolist():
         regions = shards.read_arrays(
             shards.shard_path(Path(settings.output) / REGIONS, image // step)
         )
-        name = regions["id"][image % step].decode("utf-8", "backslashreplace")
-        names.append(printable(name))
-    return ", ".join(names) + (", ..." if images.size > _LISTED else "")
+        names.append(regions["id"][image % step].decode("utf-8", "backslashreplace"))
+    return listed(names, _LISTED)
 
 
 def _log(line: str) -> None:

@@ -19,7 +19,7 @@ from ssl_tf.embedding.overview import write_overview
 from ssl_tf.embedding.rows import Rows, no_rows
 from ssl_tf.embedding.table_files import read_rows, rows_path, stored_format, write_rows
 from ssl_tf.embedding.unreadable_list import read_unreadable, write_unreadable
-from ssl_tf.errors import UserError, printable, warn
+from ssl_tf.errors import UserError, listed, warn
 from ssl_tf.files import remove_unfinished, write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import TABLE_FORMATS, EmbedSettings
@@ -204,8 +204,7 @@ def _check_unreadable(unreadable: list[tuple[int, str]], source: Source) -> None
     """
     if not unreadable:
         return
-    names = ", ".join(printable(name) for _, name in unreadable[:_LISTED])
-    names += ", ..." if len(unreadable) > _LISTED else ""
+    names = listed([name for _, name in unreadable], _LISTED)
     if len(unreadable) == source.size:
         raise UserError(f"no image of {source.name} can be decoded: {names}")
     told = f"{len(unreadable)} unreadable images have no row: {names}"

@@ -76,7 +76,12 @@ class Probe(TimedModel):
         # Without offset and scale it can be merged into the linear layer.
         self._standardize = (
             tf.keras.layers.BatchNormalization(
-                momentum=0.9, epsilon=1e-5, center=False, scale=False, name="standardize"
+                momentum=0.9,
+                epsilon=1e-5,
+                center=False,
+                scale=False,
+                moving_variance_initializer="zeros",
+                name="standardize",
             )
             if standardize
             else None
@@ -102,6 +107,19 @@ class Probe(TimedModel):
         variables = [v for layer in self.classifiers for v in layer.trainable_variables]
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return {"loss": loss, **{f"loss_{i}": x for i, x in enumerate(losses)}}
+
+    def correct_averages(self, steps: int) -> None:
+        """Takes their start out of the moving averages of a training, once, after it.
+
+        They begin at 0, of which 0.9^steps is left (Adam's bias, Kingma and Ba 2015, section 3).
+
+        Args:
+            steps: of the training, at least 1.
+        """
+        if self._standardize is not None:
+            taken = 1.0 - self._standardize.momentum**steps
+            for average in (self._standardize.moving_mean, self._standardize.moving_variance):
+                average.assign(average / taken)
 
 
 def probe_encoder(
@@ -186,6 +204,7 @@ def probe_encoder(
             last = LastLogs(logged)
             fit(probe, batches_from(0), source=train, steps=steps, callbacks=[last])
             losses = last.values()
+        probe.correct_averages(steps)
         chosen, by_rate = 0, {}
         if validation is not None:
             features, labels = features_of(validation)

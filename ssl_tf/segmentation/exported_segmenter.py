@@ -1,5 +1,6 @@
 """A segmenter as a SavedModel that needs nothing but TensorFlow."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,18 +47,18 @@ class ExportedSegmenter(tf.Module):
 def export_segmenter(
     segmenter: Segmenter,
     class_names: tuple[str, ...],
+    category_ids: Sequence[int | str | None],
     directory: Path,
     origin: str,
-    first_label: int = 0,
 ) -> None:
     """Writes a SavedModel with a segmenter.json, loads it and checks its scores.
 
     Args:
         segmenter: of one device.
         class_names: names of its labels, or none.
+        category_ids: of its labels in the annotations; None: they have none, as of a background.
         directory: of the SavedModel; it is complete or absent.
         origin: of the network, in words.
-        first_label: of the annotations; label 0 of the network is it.
 
     Raises:
         UserError: the scores of what was written differ by more than rounding.
@@ -80,7 +81,7 @@ def export_segmenter(
             {
                 "origin": origin,
                 "classes": list(class_names) or segmenter.num_classes,
-                "category_ids": [first_label + label for label in range(segmenter.num_classes)],
+                "category_ids": list(category_ids),
                 "test_scales": list(segmenter.test_scales),
                 "test_flip": segmenter.test_flip,
                 "signatures": {

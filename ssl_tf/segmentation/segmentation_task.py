@@ -89,7 +89,7 @@ class Segmentation(Task):
 
     def export(self, model: Segmenter, directory: Path, origin: str) -> None:
         source = self.train
-        export_segmenter(model, source.class_names, directory, origin, source.first_label)
+        export_segmenter(model, source.class_names, source.stored_ids, directory, origin)
 
     def told(self, figures: Mapping[str, Any]) -> str:
         miou, pixels, mean = (

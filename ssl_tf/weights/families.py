@@ -126,14 +126,23 @@ def _find(tensors: Tensors) -> tuple[str, bool]:
             "has no conv1.weight and no stem.conv1.weight, so no ResNet; it has "
             f"{', '.join(modules[:_LISTED])}{more}"
         )
-    first, *others = (
-        tensors[module + ("stem." if stem else "") + "conv1.weight"] for module, stem in kept
-    )
-    # Checkpoints of OpenSelfSup name one module twice.
-    if any(not np.array_equal(first, other) for other in others):
+    first, *others = (_below(module, tensors) for module, _ in kept)
+    # Checkpoints of OpenSelfSup name one module twice. Encoders may share a stem that was frozen.
+    if not all(_are_one(first, other) for other in others):
         modules = ", ".join(module.rstrip(".") or "the file itself" for module, _ in kept)
         raise UserError(f"has several encoders ({modules}); save the one you mean alone")
     return kept[0]
+
+
+def _below(module: str, tensors: Tensors) -> Tensors:
+    """The tensors of a module, by their names in it."""
+    return {n.removeprefix(module): x for n, x in tensors.items() if n.startswith(module)}
+
+
+def _are_one(first: Tensors, other: Tensors) -> bool:
+    """Whether two modules have tensors of one name, and these are equal."""
+    shared = first.keys() & other.keys()
+    return bool(shared) and all(np.array_equal(first[name], other[name]) for name in shared)
 
 
 def _origin(module: str, names: Iterable[str]) -> str:

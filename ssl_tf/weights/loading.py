@@ -94,7 +94,7 @@ def _read(path: Path, settings: InitEncoderSettings) -> Weights:
             variables, own_stride = read_keras(path)
         return from_keras_file(variables, convention, own_stride)
     _check_pools(path)
-    if path.suffix in _PICKLES:
+    if _is_pickle(path):
         if not settings.allow_pickle:
             raise UserError(
                 "is a pickle; give --allow_pickle to read its tensors (nothing else in it is run), "
@@ -107,6 +107,19 @@ def _read(path: Path, settings: InitEncoderSettings) -> Weights:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
         own_stride = (file.metadata() or {}).get(STRIDE)
     return from_torch_file(tensors, convention, own_stride and own_stride == str(True))
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle of torch, by its name, or by its first bytes.
+
+    VISSL calls them .torch, Lightning .ckpt. They are zip files, or begin with their protocol. A
+    safetensors file begins with eight bytes of a length and a brace.
+    """
+    if path.suffix in (*_PICKLES, ".safetensors"):
+        return path.suffix in _PICKLES
+    with _reading(), path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] != b"{" and start.startswith((b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04"))
 
 
 @contextlib.contextmanager

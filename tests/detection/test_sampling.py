@@ -55,3 +55,10 @@ def test_fewer_candidates_than_asked_for():
     positive, negative = kinds((1, 3), size=5)
     indices, drawn = balanced_sample(positive, negative, seeds(0), 16, 0.5)
     assert indices.shape == (1, 5) and drawn.numpy().sum() == 4
+
+
+def test_of_few_candidates_one_positive_is_drawn():
+    positive, negative = kinds((1, 1), (0, 2), size=2)
+    indices, drawn = balanced_sample(positive, negative, seeds(1, 2), 16, 0.25)
+    assert sorted(indices[0].numpy()) == sorted(indices[1].numpy()) == [0, 1]
+    assert indices[0, 0] == 0 and drawn.numpy().all()

@@ -39,6 +39,19 @@ def test_separable_classes_are_separated(coloured, flags):
     assert result.train_loss < np.log(3) / 2
 
 
+@pytest.mark.parametrize("steps", [1, 5])
+def test_few_steps_standardize_test_images_by_the_features_that_were_seen(steps):
+    features = np.random.default_rng(3).normal(2.0, 0.01, [8, 4]).astype(np.float32)
+    model = probe.Probe(3, standardize=True)
+    model.compile(optimizer=tf.keras.optimizers.SGD(0.1))
+    batches = tf.data.Dataset.from_tensors((features, np.arange(8) % 3)).repeat(steps)
+    model.fit(batches, verbose=0)
+    model.correct_averages(steps)
+    np.testing.assert_allclose(
+        model(features, training=False)[0], model(features, training=True)[0], atol=2e-4
+    )
+
+
 @pytest.mark.parametrize("flags", [(), ("--augment",)])
 def test_the_encoder_is_unchanged_batch_statistics_included(coloured, flags):
     train, test = coloured

@@ -15,7 +15,7 @@ def test_scales_and_mirror_images_of_the_test_are_exported(tmp_path):
     for variable in model.head.trainable_variables:  # from near 0, so that scores differ
         if "kernel" in variable.name:
             variable.assign(10 * variable)
-    export_segmenter(model, ("a", "b"), tmp_path / "saved", "a test", first_label=1)
+    export_segmenter(model, ("a", "b"), (None, "x", 7), tmp_path / "saved", "a test")
     images = batch(1)["image"]
     loaded = tf.saved_model.load(str(tmp_path / "saved")).signatures
     found = loaded["images"](images=images)
@@ -28,6 +28,6 @@ def test_scales_and_mirror_images_of_the_test_are_exported(tmp_path):
     # What the mIoU is counted of.
     np.testing.assert_array_equal(found["label_map"], model.labels(tf.constant(images)))
     facts = json.loads((tmp_path / "saved" / "segmenter.json").read_text())
-    assert facts["category_ids"] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert facts["category_ids"] == [None, "x", 7]
     assert facts["test_scales"] == [0.5] and facts["test_flip"] is True
     assert "which EXIF does not turn" in facts["signatures"]["encoded"]

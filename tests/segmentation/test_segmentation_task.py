@@ -58,7 +58,9 @@ def test_eight_scenes_are_learned_by_heart(tmp_path):
     with Image.open(tmp_path / "run/predictions.png") as picture:
         assert picture.size[1] > 6 * 160  # six rows
     # What is exported labels the pixels of a file as the network does.
-    export_segmenter(result.model, eight.class_names, tmp_path / "saved", "a test")
+    export_segmenter(
+        result.model, eight.class_names, eight.stored_ids, tmp_path / "saved", "a test"
+    )
     loaded = tf.saved_model.load(str(tmp_path / "saved")).signatures
     hits = total = 0
     for example in eight.sequence().as_numpy_iterator():
@@ -70,6 +72,7 @@ def test_eight_scenes_are_learned_by_heart(tmp_path):
     assert not loaded["encoded"](encoded=tf.constant(b"no image"))["readable"]
     facts = json.loads((tmp_path / "saved/segmenter.json").read_text())
     assert facts["classes"][0] == "background" and facts["origin"] == "a test"
+    assert facts["category_ids"] == [*range(11)]
 
 
 def test_a_killed_training_ends_with_the_bytes_of_an_unkilled_one(tmp_path, monkeypatch):

@@ -116,6 +116,14 @@ def test_detectron2_names_are_read_once_their_convention_is_given(prefix):
         # timm's deep stem, which is another network.
         ({"conv1.0.weight": np.ones([32, 3, 3, 3])}, "has no conv1.weight"),
         ({**under("a.", TENSORS), **under("b.", KEYS)}, r"several encoders \(a, b\)"),
+        # Both have the same stem, which was frozen.
+        (
+            {
+                **under("model.", TENSORS),
+                **under("model_ema.", {**KEYS, "conv1.weight": TENSORS["conv1.weight"]}),
+            },
+            r"several encoders \(model, model_ema\)",
+        ),
         ({**TENSORS, "layer1.0.conv1.bias": ONE[0]}, "unknown layer1.0.conv1.bias"),
         ({n: v for n, v in TENSORS.items() if n != "bn1.bias"}, "missing bn1.bias"),
     ],

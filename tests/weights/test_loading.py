@@ -62,11 +62,12 @@ def test_half_precision_is_read(tmp_path):
         np.testing.assert_array_equal(read[name], value)
 
 
-def test_a_pickle_stays_closed_unless_it_is_allowed(tmp_path):
-    save_zip({"state_dict": tensors(random_tensors(SMALL))}, tmp_path / "a.pth")
-    with pytest.raises(UserError, match=r"--init_encoder=.*a.pth is a pickle; give --allow_pickle"):
-        read_weights(settings(tmp_path / "a.pth"))
-    weights = read_weights(settings(tmp_path / "a.pth", allow_pickle=True))
+@pytest.mark.parametrize("name", ["a.pth", "a.torch", "a.ckpt", "a"])
+def test_a_pickle_stays_closed_unless_it_is_allowed(tmp_path, name):
+    save_zip({"state_dict": tensors(random_tensors(SMALL))}, tmp_path / name)
+    with pytest.raises(UserError, match=rf"--init_encoder=.*{name} is a pickle; give --allow_pick"):
+        read_weights(settings(tmp_path / name))
+    weights = read_weights(settings(tmp_path / name, allow_pickle=True))
     for name, value in random_tensors(SMALL).items():
         np.testing.assert_array_equal(weights.tensors[name], value)
 
@@ -93,6 +94,22 @@ def test_damaged_and_foreign_files_are_one_line(tmp_path):
             read_weights(settings(tmp_path / f"b{suffix}", allow_pickle=True))
     with pytest.raises(UserError, match="is a directory without a SavedModel"):
         read_weights(settings(tmp_path))
+
+
+@pytest.mark.parametrize("length", [0x280, 0x4B50])
+def test_safetensors_of_another_name_are_no_pickle_whatever_their_length(tmp_path, length):
+    found = random_tensors(SMALL)
+    save_file(found, tmp_path / "a.safetensors")
+    whole = (tmp_path / "a.safetensors").read_bytes()
+    size = int.from_bytes(whole[:8], "little")
+    # A header may be padded; its length then begins with the bytes of a pickle or of a zip file.
+    padded = size + (length - size) % 0x10000
+    path = tmp_path / "a.weights"
+    header = whole[8 : 8 + size].ljust(padded)
+    path.write_bytes(padded.to_bytes(8, "little") + header + whole[8 + size :])
+    assert path.read_bytes()[:2] in (b"\x80\x02", b"PK")
+    read = read_weights(settings(path))
+    np.testing.assert_array_equal(read.tensors["conv1.weight"], found["conv1.weight"])
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,11 @@ class AnnotatedSource(IndexedSource):
         self._with_masks = masks
         self._told_of_turns = False
 
+    @property
+    def stored_ids(self) -> tuple[int | str | None, ...]:
+        """The id of each class of a label map in what is stored; None: that has no such class."""
+        return tuple(range(self.first_label, self.first_label + self.num_classes))
+
     def image_ids(self) -> list[Any]:
         """The ids of the images in the annotations, in canonical order.
 
@@ -159,8 +164,8 @@ class AnnotatedSource(IndexedSource):
         Raises:
             UserError: it is missing, damaged or of another size.
         """
-        _, classes, crowd, _, areas = self._objects.of(opened)
-        return painted_labels(self._masks(opened, size), classes, areas, crowd)
+        _, classes, crowd, _, _ = self._objects.of(opened)
+        return painted_labels(self._masks(opened, size), classes, crowd)
 
     def details(self) -> Iterator[bytes]:
         """The ids of the classes, and a digest of the `_detail` of each image."""
@@ -333,14 +338,14 @@ class AnnotatedSource(IndexedSource):
         return label_map
 
 
-def painted_labels(
-    masks: np.ndarray, classes: np.ndarray, areas: np.ndarray, crowd: np.ndarray
-) -> np.ndarray:
+def painted_labels(masks: np.ndarray, classes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     """The label map of objects: 0 of the background, k + 1 of class k, int32 [height, width].
 
-    Smaller objects lie before larger ones. The pixels of a crowd are ignored.
+    Smaller objects lie before larger ones, by the pixels of their masks: areas that annotations
+    tell may be missing or 0. The pixels of a crowd are ignored.
     """
     painted = np.zeros(masks.shape[1:], np.int32)
-    for index in np.lexsort((-areas, ~crowd)):
+    pixels = np.count_nonzero(masks, axis=(1, 2))
+    for index in np.lexsort((-pixels, ~crowd)):
         painted[masks[index] > 0] = IGNORED if crowd[index] else classes[index] + 1
     return painted

@@ -1,5 +1,6 @@
 """A source of images with the annotations of COCO's json."""
 
+import math
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -71,7 +72,7 @@ class CocoImages(AnnotatedFiles):
             for annotation in orphans:
                 bad.add("annotations of images that are not listed", _name(annotation))
         objects = rows.table()
-        ids = [category["id"] for category in categories]
+        self._category_ids = [category["id"] for category in categories]
         super().__init__(
             f"COCO {json}",
             [str(image["id"]).encode() for image in images],
@@ -80,7 +81,7 @@ class CocoImages(AnnotatedFiles):
             objects=objects,
             label_maps=label_maps,
             masks=masks,
-            category_ids=() if label_maps else ids,
+            category_ids=() if label_maps else self._category_ids,
             bad=bad,
         )
 
@@ -95,20 +96,27 @@ class CocoImages(AnnotatedFiles):
     ) -> None:
         """Adds one annotation to the rows and the segments, or counts it as bad."""
         name = _name(annotation)
-        label = label_of.get(annotation.get("category_id"))
         try:
             left, top, width, height = map(float, annotation["bbox"])
         except (KeyError, TypeError, ValueError):
             bad.add("annotations without a box", name)
             return
+        category = annotation.get("category_id")
+        label = label_of.get(category) if isinstance(category, int | str) else None
         if label is None:
             bad.add("annotations of categories that are not listed", name)
             return
-        area = annotation.get("area")
         try:
-            area = None if area is None else float(area)
+            area = float(annotation.get("area") or 0)
         except (TypeError, ValueError):
             bad.add("annotations whose area is no number", name)
+            return
+        # A segment that is kept as 0 or 1, in a number or in text: the text "0" is no crowd.
+        crowd = {"0": False, "1": True, "False": False, "True": True, "None": False}.get(
+            str(annotation.get("iscrowd", 0))
+        )
+        if crowd is None:
+            bad.add("annotations whose iscrowd is neither 0 nor 1", name)
             return
         if with_segments:
             reason = self._segments.add(annotation.get("segmentation"), size)
@@ -120,11 +128,15 @@ class CocoImages(AnnotatedFiles):
             (top, left, top + height, left + width),
             size,
             label,
-            crowd=bool(annotation.get("iscrowd", 0)),
-            area=area,
+            crowd=crowd,
+            area=area if 0 < area < math.inf else None,
         )
         if with_segments and not kept:
             self._segments.remove_last()
+
+    @property
+    def stored_ids(self) -> tuple[int | str | None, ...]:
+        return (None, *self._category_ids)
 
     def _image_id(self, row: int) -> int | str:
         return self._image_ids[row]

@@ -27,6 +27,7 @@ class BadAnnotations:
         self._box_format = box_format
         self._boxes = 0
         self._doubtful: dict[str, list[str]] = {}
+        self._repeated: list[str] = []
 
     @property
     def count(self) -> int:
@@ -62,6 +63,10 @@ class BadAnnotations:
             return
         self._doubtful.setdefault(reason, []).append(printable(name))
 
+    def add_repeated(self, name: str) -> None:
+        """Counts an object that has the class and the box of another one of its image."""
+        self._repeated.append(printable(name))
+
     def warn(self, told: str) -> None:
         """Tells each reason on stderr, once, with its count and first names.
 
@@ -81,6 +86,11 @@ class BadAnnotations:
             )
         for doubt in doubts:
             warn(f"{told}: {doubt}")
+        if self._repeated:
+            warn(
+                f"{told}: {len(self._repeated)} objects have the class and the box of another, and "
+                f"count beside it: {listed(self._repeated, _LISTED)}; one of two is found at most"
+            )
 
 
 class ObjectTable:
@@ -139,10 +149,12 @@ class ObjectRows:
         self._bad = bad
         self._counts: list[int] = []
         self._rows: list[tuple] = []
+        self._seen: set[tuple] = set()
 
     def begin_image(self) -> None:
         """The objects that follow are of the next image."""
         self._counts.append(0)
+        self._seen.clear()
 
     def add(
         self,
@@ -178,6 +190,9 @@ class ObjectRows:
             self._bad.add("boxes without an area in the image", name)
             return False
         self._counts[-1] += 1
+        if (label, *box) in self._seen:
+            self._bad.add_repeated(name)
+        self._seen.add((label, *box))
         area = float(sides.prod()) if area is None else float(area)
         self._rows.append((cut / scale, label, crowd, difficult, area))
         return True

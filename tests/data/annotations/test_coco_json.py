@@ -93,6 +93,7 @@ def test_a_label_map_of_the_masks_has_smaller_objects_before_larger_and_crowds_i
     small["segmentation"] = [[4, 4, 5, 4, 5, 5, 4, 5]]
     source = CocoImages(*write_coco(tmp_path, [*ANNOTATIONS, small]), label_maps=True)
     assert source.class_names == ("background", "kind3", "kind7")
+    assert source.stored_ids == (None, 3, 7)
     first, second, third = read(source)
     expected = np.zeros((6, 8), np.int32)
     expected[2:5, 1:5] = 2
@@ -103,6 +104,37 @@ def test_a_label_map_of_the_masks_has_smaller_objects_before_larger_and_crowds_i
     assert (third["label_map"] == 255).sum() == 4
 
 
+@pytest.mark.parametrize("area", [0, -1, None, float("nan")])
+def test_an_area_that_is_none_is_that_of_the_box_and_hides_no_object(tmp_path, area):
+    small = {"image_id": 0, "category_id": 7, "bbox": [5, 4, 1, 1], "area": area}
+    small["segmentation"] = [[5, 4, 6, 4, 6, 5, 5, 5]]
+    large = {**ANNOTATIONS[2], "area": area}
+    given = write_coco(tmp_path, [small, large])
+    np.testing.assert_array_equal(read(CocoImages(*given))[0]["areas"], [1, 8])
+    label_map = read(CocoImages(*given, label_maps=True))[0]["label_map"]
+    assert label_map[4, 5] == 2 and (label_map == 1).sum() == 7
+
+
+@pytest.mark.parametrize(
+    "iscrowd, crowd",
+    [(0, False), (1, True), ("0", False), ("1", True), (True, True), (None, False)],
+)
+def test_a_crowd_is_told_by_a_number_or_its_text(tmp_path, iscrowd, crowd):
+    source = CocoImages(*write_coco(tmp_path, [{**ANNOTATIONS[0], "iscrowd": iscrowd}]))
+    np.testing.assert_array_equal(read(source)[0]["crowd"], [crowd])
+
+
+def test_an_object_that_is_listed_twice_is_told_and_counts(tmp_path, capsys):
+    first, _, other = ANNOTATIONS
+    elsewhere = {**first, "image_id": 20}
+    source = CocoImages(*write_coco(tmp_path, [first, other, elsewhere, {**first, "area": 9}]))
+    np.testing.assert_array_equal(source.learned_objects(), [3, 0, 1])
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "1 objects have" in line]
+    assert (
+        "the class and the box of another, and count beside it: annotation 103 of image 0" in told
+    )
+
+
 def test_bad_annotations_are_counted_named_and_left_out(tmp_path, capsys):
     good = ANNOTATIONS[0]
     bad = [
@@ -110,16 +142,18 @@ def test_bad_annotations_are_counted_named_and_left_out(tmp_path, capsys):
         {**good, "bbox": [9, 1, 3, 3]},
         {**good, "bbox": None},
         {**good, "category_id": 5},
+        {**good, "category_id": [7]},
+        {**good, "iscrowd": "no"},
         {**good, "image_id": 5},
         {**good, "segmentation": {"size": [8, 6], "counts": [48]}},
     ]
     source = CocoImages(*write_coco(tmp_path, [*bad, good]), masks=True)
-    assert source.bad.count == 6
+    assert source.bad.count == 8
     first = read(source)[0]
     np.testing.assert_array_equal(first["areas"], [10.5])
     assert first["masks"].sum() == 12
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 6 and "1 of 3 boxes reach more than 2 pixels" in told[-1]
+    assert len(told) == 7 and "1 of 3 boxes reach more than 2 pixels" in told[-1]
     assert any(
         "2 boxes without an area in the image, left out: annotation 100 of image 0, annotation 101"
         in line
