@@ -17,8 +17,8 @@ LAYERS = """
     files locks
     settings
     command networks views sharding
-    data data/openimages weights
-    data/scenes data/proposals
+    data weights
+    data/scenes data/proposals data/openimages
     data/sources
     data/annotations
     training

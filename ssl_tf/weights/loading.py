@@ -119,7 +119,7 @@ def _is_pickle(path: Path) -> bool:
         return path.suffix in _PICKLES
     with _reading(), path.open("rb") as file:
         start = file.read(9)
-    return start[8:] != b"{" and start.startswith((b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04"))
+    return start[8:] != b"{" and start.startswith((b"PK", b"\x80"))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from ssl_tf.data.annotations.image_sizes import check_size, image_size, same_asp
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource, Source
-from ssl_tf.errors import SettingsError, UserError, listed, printable, warn
+from ssl_tf.errors import SettingsError, UserError, listed, warn
 
 # The label of pixels that count neither in the loss nor in a figure.
 IGNORED = 255
@@ -319,7 +319,7 @@ class AnnotatedSource(IndexedSource):
         return 1 if as_stored else turn
 
     def _name(self, row: int) -> str:
-        return f"{self.name}: image {printable(self._ids[row].numpy().decode(errors='replace'))}"
+        return f"{self.name}: image {self._ids[row].numpy().decode(errors='replace')}"
 
     def _checked(self, row: int, label_map: np.ndarray) -> np.ndarray:
         """The label map, int32.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ssl_tf.data.annotation_marks import is_set
 from ssl_tf.data.annotations.annotated_files import AnnotatedFiles
 from ssl_tf.data.annotations.annotated_source import BACKGROUND
 from ssl_tf.data.annotations.image_sizes import check_size
@@ -102,7 +103,7 @@ class CocoImages(AnnotatedFiles):
             bad.add("annotations without a box", name)
             return
         category = annotation.get("category_id")
-        label = label_of.get(category) if isinstance(category, int | str) else None
+        label = label_of.get(category) if isinstance(category, int | float | str) else None
         if label is None:
             bad.add("annotations of categories that are not listed", name)
             return
@@ -111,11 +112,9 @@ class CocoImages(AnnotatedFiles):
         except (TypeError, ValueError):
             bad.add("annotations whose area is no number", name)
             return
-        # A segment that is kept as 0 or 1, in a number or in text: the text "0" is no crowd.
-        crowd = {"0": False, "1": True, "False": False, "True": True, "None": False}.get(
-            str(annotation.get("iscrowd", 0))
-        )
-        if crowd is None:
+        try:
+            crowd = is_set(str(annotation.get("iscrowd") or 0))
+        except ValueError:
             bad.add("annotations whose iscrowd is neither 0 nor 1", name)
             return
         if with_segments:
@@ -136,7 +135,7 @@ class CocoImages(AnnotatedFiles):
 
     @property
     def stored_ids(self) -> tuple[int | str | None, ...]:
-        return (None, *self._category_ids)
+        return (None, *self._category_ids)  # the background is in no json
 
     def _image_id(self, row: int) -> int | str:
         return self._image_ids[row]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssl_tf.errors import UserError, listed, printable, warn
+from ssl_tf.errors import UserError, listed, warn
 
 _LISTED = 3
 # Pixels by which a box may be longer than its image: annotations are rounded, or count from 0 or 1.
@@ -41,7 +41,7 @@ class BadAnnotations:
             reason: why it is left out, such as "boxes without an area".
             name: of the annotation or its image.
         """
-        self.names.setdefault(reason, []).append(printable(name))
+        self.names.setdefault(reason, []).append(name)
 
     def look_at(self, name: str, box: np.ndarray, cut: np.ndarray, size: np.ndarray) -> None:
         """Counts a box, and whether it is doubtful.
@@ -61,11 +61,11 @@ class BadAnnotations:
             reason = "have a side below a pixel"
         else:
             return
-        self._doubtful.setdefault(reason, []).append(printable(name))
+        self._doubtful.setdefault(reason, []).append(name)
 
     def add_repeated(self, name: str) -> None:
         """Counts an object that has the class and the box of another one of its image."""
-        self._repeated.append(printable(name))
+        self._repeated.append(name)
 
     def warn(self, told: str) -> None:
         """Tells each reason on stderr, once, with its count and first names.

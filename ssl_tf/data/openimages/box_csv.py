@@ -8,25 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_tf.data.annotation_marks import is_set
 from ssl_tf.errors import UserError
 
 _ROWS_AT_ONCE = 65536
 _SIDES = ("YMin", "XMin", "YMax", "XMax")
 _ID_DIGITS = 16
-# As OpenImages has them, and as other programs write them again; -1 stands for what is not known.
-_SET, _UNSET = {"1", "1.0", "true"}, {"0", "0.0", "false", "-1", "-1.0", ""}
-
-
-def is_set(text: str) -> bool:
-    """Whether a column such as IsGroupOf holds of a box.
-
-    Raises:
-        ValueError: the text is none of its values.
-    """
-    value = text.strip().lower()
-    if value not in _SET | _UNSET:
-        raise ValueError(f"is {text!r}; write 1 or 0")
-    return value in _SET
 
 
 @dataclasses.dataclass(frozen=True)

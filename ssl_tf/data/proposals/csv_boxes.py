@@ -7,7 +7,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 
-from ssl_tf.data.openimages.box_csv import is_set
+from ssl_tf.data.annotation_marks import is_set
 from ssl_tf.data.proposals.foreign_boxes import (
     Entry,
     Row,

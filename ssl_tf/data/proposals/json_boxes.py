@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from ssl_tf.data.annotation_marks import is_set
 from ssl_tf.data.proposals.foreign_boxes import (
     Entry,
     Row,
@@ -122,6 +123,10 @@ def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:
         x, y, w, h = read_numbers(file, place, annotation.get("bbox"), 4)
         box = (y / entry.height, x / entry.width, (y + h) / entry.height, (x + w) / entry.width)
         score = read_number(file, place, annotation.get("score", 1.0))
-        entry.rows.append(Row(place, box, score, crowd=bool(annotation.get("iscrowd", 0))))
+        try:
+            crowd = is_set(str(annotation.get("iscrowd") or 0))
+        except ValueError as error:
+            raise UserError(f"{file}, {place}: iscrowd {error}") from None
+        entry.rows.append(Row(place, box, score, crowd=crowd))
     tell_unread(file, "keys", unread)
     yield from entries.values()

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ssl_tf.data.annotation_marks import is_set
 from ssl_tf.data.decoding import EXTENSIONS
-from ssl_tf.data.openimages.box_csv import is_set
 from ssl_tf.data.proposals.foreign_boxes import LISTS, Entry, Row, from_text, read_numbers, shown
 from ssl_tf.errors import UserError
 

@@ -117,10 +117,21 @@ def test_an_area_that_is_none_is_that_of_the_box_and_hides_no_object(tmp_path, a
 
 @pytest.mark.parametrize(
     "iscrowd, crowd",
-    [(0, False), (1, True), ("0", False), ("1", True), (True, True), (None, False)],
+    [
+        (0, False),
+        (1, True),
+        ("0", False),
+        ("1", True),
+        (True, True),
+        (None, False),
+        (0.0, False),
+        (1.0, True),
+    ],
 )
 def test_a_crowd_is_told_by_a_number_or_its_text(tmp_path, iscrowd, crowd):
-    source = CocoImages(*write_coco(tmp_path, [{**ANNOTATIONS[0], "iscrowd": iscrowd}]))
+    # Numbers of pandas are floats, ids among them.
+    given = {**ANNOTATIONS[0], "iscrowd": iscrowd, "category_id": 7.0}
+    source = CocoImages(*write_coco(tmp_path, [given]))
     np.testing.assert_array_equal(read(source)[0]["crowd"], [crowd])
 
 

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from ssl_tf import command, openimages
 from ssl_tf.data.boxes import are_boxes
-from ssl_tf.data.openimages.box_csv import is_set
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import OpenImagesSettings
@@ -99,14 +98,6 @@ def with_images(tmp_path, *flags):
         f"--test_images={tmp_path / 'test'}",
         *flags,
     )
-
-
-@pytest.mark.parametrize("group", ["1", "1.0", "True", " true"])
-def test_groups_are_groups_however_a_program_wrote_them(group):
-    assert is_set(group)
-    assert not any(map(is_set, ("0", "0.0", "False", "-1", "-1.0", "")))
-    with pytest.raises(ValueError, match="is '2'; write 1 or 0"):
-        is_set("2")
 
 
 def test_the_counts_of_each_step(places, capsys):

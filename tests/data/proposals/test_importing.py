@@ -133,7 +133,7 @@ def test_keys_of_annotations_that_are_not_read_are_told(tmp_path, capsys):
 
 def test_crowds_of_coco_are_left_out_and_counted(tmp_path):
     content = coco({"a": [*BOXES["a"], BAD["it has no area"]], "b": BOXES["b"]})
-    for annotation, crowd in zip(content["annotations"], (0, 1, 1, 0)):
+    for annotation, crowd in zip(content["annotations"], ("0", "1", 1, 0.0)):
         annotation["iscrowd"] = crowd
     importer = Importer()
     images = list(importer.images(str(write_json(tmp_path / "instances.json", content))))
@@ -141,6 +141,13 @@ def test_crowds_of_coco_are_left_out_and_counted(tmp_path):
     for image, box in zip(images, ([0.1, 0.2, 0.5, 0.6], [0.25, 0.5, 0.75, 1.0])):
         np.testing.assert_allclose(image.boxes, [box], atol=1e-12)
     assert importer.dropped == {"a crowd is around several objects (iscrowd, IsGroupOf)": 2}
+
+
+def test_a_crowd_is_told_by_0_or_1(tmp_path):
+    content = coco(BOXES)
+    content["annotations"][1]["iscrowd"] = "no"
+    with pytest.raises(UserError, match="annotation 1: iscrowd is 'no'; write 1 or 0"):
+        read(write_json(tmp_path / "instances.json", content))
 
 
 def test_numpy_dictionary_of_coco(tmp_path):
