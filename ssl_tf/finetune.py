@@ -13,6 +13,7 @@ def main(settings: FineTuneSettings) -> None:
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.finetuning import fine_tune, report_of
     from ssl_tf.evaluation.labelled import choose_labelled
+    from ssl_tf.evaluation.report_names import UNREADABLE
     from ssl_tf.settings.protocol import protocol
     from ssl_tf.training.strategy import make_strategy
 
@@ -55,7 +56,7 @@ def main(settings: FineTuneSettings) -> None:
         )
         results[name] = report_of(result)
         # Of the encoders together, as in reports of other protocols.
-        unreadable = max(unreadable, results[name].pop("unreadable_images"))
+        unreadable = max(unreadable, results[name].pop(UNREADABLE))
         chosen = (result.base_learning_rate, result.weight_decay)
         for trial in result.trials:
             pair = (trial["base_learning_rate"], trial["weight_decay"])

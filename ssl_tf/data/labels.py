@@ -3,6 +3,7 @@
 import ast
 import collections
 import contextlib
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -110,7 +111,7 @@ def choose_share(
         of: what the share is drawn of, for the description.
 
     Returns:
-        bool [N], and the description.
+        bool [N], and the description, which tells lists of one name apart.
 
     Raises:
         UserError: a class is empty, or the list is of other images.
@@ -118,13 +119,19 @@ def choose_share(
     if settings.labels_from:
         description = f"those of {Path(settings.labels_from).name}"
         keep = read_list(Path(settings.labels_from), ids, source)
+        listed = f" ({_digest(ids[keep])})"
     else:
         description = f"{100 * settings.label_fraction:g} % of {of}, seed {settings.label_seed}"
         keep = draw_share(labels, source, settings.label_fraction, settings.label_seed)
+        listed = ""
     comment = f"{keep.sum()} of the {source.size} images of {source.name}: {description}"
     if path is not None:
         write_list(path, ids[keep], [comment])
-    return keep, description
+    return keep, description + listed
+
+
+def _digest(ids: np.ndarray) -> str:
+    return hashlib.sha256(b"\n".join(map(_line, ids))).hexdigest()[:8]
 
 
 def draw_share(labels: np.ndarray, source: Source, fraction: float, seed: int) -> np.ndarray:

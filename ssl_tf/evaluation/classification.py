@@ -11,7 +11,7 @@ import tensorflow as tf
 from ssl_tf.data.batches import training_batches
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
-from ssl_tf.errors import UserError, warn
+from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.settings import LinearSettings, TuningSettings, ViewSettings
 from ssl_tf.training import schedules
 from ssl_tf.views.recipe import Recipe
@@ -98,6 +98,21 @@ def rate_schedule(
             "does not drop"
         )
     return schedules.StepDecay(rate, drops)
+
+
+def training_steps(epochs: float, examples: int, batch_size: int) -> int:
+    """The number of steps of a training.
+
+    Raises:
+        SettingsError: the epochs do not fill one batch.
+    """
+    steps = schedules.total_steps(epochs, examples, batch_size)
+    if not steps:
+        raise SettingsError(
+            f"--epochs={epochs:g}: of {examples} images do not fill one batch of {batch_size}; "
+            "raise it"
+        )
+    return steps
 
 
 def cropped_batches(source: Source, image_size: int, steps: Steps) -> tf.data.Dataset:

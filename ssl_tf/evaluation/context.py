@@ -19,7 +19,7 @@ from ssl_tf.data.sources.source_checks import (
 from ssl_tf.errors import SettingsError, UserError, listed, warn
 from ssl_tf.evaluation.bootstrap import Interval
 from ssl_tf.evaluation.learned_images import check_learned_images
-from ssl_tf.evaluation.report_names import LEARNED_FROM, report_file
+from ssl_tf.evaluation.report_names import LEARNED_FROM, UNREADABLE, report_file
 from ssl_tf.evaluation.report_protocol import differing, protocol_of
 from ssl_tf.files import prepare_output, read_json, write_json
 from ssl_tf.networks.encoder import build_encoder
@@ -99,7 +99,7 @@ class EvaluationContext(Encoders):
             unreadable: number of images that earlier processes could not decode.
         """
         unreadable = max(unreadable, self.train.unreadable.count)
-        left_out = {"unreadable_images": unreadable} if unreadable else {}
+        left_out = {UNREADABLE: unreadable} if unreadable else {}
         report = {**self.facts, **left_out, **results}
         told = _replaced(self.output, report)
         write_json(self.output, report)

@@ -21,6 +21,7 @@ from ssl_tf.evaluation.classification import (
     cropped_batches,
     rate_schedule,
     real_batch_size,
+    training_steps,
     with_real_batch,
 )
 from ssl_tf.evaluation.encoder_classifier import (
@@ -258,9 +259,7 @@ class _Stage:
         replicas = self.strategy.num_replicas_in_sync
         settings, (rate, decay) = with_real_batch(self.settings, source, replicas), trial
         batch_size = settings.batch_size
-        steps = settings.steps or max(
-            1, schedules.total_steps(settings.epochs, source.size, batch_size)
-        )
+        steps = settings.steps or training_steps(settings.epochs, source.size, batch_size)
         schedule = rate_schedule(
             rate,
             schedule=settings.schedule,

@@ -18,13 +18,13 @@ from ssl_tf.evaluation.classification import (
     cropped_batches,
     cross_entropy,
     rate_schedule,
+    training_steps,
     with_real_batch,
 )
 from ssl_tf.evaluation.features import Encode, FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.freezing import digest, frozen
 from ssl_tf.evaluation.metrics import batchwise_mean_average_precision, score_figures
 from ssl_tf.settings import LinearSettings, flagfiles
-from ssl_tf.training import schedules
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.optimizers import build_optimizer
 from ssl_tf.training.resumption import LastLogs, fit_to_end, training_directory
@@ -161,7 +161,7 @@ def probe_encoder(
         train, validation = train.hold_out(settings.validation)
     scored_at_once = settings.batch_size
     settings = with_real_batch(settings, train)
-    steps = max(1, schedules.total_steps(settings.epochs, train.size, settings.batch_size))
+    steps = training_steps(settings.epochs, train.size, settings.batch_size)
     with frozen(encoder) as encode:
 
         def features_of(source: Source) -> tuple[np.ndarray, np.ndarray]:

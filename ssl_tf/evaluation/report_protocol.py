@@ -21,7 +21,8 @@ _MONITOR = (
     "image_size", "knn_k", "knn_temperature", "monitor_bank", "monitor_queries", "monitor_split",
     "holdout", "holdout_rule",
 )  # fmt: skip
-_TRAIN_IMAGES = re.compile(r"(\d+) images$")
+# The name of the train images and their number; how a share was drawn of them is a seed.
+_TRAIN = re.compile(r"(?P<name>.*?)(, seed \d+)?, (?P<images>\d+) images$", re.DOTALL)
 # Keys that make another evaluation of it, with columns of its own -> the words that name it.
 _KINDS: dict[str, Callable[[str], str]] = {
     "detector": str,
@@ -40,9 +41,9 @@ def protocol_of(report: Mapping[str, Any]) -> Protocol:
     flags = recorded if isinstance(recorded, dict) else {}
     known = {name: value for name, value in flags.items() if name not in LEFT_OUT}
     known |= {name: report[name] for name in _ENTRIES if name in report}
-    images = _TRAIN_IMAGES.search(str(report.get("train", "")))
-    if images:
-        known["train_images"] = images[1]
+    train = _TRAIN.match(str(report.get("train", "")))
+    if train:
+        known |= {"train": train["name"], "train_images": train["images"]}
     return {name: flagfiles.as_text(value) for name, value in known.items()}
 
 

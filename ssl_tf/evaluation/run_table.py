@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ssl_tf.evaluation.curves import Panel
-from ssl_tf.evaluation.report_names import LEARNED_FROM
+from ssl_tf.evaluation.report_names import LEARNED_FROM, UNREADABLE
 from ssl_tf.evaluation.report_protocol import (
     Protocol,
     monitor_protocol,
@@ -150,6 +150,13 @@ def table(runs: Sequence[Run]) -> Table:
             {row["run"]: row[PROTOCOLS][name] for row in rows if name in row[PROTOCOLS]},
         )
         for name in (MONITOR, *(stage.name for stage in _stages(runs)))
+    ]
+    remarks += [
+        f"{run.name}: {count} images could not be read for {stage.name} and are in no figure of it"
+        for run in runs
+        for stage, reports in run.reports.items()
+        for report in reports[-1:]
+        if (count := report.get(UNREADABLE))
     ]
     remarks += [
         f"{run.name} has learned from {count} of the test images of {stage.name}, {report['test']}"

@@ -22,11 +22,11 @@ from ssl_tf.evaluation.logistic_regression import (
 )
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
+from ssl_tf.evaluation.report_names import UNREADABLE
 from ssl_tf.files import read_json, write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 from ssl_tf.training.data_record import completed, digest_data
 
-_UNREADABLE = "unreadable_images"
 _FEATURE_BATCH = 250
 _STEPS_BETWEEN_CHECKPOINTS = 500
 
@@ -145,9 +145,9 @@ class _Evaluation:
         evaluate = {"linear": self._linear, "finetune": self._fine_tuned}[self.settings.protocol]
         for encoder in missing:
             report[encoder] = evaluate(encoder, images)
-            counts = report[encoder].pop(_UNREADABLE, 0), images.train.unreadable.count
+            counts = report[encoder].pop(UNREADABLE, 0), images.train.unreadable.count
             if any(counts):
-                report[_UNREADABLE] = max(counts)
+                report[UNREADABLE] = max(counts)
             path.parent.mkdir(exist_ok=True)
             write_json(path, report)
             figure = {self.protocol.metric: report[encoder][self.protocol.metric]}

@@ -14,7 +14,7 @@ from ssl_tf.data.sources.source_checks import (
     warn_of_split_folders,
     warn_of_training_images,
 )
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, warn
 from ssl_tf.evaluation.features import Encode
 from ssl_tf.files import write_json
 from ssl_tf.locks import LOCK, SUFFIX, exclusive
@@ -139,6 +139,11 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     tf.keras.utils.set_random_seed(run.seed)
     source, held_out = open_training_source(settings.data, views.object_crops)
     warn_of_split_folders(source, settings.data)
+    if views.object_crops and views.crop_law == "random_resized" and views.crop_area:
+        warn(
+            "--crop_area bounds the crops of images without a box alone; give --smallest_area "
+            "for those in boxes"
+        )
     as_scenes = False
     if held_out is None:
         held_out = open_held_out(settings.data, settings.monitor.monitor_split, source)

@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.flagfiles import as_text, setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 from ssl_tf.settings.run import NeighbourSettings
 
@@ -105,8 +105,13 @@ class ScheduleSettings:
     def __post_init__(self) -> None:
         if (self.schedule == "step") != bool(self.drop_epochs):
             raise SettingsError(
-                f"--schedule={self.schedule}, --drop_epochs={self.drop_epochs}: give the epochs "
-                "with --schedule=step, and only with it"
+                f"--schedule={self.schedule}, --drop_epochs={as_text(self.drop_epochs)}: give the "
+                "epochs with --schedule=step, and only with it"
+            )
+        if len(set(self.drop_epochs)) < len(self.drop_epochs):
+            raise SettingsError(
+                f"--drop_epochs={as_text(self.drop_epochs)}: give each epoch once; the rate falls "
+                "to a tenth at each"
             )
 
 

@@ -73,6 +73,15 @@ class TuningSettings(ScheduleSettings):
             **unless(not self.steps, "--steps is given", "epochs"),
             **unless(not self.base_learning_rates, rates, "base_learning_rate"),
             **unless(not self.weight_decays, decays, "weight_decay"),
+            **unless(
+                self.frozen_blocks < 4,
+                "--frozen_blocks=4 leaves the classifier alone to train",
+                "trunk_rate_multiplier",
+                "bn_momentum_rule",
+            ),
+            **unless(
+                any(decay for _, decay in self.trials), "no decay is given", "decay_over_rate"
+            ),
         }
 
     @property

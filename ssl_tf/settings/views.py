@@ -68,7 +68,8 @@ class ViewSettings:
     )
     crop_area: tuple[float, ...] = setting(
         (),
-        "Inception, BYOL and random resized crop of scenes: smallest and largest area; empty: the "
+        "Inception, BYOL and random resized crop: smallest and largest area, of an object's box "
+        "where that is cropped in, but random resized has --smallest_area there; empty: the "
         "recipe's own, else 0.08,1, random resized 0.2,1.",
         above=0,
         high=1,

@@ -458,6 +458,16 @@ def test_validation_images_come_from_the_labelled_ones_or_from_the_rest(coloured
     assert rest.validation.size == 5 and not ids(rest.validation) & ids(rest.train)
     again = chosen(coloured, tmp_path / "again", f"--labels_from={tmp_path / 'labels.txt'}")
     assert ids(again.train) == ids(share.whole)
+    # Lists of one name and length are told apart.
+    some = sorted(ids(whole))
+    for first in (0, 9):
+        (tmp_path / f"{first}").mkdir()
+        (tmp_path / f"{first}" / "x.txt").write_bytes(b"\n".join(some[first : first + 18]))
+    names = {
+        chosen(coloured, tmp_path / name, f"--labels_from={tmp_path / name / 'x.txt'}").train.name
+        for name in ("0", "9")
+    }
+    assert len(names) == 2 and all(", those of x.txt (" in name for name in names)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation import probe
+from ssl_tf.evaluation.classification import training_steps
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import LinearSettings, flagfiles
@@ -160,6 +161,14 @@ def test_a_step_schedule_needs_its_epochs():
         settings("--schedule=step")
     with pytest.raises(SettingsError, match="only with it"):
         settings("--drop_epochs=3")
+    with pytest.raises(SettingsError, match="--drop_epochs=40.0,20.0,20.0: give each epoch once"):
+        settings("--schedule=step", "--drop_epochs=40,20,20")
+
+
+def test_epochs_below_one_batch_are_one_line():
+    with pytest.raises(SettingsError, match="--epochs=0.5: of 30 images do not fill one batch of"):
+        probe_colours(Shades(30, 0), Shades(9, 1), "--epochs=0.5", "--batch_size=64")
+    assert training_steps(0.5, 64, 32) == 1
 
 
 def probe_colours(train, test, *flags):

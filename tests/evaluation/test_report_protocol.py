@@ -18,9 +18,19 @@ from tests.evaluation.test_run_table import write_run
 TEST = "cifar10:test, 10000 images"
 
 
-def write_report(path, top1, *, random=None, step=20, protocol=None, train=50_000, **entries):
+def write_report(
+    path,
+    top1,
+    *,
+    random=None,
+    step=20,
+    protocol=None,
+    train=50_000,
+    name="cifar10:train",
+    **entries,
+):
     """A report; without a protocol it is one of an earlier version."""
-    report = {"step": step, "train": f"cifar10:train, {train} images", "test": TEST, **entries}
+    report = {"step": step, "train": f"{name}, {train} images", "test": TEST, **entries}
     if protocol is not None:
         report["protocol"] = protocol
     report["trained"] = top1 if isinstance(top1, dict) else {"top1": top1}
@@ -220,6 +230,30 @@ def test_a_transfer_is_judged_by_its_settings(seeds):
     )
 
 
+@pytest.mark.parametrize(
+    "train",
+    [
+        ("folder v1", "folder v2"),
+        ("a, those of labels.txt (01234567)", "a, those of labels.txt (89abcdef)"),
+    ],
+)
+def test_as_many_train_images_may_be_others(seeds, train):
+    for run, name in zip(seeds, train):
+        write_report(run / "linear.json", 0.5, name=name)
+    rows, shown = rows_of(seeds[:2])
+    assert shown.remarks[0] == (
+        f"linear figures differ in train {train[0]} (base-0) and {train[1]} (base-1)"
+    )
+    assert rows["base"]["linear top-1"] == "-"
+
+
+def test_images_that_could_not_be_read_are_told(seeds):
+    write_report(seeds[1] / "linear.json", 0.5, unreadable_images=9)
+    assert rows_of(seeds[:2])[1].remarks[0] == (
+        "base-1: 9 images could not be read for linear and are in no figure of it"
+    )
+
+
 def test_an_encoder_in_a_file_has_no_seed_but_a_row(seeds, tmp_path):
     of_file = {"init_encoder": "f", "depth": 50, "width": 1.0}
     write_report(tmp_path / "file" / "linear.json", 0.7, step=0, **of_file)
@@ -230,7 +264,10 @@ def test_an_encoder_in_a_file_has_no_seed_but_a_row(seeds, tmp_path):
 def test_what_became_of_a_flag_counts():
     small = {"batch_size": 100, "protocol": {"batch_size": "256", "epochs": "5.0"}, "train": "a"}
     assert protocol_of(small) == {"batch_size": "100", "epochs": "5.0"}
-    assert protocol_of({"train": "a, 1 % of each class, 12 images"}) == {"train_images": "12"}
+    drawn = {"train": "a, 1 % of each class", "train_images": "12"}
+    # How a share was drawn is a seed.
+    for told in ("a, 1 % of each class", "a, 1 % of each class, seed 3"):
+        assert protocol_of({"train": f"{told}, 12 images"}) == drawn
     assert differing([{"a": "1", "b": "1"}, {"a": "1"}, {"a": "2", "c": "3"}]) == ["a"]
     assert told_differences("knn", {"x": {"a": "1"}, "y": {"b": "2"}}) == ""
 

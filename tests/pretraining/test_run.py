@@ -147,9 +147,12 @@ def test_where_the_monitors_crop_is_told(tmp_path, monkeypatch, capsys, boxes, h
         "--method=byol --recipe=byol --projector_hidden=8 --projection=4 --batch_size=8 "
         f"--epochs=1 --warmup_epochs=0 --crops=object_object --holdout={holdout}"
     ).split()
-    run(settings(tmp_path / "r", *flags, f"--proposals={proposals}"))
+    area = ("--crop_area=0.3,1",) if as_scenes else ()
+    run(settings(tmp_path / "r", *flags, *area, f"--proposals={proposals}"))
     assert begun[0].as_scenes == as_scenes
+    error = capsys.readouterr().err
+    assert ("warning: --crop_area bounds the crops of images without a box" in error) == as_scenes
     name = "scenes:train, 8 held out" if holdout == "8" else "scenes:test"
     crops = "scene crops, since .*store is of the training images; see --holdout"
     told = f"monitors: the views of {name} are {crops if as_scenes else 'object crops'}\n"
-    assert re.search(told, capsys.readouterr().err)
+    assert re.search(told, error)
