@@ -115,7 +115,10 @@ def test_detection_flagfiles_compose(path):
 @pytest.mark.parametrize("path", TRANSFER, ids=name)
 def test_transfer_flagfiles_compose_and_the_published_one_holds_the_published_grid(path):
     settings = flagfiles.parse([f"--flagfile={path}", "--checkpoint=RUN"], TransferSettings)
-    assert settings.suite == path.stem.partition("_")[2]
+    suite, protocol = re.fullmatch("transfer_(.*?)(_finetune)?", path.stem).groups()
+    assert (settings.suite, settings.protocol) == (suite, "finetune" if protocol else "linear")
+    if not protocol:
+        return
     tuning = settings.tuning
     assert tuning.decay_over_rate and tuning.bn_momentum_rule == "kornblith"
     if settings.suite == "ma_ssrl":

@@ -6,7 +6,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import ReadingSettings
 from ssl_tf.settings.evaluation import EncoderSettings
 from ssl_tf.settings.finetuning import TuningSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.flagfiles import flag_fields, setting, unless
 
 # Names of `evaluation.protocols.PROTOCOLS`, in the order of the table's columns. The first six of
 # ma_ssrl are those of its paper; BYOL reports CIFAR-10 in addition.
@@ -49,12 +49,13 @@ class TransferSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`.
-
-        Those of fine-tuning are none of them: a suite's flagfile holds them for both protocols.
-        """
-        linear = self.protocol == "linear"
-        return unless(linear, f"--protocol={self.protocol} does not read it", "max_iterations")
+        """Flags without effect, as in `flagfiles.unused`."""
+        linear, unread = self.protocol == "linear", f"--protocol={self.protocol} does not read it"
+        tuning = (field.name for field, _ in flag_fields(TuningSettings))
+        return {
+            **unless(linear, unread, "max_iterations"),
+            **unless(not linear, unread, *tuning),
+        }
 
     @property
     def datasets(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from ssl_tf.data.order import Steps
 from ssl_tf.downstream.downstream_plan import describe
 from ssl_tf.downstream.downstream_training import train_downstream
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.networks import resnet
 from ssl_tf.segmentation.exported_segmenter import export_segmenter
 from ssl_tf.segmentation.segmentation_task import Segmentation
 from ssl_tf.training.callbacks import SaveCheckpoint
@@ -27,43 +28,44 @@ def run(directory, *flags, **parts):
     return train_downstream(task(*flags, **parts), random_start(*flags), directory, one_device())
 
 
-def test_eight_scenes_are_learned_by_heart(tmp_path):
-    # Seen: 0.33 mIoU after 100 steps, 0.77 after 200, 0.956 at the end.
-    eight = scenes(8)
+def test_four_scenes_are_learned_by_heart(tmp_path, monkeypatch):
+    # Seen: 0.64 mIoU after 80 steps, 0.91 after 120, 1.0 after 160.
+    monkeypatch.setitem(resnet.DEPTHS, 18, ((1, 0, 0, 1), False))
+    four = scenes(4)
     result = run(
         tmp_path / "run",
         "--width=0.25",
         "--head=fcn",
         "--head_channels=32",
-        "--output_stride=2",
+        "--output_stride=4",
         "--scale_range=1,1",
-        "--batch_size=8",
-        "--steps=300",
+        "--batch_size=4",
+        "--steps=130",
         "--optimizer=adamw",
         "--learning_rate=0.01",
         "--schedule=step",
-        "--drop_steps=270",
+        "--drop_steps=110",
         "--weight_decay=0",
-        "--save_every=300",
-        "--log_every=150",
-        "--evaluate_every=150",
-        train=eight,
+        "--save_every=130",
+        "--log_every=65",
+        "--evaluate_every=65",
+        train=four,
     )
-    assert result.figures["miou"] >= 0.9
+    assert result.figures["miou"] >= 0.85
     assert result.figures["pixel_accuracy"] >= result.figures["miou"]
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     looks = {line["step"]: line["miou"] for line in lines if "miou" in line}
-    assert set(looks) == {150} and looks[150] < result.figures["miou"]
+    assert set(looks) == {65} and looks[65] < result.figures["miou"]
     assert lines[-1]["loss"] < 0.1 * lines[0]["loss"]
     with Image.open(tmp_path / "run/predictions.png") as picture:
-        assert picture.size[1] > 6 * 160  # six rows
+        assert picture.size[1] > 4 * 160  # four rows
     # What is exported labels the pixels of a file as the network does.
     export_segmenter(
-        result.model, eight.class_names, eight.stored_ids, tmp_path / "saved", "a test"
+        result.model, four.class_names, four.stored_ids, tmp_path / "saved", "a test"
     )
     loaded = tf.saved_model.load(str(tmp_path / "saved")).signatures
     hits = total = 0
-    for example in eight.sequence().as_numpy_iterator():
+    for example in four.sequence().as_numpy_iterator():
         found = loaded["encoded"](encoded=tf.constant(example["image"]))
         assert found["readable"] and found["scores"].shape == (32, 32, 11)
         hits += (found["label_map"].numpy() == example["label_map"]).sum()

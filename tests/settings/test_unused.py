@@ -112,6 +112,8 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         (DetectSettings, (*DETECTED, "--detector=retinanet"), "--proposals=9"),
         (DetectSettings, (*DETECTED, "--detector=retinanet"), "--masks"),
         (TransferSettings, ("--checkpoint=RUN", "--protocol=finetune"), "--max_iterations=9"),
+        (TransferSettings, ("--checkpoint=RUN",), "--base_learning_rates=0.1,0.2"),
+        (TransferSettings, ("--checkpoint=RUN",), "--precision=mixed_bfloat16"),
         (DiscoverSettings, DISCOVERED, "--proposals=P"),
         (DiscoverSettings, DISCOVERED, "--split=val"),
         (DiscoverSettings, DISCOVERED, "--encoder_weights=W"),
