@@ -15,6 +15,7 @@ from ssl_tf.files import write_json
 from ssl_tf.settings import flagfiles
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
 from ssl_tf.settings.protocol import protocol
+from ssl_tf.training.data_record import contents_of
 from ssl_tf.training.output_directory import check_output, open_output
 from ssl_tf.training.strategy import make_strategy
 
@@ -94,6 +95,7 @@ def run_stage(
             "step": starts[0].step,
             "train": f"{train.name}, {train.size} images",
             "test": f"{test.name}, {test.size} images",
+            **contents_of(whole, test),
             "share": settings.data.share.share_name,
             "protocol": protocol(settings),
             "steps": training.steps,

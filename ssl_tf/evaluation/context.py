@@ -24,6 +24,7 @@ from ssl_tf.evaluation.report_protocol import differing, protocol_of
 from ssl_tf.files import prepare_output, read_json, write_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
+from ssl_tf.training.data_record import contents_of
 from ssl_tf.training.devices import warn_of_idle_gpus
 from ssl_tf.training.encoders import images_of, known_images, load_encoder
 from ssl_tf.training.run_directory import FLAGS, read_settings, with_rule_of_run
@@ -171,6 +172,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
             "step": opened.step,
             "train": f"{train.name}, {train.size} images",
             "test": tested,
+            **contents_of(train, test),
             "image_size": opened.image_size,
             **({"holdout_rule": data.holdout_rule} if data.holdout else {}),
             **({LEARNED_FROM: learned_from} if learned_from else {}),

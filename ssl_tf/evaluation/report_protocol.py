@@ -6,6 +6,7 @@ from typing import Any
 
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.settings.protocol import LEFT_OUT
+from ssl_tf.training.run_directory import CONTENTS
 
 Protocol = Mapping[str, str]
 
@@ -41,6 +42,7 @@ def protocol_of(report: Mapping[str, Any]) -> Protocol:
     flags = recorded if isinstance(recorded, dict) else {}
     known = {name: value for name, value in flags.items() if name not in LEFT_OUT}
     known |= {name: report[name] for name in _ENTRIES if name in report}
+    known |= {f"{part}_{CONTENTS}": x for part, x in report.get(CONTENTS, {}).items()}
     train = _TRAIN.match(str(report.get("train", "")))
     if train:
         known |= {"train": train["name"], "train_images": train["images"]}

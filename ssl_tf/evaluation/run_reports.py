@@ -29,6 +29,7 @@ from ssl_tf.settings import DataSettings, PretrainSettings
 from ssl_tf.settings.model import network_name
 from ssl_tf.training.run_directory import (
     COMPUTE,
+    DATA,
     ENVIRONMENT,
     FLAGS,
     METRICS,
@@ -39,6 +40,7 @@ from ssl_tf.training.run_directory import (
 Report = dict[str, Any]
 
 _REMEDY = "make it anew, or remove it"
+_VERSIONS = ("ssl_tf", "tensorflow")
 # A report of a stage, in a file.
 Found = tuple[Stage, Path, Report]
 
@@ -70,6 +72,9 @@ class Run:
             none is noted.
         reports: of each stage, by step, one for each step.
         work: for an image of one step; None where it is not known.
+        contents: part in the training, such as "training images" -> what tells its images from
+            others of their name.
+        versions: of the package and TensorFlow, by name; empty where none is noted.
     """
 
     name: str
@@ -80,6 +85,8 @@ class Run:
     machines: tuple[tuple[int, str], ...]
     reports: dict[Stage, list[Report]]
     work: EncoderWork | None = None
+    contents: Protocol = dataclasses.field(default_factory=dict)
+    versions: Protocol = dataclasses.field(default_factory=dict)
 
     @property
     def last_step(self) -> int:
@@ -123,7 +130,9 @@ def report_paths(directory: Path) -> list[Path]:
     return [path for pattern in _REPORTS for path in sorted(directory.glob(pattern))]
 
 
-def read_runs(directories: Sequence[Path], left_out: Collection[Path] = ()) -> list[Run]:
+def read_runs(
+    directories: Sequence[Path], left_out: Collection[Path] = (), by_place: bool = False
+) -> list[Run]:
     """Reads runs, in the order given.
 
     A run is named by its directory, by the whole path where two directories end alike. Evaluations
@@ -132,23 +141,28 @@ def read_runs(directories: Sequence[Path], left_out: Collection[Path] = ()) -> l
     Args:
         directories: of the runs.
         left_out: files of reports that are not read.
+        by_place: whether reports in several places are several stages, also those of unlike steps,
+            which are else one curve.
 
     Raises:
         UserError: a directory is no run, or a file in it is damaged or of another kind.
     """
     names = [directory.resolve().name for directory in directories]
-    found = _told_apart([_read_reports(directory, left_out) for directory in directories])
+    found = _told_apart([_read_reports(directory, left_out) for directory in directories], by_place)
     return [
         _read_run(directory, name if names.count(name) == 1 else str(directory), reports)
         for directory, name, reports in zip(directories, names, found)
     ]
 
 
-def _told_apart(found: Sequence[Sequence[Found]]) -> list[dict[Stage, list[Report]]]:
+def _told_apart(
+    found: Sequence[Sequence[Found]], by_place: bool
+) -> list[dict[Stage, list[Report]]]:
     """The reports of each run by stage, and of a stage by step.
 
     A stage of several data or kinds has them in its names. One of which a run has several reports
-    at a step all the same has their places, such as linear and linear_augment.
+    at a step all the same has their places, such as linear and linear_augment; `by_place` one that
+    has several places in any run.
     """
     data: dict[str, set[str]] = {}
     among: dict[tuple[str, str], list[Protocol]] = {}
@@ -162,6 +176,11 @@ def _told_apart(found: Sequence[Sequence[Found]]) -> list[dict[Stage, list[Repor
 
     counts = [Counter((named(stage, r), r["step"]) for stage, _, r in reports) for reports in found]
     several = {stage for count in counts for (stage, _), times in count.items() if times > 1}
+    if by_place:
+        places: dict[Stage, set[str]] = {}
+        for stage, path, report in itertools.chain(*found):
+            places.setdefault(named(stage, report), set()).add(_place(path))
+        several |= {stage for stage, named_places in places.items() if len(named_places) > 1}
     runs = []
     for reports in found:
         by_stage: dict[Stage, list[Report]] = {}
@@ -222,6 +241,8 @@ def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) ->
         _read_machines(directory / ENVIRONMENT),
         reports,
         _read_work(directory / COMPUTE, settings, lines),
+        _read_contents(directory / DATA),
+        _read_versions(directory / ENVIRONMENT),
     )
 
 
@@ -275,6 +296,23 @@ def _read_machines(path: Path) -> tuple[tuple[int, str], ...]:
     if not found:
         raise UserError(f"{path} is no list of environments with device and replicas; remove it")
     return tuple(found)
+
+
+def _read_versions(path: Path) -> dict[str, str]:
+    """The versions of the environments of a run, each once, in the order of its starts."""
+    environments = read_json(path, list, _REMEDY) if path.exists() else []
+    found = {name: dict.fromkeys(e[name] for e in environments if name in e) for name in _VERSIONS}
+    return {name: ", then ".join(versions) for name, versions in found.items() if versions}
+
+
+def _read_contents(path: Path) -> dict[str, str]:
+    """What the record of a run's data tells of the names of its images."""
+    digests = read_json(path, dict, _REMEDY) if path.exists() else {}
+    return {
+        f"{part} images": str(digest["sha256"])[:12]
+        for part, digest in digests.items()
+        if isinstance(digest, dict) and "sha256" in digest
+    }
 
 
 def _read_report(path: Path, *needed: str) -> Report:

@@ -21,10 +21,12 @@ from ssl_tf.evaluation.run_reports import Report, Run
 Row = dict[str, Any]
 
 # Entries of a row that are no columns: stage -> protocol of its figures; stage -> step and epoch
-# of pre-training that they are of; values of the random encoder in the run's own reports.
+# of pre-training that they are of; values of the random encoder in the run's own reports; contents
+# of the images of its training.
 PROTOCOLS = "protocols"
 REACHED = "reached"
 RANDOM = "random"
+LEARNED = "learned"
 # Stage of what a run has cost so far.
 TRAINING = "training"
 # Stage of kNN while training.
@@ -151,6 +153,7 @@ def table(runs: Sequence[Run]) -> Table:
         )
         for name in (MONITOR, *(stage.name for stage in _stages(runs)))
     ]
+    remarks += _of_trainings(runs)
     remarks += [
         f"{run.name}: {count} images could not be read for {stage.name} and are in no figure of it"
         for run in runs
@@ -167,6 +170,26 @@ def table(runs: Sequence[Run]) -> Table:
     ]
     random_rows = (row for joined in random.values() for row in joined)
     return Table(columns, [*rows, *random_rows], tuple(filter(None, remarks)))
+
+
+def _of_trainings(runs: Sequence[Run]) -> list[str]:
+    """Lines on what runs differ in that no flag tells, and on those that have collapsed."""
+    by_data: dict[str, dict[str, Protocol]] = {}
+    for run in runs:
+        by_data.setdefault(run.data, {})[run.name] = run.contents
+    versions = {run.name: run.versions for run in runs}
+    looks = {
+        run.name: [line["collapsed"] for line in run.lines if "collapsed" in line] for run in runs
+    }
+    return [
+        *(told_differences(f"{data}:", contents) for data, contents in by_data.items()),
+        told_differences("training", versions),
+        *(
+            f"{name} has collapsed, as its last look says"
+            for name, x in looks.items()
+            if x and x[-1]
+        ),
+    ]
 
 
 def _join(values: Row, protocols: dict[str, Protocol], rows: list[Row], start: Row) -> None:
@@ -208,7 +231,9 @@ def panels(runs: Sequence[Run], over: str = "epochs") -> list[Panel]:
         }
         drawn = [run for run in runs if curves[run.name]]
         protocols = {
-            run.name: dict.fromkeys(dict(curves[run.name]), monitor_protocol(run.settings))
+            run.name: dict.fromkeys(
+                dict(curves[run.name]), {**monitor_protocol(run.settings), **run.contents}
+            )
             for run in drawn
         }
         data = dict.fromkeys(run.data for run in drawn)
@@ -233,7 +258,8 @@ def _stage_panel(
     series, random, protocols = {}, {}, {}
     for run in runs:
         protocols[run.name] = {
-            place(run, report["step"]): protocol_of(report) for report in run.reports.get(stage, ())
+            place(run, report["step"]): {**protocol_of(report), **run.contents}
+            for report in run.reports.get(stage, ())
         }
         series[run.name] = [
             (place(run, report["step"]), 100 * report["trained"][figure])
@@ -288,6 +314,7 @@ def _run_row(run: Run) -> Row:
         "batch_size": settings.optimization.batch_size,
         PROTOCOLS: {},
         REACHED: {},
+        LEARNED: run.contents,
     }
     if settings.views.object_crops:
         row["views"] += f", {settings.views.crops}"

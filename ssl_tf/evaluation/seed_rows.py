@@ -13,6 +13,7 @@ from ssl_tf.evaluation.report_stages import HEADINGS
 from ssl_tf.evaluation.run_reports import Run
 from ssl_tf.evaluation.run_table import (
     COMPUTE_UNITS,
+    LEARNED,
     MONITOR,
     PROTOCOLS,
     RANDOM,
@@ -32,7 +33,7 @@ _COSTS = (*COMPUTE_UNITS, "epochs")
 _AVERAGED = (*_COSTS, "images_per_second")
 # Of these there is no mean over machines of several kinds.
 _OF_MACHINES = ("device_seconds", "images_per_second")
-_NO_COLUMNS = ("run", "seed", PROTOCOLS, REACHED, RANDOM)
+_NO_COLUMNS = ("run", "seed", PROTOCOLS, REACHED, RANDOM, LEARNED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +178,15 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
 
 
 def _unlike_protocols(rows: Sequence[Row]) -> dict[str, list[str]]:
-    return unlike_stages([row.get(PROTOCOLS, {}) for row in rows])
+    return unlike_stages(
+        [
+            {
+                stage: {**protocol, **row.get(LEARNED, {})}
+                for stage, protocol in row.get(PROTOCOLS, {}).items()
+            }
+            for row in rows
+        ]
+    )
 
 
 def _unlike_lengths(rows: Sequence[Row]) -> dict[str, dict[str, int]]:

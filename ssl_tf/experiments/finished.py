@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, warn
 from ssl_tf.experiments.claims import CLAIMS, Claims, Taken
 from ssl_tf.experiments.records import Record, check_flags, read_record, remove_record, write_record
 from ssl_tf.experiments.stage_commands import default_flags, stage_of
 from ssl_tf.experiments.trials import PRETRAIN, Step, Trial, trial_name
 from ssl_tf.files import read_json, remove, write_json, write_text
 from ssl_tf.settings import PretrainSettings, flagfiles
-from ssl_tf.training.run_directory import COMPUTE, ENVIRONMENT, FLAGS, METRICS, MetricsFile
+from ssl_tf.training.run_directory import COMPUTE, DATA, ENVIRONMENT, FLAGS, METRICS, MetricsFile
 
 FINISHED = "finished.json"
 # Stands for the directory of the study, which is another one elsewhere.
@@ -33,7 +33,11 @@ def write_finished(output: Path, trials: Sequence[Trial]) -> None:
         if record.next_step(trial) is None:
             found[trial.name] = {
                 "done": {
-                    name: {**done, "flags": _changed(name, done["flags"])}
+                    name: {
+                        # Files elsewhere have other bytes, with the paths there.
+                        **{key: value for key, value in done.items() if key != "reports"},
+                        "flags": _changed(name, done["flags"]),
+                    }
                     for name, done in record.done.items()
                 },
                 "metrics": _shown(MetricsFile.read(trial.run / METRICS)),
@@ -71,9 +75,16 @@ def take_finished(path: Path, output: Path, trials: Sequence[Trial]) -> None:
     for trial in trials:
         begun = trial.run.exists() or read_record(output, trial.name) != Record()
         if trial.name in content and not begun:
-            record = _record(path, trial, content[trial.name])
+            entry = content[trial.name]
+            record = _record(path, trial, entry)
             check_flags(record, trial, path)
-            if record.next_step(trial) is None:
+            lacks = [
+                *(step.name for step in trial.steps if step.name not in record.done),
+                *(report for report in _reports(output, trial) if report not in entry["files"]),
+            ]
+            if lacks:
+                warn(f"{path}: {trial.name} is not taken over, for it lacks {', '.join(lacks)}")
+            else:
                 records[trial.name] = record
     for trial in trials:
         if trial.name in records:
@@ -103,7 +114,7 @@ def make_again(
             (trial, step)
             for trial in trials
             for step in trial.steps
-            if step.name not in records[trial.name].done and not enough(trial)
+            if not records[trial.name].has_done(step) and not enough(trial)
         ]
         readers = {name: t.name for t, step in reversed(to_make) for name in _reads(t, step)}
         again = [t for t in trials if records[t.name].taken and t.name in readers]
@@ -132,8 +143,15 @@ def _reads(trial: Trial, step: Step) -> set[str]:
 
 def _files(output: Path, trial: Trial) -> dict[str, Path]:
     """The files of JSON of which tables are made: name in the study -> path."""
-    reports = [path for step in trial.steps for path in step.reports]
-    paths = [trial.run / COMPUTE, trial.run / ENVIRONMENT, *reports]
+    paths = (trial.run / name for name in (COMPUTE, DATA, ENVIRONMENT))
+    return {
+        **{path.relative_to(output).as_posix(): path for path in paths},
+        **_reports(output, trial),
+    }
+
+
+def _reports(output: Path, trial: Trial) -> dict[str, Path]:
+    paths = (path for step in trial.steps for path in step.reports)
     return {path.relative_to(output).as_posix(): path for path in paths}
 
 

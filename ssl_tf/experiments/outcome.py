@@ -46,7 +46,8 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     from ssl_tf.evaluation.run_table import BOX_FIGURES, Row, panels, table
     from ssl_tf.evaluation.seed_rows import Group, joined, joined_panels
 
-    done = {trial.name: read_record(output, trial.name).done for trial in trials}
+    records = {trial.name: read_record(output, trial.name) for trial in trials}
+    done = {t.name: {s.name for s in t.steps if records[t.name].has_done(s)} for t in trials}
     begun = [trial for trial in trials if done[trial.name]]
     trained = [trial for trial in begun if PRETRAIN in done[trial.name]]
     made = {p for t in trained for s in t.steps if s.name in done[t.name] for p in s.reports}
@@ -54,7 +55,9 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     # A directory may be a link to one of another name.
     runs = [
         dataclasses.replace(run, name=trial.name)
-        for run, trial in zip(read_runs([t.run for t in trained], foreign), trained, strict=True)
+        for run, trial in zip(
+            read_runs([t.run for t in trained], foreign, by_place=True), trained, strict=True
+        )
     ]
     single = table(runs)
     if foreign:
@@ -117,10 +120,9 @@ def _box_figures(step: Step) -> dict[str, float]:
     """The metrics of a discovery's boxes, as columns; none where they were not measured."""
     from ssl_tf.evaluation.run_table import BOX_FIGURES
 
-    (path,) = step.reports
-    if not path.exists():
+    if not step.reports:
         return {}
-    by_name = read_json(path, dict, _REMEDY)
+    by_name = read_json(step.reports[0], dict, _REMEDY)
     kind = step.flags["discoverer"]
     measured = by_name[step.flags["ranker"] if kind == "lod" else kind]
     return {f"{step.name}_{name}": measured[name] for name in BOX_FIGURES}
@@ -146,11 +148,12 @@ def _page(study: Study, shown: Any, reference: str, left: Mapping[str, str]) -> 
         rows = shown.rows
         if differences:
             rows = [row for row in rows if columns.keys() & row.keys() - {"run"}]
-        return dataclasses.replace(shown, columns=columns, rows=rows).as_markdown()
+        return dataclasses.replace(shown, columns=columns, rows=rows).as_markdown() if rows else ""
 
     parts = [f"# {study.title}\n", part(differences=False)]
-    if reference and len(study.arms) > 1:
-        parts.append(f"Differences to {reference}, seed by seed:\n\n{part(differences=True)}")
+    differences = part(differences=True) if reference else ""
+    if differences:
+        parts.append(f"Differences to {reference}, seed by seed:\n\n{differences}")
     parts.append("Percent; means over seeds ± standard errors.\n")
     parts += [f"{remark}\n" for remark in shown.remarks]
     if study.stop:

@@ -9,7 +9,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.experiments.stage_commands import default_flags
 from ssl_tf.experiments.study_file import Study
 from ssl_tf.experiments.trials import PRETRAIN, Step, Trial
-from ssl_tf.files import read_json, remove, write_json, write_text
+from ssl_tf.files import read_json, remove, sha256_of, write_json, write_text
 
 _DIRECTORY = "records"
 _STUDY = "study.toml"
@@ -21,7 +21,8 @@ class Record:
     """What is done of a trial.
 
     Attributes:
-        done: stage -> "flags" on which its result depends, and the "seconds" that it took.
+        done: stage -> "flags" on which its result depends, the "seconds" that it took, and its
+            "reports", name of the file -> SHA-256; records of earlier versions lack these.
         failed: "stage", "cause" and "time" of the last failure; empty if the trial has not failed.
         begun: "stage" and "flags" of the stage that runs, or ran when its study was killed; empty
             if the last one has ended.
@@ -33,9 +34,22 @@ class Record:
     begun: dict[str, Any] = dataclasses.field(default_factory=dict)
     taken: bool = False
 
+    def has_done(self, step: Step) -> bool:
+        """Whether a step is done, and its reports are there as it has written them.
+
+        One of the same name may be of somebody who judged the run by other flags.
+        """
+        if step.name not in self.done:
+            return False
+        written = self.done[step.name].get("reports", {})
+        return all(
+            path.exists() and sha256_of(path) == written.get(path.name, sha256_of(path))
+            for path in step.reports
+        )
+
     def next_step(self, trial: Trial) -> Step | None:
         """The first step that is not done; None if all are."""
-        return next((step for step in trial.steps if step.name not in self.done), None)
+        return next((step for step in trial.steps if not self.has_done(step)), None)
 
 
 def read_record(output: Path, trial: str) -> Record:

@@ -12,8 +12,8 @@ from typing import Any
 from ssl_tf.errors import EXIT_SIGNAL, Stopped, UserError, printable
 from ssl_tf.experiments.claims import CLAIMS, Claim, Claims, Taken
 from ssl_tf.experiments.records import Record, read_record, write_record
-from ssl_tf.experiments.trials import DISCOVER, Step, Trial, trial_name
-from ssl_tf.files import read_json, remove
+from ssl_tf.experiments.trials import Step, Trial, trial_name
+from ssl_tf.files import read_json, remove, sha256_of
 from ssl_tf.training.run_directory import METRICS, MetricsFile
 from ssl_tf.training.stop_signals import StopSignals
 
@@ -119,7 +119,7 @@ class Runner:
         """The first trial whose result a step still waits for; None if it waits for none."""
         for arm, stage in sorted(step.needs):
             name = trial_name(arm, trial.seed)
-            if stage not in read_record(self._output, name).done:
+            if not read_record(self._output, name).has_done(self._by_name[name].step(stage)):
                 return name
         return None
 
@@ -146,7 +146,11 @@ class Runner:
                 if cause:
                     self._fail(trial, step, record, cause)
                     return
-            done = {"flags": dict(step.flags), "seconds": round(time.monotonic() - began, 1)}
+            done = {
+                "flags": dict(step.flags),
+                "seconds": round(time.monotonic() - began, 1),
+                "reports": {path.name: sha256_of(path) for path in step.reports},
+            }
             write_record(self._output, trial.name, Record({**record.done, step.name: done}))
             self._finished()
 
@@ -173,9 +177,9 @@ class Runner:
         except StudyStopped:
             write_record(self._output, trial.name, dataclasses.replace(record, begun={}))
             raise
-        # A suite skips data sets that are not prepared; boxes are measured where there are any.
+        # A suite skips data sets that are not prepared.
         lacks = [path.name for path in step.reports if not path.exists()]
-        if cause or not lacks or step.command[0] == DISCOVER:
+        if cause or not lacks:
             return cause
         return f"it has left out {', '.join(lacks)}, as its log says"
 

@@ -10,6 +10,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.experiments.stage_commands import Stage, stage_of
 from ssl_tf.experiments.study_file import Arm, Study
 from ssl_tf.settings import (
+    DiscoverSettings,
     PretrainSettings,
     ReadingSettings,
     StudySettings,
@@ -19,6 +20,11 @@ from ssl_tf.settings import (
 
 _REFERENCE = re.compile(r"\{([^{}]*)\}")
 PRETRAIN, DISCOVER = "pretrain", "discover"
+# Flags with which a stage has no result, or one that the file of the study does not tell.
+_REFUSED = {
+    "dry_run": "the stage would leave no result; --dry_run of the study prints what it would do",
+    "auto": "each machine would choose flags of its own; write those that it prints into the study",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +68,10 @@ class Trial:
     @property
     def name(self) -> str:
         return trial_name(self.arm, self.seed)
+
+    def step(self, stage: str) -> Step:
+        """The step of a stage of the arm."""
+        return next(step for step in self.steps if step.name == stage)
 
 
 def trial_name(arm: str, seed: int) -> str:
@@ -127,7 +137,8 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
 
 def _reports(stage: Stage, place: Path, settings: Any) -> tuple[Path, ...]:
     """The reports of a stage, of a suite one for each of its data sets."""
-    if not stage.report:
+    measures = not isinstance(settings, DiscoverSettings) or settings.boxes
+    if not stage.report or not measures:
         return ()
     named = [{"place": place}]
     if isinstance(settings, TransferSettings):
@@ -201,16 +212,21 @@ def _checked(
                     f"{flag} would change nothing: the study gives each stage its seed, the run of "
                     "its arm and the places of its results; remove it"
                 )
-        # What the command line of the study says of reading images goes to those who read any.
+        # What the command line of the study says of reading images goes to those who read any and
+        # have not said it themselves.
         unused = flagfiles.unused(flagfiles.parse([*flags, *fixed], stage.settings))
+        own = flagfiles.given(flags, stage.settings)
         reading = {
             name: value
             for name, value in _changed(settings.reading).items()
-            if name in names and name not in unused
+            if name in names and name not in unused and name not in own
         }
         extra = [flag for flag in settings.extra.split() if _flag_name(flag, names)]
         arguments = [*flags, *flagfiles.as_arguments(None, reading), *extra, *fixed]
         bound = flagfiles.parse(arguments, stage.settings)
+        for flag in _REFUSED.keys() & names:
+            if flagfiles.as_dict(bound)[flag] == "true":
+                raise SettingsError(f"--{flag}: {_REFUSED[flag]}; remove it")
         begins = isinstance(bound, PretrainSettings) and not bound.recorded.is_file()
         if begins and not settings.report:
             bound.check_new()

@@ -51,7 +51,8 @@ class TransferSettings:
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         linear, unread = self.protocol == "linear", f"--protocol={self.protocol} does not read it"
-        tuning = (field.name for field, _ in flag_fields(TuningSettings))
+        # A study gives every stage its seed.
+        tuning = {field.name for field, _ in flag_fields(TuningSettings)} - {"seed"}
         return {
             **unless(linear, unread, "max_iterations"),
             **unless(not linear, unread, *tuning),

@@ -10,8 +10,8 @@ from pathlib import Path
 from ssl_tf.data.source import LaterDetail, Source
 from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, write_json
+from ssl_tf.training.run_directory import CONTENTS, DATA
 
-DATA = "data.json"
 # What a record of an earlier version lacks.
 _LATER = ("classes", "details")
 # Keys of a digest, and what they are in words.
@@ -58,6 +58,15 @@ def digest_data(source: Source) -> DataDigest:
         UserError: the stored data cannot be read, or is damaged.
     """
     return _digests(source)[0]
+
+
+def contents_of(train: Source, test: Source) -> dict[str, dict[str, str]]:
+    """The entry `CONTENTS` of a report: the begins of the `sha256` of its sources' digests.
+
+    No details are read, such as sizes of files.
+    """
+    sources = {"train": train, "test": test}
+    return {CONTENTS: {part: _sha256(sorted(s.contents()))[0][:12] for part, s in sources.items()}}
 
 
 def completed(record: object, source: Source) -> object:

@@ -247,6 +247,49 @@ def test_as_many_train_images_may_be_others(seeds, train):
     assert rows["base"]["linear top-1"] == "-"
 
 
+def write_data(run, **digests):
+    data = {part.replace("_", "-"): {"count": 9, "sha256": sha} for part, sha in digests.items()}
+    (run / "data.json").write_text(json.dumps(data))
+
+
+def test_seeds_of_other_images_are_not_averaged(seeds):
+    for run in seeds[:2]:
+        write_data(run, training="a" * 64, held_out="b" * 64)
+    rows, shown = rows_of(seeds)
+    assert rows["base"]["linear top-1"].startswith("55.00 ± 5.00") and not shown.remarks
+    write_data(seeds[1], training="c" * 64, held_out="b" * 64)
+    rows, shown = rows_of(seeds)
+    assert rows["base"]["linear top-1"] == rows["base"]["kNN while training, top-1"] == "-"
+    assert shown.remarks == (
+        "scenes:train, 4000 of 48 pixels: figures differ in training images aaaaaaaaaaaa (base-0) "
+        "and cccccccccccc (base-1)",
+        "base: no mean of its monitor_knn figures, because its seeds differ in training images",
+        "base: no mean of its linear figures, because its seeds differ in training images",
+    )
+    curves = joined_panels(panels(read_runs(seeds)), groups_of(read_runs(seeds)))
+    assert not any(panel.title == "linear" for panel in curves)
+
+
+def test_test_images_of_one_name_may_be_others(seeds):
+    for run, test in zip(seeds, ("0123", "4567")):
+        write_report(run / "linear.json", 0.5, contents={"train": "89ab", "test": test})
+    assert rows_of(seeds)[1].remarks[0] == (
+        "linear figures differ in test_contents 0123 (base-0) and 4567 (base-1)"
+    )
+
+
+def test_collapsed_runs_and_other_versions_are_told(seeds):
+    line = {"step": 30, "epoch": 3.0, "images_per_second": 100.0, "collapsed": 1.0}
+    with (seeds[1] / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    for run, version in zip(seeds, ("2.15.1", "2.21.0")):
+        machine = {"device": "CPU", "replicas": 2, "ssl_tf": "0.1.0", "tensorflow": version}
+        (run / "environment.json").write_text(json.dumps([machine]))
+    remarks = rows_of(seeds)[1].remarks
+    assert "training figures differ in tensorflow 2.15.1 (base-0) and 2.21.0 (base-1)" in remarks
+    assert "base-1 has collapsed, as its last look says" in remarks
+
+
 def test_images_that_could_not_be_read_are_told(seeds):
     write_report(seeds[1] / "linear.json", 0.5, unreadable_images=9)
     assert rows_of(seeds[:2])[1].remarks[0] == (

@@ -27,7 +27,7 @@ reference = "base"
 [arms.near]
 [arms.far]
 stages = ["discover", "pretrain", "linear"]
-discover = "--dataset=scenes --encoder={base} --discoverer=ncut"
+discover = "--dataset=scenes --encoder={base} --discoverer=ncut --boxes=ground_truth"
 [stop]
 figure = "linear_top1"
 seeds = 2

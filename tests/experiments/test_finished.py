@@ -74,6 +74,21 @@ def test_what_is_begun_here_is_not_taken(moved):
     assert not any((here / "runs" / "base-0").iterdir())
 
 
+def test_what_lacks_a_report_is_not_taken(moved, capsys):
+    path, study, trials, here = moved
+    changed(path, lambda content: content["near-1"]["files"].pop("runs/near-1/linear.json"))
+    take_finished(path, here, trials)
+    assert (
+        "near-1 is not taken over, for it lacks runs/near-1/linear.json" in capsys.readouterr().err
+    )
+    assert read_record(here, "near-1") == Record() and read_record(here, "near-0").taken
+    # Nor is one told to be complete whose report is gone here.
+    (here / "runs" / "near-0" / "linear.json").unlink()
+    write_outcome(study, trials, here)
+    assert missing(study, trials, here)["near-0"] == "linear is not done"
+    assert "near-0" not in json.loads((here / "finished.json").read_text())
+
+
 def test_a_trial_whose_weights_are_needed_is_made_again(moved, capsys):
     path, _, trials, here = moved
     take_finished(path, here, trials)

@@ -82,6 +82,33 @@ def test_reports_that_no_stage_has_made_are_told_and_do_not_count(study):
     assert results["remarks"] == [told] and told in (out / "table.md").read_text()
 
 
+def test_a_stage_at_an_earlier_step_has_columns_of_its_own(study, tmp_path):
+    _, _, out = study
+    text = THREE_ARMS.replace('"linear"]\n[flags]', '"linear", "linear_mid"]\n[flags]')
+    text = text.replace("[arms.base]", 'linear_mid = "--dataset=scenes --step=10"\n[arms.base]', 1)
+    study, trials = trials_of(tmp_path, text)
+    for trial in trials:
+        if trial.arm != "far" and trial.seed < 2:
+            report = json.loads((trial.run / "linear.json").read_text())
+            mid = report | {"step": 10, "trained": {"top1": 0.25}}
+            (trial.run / "linear_mid.json").write_text(json.dumps(mid))
+            done = {step.name: {"flags": dict(step.flags)} for step in trial.steps}
+            write_record(out, trial.name, Record(done))
+    write_outcome(study, trials, out)
+    rows = {row["run"]: row for row in json.loads((out / "results.json").read_text())["rows"]}
+    assert rows["near"]["linear_top1"] == pytest.approx(0.425)
+    assert rows["near"]["linear_mid_top1"] == 0.25 and "linear_mid_top1" not in rows["far"]
+
+
+def test_a_discovery_that_is_measured_later_is_not_done(study):
+    _, trials, out = study
+    (out / "discover" / "far-1" / "metrics.json").unlink()
+    assert missing(*study)["far-1"] == "discover is not done"
+    write_outcome(*study)
+    rows = {row["run"]: row for row in json.loads((out / "results.json").read_text())["rows"]}
+    assert (rows["far"]["discover_corloc"], rows["far"]["discover_corloc_seeds"]) == (0.25, 1)
+
+
 def test_the_stop_rule(study):
     the_study, trials, out = study
     by_name = {trial.name: trial for trial in trials}

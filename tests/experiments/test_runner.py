@@ -119,6 +119,20 @@ def test_a_report_that_somebody_makes_of_a_stage_that_failed_is_made_anew(tmp_pa
     assert work(tmp_path, ONE)[0] == {} and report.read_text() == "{}"
 
 
+def test_a_report_that_is_replaced_or_gone_is_made_again(tmp_path, capsys):
+    assert work(tmp_path, ONE)[0] == {}
+    report = tmp_path / "out" / "runs" / "one-0" / "linear.json"
+    # Somebody has judged the run by other flags, into the file of the stage.
+    report.write_text('{"epochs": 1}')
+    study, trials = trials_of(tmp_path, ONE)
+    assert missing(study, trials, tmp_path / "out") == {"one-0": "linear is not done"}
+    assert work(tmp_path, ONE)[0] == {} and report.read_text() == "{}"
+    assert f"{report} is of no stage that this study has begun" in capsys.readouterr().err
+    report.unlink()
+    assert work(tmp_path, ONE)[0] == {} and report.read_text() == "{}"
+    assert started(tmp_path) == ["one-0 pretrain", *["linear.json linear"] * 3]
+
+
 def test_a_failure_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FAILS", "one-1")
     text = HEAD + ARMS + '[arms.three]\npretrain = "--init_from={one}"\n'

@@ -84,6 +84,24 @@ def test_stages_have_reports(tmp_path):
     ]
 
 
+def test_a_discovery_has_a_report_where_its_boxes_are_measured(tmp_path):
+    measured = LOOP.replace("--encoder={scene}", "--encoder={scene} --boxes=ground_truth")
+    reports = [
+        next(t for t in trials_of(tmp_path, text)[1] if t.name == "found-1").steps[0].reports
+        for text in (LOOP, measured)
+    ]
+    assert reports == [(), (tmp_path / "out" / "discover" / "found-1" / "metrics.json",)]
+
+
+def test_what_a_stage_says_of_reading_images_stands(tmp_path):
+    text = HEAD + '[arms.one]\nlinear = "--dataset=cifar10 --data_dir=/other --max_bad_images=0"\n'
+    _, (trial, _) = trials_of(tmp_path, text, "--data_dir=/data", "--max_bad_images=9")
+    pretrain, linear = (" ".join(step.command) for step in trial.steps)
+    assert "--max_bad_images=9" in pretrain
+    assert "--data_dir=/other" in linear and "/data" not in linear
+    assert "--max_bad_images=0" in linear and "--max_bad_images=9" not in linear
+
+
 def test_references_are_paths_at_the_same_seed(tmp_path):
     _, trials = trials_of(tmp_path, LOOP)
     out = tmp_path / "out"
@@ -120,6 +138,8 @@ def test_references_are_paths_at_the_same_seed(tmp_path):
         ('pretrain = "--run_dir=x"', "arm bad, pretrain: --run_dir=x would change nothing"),
         ('linear = "--checkpoint={one}"', "arm bad, linear: --checkpoint=.* would change nothing"),
         ('linear = "--output=x.json"', "arm bad, linear: --output=x.json would change nothing"),
+        ('pretrain = "--dry_run"', "arm bad, pretrain: --dry_run: the stage would leave no result"),
+        ('pretrain = "--auto"', "arm bad, pretrain: --auto: each machine would choose flags"),
     ],
 )
 def test_a_wrong_arm_is_one_line_before_anything_runs(arm, told, tmp_path):
