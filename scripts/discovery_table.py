@@ -46,32 +46,30 @@ ROWS = {
 
 
 def measured(flags: argparse.Namespace, kind: str, images: int, row: str) -> dict[str, float]:
-    """The metrics of a row; discovers the boxes if they are not there yet."""
+    """The metrics of a row; finds the boxes, or sees that they are there and of this encoder."""
     flagfile, name, further = ROWS[row]
     encoder = flags.encoder_cifar10 if kind else flags.encoder
     label = "_".join([kind or "shapes", str(images), flagfile, *(f[2:] for f in further)])
     output = flags.output / label
-    if not (output / "metrics.json").exists():
-        command = [
-            *(sys.executable, "-m", "ssl_tf.discover", f"--flagfile={CONFIGS / flagfile}.flags"),
-            *("--dataset=scenes", "--split=test", "--scene_size=240"),
-            # The test split has a quarter of them.
-            *(f"--scenes={4 * images}", "--boxes=ground_truth"),
-            *(f"--encoder={encoder}", f"--output={output}", *further),
-        ]
-        if kind:
-            command += [f"--scene_objects={kind}", f"--data_dir={flags.data_dir}"]
-        if further[-1:] == [_SMALL]:
-            others = output.with_name(label.removesuffix("_" + _SMALL[2:]))
-            reuse(others, output)
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    command = [
+        *(sys.executable, "-m", "ssl_tf.discover", f"--flagfile={CONFIGS / flagfile}.flags"),
+        *("--dataset=scenes", "--split=test", "--scene_size=240"),
+        # The test split has a quarter of them.
+        *(f"--scenes={4 * images}", "--boxes=ground_truth"),
+        *(f"--encoder={encoder}", f"--output={output}", *further),
+    ]
+    if kind:
+        command += [f"--scene_objects={kind}", f"--data_dir={flags.data_dir}"]
+    if further[-1:] == [_SMALL]:
+        reuse(output.with_name(label.removesuffix("_" + _SMALL[2:])), output)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return json.loads((output / "metrics.json").read_text())[name]
 
 
 def reuse(base: Path, output: Path) -> None:
     """Copies the stages of a discovery that --largest_area does not change, if it is there."""
     if (base / "metrics.json").exists() and not output.exists():
-        made_later = shutil.ignore_patterns("boxes*", "proposals", "*.json")
+        made_later = shutil.ignore_patterns("boxes*", "proposals", "metrics.json", "costs.json")
         shutil.copytree(base, output, ignore=made_later)
         flags = (base / "flags.txt").read_text().replace(str(base), str(output))
         (output / "flags.txt").write_text(flags.replace("--largest_area=1.0", _SMALL))

@@ -34,13 +34,14 @@ _ENDLESS_STEPS = 2**40
 
 
 def devices(settings: TrainBenchmarkSettings) -> dict:
-    """What the entries run on: "device", the name of the card, and "replicas", how many there are.
+    """What the entries run on: "device", the name of the card, "replicas", how many, and "cores".
 
     No GPU is initialized.
     """
     gpus = tf.config.get_visible_devices("GPU")
     replicas = settings.pretrain.run.logical_cpus or max(1, len(gpus))
-    return {"device": environment(replicas)["device"], "replicas": replicas}
+    here = environment(replicas)
+    return {name: here[name] for name in ("device", "replicas", "cores")}
 
 
 def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:

@@ -17,7 +17,8 @@ _FREE = ("grid_precision", "grid_xla", "grid_augment_on", "grid_batch_size", "ou
 class TrainResults:
     """The entries measured so far; with --output they are kept in a file.
 
-    An entry is of the devices that it ran on: a file may hold those of several cards.
+    An entry is of the devices that it ran on, and the cores beside them: a file may hold those of
+    several cards.
     """
 
     def __init__(self, settings: TrainBenchmarkSettings, here: dict):
@@ -72,7 +73,7 @@ class TrainResults:
     def _lines(self, devices: str, rows: list[dict]) -> list[str]:
         machine = self._result["machine"]
         lines = [
-            machine if devices == "CPU" else f"{devices}, {machine}",
+            machine + devices[3:] if devices.startswith("CPU") else f"{devices}, {machine}",
             f"{'':<50}{'step':>8}{'(range)':>14}{'+ input':>9}{'wait':>6}{'memory':>8}"
             f"{'estimate':>10}{'of peak':>9}{'first':>7}",
             f"{'':<50}{'img/s':>8}{'':>14}{'img/s':>9}{'':>6}{'GiB':>8}{'GiB':>10}{'':>9}{'s':>7}",
@@ -111,7 +112,7 @@ def _read(path: Path, expected: dict) -> dict:
                 "file"
             )
     try:
-        # Keys of earlier versions lack the devices, and so do their failures, which are of no card.
+        # Keys of earlier versions lack devices and cores; their failures lack those, too.
         rows = [row for row in found["entries"].values() if "device" in row]
         return {**found, "entries": {_key(row): row for row in rows}}
     except (AttributeError, KeyError, TypeError):
@@ -129,7 +130,8 @@ def _entry(row: dict) -> Entry:
 
 
 def _devices(row: dict) -> str:
-    return row["device"] if row["replicas"] == 1 else f"{row['replicas']} x {row['device']}"
+    name = row["device"] if row["replicas"] == 1 else f"{row['replicas']} x {row['device']}"
+    return f"{name}, {row['cores']} cores" if "cores" in row else name
 
 
 def _machine() -> str:

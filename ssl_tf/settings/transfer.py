@@ -52,7 +52,7 @@ class TransferSettings:
         """Flags without effect, as in `flagfiles.unused`."""
         linear, unread = self.protocol == "linear", f"--protocol={self.protocol} does not read it"
         # A study gives every stage its seed.
-        tuning = {field.name for field, _ in flag_fields(TuningSettings)} - {"seed"}
+        tuning = [f.name for f, _ in flag_fields(TuningSettings) if f.name != "seed"]
         return {
             **unless(linear, unread, "max_iterations"),
             **unless(not linear, unread, *tuning),

@@ -25,7 +25,7 @@ TINY = [
     "--batch_size=8", "--epochs=0.2", "--warmup_epochs=0", "--seconds=0.02", "--repetitions=2",
 ]  # fmt: skip
 
-CPU = {"device": "CPU", "replicas": 1}
+CPU = {"device": "CPU", "replicas": 1, "cores": 2}
 
 
 def settings(*flags):
@@ -126,7 +126,7 @@ def test_entries_are_kept_and_not_measured_again(tmp_path, capsys):
     assert failed in TrainResults(settings(f"--output={output}"), CPU)
 
 
-H100, H200 = ({"device": f"NVIDIA {name}", "replicas": 1} for name in ("H100", "H200"))
+H100, H200 = ({"device": f"NVIDIA {name}", "replicas": 1, "cores": 16} for name in ("H100", "H200"))
 
 
 def test_figures_are_of_the_card_that_they_were_measured_on(tmp_path):
@@ -136,7 +136,8 @@ def test_figures_are_of_the_card_that_they_were_measured_on(tmp_path):
     assert entry not in other
     other.add(entry, figures(step=140.0))
     assert entry in TrainResults(settings(f"--output={output}"), H100)
-    assert entry not in TrainResults(settings(f"--output={output}"), {**H100, "replicas": 8})
+    for others in ({"replicas": 8}, {"cores": 4}):
+        assert entry not in TrainResults(settings(f"--output={output}"), {**H100, **others})
     rows = json.loads(output.read_text())["entries"].values()
     assert [(row["device"], row["step"]["median"]) for row in rows] == [
         ("NVIDIA H100", 100.0), ("NVIDIA H200", 140.0),

@@ -24,12 +24,14 @@ class BoxRows:
         images: uint64 [n], ids of the images, which are numbers of 16 hexadecimal digits.
         labels: int64 [n], number of each row's label (`BoxFile.read`).
         boxes: float32 [n, 4], ymin, xmin, ymax, xmax in [0, 1], with an area.
+        groups: bool [n], whether each is around several objects (IsGroupOf = 1).
         left_out: number of the rows of this piece whose box has no area.
     """
 
     images: np.ndarray
     labels: np.ndarray
     boxes: np.ndarray
+    groups: np.ndarray
     left_out: int
 
 
@@ -102,7 +104,7 @@ class BoxFile:
                 f"{self.flag}={self.path} has no column {', '.join(missing)}; its first line is "
                 f"{','.join(header)[:200]!r}"
             )
-        return {name: header.index(name) for name in needed}
+        return {name: header.index(name) for name in {*needed, "IsGroupOf"} if name in header}
 
     def _parse(
         self,
@@ -116,6 +118,7 @@ class BoxFile:
             images = _ids([row[columns["ImageID"]] for row in chosen])
             boxes = _boxes([[row[columns[side]] for side in _SIDES] for row in chosen])
             names = [row[columns["LabelName"]] for row in chosen]
+            groups = [_is_group(row, columns) for row in chosen]
         except (ValueError, IndexError):
             # The damaged row is the first that fails alone.
             for number, row in enumerate(rows, line):
@@ -127,15 +130,17 @@ class BoxFile:
             for name in itertools.compress(names, kept)
         ]
         left_out = len(boxes) - len(labels)
-        return BoxRows(images[kept], np.array(labels, np.int64), boxes[kept], left_out)
+        numbers = np.array(labels, np.int64)
+        return BoxRows(images[kept], numbers, boxes[kept], np.array(groups, bool)[kept], left_out)
 
     def _chosen(self, rows: list[list[str]], columns: dict[str, int]) -> list[list[str]]:
         if self.sources:
             self.seen_sources.update(row[columns["Source"]] for row in rows)
             rows = [row for row in rows if row[columns["Source"]] in self.sources]
-        for name in ("IsGroupOf", "IsDepiction"):
-            if name in columns:
-                rows = [row for row in rows if not is_set(row[columns[name]])]
+        if self.drop_group_of:
+            rows = [row for row in rows if not _is_group(row, columns)]
+        if self.drop_depiction:
+            rows = [row for row in rows if not is_set(row[columns["IsDepiction"]])]
         return rows
 
     def _check(self, row: list[str], line: int, columns: dict[str, int]) -> None:
@@ -143,6 +148,7 @@ class BoxFile:
             _ids([row[columns["ImageID"]]])
             _boxes([[row[columns[side]] for side in _SIDES]])
             self._chosen([row], columns)
+            _is_group(row, columns)
             _ = row[columns["LabelName"]]
         except (ValueError, IndexError):
             raise UserError(
@@ -150,6 +156,10 @@ class BoxFile:
                 f"id has {_ID_DIGITS} hexadecimal digits, a box 0 <= min <= max <= 1, IsGroupOf 1, "
                 "0 or -1"
             ) from None
+
+
+def _is_group(row: list[str], columns: dict[str, int]) -> bool:
+    return "IsGroupOf" in columns and is_set(row[columns["IsGroupOf"]])
 
 
 def _ids(texts: list[str]) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.openimages.box_csv import BoxRows, format_id
+from ssl_tf.data.sources.tfds_features import CROWD
 from ssl_tf.errors import UserError
 
 _SHARD_BYTES = 2**28
@@ -15,19 +16,21 @@ _SHARD_BYTES = 2**28
 
 @dataclasses.dataclass(frozen=True)
 class BoxLists:
-    """The boxes of some images, 24 bytes a box.
+    """The boxes of some images, 21 bytes a box.
 
     Attributes:
         images: uint64 [images], ids, ascending.
         ends: int64 [images], row after the last box of each image.
         labels: int32 [boxes], class of each box.
         boxes: float32 [boxes, 4], ymin, xmin, ymax, xmax in [0, 1].
+        groups: bool [boxes], whether each is around several objects.
     """
 
     images: np.ndarray
     ends: np.ndarray
     labels: np.ndarray
     boxes: np.ndarray
+    groups: np.ndarray
 
     def keep(self, images: np.ndarray) -> "BoxLists":
         """The images that are True in a bool [images] array, with their boxes."""
@@ -38,13 +41,14 @@ class BoxLists:
             np.cumsum(lengths[images]),
             self.labels[boxes],
             self.boxes[boxes],
+            self.groups[boxes],
         )
 
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yields (id, labels, boxes) of each image."""
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields (id, labels, boxes, groups) of each image."""
         begin = 0
         for image, end in zip(self.images.tolist(), self.ends.tolist()):
-            yield image, self.labels[begin:end], self.boxes[begin:end]
+            yield image, self.labels[begin:end], self.boxes[begin:end], self.groups[begin:end]
             begin = end
 
 
@@ -59,10 +63,11 @@ def collect_boxes(
         class_of_label: int32, class in the data set of each label number of the CSV, -1 to leave
             the label out.
     """
-    image_rows, labels, boxes = (
+    image_rows, labels, boxes, groups = (
         [np.zeros(0, np.int64)],
         [np.zeros(0, np.int32)],
         [np.zeros((0, 4), np.float32)],
+        [np.zeros(0, bool)],
     )
     for piece in rows:
         row = np.searchsorted(images, piece.images)
@@ -71,6 +76,7 @@ def collect_boxes(
         image_rows.append(row[known])
         labels.append(label[known])
         boxes.append(piece.boxes[known])
+        groups.append(piece.groups[known])
     image_row = np.concatenate(image_rows)
     order = np.argsort(image_row, kind="stable")
     return BoxLists(
@@ -78,6 +84,7 @@ def collect_boxes(
         np.cumsum(np.bincount(image_row, minlength=len(images))),
         np.concatenate(labels)[order],
         np.concatenate(boxes)[order],
+        np.concatenate(groups)[order],
     )
 
 
@@ -92,10 +99,10 @@ def write_dataset(
     class_names: list[str],
     description: str,
 ) -> None:
-    """Writes the data set, with the features id, image, objects/bbox and objects/label.
+    """Writes the data set, with the features id, image and objects: bbox, label and is_crowd.
 
-    The bytes of an image are not changed. Images are in the order of their ids, in files of about
-    256 MiB.
+    The label of a group counts as those of objects; its box is none of an object. The bytes of
+    an image are not changed. Images are in the order of their ids, in files of about 256 MiB.
 
     Args:
         directory: empty directory NAME/VERSION; TFDS takes both from the path.
@@ -116,6 +123,7 @@ def write_dataset(
                 {
                     "bbox": tfds.features.BBoxFeature(),
                     "label": tfds.features.ClassLabel(names=class_names),
+                    CROWD: np.bool_,
                 }
             ),
         }
@@ -157,7 +165,14 @@ def _file(folder: Path, image: int) -> Path:
     return folder / f"{format_id(image)}.jpg"
 
 
-def _serialize(features, folder: Path, image: int, labels: np.ndarray, boxes: np.ndarray) -> bytes:
+def _serialize(
+    features,
+    folder: Path,
+    image: int,
+    labels: np.ndarray,
+    boxes: np.ndarray,
+    groups: np.ndarray,
+) -> bytes:
     import tensorflow_datasets as tfds
 
     path = _file(folder, image)
@@ -171,8 +186,8 @@ def _serialize(features, folder: Path, image: int, labels: np.ndarray, boxes: np
                 "id": format_id(image),
                 "image": encoded,
                 "objects": [
-                    {"bbox": tfds.features.BBox(*box), "label": label}
-                    for label, box in zip(labels.tolist(), boxes.tolist())
+                    {"bbox": tfds.features.BBox(*box), "label": label, CROWD: group}
+                    for label, box, group in zip(labels.tolist(), boxes.tolist(), groups.tolist())
                 ],
             }
         )

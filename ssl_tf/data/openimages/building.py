@@ -253,6 +253,9 @@ def _publish(
         lines = "".join(f"{format_id(image)}\n" for image in split.images.tolist())
         (finished / f"{name}_ids.txt").write_text(lines)
     target.mkdir(parents=True, exist_ok=True)
+    # Of an earlier call, which may have had other splits.
+    for name in ("train", "test", "random"):
+        (target / f"{name}_ids.txt").unlink(missing_ok=True)
     # The data set is moved last: its presence means that the target is complete.
     for path in sorted(finished.iterdir(), key=lambda path: path.is_dir()):
         path.replace(target / path.name)

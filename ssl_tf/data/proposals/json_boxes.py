@@ -123,10 +123,14 @@ def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:
         x, y, w, h = read_numbers(file, place, annotation.get("bbox"), 4)
         box = (y / entry.height, x / entry.width, (y + h) / entry.height, (x + w) / entry.width)
         score = read_number(file, place, annotation.get("score", 1.0))
-        try:
-            crowd = is_set(str(annotation.get("iscrowd") or 0))
-        except ValueError as error:
-            raise UserError(f"{file}, {place}: iscrowd {error}") from None
-        entry.rows.append(Row(place, box, score, crowd=crowd))
+        marks = [_mark(file, place, annotation, key) for key in ("iscrowd", "ignore")]
+        entry.rows.append(Row(place, box, score, crowd=any(marks)))
     tell_unread(file, "keys", unread)
     yield from entries.values()
+
+
+def _mark(file: str, place: str, annotation: dict[str, Any], key: str) -> bool:
+    try:
+        return is_set(str(annotation.get(key) or 0))
+    except ValueError as error:
+        raise UserError(f"{file}, {place}: {key} {error}") from None

@@ -340,6 +340,29 @@ def test_boxes_without_area_are_left_out_and_told(places, capsys):
             assert are_boxes(record["boxes"]).numpy().all()
 
 
+def test_a_box_of_a_group_gives_its_label_and_is_no_object(places, capsys):
+    lines = (places / "train.csv").read_text().splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith(f"{image_id(1)},"))
+    image, source, label, confidence, *_ = lines[at].split(",")
+    lines[at] = f"{image},{source},{label},{confidence},0.125,0.875,0.25,0.75,1,0"
+    (places / "train.csv").write_text("\n".join(lines))
+    stats = with_images(places)
+    assert stats["train"][-1]["boxes"] == 13
+    source = open_source(dataset="ohms", data_dir=str(places / "out"), split="train")
+    assert "(objects/is_crowd) are left out" in capsys.readouterr().err
+    records = {example["id"]: example for example in source.sequence().as_numpy_iterator()}
+    boxes = records[image_id(1).encode()]["boxes"].tolist()
+    assert [0.25, 0.125, 0.75, 0.875] not in boxes
+    assert sum(len(record["boxes"]) for record in records.values()) == 12
+    assert records[image_id(1).encode()]["label"].tolist() == [1, 1]
+
+
+def test_lists_of_an_earlier_call_are_gone(places):
+    build(places, *FILTERS, f"--test_boxes={places / 'test.csv'}", "--random_control")
+    build(places, *FILTERS, "--min_images=1")
+    assert [path.name for path in (places / "out" / "ohms").glob("*_ids.txt")] == ["train_ids.txt"]
+
+
 def test_a_second_build_leaves_the_first_alone(places, capsys):
     staging = places / "out" / "ohms.writing"
     with exclusive(places / "out" / "ohms"):

@@ -131,10 +131,11 @@ def test_keys_of_annotations_that_are_not_read_are_told(tmp_path, capsys):
     assert "scored.json: keys that are not read: confidence\n" in capsys.readouterr().err
 
 
-def test_crowds_of_coco_are_left_out_and_counted(tmp_path):
+@pytest.mark.parametrize("key", ["iscrowd", "ignore"])
+def test_crowds_of_coco_are_left_out_and_counted(tmp_path, key):
     content = coco({"a": [*BOXES["a"], BAD["it has no area"]], "b": BOXES["b"]})
     for annotation, crowd in zip(content["annotations"], ("0", "1", 1, 0.0)):
-        annotation["iscrowd"] = crowd
+        annotation[key] = crowd
     importer = Importer()
     images = list(importer.images(str(write_json(tmp_path / "instances.json", content))))
     assert [image.image_id for image in images] == ["a.jpg", "b.jpg"]
