@@ -9,32 +9,36 @@ from ssl_tf.errors import UserError, listed, printable, warn
 
 # What is told of a folder that was read by another way, if a link led to one above it.
 _BEHIND = "folders behind links that were read"
+_LINKS = "links to images that were read"
 
 
 class Listing:
     """What lies under a folder.
 
     A folder that several paths lead to is read once. A path without links names it, else a link to
-    it, else a path behind a link to a folder above it.
+    it, else a path behind a link to a folder above it. So is an image: links to images come last.
 
     Attributes:
         paths: the images, relative to the folder, in no order.
+        links: those of `paths` that are links.
         folders: names of the folders at the top level, without links by which nothing is read.
         left_out: (folder at the top level or b"", kind) -> number of files that are no images by
             their name; a kind is an extension in lower case.
     """
 
-    def __init__(self, folder: bytes, extensions: Sequence[str]):
+    def __init__(self, folder: bytes, extensions: Sequence[str], each_once: bool = True):
         """Lists the folder.
 
         Args:
             folder: to list.
             extensions: of images, in lower case, with their dots.
+            each_once: leave out links to images that are listed.
 
         Raises:
             OSError: a folder cannot be listed.
         """
         self.paths: list[bytes] = []
+        self.links: set[bytes] = set()
         self.folders: list[bytes] = []
         self.left_out: Counter[tuple[bytes, str]] = Counter()
         self._extensions = tuple(extensions)
@@ -50,9 +54,14 @@ class Listing:
         real = set(self.folders)
         while self._links:
             self._follow_links()
+        if each_once and self.links:
+            self._leave_out_links(folder)
         # A link to a folder above, of which all was read, is no class.
         named = real | self._with_images()
         self.folders = [f for f in self.folders if f in named or not self.left_out[f, _BEHIND]]
+        # Nor is a folder whose images are all those of others.
+        named = self._with_images()
+        self.folders = [f for f in self.folders if f in named or not self.left_out[f, _LINKS]]
 
     def classes(self) -> list[bytes]:
         """The sorted names of the classes: the folders at the top, if no image lies beside them."""
@@ -86,6 +95,18 @@ class Listing:
     def _with_images(self) -> set[bytes]:
         """The first parts of the paths of images."""
         return {path.split(b"/")[0] for path in self.paths}
+
+    def _leave_out_links(self, folder: bytes) -> None:
+        """Leaves out links to images that have a path of their own, or an earlier link."""
+        own = [path for path in self.paths if path not in self.links]
+        met = {_place(os.path.join(folder, path)) for path in own}
+        for path in sorted(self.links):
+            place = _place(os.path.join(folder, path))
+            if place in met:
+                self.links.remove(path)
+                self.left_out[path.split(b"/")[0], _LINKS] += 1
+            met.add(place)
+        self.paths = [*own, *self.links]
 
     def _follow_links(self) -> None:
         """Adds what lies under the links that were met; links below these wait for the next call.
@@ -127,6 +148,8 @@ class Listing:
                 self.left_out[prefix.split(b"/")[0], kind] += 1
             elif entry.name.lower().endswith(self._endings):
                 self.paths.append(prefix + entry.name)
+                if entry.is_symlink():
+                    self.links.add(prefix + entry.name)
             else:
                 extension = os.path.splitext(entry.name)[1].lower()
                 kind = _printable(extension) if extension else "without extension"

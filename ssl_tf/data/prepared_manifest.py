@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ssl_tf.errors import UserError
-from ssl_tf.files import read_json, replacing, write_json
+from ssl_tf.files import read_json, replacing, sha256_of, write_json
 
 MANIFEST = "prepared.json"
-# The figures of the collection, beside the manifest.
-REPORT = "report.json"
+# The figures of the collection, beside the manifest, and a line for each file.
+REPORT, IMAGES = "report.json", "images.csv"
 # Names of the splits.
 TRAIN, VALIDATION = "train", "validation"
 # Keys of the features of a record.
@@ -40,11 +40,14 @@ class RecordFile:
         name: in the directory of the manifest.
         records: their number.
         size: of the file, in bytes.
+        index: SHA-256 of its index, hexadecimal; empty without one, and in manifests of earlier
+            versions.
     """
 
     name: str
     records: int
     size: int
+    index: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Manifest:
         splits: name -> its record files; a split without images is left out.
         listing: number of the files from which it was made, and SHA-256 of their paths and of
             their sizes; the last is missing in the manifests of earlier versions.
+        root: folder of those files, absolute and without links; empty in earlier versions.
     """
 
     encoding: str
@@ -65,6 +69,7 @@ class Manifest:
     class_names: tuple[str, ...]
     splits: dict[str, list[RecordFile]]
     listing: dict[str, Any]
+    root: str = ""
 
     def write(self, directory: Path) -> None:
         """Writes the manifest, which means that all other files are complete."""
@@ -124,24 +129,39 @@ class PixelIndex:
         columns = (np.array(column, np.int64) for column in numbers)
         return cls(np.array(list(map(os.fsencode, ids))), *columns)
 
+    @staticmethod
+    def path(records: Path) -> Path:
+        """The path of the index of a record file."""
+        return records.with_name(records.name + _INDEX)
+
     def write(self, records: Path) -> None:
         """Writes the index of a record file."""
-        path = records.with_name(records.name + _INDEX)
+        path = self.path(records)
         with replacing(path, shared=True) as temporary, temporary.open("wb") as file:
             np.savez(file, **vars(self))
 
     @classmethod
-    def read(cls, records: str) -> "PixelIndex":
+    def read(cls, records: Path, sha256: str) -> "PixelIndex":
         """Reads the index of a record file.
 
+        Args:
+            records: the record file.
+            sha256: as in the manifest.
+
         Raises:
-            UserError: it is damaged or gone.
+            UserError: it is damaged, gone, or of another preparation.
         """
+        path = cls.path(records)
         try:
-            with np.load(records + _INDEX, allow_pickle=False) as file:
+            if sha256 and sha256_of(path) != sha256:
+                raise UserError(
+                    f"{path} is damaged or of another preparation: restore the file, or prepare "
+                    "the images again"
+                )
+            with np.load(path, allow_pickle=False) as file:
                 return cls(**file)
+        except UserError:
+            raise
         except Exception as error:  # of many kinds, at a damaged file
             cause = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{records}{_INDEX} cannot be read ({cause}): prepare the images again"
-            ) from None
+            raise UserError(f"{path} cannot be read ({cause}): prepare the images again") from None

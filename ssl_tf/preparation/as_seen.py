@@ -49,7 +49,7 @@ _TWELVE_BITS, _SIXTEEN_BITS = 2**12 - 1, 2**16 - 1
 # Held while Pillow's limit on pixels, of which there is one a process, is lifted.
 _without_limit = threading.Lock()
 # Tags of a TIFF: the bits of a sample, and whether it is an integer without a sign.
-_BITS, _SAMPLE_FORMAT, _UNSIGNED = 258, 339, (1,)
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT, _UNSIGNED = 258, 262, 339, (1,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,12 +205,18 @@ def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
     if deep and _brightest(image) <= _TWELVE_BITS >> 8:
         return _scaled_colours(deep(image, content))
     if image.mode == "F" or _has_long_integers(image):
-        return Image.fromarray(_scaled_range(_numbers(image)))
+        return Image.fromarray(_as_positive(_scaled_range(_numbers(image)), image))
     if image.mode.startswith("I"):
-        return Image.fromarray(_scaled_integers(np.asarray(image)))
+        return Image.fromarray(_as_positive(_scaled_integers(np.asarray(image)), image))
     if image.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info:
         return image.convert("RGBA")
     return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB")
+
+
+def _as_positive(levels: np.ndarray, image: Image.Image) -> np.ndarray:
+    """Levels where 0 is black; Pillow turns those where it is white at up to 8 bits alone."""
+    white_is_zero = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0
+    return 255 - levels if white_is_zero else levels
 
 
 def _has_long_integers(image: Image.Image) -> bool:

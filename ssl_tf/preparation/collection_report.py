@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ssl_tf.data.prepared_manifest import REPORT
+from ssl_tf.data.prepared_manifest import IMAGES, REPORT
 from ssl_tf.errors import printable
 from ssl_tf.files import replacing, write_json, write_text
 from ssl_tf.preparation import work_files
@@ -22,7 +22,7 @@ from ssl_tf.preparation.report_page import page
 from ssl_tf.settings import PrepareSettings, flagfiles
 from ssl_tf.views.sheet import Cell, draw_sheet
 
-IMAGES, PAGE = "images.csv", "report.html"
+PAGE = "report.html"
 SHEET, ALIKE_SHEET = "contact_sheet.png", "look_alikes.png"
 EXACT, NEAR = "same bytes", "looks alike"
 _LEFT_OUT = "left out"

@@ -88,6 +88,7 @@ def _prepare(settings: PrepareSettings, files: FileList) -> None:
         class_names=tuple(files.classes),
         splits=described(plans, output),
         listing=files.listing(),
+        root=files.root,
     ).write(output)
 
 
@@ -119,6 +120,12 @@ def _check_unchanged(manifest: Manifest, files: FileList, settings: PrepareSetti
     Raises:
         UserError: there are.
     """
+    if manifest.root not in ("", files.root):
+        raise UserError(
+            f"--output={settings.output} is complete, with the files in {manifest.root}; "
+            f"--input={settings.input} has those in {files.root}; give a new directory to prepare "
+            "them"
+        )
     now = files.listing()
     # Earlier versions recorded no sizes.
     if {"sizes": now["sizes"], **manifest.listing} != now:

@@ -12,7 +12,7 @@ import numpy as np
 from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, PixelIndex, RecordFile
 from ssl_tf.data.record_framing import DATA_AT, FRAME_BYTES
 from ssl_tf.errors import UserError
-from ssl_tf.files import replacing
+from ssl_tf.files import replacing, sha256_of
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.facts_table import FactsTable
 
@@ -85,8 +85,11 @@ def described(plans: list[Plan], output: Path) -> dict[str, list[RecordFile]]:
     """Split -> its record files, which are all written."""
     splits: dict[str, list[RecordFile]] = {}
     for plan in plans:
-        size = (output / plan.name).stat().st_size
-        splits.setdefault(plan.split, []).append(RecordFile(plan.name, plan.rows.size, size))
+        path = output / plan.name
+        index = PixelIndex.path(path)
+        digest = sha256_of(index) if index.exists() else ""
+        file = RecordFile(plan.name, plan.rows.size, path.stat().st_size, digest)
+        splits.setdefault(plan.split, []).append(file)
     return splits
 
 

@@ -160,8 +160,21 @@ def test_a_test_on_the_originals_of_prepared_images_is_told(noise, tmp_path, cap
     for folder, is_told in (("train", True), ("test", False)):
         capsys.readouterr()
         opened(f"--prepared={prepared}", f"--test_image_folder={noise}/{folder}")
-        told = f"--prepared={prepared} was made of the images of {noise}/train, and folder"
+        told = f"--prepared={prepared} was made of 60 of the 60 images of folder {noise}/train"
         assert (told in capsys.readouterr().err) == is_told
+
+
+def test_the_originals_are_known_by_a_list_from_any_directory(noise, tmp_path, capsys, monkeypatch):
+    paths = sorted(str(path) for path in (noise / "train").rglob("*.png"))[:-4]
+    (tmp_path / "list.txt").write_text("\n".join(paths))
+    monkeypatch.chdir(tmp_path)
+    flags = ["--input=list.txt", "--output=prepared", "--min_side=1", "--workers=1"]
+    command.run(preparing_command.main, PrepareSettings, flags)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    capsys.readouterr()
+    opened(f"--prepared={tmp_path / 'prepared'}", f"--test_image_folder={noise}/train")
+    assert "was made of 56 of the 60 images of" in capsys.readouterr().err
 
 
 def test_no_other_split_stands_in_for_a_damaged_one(tmp_path):

@@ -97,11 +97,14 @@ def deep_tiff(values: np.ndarray, order: str = "<", compression: int = 1) -> byt
     return head + pixels + depths + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
 
 
-def grey_tiff(values: np.ndarray) -> bytes:
-    """A TIFF of one channel, of integers with or without a sign or of floats: [H, W]."""
+def grey_tiff(values: np.ndarray, black: int = 0) -> bytes:
+    """A TIFF of one channel, of integers with or without a sign or of floats: [H, W].
+
+    Black is where the values are smallest, or (1) where they are largest.
+    """
     (height, width), pixels = values.shape, values.astype(values.dtype.newbyteorder("<")).tobytes()
     tags = {
-        256: width, 257: height, 258: 8 * values.itemsize, 259: 1, 262: 1, 273: 8, 277: 1,
+        256: width, 257: height, 258: 8 * values.itemsize, 259: 1, 262: 1 - black, 273: 8, 277: 1,
         278: height, 279: len(pixels), 339: {"u": 1, "i": 2, "f": 3}[values.dtype.kind],
     }  # fmt: skip
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())

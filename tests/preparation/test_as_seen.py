@@ -35,6 +35,16 @@ def test_a_file_is_read_as_people_see_it(name, tmp_path):
     assert found.several == any(w in name for w in ("apng", "animation", "pages", "mpo"))
 
 
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i2"])
+def test_white_may_be_zero(dtype):
+    values = np.arange(12 * 16).astype(dtype).reshape(12, 16)
+    if dtype != "u1":
+        values *= 21
+    positive, negative = (seen(odd_files.grey_tiff(values, black)) for black in (0, 1))
+    np.testing.assert_array_equal(negative, 255 - positive)
+    assert negative.max() == 255 and negative.min() < 80
+
+
 @pytest.mark.parametrize("dtype", ["u2", "i2", "u4", "i4", "f4"])
 @pytest.mark.parametrize(
     "low, high",

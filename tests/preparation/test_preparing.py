@@ -349,6 +349,9 @@ def test_another_folder_of_the_same_name_is_refused(tmp_path, capsys, in_turn, m
     assert f"was begun with the files in {tmp_path}/a/photos, --input=photos has those in" in told
     monkeypatch.chdir(tmp_path / "a")
     start("photos", output)
+    monkeypatch.chdir(tmp_path / "b")
+    told = fails(capsys, "photos", output)
+    assert f"is complete, with the files in {tmp_path}/a/photos; --input=photos has those" in told
     digests = {row["id"]: row["sha256"] for row in listed(output).values()}
     assert digests == {
         name: hashlib.sha256(content).hexdigest()

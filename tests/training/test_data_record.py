@@ -246,7 +246,7 @@ def test_a_record_of_names_and_sizes_of_record_files_goes_on_and_gets_the_rest(
     # As earlier versions had them: of raw pixels sizes and columns, of other record files nothing.
     before = [b"2", b"a", b"b"]
     if write is of_prepare_raw:
-        index = PixelIndex.read(str(tmp_path / "data" / "train.tfrecord"))
+        index = PixelIndex.read(tmp_path / "data" / "train.tfrecord", "")
         before += [b"%d" % (tmp_path / "data" / "train.tfrecord").stat().st_size]
         columns = (np.zeros(4, np.int64), index.offset, index.height, index.width, index.label)
         before += [column.tobytes() for column in columns]

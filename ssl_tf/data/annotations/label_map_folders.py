@@ -171,7 +171,7 @@ def _warn_of_maps_without_images(folder: str, claimed: Sequence[str]) -> None:
     """Tells on stderr how many PNGs of a folder are the label map of no image."""
     found = {
         os.path.join(folder, os.fsdecode(path))
-        for path in Listing(os.fsencode(folder), (".png",)).paths
+        for path in Listing(os.fsencode(folder), (".png",), each_once=False).paths
     }
     unread = sorted(found - {*claimed})
     if unread:

@@ -57,6 +57,7 @@ class ImageFolder(IndexedSource):
         self.directory = os.path.realpath(folder)
         self._folder = os.fsencode(os.path.join(folder, ""))
         self._paths = tf.constant(paths)
+        self._links = listing.links
         self.orient = orient
         if not orient:
             self._warn_of_turns(paths)
@@ -84,17 +85,22 @@ class ImageFolder(IndexedSource):
     def common_images(self, other: Source) -> int:
         if not isinstance(other, ImageFolder):
             return 0
-        if os.path.commonpath([self.directory, other.directory]) not in (
-            self.directory,
-            other.directory,
-        ):
+        nested = os.path.commonpath([self.directory, other.directory])
+        if nested not in (self.directory, other.directory) and not (self._links or other._links):
             return 0
-        return len(self._places() & other._places())
+        return len(self.places() & other.places())
 
-    def _places(self) -> set[bytes]:
-        """The path of each image, whatever the name under which the folder was given."""
+    def places(self) -> set[bytes]:
+        """The path of each image, whatever the name under which the folder was given.
+
+        Of a link that of the file that it leads to.
+        """
         directory = os.fsencode(os.path.join(self.directory, ""))
-        return {directory + path for path in self._paths.numpy()[self._row_numbers()]}
+        paths = self._paths.numpy()[self._row_numbers()]
+        return {
+            os.path.realpath(directory + path) if path in self._links else directory + path
+            for path in paths
+        }
 
     def copies_in(self, other: "ImageFolder") -> list[str]:
         """Paths of images here that the other folder holds under the same name with equal bytes.

@@ -44,7 +44,7 @@ def open_prepared(directory: str, split: str, shuffle_mib: int) -> Source:
             raise UserError(f"{path} {found}: restore the file, or prepare the images again")
     name = f"prepared {directory}:{split}"
     if manifest.encoding == "raw":
-        return RawImages(name, [os.path.join(directory, f.name) for f in files], manifest)
+        return RawImages(name, directory, files, manifest)
     return PreparedImages(name, directory, files, shuffle_mib, manifest)
 
 
@@ -93,13 +93,14 @@ class RawImages(IndexedSource):
     the pixels once.
     """
 
-    def __init__(self, name: str, paths: list[str], manifest: Manifest):
+    def __init__(self, name: str, directory: str, files: list[RecordFile], manifest: Manifest):
         """Reads the indices of the record files.
 
         Raises:
-            UserError: an index is damaged or gone.
+            UserError: an index is damaged, gone, or of another preparation.
         """
-        indices = [PixelIndex.read(path) for path in paths]
+        paths = [os.path.join(directory, file.name) for file in files]
+        indices = [PixelIndex.read(Path(path), file.index) for path, file in zip(paths, files)]
         sizes = [len(index.id) for index in indices]
         classes = manifest.class_names
         super().__init__(name, sum(sizes), len(classes) or None, classes)

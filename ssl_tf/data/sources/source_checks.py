@@ -1,8 +1,10 @@
 """What is wrong with images that can be read: refused, or told on stderr."""
 
+import csv
 import os
 from pathlib import Path
 
+from ssl_tf.data.prepared_manifest import IMAGES, Manifest
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.errors import SettingsError, warn
@@ -103,13 +105,22 @@ def warn_of_originals(prepared: str, test: Source) -> None:
         prepared: the output of `prepare`; empty: the training images are others.
         test: the test images.
     """
-    flags = Path(prepared) / FLAGS
-    if not (prepared and isinstance(test, ImageFolder) and flags.is_file()):
+    if not (prepared and isinstance(test, ImageFolder)):
         return
-    made_of = os.path.realpath(flagfiles.read_flagfile(flags, PrepareSettings).input)
-    if os.path.commonpath([made_of, test.directory]) in (made_of, test.directory):
+    common = len(_originals(Path(prepared)) & test.places())
+    if common:
         warn(
-            f"--prepared={prepared} was made of the images of {made_of}, and {test.name} "
-            "has them, too, which flatters the figure; test on --test_split=validation, or on "
-            "others"
+            f"--prepared={prepared} was made of {common} of the {test.size} images of "
+            f"{test.name}, which flatters the figure; test on --test_split=validation, or on others"
         )
+
+
+def _originals(prepared: Path) -> set[bytes]:
+    """The paths of the files that were prepared, as those of an image folder."""
+    root, flags, listed = Manifest.read(prepared).root, prepared / FLAGS, prepared / IMAGES
+    if not root and flags.is_file():  # of an earlier version
+        root = os.path.realpath(flagfiles.read_flagfile(flags, PrepareSettings).input)
+    if not (root and listed.is_file()):
+        return set()
+    with listed.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return {os.fsencode(os.path.join(root, row["id"])) for row in csv.DictReader(file)}

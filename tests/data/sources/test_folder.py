@@ -68,6 +68,29 @@ def test_a_folder_is_read_once_by_its_own_name(tmp_path, capsys):
     assert "3 links to folders that were read;" in capsys.readouterr().err
 
 
+def test_a_link_to_an_image_doubles_nothing(tmp_path, capsys):
+    folder = write_folder(tmp_path / "data", {"cat/0.png": b"", "dog/1.png": b""})
+    (tmp_path / "data" / "all").mkdir()
+    write_folder(tmp_path / "elsewhere", {"2.png": b""})
+    for name, target in (
+        ("all/0.png", "../cat/0.png"),
+        ("all/x.png", "../dog/1.png"),
+        ("dog/z.png", "../../elsewhere/2.png"),
+        ("cat/z.png", "../../elsewhere/2.png"),
+    ):
+        os.symlink(target, tmp_path / "data" / name)
+    source = ImageFolder(folder)
+    assert ids(source) == ["cat/0.png", "cat/z.png", "dog/1.png"]
+    assert source.class_names == ("cat", "dog")
+    assert "3 links to images that were read;" in capsys.readouterr().err
+    # Nor are links elsewhere other images.
+    (tmp_path / "test").mkdir()
+    for number, target in enumerate(("data/dog/1.png", "elsewhere/2.png")):
+        os.symlink(tmp_path / target, tmp_path / "test" / f"{number}.png")
+    test = ImageFolder(str(tmp_path / "test"))
+    assert source.common_images(test) == test.common_images(source) == 2
+
+
 def test_links_to_folders_above_double_nothing(tmp_path, capsys):
     folder = write_folder(tmp_path / "data", {"a/0.png": b"", "b/1.png": b"", "b/2.png": b""})
     os.symlink("..", tmp_path / "data" / "up")

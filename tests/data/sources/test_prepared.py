@@ -1,5 +1,6 @@
 """What `prepare` wrote is read by one flag, without reading it first."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -95,6 +96,20 @@ def test_raw_pixels_are_read_from_their_places(tmp_path):
     assert sorted(record["index"] for record in one_epoch) == list(range(5))
     rest, held_out = source.hold_out(2)
     assert (rest.size, held_out.size) == (3, 2)
+
+
+def test_an_index_of_another_preparation_is_refused(tmp_path):
+    folder = write_raw(tmp_path, [3])
+    manifest = json.loads((tmp_path / "prepared.json").read_text())
+    index = tmp_path / "train-0.tfrecord.index.npz"
+    manifest["splits"]["train"][0]["index"] = hashlib.sha256(index.read_bytes()).hexdigest()
+    (tmp_path / "prepared.json").write_text(json.dumps(manifest))
+    assert open_source(prepared=folder).size == 3
+    PixelIndex.of([(f"{n}.jpg", 0, 50, 6, 8) for n in range(3)]).write(
+        tmp_path / "train-0.tfrecord"
+    )
+    with pytest.raises(UserError, match="index.npz is damaged or of another preparation: restore"):
+        open_source(prepared=folder)
 
 
 def test_pixels_that_were_prepared_anew_are_told_from_those_before(tmp_path):
