@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from ssl_tf.exporters.equality import Outputs, compare
 from ssl_tf.exporters.exported import Exported, Written
@@ -55,7 +55,7 @@ def write_detectron2(exported: Exported, directory: Path) -> Written:
     """
     weights, config = directory / WEIGHTS, directory / CONFIG
     tensors = {detectron2_name(n): v for n, v in torch_tensors(exported).items()}
-    save_file(tensors, weights, metadata(exported))
+    weights.write_bytes(save(tensors, metadata(exported)))
     write_text(config, config_lines(exported.model))
     told = check_names(exported, weights, detectron2_name)
     missing, largest = obstacle("torch", "detectron2"), None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ssl_tf.errors import UserError
 from ssl_tf.exporters.equality import Outputs, compare
@@ -49,7 +49,7 @@ def _write(
     tensors = torch_tensors(exported)
     for name in [name for name in tensors if name.endswith(".running_mean")]:
         tensors[name.removesuffix(".running_mean") + COUNTER] = np.array(0, np.int64)
-    save_file(tensors, weights, metadata(exported))
+    weights.write_bytes(save(tensors, metadata(exported)))  # save_file lets nobody else read it
     write_text(module, lines(exported.model, weights.name))
     told = check_names(exported, weights, lambda name: name)
     missing, largest = obstacle("torch", library), None

@@ -63,6 +63,7 @@ class Header:
         turned: EXIF asks for a turn or a reflection.
         profile: it has an ICC profile.
         several: it has more than one image, as animations have.
+        transparent: its pixels have an opacity.
     """
 
     format: str
@@ -72,6 +73,7 @@ class Header:
     turned: bool
     profile: bool
     several: bool
+    transparent: bool
 
 
 @functools.cache
@@ -131,6 +133,7 @@ def header(image: Image.Image) -> Header:
         turned=turn in _TURNS,
         profile=bool(image.info.get("icc_profile")),
         several=bool(getattr(image, "is_animated", False)),
+        transparent=_has_opacity(image),
     )
 
 
@@ -208,9 +211,13 @@ def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
         return Image.fromarray(_as_positive(_scaled_range(_numbers(image)), image))
     if image.mode.startswith("I"):
         return Image.fromarray(_as_positive(_scaled_integers(np.asarray(image)), image))
-    if image.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info:
+    if _has_opacity(image):
         return image.convert("RGBA")
     return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB")
+
+
+def _has_opacity(image: Image.Image) -> bool:
+    return image.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info
 
 
 def _as_positive(levels: np.ndarray, image: Image.Image) -> np.ndarray:

@@ -78,8 +78,9 @@ class Counts:
         self.of["short side"][f"up to {ends[0]}" if ends else f"above {_SIDES[-1]}"] += 1
         if "mode" in facts:
             self.of["mode"][facts["mode"]] += 1
-            for name in ("turned", "profile", "several"):
-                self.of["special"][name] += facts[name]
+            for name in ("turned", "profile", "several", "transparent"):
+                # Work that an earlier version began lacks the last.
+                self.of["special"][name] += facts.get(name, False)
 
     def summary(self) -> dict:
         """All figures as JSON values; counts are in falling order, sides in rising order."""

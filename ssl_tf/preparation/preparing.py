@@ -9,7 +9,7 @@ import numpy as np
 
 from ssl_tf.cores import available_cores
 from ssl_tf.data.prepared_manifest import MANIFEST, Manifest
-from ssl_tf.errors import UserError, printable
+from ssl_tf.errors import UserError, printable, warn
 from ssl_tf.files import prepare_output, remove, remove_unfinished
 from ssl_tf.locks import exclusive
 from ssl_tf.preparation import work_files
@@ -81,7 +81,7 @@ def _prepare(settings: PrepareSettings, files: FileList) -> None:
     records = np.array([plan.rows.size for plan in plans])
     _run(settings, "records", write_records, paths, records, _IMAGES_A_WRITER)
     figures = write_report(settings, len(sizes), table, choice, labelled)
-    _tell(figures)
+    _tell(figures, f"#{settings.background}")
     Manifest(
         encoding=settings.encoding,
         short_side=settings.short_side,
@@ -148,14 +148,21 @@ def _check_readable(work: Path, units: int, table: FactsTable, settings: Prepare
     )
 
 
-def _tell(figures: dict) -> None:
-    """Prints what became of the images."""
+def _tell(figures: dict, background: str) -> None:
+    """Prints what became of the images, and what others see otherwise."""
     status, split = figures["status"], figures["split"]
     left_out = ", ".join(f"{count} {name}" for name, count in status.items() if name != "kept")
     _log(
         f"{status['kept']} images kept ({split.get('train', 0)} train, "
         f"{split.get('validation', 0)} validation); left out: {left_out or 'none'}"
     )
+    transparent = figures.get("special", {}).get("transparent")
+    if transparent:
+        warn(
+            f"{transparent} images have transparency, which is {background} here; --image_folder, "
+            "and `encoded` of an export, show the colour that the file stores behind it: give an "
+            "encoder of these images prepared ones"
+        )
 
 
 def _log(line: str) -> None:

@@ -19,6 +19,7 @@ _WORDS = {
     "turned": "turned or mirrored by EXIF",
     "profile": "with a colour profile",
     "several": "with several images, the first is read",
+    "transparent": "with transparency, put over the background",
 }
 _STYLE = """
 body { font: 15px/1.5 sans-serif; max-width: 76em; margin: 2em auto; padding: 0 1em; color: #222 }

@@ -174,7 +174,6 @@ def load_init_encoder(
     Raises:
         UserError: as `read_weights`, or export.json is damaged.
     """
-    images = exported_images(Path(settings.init_encoder))
     weights = read_weights(settings)
     found = weights.architecture
     model = ModelSettings(
@@ -185,6 +184,7 @@ def load_init_encoder(
     )
     encoder = build_encoder(model, seed=0)
     assign(encoder, weights)
+    images = exported_images(Path(settings.init_encoder), model.network_flags)
     side = images.image_size or _USUAL_SIDES[model.stem]
     return encoder, model, dataclasses.replace(images, image_size=side)
 

@@ -59,6 +59,13 @@ def test_files_have_the_values_of_the_encoder(encoder, out):
         assert file.metadata() == {"stride_in_1x1": "False"}
 
 
+def test_weights_can_be_read_by_whoever_reads_the_rest(out):
+    modes = {
+        path.name: oct(path.stat().st_mode & 0o777) for path in out[0].iterdir() if path.is_file()
+    }
+    assert len(set(modes.values())) == 1, modes
+
+
 def test_reports_say_which_check_was_done_and_how_to_convert(out):
     torchvision, detectron2 = out[1]["torchvision"], out[1]["detectron2"]
     told = "its 265 names and shapes are those of the written rule; outputs are not compared, "

@@ -592,18 +592,19 @@ def test_short_memory_ends_the_work_and_is_no_property_of_the_image(
     assert list(records(tmp_path / "out", "train")) == ["a.png"]
 
 
-def test_a_header_of_odd_files_reaches_the_report(tmp_path, in_turn):
-    names = ["gif, animation", "png, 12 bits", "jpeg, profile", "tiff, floats"]
+def test_a_header_of_odd_files_reaches_the_report(tmp_path, capsys, in_turn):
+    names = ["gif, animation", "png, 12 bits", "jpeg, profile", "tiff, floats", "png, half alpha"]
     ends = {"gif": "gif", "png": "png", "jpeg": "jpg", "tiff": "tif"}
     write_folder(tmp_path / "in", {
         f"{n}.{ends[name.split(',')[0]]}": SEEN[name][0] for n, name in enumerate(names)
     })  # fmt: skip
     start(tmp_path / "in", tmp_path / "out")
+    assert "1 images have transparency, which is #ffffff here; --image" in capsys.readouterr().err
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["format"] == {"GIF": 1, "PNG": 1, "JPEG": 1, "TIFF": 1}
-    assert report["mode"] == {"P": 1, "I;16": 1, "RGB": 1, "F": 1}
-    assert report["special"] == {"several": 1, "profile": 1, "turned": 0}
-    assert report["short side"] == {"up to 32": 4} and report["median short side"] == 24
+    assert report["format"] == {"PNG": 2, "GIF": 1, "JPEG": 1, "TIFF": 1}
+    assert report["mode"] == {"P": 1, "I;16": 1, "RGB": 1, "F": 1, "RGBA": 1}
+    assert report["special"] == {"several": 1, "profile": 1, "turned": 0, "transparent": 1}
+    assert report["short side"] == {"up to 32": 5} and report["median short side"] == 24
 
 
 def test_a_preparation_that_was_moved_goes_on_by_its_own_flags(

@@ -153,6 +153,9 @@ def test_images_are_those_of_the_export_or_of_the_stem(stem, side, tmp_path):
     (tmp_path / "export.json").write_text(json.dumps({"image_size": 48, "orient": True}))
     *_, images = load_init_encoder(settings(path))
     assert images == exported_images(tmp_path) == EncoderImages(48, orient=True)
+    # That of another network, beside which the file lies.
+    (tmp_path / "export.json").write_text(json.dumps({"image_size": 48, "width": 0.5}))
+    assert load_init_encoder(settings(path))[2] == EncoderImages(side, orient=False)
     (tmp_path / "export.json").write_text("{")
     with pytest.raises(UserError, match="export.json is damaged"):
         load_init_encoder(settings(path))
