@@ -12,8 +12,8 @@ TAG = 0x0112
 HEAD_BYTES = 2**16
 MARK = b"Exif\0\0"
 # Codes of JPEG's markers (ITU-T T.81, table B.1). EXIF stands in a segment APP1, before the scan.
-_START, _APP1, _LAST = b"\xff\xd8", 0xE1, (0xD9, 0xDA)
-_WITHOUT_SEGMENT = (0x01, *range(0xD0, 0xD9))
+START, APP1, LAST = b"\xff\xd8", 0xE1, (0xD9, 0xDA)
+WITHOUT_SEGMENT = (0x01, *range(0xD0, 0xD9))
 # From here on, rows and columns change places (EXIF 2.3, section 4.6.4).
 TRANSPOSED = 5
 
@@ -45,15 +45,15 @@ def in_head(head: bytes | np.ndarray) -> int:
 
 def _exif(file: BinaryIO) -> bytes:
     """The bytes of a JPEG from the mark of its EXIF on, some behind it too; empty without EXIF."""
-    if file.read(len(_START)) != _START:
+    if file.read(len(START)) != START:
         return b""
-    while (code := _next_marker(file)) not in (None, *_LAST):
-        if code in _WITHOUT_SEGMENT:
+    while (code := _next_marker(file)) not in (None, *LAST):
+        if code in WITHOUT_SEGMENT:
             continue
         # The length counts itself.
         length = max(int.from_bytes(file.read(2), "big") - 2, 0)
         start = file.tell()
-        if code == _APP1 and length >= len(MARK) and file.read(len(MARK)) == MARK:
+        if code == APP1 and length >= len(MARK) and file.read(len(MARK)) == MARK:
             # EXIF that was cut points behind its segment, and the exporters' graph reads it there.
             file.seek(start)
             return file.read(HEAD_BYTES)

@@ -2,7 +2,20 @@
 
 import tensorflow as tf
 
-from ssl_tf.data.orientation import HEAD_BYTES, MARK, TAG
+from ssl_tf.data.orientation import (
+    APP1,
+    HEAD_BYTES,
+    LAST,
+    MARK,
+    START,
+    TAG,
+    WITHOUT_SEGMENT,
+)
+
+# A marker of JPEG and the length of its segment, in bytes; what is read beyond the end of a file.
+_SEGMENT, _ZEROS = 4, bytes(10)
+# Markers, and bytes between them, to look at: a file that is damaged shall not take seconds.
+_MOST_MARKERS = 4096
 
 # The head of a TIFF file, by which EXIF begins: byte order, 42, place of the first directory.
 _TIFF_HEAD, _TIFF_PLACE = 8, 4
@@ -16,19 +29,44 @@ def orientation_of(encoded: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of a file (string scalar): int32 scalar, 1 to 8; 1 without EXIF.
 
     It is that of `ssl_tf.data.orientation.of`, which asks Pillow, for what the standard allows: one
-    unsigned integer of 16 bits, or of 32. EXIF is looked for in the first 64 KiB alone.
+    unsigned integer of 16 bits, or of 32.
     """
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, HEAD_BYTES), tf.uint8), tf.int64)
-    # So that what lies behind the end can be read; it is checked where it could count.
-    size, head = tf.size(head, tf.int64), tf.pad(head, [[0, len(MARK) + _TIFF_HEAD]])
-    is_mark = tf.reduce_all([head[n : size + n] == byte for n, byte in enumerate(MARK)], axis=0)
-    marks = tf.where(is_mark)[:, 0]
-    is_jpeg = tf.reduce_all(head[:2] == [0xFF, 0xD8])
+    is_jpeg = tf.strings.substr(encoded, 0, len(START)) == START
+    place = tf.cond(is_jpeg, lambda: _exif_place(encoded), lambda: tf.constant(-1, tf.int64))
+    begin = tf.clip_by_value(place, 0, tf.cast(tf.strings.length(encoded), tf.int64))
+    exif = tf.strings.substr(encoded, begin, HEAD_BYTES - len(MARK))
     return tf.cond(
-        is_jpeg & (tf.size(marks) > 0),
-        lambda: _of_exif(head[marks[0] + len(MARK) : size]),
+        place >= 0,
+        lambda: _of_exif(tf.cast(tf.io.decode_raw(exif, tf.uint8), tf.int64)),
         lambda: 1,
     )
+
+
+def _exif_place(encoded: tf.Tensor) -> tf.Tensor:
+    """Where the EXIF of a JPEG (string scalar) begins behind its mark: int64 scalar; -1 without."""
+    size = tf.strings.length(encoded)
+
+    def look(place: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One marker, or a byte before the next, which decoders skip."""
+        piece = tf.strings.substr(encoded, place, _SEGMENT + len(MARK)) + _ZEROS
+        head = tf.cast(tf.io.decode_raw(piece, tf.uint8), tf.int32)
+        code, length = head[1], tf.maximum(256 * head[2] + head[3], 2)
+        is_marker = (head[0] == 0xFF) & (code != 0xFF) & (code != 0)
+        has_segment = tf.reduce_all(code != WITHOUT_SEGMENT)
+        step = tf.where(is_marker, tf.where(has_segment, 2 + length, 2), 1)
+        is_end = is_marker & tf.reduce_any(code == LAST)
+        is_exif = is_marker & (code == APP1) & (length >= 2 + len(MARK))
+        is_exif &= tf.strings.substr(piece, _SEGMENT, len(MARK)) == MARK
+        found = tf.where(is_exif, place + _SEGMENT + len(MARK), found)
+        return tf.where(is_end, size, place + step), found
+
+    _, found = tf.while_loop(
+        lambda place, found: (place < size) & (found < 0),
+        look,
+        [len(START), -1],
+        maximum_iterations=_MOST_MARKERS,
+    )
+    return tf.cast(found, tf.int64)
 
 
 def _of_exif(exif: tf.Tensor) -> tf.Tensor:

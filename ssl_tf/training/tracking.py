@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.files import write_text
 
 # Takes the step and the figures of a line of metrics.jsonl.
 Track = Callable[[int, Mapping[str, float]], None]
 # A tracker may try for minutes before it fails; it is then left alone for so many times as long.
 _REST = 20
+# Names the run of MLflow that follows the run of the directory.
+_MLFLOW_RUN = "mlflow_run.txt"
 
 
 def check_tracker(name: str) -> None:
@@ -136,8 +139,13 @@ def _start_mlflow(stack: contextlib.ExitStack, directory: Path, flags: Mapping) 
     mlflow = importlib.import_module("mlflow")
     if "MLFLOW_TRACKING_URI" not in os.environ:
         mlflow.set_tracking_uri(f"sqlite:///{(directory / 'mlflow.db').resolve()}")
-    stack.enter_context(mlflow.start_run(run_name=directory.name))
-    mlflow.log_params(dict(flags))
+    kept = directory / _MLFLOW_RUN
+    if kept.exists():  # a run that goes on is no second one there
+        stack.enter_context(mlflow.start_run(run_id=kept.read_text(encoding="utf-8").strip()))
+    else:
+        run = stack.enter_context(mlflow.start_run(run_name=directory.name))
+        mlflow.log_params(dict(flags))
+        write_text(kept, f"{run.info.run_id}\n")
     return lambda step, figures: mlflow.log_metrics(dict(figures), step=step)
 
 

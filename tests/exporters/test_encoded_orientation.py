@@ -50,6 +50,19 @@ def test_it_is_found_among_other_entries(order):
     assert found(content).numpy() == orientation.in_head(content) == 8
 
 
+def test_other_segments_and_fill_bytes_may_stand_before_it():
+    content = jpeg(exif(6, "<"))
+    start = content.index(b"Exif") - 4
+    profile = b"\xff\xe2\xff\xff" + bytes(0xFFFD)
+    for between in (3 * profile, b"\xff\xff\xff", b"\0\1", b"\xff\xe1\0\x08Other\0"):
+        other = content[:start] + between + content[start:]
+        assert found(other).numpy() == orientation.in_head(other) == 6
+    # What the pixels hold is none.
+    scan = content.index(b"\xff\xda")
+    late = content[:start] + content[scan : scan + 20] + content[start:]
+    assert found(late).numpy() == orientation.in_head(late) == 1
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_file_that_is_cut_anywhere_is_read_as_pillow_reads_it():
     content = jpeg(several("<", (0x0100, 4, 1, 640), (0x0112, 3, 1, 6)))

@@ -44,18 +44,29 @@ def test_a_tracker_is_closed_after_a_failure_too(wandb, calls, tmp_path):
     assert calls[-1] == "finished"
 
 
+class MlflowRun:
+    info = types.SimpleNamespace(run_id="0123")
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def __enter__(self):
+        self.calls.append("started")
+        return self
+
+    def __exit__(self, *failure):
+        self.calls.append("ended")
+
+
 @pytest.fixture
 def mlflow(calls, monkeypatch):
-    class Run:
-        def __enter__(self):
-            calls.append("started")
-
-        def __exit__(self, *failure):
-            calls.append("ended")
+    def start_run(run_name=None, run_id=None):
+        calls.append(run_name or run_id)
+        return MlflowRun(calls)
 
     package = types.SimpleNamespace(
         set_tracking_uri=lambda uri: calls.append(uri),
-        start_run=lambda run_name: Run(),
+        start_run=start_run,
         log_params=lambda flags: calls.append(flags),
         log_metrics=lambda figures, step: calls.append((step, figures)),
     )
@@ -68,12 +79,14 @@ def test_mlflow_takes_the_figures_and_writes_into_the_run(mlflow, calls, tmp_pat
     with tracked("mlflow", tmp_path, {"seed": "3"}) as track:
         track(7, {"loss": 2.0})
     place = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    assert calls == [place, "started", {"seed": "3"}, (7, {"loss": 2.0}), "ended"]
+    begun = [tmp_path.name, "started", {"seed": "3"}]
+    assert calls == [place, *begun, (7, {"loss": 2.0}), "ended"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker")
     calls.clear()
-    with tracked("mlflow", tmp_path, {}):
+    # A run that goes on is the same one there.
+    with tracked("mlflow", tmp_path, {"seed": "3"}):
         pass
-    assert calls == ["started", {}, "ended"]
+    assert calls == ["0123", "started", "ended"]
 
 
 def test_a_tracker_that_stops_answering_does_not_end_the_run(
@@ -94,7 +107,7 @@ def test_a_tracker_that_stops_answering_does_not_end_the_run(
         for step, seconds in enumerate([1, 1, 1, 59, 1], start=1):
             track(step, {"loss": 2.0})
             now[0] += seconds
-    assert calls[3:] == [1, 5, "ended"]
+    assert calls[4:] == [1, 5, "ended"]
     assert capsys.readouterr().err.splitlines() == [
         "--track=mlflow fails: no answer; the run goes on, and metrics.jsonl has the figures",
         "--track=mlflow lacks 3 lines; metrics.jsonl has them",
@@ -119,14 +132,11 @@ def test_a_tracker_that_does_not_end_hides_nothing(wandb, tmp_path, capsys, monk
 def test_a_tracker_knows_how_the_run_has_ended(mlflow, tmp_path):
     failures = []
 
-    class Run:
-        def __enter__(self):
-            pass
-
+    class Run(MlflowRun):
         def __exit__(self, kind, *failure):
             failures.append(kind)
 
-    mlflow.start_run = lambda run_name: Run()
+    mlflow.start_run = lambda **given: Run([])
     with pytest.raises(KeyError), tracked("mlflow", tmp_path, {}):
         raise KeyError
     with tracked("mlflow", tmp_path, {}):
