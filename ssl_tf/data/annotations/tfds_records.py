@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.data.annotation_marks import CROWD
 from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.data.annotations.image_sizes import image_size
 from ssl_tf.data.annotations.label_maps import read_label_map, without_zero
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
 from ssl_tf.data.record_framing import DATA_AT, count_records, record_lengths
 from ssl_tf.data.sources.record_files import Shard
-from ssl_tf.data.sources.tfds_features import CROWD, is_relative_box
+from ssl_tf.data.sources.tfds_features import is_relative_box
 from ssl_tf.data.sources.tfds_files import open_split_files
 from ssl_tf.errors import UserError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from ssl_tf.data.annotation_marks import CROWD
 from ssl_tf.data.openimages.box_csv import BoxRows, format_id
-from ssl_tf.data.sources.tfds_features import CROWD
 from ssl_tf.errors import UserError
 
 _SHARD_BYTES = 2**28

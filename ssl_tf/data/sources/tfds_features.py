@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-# Key of a flag beside a box: it is around several objects, as in COCO.
-CROWD = "is_crowd"
+from ssl_tf.data.annotation_marks import CROWD
+
 # The same flag in TFDS's open_images_v4, where -1 is unknown.
 _GROUP = "is_group_of"
 
