@@ -13,8 +13,8 @@ def main(settings: FineTuneSettings) -> None:
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.finetuning import fine_tune, report_of
     from ssl_tf.evaluation.labelled import choose_labelled
-    from ssl_tf.evaluation.report_names import UNREADABLE
     from ssl_tf.settings.protocol import protocol
+    from ssl_tf.training.report_entries import UNREADABLE
     from ssl_tf.training.strategy import make_strategy
 
     reading = flagfiles.result_flags(settings.evaluation.data)

@@ -73,7 +73,9 @@ class TrainResults:
     def _lines(self, devices: str, rows: list[dict]) -> list[str]:
         machine = self._result["machine"]
         lines = [
-            machine + devices[3:] if devices.startswith("CPU") else f"{devices}, {machine}",
+            machine + devices.removeprefix("CPU")
+            if devices.startswith("CPU")
+            else f"{devices}, {machine}",
             f"{'':<50}{'step':>8}{'(range)':>14}{'+ input':>9}{'wait':>6}{'memory':>8}"
             f"{'estimate':>10}{'of peak':>9}{'first':>7}",
             f"{'':<50}{'img/s':>8}{'':>14}{'img/s':>9}{'':>6}{'GiB':>8}{'GiB':>10}{'':>9}{'s':>7}",

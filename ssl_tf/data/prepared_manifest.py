@@ -153,15 +153,15 @@ class PixelIndex:
         """
         path = cls.path(records)
         try:
-            if sha256 and sha256_of(path) != sha256:
-                raise UserError(
-                    f"{path} is damaged or of another preparation: restore the file, or prepare "
-                    "the images again"
-                )
+            found = sha256_of(path) if sha256 else ""
             with np.load(path, allow_pickle=False) as file:
-                return cls(**file)
-        except UserError:
-            raise
+                index = cls(**file)
         except Exception as error:  # of many kinds, at a damaged file
             cause = " ".join(str(error).split())[:200]
             raise UserError(f"{path} cannot be read ({cause}): prepare the images again") from None
+        if found != sha256:
+            raise UserError(
+                f"{path} is damaged or of another preparation: restore the file, or prepare the "
+                "images again"
+            )
+        return index

@@ -8,7 +8,7 @@ from typing import Any
 from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.data.annotations.open_annotated import labelled_share, open_annotated
 from ssl_tf.downstream.downstream_plan import describe
-from ssl_tf.downstream.downstream_training import UNREADABLE, Task, Trained, train_downstream
+from ssl_tf.downstream.downstream_training import Task, Trained, train_downstream
 from ssl_tf.downstream.starting_encoders import StartingEncoder, keep, open_starting_encoders
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import write_json
@@ -17,6 +17,7 @@ from ssl_tf.settings.downstream import AnnotatedTrainingSettings
 from ssl_tf.settings.protocol import protocol
 from ssl_tf.training.data_record import contents_of
 from ssl_tf.training.output_directory import check_output, open_output
+from ssl_tf.training.report_entries import UNREADABLE
 from ssl_tf.training.strategy import make_strategy
 
 Rows = dict[str, dict[str, Any]]

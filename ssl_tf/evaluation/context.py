@@ -19,7 +19,7 @@ from ssl_tf.data.sources.source_checks import (
 from ssl_tf.errors import SettingsError, UserError, listed, warn
 from ssl_tf.evaluation.bootstrap import Interval
 from ssl_tf.evaluation.learned_images import check_learned_images
-from ssl_tf.evaluation.report_names import LEARNED_FROM, UNREADABLE, report_file
+from ssl_tf.evaluation.report_names import LEARNED_FROM, report_file
 from ssl_tf.evaluation.report_protocol import differing, protocol_of
 from ssl_tf.files import prepare_output, read_json, write_json
 from ssl_tf.networks.encoder import build_encoder
@@ -27,6 +27,7 @@ from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.data_record import contents_of
 from ssl_tf.training.devices import warn_of_idle_gpus
 from ssl_tf.training.encoders import images_of, known_images, load_encoder
+from ssl_tf.training.report_entries import UNREADABLE
 from ssl_tf.training.run_directory import FLAGS, read_settings, with_rule_of_run
 from ssl_tf.weights.loading import check_file, load_init_encoder
 

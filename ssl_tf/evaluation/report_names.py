@@ -14,8 +14,6 @@ TRANSFERRED = "transfer"
 RANDOM_ROW = "random encoder"
 # Entry of a report: the number of its test images that the run has learned from.
 LEARNED_FROM = "test_images_learned_from"
-# The entry of a report of images that could not be decoded and are in none of its figures.
-UNREADABLE = "unreadable_images"
 _NO_WORD = re.compile(r"[^\w.-]+")
 
 

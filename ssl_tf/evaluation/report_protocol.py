@@ -6,7 +6,7 @@ from typing import Any
 
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.settings.protocol import LEFT_OUT
-from ssl_tf.training.run_directory import CONTENTS
+from ssl_tf.training.report_entries import CONTENTS
 
 Protocol = Mapping[str, str]
 

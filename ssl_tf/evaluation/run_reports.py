@@ -232,17 +232,19 @@ def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) ->
         settings = read_settings(directory)
         encoder, seed = settings.model.network, settings.run.seed
     lines = MetricsFile.read(directory / METRICS)
+    path = directory / ENVIRONMENT
+    environments = read_json(path, object, _REMEDY) if path.exists() else []
     return Run(
         name,
         settings,
         encoder,
         seed,
         lines,
-        _read_machines(directory / ENVIRONMENT),
+        _machines(environments, path),
         reports,
         _read_work(directory / COMPUTE, settings, lines),
         _read_contents(directory / DATA),
-        _read_versions(directory / ENVIRONMENT),
+        _versions(environments),
     )
 
 
@@ -284,23 +286,19 @@ def _with_known_figures(report: Report) -> Report:
     }
 
 
-def _read_machines(path: Path) -> tuple[tuple[int, str], ...]:
+def _machines(environments: Any, path: Path) -> tuple[tuple[int, str], ...]:
     """Each replicas and device of the environments of a run once, in the order of their starts."""
-    if not path.exists():
-        return ()
-    environments = read_json(path, object, _REMEDY)
     try:
         found = dict.fromkeys((entry["replicas"], entry["device"]) for entry in environments)
     except (KeyError, TypeError):
         found = {}
-    if not found:
+    if path.exists() and not found:
         raise UserError(f"{path} is no list of environments with device and replicas; remove it")
     return tuple(found)
 
 
-def _read_versions(path: Path) -> dict[str, str]:
+def _versions(environments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The versions of the environments of a run, each once, in the order of its starts."""
-    environments = read_json(path, list, _REMEDY) if path.exists() else []
     found = {name: dict.fromkeys(e[name] for e in environments if name in e) for name in _VERSIONS}
     return {name: ", then ".join(versions) for name, versions in found.items() if versions}
 

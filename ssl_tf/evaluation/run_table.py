@@ -3,11 +3,11 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ssl_tf.evaluation.curves import Panel
-from ssl_tf.evaluation.report_names import LEARNED_FROM, UNREADABLE
+from ssl_tf.evaluation.report_names import LEARNED_FROM
 from ssl_tf.evaluation.report_protocol import (
     Protocol,
     monitor_protocol,
@@ -17,6 +17,7 @@ from ssl_tf.evaluation.report_protocol import (
 )
 from ssl_tf.evaluation.report_stages import FIGURES, HEADINGS, KNN, LINEAR, Stage
 from ssl_tf.evaluation.run_reports import Report, Run
+from ssl_tf.training.report_entries import UNREADABLE
 
 Row = dict[str, Any]
 
@@ -153,21 +154,7 @@ def table(runs: Sequence[Run]) -> Table:
         )
         for name in (MONITOR, *(stage.name for stage in _stages(runs)))
     ]
-    remarks += _of_trainings(runs)
-    remarks += [
-        f"{run.name}: {count} images could not be read for {stage.name} and are in no figure of it"
-        for run in runs
-        for stage, reports in run.reports.items()
-        for report in reports[-1:]
-        if (count := report.get(UNREADABLE))
-    ]
-    remarks += [
-        f"{run.name} has learned from {count} of the test images of {stage.name}, {report['test']}"
-        for run in runs
-        for stage, reports in run.reports.items()
-        for report in reports[-1:]
-        if (count := report.get(LEARNED_FROM))
-    ]
+    remarks += [*_of_trainings(runs), *_of_images(runs)]
     random_rows = (row for joined in random.values() for row in joined)
     return Table(columns, [*rows, *random_rows], tuple(filter(None, remarks)))
 
@@ -185,11 +172,28 @@ def _of_trainings(runs: Sequence[Run]) -> list[str]:
         *(told_differences(f"{data}:", contents) for data, contents in by_data.items()),
         told_differences("training", versions),
         *(
-            f"{name} has collapsed, as its last look says"
-            for name, x in looks.items()
-            if x and x[-1]
+            f"{n} has collapsed, as its last look says"
+            for n, look in looks.items()
+            if any(look[-1:])
         ),
     ]
+
+
+def _of_images(runs: Sequence[Run]) -> Iterator[str]:
+    """Lines on images that the newest report of a stage lacks, or that its run has learned from."""
+    for run in runs:
+        for stage, reports in run.reports.items():
+            report = reports[-1] if reports else {}
+            if count := report.get(UNREADABLE):
+                yield (
+                    f"{run.name}: {count} images could not be read for {stage.name} and are in no "
+                    "figure of it"
+                )
+            if count := report.get(LEARNED_FROM):
+                yield (
+                    f"{run.name} has learned from {count} of the test images of {stage.name}, "
+                    f"{report['test']}"
+                )
 
 
 def _join(values: Row, protocols: dict[str, Protocol], rows: list[Row], start: Row) -> None:

@@ -22,10 +22,10 @@ from ssl_tf.evaluation.logistic_regression import (
 )
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
-from ssl_tf.evaluation.report_names import UNREADABLE
 from ssl_tf.files import read_json, write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 from ssl_tf.training.data_record import completed, digest_data
+from ssl_tf.training.report_entries import UNREADABLE
 
 _FEATURE_BATCH = 250
 _STEPS_BETWEEN_CHECKPOINTS = 500

@@ -43,7 +43,7 @@ class Record:
             return False
         written = self.done[step.name].get("reports", {})
         return all(
-            path.exists() and sha256_of(path) == written.get(path.name, sha256_of(path))
+            path.exists() and written.get(path.name) in (None, sha256_of(path))
             for path in step.reports
         )
 

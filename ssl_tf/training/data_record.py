@@ -10,7 +10,8 @@ from pathlib import Path
 from ssl_tf.data.source import LaterDetail, Source
 from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, write_json
-from ssl_tf.training.run_directory import CONTENTS, DATA
+from ssl_tf.training.report_entries import CONTENTS
+from ssl_tf.training.run_directory import DATA
 
 # What a record of an earlier version lacks.
 _LATER = ("classes", "details")

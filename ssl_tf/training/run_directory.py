@@ -24,8 +24,6 @@ ENVIRONMENT = "environment.json"
 COMPUTE = "compute.json"
 DATA = "data.json"
 METRICS = "metrics.jsonl"
-# The entry of a report that tells its train and test images from others of their names.
-CONTENTS = "contents"
 # Metrics of the machine. They differ between two runs whose other metrics are equal.
 MACHINE_FIGURES = (
     "images_per_second", "input_wait", "train_seconds", "timed_steps", "host_memory_mib",
