@@ -153,14 +153,15 @@ def _decode(
 
     def placeholder() -> tf.Tensor:
         def count(
-            image_id: bytes | np.ndarray, encoded: bytes | np.ndarray, row: np.ndarray
+            image_id: bytes | np.ndarray, reason: bytes | np.ndarray, row: np.ndarray
         ) -> bool:
             # Graphs pass bytes, eager calls an array of them.
-            reason = unusual.refusal(np.asarray(encoded, object).item())
-            unreadable.add(np.asarray(image_id, object).item(), reason, int(row))
+            name, why = (np.asarray(text, object).item() for text in (image_id, reason))
+            unreadable.add(name, why.decode(), int(row))
             return False
 
-        counted = tf.numpy_function(count, [image_id, encoded, row], tf.bool)
+        reason, _ = attempt(unusual.refusal, encoded, tf.constant(""))
+        counted = tf.numpy_function(count, [image_id, reason, row], tf.bool)
         with tf.control_dependencies([counted]):
             return tf.zeros(_PLACEHOLDER_SHAPE, tf.uint8)
 
@@ -194,8 +195,8 @@ def _any_pixels(
     """
 
     def decode_unusual() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        image, plain = tf.numpy_function(unusual.decode, [encoded], (tf.uint8, tf.bool))
-        return image, tf.shape(image)[:2], plain
+        image = unusual.decode(encoded)
+        return image, tf.shape(image)[:2], unusual.is_plain(encoded)
 
     # The header tells an unusual file, so all others pay for the comparison of a few bytes, and
     # that only until they are known.

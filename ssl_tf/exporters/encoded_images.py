@@ -10,7 +10,6 @@ from ssl_tf.views.evaluation import evaluation_crop
 # Where a BMP has its numbers: bytes from the start of the file.
 _START, _HEADER, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS = 10, 14, 18, 22, 28, 30, 46
 _FILE_HEADER = 14
-_UPPER_BITS = 2**12
 
 
 def readable_crop(
@@ -59,22 +58,13 @@ def readable_image(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _decode(encoded: tf.Tensor) -> tf.Tensor:
     """The uint8 [H, W, 3] image of encoded bytes; fails if training would skip them."""
 
-    def decode_unusual() -> tf.Tensor:
-        is_bmp = tf.equal(tf.strings.substr(encoded, 0, 2), "BM")
-        return tf.cond(is_bmp, lambda: _palette_bmp(encoded), lambda: _deep_png(encoded))
-
-    image = tf.cond(unusual.is_unusual(encoded), decode_unusual, lambda: pixels(encoded))
+    image = tf.cond(
+        unusual.is_unusual(encoded),
+        lambda: unusual.decode(encoded, _palette_bmp),
+        lambda: pixels(encoded),
+    )
     image.set_shape([None, None, 3])
     return image
-
-
-def _deep_png(encoded: tf.Tensor) -> tf.Tensor:
-    """The upper 8 of 16 bits; fails if the lower 12 alone are used."""
-    deep = tf.cast(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16), tf.int32)
-    largest = tf.reduce_max(deep)
-    used = tf.equal(largest, 0) | (largest >= _UPPER_BITS)
-    with tf.control_dependencies([tf.debugging.assert_equal(used, True)]):
-        return tf.cast(deep // 256, tf.uint8)
 
 
 def _palette_bmp(encoded: tf.Tensor) -> tf.Tensor:

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from ssl_tf.data import unusual
@@ -132,7 +133,7 @@ def test_images_beyond_pillows_limit_are_read_and_the_limit_stays(tmp_path, monk
     assert Image.MAX_IMAGE_PIXELS == 50
     Image.new("P", (40, 30)).save(content, "bmp")
     with pytest.raises(Image.DecompressionBombError):
-        unusual.decode(content.getvalue())
+        unusual.decode(tf.constant(content.getvalue()))
 
 
 def test_what_is_kept_has_all_facts(tmp_path):

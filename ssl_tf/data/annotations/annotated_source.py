@@ -108,6 +108,8 @@ class AnnotatedSource(IndexedSource):
         super().__init__(name, len(ids), num_classes, names)
         self.bad = bad or BadAnnotations()
         self.bad.warn(name)
+        # Read in threads of TensorFlow, which must not call it again.
+        self._id_list = list(ids)
         self._ids = tf.constant(ids, tf.string)
         self._objects = objects
         self._with_masks = masks
@@ -126,7 +128,7 @@ class AnnotatedSource(IndexedSource):
         return [self._image_id(row) for row in self._row_numbers().tolist()]
 
     def _image_id(self, row: int) -> Any:
-        return self._ids[row].numpy().decode("utf-8", "backslashreplace")
+        return self._id_list[row].decode("utf-8", "backslashreplace")
 
     def annotated_size(self, index: int) -> tuple[int, int] | None:
         """Height and width of an image by its annotations; None if they do not tell.
@@ -152,7 +154,7 @@ class AnnotatedSource(IndexedSource):
 
     def _place(self, row: int) -> str:
         """Where an image is stored; two sources have the same place of the same image alone."""
-        return self._ids[row].numpy().decode(errors="backslashreplace")
+        return self._id_list[row].decode(errors="backslashreplace")
 
     def _masks(self, opened: Any, size: tuple[int, int]) -> np.ndarray:
         """The masks of an image's objects, uint8 [n, height, width]."""
@@ -319,7 +321,7 @@ class AnnotatedSource(IndexedSource):
         return 1 if as_stored else turn
 
     def _name(self, row: int) -> str:
-        return f"{self.name}: image {self._ids[row].numpy().decode(errors='replace')}"
+        return f"{self.name}: image {self._id_list[row].decode(errors='replace')}"
 
     def _checked(self, row: int, label_map: np.ndarray) -> np.ndarray:
         """The label map, int32.
@@ -331,7 +333,7 @@ class AnnotatedSource(IndexedSource):
         wrong = label_map[(label_map >= self.num_classes) & (label_map != IGNORED)]
         if wrong.size:
             raise UserError(
-                f"{self.name}: the label map of {self._ids[row].numpy().decode(errors='replace')} "
+                f"{self.name}: the label map of {self._id_list[row].decode(errors='replace')} "
                 f"has the label {wrong.max()}, but there are {self.num_classes} classes, counted "
                 "from 0; correct the map, --num_classes or --reduce_zero_label"
             )

@@ -7,11 +7,11 @@ from PIL import Image
 
 from ssl_tf.data.annotations.annotated_files import AnnotatedFiles, read_bytes
 from ssl_tf.data.annotations.annotated_source import IGNORED
-from ssl_tf.data.annotations.image_sizes import check_size, image_size
+from ssl_tf.data.annotations.image_sizes import PNG_SIGNATURE, check_size, image_size
 from ssl_tf.errors import UserError
 
-# Begins a PNG, whose bytes 24 and 25 are its depth and type of colour (PNG 3, section 11.2.1).
-_PNG = b"\x89PNG\r\n\x1a\n"
+# The depth and type of colour in a PNG's first chunk (PNG 3, section 11.2.1).
+_DEPTH_AND_COLOUR = slice(24, 26)
 
 
 def read_label_map(encoded: bytes, name: str, size: tuple[int, int] | None) -> np.ndarray:
@@ -49,7 +49,7 @@ def _stretch(encoded: bytes) -> int:
     It does so for 2 and 4 bits a pixel, not for 1 and not for palettes. Programs that pack PNGs
     choose the depth by the numbers, file by file.
     """
-    depth, colour = encoded[24:26] if encoded.startswith(_PNG) else (8, 0)
+    depth, colour = encoded[_DEPTH_AND_COLOUR] if encoded.startswith(PNG_SIGNATURE) else (8, 0)
     return 255 // (2**depth - 1) if colour == 0 and depth in (2, 4) else 1
 
 

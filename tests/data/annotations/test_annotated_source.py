@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image, PngImagePlugin
 
 from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.annotations.coco_json import CocoImages
+from ssl_tf.data.annotations.image_sizes import image_size
 from ssl_tf.data.annotations.label_map_folders import LabelMapFolders
 from ssl_tf.data.annotations.tfds_records import TfdsObjects
 from ssl_tf.data.annotations.voc_directory import VocLabelMaps, VocObjects
@@ -135,6 +137,41 @@ def png_with_text(number):
     stream = io.BytesIO()
     Image.open(io.BytesIO(png(number))).save(stream, "PNG", pnginfo=text)
     return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp"])
+def test_the_size_of_an_image_beyond_pillows_limit_is_in_its_header(kind, monkeypatch):
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(stream, kind)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(stream)
+    assert image_size(stream.getvalue()) == (30, 40)
+    assert image_size(stream.getvalue()[:10]) is None
+
+
+@pytest.mark.parametrize("kind", ["objects", "masks", "label_maps", "scenes"])
+@pytest.mark.parametrize("image", [b"", b"no image", "text"])
+def test_an_image_is_read_without_tensorflow(tmp_path, kind, image):
+    """TensorFlow waits for the threads that read, and calls from them into it have waited for it.
+
+    An operation would be added to the graph.
+    """
+    objects = [{"image_id": 0, "category_id": 3, "bbox": [1, 1, 4, 4], "segmentation": SQUARE}]
+    path, folder = write_coco(tmp_path, objects)
+    encoded = png_with_text(0) if image == "text" else image
+    Path(folder, "000000000000.png").write_bytes(encoded)
+    if kind == "scenes":
+        source = AnnotatedScenes(Scenes("train", 4, 16), masks=True)
+        source._encoded_images[0] = encoded
+    else:
+        source = CocoImages(path, folder, **{name: True for name in {kind} - {"objects"}})
+    with tf.Graph().as_default() as graph:
+        source._name(0)
+        found = source._read(0)
+    assert not graph.get_operations()
+    assert found[0] == encoded
+    assert tuple(found[2]) == ((6, 8) if image == "text" else (0, 0))
 
 
 @pytest.mark.parametrize("kind", [{"masks": True}, {"label_maps": True}])
