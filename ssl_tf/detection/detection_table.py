@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ssl_tf import markdown
 from ssl_tf.detection.published import COCO, VOC
 
 _COLUMNS = {
@@ -44,9 +45,9 @@ def table(
     ]
     rows += [(row.name, row.figures, row.source) for row in (VOC if is_voc else COCO)]
     shown = {key: title for key, title in _COLUMNS.items() if any(key in row[1] for row in rows)}
-    lines = [["encoder", *shown.values(), "source"], ["---"] * (len(shown) + 2)]
-    for name, figures, source in rows:
-        cells = [f"{figures[key]:.1f}" if key in figures else "-" for key in shown]
-        lines.append([name, *cells, source])
-    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    lines = [
+        [name, *(f"{figures[key]:.1f}" if key in figures else "-" for key in shown), source]
+        for name, figures, source in rows
+    ]
+    text = markdown.table(["encoder", *shown.values(), "source"], lines)
     return text + "\n" + "".join(f"- {remark}\n" for remark in remarks)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from ssl_tf import markdown
 from ssl_tf.evaluation.curves import Panel
 from ssl_tf.evaluation.report_names import LEARNED_FROM
 from ssl_tf.evaluation.report_protocol import (
@@ -89,12 +90,10 @@ class Table:
             for name, heading in self.columns.items()
             if heading and any(name in row for row in self.rows)
         ]
-        lines = [
-            [_escaped(self.columns[name]) for name in names],
-            ["---"] * len(names),
-            *([_cell(name, row) for name in names] for row in self.rows),
-        ]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        return markdown.table(
+            [self.columns[name] for name in names],
+            [[_cell(name, row) for name in names] for row in self.rows],
+        )
 
     def as_csv(self) -> str:
         """Returns all columns; figures in [0, 1]."""
@@ -379,8 +378,4 @@ def _cell(name: str, row: Row) -> str:
         shown = shown if error is None else f"{shown} ± {100 * error:.2f}"
         count, seeds = row.get(f"{name}_seeds"), set(str(row.get("seeds", "")).split())
         return shown if count in (None, len(seeds)) else f"{shown} ({count} of {len(seeds)})"
-    return f"{value:g}" if isinstance(value, float) else _escaped(str(value))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ssl_tf import markdown
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.evaluation.transfer import Report, read_report, report_path
 
@@ -112,12 +113,10 @@ def _run_rows(reports: Mapping[str, Report], run: str) -> list[Row]:
 def _markdown(rows: Sequence[Row], datasets: Sequence[str]) -> str:
     protocols = [PROTOCOLS[name] for name in datasets]
     marks = ["*" if protocol.metric == "mean_per_class" else "" for protocol in protocols]
-    lines = [
+    return markdown.table(
         ["method", *(p.title + mark for p, mark in zip(protocols, marks)), "source"],
-        ["---"] * (len(datasets) + 2),
-        *([row.name, *(_cell(row, name) for name in datasets), row.source] for row in rows),
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        [[row.name, *(_cell(row, name) for name in datasets), row.source] for row in rows],
+    )
 
 
 def _cell(row: Row, name: str) -> str:
