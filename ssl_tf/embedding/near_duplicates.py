@@ -103,8 +103,8 @@ def write_pairs(output: Path, pairs: Pairs, rows: Rows) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = {"index": rows.index, "id": rows.id}
-    if rows.label is not None and rows.label.ndim == 1:
-        columns["label"] = rows.label
+    if rows.single_label is not None:
+        columns["label"] = rows.single_label
     sides = [f"{name}_{side}" for side in ("a", "b") for name in columns]
     writer.writerow(["cosine", *sides])
     for first, second, cosine in zip(pairs.first, pairs.second, pairs.cosine):

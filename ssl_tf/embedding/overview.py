@@ -124,8 +124,8 @@ def _groups(
     rows: Rows, unit: np.ndarray, on_map: np.ndarray, source: Source
 ) -> tuple[np.ndarray, list[str]]:
     """The groups of the map's points, int64, and their names: classes, or clusters without them."""
-    if rows.label is not None and rows.label.ndim == 1:
-        found, groups = np.unique(rows.label[on_map], return_inverse=True)
+    if rows.single_label is not None:
+        found, groups = np.unique(rows.single_label[on_map], return_inverse=True)
         return groups, [_class_name(source, label) for label in found]
     groups = cluster(unit[on_map])
     counts = np.bincount(groups)
@@ -139,8 +139,8 @@ def _class_name(source: Source, label: int) -> str:
 def _caption(rows: Rows, row: int, source: Source) -> list[str]:
     """The lines under an image: its class, if it has a single one, and the end of its id."""
     lines = [str(rows.id[row])[-24:]]
-    if rows.label is not None and rows.label.ndim == 1:
-        lines.insert(0, _class_name(source, rows.label[row]))
+    if rows.single_label is not None:
+        lines.insert(0, _class_name(source, rows.single_label[row]))
     return lines
 
 

@@ -150,15 +150,11 @@ def _map_note(findings: Findings) -> str:
         "tsne": "t-SNE: near points are alike; distances between far groups mean nothing",
         "pca": "the first two principal components",
     }
-    coloured = "class" if _single_label(findings.rows) else "cluster (k-means)"
+    coloured = "class" if findings.rows.single_label is not None else "cluster (k-means)"
     return (
         f"<p>{findings.on_map} images by {how[findings.projection]}. Colour: {coloured}. At the "
         "right the image nearest the middle of each cell.</p>"
     )
-
-
-def _single_label(rows: Rows) -> bool:
-    return rows.label is not None and rows.label.ndim == 1
 
 
 def _duplicates(findings: Findings) -> list[str]:

@@ -27,6 +27,11 @@ class Rows:
     path: np.ndarray | None = None
     label: np.ndarray | None = None
 
+    @property
+    def single_label(self) -> np.ndarray | None:
+        """The label column where an image has one class; else None."""
+        return self.label if self.label is not None and self.label.ndim == 1 else None
+
     def columns(self) -> dict[str, np.ndarray]:
         """Name -> column, without those that are None."""
         found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -14,7 +14,11 @@ TRANSFERRED = "transfer"
 RANDOM_ROW = "random encoder"
 # Entry of a report: the number of its test images that the run has learned from.
 LEARNED_FROM = "test_images_learned_from"
-_NO_WORD = re.compile(r"[^\w.-]+")
+
+
+def word(text: str) -> str:
+    """A text as it stands in names of files and of columns."""
+    return re.sub(r"[^\w.-]+", "_", text)
 
 
 def report_file(run: Path, stage: str, data: DataSettings, own: DataSettings, test: str) -> Path:
@@ -35,7 +39,7 @@ def report_file(run: Path, stage: str, data: DataSettings, own: DataSettings, te
     path = run / f"{name}.json"
     if _test_images(path) in (None, test):
         return path
-    return run / f"{name}_{_NO_WORD.sub('_', test)}.json"
+    return run / f"{name}_{word(test)}.json"
 
 
 def _place(data: DataSettings) -> tuple[str, ...]:
@@ -57,9 +61,9 @@ def _slug(data: DataSettings) -> str:
         objects += f"_on_{data.scene_ground}" if data.scene_ground else ""
         if data.dataset == "scenes" and data.scene_size != DataSettings.scene_size:
             objects += f"_{data.scene_size}_pixels"
-        return _NO_WORD.sub("_", data.dataset + objects)
+        return word(data.dataset + objects)
     path = Path(data.image_folder or data.prepared or data.tfrecord).resolve()
-    return f"{_NO_WORD.sub('_', path.name)}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    return f"{word(path.name)}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
 def _test_images(path: Path) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ssl_tf.evaluation.protocols import PROTOCOLS
+from ssl_tf.evaluation.report_names import word
 
 # Figures of `score_figures` -> their headings.
 FIGURES = {"top1": "top-1", "top5": "top-5", "mean_per_class": "mean per class", "map": "mAP"}
@@ -38,7 +39,6 @@ HEADINGS = {**FIGURES, **PIXEL_FIGURES, **OBJECT_FIGURES}
 
 _PROTOCOLS = {"linear": "linear", "finetune": "fine-tuned"}
 _DATASETS = {protocol.dataset: name for name, protocol in PROTOCOLS.items()}
-_WORD = re.compile(r"[^\w.-]+")
 # A share of the labels by its name: 1pct is a percentage, 5000 is a number of labels.
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(pct)?")
 
@@ -90,7 +90,7 @@ def named_by(stage: Stage, data: str, kind: Sequence[str]) -> Stage:
         return stage
     return dataclasses.replace(
         stage,
-        name=f"{stage.name}_{_word(told)}",
+        name=f"{stage.name}_{word(told)}",
         heading=f"{stage.heading}, {told}:",
         title=f"{stage.title}, {told}",
         position=(*stage.position, told),
@@ -113,17 +113,12 @@ def named_by_place(stage: Stage, place: str) -> Stage:
         return stage
     return dataclasses.replace(
         stage,
-        name=_word(place) + stage.name.removeprefix(plain),
-        plain=_word(place) if stage.plain else "",
+        name=word(place) + stage.name.removeprefix(plain),
+        plain=word(place) if stage.plain else "",
         heading=f"{stage.heading} ({place})",
         title=f"{stage.title} ({place})",
         position=(*stage.position, place),
     )
-
-
-def _word(data: str) -> str:
-    """The name of test images as it stands in the names of columns."""
-    return _WORD.sub("_", data)
 
 
 def fine_tuning(share: str) -> Stage:
