@@ -17,20 +17,25 @@ def main(settings: TransferSettings) -> None:
     from ssl_tf.evaluation.report_names import TRANSFERRED
     from ssl_tf.evaluation.transfer import run_suite
     from ssl_tf.evaluation.transfer_table import tables
+    from ssl_tf.training.run_directory import read_settings
     from ssl_tf.training.strategy import make_strategy
 
-    # First, because a CPU can be split only before any operation runs on it.
-    strategy = make_strategy(settings.tuning.logical_cpus, settings.tuning.batch_size)
+    strategy = None
+    if settings.protocol == "finetune":
+        # First, because a CPU can be split only before any operation runs on it.
+        strategy = make_strategy(settings.tuning.logical_cpus, settings.tuning.batch_size)
     opened = open_encoders(settings.encoder)
-    run = Path(settings.encoder.checkpoint or settings.encoder.init.init_encoder)
+    checkpoint = settings.encoder.checkpoint
+    run = Path(checkpoint or settings.encoder.init.init_encoder)
     directory = Path(settings.output) if settings.output else run / TRANSFERRED
+    is_start = bool(checkpoint) and read_settings(run).run.begins_randomly
     if settings.output:
         prepare_output(directory, is_directory=True)
     with exclusive(directory):
         try:
             run_suite(settings, opened, directory, strategy)
         finally:
-            text = tables(directory, SUITES[settings.suite], run.resolve().name)
+            text = tables(directory, SUITES[settings.suite], run.resolve().name, is_start)
             if text:
                 write_text(directory / "table.md", text)
                 print(text, end="")

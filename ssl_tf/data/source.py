@@ -133,6 +133,13 @@ class Source(abc.ABC):
         """
         return 0
 
+    def files(self) -> set[bytes]:
+        """The paths of the files that the images are, or were prepared from; none of records.
+
+        Of a part of prepared images, they are those of the whole.
+        """
+        return set()
+
     def annotations(self) -> tf.data.Dataset:
         """The "id" and, if the source has labels, the "label" of every example, in canonical order.
 

@@ -155,7 +155,9 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     learned = known_images(settings.checkpoint or settings.init.init_encoder)
     for source in (train, test):
         warn_of_turns(source, learned.orient)
-    learned_from = check_learned_images(run, trained, data, test) if settings.checkpoint else 0
+    learned_from = 0
+    if settings.checkpoint:
+        learned_from = check_learned_images(run, trained, test, data, train)
     tested = f"{test.name}, {test.size} images"
     output = Path(settings.output)
     if not settings.output:
@@ -190,9 +192,18 @@ def _replaced(path: Path, report: Mapping[str, object]) -> str:
         before = read_json(path, dict, "")
     except UserError:
         return ", in the place of a damaged file"
-    old, new = ({"step": str(r.get("step")), **protocol_of(r)} for r in (before, report))
+    old, new = ({**_encoder_of(r), **protocol_of(r)} for r in (before, report))
     changed = [f"{name} {old[name] or 'none'}" for name in differing([old, new])]
     return f", in the place of that with {', '.join(changed)}" if changed else ""
+
+
+def _encoder_of(report: Mapping[str, object]) -> dict[str, str]:
+    """What tells the encoder of a report, as far as it does."""
+    trained = report.get("trained")
+    digest = trained.get("encoder_sha256") if isinstance(trained, dict) else None
+    told = {"step": report.get("step"), "init_encoder": report.get("init_encoder")}
+    told["encoder_sha256"] = str(digest)[:12] if digest else None
+    return {name: str(value) for name, value in told.items() if value is not None}
 
 
 def _check_owner(settings: EvaluationSettings) -> None:
@@ -237,7 +248,7 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
         )
     if not held_out:
         warn_of_copies(train, test)
-        warn_of_originals(data.prepared, test)
+        warn_of_originals(train, test)
     for source in (train, test):
         check_guesses(source, judged=True)
         if not source.num_classes:

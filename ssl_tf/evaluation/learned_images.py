@@ -1,13 +1,15 @@
 """Test images that a run has learned from, so that a figure of them says less."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.settings import DataSettings, PretrainSettings
+from ssl_tf.training.data_record import TRAINING, is_recorded
+from ssl_tf.training.run_directory import FLAGS, read_settings
 
 # What names images, and which of them are held out.
 _IMAGES = (
@@ -24,12 +26,17 @@ _IMAGES = (
     "holdout",
     "holdout_rule",
 )
+_UNKNOWN = "an unknown number"
 
 
 def check_learned_images(
-    run: Path, trained: PretrainSettings, data: DataSettings, test: Source
-) -> int:
-    """Tells on stderr how many test images the run has learned from.
+    run: Path,
+    trained: PretrainSettings,
+    test: Source,
+    data: DataSettings | None = None,
+    train: Source | None = None,
+) -> int | str:
+    """Tells on stderr how many test images the run, and those it began from, have learned from.
 
     The images that evaluations learn from were compared before, so nothing is opened where the run
     had the same.
@@ -37,38 +44,89 @@ def check_learned_images(
     Args:
         run: directory of the run.
         trained: settings of the run.
-        data: the images of the evaluation.
-        test: those to report on.
+        test: the images to report on.
+        data, train: the images that the evaluation learns from; None: they are of other sets.
 
     Returns:
-        Their number; 0 where the images of the run are not here any more.
+        Their number, or words where it cannot be told; 0 where the images of the run are not here
+        any more, which is told, too.
 
     Raises:
-        SettingsError: there are some, and the run has learned their labels.
+        SettingsError: there are some, and a run has learned their labels.
     """
+    found: int | str = 0
+    for directory, settings in _line(run, trained):
+        found = found or _learned(directory, settings, test, data, train)
+    return found
+
+
+def _line(run: Path, trained: PretrainSettings) -> Iterator[tuple[Path, PretrainSettings]]:
+    """The run, and the runs whose weights it began from (--init_from), the newest first."""
+    seen = {run.resolve()}
+    yield run, trained
+    while trained.run.init_from:
+        start = Path(trained.run.init_from)
+        # It may be one of the checkpoints in the directory of a run.
+        before = next((p for p in (start, *start.parents[:2]) if (p / FLAGS).is_file()), None)
+        if before is None:
+            warn(
+                f"{run} began from {start}, which is not here: whether that has learned from the "
+                "test images is not known"
+            )
+        if before is None or before.resolve() in seen:
+            return
+        seen.add(before.resolve())
+        run, trained = before, read_settings(before)
+        yield run, trained
+
+
+def _learned(
+    run: Path,
+    trained: PretrainSettings,
+    test: Source,
+    data: DataSettings | None,
+    train: Source | None,
+) -> int | str:
+    """As `check_learned_images`, of one run."""
     learned = trained.data
-    if _images(learned) == _images(data):
-        return 0
-    if learned.image_folder and not isinstance(test, ImageFolder):
-        return 0  # a large folder takes minutes to list
-    try:
-        source, _ = open_training_source(dataclasses.replace(learned, num_images=0, num_classes=0))
-    except UserError:
-        return 0
-    count = source.common_images(test)
+    if data is not None and train is not None and _images(learned) == _images(data):
+        # Other images by the same flags, of which others are held out.
+        count = _UNKNOWN if learned.holdout and not is_recorded(run, TRAINING, train) else 0
+    else:
+        count = _common(run, learned, test, data)
     if not count:
         return 0
     told = f"{run} has learned from {count} of the {test.size} images of {test.name}"
-    held = f"--holdout={learned.holdout}" if learned.holdout else "another split or folder"
+    way_out = f"--holdout={learned.holdout}" if learned.holdout else "another split or folder"
+    if count == _UNKNOWN:
+        told += ", because its data has changed since then, and with it what --holdout takes"
+        way_out = "another folder or data set"
     if trained.model.method == "supervised":
         raise SettingsError(
-            f"{told}, with their labels; report on images that it has not seen, by {held}"
+            f"{told}, with their labels; report on images that it has not seen, by {way_out}"
         )
     warn(
-        f"{told}, without their labels; the report tells that, and {held} gives images "
+        f"{told}, without their labels; the report tells that, and {way_out} gives images "
         "that it has not seen"
     )
     return count
+
+
+def _common(run: Path, learned: DataSettings, test: Source, data: DataSettings | None) -> int:
+    """The number of images that a run has learned from; of parts of prepared ones, at most."""
+    files = test.files()
+    if learned.image_folder and not files:
+        return 0  # a large folder takes minutes to list
+    try:
+        source, _ = open_training_source(dataclasses.replace(learned, num_images=0, num_classes=0))
+    except UserError as error:
+        if data is not None and learned.dataset == data.dataset:
+            warn(
+                f"the images of {run} cannot be opened here, so that it is not known whether it "
+                f"has learned from those of {test.name} ({error})"
+            )
+        return 0
+    return source.common_images(test) or min(len(files & source.files()), test.size)
 
 
 def _images(data: DataSettings) -> list[object]:

@@ -12,7 +12,8 @@ from ssl_tf.settings import LISTS_OF, DataSettings
 TRANSFERRED = "transfer"
 # Row of the random encoders in tables over seeds.
 RANDOM_ROW = "random encoder"
-# Entry of a report: the number of its test images that the run has learned from.
+# Entry of a report: the number of its test images that the run has learned from, or words where it
+# cannot be told.
 LEARNED_FROM = "test_images_learned_from"
 
 

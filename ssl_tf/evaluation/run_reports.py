@@ -228,6 +228,7 @@ def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) ->
     if of_files and not (directory / FLAGS).exists():
         settings, seed = None, 0
         encoder = _network_of(of_files[0])
+        _check_one_encoder(directory, of_files)
     else:
         settings = read_settings(directory)
         encoder, seed = settings.model.network, settings.run.seed
@@ -246,6 +247,22 @@ def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) ->
         _read_contents(directory / DATA),
         _versions(environments),
     )
+
+
+def _check_one_encoder(directory: Path, reports: Sequence[Report]) -> None:
+    """Refuses reports of several encoders, which would make one row.
+
+    Raises:
+        UserError: names their files.
+    """
+    files = {r["trained"].get("encoder_sha256"): r["init_encoder"] for r in reports}
+    files.pop(None, None)  # of an earlier version
+    if len(files) > 1:
+        told = ", ".join(sorted(files.values()))
+        raise UserError(
+            f"{directory} has reports of {len(files)} encoders ({told}), which would be one row; "
+            "give those of each a directory"
+        )
 
 
 def _read_work(

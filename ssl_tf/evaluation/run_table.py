@@ -191,7 +191,7 @@ def _of_images(runs: Sequence[Run]) -> Iterator[str]:
             if count := report.get(LEARNED_FROM):
                 yield (
                     f"{run.name} has learned from {count} of the test images of {stage.name}, "
-                    f"{report['test']}"
+                    f"{report.get('test', report.get('dataset'))}"
                 )
 
 

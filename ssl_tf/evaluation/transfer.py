@@ -15,6 +15,7 @@ from ssl_tf.evaluation.context import Encoders, format_figures
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune, report_of
 from ssl_tf.evaluation.freezing import digest, frozen
+from ssl_tf.evaluation.learned_images import check_learned_images
 from ssl_tf.evaluation.logistic_regression import (
     PENALTIES,
     Examples,
@@ -22,10 +23,12 @@ from ssl_tf.evaluation.logistic_regression import (
 )
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
+from ssl_tf.evaluation.report_names import LEARNED_FROM
 from ssl_tf.files import read_json, write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 from ssl_tf.training.data_record import completed, digest_data
 from ssl_tf.training.report_entries import UNREADABLE
+from ssl_tf.training.run_directory import read_settings
 
 _FEATURE_BATCH = 250
 _STEPS_BETWEEN_CHECKPOINTS = 500
@@ -51,7 +54,7 @@ def run_suite(
     settings: TransferSettings,
     opened: Encoders,
     directory: Path,
-    strategy: tf.distribute.Strategy,
+    strategy: tf.distribute.Strategy | None,
 ) -> None:
     """Completes the reports of a suite.
 
@@ -62,7 +65,7 @@ def run_suite(
         settings: of the suite.
         opened: the encoders; results of other encoders are replaced.
         directory: of the reports; created if missing in that of the run.
-        strategy: for fine-tuning.
+        strategy: for fine-tuning; None for linear classifiers.
 
     Raises:
         UserError: no data set is prepared and none has a report, or a data set failed.
@@ -101,7 +104,7 @@ class _Evaluation:
     opened: Encoders
     digests: dict[str, str]
     directory: Path
-    strategy: tf.distribute.Strategy
+    strategy: tf.distribute.Strategy | None
 
     def complete(self) -> None:
         """Evaluates the encoders that are missing in the report, or all if it is of other images.
@@ -135,13 +138,14 @@ class _Evaluation:
             print(f"{title}: {path} is of other images; it is recomputed")
             report = {}
         missing = self._missing(report)
+        facts = {**identity, **self._encoder_in_a_file()}
         if not missing:
-            if {**report, **identity} != read_report(path):  # of an earlier version
-                write_json(path, {**report, **identity})
+            if {**report, **facts} != read_report(path):  # of an earlier version
+                write_json(path, {**report, **facts})
             print(f"{title}: there already, in {path}", flush=True)
             return
         images = self.protocol.images(splits)
-        report = {**report, **identity, **self._sizes(images)}
+        report = {**report, **facts, **self._sizes(images), **self._learned(images.test)}
         evaluate = {"linear": self._linear, "finetune": self._fine_tuned}[self.settings.protocol]
         for encoder in missing:
             report[encoder] = evaluate(encoder, images)
@@ -177,6 +181,23 @@ class _Evaluation:
             "image_size": self.opened.image_size,
             "settings": options,
         }
+
+    def _encoder_in_a_file(self) -> Report:
+        """What `compare` tells of an encoder without a run."""
+        file = self.settings.encoder.init.init_encoder
+        return {"init_encoder": file, **self.opened.model.network_flags} if file else {}
+
+    def _learned(self, test: Source) -> Report:
+        """The entry on test images that the run has learned from, if it has.
+
+        Raises:
+            SettingsError: the run has learned their labels.
+        """
+        if not self.settings.encoder.checkpoint:
+            return {}
+        run = Path(self.settings.encoder.checkpoint)
+        count = check_learned_images(run, read_settings(run), test)
+        return {LEARNED_FROM: count} if count else {}
 
     def _sizes(self, images: LabelledImages) -> Report:
         sizes = [images.train.size, images.validation.size, images.test.size]

@@ -56,7 +56,7 @@ PUBLISHED = {
 }
 
 
-def tables(directory: Path, datasets: Sequence[str], run: str) -> str:
+def tables(directory: Path, datasets: Sequence[str], run: str, is_start: bool) -> str:
     """The tables of a run's reports in Markdown, one for each protocol with a report.
 
     Figures are in percent: top-1, or mean per class if the heading has a mark. A dash is a missing
@@ -66,6 +66,7 @@ def tables(directory: Path, datasets: Sequence[str], run: str) -> str:
         directory: of the reports.
         datasets: first columns; other data sets with reports follow.
         run: name of the run.
+        is_start: the run began with the random encoder.
 
     Raises:
         UserError: a report is damaged.
@@ -75,13 +76,13 @@ def tables(directory: Path, datasets: Sequence[str], run: str) -> str:
         reports = {n: read_report(report_path(directory, n, protocol)) for n in PROTOCOLS}
         reports = {name: report for name, report in reports.items() if report}
         if reports:
-            rows = [*PUBLISHED[protocol], *_run_rows(reports, run)]
+            rows = [*PUBLISHED[protocol], *_run_rows(reports, run, is_start)]
             columns = tuple(dict.fromkeys((*datasets, *reports)))
             parts.append(f"### {heading}\n\n{_markdown(rows, columns)}\n{_remarks(reports)}")
     return "\n".join(parts)
 
 
-def _run_rows(reports: Mapping[str, Report], run: str) -> list[Row]:
+def _run_rows(reports: Mapping[str, Report], run: str, is_start: bool) -> list[Row]:
     """The rows of the reports: one for each encoder, step, image size and settings.
 
     Reports of several encoders or settings may lie side by side, as after a suite that was started
@@ -91,7 +92,8 @@ def _run_rows(reports: Mapping[str, Report], run: str) -> list[Row]:
     names = dict.fromkeys(key for options in settings.values() for key in options)
     varied = [n for n in names if len({str(options.get(n)) for options in settings.values()}) > 1]
     rows = []
-    for encoder, title in (("trained", run), ("random", f"random ({run}'s start)")):
+    random = f"random ({run}'s start)" if is_start else "random"
+    for encoder, title in (("trained", run), ("random", random)):
         found: dict[tuple[str, ...], dict[str, float]] = {}
         own = {name: report for name, report in reports.items() if encoder in report}
         digests = {name: report[encoder].get("encoder_sha256", "") for name, report in own.items()}

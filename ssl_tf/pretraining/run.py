@@ -31,7 +31,7 @@ from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
-from ssl_tf.training.data_record import digest_data, keep_data
+from ssl_tf.training.data_record import HELD_OUT, TRAINING, digest_data, keep_data
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import (
@@ -155,7 +155,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         raise SettingsError(
             f"{monitored.name}: the monitors compare two images or more; give --holdout=2 or more"
         )
-    sources = {"training": source, **({"held-out": held_out} if held_out else {})}
+    sources = {TRAINING: source, **({HELD_OUT: held_out} if held_out else {})}
     if cluster.workers > 1:
         digests = {name: dataclasses.asdict(digest_data(s)) for name, s in sources.items()}
         images = {f"{name} images: {k}": v for name, d in digests.items() for k, v in d.items()}
@@ -270,7 +270,7 @@ def _observers(
         track=track,
     )
     random = None  # at step 0 of a run from scratch the encoder is the random one
-    if start_step or settings.run.init_from or settings.run.init.init_encoder:
+    if start_step or not settings.run.begins_randomly:
         random = random_encoder(settings.model, seed)
     neighbours = NeighbourPicture(
         training.source,

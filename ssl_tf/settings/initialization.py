@@ -22,6 +22,15 @@ class InitEncoderSettings:
         "BGR in 0..255 less the mean, stride in the first 1x1. Empty: as its names tell.",
         choices=("", "torchvision", "caffe"),
     )
+    init_mean: tuple[float, ...] = setting(
+        (),
+        "Mean that its images had subtracted, of red, green and blue in 0 to 1, such as 0,0,0. "
+        "Empty: as the config.json beside it tells, else ImageNet's.",
+    )
+    init_std: tuple[float, ...] = setting(
+        (),
+        "What its images were divided by, then, such as 1,1,1. Empty: as --init_mean.",
+    )
     allow_pickle: bool = setting(
         False, "Read the tensors of a pickle; nothing else in it is run.", affects_result=False
     )
@@ -30,7 +39,17 @@ class InitEncoderSettings:
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
         reason = "there is no --init_encoder"
-        return unless(self.init_encoder, reason, "init_convention", "allow_pickle")
+        names = "init_convention", "init_mean", "init_std", "allow_pickle"
+        return unless(self.init_encoder, reason, *names)
+
+    def __post_init__(self) -> None:
+        for name in ("init_mean", "init_std"):
+            values = getattr(self, name)
+            if values and (len(values) != 3 or (name == "init_std" and min(values) <= 0)):
+                raise SettingsError(
+                    f"--{name}={','.join(f'{x:g}' for x in values)}: give three numbers, of red, "
+                    "green and blue" + (", above 0" if name == "init_std" else "")
+                )
 
 
 def one_encoder(init: InitEncoderSettings, run: str, flag: str = "--checkpoint") -> None:

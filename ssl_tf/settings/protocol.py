@@ -6,8 +6,8 @@ from ssl_tf.settings.flagfiles import result_flags, unused
 
 # Which encoder is judged.
 _ENCODER = {
-    "init_encoder", "init_convention", "checkpoint", "step", "supervised", "random_baseline",
-    "depth", "width", "stem", "stride_in_1x1",
+    "init_encoder", "init_convention", "init_mean", "init_std", "checkpoint", "step", "supervised",
+    "random_baseline", "depth", "width", "stem", "stride_in_1x1",
 }  # fmt: skip
 # Where things lie.
 _PATHS = {

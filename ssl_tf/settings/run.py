@@ -126,6 +126,11 @@ class RunSettings:
             )
 
     @property
+    def begins_randomly(self) -> bool:
+        """Whether the encoder of step 0 is the random one."""
+        return not (self.init_from or self.init.init_encoder)
+
+    @property
     def profiled_steps(self) -> tuple[int, int] | None:
         """First and last step to profile, None without a profile.
 

@@ -13,6 +13,8 @@ from ssl_tf.files import read_json, write_json
 from ssl_tf.training.report_entries import CONTENTS
 from ssl_tf.training.run_directory import DATA
 
+# Of the images in the record of a run.
+TRAINING, HELD_OUT = "training", "held-out"
 # What a record of an earlier version lacks.
 _LATER = ("classes", "details")
 # Keys of a digest, and what they are in words.
@@ -68,6 +70,26 @@ def contents_of(train: Source, test: Source) -> dict[str, dict[str, str]]:
     """
     sources = {"train": train, "test": test}
     return {CONTENTS: {part: _sha256(sorted(s.contents()))[0][:12] for part, s in sources.items()}}
+
+
+def is_recorded(directory: Path, part: str, source: Source) -> bool:
+    """Whether a source has the images that a directory recorded, or nothing is recorded of it.
+
+    No details are read, such as sizes of files.
+
+    Args:
+        directory: of a run.
+        part: of its images.
+        source: the images now.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    path = directory / DATA
+    record = read_json(path, dict, "restore it").get(part) if path.is_file() else None
+    if not isinstance(record, dict):
+        return True
+    return record.get("sha256") == _sha256(sorted(source.contents()))[0]
 
 
 def completed(record: object, source: Source) -> object:

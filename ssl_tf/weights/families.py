@@ -8,18 +8,25 @@ from collections.abc import Iterable
 import numpy as np
 
 from ssl_tf.errors import UserError
+from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.networks.resnet import DEPTHS
 from ssl_tf.weights.architecture import COUNTER, Architecture, recognize
-from ssl_tf.weights.conventions import Tensors, from_caffe_pixels, with_our_epsilon, without_bias
+from ssl_tf.weights.conventions import (
+    Tensors,
+    from_caffe_pixels,
+    with_our_epsilon,
+    with_our_pixels,
+    without_bias,
+)
 from ssl_tf.weights.torch_names import detectron2_name, to_torch, torch_name
 
 # The module that is the encoder -> whose files have it. DenseCL is of OpenSelfSup, which calls it
-# backbone, and the first of encoder_q in the file of a training.
+# backbone, as others do, and the first of encoder_q in the file of a training.
 _FAMILIES = {
     "": "torchvision or timm",
     "encoder_q": "MoCo",
     "encoder_q.0": "DenseCL",
-    "backbone": "OpenSelfSup",
+    "backbone": "OpenSelfSup, solo-learn or others",
     "_feature_blocks": "VISSL",
     "trunk._feature_blocks": "VISSL",
 }
@@ -34,7 +41,7 @@ _FIRST = re.compile(r"((?:[^.]+\.)*?)(stem\.)?conv1\.weight")
 _BLOCK = re.compile(r"(?:layer|res)\d\.")
 _LISTED = 5
 # RGB means of keras.applications's `caffe` mode, and the epsilon of its normalizations.
-_KERAS_MEAN, _KERAS_EPSILON = (123.68, 116.779, 103.939), 1.001e-5
+_KERAS_MEAN, _KERAS_EPSILON = (123.68 / 255, 116.779 / 255, 103.939 / 255), 1.001e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Weights:
         stride_in_1x1: whether its bottlenecks have their stride in the first 1x1 convolution.
         origin: whose names the file has.
         left_out: module -> number of its tensors, those that are no part of the encoder.
+        pixels: how the images were normalized, in words; empty: as the file itself tells.
     """
 
     tensors: Tensors
@@ -54,9 +62,32 @@ class Weights:
     stride_in_1x1: bool
     origin: str
     left_out: dict[str, int]
+    pixels: str = ""
 
 
-def from_torch_file(tensors: Tensors, convention: str, own_stride: bool | None = None) -> Weights:
+@dataclasses.dataclass(frozen=True)
+class Pixels:
+    """How images of RGB in 0 to 1 were normalized.
+
+    Attributes:
+        mean: what was subtracted.
+        std: what was divided by, then.
+    """
+
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+
+    def __str__(self) -> str:
+        told = (", ".join(f"{x:g}" for x in values) for values in (self.mean, self.std))
+        return f"RGB of 0 to 1 less {next(told)} over {next(told)}"
+
+
+def from_torch_file(
+    tensors: Tensors,
+    convention: str,
+    own_stride: bool | None = None,
+    pixels: Pixels | None = None,
+) -> Weights:
     """The encoder in a file with names of torch.
 
     Args:
@@ -64,6 +95,7 @@ def from_torch_file(tensors: Tensors, convention: str, own_stride: bool | None =
         convention: torchvision or caffe; empty: that of the names, which Detectron2's do not tell.
         own_stride: `stride_in_1x1` of an encoder that `ssl_tf.export` wrote, whose pixels are ours;
             None: somebody else did.
+        pixels: of the file; None: those of the convention.
 
     Raises:
         UserError: there is no encoder, there are several, or it is none of ours; as the end of a
@@ -71,6 +103,9 @@ def from_torch_file(tensors: Tensors, convention: str, own_stride: bool | None =
     """
     module, is_detectron2 = _find(tensors)
     _check_convention(convention, own_stride)
+    _check_dilation(module, tensors)
+    if pixels and (convention == "caffe" or own_stride is not None):
+        raise UserError("has pixels of its own convention; leave --init_mean and --init_std out")
     if is_detectron2 and not convention and own_stride is None:
         raise UserError(
             "has Detectron2's names, which do not tell its pixels; give --init_convention=caffe "
@@ -85,12 +120,15 @@ def from_torch_file(tensors: Tensors, convention: str, own_stride: bool | None =
     }
     found = recognize({name: tensors[place].shape for name, place in located.items()})
     kept = {name: tensors[located[name]].astype(np.float32) for name in found.shapes()}
+    told = "" if own_stride is not None else str(pixels or Pixels())
     if convention == "caffe":
-        kept = from_caffe_pixels(kept)
+        kept, told = from_caffe_pixels(kept), "BGR of Caffe"
+    elif pixels:
+        kept = with_our_pixels(kept, pixels.mean, pixels.std)
     origin = "Detectron2" if is_detectron2 else _origin(module, located)
     left_out = tensors.keys() - {located[name] for name in kept}
     strided = convention == "caffe" if own_stride is None else own_stride
-    return _weights(kept, found, strided, origin, left_out)
+    return _weights(kept, found, strided, origin, left_out, told)
 
 
 def _weights(
@@ -99,15 +137,33 @@ def _weights(
     stride_in_1x1: bool,
     origin: str,
     left_out: Iterable[str],
+    pixels: str = "",
 ) -> Weights:
     """The weights of an encoder, whose first convolutions are 1x1 only where it has bottlenecks."""
     strided = stride_in_1x1 and found.has_bottlenecks
-    return Weights(tensors, found, strided, origin, _grouped(left_out))
+    return Weights(tensors, found, strided, origin, _grouped(left_out), pixels)
 
 
 def _check_convention(convention: str, own_stride: bool | None) -> None:
     if convention and own_stride is not None:
         raise UserError("was written by ssl_tf.export and tells its convention; leave the flag out")
+
+
+def _check_dilation(module: str, tensors: Tensors) -> None:
+    """Refuses the backbones of torchvision's segmentation.
+
+    Their last two stages are dilated in the place of strides, which no tensor tells.
+
+    Raises:
+        UserError: it is one.
+    """
+    heads = [f"{head}.0.weight" for head in ("classifier", "aux_classifier")]
+    of_maps = any(getattr(tensors.get(name), "ndim", 0) == 4 for name in heads)
+    if module == "backbone." and (of_maps or "classifier.0.convs.0.0.weight" in tensors):
+        raise UserError(
+            "is of torchvision's segmentation, whose backbone is dilated where ours strides; give "
+            "a plain ResNet"
+        )
 
 
 def _find(tensors: Tensors) -> tuple[str, bool]:

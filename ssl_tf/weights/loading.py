@@ -5,8 +5,9 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ from ssl_tf.files import read_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import InitEncoderSettings, ModelSettings
 from ssl_tf.weights.encoder_images import FACTS, REMEDY, EncoderImages, exported_images
-from ssl_tf.weights.families import Weights, from_keras_file, from_torch_file
+from ssl_tf.weights.families import Pixels, Weights, from_keras_file, from_torch_file
 from ssl_tf.weights.keras_files import read_keras
 from ssl_tf.weights.pickles import read_pickle
 from ssl_tf.weights.torch_names import STRIDE, from_torch, torch_shape, torch_variables
@@ -55,36 +56,74 @@ def read_weights(settings: InitEncoderSettings) -> Weights:
     _check_numbers(path, weights)
     found = weights.architecture
     left_out = ", ".join(f"{name} ({count})" for name, count in weights.left_out.items())
+    pixels = f", pixels {weights.pixels}" if weights.pixels else ""
+    # Somebody else's stem has the tensors of ours, whatever its padding.
+    stem = ", of stride 1, padding 1 and no pool" if pixels and found.stem == "small" else ""
     print(
-        f"{path}: ResNet-{found.depth}, width {found.width:g}, {found.stem} stem, names of "
-        f"{weights.origin}; all {len(weights.tensors)} tensors of the encoder are read, left out: "
-        f"{left_out or 'none'}",
+        f"{path}: ResNet-{found.depth}, width {found.width:g}, {found.stem} stem{stem}, names of "
+        f"{weights.origin}{pixels}; all {len(weights.tensors)} tensors of the encoder are read, "
+        f"left out: {left_out or 'none'}",
         file=sys.stderr,
     )
     return weights
 
 
-def _check_pools(path: Path) -> None:
+def _beside(path: Path) -> dict[str, Any]:
+    """What timm's config.json beside a file tells of its network; empty without one."""
+    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
+        told = json.loads(path.with_name("config.json").read_text())
+        return {**told, **told.get("pretrained_cfg", {})}
+    return {}
+
+
+def _check_pools(names: Sequence[str]) -> None:
     """Refuses timm's ResNets that blur or average where they stride.
 
     Their pools have no tensors, so that those of the file are a plain ResNet's, of which no figure
-    would be theirs. The name of the file, or config.json beside it, tells them.
+    would be theirs. Names tell them.
+
+    Args:
+        names: of the file, and of its network.
 
     Raises:
         UserError: it is one.
     """
-    told = [path.name]
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        told.append(str(json.loads(path.with_name("config.json").read_text()).get("architecture")))
-    for name in told:
+    for name in names:
         if re.search(r"resnet(aa|blur)", name):
             raise UserError(
                 f"is {name}, whose strides are in pools that ours has not; give a plain ResNet"
             )
 
 
+def _pixels(settings: InitEncoderSettings, told: Mapping[str, Any]) -> Pixels | None:
+    """The pixels by the flags, else by config.json; None if neither tells them, or they are ours.
+
+    Raises:
+        UserError: config.json has no three numbers.
+    """
+    found = Pixels()
+    for name in ("mean", "std"):
+        values = getattr(settings, f"init_{name}") or told.get(name)
+        if values is None:
+            continue
+        try:
+            values = tuple(map(float, values))
+        except (TypeError, ValueError):
+            values = ()
+        if len(values) != 3 or (name == "std" and min(values) <= 0):
+            raise UserError(
+                f"has a config.json beside it whose {name} is not of three numbers; give "
+                f"--init_{name}"
+            )
+        found = dataclasses.replace(found, **{name: values})
+    return None if found == Pixels() else found
+
+
 def _read(path: Path, settings: InitEncoderSettings) -> Weights:
     convention = settings.init_convention
+    of_keras = path.is_dir() or path.suffix in _KERAS
+    if of_keras and (settings.init_mean or settings.init_std):
+        raise UserError("tells its pixels; leave --init_mean and --init_std out")
     if path.is_dir():
         with _reading():
             variables, own_stride = _read_saved_model(path), _exported_stride(path)
@@ -93,7 +132,9 @@ def _read(path: Path, settings: InitEncoderSettings) -> Weights:
         with _reading():
             variables, own_stride = read_keras(path)
         return from_keras_file(variables, convention, own_stride)
-    _check_pools(path)
+    told = _beside(path)
+    _check_pools([path.name, str(told.get("architecture"))])
+    pixels = _pixels(settings, told)
     if _is_pickle(path):
         if not settings.allow_pickle:
             raise UserError(
@@ -102,11 +143,12 @@ def _read(path: Path, settings: InitEncoderSettings) -> Weights:
             )
         with _reading():
             tensors = read_pickle(path)
-        return from_torch_file(tensors, convention)
+        return from_torch_file(tensors, convention, pixels=pixels)
     with _reading(), safe_open(path, framework="np") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
         own_stride = (file.metadata() or {}).get(STRIDE)
-    return from_torch_file(tensors, convention, own_stride and own_stride == str(True))
+    own_stride = own_stride and own_stride == str(True)
+    return from_torch_file(tensors, convention, own_stride, pixels)
 
 
 def _is_pickle(path: Path) -> bool:

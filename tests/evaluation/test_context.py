@@ -156,11 +156,12 @@ def test_copied_images_are_counted(noise, capsys):
 def test_a_test_on_the_originals_of_prepared_images_is_told(noise, tmp_path, capsys):
     prepared = tmp_path / "prepared"
     flags = [f"--input={noise}/train", f"--output={prepared}", "--min_side=1", "--workers=1"]
+    flags.append("--validation_share=0")
     command.run(preparing_command.main, PrepareSettings, flags)
     for folder, is_told in (("train", True), ("test", False)):
         capsys.readouterr()
         opened(f"--prepared={prepared}", f"--test_image_folder={noise}/{folder}")
-        told = f"--prepared={prepared} was made of 60 of the 60 images of folder {noise}/train"
+        told = f"prepared {prepared}:train was made of 60 of the 60 images of folder {noise}/train"
         assert (told in capsys.readouterr().err) == is_told
 
 
@@ -169,6 +170,7 @@ def test_the_originals_are_known_by_a_list_from_any_directory(noise, tmp_path, c
     (tmp_path / "list.txt").write_text("\n".join(paths))
     monkeypatch.chdir(tmp_path)
     flags = ["--input=list.txt", "--output=prepared", "--min_side=1", "--workers=1"]
+    flags.append("--validation_share=0")
     command.run(preparing_command.main, PrepareSettings, flags)
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
@@ -313,6 +315,9 @@ def test_a_report_tells_what_it_replaces(noise, tmp_path, capsys):
     assert told({"step": 40}, knn_k=200) == start
     assert told({"step": 40}, knn_k=200) == start
     assert told({"step": 80}, knn_k=5) == f"{start}, in the place of that with step 40, knn_k 200"
+    told({"step": 80}, knn_k=5, trained={"encoder_sha256": "a" * 64})
+    other = told({"step": 80}, knn_k=5, trained={"encoder_sha256": "b" * 64})
+    assert other.endswith(f", in the place of that with encoder_sha256 {'a' * 12}")
     path.write_text("{")
     assert told({"step": 80}, knn_k=5) == f"{start}, in the place of a damaged file"
     assert json.loads(path.read_text()) == {"step": 80, "knn_k": 5}

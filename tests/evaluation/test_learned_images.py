@@ -1,11 +1,17 @@
 """Test images that a run has learned from are told, or refused if it has learned their labels."""
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 
+from ssl_tf import command, prepare
 from ssl_tf.data.sources.opening import open_source, open_training_source
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.learned_images import check_learned_images
-from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
+from ssl_tf.files import write_json
+from ssl_tf.settings import EvaluationSettings, PrepareSettings, PretrainSettings, flagfiles
+from ssl_tf.training.data_record import digest_data
 from tests.data.tiny_images import png, write_folder
 
 RUN = "RUN"
@@ -18,11 +24,12 @@ def folder(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("images"), files)
 
 
-def checked(run_flags, flags, test):
+def checked(run_flags, flags, test, run=Path(RUN)):
     trained = flagfiles.parse(run_flags, PretrainSettings)
     data = flagfiles.parse([f"--checkpoint={RUN}", *flags], EvaluationSettings).data
-    test = test or open_training_source(data)[1]
-    return check_learned_images(RUN, trained, data, test), test
+    train, held_out = open_training_source(data)
+    test = test or held_out
+    return check_learned_images(run, trained, test, data, train), test
 
 
 def test_a_hold_out_of_another_size_is_counted_image_by_image(folder, capsys):
@@ -50,7 +57,6 @@ def test_the_same_hold_out_and_other_images_say_nothing(folder, tmp_path, capsys
     assert checked([images, "--holdout=6"], [images, "--holdout=6"], None)[0] == 0
     assert checked([images], [f"--image_folder={other}"], open_source(image_folder=other))[0] == 0
     assert checked([images], ["--dataset=scenes"], scenes)[0] == 0
-    assert checked(["--image_folder=gone"], [images], open_source(image_folder=folder))[0] == 0
     of_scenes = ["--dataset=scenes", "--scenes=16", "--scene_size=24"]
     assert checked([*of_scenes, "--holdout=4"], of_scenes, scenes)[0] == 0
     assert RUN not in capsys.readouterr().err
@@ -61,3 +67,68 @@ def test_labels_that_were_learned_are_refused(folder):
     with pytest.raises(SettingsError, match=r"with their labels; .* by --holdout=6") as raised:
         checked([images, "--holdout=6", "--method=supervised"], [images, "--holdout=20"], None)
     assert "\n" not in str(raised.value)
+
+
+def test_images_that_cannot_be_opened_any_more_are_told(folder, capsys):
+    test = open_source(image_folder=folder)
+    assert checked(["--image_folder=gone"], [f"--image_folder={folder}"], test)[0] == 0
+    (told,) = (line for line in capsys.readouterr().err.splitlines() if RUN in line)
+    assert "the images of RUN cannot be opened here" in told and "gone" in told
+
+
+def test_a_folder_that_has_grown_has_another_hold_out(tmp_path, capsys):
+    """Which images were held out then is not known any more."""
+    images = write_folder(tmp_path / "images", {f"a/{n:02d}.png": png(n) for n in range(30)})
+    flags = [f"--image_folder={images}", "--holdout=6"]
+    train, _ = open_source(image_folder=images).hold_out(6)
+    write_json(tmp_path / "data.json", {"training": dataclasses.asdict(digest_data(train))})
+    assert checked(flags, flags, None, tmp_path)[0] == 0
+    assert "learned from" not in capsys.readouterr().err
+    write_folder(tmp_path / "images", {"a/30.png": png(30)})
+    assert checked(flags, flags, None, tmp_path)[0] == "an unknown number"
+    told = capsys.readouterr().err
+    assert "has learned from an unknown number of the 6 images of" in told
+    assert "its data has changed since then" in told and "another folder or data set" in told
+    with pytest.raises(SettingsError, match="with their labels; .* by another folder or data set"):
+        checked([*flags, "--method=supervised"], flags, None, tmp_path)
+
+
+def test_prepared_images_and_their_originals_are_the_same(folder, tmp_path, capsys):
+    """One file is left out as a copy of another: what was learned of that was learned of it."""
+    images = write_folder(tmp_path / "images", {f"a/{n:02d}.png": png(n) for n in range(30)})
+    write_folder(tmp_path / "images", {"a/copy.png": png(7)})
+    small, large = tmp_path / "small", tmp_path / "large"
+    for output, share, encoding in ((small, 0, "raw"), (large, 0.2, "jpeg")):
+        given = [f"--input={images}", f"--output={output}", "--min_side=1", "--workers=1"]
+        given += [f"--validation_share={share}", f"--encoding={encoding}"]
+        command.run(prepare.main, PrepareSettings, given)
+    originals = open_source(image_folder=images)
+    of_small, of_folder, of_large = (
+        f"--prepared={small}", f"--image_folder={images}", f"--prepared={large}"
+    )  # fmt: skip
+    assert checked([of_small], [of_folder], originals)[0] == 31
+    assert checked([of_large], [of_folder], originals)[0] in (24, 25)
+    assert checked([of_folder], [of_small, "--holdout=5"], None)[0] == 5
+    assert checked([of_small], [of_large, "--holdout=5"], None)[0] == 5
+    validation = open_source(prepared=str(large), split="validation")
+    assert checked([of_large], [of_large, "--test_split=validation"], validation)[0] == 0
+    assert checked([f"--image_folder={folder}"], [of_small, "--holdout=5"], None)[0] == 0
+    told = f"has learned from 31 of the 31 images of folder {images}"
+    assert told in capsys.readouterr().err
+
+
+def test_the_runs_that_a_run_began_from_count(folder, tmp_path, capsys):
+    images, other = f"--image_folder={folder}", write_folder(tmp_path / "x", {"a/0.png": png(90)})
+    first = tmp_path / "first"
+    (first / "checkpoints").mkdir(parents=True)
+    flagfiles.write_flagfile(
+        flagfiles.parse([images, f"--init_from={first}"], PretrainSettings), first / "flags.txt"
+    )
+    test = open_source(image_folder=folder)
+    for start in (first, first / "checkpoints" / "ckpt-7"):
+        second = [f"--image_folder={other}", f"--init_from={start}"]
+        assert checked(second, [f"--image_folder={other}"], test)[0] == 60
+        assert f"{first} has learned from 60 of the 60 images" in capsys.readouterr().err
+    second = [f"--image_folder={other}", "--init_from=gone"]
+    assert checked(second, [f"--image_folder={other}"], test)[0] == 0
+    assert "RUN began from gone, which is not here" in capsys.readouterr().err

@@ -3,7 +3,10 @@
 import csv
 import json
 
+import pytest
+
 from ssl_tf import compare
+from ssl_tf.errors import UserError
 from ssl_tf.evaluation.run_reports import read_runs
 from ssl_tf.evaluation.run_table import panels, table
 from ssl_tf.settings import CompareSettings, PretrainSettings, flagfiles
@@ -142,6 +145,20 @@ def test_an_encoder_in_a_file_has_a_row_beside_runs(tmp_path):
     assert drawn["linear classifier"].series == {
         "one": [(1.0, 50.0)], "supervised": [(0.0, 70.0)]
     }  # fmt: skip
+
+
+def test_reports_of_several_files_in_a_directory_are_no_row(tmp_path):
+    for stage, digest in (("linear", "a"), ("knn", "a"), ("knn", "b")):
+        write_report(tmp_path / f"{stage}.json", SCENES, 0.7, 0.1, step=0)
+        report = json.loads((tmp_path / f"{stage}.json").read_text())
+        report |= {"init_encoder": f"{digest}.safetensors", "knn_k": 5, "knn_temperature": 0.1}
+        report["trained"]["encoder_sha256"] = digest
+        (tmp_path / f"{stage}.json").write_text(json.dumps(report))
+        if digest == "a":
+            assert read_runs([tmp_path])[0].settings is None
+    told = r"2 encoders \(a.safetensors, b.safetensors\), .*; give those of each a directory"
+    with pytest.raises(UserError, match=told):
+        read_runs([tmp_path])
 
 
 def test_the_network_of_an_encoder_in_a_file_is_told(tmp_path):

@@ -193,6 +193,27 @@ def test_an_encoder_in_a_file_is_transferred_as_that_of_a_run(run, data, tmp_pat
     found = json.loads((tmp_path / "out" / "mnist_linear.json").read_text())
     assert found["trained"] == report(run, "mnist")["trained"]
     assert "| file.safetensors |" in (tmp_path / "out" / "table.md").read_text()
+    # What `compare` makes a row of.
+    assert found["init_encoder"] == str(tmp_path / "file.safetensors")
+    assert (found["depth"], found["width"], found["stem"]) == (18, 0.0625, "small")
+
+
+def test_test_images_that_the_run_has_learned_from_are_told(run, data, capsys):
+    flags = (run / "flags.txt").read_text()
+    learned = f"--dataset=mnist\n--data_dir={data}\n--split=train+test\n"
+    (run / "flags.txt").write_text(flags.replace("--dataset=none\n", learned))
+    start(run, data, "--suite=small", "--norandom_baseline")
+    assert report(run, "mnist")["test_images_learned_from"] == 12
+    assert "test_images_learned_from" not in report(run, "cifar10")
+    told = capsys.readouterr().err
+    assert told.count(f"{run} has learned from 12 of the 12 images of mnist:test") == 1
+
+
+def test_three_devices_take_no_part_in_linear_classifiers(run, data, monkeypatch):
+    """Nothing of them depends on a batch, which three devices could not share."""
+    monkeypatch.setattr("ssl_tf.training.strategy.make_strategy", None)
+    start(run, data, "--suite=small", "--only=mnist", "--norandom_baseline")
+    assert report(run, "mnist")["trained"]["top1"] > 0.9
 
 
 def test_the_classifier_is_there_before_a_test_image_is_read(run, data, monkeypatch):

@@ -23,9 +23,9 @@ def write(directory, name, trained, random=None, iterations=1000, step=0):
     path.write_text(json.dumps(report))
 
 
-def rows(directory):
+def rows(directory, is_start=True):
     """The rows of the run, sorted, as name, two figures and source."""
-    table = tables(directory, ("cifar10", "cifar100"), "RUN")
+    table = tables(directory, ("cifar10", "cifar100"), "RUN", is_start)
     lines = [line.strip("| ").split(" | ") for line in table.splitlines()]
     return sorted(line for line in lines if "this run" in line[-1])
 
@@ -37,6 +37,7 @@ def test_one_encoder_is_one_row(tmp_path):
         ["RUN", "90.0", "50.0", "this run, step 7, 32 pixels"],
         ["random (RUN's start)", "30.0", "-", "this run, 32 pixels"],
     ]
+    assert [row[0] for row in rows(tmp_path, is_start=False)] == ["RUN", "random"]
 
 
 def test_figures_of_several_encoders_stand_in_rows_of_their_own(tmp_path):

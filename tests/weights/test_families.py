@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ssl_tf.errors import UserError
-from ssl_tf.networks.normalization import STD
-from ssl_tf.weights.families import from_keras_file, from_torch_file
+from ssl_tf.networks.normalization import MEAN, STD
+from ssl_tf.weights.families import Pixels, from_keras_file, from_torch_file
 from ssl_tf.weights.torch_names import detectron2_name, from_torch
 from tests.weights.random_tensors import BOTTLENECKS, SMALL, random_tensors
 
@@ -43,7 +43,7 @@ LAYOUTS = {
         },
     ),
     # A training of DenseCL names its query encoder twice.
-    "OpenSelfSup": (
+    "OpenSelfSup, solo-learn or others": (
         {
             **under("state_dict.backbone.", TENSORS),
             **under("state_dict.encoder_q.0.", TENSORS),
@@ -153,3 +153,42 @@ def test_names_of_our_own_layers_are_read():
 def test_another_network_of_keras_is_told():
     with pytest.raises(UserError, match="no encoder of ours and no ResNet50"):
         from_keras_file({"block1_conv1/kernel": ONE}, "")
+
+
+def test_pixels_of_other_means_are_folded_into_the_weights():
+
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 1.0)
+    file = {name: x.astype(np.float64) for name, x in TENSORS.items()}
+    ours = from_torch_file(TENSORS, "", pixels=Pixels(mean, std)).tensors
+    image = np.random.default_rng(0).uniform(size=[3, 7, 7])
+
+    def normalized(image, of):
+        return (image - np.reshape(of[0], [3, 1, 1])) / np.reshape(of[1], [3, 1, 1])
+
+    def first(tensors, pixels):
+        made = np.einsum("oihw,ihw->o", np.float64(tensors["conv1.weight"]), pixels)
+        return made - tensors["bn1.running_mean"]
+
+    expected = first(file, normalized(image, (mean, std)))
+    found = first(ours, normalized(image, (MEAN, STD)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    others = TENSORS.keys() - {"conv1.weight", "bn1.running_mean"}
+    assert all(
+        ours[name] is TENSORS[name] or (ours[name] == TENSORS[name]).all() for name in others
+    )
+    usual = from_torch_file(TENSORS, "", pixels=Pixels())
+    for name, values in TENSORS.items():
+        np.testing.assert_allclose(usual.tensors[name], values, rtol=1e-6)
+    assert usual.pixels == "RGB of 0 to 1 less 0.485, 0.456, 0.406 over 0.229, 0.224, 0.225"
+    with pytest.raises(UserError, match="leave --init_mean and --init_std out"):
+        from_torch_file(TENSORS, "caffe", pixels=Pixels(mean, std))
+
+
+@pytest.mark.parametrize("head", ["classifier.0.convs.0.0.weight", "aux_classifier.0.weight"])
+def test_dilated_backbones_of_segmentation_are_refused(head):
+    file = {**under("backbone.", TENSORS), head: np.ones([4, 2, 1, 1], np.float32)}
+    with pytest.raises(UserError, match="whose backbone is dilated where ours strides"):
+        from_torch_file(file, "")
+    # Solo-learn has a linear classifier beside its backbone.
+    linear = {**under("backbone.", TENSORS), "classifier.weight": ONE}
+    assert from_torch_file(linear, "").left_out == {"classifier": 1}

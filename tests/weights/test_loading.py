@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks.encoder import build_encoder
@@ -49,7 +49,8 @@ def test_what_is_left_out_is_told(tmp_path, capsys):
     read_weights(settings(tmp_path / "a.safetensors"))
     assert capsys.readouterr().err == (
         f"{tmp_path}/a.safetensors: ResNet-18, width 0.0625, imagenet stem, names of torchvision "
-        "or timm; all 100 tensors of the encoder are read, left out: fc (2)\n"
+        "or timm, pixels RGB of 0 to 1 less 0.485, 0.456, 0.406 over 0.229, 0.224, 0.225; "
+        "all 100 tensors of the encoder are read, left out: fc (2)\n"
     )
 
 
@@ -175,3 +176,27 @@ def test_pools_that_no_tensor_shows_are_refused_where_a_name_tells_them(by, tmp_
     for content in ('{"architecture": "resnet50"}', "[1]", "{"):
         (plain.parent / "config.json").write_text(content)
         assert read_weights(settings(plain)).architecture == SMALL
+
+
+def test_pixels_are_told_by_flags_or_by_the_config_beside_the_file(tmp_path, capsys):
+    path = tmp_path / "model.safetensors"
+    save_file(random_tensors(Architecture(18, 0.0625, "small")), path)
+    usual = read_weights(settings(path)).tensors["conv1.weight"]
+    told = capsys.readouterr().err
+    assert "small stem, of stride 1, padding 1 and no pool, names of torchvision or timm" in told
+    assert "pixels RGB of 0 to 1 less 0.485, 0.456, 0.406 over 0.229, 0.224, 0.225; all" in told
+    of_config = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": of_config}))
+    halves = read_weights(settings(path)).tensors["conv1.weight"]
+    expected = usual * np.reshape([0.229, 0.224, 0.225], [3, 1, 1]) / 0.5
+    np.testing.assert_allclose(halves, expected, rtol=1e-6)
+    assert "less 0.5, 0.5, 0.5 over 0.5, 0.5, 0.5" in capsys.readouterr().err
+    given = read_weights(settings(path, init_mean=(0.0, 0.0, 0.0), init_std=(1.0, 1.0, 1.0)))
+    np.testing.assert_allclose(given.tensors["conv1.weight"], expected / 2, rtol=1e-6)
+    assert "less 0, 0, 0 over 1, 1, 1" in capsys.readouterr().err
+    (tmp_path / "config.json").write_text(json.dumps({"std": [0.5]}))
+    with pytest.raises(UserError, match="whose std is not of three numbers; give --init_std"):
+        read_weights(settings(path))
+    for flag, values in (("init_mean", (0.5,)), ("init_std", (1.0, 0.0, 1.0))):
+        with pytest.raises(SettingsError, match=f"--{flag}=.*: give three numbers"):
+            settings(path, **{flag: values})

@@ -99,6 +99,9 @@ class WithProposals(Source):
     def common_images(self, other: Source) -> int:
         return self._source.common_images(other)
 
+    def files(self) -> set[bytes]:
+        return self._source.files()
+
     def sequence(self, start: int = 0, stop: int | None = None) -> tf.data.Dataset:
         return self._source.sequence(start, stop).map(
             self._joined, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True

@@ -88,9 +88,9 @@ class ImageFolder(IndexedSource):
         nested = os.path.commonpath([self.directory, other.directory])
         if nested not in (self.directory, other.directory) and not (self._links or other._links):
             return 0
-        return len(self.places() & other.places())
+        return len(self.files() & other.files())
 
-    def places(self) -> set[bytes]:
+    def files(self) -> set[bytes]:
         """The path of each image, whatever the name under which the folder was given.
 
         Of a link that of the file that it leads to.

@@ -12,6 +12,7 @@ from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, Manifest, PixelIndex, RecordFile
 from ssl_tf.data.record_framing import FRAME_BYTES, first_checksums
 from ssl_tf.data.source import IndexedSource, LaterDetail, Source
+from ssl_tf.data.sources.originals import original_files
 from ssl_tf.data.sources.record_files import RecordSource, Shard
 from ssl_tf.errors import NoSuchSplit, UserError
 
@@ -44,11 +45,27 @@ def open_prepared(directory: str, split: str, shuffle_mib: int) -> Source:
             raise UserError(f"{path} {found}: restore the file, or prepare the images again")
     name = f"prepared {directory}:{split}"
     if manifest.encoding == "raw":
-        return RawImages(name, directory, files, manifest)
-    return PreparedImages(name, directory, files, shuffle_mib, manifest)
+        source = RawImages(name, directory, files, manifest)
+    else:
+        source = PreparedImages(name, directory, files, shuffle_mib, manifest)
+    source.prepared = Path(directory), split
+    return source
 
 
-class PreparedImages(RecordSource):
+class _Prepared:
+    """Images that were prepared from files.
+
+    Attributes:
+        prepared: the output of `prepare`, and the split.
+    """
+
+    prepared: tuple[Path, str]
+
+    def files(self) -> set[bytes]:
+        return original_files(*self.prepared)
+
+
+class PreparedImages(_Prepared, RecordSource):
     """Encoded images, in the order drawn by `prepare`."""
 
     def __init__(
@@ -86,7 +103,7 @@ class PreparedImages(RecordSource):
         return {**example, "label": features[LABEL]} if self._labelled else example
 
 
-class RawImages(IndexedSource):
+class RawImages(_Prepared, IndexedSource):
     """Raw pixels, read from their places in the record files, in any order.
 
     Records would be read, parsed and kept in a shuffle buffer, which takes twice as long as to read

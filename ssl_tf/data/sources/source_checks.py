@@ -1,15 +1,9 @@
 """What is wrong with images that can be read: refused, or told on stderr."""
 
-import csv
-import os
-from pathlib import Path
-
-from ssl_tf.data.prepared_manifest import IMAGES, Manifest
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.errors import SettingsError, warn
-from ssl_tf.settings import DataSettings, PrepareSettings, flagfiles
-from ssl_tf.settings.flagfile_lines import FLAGS
+from ssl_tf.settings import DataSettings
 
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
@@ -98,29 +92,18 @@ def warn_of_copies(train: Source, test: Source) -> None:
         )
 
 
-def warn_of_originals(prepared: str, test: Source) -> None:
-    """Says on stderr that test images are those that were prepared for the training.
+def warn_of_originals(train: Source, test: Source) -> None:
+    """Says on stderr that test images are those from which training images were prepared.
 
     Args:
-        prepared: the output of `prepare`; empty: the training images are others.
+        train: the training images; others than prepared ones say nothing.
         test: the test images.
     """
-    if not (prepared and isinstance(test, ImageFolder)):
+    if isinstance(train, ImageFolder) or not isinstance(test, ImageFolder):
         return
-    common = len(_originals(Path(prepared)) & test.places())
+    common = len(train.files() & test.files())
     if common:
         warn(
-            f"--prepared={prepared} was made of {common} of the {test.size} images of "
-            f"{test.name}, which flatters the figure; test on --test_split=validation, or on others"
+            f"{train.name} was made of {common} of the {test.size} images of {test.name}, which "
+            "flatters the figure; test on --test_split=validation, or on others"
         )
-
-
-def _originals(prepared: Path) -> set[bytes]:
-    """The paths of the files that were prepared, as those of an image folder."""
-    root, flags, listed = Manifest.read(prepared).root, prepared / FLAGS, prepared / IMAGES
-    if not root and flags.is_file():  # of an earlier version
-        root = os.path.realpath(flagfiles.read_flagfile(flags, PrepareSettings).input)
-    if not (root and listed.is_file()):
-        return set()
-    with listed.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return {os.fsencode(os.path.join(root, row["id"])) for row in csv.DictReader(file)}
