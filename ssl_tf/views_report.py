@@ -19,7 +19,7 @@ def main(settings: ViewsReportSettings) -> None:
     import tensorflow as tf
 
     from ssl_tf.data.order import example_seed
-    from ssl_tf.data.sources.opening import open_split, with_boxes
+    from ssl_tf.data.sources.opening import open_training_source
     from ssl_tf.pretraining.inputs import first_examples
     from ssl_tf.views.evaluation import evaluation_crop
     from ssl_tf.views.gallery import op_cells, view_cells
@@ -30,9 +30,7 @@ def main(settings: ViewsReportSettings) -> None:
     pretrain, directory = settings.pretrain, Path(settings.output)
     prepare_output(directory, is_directory=True)
     views, seed = pretrain.views, pretrain.run.seed
-    source = open_split(pretrain.data, pretrain.data.split)
-    if views.object_crops:
-        source = with_boxes(source, pretrain.data)
+    source, _ = open_training_source(pretrain.data, views.object_crops)
     examples = first_examples(source, seed, settings.images, with_boxes=views.object_crops)
     levels = settings.levels or [views.level_scale * step / 10 for step in (3, 5, 7, 9)]
     sheets = {

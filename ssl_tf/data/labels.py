@@ -16,7 +16,7 @@ from ssl_tf.settings import ShareSettings
 
 _READ_AT_ONCE = 1024
 # The label of TFDS for an image of a split whose labels are not public.
-_HIDDEN = -1
+HIDDEN = -1
 
 
 def read_annotations(source: Source) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +63,7 @@ def labels_are_hidden(source: Source) -> bool:
     if source.multi_label:
         return not any(example["label"].any() for example in source.read(source.annotations()))
     first = list(source.read(source.annotations().take(1)))
-    return bool(first) and first[0]["label"] == _HIDDEN
+    return bool(first) and first[0]["label"] == HIDDEN
 
 
 def check_labels(labels: np.ndarray, indices: np.ndarray, source: Source) -> None:
@@ -84,7 +84,7 @@ def check_labels(labels: np.ndarray, indices: np.ndarray, source: Source) -> Non
     if wrong.any():
         row = int(np.argmax(wrong))
         problem = "labels other than 0 and 1" if multi_label else f"the label {labels[row]}"
-        hidden = not multi_label and labels[row] == _HIDDEN
+        hidden = not multi_label and labels[row] == HIDDEN
         remedy = "give a split whose labels are known" if hidden else "correct the data"
         raise UserError(
             f"{source.name}: image {indices[row]} has {problem}, but there are "

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.batches import evaluation_batches
-from ssl_tf.data.labels import check_labels
+from ssl_tf.data.labels import HIDDEN, check_labels
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError, warn
 
@@ -28,6 +28,7 @@ class FeatureReader:
         batch_size: int,
         whole: bool = False,
         finite: bool = True,
+        hidden_labels: bool = False,
     ):
         """
         Args:
@@ -37,7 +38,9 @@ class FeatureReader:
             batch_size: B; the last batch may be smaller.
             whole: whether to take the whole centre square, as in `evaluation_crop`.
             finite: refuse features that are NaN or infinite.
+            hidden_labels: take images whose label is not public, too.
         """
+        self._hidden_labels = hidden_labels
         self._encode = encode
         self._source = source
         self._finite = finite
@@ -59,7 +62,9 @@ class FeatureReader:
             for batch in self._batches:
                 labels = batch["label"].numpy() if "label" in batch else None
                 if labels is not None and self._source.num_classes:
-                    check_labels(labels, batch["index"].numpy(), self._source)
+                    several = labels.ndim == 2 or not self._hidden_labels
+                    checked = ... if several else labels != HIDDEN
+                    check_labels(labels[checked], batch["index"].numpy()[checked], self._source)
                 features = self._encode(batch["image"]).numpy()
                 if self._finite:
                     check_finite(features, batch["index"].numpy(), self._source)
@@ -99,7 +104,9 @@ def check_finite(features: np.ndarray, indices: np.ndarray, source: Source) -> N
 def warn_of_absent_classes(
     train: Source, train_labels: np.ndarray, test_labels: np.ndarray
 ) -> None:
-    """Warns on stderr of classes of the test images that no train image has.
+    """Warns on stderr of classes of the test images that no train image has, and of the others.
+
+    Means over classes are of those that the test images show.
 
     Args:
         train: source of the train images.
@@ -109,7 +116,13 @@ def warn_of_absent_classes(
     def present(labels: np.ndarray) -> set[int]:
         return set(np.flatnonzero(labels.any(axis=0)) if labels.ndim == 2 else np.unique(labels))
 
-    absent = sorted(present(test_labels) - present(train_labels))
+    shown = present(test_labels)
+    if len(shown) < train.num_classes:
+        warn(
+            f"the test images show {len(shown)} of the {train.num_classes} classes, and figures "
+            "that are means over classes are of these"
+        )
+    absent = sorted(shown - present(train_labels))
     if absent:
         names = [str(train.class_names[c] if train.class_names else c) for c in absent[:5]]
         more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""

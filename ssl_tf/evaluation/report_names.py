@@ -10,6 +10,7 @@ from ssl_tf.settings import LISTS_OF, DataSettings
 
 # Directory of the reports of a transfer, in that of the run.
 TRANSFERRED = "transfer"
+_LONGEST_WORD = 150
 # Row of the random encoders in tables over seeds.
 RANDOM_ROW = "random encoder"
 # Entry of a report: the number of its test images that the run has learned from, or words where it
@@ -18,8 +19,15 @@ LEARNED_FROM = "test_images_learned_from"
 
 
 def word(text: str) -> str:
-    """A text as it stands in names of files and of columns."""
-    return re.sub(r"[^\w.-]+", "_", text)
+    """A text as it stands in names of files and of columns.
+
+    No file system takes names of more than 255 bytes: a long text is its begin and a digest.
+    """
+    made = re.sub(r"[^\w.-]+", "_", text)
+    if len(made.encode()) <= _LONGEST_WORD:
+        return made
+    begin = made.encode()[: _LONGEST_WORD - 9].decode(errors="ignore")
+    return f"{begin}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def report_file(run: Path, stage: str, data: DataSettings, own: DataSettings, test: str) -> Path:

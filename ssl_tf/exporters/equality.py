@@ -36,6 +36,26 @@ def features_and_maps(encoder: tf.keras.Model) -> tf.keras.Model:
     return tf.keras.Model(encoder.input, {"features": encoder.output, **stage_outputs(encoder)})
 
 
+def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference of an output, as a share of its largest value.
+
+    Args:
+        found: of another library, of any shape.
+        expected: of our encoder.
+
+    Raises:
+        UserError: the encoder has collapsed or diverged, so that there is nothing to compare.
+    """
+    largest = np.abs(expected).max()
+    if not 0 < largest < np.inf:
+        told = "are all 0" if largest == 0 else "are not finite"
+        raise UserError(
+            f"features of random images {told}: the encoder has collapsed or diverged, and nothing "
+            "is exported; give an earlier --step"
+        )
+    return float(np.abs(found - expected).max() / largest)
+
+
 def compare(
     exported: Exported, run: Callable[[np.ndarray], Outputs], name: str, names: tuple[str, ...] = ()
 ) -> Difference:
@@ -58,8 +78,7 @@ def compare(
         for output, expected in ours(images, training=False).items():
             if names and output not in names:
                 continue
-            expected = expected.numpy()
-            share = float(np.abs(found[output] - expected).max() / np.abs(expected).max())
+            share = largest_difference(found[output], expected.numpy())
             if not share <= TOLERANCE:
                 raise UserError(
                     f"{output} of {name} differs from the encoder's by {share:.2g} of its largest "

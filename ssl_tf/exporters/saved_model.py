@@ -11,7 +11,7 @@ import tensorflow as tf
 from ssl_tf.data.orientation import MARK, TAG
 from ssl_tf.errors import UserError
 from ssl_tf.exporters.encoded_images import readable_crop
-from ssl_tf.exporters.equality import TOLERANCE, Outputs, compare
+from ssl_tf.exporters.equality import TOLERANCE, Outputs, compare, largest_difference
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
@@ -140,7 +140,7 @@ def _check_encoded(loaded: dict[str, Callable], image_size: int, orient: bool) -
     crops = tf.stack([evaluation_crop(tf.constant(image), size) for image in decoded])
     expected = loaded["images"](images=normalize_images(crops))["features"].numpy()
     got = loaded["encoded"](encoded=tf.constant(files))["features"].numpy()
-    share = float(np.abs(got - expected).max() / np.abs(expected).max())
+    share = largest_difference(got, expected)
     if not share <= TOLERANCE:
         raise UserError(
             f"features of the SavedModel's encoded images differ by {share:.2g} of the largest "

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ssl_tf.data.decoding import decode
 from ssl_tf.errors import UserError
-from ssl_tf.exporters.equality import TOLERANCE
+from ssl_tf.exporters.equality import TOLERANCE, largest_difference
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.exporters.keras_file import plain_layers
 from ssl_tf.networks.normalization import normalize_images
@@ -49,7 +49,7 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
         path = directory / f"encoder_{kind}.tflite"
         path.write_bytes(convert(exported, kind, calibrating))
         got = run_tflite(path, images)
-        share = float(np.abs(got - expected).max() / np.abs(expected).max())
+        share = largest_difference(got, expected)
         cosines = _cosines(expected, got)
         smallest, mean = float(cosines.min()), float(cosines.mean())
         if not (share <= _LARGEST_SHARE[kind] and smallest >= _SMALLEST_COSINE[kind]):

@@ -2,13 +2,16 @@
 
 import tensorflow as tf
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, warn
 from ssl_tf.networks.initialization import layer_seed
 from ssl_tf.networks.replicas import gather
 
+# Share of queries with their own image among the negatives that is told.
+_MANY = 0.05
+
 
 def check_queue(length: int, images: int, keys: int) -> None:
-    """Refuses a queue that does not fit the data or the batch.
+    """Refuses a queue that does not fit the data or the batch; a long one is told on stderr.
 
     Args:
         length: of the queue, in keys.
@@ -21,11 +24,20 @@ def check_queue(length: int, images: int, keys: int) -> None:
             it), or is no multiple of the keys that one step adds.
     """
     if length > images:
-        most = images // keys * keys
+        most = images // 2 // keys * keys
         way_out = f"give at most {most}" if most else "lower --batch_size and --queue"
         raise SettingsError(
             f"--queue={length}: {length / images:.3g} times the {images} images, so every query "
             f"would meet its own image among the negatives; {way_out}"
+        )
+    # An image comes once an epoch, in a new order: its last key is still there if the two places
+    # are at most the queue apart, for which the chance is half the square of the share.
+    met = (length / images) ** 2 / 2
+    if met > _MANY:
+        warn(
+            f"--queue={length}: holds the keys of {length / images:.0%} of the {images} images, so "
+            f"that {met:.0%} of the queries meet their own image among the negatives; at a tenth "
+            "it is one of 200"
         )
     if length % keys:
         nearest = max(round(length / keys), 1) * keys

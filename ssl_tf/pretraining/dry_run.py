@@ -42,7 +42,7 @@ def describe(settings: PretrainSettings) -> str:
     )
     replicas = strategy.num_replicas_in_sync
     try:
-        source, _ = open_training_source(settings.data)
+        source, _ = open_training_source(settings.data, views.object_crops)
         warn_of_split_folders(source, settings.data)
         name, images, side = source.name, source.size, source.largest_side
         labels = source.num_classes, source.multi_label

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.labels import labels_are_hidden
+from ssl_tf.data.labels import HIDDEN, labels_are_hidden
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError, warn
@@ -131,6 +131,7 @@ class RepresentationMonitor(StepCallback):
                     image_source,
                     recipe.settings.image_size,
                     _BATCH,
+                    hidden_labels=True,
                 )
                 for image_source in (bank, queries)
             )
@@ -209,8 +210,10 @@ class RepresentationMonitor(StepCallback):
         return {name: float(value) for name, value in values.items()}
 
     def _knn(self) -> dict[str, float]:
-        bank, bank_labels = self._bank.read()
-        queries, labels = self._queries.read()
+        bank, bank_labels = _known(*self._bank.read())
+        queries, labels = _known(*self._queries.read())
+        if not (len(bank) and len(queries)):
+            return {}
         name, metric = ("knn_map", knn_map) if self._multi_label else ("knn_top1", knn_accuracy)
         value = metric(
             bank,
@@ -218,10 +221,17 @@ class RepresentationMonitor(StepCallback):
             queries,
             labels,
             self._num_classes,
-            k=self._k,
+            k=min(self._k, len(bank)),
             temperature=self._settings.neighbours.knn_temperature,
         )
         return {name: value}
+
+
+def _known(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Those whose label is public: a split may be labelled in part, as STL-10's are together."""
+    if labels.ndim == 2:
+        return features, labels
+    return features[labels != HIDDEN], labels[labels != HIDDEN]
 
 
 def spread(source: Source, count: int) -> Source:

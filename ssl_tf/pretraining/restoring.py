@@ -6,7 +6,13 @@ from ssl_tf.errors import UserError
 from ssl_tf.methods.base import Method
 from ssl_tf.settings import InitEncoderSettings, ModelSettings, PretrainSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints, is_checkpoint, item_names, read_checkpoint
-from ssl_tf.training.run_directory import CHECKPOINTS, FLAGS, read_settings
+from ssl_tf.training.run_directory import (
+    CHECKPOINTS,
+    FLAGS,
+    METRICS,
+    MetricsFile,
+    read_settings,
+)
 from ssl_tf.weights.loading import assign, check_encoder, read_weights
 
 
@@ -47,6 +53,24 @@ def resume_or_init(settings: PretrainSettings, method: Method) -> tuple[Checkpoi
         return checkpoints, 0, "from scratch"
     source = initialize(method, Path(run.init_from), settings.model)
     return checkpoints, 0, f"weights initialized from {source}, optimizer and step from scratch"
+
+
+def check_not_lost(directory: Path, first_due: int) -> None:
+    """Refuses to train a run anew that has lost its checkpoints.
+
+    Args:
+        directory: of a run without a checkpoint, which need not exist.
+        first_due: step of its first checkpoint.
+
+    Raises:
+        UserError: it was trained beyond that step.
+    """
+    lines = MetricsFile.read(directory / METRICS)
+    if lines and lines[-1]["step"] > first_due:
+        raise UserError(
+            f"{directory} was trained to step {lines[-1]['step']}, and has no checkpoint any more; "
+            f"put {directory / CHECKPOINTS} back, or give a new --run_dir"
+        )
 
 
 def initialize_encoders(method: Method, init: InitEncoderSettings) -> None:

@@ -20,13 +20,14 @@ from ssl_tf.files import write_json
 from ssl_tf.locks import LOCK, SUFFIX, exclusive
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.encoder_work import encoder_work
+from ssl_tf.networks.digest import digest
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.pretraining.compiling import build_compiled, steps_at_once
 from ssl_tf.pretraining.inputs import build_recipe, distributed_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
-from ssl_tf.pretraining.restoring import resume_or_init
-from ssl_tf.settings import DataSettings, PretrainSettings, flagfiles
+from ssl_tf.pretraining.restoring import check_not_lost, resume_or_init
+from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
@@ -49,6 +50,7 @@ from ssl_tf.training.strategy import make_strategy
 from ssl_tf.training.tracking import Track, check_tracker, tracked
 from ssl_tf.training.trainer import fit
 from ssl_tf.training.workers import Workers
+from ssl_tf.views.canvases import canvas_side
 from ssl_tf.views.recipe import Recipe
 
 
@@ -170,12 +172,18 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         # The chief first: it may move a damaged checkpoint aside.
         workers.wait_for_chief("start step")
         checkpoints, start_step, origin = resume_or_init(settings, method)
+        if not start_step:
+            check_not_lost(Path(run.run_dir), plan.steps_of(run.checkpoint_every))
         workers.agree("start step", start_step)
+        if cluster.workers > 1:
+            # Each has read them by itself; gradients alone are exchanged.
+            workers.agree("weights", {n: digest(x) for n, x in method.networks.items()})
     if cluster.is_chief:
         directory = open_run(settings, replicas)
-        keep_data(directory, sources)
+        keep_data(directory, sources, replaceable={HELD_OUT: _tell_of_other_monitors})
         write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))
     if start_step < plan.total_steps:
+        _tell_of_canvases(views, source)
         if views.object_crops:
             print(_crops_of_monitors(monitored, as_scenes, settings.data), file=sys.stderr)
         print(
@@ -247,6 +255,27 @@ def _fit(training: _Training, workers: Workers) -> None:
     summary = clock.summary() if clock else f"worker {training.cluster.index}"
     unreadable = training.source.unreadable.summary()
     print(f"{summary}\ndone: {training.directory}{unreadable}", file=sys.stderr)
+
+
+def _tell_of_canvases(views: ViewSettings, source: Source) -> None:
+    """Says on stderr that views are cut from smaller copies of large images, if they may be."""
+    if views.augment_on == "host":
+        return
+    side = canvas_side(views.canvas, source.largest_side, views.image_size)
+    if source.largest_side is None or source.largest_side > side:
+        print(
+            f"--augment_on=device: of images longer than {side} pixels (--canvas), smaller copies "
+            f"are cut into views; {PICTURE} and the monitors cut the images themselves",
+            file=sys.stderr,
+        )
+
+
+def _tell_of_other_monitors() -> None:
+    print(
+        "the images that the monitors look at are others than before, and so are their figures "
+        "from here on",
+        file=sys.stderr,
+    )
 
 
 def _observers(

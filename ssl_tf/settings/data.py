@@ -103,10 +103,6 @@ class DataSettings(ReadingSettings):
             raise SettingsError(
                 "no images: give --dataset, --image_folder, --prepared or --tfrecord"
             )
-        if self.first_label and not self.tfrecord:
-            raise SettingsError(
-                f"--first_label={self.first_label}: only the labels of --tfrecord may count from 1"
-            )
         if self.scene_objects and self.dataset != "scenes":
             raise SettingsError(
                 f"--scene_objects={self.scene_objects}: only scenes have objects; give "
@@ -124,6 +120,7 @@ class DataSettings(ReadingSettings):
             **unless(self.has_splits, f"{source} has no splits", "split"),
             **unless(of_tfds, "no TFDS data set is read", "data_dir", *_FEATURES),
             **unless(records, "no record files are read", "shuffle_mib"),
+            **unless(self.tfrecord, "only labels of --tfrecord may count from 1", "first_label"),
             **unless(self.image_folder, "only --image_folder is turned upright", "orient"),
             **unless(self.dataset == "scenes", "only --dataset=scenes has scenes", *_OF_SCENES),
             **unless(

@@ -60,6 +60,7 @@ class EvaluationSettings(EncoderSettings):
             **unless(self.data.has_splits, f"{self.data.named[0]} has no splits", "test_split"),
             **unless(False, "an evaluation takes no boxes", "proposals", "unmatched_proposals"),
             **unless(not self.test_image_folder, "", "orient"),
+            **unless(not self.test_tfrecord, "", "first_label"),
         }
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """Pre-training, and what takes the flagfile of one."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 from ssl_tf.errors import SettingsError
@@ -58,9 +59,9 @@ class PretrainSettings:
         For a run that begins: one of an earlier version may be so, and goes on.
 
         Raises:
-            SettingsError: a period of the method does not end, the crops have no area, a pair is
-                given twice, a view or the recipe's crops are left out, or no loss sees the views of
-                one kind.
+            SettingsError: the warm-up or a period of the method does not end, the crops have no
+                area, a pair is given twice, a view or the recipe's crops are left out, the level of
+                RandAugment is above the scale, or no loss sees the views of one kind.
         """
         epochs, views = self.optimization.epochs, self.views
         pairs = [tuple(sorted(pair)) for pair in views.pairs]
@@ -70,7 +71,15 @@ class PretrainSettings:
                 f"--compared_pairs={views.compared_pairs}: gives {twice[0]}:{twice[1]} twice, and "
                 "each pair is taken in both directions; give it once"
             )
-        for name, period in self.model.periods.items():
+        scaled = "level_scale" not in views.unused
+        if scaled and views.randaugment_magnitude > views.level_scale:
+            raise SettingsError(
+                f"--randaugment_magnitude={views.randaugment_magnitude:g}: above "
+                f"--level_scale={views.level_scale:g}, the level of the largest changes; raise "
+                "that, too, where the magnitude is of a scale to 30"
+            )
+        warmup = {"warmup_epochs": self.optimization.warmup_epochs}
+        for name, period in (warmup | self.model.periods).items():
             if period >= epochs:
                 raise SettingsError(
                     f"--{name}={period}: does not end within the run, --epochs={epochs}; lower it"
@@ -94,6 +103,12 @@ class PretrainSettings:
             )
         if views.crops == "object_dilated":
             self._check_surroundings()
+        unpaired = {*range(len(views.strategies))} - {*itertools.chain(*pairs)}
+        if pairs and unpaired:
+            raise SettingsError(
+                f"--compared_pairs={views.compared_pairs}: leaves out view {min(unpaired)}, which "
+                "would be made for nothing; compare it, or take it out of --view_strategies"
+            )
 
     def __post_init__(self) -> None:
         model, row = self.model, self.model.row

@@ -7,6 +7,7 @@ and the output directory under the same paths.
 
 import contextlib
 import ctypes
+import io
 import logging
 import os
 import re
@@ -23,7 +24,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from ssl_tf.cores import available_cores
-from ssl_tf.errors import UserError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.sharding.lost_workers import lost_workers_told
 from ssl_tf.sharding.progress import Progress
 
@@ -80,9 +81,9 @@ def run_shards(
     if not missing:
         print(f"{stage}: all {int(sizes.sum())} {unit} are there", file=sys.stderr)
         return
+    made = _pipeline(len(missing), log, workers, beam_options)
     with Progress(stage, list(paths), sizes, unit):
         try:
-            made = _pipeline(len(missing), log, workers, beam_options)
             with lost_workers_told(), _loopback(), made as pipeline:
                 numbers = pipeline | beam.Create(missing)
                 # Keeps the runner from fusing all shards into one bundle.
@@ -129,11 +130,31 @@ def _loopback() -> Iterator[None]:
         grpc.server = make
 
 
+def _on_runner(beam_options: Sequence[str]) -> beam.Pipeline:
+    """A pipeline on the runner that options name.
+
+    Raises:
+        SettingsError: Beam has no such runner, or an option has no such value.
+    """
+    usage = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(usage):
+            options = PipelineOptions(list(beam_options))
+            options.get_all_options()  # parses them, which a pipeline does when it is too late
+            return beam.Pipeline(options=options)
+    except (ValueError, SystemExit) as error:
+        # argparse prints its usage, and the cause on the last line.
+        cause = usage.getvalue().strip().splitlines()[-1:] or [str(error)]
+        raise SettingsError(
+            f"--beam_options={','.join(beam_options)}: {cause[0]}; give options of Apache Beam"
+        ) from None
+
+
 def _pipeline(
     shard_count: int, log: Path, workers: int, beam_options: Sequence[str]
 ) -> beam.Pipeline:
     if beam_options:
-        return beam.Pipeline(options=PipelineOptions(list(beam_options)))
+        return _on_runner(beam_options)
     workers = min(workers or len(available_cores()), shard_count)
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     # Not DirectRunner, which may delegate to another runner that it downloads.

@@ -29,10 +29,15 @@ class Plan:
         return schedules.WarmupCosine(self.learning_rate, self.warmup_steps, self.total_steps)
 
 
+# Batches an epoch from which on it matters little that one of them spans two epochs.
+_FEW_BATCHES = 4
+
+
 def make_plan(optimization: OptimizationSettings, images: int) -> Plan:
     """The steps, the warm-up and the scaled learning rate of a run.
 
-    A batch above the number of images holds an image several times; this is told on stderr.
+    What a short run or few images make of it is told on stderr: a warm-up of most steps, batches
+    that hold an image several times.
 
     Raises:
         SettingsError: the run would have no step.
@@ -50,10 +55,22 @@ def make_plan(optimization: OptimizationSettings, images: int) -> Plan:
             "image several times, and a method with negatives takes an image as its own; give "
             f"--batch_size={images} or less"
         )
+    elif images % batch and _FEW_BATCHES * batch > images:
+        warn(
+            f"--batch_size={batch}: {images} images are no whole number of batches, so one that "
+            f"spans two epochs holds up to {batch**2 / 4 / images:.0f} images twice, and a method "
+            "with negatives takes an image as its own; give a divisor, or a smaller one"
+        )
+    warmup = schedules.total_steps(optimization.warmup_epochs, images, batch)
+    if 2 * warmup > total:
+        warn(
+            f"--warmup_epochs={optimization.warmup_epochs:g}: the learning rate rises for "
+            f"{warmup} of the {total} steps; lower it for a short run"
+        )
     return Plan(
         images=images,
         batch_size=batch,
         total_steps=total,
-        warmup_steps=schedules.total_steps(optimization.warmup_epochs, images, batch),
+        warmup_steps=warmup,
         learning_rate=schedules.scaled_learning_rate(optimization.base_learning_rate, batch),
     )

@@ -141,6 +141,18 @@ def test_labels_of_both_record_files_count_from_1(tmp_path):
     assert [r["label"] for r in test.sequence().as_numpy_iterator()] == [0, 1, 1]
 
 
+def test_labels_of_test_records_may_count_from_1_beside_other_train_images(noise, tmp_path):
+    records = [
+        example(image__encoded=png(200 + i), image__class__label=label)
+        for i, label in enumerate([1, 2, 3])
+    ]
+    write_records(tmp_path / "test.tfrecord", records)
+    folder, test = f"--image_folder={noise}/train", f"--test_tfrecord={tmp_path}/test.tfrecord"
+    _, read = opened(folder, test, "--first_label=1")
+    assert [r["label"] for r in read.sequence().as_numpy_iterator()] == [0, 1, 2]
+    refused("only labels of --tfrecord may count from 1", folder, "--first_label=1", "--holdout=3")
+
+
 def test_copied_images_are_counted(noise, capsys):
     folders = (f"--image_folder={noise}/train", f"--test_image_folder={noise}/test")
     opened(*folders)

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
-from ssl_tf.exporters.equality import compare
+from ssl_tf.exporters.equality import compare, largest_difference
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.resnet import stage_outputs
@@ -57,3 +57,10 @@ def test_numbers_that_are_not_finite_end_the_export(exported):
     run, _ = other_library(exported, lambda outputs: {**outputs, "C3": outputs["C3"] * np.nan})
     with pytest.raises(UserError, match="C3 of a library differs"):
         compare(exported, run, "a library")
+
+
+@pytest.mark.parametrize("value, told", [(0, "are all 0"), (np.nan, "are not finite")])
+def test_an_encoder_without_features_is_no_defect_of_the_export(value, told):
+    with pytest.raises(UserError, match=f"{told}: the encoder has collapsed or diverged, .*--step"):
+        largest_difference(np.ones(3), np.full(3, value))
+    assert largest_difference(np.array([1.0, 4.0]), np.array([2.0, 4.0])) == 0.25

@@ -90,9 +90,23 @@ def test_several_keys_an_example_stay_in_the_order_of_the_examples():
 
 
 def test_a_queue_longer_than_an_epoch_is_refused_with_the_ratio():
-    with pytest.raises(SettingsError, match="65536: 1.64 times the 40000 images.* at most 39936"):
+    with pytest.raises(SettingsError, match="65536: 1.64 times the 40000 images.* at most 19968"):
         check_queue(65536, images=40_000, keys=256)
     check_queue(65536, images=1_281_167, keys=256)
+
+
+def test_queries_that_meet_their_own_image_are_told(capsys):
+    """Counted over orders of two epochs, in steps: how old is an image's last key?"""
+    images, keys = 5000, 8
+    check_queue(2496, images, keys)
+    told = capsys.readouterr().err
+    assert "holds the keys of 50% of the 5000 images, so that 12% of the queries" in told
+    random = np.random.default_rng(0)
+    before, now = (random.permutation(images) for _ in range(2))
+    age = images + np.argsort(now) - np.argsort(before)
+    np.testing.assert_allclose((age <= 2496).mean(), 0.125, atol=0.01)
+    check_queue(512, images, keys)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_queue_must_hold_whole_steps():

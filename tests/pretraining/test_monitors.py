@@ -186,6 +186,16 @@ def test_labels_that_are_not_public_make_no_figure(hides, capsys):
         assert capsys.readouterr().err.splitlines().count(told) == 1
 
 
+def test_a_split_that_is_labelled_in_part_is_judged_by_that_part():
+    """As STL-10's train+unlabelled: the figure is that of the labelled images alone."""
+    bank, queries = Scenes("train", 40, 16), Scenes("test", 40, 16)
+    hidden = np.arange(40) % 4 == 3
+    known = bank.part(~hidden, "known")
+    expected = monitor_of(MeanColor(), known, queries).measure()["knn_top1"]
+    bank._labels = tf.where(hidden, tf.constant(-1, tf.int64), bank._labels)
+    assert monitor_of(MeanColor(), bank, queries).measure()["knn_top1"] == expected
+
+
 class TwoHeads(MeanColor):
     """The head of view 1 turns every embedding round."""
 

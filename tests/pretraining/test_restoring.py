@@ -1,5 +1,6 @@
 """Which checkpoint a run starts from, and that weights alone are never taken for a run."""
 
+import contextlib
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ from ssl_tf.errors import UserError
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks import resnet
 from ssl_tf.pretraining.compiling import compile_method
-from ssl_tf.pretraining.restoring import resume_or_init, run_checkpoints
+from ssl_tf.pretraining.restoring import check_not_lost, resume_or_init, run_checkpoints
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.encoders import load_encoder
 from ssl_tf.training.plan import make_plan
@@ -74,6 +75,17 @@ def test_a_new_run_starts_from_scratch(tmp_path):
     assert (step, origin) == (0, "from scratch")
     assert all(np.array_equal(value, before[name]) for name, value in weights(method).items())
     assert not (tmp_path / "new").exists()
+
+
+def test_a_run_that_lost_its_checkpoints_is_not_trained_anew(tmp_path):
+    """A run that was killed before its first checkpoint is."""
+    check_not_lost(tmp_path, 7)
+    for step, is_lost in ((7, False), (8, True)):
+        (tmp_path / "metrics.jsonl").write_text(f'{{"step": {step}}}\n')
+        with pytest.raises(UserError) if is_lost else contextlib.nullcontext() as raised:
+            check_not_lost(tmp_path, 7)
+    told = f"{tmp_path} was trained to step 8, and has no checkpoint any more; put "
+    assert str(raised.value).startswith(told)
 
 
 @pytest.mark.parametrize("place", ["", "checkpoints/step_00000006"])

@@ -29,7 +29,8 @@ def test_a_period_that_never_ends_is_refused(flags, flag):
 
 
 def test_a_constant_temperature_has_no_period():
-    read("--method=dino --epochs=10 --teacher_temperature=0.04").check_new()
+    flags = "--method=dino --epochs=10 --warmup_epochs=0"
+    read(f"{flags} --teacher_temperature=0.04").check_new()
 
 
 def test_an_inception_crop_below_a_tenth_is_refused():
@@ -92,3 +93,26 @@ def test_a_pair_of_views_is_compared_once():
     for pairs in ("0:1,0:2,1:0", "0:2,0:1,0:1"):
         with pytest.raises(SettingsError, match=f"{pairs}: gives 0:1 twice"):
             read(f"{flags}{pairs}").check_new()
+
+
+@pytest.mark.parametrize("name", ["ma_ssrl", "byol", "simclr", "barlow_twins"])
+def test_a_warm_up_that_never_ends_is_refused(name):
+    """A recipe of hundreds of epochs, tried for ten."""
+    flags = f"--flagfile=configs/{name}.flags --dataset=scenes --num_images=0 --num_classes=0"
+    with pytest.raises(SettingsError, match="--warmup_epochs=10.0: does not end within the run"):
+        read(f"{flags} --epochs=10").check_new()
+    read(f"{flags} --epochs=10 --warmup_epochs=1").check_new()
+
+
+def test_views_that_no_pair_compares_are_refused():
+    views = "--method=byol --recipe=byol --view_strategies=plain,plain,plain,plain"
+    with pytest.raises(SettingsError, match="leaves out view 0, which would be made for nothing"):
+        read(f"{views} --compared_pairs=2:3").check_new()
+    read(f"{views} --compared_pairs=0:1,2:3").check_new()
+
+
+def test_a_level_above_the_scale_is_refused():
+    recipe = "--recipe=ma_ssrl --randaugment_magnitude=15"
+    with pytest.raises(SettingsError, match="magnitude=15: above --level_scale=10"):
+        read(recipe).check_new()
+    read(f"{recipe} --level_scale=30").check_new()

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import grpc
+import pytest
 
+from ssl_tf.errors import SettingsError
 from ssl_tf.sharding.running import _loopback, _pipeline
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
@@ -39,6 +41,19 @@ def test_ports_of_local_workers_are_open_to_this_machine_only():
         inside = addresses_of_a_server()
     assert inside and inside <= LOOPBACK
     assert not addresses_of_a_server() <= LOOPBACK  # that of others is left as it is
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        (["--runner=Foo"], "--beam_options=--runner=Foo: Unexpected pipeline runner: Foo"),
+        (["--direct_num_workers=abc"], "--direct_num_workers=abc: .*invalid int value: 'abc'"),
+    ],
+)
+def test_options_that_beam_has_not_are_one_line(tmp_path, options, told, capsys):
+    with pytest.raises(SettingsError, match=told) as raised:
+        _pipeline(1, tmp_path / "log", 0, options)
+    assert "\n" not in str(raised.value) and not capsys.readouterr().err
 
 
 def test_threads_of_workers_are_no_concern_of_this_process(tmp_path, monkeypatch):

@@ -30,3 +30,17 @@ def test_a_period_within_the_run_ends_before_its_last_step():
 def test_a_run_without_a_step_is_refused():
     with pytest.raises(SettingsError, match="do not fill one batch"):
         make_plan(optimization("--batch_size=64", "--epochs=1", "--warmup_epochs=0"), 63)
+
+
+def test_batches_of_two_epochs_that_hold_images_twice_are_told(capsys):
+    """In order: a quarter of the images, a divisor, and 256 of 300, of which up to 54 repeat."""
+    for batch, images, told in ((64, 256, ""), (150, 300, ""), (100, 450, ""), (256, 300, "55")):
+        make_plan(optimization(f"--batch_size={batch}", "--epochs=20", "--warmup_epochs=1"), images)
+        err = capsys.readouterr().err
+        assert (f"holds up to {told} images twice" in err) if told else not err
+
+
+def test_a_warm_up_of_most_steps_is_told(capsys):
+    flags = ("--batch_size=8", "--epochs=12", "--warmup_epochs=10")
+    make_plan(optimization(*flags), 64)
+    assert "the learning rate rises for 80 of the 96 steps" in capsys.readouterr().err
