@@ -4,19 +4,22 @@ import ast
 import collections
 import contextlib
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ssl_tf.data.source import Source
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.files import replacing
 from ssl_tf.settings import ShareSettings
 
 _READ_AT_ONCE = 1024
 # The label of TFDS for an image of a split whose labels are not public.
 HIDDEN = -1
+# The comment at the head of a list, as `choose_share` has it written.
+_DRAWN_OF = re.compile(rb"# \d+ of the \d+ images of (?P<name>.+?): ")
 
 
 def read_annotations(source: Source) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +171,7 @@ def draw_share(labels: np.ndarray, source: Source, fraction: float, seed: int) -
 
 
 def read_list(path: Path, ids: np.ndarray, source: Source) -> np.ndarray:
-    """The images that a list names: bool [N].
+    """The images that a list names: bool [N]; a list of another source is told on stderr.
 
     Args:
         path: text file with one id a line, as written by `write_list` and by SimCLR; other lines
@@ -184,6 +187,12 @@ def read_list(path: Path, ids: np.ndarray, source: Source) -> np.ndarray:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise UserError(f"--labels_from={path}: {error.strerror}") from None
+    drawn = _DRAWN_OF.match(lines[0]) if lines else None
+    if drawn and (name := drawn["name"].decode(errors="replace")) != source.name:
+        warn(
+            f"--labels_from={path} was drawn of {name}, and its ids are taken for those of "
+            f"{source.name}"
+        )
     known = set(ids)
     listed = {image_id for line in lines if (image_id := _listed_id(line, known))}
     if not listed:

@@ -16,6 +16,7 @@ from ssl_tf.networks.resnet import activation_floats
 from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.machine import read_machine
 from ssl_tf.pretraining.resident import should_be_resident
+from ssl_tf.pretraining.restoring import first_weights
 from ssl_tf.settings import PretrainSettings, ViewSettings
 from ssl_tf.training.checkpoints import Checkpoints, checkpoint_bytes
 from ssl_tf.training.plan import make_plan
@@ -58,6 +59,7 @@ def describe(settings: PretrainSettings) -> str:
     if source is not None:
         check_guesses(source, judged="label" in method.needs, begun=settings.recorded.is_file())
     compile_method(method, optimization, plan)
+    start = _start(settings, method)
     learned = sum(v.shape.num_elements() for v in method.learned_variables)
     encoder = sum(v.shape.num_elements() for v in method.encoder.trainable_variables)
     work = encoder_work(method, views)
@@ -77,6 +79,7 @@ def describe(settings: PretrainSettings) -> str:
         f"parameters        {learned:,} learned; encoder {encoder:,}",
         f"checkpoint        {checkpoint_bytes(_saved(method)) / 2**20:.0f} MiB, "
         f"{settings.run.keep_checkpoints} kept",
+        f"start             {start}",
         f"replicas here     {replicas}",
     ]
     if settings.recorded.is_file():
@@ -91,6 +94,14 @@ def describe(settings: PretrainSettings) -> str:
             "estimated)"
         )
     return "\n".join(lines)
+
+
+def _start(settings: PretrainSettings, method: Method) -> str:
+    """Where a new run has its weights from, which may not be on this machine."""
+    try:
+        return first_weights(settings, method)
+    except UserError as error:
+        return f"not opened ({error})"
 
 
 class Memory(NamedTuple):

@@ -46,13 +46,24 @@ def resume_or_init(settings: PretrainSettings, method: Method) -> tuple[Checkpoi
     step = checkpoints.resume()
     if step is not None:
         return checkpoints, step, f"resumed from its step {step}"
+    return checkpoints, 0, first_weights(settings, method)
+
+
+def first_weights(settings: PretrainSettings, method: Method) -> str:
+    """Gives a method the weights of a new run, and says from where.
+
+    Raises:
+        UserError: the run of --init_from or the file of --init_encoder does not fit the method, or
+            is not there.
+    """
+    run = settings.run
     if run.init.init_encoder:
         initialize_encoders(method, run.init)
-        return checkpoints, 0, f"encoder initialized from {run.init.init_encoder}"
+        return f"encoder initialized from {run.init.init_encoder}"
     if not run.init_from:
-        return checkpoints, 0, "from scratch"
+        return "from scratch"
     source = initialize(method, Path(run.init_from), settings.model)
-    return checkpoints, 0, f"weights initialized from {source}, optimizer and step from scratch"
+    return f"weights initialized from {source}, optimizer and step from scratch"
 
 
 def check_not_lost(directory: Path, first_due: int) -> None:

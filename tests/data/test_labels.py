@@ -146,6 +146,16 @@ def test_a_list_of_other_images_is_one_line(text, told, source, tmp_path):
         read_list(path, ids, source)
 
 
+def test_a_list_that_was_drawn_of_another_source_is_told(source, tmp_path, capsys):
+    """Their ids may be alike, as `0001.png` of two folders or `train_00001` of two CIFARs."""
+    ids, _ = read_annotations(source)
+    for name, is_told in ((source.name, False), ("cifar100:train", True)):
+        write_list(tmp_path / name, ids[:2], [f"2 of the 40 images of {name}: 5 % of each class"])
+        assert read_list(tmp_path / name, ids, source).sum() == 2
+        told = f"{tmp_path / name} was drawn of {name}, and its ids are taken for those of "
+        assert (told in capsys.readouterr().err) == is_told
+
+
 def test_a_list_whose_ids_several_images_share_is_refused(tmp_path):
     ids = np.array([b"a.png", b"b.png", b"a.png", b"a.png", b"c.png"], object)
     path = tmp_path / "list.txt"

@@ -94,6 +94,16 @@ def test_the_plan_tells_them(method):
     assert np.isclose(told.canvases / 2**30, 0.46875) and "0.5 canvases" in line
 
 
+def test_the_plan_tells_where_the_weights_are_from():
+    for flags, told in (
+        ([], "from scratch"),
+        (["--init_from=gone"], "not opened (--init_from=gone"),
+    ):
+        text = describe(flagfiles.parse([*TINY, *flags], PretrainSettings))
+        (line,) = (line for line in text.splitlines() if line.startswith("start "))
+        assert line.split(maxsplit=1)[1].startswith(told)
+
+
 def test_a_new_run_does_not_guess_what_it_learns_from(tmp_path, monkeypatch, capsys):
     prepare_several(tmp_path)
     monkeypatch.chdir(tmp_path)
