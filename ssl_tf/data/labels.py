@@ -41,6 +41,17 @@ def read_annotations(source: Source) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(ids), np.concatenate(labels)
 
 
+def readable_labels(source: Source, ids: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The labels without those of images that could not be read so far.
+
+    Args:
+        source: that was read.
+        ids, labels: of `read_annotations`.
+    """
+    unreadable = source.unreadable.ids
+    return labels[[image_id not in unreadable for image_id in ids.tolist()]]
+
+
 def check_first_labels(source: Source) -> None:
     """Looks at some labels before the work: of a split without public labels all are wrong.
 

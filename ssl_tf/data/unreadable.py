@@ -40,6 +40,11 @@ class UnreadableImages:
         """Number of distinct unreadable images so far."""
         return len(self._names)
 
+    @property
+    def ids(self) -> set[bytes]:
+        """The ids of the unreadable images so far."""
+        return {image_id for _, image_id in self._rows}
+
     def of_another_source(self) -> "UnreadableImages":
         """The same count, for a source that has rows of its own; with the limit as it is now."""
         made = copy.copy(self)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.labels import read_annotations
+from ssl_tf.data.labels import read_annotations, readable_labels
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
@@ -171,7 +171,7 @@ class _Stage:
             return _read_result(path)
         images, trials = self.images, self.settings.trials
         whole = images.whole or images.train
-        labels = read_annotations(whole)[1]
+        annotations = read_annotations(whole)
         trial_figures: list[Figures | None] = []
         with StopSignals() as signals:
             if images.validation is not None:
@@ -186,7 +186,7 @@ class _Stage:
                 raise UserError(f"{error.cause}: lower --base_learning_rate") from None
         scores, test_labels = self._scores(model, images.test)
         check_scores(scores)
-        warn_of_absent_classes(whole, labels, test_labels)
+        warn_of_absent_classes(whole, readable_labels(whole, *annotations), test_labels)
         trial_settings = [
             {"base_learning_rate": rate, "weight_decay": decay} for rate, decay in trials
         ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.labels import read_annotations
+from ssl_tf.data.labels import read_annotations, readable_labels
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
@@ -171,7 +171,7 @@ def probe_encoder(
         probe = _build_probe(train, encoder.output_shape[-1], encode, settings, steps)
         logged = [f"loss_{i}" for i in range(len(settings.rates))]
         if settings.augment:
-            train_labels = read_annotations(train)[1]
+            annotations = read_annotations(train)
             batches = functools.partial(cropped_batches, train, image_size)
         else:
             features, train_labels = features_of(train)
@@ -215,6 +215,8 @@ def probe_encoder(
             by_rate = dict(zip(settings.rates, rate_figures))
             chosen = best_index(rate_figures)
         features, labels = features_of(test)
+        if settings.augment:
+            train_labels = readable_labels(train, *annotations)
         warn_of_absent_classes(train, train_labels, labels)
         scores = probe(features, training=False)[chosen].numpy()
     check_scores(scores)

@@ -9,11 +9,13 @@ from ssl_tf.data.labels import (
     labels_are_hidden,
     read_annotations,
     read_list,
+    readable_labels,
     write_list,
 )
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.memory import InMemory, in_memory
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from tests.data.annotations.annotated_files import coco_example, coco_features, prepare_tfds
 from tests.data.prepared_tfds import prepare
@@ -154,6 +156,14 @@ def test_a_list_that_was_drawn_of_another_source_is_told(source, tmp_path, capsy
         assert read_list(tmp_path / name, ids, source).sum() == 2
         told = f"{tmp_path / name} was drawn of {name}, and its ids are taken for those of "
         assert (told in capsys.readouterr().err) == is_told
+
+
+def test_labels_of_images_that_could_not_be_read_do_not_count(source, monkeypatch):
+    monkeypatch.setattr(source, "unreadable", UnreadableImages())
+    ids, labels = read_annotations(source)
+    np.testing.assert_array_equal(readable_labels(source, ids, labels), labels)
+    source.unreadable.add(ids[3])
+    np.testing.assert_array_equal(readable_labels(source, ids, labels), np.delete(labels, 3))
 
 
 def test_a_list_whose_ids_several_images_share_is_refused(tmp_path):

@@ -21,7 +21,7 @@ def of(settings_class, *flags):
 
 def test_that_of_knn_is_complete():
     assert of(KnnSettings, "--dataset=scenes", "--scene_size=24", RUN, "--knn_k=20") == {
-        "image_size": "0", "dataset": "scenes", "split": "train", "first_label": "0",
+        "image_size": "0", "dataset": "scenes", "split": "train",
         "scenes": "4000", "scene_size": "24", "scene_objects": "", "holdout": "0", "knn_k": "20",
         "knn_temperature": "0.1",
     }  # fmt: skip
