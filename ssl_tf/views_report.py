@@ -20,11 +20,9 @@ def main(settings: ViewsReportSettings) -> None:
 
     from ssl_tf.data.order import example_seed
     from ssl_tf.data.sources.opening import open_training_source
-    from ssl_tf.pretraining.inputs import first_examples
+    from ssl_tf.pretraining.inputs import build_recipe, first_examples
     from ssl_tf.views.evaluation import evaluation_crop
     from ssl_tf.views.gallery import op_cells, view_cells
-    from ssl_tf.views.recipe import Recipe
-    from ssl_tf.views.regions import smallest_areas
     from ssl_tf.views.sheet import draw_sheet
 
     pretrain, directory = settings.pretrain, Path(settings.output)
@@ -37,9 +35,8 @@ def main(settings: ViewsReportSettings) -> None:
         f"ops_{i}": op_cells(evaluation_crop(example.image, views.image_size), levels, views)
         for i, example in enumerate(examples)
     }
-    recipe = Recipe(views, smallest_areas(views, source.boxes))
     sheets["views"] = view_cells(
-        recipe,
+        build_recipe(pretrain, source),
         examples,
         seed_of=functools.partial(example_seed, seed),
         draws=settings.draws,

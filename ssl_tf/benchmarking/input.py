@@ -3,6 +3,7 @@
 Encoded images are read from memory, so that the processor is measured and not the disk.
 """
 
+import dataclasses
 import statistics
 
 import numpy as np
@@ -98,7 +99,7 @@ def measure_one_core(settings: InputBenchmarkSettings) -> dict:
         operation; "missing": rival -> why it could not be measured.
     """
     views, sample = settings.pretrain.views, _sample(settings)
-    recipe = build_recipe(settings.pretrain, sample)
+    recipe = _host_recipe(settings, sample)
     contenders = _own_contenders(settings, sample, recipe) + reading.contenders(settings, recipe)
     others, missing = rivals.contenders(settings.against, sample.encoded, views.image_size)
     costs = alternate([*contenders, *others], settings.timing.seconds, settings.timing.repetitions)
@@ -118,13 +119,19 @@ def measure_cores(settings: InputBenchmarkSettings, cores: int) -> dict[str, dic
         than 1 if the pipeline waits or other programs run.
     """
     sample = _sample(settings)
-    contenders = _own_contenders(settings, sample, build_recipe(settings.pretrain, sample))
+    contenders = _own_contenders(settings, sample, _host_recipe(settings, sample))
     costs = alternate(contenders, settings.timing.seconds, settings.timing.repetitions)
     medians = {name: median_cost(measured) for name, measured in costs.items()}
     return {
         name: {"images_per_second": 1.0 / cost.wall, "used": cost.cpu / cost.wall / cores}
         for name, cost in medians.items()
     }
+
+
+def _host_recipe(settings: InputBenchmarkSettings, sample: Sample) -> Recipe:
+    """The recipe of views that are cut from the images themselves."""
+    views = dataclasses.replace(settings.pretrain.views, augment_on="host")
+    return build_recipe(dataclasses.replace(settings.pretrain, views=views), sample)
 
 
 def _sample(settings: InputBenchmarkSettings) -> Sample:

@@ -15,7 +15,7 @@ from ssl_tf.errors import UserError, printable
 from ssl_tf.methods.base import Method
 from ssl_tf.pretraining.machine import read_machine
 from ssl_tf.pretraining.resident import ResidentImages, should_be_resident
-from ssl_tf.settings import PretrainSettings
+from ssl_tf.settings import PretrainSettings, ViewSettings
 from ssl_tf.training.plan import Plan
 from ssl_tf.views.canvases import canvas_side, crops_on_canvas, fitted, on_canvas
 from ssl_tf.views.device import PLACES, DeviceViews, drawn_batches
@@ -49,7 +49,14 @@ def build_recipe(settings: PretrainSettings, source: Source) -> Recipe:
     """
     views = settings.views
     smallest = smallest_areas(views, source.boxes)
-    return Recipe(views, smallest, with_original=settings.with_original)
+    return Recipe(views, smallest, settings.with_original, _canvas_side(views, source))
+
+
+def _canvas_side(views: ViewSettings, source: Source) -> int | None:
+    """The side of the canvases from which the training step cuts; None if the host cuts."""
+    if views.augment_on == "host":
+        return None
+    return canvas_side(views.canvas, source.largest_side, views.image_size)
 
 
 def on_device(
@@ -62,9 +69,9 @@ def on_device(
         UserError: too many images are unreadable, or the stored data is damaged.
     """
     views = settings.views
-    if views.augment_on == "host":
+    side = _canvas_side(views, source)
+    if side is None:
         return None
-    side = canvas_side(views.canvas, source.largest_side, views.image_size)
     resident = should_be_resident(views.resident, source.size, side, read_machine())
     return OnDevice(side, ResidentImages(source, side, strategy) if resident else None)
 

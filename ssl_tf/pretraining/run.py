@@ -265,7 +265,7 @@ def _tell_of_canvases(views: ViewSettings, source: Source) -> None:
     if source.largest_side is None or source.largest_side > side:
         print(
             f"--augment_on=device: of images longer than {side} pixels (--canvas), smaller copies "
-            f"are cut into views; {PICTURE} and the monitors cut the images themselves",
+            "are cut into views",
             file=sys.stderr,
         )
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from ssl_tf.settings import STRATEGIES, ViewSettings
 from ssl_tf.views import chains, crops
+from ssl_tf.views.canvases import crops_on_canvas, fitted
 from ssl_tf.views.ops import OPS, apply_op
 from ssl_tf.views.policies import POLICIES, Policy, PolicySpace, Row
 from ssl_tf.views.rectangles import fold_in, object_rectangles, scene_rectangles
@@ -48,6 +49,7 @@ class Recipe:
         settings: ViewSettings,
         smallest_areas: tuple[float, float] | None = None,
         with_original: bool = False,
+        side: int | None = None,
     ):
         """Prepares the tables of the strategies.
 
@@ -57,7 +59,10 @@ class Recipe:
                 boxes, from `regions.smallest_areas`. --smallest_area takes precedence. Without
                 either, the smallest area is that of scenes.
             with_original: whether to make "original", which passes the parts as one more view.
+            side: of canvases; an image that is longer is cut as its smaller copy there is. None:
+                images are cut themselves.
         """
+        self._side = side
         self.settings = settings
         self.takes_boxes = settings.object_crops
         self.with_original = with_original
@@ -125,7 +130,11 @@ class Recipe:
         """
         height, width = tf.unstack(tf.shape(image)[:2])
         placed = self.place(height, width, seed, boxes)
-        return {"views": self._cut(image, placed["crops"], placed["mirrored"]), **placed}
+        cut, crops_drawn = image, placed["crops"]
+        if self._side is not None:
+            cut = fitted(image, self._side)
+            crops_drawn = crops_on_canvas(crops_drawn, tf.shape(image)[:2], tf.shape(cut)[:2])
+        return {"views": self._cut(cut, crops_drawn, placed["mirrored"]), **placed}
 
     def place(
         self,

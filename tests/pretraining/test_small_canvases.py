@@ -9,6 +9,7 @@ from ssl_tf.data.order import Steps
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.pretraining.inputs import OnDevice, placed_batches
 from ssl_tf.settings import CROPS, REGIONS, ViewSettings
+from ssl_tf.views.device import DeviceViews
 from ssl_tf.views.recipe import Recipe
 
 SIDE, STEPS = 32, Steps(7, batch_size=8, start=0, stop=3)
@@ -69,3 +70,20 @@ def test_crops_of_objects_keep_their_size_in_pixels_of_the_image(scenes, crops, 
         image_size=16, recipe="moco", crop="random_resized", crops=crops, min_crop=min_crop
     )
     check(scenes, Recipe(views, smallest_areas=(0.5, 0.5)))
+
+
+def test_views_on_the_host_are_cut_from_the_copies_where_those_of_the_step_are(scenes):
+    """Pictures and monitors show what is learned from."""
+    views = ViewSettings(image_size=16, recipe="moco", view_strategies=("plain", "plain"))
+    recipe, of_images = Recipe(views, side=SIDE), Recipe(views)
+
+    def made(recipe):
+        batches = training_batches(scenes, lambda *e: {"views": recipe(*e)["views"]}, STEPS)
+        return np.concatenate([b["views"] for b in batches.as_numpy_iterator()], axis=1)
+
+    device = placed_batches(scenes, recipe, STEPS, OnDevice(SIDE))
+    expected = [DeviceViews(recipe)(batch)["views"] for batch in device]
+    expected = np.concatenate([np.stack(views) for views in expected], axis=1).astype(int)
+    difference = np.abs(made(recipe) - expected)
+    assert (difference <= 1).mean() > 0.999
+    assert np.abs(made(of_images) - expected).mean() > 10 * difference.mean()
