@@ -13,7 +13,7 @@ from ssl_tf.methods.losses import summed
 from ssl_tf.networks.replicas import replica_sum
 from ssl_tf.training.accumulation import accumulated
 from ssl_tf.training.execution import TimedModel
-from ssl_tf.training.gradients import apply_gradients, scaled_loss
+from ssl_tf.training.gradients import apply_gradients, scale_logs, scaled_loss
 
 Batch = dict[str, tf.Tensor | tuple[tf.Tensor, ...]]
 Tensors = dict[str, tf.Tensor]
@@ -158,7 +158,7 @@ class Method(TimedModel, abc.ABC):
         apply_gradients(self.optimizer, gradients, self.learned_variables)
         self.after_step(step, kept)
         shares = replica_sum({"loss": summed(shares.values()), **shares})
-        return {**shares, **self.step_logs(step)}
+        return {**shares, **scale_logs(self.optimizer), **self.step_logs(step)}
 
     def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], Tensors, Tensors]:
         """Gradients of this replica's share of the loss, the share by name, and what is kept.

@@ -11,6 +11,12 @@ def scaled_loss(optimizer: tf.keras.optimizers.Optimizer, loss: tf.Tensor) -> tf
     return optimizer.get_scaled_loss(loss) if is_scaled else loss
 
 
+def scale_logs(optimizer: tf.keras.optimizers.Optimizer) -> dict[str, tf.Tensor]:
+    """To be logged: the scale of a `LossScaleOptimizer`, which halves at a step that overflows."""
+    is_scaled = isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+    return {"loss_scale": optimizer.loss_scale} if is_scaled else {}
+
+
 def apply_gradients(
     optimizer: tf.keras.optimizers.Optimizer,
     gradients: Sequence[tf.Tensor],

@@ -134,6 +134,8 @@ def test_the_loss_in_half_precision_follows_that_in_full(precision, bound, cosin
     np.testing.assert_allclose(half_losses, full_losses, rtol=bound)
     scaled = isinstance(half.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
     assert scaled == (precision == "mixed_float16")
+    batch = {"views": views()}
+    assert ("loss_scale" in half.train_step(batch)) == scaled
 
 
 def test_a_step_whose_gradients_overflow_is_left_out_and_counted():
@@ -149,4 +151,4 @@ def test_a_step_whose_gradients_overflow_is_left_out_and_counted():
     for old, variable in zip(before, method.learned_variables, strict=True):
         np.testing.assert_array_equal(old, variable)
     assert optimizer.iterations.numpy() == 1
-    assert float(optimizer.loss_scale) == 2.0**59
+    assert float(optimizer.loss_scale) == float(logs["loss_scale"]) == 2.0**59
