@@ -56,8 +56,8 @@ def test_the_same_hold_out_and_other_images_say_nothing(folder, tmp_path, capsys
     capsys.readouterr()
     assert checked([images, "--holdout=6"], [images, "--holdout=6"], None)[0] == 0
     assert checked([images], [f"--image_folder={other}"], open_source(image_folder=other))[0] == 0
-    assert checked([images], ["--dataset=scenes"], scenes)[0] == 0
     of_scenes = ["--dataset=scenes", "--scenes=16", "--scene_size=24"]
+    assert checked([images], of_scenes, scenes)[0] == 0
     assert checked([*of_scenes, "--holdout=4"], of_scenes, scenes)[0] == 0
     assert RUN not in capsys.readouterr().err
 

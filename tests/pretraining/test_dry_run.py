@@ -94,7 +94,8 @@ def test_the_plan_tells_them(method):
     assert np.isclose(told.canvases / 2**30, 0.46875) and "0.5 canvases" in line
 
 
-def test_the_plan_tells_where_the_weights_are_from():
+def test_the_plan_tells_where_the_weights_are_from(monkeypatch):
+    monkeypatch.setitem(resnet.DEPTHS, 18, TWO_BLOCKS)
     for flags, told in (
         ([], "from scratch"),
         (["--init_from=gone"], "not opened (--init_from=gone"),
