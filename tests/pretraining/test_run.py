@@ -14,12 +14,14 @@ from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import write_json
 from ssl_tf.locks import exclusive
+from ssl_tf.networks import resnet
 from ssl_tf.pretraining import run as pretraining_run
 from ssl_tf.pretraining.run import run
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.cluster import Cluster
 from ssl_tf.training.data_record import digest_data
 from ssl_tf.training.run_directory import with_library_of_run
+from tests.two_blocks import TWO_BLOCKS
 
 
 def settings(directory, *flags):
@@ -156,3 +158,34 @@ def test_where_the_monitors_crop_is_told(tmp_path, monkeypatch, capsys, boxes, h
     crops = "scene crops, since .*store is of the training images; see --holdout"
     told = f"monitors: the views of {name} are {crops if as_scenes else 'object crops'}\n"
     assert re.search(told, error)
+
+
+def test_other_images_for_the_monitors_are_told_and_other_training_images_refused(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(pretraining_run, "_fit", lambda training, workers: None)
+    monkeypatch.setitem(resnet.DEPTHS, 18, TWO_BLOCKS)
+    for part in ("train", "other"):
+        for number in range(12):
+            path = tmp_path / part / "a" / f"{part}{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (16, 16), (number, 0, 0)).save(path)
+
+    def start(folder, monitored):
+        held_out = open_source(image_folder=str(tmp_path / monitored))
+        monkeypatch.setattr(pretraining_run, "open_held_out", lambda *_: held_out)
+        flags = (
+            f"--dataset= --image_folder={tmp_path / folder} --image_size=16 --depth=18 "
+            "--width=0.0625 --stem=small --method=simclr --recipe=simclr --projector_hidden=8 "
+            "--projection=4 --batch_size=4 --epochs=1 --warmup_epochs=0"
+        )
+        run(settings(tmp_path / "r", *flags.split()))
+        return capsys.readouterr().err
+
+    told = "the images that the monitors look at are others than before"
+    assert told not in start("train", "train")
+    assert told in start("train", "other")
+    assert told not in start("train", "other")
+    (tmp_path / "train" / "a" / "train0.png").rename(tmp_path / "train" / "a" / "new.png")
+    with pytest.raises(UserError, match="the training images are not those of the first start"):
+        start("train", "other")
