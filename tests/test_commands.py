@@ -422,7 +422,14 @@ def folder(tmp_path):
 
 def test_unreadable_images_are_skipped_and_reported(folder, tmp_path, capsys):
     flags = [flag for flag in TINY if not flag.startswith(("--dataset", "--scene"))]
-    common = [*flags, *PLAIN, f"--image_folder={folder}", "--batch_size=11", "--epochs=1"]
+    common = [
+        *flags,
+        *PLAIN,
+        f"--image_folder={folder}",
+        "--batch_size=11",
+        "--epochs=1",
+        "--warmup_epochs=0",
+    ]
     start(pretrain, PretrainSettings, *common, f"--run_dir={tmp_path / 'run'}")
     told = capsys.readouterr().err
     assert "empty.jpg" in told and "text.png" in told
