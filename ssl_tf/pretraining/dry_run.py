@@ -59,7 +59,6 @@ def describe(settings: PretrainSettings) -> str:
     if source is not None:
         check_guesses(source, judged="label" in method.needs, begun=settings.recorded.is_file())
     compile_method(method, optimization, plan)
-    start = _start(settings, method)
     learned = sum(v.shape.num_elements() for v in method.learned_variables)
     encoder = sum(v.shape.num_elements() for v in method.encoder.trainable_variables)
     work = encoder_work(method, views)
@@ -79,12 +78,13 @@ def describe(settings: PretrainSettings) -> str:
         f"parameters        {learned:,} learned; encoder {encoder:,}",
         f"checkpoint        {checkpoint_bytes(_saved(method)) / 2**20:.0f} MiB, "
         f"{settings.run.keep_checkpoints} kept",
-        f"start             {start}",
         f"replicas here     {replicas}",
     ]
     if settings.recorded.is_file():
         done = max(Checkpoints(settings.recorded.parent / CHECKPOINTS, 1).steps(), default=0)
         lines.insert(0, f"run directory     {settings.run.run_dir}, goes on from step {done}")
+    else:
+        lines.append(f"start             {_start(settings, method)}")
     for count in sorted({1, 8, replicas}):
         memory = estimated_bytes(method, settings, count, images, side)
         canvases = f"{memory.canvases / _GIB:.1f} canvases, " if memory.canvases else ""

@@ -49,10 +49,10 @@ def build_recipe(settings: PretrainSettings, source: Source) -> Recipe:
     """
     views = settings.views
     smallest = smallest_areas(views, source.boxes)
-    return Recipe(views, smallest, settings.with_original, _canvas_side(views, source))
+    return Recipe(views, smallest, settings.with_original, cut_side(views, source))
 
 
-def _canvas_side(views: ViewSettings, source: Source) -> int | None:
+def cut_side(views: ViewSettings, source: Source) -> int | None:
     """The side of the canvases from which the training step cuts; None if the host cuts."""
     if views.augment_on == "host":
         return None
@@ -69,7 +69,7 @@ def on_device(
         UserError: too many images are unreadable, or the stored data is damaged.
     """
     views = settings.views
-    side = _canvas_side(views, source)
+    side = cut_side(views, source)
     if side is None:
         return None
     resident = should_be_resident(views.resident, source.size, side, read_machine())

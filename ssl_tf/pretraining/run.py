@@ -23,7 +23,12 @@ from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.networks.digest import digest
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.pretraining.compiling import build_compiled, steps_at_once
-from ssl_tf.pretraining.inputs import build_recipe, distributed_batches, show_first_views
+from ssl_tf.pretraining.inputs import (
+    build_recipe,
+    cut_side,
+    distributed_batches,
+    show_first_views,
+)
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
 from ssl_tf.pretraining.restoring import check_not_lost, resume_or_init
@@ -50,7 +55,6 @@ from ssl_tf.training.strategy import make_strategy
 from ssl_tf.training.tracking import Track, check_tracker, tracked
 from ssl_tf.training.trainer import fit
 from ssl_tf.training.workers import Workers
-from ssl_tf.views.canvases import canvas_side
 from ssl_tf.views.recipe import Recipe
 
 
@@ -259,10 +263,8 @@ def _fit(training: _Training, workers: Workers) -> None:
 
 def _tell_of_canvases(views: ViewSettings, source: Source) -> None:
     """Says on stderr that views are cut from smaller copies of large images, if they may be."""
-    if views.augment_on == "host":
-        return
-    side = canvas_side(views.canvas, source.largest_side, views.image_size)
-    if source.largest_side is None or source.largest_side > side:
+    side = cut_side(views, source)
+    if side is not None and (source.largest_side is None or source.largest_side > side):
         print(
             f"--augment_on=device: of images longer than {side} pixels (--canvas), smaller copies "
             "are cut into views",

@@ -94,7 +94,7 @@ def test_the_plan_tells_them(method):
     assert np.isclose(told.canvases / 2**30, 0.46875) and "0.5 canvases" in line
 
 
-def test_the_plan_tells_where_the_weights_are_from(monkeypatch):
+def test_the_plan_tells_where_the_weights_are_from(tmp_path, monkeypatch):
     monkeypatch.setitem(resnet.DEPTHS, 18, TWO_BLOCKS)
     for flags, told in (
         ([], "from scratch"),
@@ -103,6 +103,10 @@ def test_the_plan_tells_where_the_weights_are_from(monkeypatch):
         text = describe(flagfiles.parse([*TINY, *flags], PretrainSettings))
         (line,) = (line for line in text.splitlines() if line.startswith("start "))
         assert line.split(maxsplit=1)[1].startswith(told)
+    recorded = flagfiles.parse([*TINY, f"--run_dir={tmp_path}"], PretrainSettings)
+    flagfiles.write_flagfile(recorded, tmp_path / "flags.txt")
+    text = describe(recorded)
+    assert f"{tmp_path}, goes on from step 0" in text and "\nstart " not in text
 
 
 def test_a_new_run_does_not_guess_what_it_learns_from(tmp_path, monkeypatch, capsys):
