@@ -129,9 +129,21 @@ class Source(abc.ABC):
     def common_images(self, other: "Source") -> int:
         """The number of images that are in both, read from the same place.
 
-        Kinds of sources that share no files have none; copies of a file are different images.
+        Files that lie apart are compared by kind of source; copies of a file are different images.
         """
-        return 0
+        theirs = other.places()
+        return sum(
+            len(np.intersect1d(numbers, theirs[name]))
+            for name, numbers in self.places().items()
+            if name in theirs
+        )
+
+    def places(self) -> dict[str, np.ndarray]:
+        """Where the images are that lie in something larger: its name -> int64 numbers in it.
+
+        That is a file of records, or a kind of scenes. None of images that are files.
+        """
+        return {}
 
     def files(self) -> set[bytes]:
         """The paths of the files that the images are, or were prepared from; none of records.

@@ -16,6 +16,7 @@ from ssl_tf.settings import flagfiles
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
 from ssl_tf.settings.protocol import protocol
 from ssl_tf.training.data_record import contents_of
+from ssl_tf.training.learned_images import entry_of_learned
 from ssl_tf.training.output_directory import check_output, open_output
 from ssl_tf.training.report_entries import UNREADABLE
 from ssl_tf.training.strategy import make_strategy
@@ -58,6 +59,8 @@ def run_stage(
     kept = output / "encoders"
     starts = open_starting_encoders(settings.start, training.seed, kept)
     whole, test = open_annotated(settings.data, annotations)
+    runs = (settings.start.checkpoint, settings.start.supervised)
+    learned_from = entry_of_learned(runs, test)
     if not training.dry_run:
         open_output(settings, settings.result, command, replaceable)
         # A training of an earlier version kept none, and may have begun with another one.
@@ -106,6 +109,7 @@ def run_stage(
             "batch_norm": training.batch_norm,
             "frozen_stages": training.frozen_stages,
             **left_out,
+            **learned_from,
             **rows,
         },
     )

@@ -18,8 +18,7 @@ from ssl_tf.data.sources.source_checks import (
 )
 from ssl_tf.errors import SettingsError, UserError, listed, warn
 from ssl_tf.evaluation.bootstrap import Interval
-from ssl_tf.evaluation.learned_images import check_learned_images
-from ssl_tf.evaluation.report_names import LEARNED_FROM, report_file
+from ssl_tf.evaluation.report_names import report_file
 from ssl_tf.evaluation.report_protocol import differing, protocol_of
 from ssl_tf.files import prepare_output, read_json, write_json
 from ssl_tf.networks.encoder import build_encoder
@@ -27,6 +26,7 @@ from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.data_record import contents_of
 from ssl_tf.training.devices import warn_of_idle_gpus
 from ssl_tf.training.encoders import images_of, known_images, load_encoder
+from ssl_tf.training.learned_images import entry_of_learned
 from ssl_tf.training.report_entries import UNREADABLE
 from ssl_tf.training.run_directory import FLAGS, read_settings, with_rule_of_run
 from ssl_tf.weights.loading import check_file, load_init_encoder
@@ -155,9 +155,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     learned = known_images(settings.checkpoint or settings.init.init_encoder)
     for source in (train, test):
         warn_of_turns(source, learned.orient)
-    learned_from = 0
-    if settings.checkpoint:
-        learned_from = check_learned_images(run, trained, test, data, train)
+    learned_from = entry_of_learned([settings.checkpoint], test, data, train)
     tested = f"{test.name}, {test.size} images"
     output = Path(settings.output)
     if not settings.output:
@@ -178,7 +176,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
             **contents_of(train, test),
             "image_size": opened.image_size,
             **({"holdout_rule": data.holdout_rule} if data.holdout else {}),
-            **({LEARNED_FROM: learned_from} if learned_from else {}),
+            **learned_from,
         },
         output=output,
     )

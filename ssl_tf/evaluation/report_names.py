@@ -13,9 +13,6 @@ TRANSFERRED = "transfer"
 _LONGEST_WORD = 150
 # Row of the random encoders in tables over seeds.
 RANDOM_ROW = "random encoder"
-# Entry of a report: the number of its test images that the run has learned from, or words where it
-# cannot be told.
-LEARNED_FROM = "test_images_learned_from"
 
 
 def word(text: str) -> str:

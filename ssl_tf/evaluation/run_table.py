@@ -8,7 +8,6 @@ from typing import Any
 
 from ssl_tf import markdown
 from ssl_tf.evaluation.curves import Panel
-from ssl_tf.evaluation.report_names import LEARNED_FROM
 from ssl_tf.evaluation.report_protocol import (
     Protocol,
     monitor_protocol,
@@ -18,7 +17,7 @@ from ssl_tf.evaluation.report_protocol import (
 )
 from ssl_tf.evaluation.report_stages import FIGURES, HEADINGS, KNN, LINEAR, Stage
 from ssl_tf.evaluation.run_reports import Report, Run
-from ssl_tf.training.report_entries import UNREADABLE
+from ssl_tf.training.report_entries import LEARNED_FROM, UNREADABLE
 
 Row = dict[str, Any]
 

@@ -15,7 +15,6 @@ from ssl_tf.evaluation.context import Encoders, format_figures
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune, report_of
 from ssl_tf.evaluation.freezing import digest, frozen
-from ssl_tf.evaluation.learned_images import check_learned_images
 from ssl_tf.evaluation.logistic_regression import (
     PENALTIES,
     Examples,
@@ -23,12 +22,11 @@ from ssl_tf.evaluation.logistic_regression import (
 )
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
-from ssl_tf.evaluation.report_names import LEARNED_FROM
 from ssl_tf.files import read_json, write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 from ssl_tf.training.data_record import completed, digest_data
+from ssl_tf.training.learned_images import entry_of_learned
 from ssl_tf.training.report_entries import UNREADABLE
-from ssl_tf.training.run_directory import read_settings
 
 _FEATURE_BATCH = 250
 _STEPS_BETWEEN_CHECKPOINTS = 500
@@ -145,7 +143,12 @@ class _Evaluation:
             print(f"{title}: there already, in {path}", flush=True)
             return
         images = self.protocol.images(splits)
-        report = {**report, **facts, **self._sizes(images), **self._learned(images.test)}
+        report = {
+            **report,
+            **facts,
+            **self._sizes(images),
+            **entry_of_learned([self.settings.encoder.checkpoint], images.test),
+        }
         evaluate = {"linear": self._linear, "finetune": self._fine_tuned}[self.settings.protocol]
         for encoder in missing:
             report[encoder] = evaluate(encoder, images)
@@ -186,18 +189,6 @@ class _Evaluation:
         """What `compare` tells of an encoder without a run."""
         file = self.settings.encoder.init.init_encoder
         return {"init_encoder": file, **self.opened.model.network_flags} if file else {}
-
-    def _learned(self, test: Source) -> Report:
-        """The entry on test images that the run has learned from, if it has.
-
-        Raises:
-            SettingsError: the run has learned their labels.
-        """
-        if not self.settings.encoder.checkpoint:
-            return {}
-        run = Path(self.settings.encoder.checkpoint)
-        count = check_learned_images(run, read_settings(run), test)
-        return {LEARNED_FROM: count} if count else {}
 
     def _sizes(self, images: LabelledImages) -> Report:
         sizes = [images.train.size, images.validation.size, images.test.size]

@@ -74,7 +74,7 @@ class AnnotationSettings(ReadingSettings):
         of_scenes = self.dataset == "scenes"
         of_tfds = (self.dataset and not of_scenes) or self.scene_objects
         files = self.coco_json or self.label_maps
-        of_maps = self.label_maps or self.dataset.startswith("scene_parse150")
+        of_maps = self.label_maps or self.voc_dir or self.dataset.startswith("scene_parse150")
         held_out = f"--holdout={self.holdout} gives the images to report on"
         return {
             **unless(self.dataset, f"{source} has no splits", "split"),

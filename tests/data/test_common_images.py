@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_tf.data.annotations.annotated_scenes import AnnotatedScenes
 from ssl_tf.data.annotations.coco_json import CocoImages
 from ssl_tf.data.annotations.label_map_folders import LabelMapFolders
 from ssl_tf.data.annotations.tfds_records import TfdsObjects
@@ -132,3 +133,19 @@ def test_annotated_records_are_the_same_by_their_places(tmp_path):
         for split in ("train", "train[:1]", "train[1:]")
     )
     assert (whole.common_images(part), part.common_images(rest)) == (1, 0)
+
+
+def test_images_are_the_same_with_their_annotations_and_without(tmp_path):
+    examples = {"train": [voc_example(n, []) for n in range(4)]}
+    prepare_tfds(tmp_path, "voc", voc_features(), examples, config="2007")
+    given = {"dataset": "voc/2007", "data_dir": str(tmp_path)}
+    plain = open_source(**given, split="train[:3]")
+    annotated = TfdsObjects("voc/2007", str(tmp_path), "train[2:]")
+    assert plain.common_images(annotated) == annotated.common_images(plain) == 1
+    scenes = open_source(dataset="scenes", scenes=8, scene_size=24)
+    rest, held_out = AnnotatedScenes(scenes).hold_out(2)
+    assert scenes.common_images(held_out) == held_out.common_images(scenes) == 2
+    assert rest.common_images(held_out) == 0
+    files = VocObjects([write_voc(tmp_path / "VOC", {"a": [], "b": []})], ["trainval"])
+    folder = open_source(image_folder=str(tmp_path / "VOC/JPEGImages"))
+    assert files.files() == folder.files() and len(files.files()) == 2

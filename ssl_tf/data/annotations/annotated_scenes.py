@@ -37,6 +37,7 @@ class AnnotatedScenes(AnnotatedSource):
             example.numpy() for example in scenes.sequence().map(lambda example: example["image"])
         ]
         self._owners = scenes.owners
+        (self._kind,) = scenes.places()
         self._scene_details = list(scenes.details())
         # Of each scene, the numbers of the objects that are visible.
         self._visible: list[np.ndarray] = []
@@ -64,6 +65,9 @@ class AnnotatedScenes(AnnotatedSource):
 
     def _encoded(self, row: int) -> bytes:
         return self._encoded_images[row]
+
+    def places(self) -> dict[str, np.ndarray]:
+        return {self._kind: self._row_numbers()}
 
     def _detail(self, row: int) -> bytes:
         return self._scene_details[row]

@@ -13,7 +13,7 @@ from ssl_tf.data import orientation
 from ssl_tf.data.annotations.image_sizes import check_size, image_size, same_aspect
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectTable
 from ssl_tf.data.parallel_reading import read_each
-from ssl_tf.data.source import IndexedSource, Source
+from ssl_tf.data.source import IndexedSource
 from ssl_tf.errors import SettingsError, UserError, listed, warn
 
 # The label of pixels that count neither in the loss nor in a figure.
@@ -152,10 +152,6 @@ class AnnotatedSource(IndexedSource):
         """Height and width of an image by its annotations; None if they do not tell."""
         return None
 
-    def _place(self, row: int) -> str:
-        """Where an image is stored; two sources have the same place of the same image alone."""
-        return self._id_list[row].decode(errors="backslashreplace")
-
     def _masks(self, opened: Any, size: tuple[int, int]) -> np.ndarray:
         """The masks of an image's objects, uint8 [n, height, width]."""
         raise NotImplementedError
@@ -184,12 +180,6 @@ class AnnotatedSource(IndexedSource):
     def _detail(self, row: int) -> bytes:
         """What tells an image and its annotation from others of the same id; read in threads."""
         return b"" if self._with_label_maps else self._objects.content(row)
-
-    def common_images(self, other: Source) -> int:
-        if not isinstance(other, AnnotatedSource):
-            return 0
-        ours, theirs = (set(map(s._place, s._row_numbers().tolist())) for s in (self, other))
-        return len(ours & theirs)
 
     def learned_objects(self) -> np.ndarray | None:
         """Number of objects of each image that are learned, all but crowds: int64 [size].

@@ -1,6 +1,5 @@
 """A source of images with the annotations of COCO's json."""
 
-import math
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -61,6 +60,12 @@ class CocoImages(AnnotatedFiles):
         for kind, entries in (("images", images), ("categories", categories)):
             _check_ids(kind, [entry["id"] for entry in entries], told)
         _check_images(self._paths, folder, told)
+        for image, size in zip(images, self._sizes):
+            if min(size) <= 0:
+                raise UserError(
+                    f"{told}: image {image['id']} has the width and height {size[1]}x{size[0]}; "
+                    "write those of its pixels"
+                )
         bad = BadAnnotations("[x, y, width, height] in pixels")
         with_segments = masks or label_maps
         self._segments = Segments()
@@ -128,7 +133,7 @@ class CocoImages(AnnotatedFiles):
             size,
             label,
             crowd=crowd,
-            area=area if 0 < area < math.inf else None,
+            area=area,
         )
         if with_segments and not kept:
             self._segments.remove_last()

@@ -1,5 +1,7 @@
 """The objects of many images in a few arrays, and the count of the annotations left out of them."""
 
+import math
+
 import numpy as np
 
 from ssl_tf.errors import UserError, listed, warn
@@ -176,7 +178,7 @@ class ObjectRows:
             label: its class, from 0.
             crowd: it stands for several objects.
             difficult: it does not count in VOC's evaluation.
-            area: of its segment, in pixels; None: that of the box.
+            area: of its segment, in pixels; None, 0 and what is no number: that of the box.
 
         Returns:
             Whether it has an area, and was added.
@@ -193,7 +195,7 @@ class ObjectRows:
         if (label, *box) in self._seen:
             self._bad.add_repeated(name)
         self._seen.add((label, *box))
-        area = float(sides.prod()) if area is None else float(area)
+        area = float(area if area and 0 < area < math.inf else sides.prod())
         self._rows.append((cut / scale, label, crowd, difficult, area))
         return True
 

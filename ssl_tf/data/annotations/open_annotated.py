@@ -140,7 +140,7 @@ def _open(data: AnnotationSettings, wanted: Wanted) -> AnnotatedSource:
             class_names=_label_names(data),
         )
     else:
-        source = _open_voc(data.voc_dir, data.voc_list, wanted)
+        source = _open_voc(data.voc_dir, data.voc_list, wanted, _label_names(data))
     source.unreadable = UnreadableImages(data.max_bad_images)
     return source
 
@@ -216,7 +216,7 @@ def _open_voc(
             "out"
         )
     if wanted == "label_maps":
-        return VocLabelMaps(directories, lists)
+        return VocLabelMaps(directories, lists, classes)
     return VocObjects(directories, lists, classes)
 
 

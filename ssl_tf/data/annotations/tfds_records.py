@@ -30,11 +30,13 @@ class Records:
 
     Attributes:
         files: of each record.
+        numbers: of each record in its file.
         offsets, lengths: of its data in the file, in bytes.
         ids: `file__position` of each record.
     """
 
     files: list[str]
+    numbers: np.ndarray
     offsets: np.ndarray
     lengths: np.ndarray
     ids: list[bytes]
@@ -42,18 +44,19 @@ class Records:
     @classmethod
     def of(cls, shards: Sequence[Shard]) -> "Records":
         """The records of pieces of files; only the lengths in the files are read."""
-        files, offsets, lengths, ids = [], [], [], []
+        files, numbers, offsets, lengths, ids = [], [], [], [], []
         for shard in shards:
             begins, sizes = record_lengths(shard.file)
             chosen = slice(shard.skip, shard.skip + shard.take)
             if len(begins[chosen]) < shard.take:
                 raise UserError(f"{shard.file} ends after {len(begins)} records: restore the file")
             files += [shard.file] * shard.take
+            numbers.append(np.arange(shard.skip, shard.skip + shard.take))
             offsets.append(begins[chosen] + DATA_AT)
             lengths.append(sizes[chosen])
             name = os.path.basename(shard.file)
             ids += [f"{name}__{n}".encode() for n in range(shard.skip, shard.skip + shard.take)]
-        return cls(files, np.concatenate(offsets), np.concatenate(lengths), ids)
+        return cls(files, *map(np.concatenate, (numbers, offsets, lengths)), ids)
 
     def read(self, row: int) -> dict[str, Any]:
         """The lists of values of a record, by key.
@@ -88,8 +91,11 @@ class TfdsSource(AnnotatedSource):
     def _detail(self, row: int) -> bytes:
         return b"%d " % self._records.lengths[row] + super()._detail(row)
 
-    def _place(self, row: int) -> str:
-        return f"{os.path.realpath(self._records.files[row])}:{self._records.offsets[row]}"
+    def places(self) -> dict[str, np.ndarray]:
+        rows = self._row_numbers()
+        files = np.array(self._records.files)[rows]
+        numbers = self._records.numbers[rows]
+        return {os.path.realpath(file): numbers[files == file] for file in np.unique(files)}
 
     def verify(self) -> None:
         for file in dict.fromkeys(self._records.files):
@@ -147,6 +153,12 @@ class TfdsObjects(TfdsSource):
                     "prepare the data set anew"
                 )
             for box, label, crowd, difficult, area in zip(boxes, labels, *columns):
+                if not 0 <= label < len(names):
+                    raise UserError(
+                        f"--dataset={dataset}:{split}: an object of "
+                        f"{ids[-1].decode(errors='replace')} has the label {label}, but there are "
+                        f"{len(names)} classes, counted from 0; give a split whose labels are known"
+                    )
                 name = f"{names[label]} of {ids[-1].decode(errors='replace')}"
                 kinds = {"crowd": bool(crowd), "difficult": bool(difficult)}
                 rows.add(name, box, size, label, **kinds, area=area)

@@ -2,15 +2,16 @@
 
 import os
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ssl_tf.data.annotation_marks import is_set
 from ssl_tf.data.annotations.annotated_files import AnnotatedFiles, read_bytes
 from ssl_tf.data.annotations.annotated_source import BACKGROUND
 from ssl_tf.data.annotations.image_sizes import image_size
 from ssl_tf.data.annotations.label_maps import LabelMapFiles
 from ssl_tf.data.annotations.object_table import BadAnnotations, ObjectRows
-from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.errors import SettingsError, UserError, listed
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -40,15 +41,14 @@ class VocObjects(AnnotatedFiles):
         Raises:
             UserError: a directory, list, annotation or image is missing or damaged.
         """
-        listed = _listed(directories, lists, "Main")
-        self._paths = [_jpeg(directory, name) for directory, name, _ in listed]
+        entries = _listed(directories, lists, "Main")
+        self._paths = [_jpeg(directory, name) for directory, name, _ in entries]
         _check_all_there(self._paths, directories)
         trees = [
             _annotation(os.path.join(directory, "Annotations", f"{name}.xml"))
             for directory, name, _ in listed
         ]
-        found = {node.findtext("name", "") for tree in trees for node in tree.iter("object")}
-        names = classes or (CLASSES if found <= {*CLASSES} else tuple(sorted(found - {""})))
+        names = classes or _classes(trees)
         bad = BadAnnotations("xmin, ymin, xmax and ymax in pixels, counted from 1")
         rows = ObjectRows(bad)
         self._sizes = [_size(tree) for tree in trees]
@@ -59,7 +59,7 @@ class VocObjects(AnnotatedFiles):
                 _add(node, image_id, size, names, rows, bad)
         super().__init__(
             f"VOC {','.join(directories)}:{','.join(lists)}",
-            [image_id.encode() for _, _, image_id in listed],
+            [image_id.encode() for _, _, image_id in entries],
             len(names),
             names,
             objects=rows.table(),
@@ -79,25 +79,31 @@ class VocLabelMaps(LabelMapFiles):
     Label 0 is the background, 1 to 20 are VOC's classes. 255, the border of objects, is ignored.
     """
 
-    def __init__(self, directories: Sequence[str], lists: Sequence[str]):
+    def __init__(
+        self, directories: Sequence[str], lists: Sequence[str], names: tuple[str, ...] = ()
+    ):
         """
         Args:
             directories, lists: as in `VocObjects`.
+            names: of the labels, from 0; empty: as above.
 
         Raises:
-            UserError: a directory, list, image or label map is missing.
+            UserError: a directory, list, image or label map is missing; or no names are given, and
+                the annotations beside the maps have other classes, whose labels nothing tells.
         """
-        listed = _listed(directories, lists, "Segmentation")
-        self._paths = [_jpeg(directory, name) for directory, name, _ in listed]
+        entries = _listed(directories, lists, "Segmentation")
+        self._paths = [_jpeg(directory, name) for directory, name, _ in entries]
         self._maps = [
             os.path.join(directory, "SegmentationClass", f"{name}.png")
             for directory, name, _ in listed
         ]
         _check_all_there([*self._paths, *self._maps], directories)
-        names = (BACKGROUND, *CLASSES)
+        if not names:
+            names = (BACKGROUND, *CLASSES)
+            _check_classes_of_voc(entries)
         super().__init__(
             f"VOC {','.join(directories)}:{','.join(lists)}, label maps",
-            [image_id.encode() for _, _, image_id in listed],
+            [image_id.encode() for _, _, image_id in entries],
             len(names),
             names,
             objects=None,
@@ -113,6 +119,9 @@ def _listed(
             f"--voc_list={','.join(lists)}: give one list, or one for each of the "
             f"{len(directories)} directories of --voc_dir"
         )
+    prefixes = {directory: Path(directory).name for directory in directories}
+    if len({*prefixes.values()}) < len(directories):
+        prefixes = {directory: directory.rstrip("/") for directory in directories}
     found = []
     for directory, name in zip(directories, [*lists] * (len(directories) // len(lists))):
         path = Path(directory, "ImageSets", kind, f"{name}.txt")
@@ -123,7 +132,7 @@ def _listed(
                 f"--voc_dir={directory}: {path} cannot be read ({error.strerror}); give VOC's "
                 "directory of a year, and by --voc_list a list that it has"
             ) from None
-        prefix = f"{Path(directory).name}/" if len(directories) > 1 else ""
+        prefix = f"{prefixes[directory]}/" if len(directories) > 1 else ""
         rows = [line.split() for line in lines if line.strip()]
         # VOC has the images of a whole list in each of its lists of a class: 1 in a second column
         # stands for those that show it, 0 for difficult objects alone, -1 for all others.
@@ -160,6 +169,27 @@ def _annotation(path: str) -> ElementTree.Element:
         ) from None
 
 
+def _class(node: ElementTree.Element) -> str:
+    return node.findtext("name", "").strip()
+
+
+def _classes(trees: Iterable[ElementTree.Element]) -> tuple[str, ...]:
+    """VOC's twenty; of annotations with others, their own in alphabetical order."""
+    found = {_class(node) for tree in trees for node in tree.iter("object")}
+    return CLASSES if found <= {*CLASSES} else tuple(sorted(found - {""}))
+
+
+def _check_classes_of_voc(entries: Sequence[tuple[str, str, str]]) -> None:
+    paths = (os.path.join(root, "Annotations", f"{name}.xml") for root, name, _ in entries)
+    others = set(_classes(map(_annotation, filter(os.path.exists, paths)))) - {*CLASSES}
+    if others:
+        raise UserError(
+            f"--voc_dir={entries[0][0]}: its annotations have classes that are not VOC's "
+            f"({listed(sorted(others))}), and which labels they have is not known; give "
+            "--label_names=FILE, the names from label 0 on, a line each"
+        )
+
+
 def _size(tree: ElementTree.Element) -> tuple[int, int] | None:
     """Height and width in an annotation; None if it does not tell them."""
     try:
@@ -178,7 +208,7 @@ def _add(
     bad: BadAnnotations,
 ) -> None:
     """Adds one object to the rows, or counts it as bad."""
-    kind = node.findtext("name", "")
+    kind = _class(node)
     told = f"{kind or 'an object'} of {image_id}"
     if kind not in names:
         bad.add("objects of other classes", told)
@@ -193,6 +223,10 @@ def _add(
     if size is None:
         bad.add("objects of images without a size", told)
         return
+    try:
+        difficult = is_set(node.findtext("difficult", "0"))
+    except ValueError:
+        bad.add("objects whose difficult is neither 0 nor 1", told)
+        return
     box = (top - 1, left - 1, bottom, right)
-    is_difficult = node.findtext("difficult", "0").strip() == "1"
-    rows.add(told, box, size, names.index(kind), difficult=is_difficult)
+    rows.add(told, box, size, names.index(kind), difficult=difficult)

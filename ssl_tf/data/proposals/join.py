@@ -99,6 +99,9 @@ class WithProposals(Source):
     def common_images(self, other: Source) -> int:
         return self._source.common_images(other)
 
+    def places(self) -> dict[str, np.ndarray]:
+        return self._source.places()
+
     def files(self) -> set[bytes]:
         return self._source.files()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.source import IndexedSource, Source
+from ssl_tf.data.source import IndexedSource
 from ssl_tf.errors import NoSuchSplit
 
 _SPLITS = ("train", "test")
@@ -84,10 +84,9 @@ class RenderedScenes(IndexedSource):
             classes = labels[row].tobytes() + self.box_labels[row].tobytes()
             yield b"%d %s" % (self.largest_side, classes)
 
-    def common_images(self, other: Source) -> int:
+    def places(self) -> dict[str, np.ndarray]:
         # Of one kind and split, the first scenes are the same whatever their number.
-        same = isinstance(other, RenderedScenes) and self._kind == other._kind
-        return len(np.intersect1d(self._row_numbers(), other._row_numbers())) if same else 0
+        return {self._kind: self._row_numbers()}
 
     def _example(self, row: tf.Tensor) -> dict[str, tf.Tensor]:
         end = self._ends[row]

@@ -148,16 +148,10 @@ class RawImages(_Prepared, IndexedSource):
         yield from map(LaterDetail, read_each(first_checksums, self._paths))
         yield self._listing
 
-    def common_images(self, other: Source) -> int:
-        if not isinstance(other, RawImages):
-            return 0
-        return len(self._places() & other._places())
-
-    def _places(self) -> set[tuple[str, int]]:
-        """Record file and offset of each image."""
-        paths = [os.path.realpath(path) for path in self._paths]
+    def places(self) -> dict[str, np.ndarray]:
+        """Each record file -> the offsets of its images."""
         file, offset = (self._columns[n].numpy()[self._row_numbers()] for n in ("file", "offset"))
-        return {(paths[f], o) for f, o in zip(file.tolist(), offset.tolist(), strict=True)}
+        return {os.path.realpath(path): offset[file == n] for n, path in enumerate(self._paths)}
 
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._columns["id"], row)

@@ -72,28 +72,18 @@ class RecordSource(Source):
         # Row -> index in this source, -1 for rows that a subset leaves out.
         self._index_of_row: tf.Tensor | None = None
 
-    def common_images(self, other: Source) -> int:
-        if not isinstance(other, RecordSource):
-            return 0
-        theirs: dict[str, list[np.ndarray]] = {}
-        for file, records in other._records_of_files():
-            theirs.setdefault(file, []).append(records)
-        return sum(
-            len(np.intersect1d(records, other_records, assume_unique=True))
-            for file, records in self._records_of_files()
-            for other_records in theirs.get(file, ())
-        )
-
-    def _records_of_files(self) -> Iterator[tuple[str, np.ndarray]]:
-        """(file, numbers of its records that this source has: int64 [n]) of each shard."""
+    def places(self) -> dict[str, np.ndarray]:
+        """The file of each shard -> the numbers of its records that this source has."""
         index = None if self._index_of_row is None else self._index_of_row.numpy()
+        found: dict[str, list[np.ndarray]] = {}
         first_row = 0
         for shard in self._shards:
             records = np.arange(shard.skip, shard.skip + shard.take)
             if index is not None:
                 records = records[index[first_row : first_row + shard.take] >= 0]
             first_row += shard.take
-            yield os.path.realpath(shard.file), records
+            found.setdefault(os.path.realpath(shard.file), []).append(records)
+        return {file: np.concatenate(records) for file, records in found.items()}
 
     @abc.abstractmethod
     def _parse(self, serialized: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -254,3 +254,14 @@ def test_boxes_of_another_format_are_refused(tmp_path, boxes, told):
         UserError, match=rf"{told}.*give boxes as \[x, y, width, height\] in pixels"
     ):
         wide(tmp_path, *boxes)
+
+
+@pytest.mark.parametrize("size", [(0, 8), (6, 0), (0, 0), (-6, 8)])
+def test_an_image_without_a_size_is_told_before_any_step(tmp_path, size):
+    height, width = size
+    given = write_coco(tmp_path, [])
+    content = json.loads(Path(given[0]).read_text())
+    content["images"][0] |= {"height": height, "width": width}
+    Path(given[0]).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"image 20 has the width and height {width}x{height}; wri"):
+        CocoImages(*given)

@@ -101,3 +101,22 @@ def test_boxes_of_another_order_are_refused(tmp_path, bbox_format):
     prepare_tfds(tmp_path, "coco", features, {"train": [coco_example(0, [])]})
     with pytest.raises(UserError, match="are not of REL_YXYX, .* prepare it"):
         TfdsObjects("coco", str(tmp_path), "train")
+
+
+@pytest.mark.parametrize("area", [0, -1])
+def test_an_area_that_is_none_is_that_of_the_box(tmp_path, area):
+    example = coco_example(0, [(1, (0.0, 0.25, 0.5, 1.0), area, False)])
+    prepare_tfds(tmp_path, "coco", coco_features(), {"train": [example]}, config="2017")
+    (found,) = read(TfdsObjects("coco/2017", str(tmp_path), "train"))
+    height, width = found["size"]
+    np.testing.assert_allclose(found["areas"], [0.5 * height * 0.75 * width])
+
+
+def test_hidden_labels_are_told(tmp_path, monkeypatch):
+    objects = [(2, (0.0, 0.25, 0.5, 1.0), False)]
+    prepare_tfds(tmp_path, "voc", voc_features(), {"train": [voc_example(0, objects)]})
+    read_record = Records.read
+    hidden = {"objects/label": [-1]}
+    monkeypatch.setattr(Records, "read", lambda *given: {**read_record(*given), **hidden})
+    with pytest.raises(UserError, match="voc:train: an object of 000000.jpg has the label -1"):
+        TfdsObjects("voc", str(tmp_path), "train")

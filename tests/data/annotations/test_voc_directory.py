@@ -79,3 +79,35 @@ def test_lists_of_a_class_that_have_images_without_it_are_refused(tmp_path, othe
         VocObjects([directory], ["car_train"])
     path.write_text("2  1\n")
     assert [example["id"] for example in read(VocObjects([directory], ["car_train"]))] == [b"2"]
+
+
+@pytest.mark.parametrize("text", ["1", " 1 ", "true", "True", "1.0"])
+def test_a_difficult_object_may_be_written_by_other_programs(tmp_path, text):
+    directory = write_voc(tmp_path, {"1": [("dog", 1, 1, 4, 4, True)]})
+    path = tmp_path / "Annotations/1.xml"
+    written = path.read_text().replace("<difficult>1<", f"<difficult>{text}<")
+    path.write_text(written.replace("<name>dog<", "<name> dog\n<"))
+    (example,) = read(VocObjects([directory], ["trainval"]))
+    assert example["difficult"].tolist() == [True] and example["classes"].tolist() == [11]
+    path.write_text(written.replace(f"<difficult>{text}<", "<difficult>perhaps<"))
+    bad = VocObjects([directory], ["trainval"]).bad
+    assert bad.names == {"objects whose difficult is neither 0 nor 1": ["dog of 1"]}
+
+
+def test_label_maps_of_other_classes_need_their_names(tmp_path):
+    labels = np.zeros((6, 8), int)
+    labels[2] = 1
+    objects = {"a": [("cup", 1, 1, 4, 4, False)]}
+    directory = write_voc(tmp_path / "cups", objects, maps={"a": labels})
+    with pytest.raises(UserError, match=r"not VOC's \(cup\), .* give --label_names=FILE"):
+        VocLabelMaps([directory], ["trainval"])
+    source = VocLabelMaps([directory], ["trainval"], ("table", "cup"))
+    assert (source.num_classes, source.class_names) == (2, ("table", "cup"))
+    np.testing.assert_array_equal(read(source)[0]["label_map"], labels)
+
+
+def test_images_of_directories_of_one_name_have_ids_of_their_own(tmp_path):
+    objects = {"1": [("dog", 1, 1, 3, 3, False)]}
+    both = [write_voc(tmp_path / part / "VOC2007", objects) for part in ("a", "b")]
+    ids = [example["id"].decode() for example in read(VocObjects(both, ["trainval"]))]
+    assert ids == [f"{directory}/1" for directory in both]

@@ -6,12 +6,21 @@ from pathlib import Path
 import pytest
 
 from ssl_tf import command, prepare
+from ssl_tf.data.annotations.open_annotated import open_annotated
+from ssl_tf.data.annotations.voc_directory import VocObjects
 from ssl_tf.data.sources.opening import open_source, open_training_source
 from ssl_tf.errors import SettingsError
-from ssl_tf.evaluation.learned_images import check_learned_images
 from ssl_tf.files import write_json
-from ssl_tf.settings import EvaluationSettings, PrepareSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import (
+    AnnotationSettings,
+    EvaluationSettings,
+    PrepareSettings,
+    PretrainSettings,
+    flagfiles,
+)
 from ssl_tf.training.data_record import digest_data
+from ssl_tf.training.learned_images import check_learned_images, entry_of_learned
+from tests.data.annotations.annotated_files import write_voc
 from tests.data.tiny_images import png, write_folder
 
 RUN = "RUN"
@@ -132,3 +141,43 @@ def test_the_runs_that_a_run_began_from_count(folder, tmp_path, capsys):
     second = [f"--image_folder={other}", "--init_from=gone"]
     assert checked(second, [f"--image_folder={other}"], test)[0] == 0
     assert "RUN began from gone, which is not here" in capsys.readouterr().err
+
+
+def test_downstream_stages_count_what_both_of_their_runs_have_learned(tmp_path, capsys):
+    """They read the same images as sources of their own, with annotations."""
+    _, test = open_annotated(
+        flagfiles.parse(
+            ["--dataset=scenes", "--scenes=16", "--scene_size=24", "--holdout=6"],
+            AnnotationSettings,
+        ),
+        "boxes",
+    )
+
+    def run(name, *flags):
+        (tmp_path / name).mkdir()
+        given = ["--scenes=16", "--scene_size=24", *flags]
+        flagfiles.write_flagfile(
+            flagfiles.parse(given, PretrainSettings), tmp_path / name / "flags.txt"
+        )
+        return str(tmp_path / name)
+
+    scenes = "--dataset=scenes"
+    ours = run("ours", scenes)
+    apart = run("apart", scenes, "--holdout=6")
+    assert entry_of_learned([ours, ""], test) == {"test_images_learned_from": 6}
+    assert "ours has learned from 6 of the 6 images of scenes:train, " in capsys.readouterr().err
+    assert entry_of_learned([apart, ""], test) == {} == entry_of_learned(["", ""], test)
+    assert capsys.readouterr().err == ""
+    labels = ["--method=supervised", "--recipe=moco", "--view_strategies=plain"]
+    of_labels, of_others = run("labels", scenes, *labels), run("o", scenes, "--holdout=6", *labels)
+    assert entry_of_learned([ours, of_others], test) == {"test_images_learned_from": 6}
+    with pytest.raises(SettingsError, match="labels has learned from 6 .* with their labels"):
+        entry_of_learned([ours, of_labels], test)
+    assert entry_of_learned([str(tmp_path / "gone")], test) == {}
+    assert "gone is not here: whether it has learned" in capsys.readouterr().err
+
+
+def test_files_with_annotations_are_those_of_a_folder(tmp_path, capsys):
+    voc = write_voc(tmp_path / "VOC", {name: [("dog", 1, 1, 4, 4, False)] for name in "abc"})
+    test = VocObjects([voc], ["trainval"])
+    assert checked([f"--image_folder={voc}/JPEGImages"], ["--dataset=scenes"], test)[0] == 3

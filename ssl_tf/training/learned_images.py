@@ -1,7 +1,7 @@
 """Test images that a run has learned from, so that a figure of them says less."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ssl_tf.data.source import Source
@@ -9,6 +9,7 @@ from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.settings import DataSettings, PretrainSettings
 from ssl_tf.training.data_record import TRAINING, is_recorded
+from ssl_tf.training.report_entries import LEARNED_FROM
 from ssl_tf.training.run_directory import FLAGS, read_settings
 
 # What names images, and which of them are held out.
@@ -27,6 +28,31 @@ _IMAGES = (
     "holdout_rule",
 )
 _UNKNOWN = "an unknown number"
+
+
+def entry_of_learned(
+    runs: Iterable[str],
+    test: Source,
+    data: DataSettings | None = None,
+    train: Source | None = None,
+) -> dict[str, int | str]:
+    """The entry of a report on test images that runs have learned from; empty if they have not.
+
+    Args:
+        runs: their directories; empty text stands for none. Of one that is not there any more,
+            whose encoder may be kept, nothing is known, which is told on stderr.
+        test, data, train: as in `check_learned_images`.
+
+    Raises:
+        SettingsError: there are some, and a run has learned their labels.
+    """
+    found: int | str = 0
+    for run in map(Path, filter(None, runs)):
+        if (run / FLAGS).is_file():
+            found = check_learned_images(run, read_settings(run), test, data, train) or found
+        else:
+            warn(f"{run} is not here: whether it has learned from {test.name} is not known")
+    return {LEARNED_FROM: found} if found else {}
 
 
 def check_learned_images(
