@@ -14,12 +14,13 @@
 set -uo pipefail
 # sbatch copies the script: the checkout is where it was submitted.
 cd "${SLURM_SUBMIT_DIR:?start this with sbatch}"
-source scripts/environment.sh
+source scripts/environment.sh || exit 1
 # From 22.05 on srun does not take it from sbatch.
 [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"
 srun --kill-on-bad-exit=0 python -m ssl_tf.pretrain "$@"
 code=$?
-# 138: saved on USR1. 3: another worker left, which is what the others see of that.
+# 138: saved on USR1. 3: another worker left, which is what the others see of that; after an error that
+# a worker reports all end with its code, 1 or 2.
 if [ "$code" -eq 138 ] || [ "$code" -eq 3 ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi

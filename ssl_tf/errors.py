@@ -9,11 +9,11 @@ EXIT_FLAGS = 2
 EXIT_LOST_WORKER = 3
 EXIT_SIGNAL = 128
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 a failure, reported in one line; 2 wrong flags; 3 another worker of the "
-    "run is lost; 128 plus the number of the signal that stopped it (130 SIGINT, 138 SIGUSR1, 143 "
-    "SIGTERM): pretrain, finetune, segment, detect and linear --augment have then finished their "
-    "step and saved. After 3 and after a signal the same command continues from the last "
-    "checkpoint."
+    "Exit codes: 0 done; 1 a failure, reported in one line; 2 wrong flags; either also where "
+    "another worker of the run has reported it; 3 another worker is lost; 128 plus the number of "
+    "the signal that stopped it (130 SIGINT, 138 SIGUSR1, 143 SIGTERM): pretrain, finetune, "
+    "segment, detect and linear --augment have then finished their step and saved. After 3 and "
+    "after a signal the same command continues from the last checkpoint."
 )
 
 
@@ -62,9 +62,19 @@ class NotPrepared(UserError):
 
 
 class LostWorker(UserError):
-    """Another worker of the run has stopped, is silent, or has not started."""
+    """Another worker of the run has stopped, is silent, or has not started.
 
-    exit_code = EXIT_LOST_WORKER
+    After an error that it has reported the same command would only end alike: that code is taken.
+    """
+
+    def __init__(self, message: str, reported: int = EXIT_LOST_WORKER):
+        """
+        Args:
+            message: names the worker and the reason.
+            reported: the exit code of that worker, where it has told one.
+        """
+        super().__init__(message)
+        self.exit_code = reported if reported in (EXIT_FAILURE, EXIT_FLAGS) else EXIT_LOST_WORKER
 
 
 class Stopped(Exception):

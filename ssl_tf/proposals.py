@@ -89,10 +89,10 @@ def shuffle(settings: ShuffleSettings) -> None:
     """Writes a store in which each image has the boxes of another, drawn by a seed."""
     from ssl_tf.data.proposals.format import write_proposals
     from ssl_tf.data.proposals.shuffled_boxes import shuffled
-    from ssl_tf.data.sources.opening import open_split, with_boxes
+    from ssl_tf.data.sources.opening import open_training_source
     from ssl_tf.settings import flagfiles
 
-    source = with_boxes(open_split(settings.data, settings.data.split), settings.data)
+    source, _ = open_training_source(settings.data, boxes=True)
     manifest = write_proposals(
         settings.output,
         shuffled(source, settings.seed),

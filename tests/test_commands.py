@@ -459,7 +459,7 @@ def test_unreadable_images_are_skipped_and_reported(folder, tmp_path, capsys):
         (["--dataset=scenes", "--batch_size=160", "--scenes=10"], 2, "--batch_size=160"),
         (["--dataset=scenes", "--crop_ratio=0,1"], 2, "--crop_ratio"),
         (["--dataset=scenes", "--holdout=48"], 2, "--holdout"),
-        (["--dataset=scenes", "--num_images=7"], 1, "--num_images=7"),
+        (["--dataset=scenes", "--num_images=7"], 2, "--num_images=7"),
         (["--dataset=scenes", "--split=dev"], 2, "train, test"),
     ],
 )

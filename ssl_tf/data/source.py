@@ -49,12 +49,15 @@ class Source(abc.ABC):
         num_classes: number of classes, None without labels.
         class_names: names of the classes, empty if they have none.
         multi_label: an image may have several labels; "label" is then float32 [classes].
+        are_files: each image is a file of its own, which `files` has.
         unreadable: counts the images that cannot be decoded; subsets of a source share it, and
             sources that are read for one purpose may.
         largest_side: no image is longer, in pixels; None where that is not known.
         holdout_rule: the rule of `hold_out`, "seeded" or "spaced"; subsets inherit it.
         guesses: flag that would say it -> what was guessed of the examples, in words.
     """
+
+    are_files = False
 
     def __init__(
         self,

@@ -244,8 +244,8 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
             f"{common} images of {test.name} are training images, of {train.name}; give others to "
             "report on, or --holdout=N"
         )
+    warn_of_copies(train, test)
     if not held_out:
-        warn_of_copies(train, test)
         warn_of_originals(train, test)
     for source in (train, test):
         check_guesses(source, judged=True)

@@ -58,7 +58,10 @@ def with_chosen(arguments: Sequence[str]) -> list[str]:
     if given.get("logical_cpus"):
         split_cpu(given["logical_cpus"])
     facts, name = look(given)
-    choices = choose(facts, given)
+    network = {n: value for n, value in _network(given).items() if n not in given}
+    choices = choose(facts, {**given, **network})
+    if network:
+        choices.insert(0, Choice(network, f"the network of --init_from={given['init_from']}"))
     if "run_dir" not in given:
         choices.insert(0, Choice({"run_dir": directory}, "named after the images"))
     print(_as_flagfile(choices, facts, name), file=sys.stderr)
@@ -101,6 +104,15 @@ def look(given: Values) -> tuple[Facts, str]:
         has_test=test is not None,
     )
     return facts, source.name
+
+
+def _network(given: Values) -> Values:
+    """The flags of the network of --init_from, a run or one of its checkpoints; else none."""
+    if not given.get("init_from"):
+        return {}
+    start = Path(given["init_from"])
+    run = next((path for path in (start, *start.parents[:2]) if (path / FLAGS).is_file()), None)
+    return read_settings(run).model.network_flags if run else {}
 
 
 def _short_sides(source: Source) -> list[int]:

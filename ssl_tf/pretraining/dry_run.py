@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ssl_tf.data.sources.opening import open_training_source
-from ssl_tf.data.sources.source_checks import check_guesses, warn_of_split_folders
-from ssl_tf.errors import UserError
+from ssl_tf.data.sources.source_checks import check_guesses
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.batch_parts import check_parts
 from ssl_tf.methods.encoder_work import encoder_work
@@ -15,6 +14,7 @@ from ssl_tf.networks.precision import activation_bytes
 from ssl_tf.networks.resnet import activation_floats
 from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.machine import read_machine
+from ssl_tf.pretraining.opened_images import open_images
 from ssl_tf.pretraining.resident import should_be_resident
 from ssl_tf.pretraining.restoring import first_weights
 from ssl_tf.settings import PretrainSettings, ViewSettings
@@ -35,6 +35,7 @@ def describe(settings: PretrainSettings) -> str:
     Raises:
         UserError: the data cannot be opened and --num_images is not given, or features of it that
             matter were guessed.
+        SettingsError: flags do not fit the data.
     """
     optimization, views = settings.optimization, settings.views
     # First, because it may split the CPU, which must come before any operation.
@@ -43,12 +44,11 @@ def describe(settings: PretrainSettings) -> str:
     )
     replicas = strategy.num_replicas_in_sync
     try:
-        source, _ = open_training_source(settings.data, views.object_crops)
-        warn_of_split_folders(source, settings.data)
+        source, *_ = open_images(settings)
         name, images, side = source.name, source.size, source.largest_side
         labels = source.num_classes, source.multi_label
     except UserError as error:
-        if not settings.data.num_images:
+        if not settings.data.num_images or isinstance(error, SettingsError):
             raise
         name, images = f"not opened ({error}); --num_images", settings.data.num_images
         images -= settings.data.holdout

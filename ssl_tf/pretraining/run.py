@@ -8,13 +8,10 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import has_training_boxes, open_held_out, open_training_source
 from ssl_tf.data.sources.source_checks import (
     check_guesses,
-    warn_of_split_folders,
-    warn_of_training_images,
 )
-from ssl_tf.errors import SettingsError, warn
+from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.features import Encode
 from ssl_tf.files import write_json
 from ssl_tf.locks import LOCK, SUFFIX, exclusive
@@ -31,6 +28,7 @@ from ssl_tf.pretraining.inputs import (
 )
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
+from ssl_tf.pretraining.opened_images import open_images
 from ssl_tf.pretraining.restoring import check_not_lost, resume_or_init
 from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
@@ -45,6 +43,7 @@ from ssl_tf.training.run_directory import (
     METRICS,
     MetricsFile,
     check_run,
+    note_environment,
     open_run,
     with_library_of_run,
     with_rule_of_run,
@@ -143,29 +142,13 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     )
     replicas = strategy.num_replicas_in_sync
     tf.keras.utils.set_random_seed(run.seed)
-    source, held_out = open_training_source(settings.data, views.object_crops)
-    warn_of_split_folders(source, settings.data)
-    if views.object_crops and views.crop_law == "random_resized" and views.crop_area:
-        warn(
-            "--crop_area bounds the crops of images without a box alone; give --smallest_area "
-            "for those in boxes"
-        )
-    as_scenes = False
-    if held_out is None:
-        held_out = open_held_out(settings.data, settings.monitor.monitor_split, source)
-        if held_out:
-            warn_of_training_images(source, held_out)
-            as_scenes = views.object_crops and not has_training_boxes(held_out, settings.data)
-    monitored = held_out or source
-    if monitored.size < 2:
-        raise SettingsError(
-            f"{monitored.name}: the monitors compare two images or more; give --holdout=2 or more"
-        )
+    images = open_images(settings)
+    source, held_out, as_scenes = images
     sources = {TRAINING: source, **({HELD_OUT: held_out} if held_out else {})}
     if cluster.workers > 1:
         digests = {name: dataclasses.asdict(digest_data(s)) for name, s in sources.items()}
-        images = {f"{name} images: {k}": v for name, d in digests.items() for k, v in d.items()}
-        workers.agree("images", images)
+        facts = {f"{name} images: {k}": v for name, d in digests.items() for k, v in d.items()}
+        workers.agree("images", facts)
     plan = make_plan(optimization, source.size)
     if cluster.is_chief:
         check_run(settings)
@@ -183,13 +166,22 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
             # Each has read them by itself; gradients alone are exchanged.
             workers.agree("weights", {n: digest(x) for n, x in method.networks.items()})
     if cluster.is_chief:
-        directory = open_run(settings, replicas)
+        directory = open_run(settings)
         keep_data(directory, sources, replaceable={HELD_OUT: _tell_of_other_monitors})
+        if start_step < plan.total_steps:
+            note_environment(directory, replicas, settings.in_parts)
         write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))
     if start_step < plan.total_steps:
         _tell_of_canvases(views, source)
         if views.object_crops:
-            print(_crops_of_monitors(monitored, as_scenes, settings.data), file=sys.stderr)
+            told = _crops_of_monitors(images.monitored, as_scenes, settings.data)
+            print(told, file=sys.stderr)
+        if held_out is None:
+            print(
+                "monitors: they look at training images, and there is no kNN; --holdout=N gives "
+                "them others",
+                file=sys.stderr,
+            )
         print(
             f"{source.name}: {source.size} images, {plan.total_steps} steps of {plan.batch_size} "
             f"on {replicas} replica(s), {origin}, in {run.run_dir}",

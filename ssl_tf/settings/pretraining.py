@@ -30,6 +30,11 @@ class PretrainSettings:
     run: RunSettings
 
     @property
+    def in_parts(self) -> bool:
+        """Whether parts of a batch are normalized by themselves, others with more replicas."""
+        return self.optimization.accumulate > 1 or self.model.batch_norm == "shuffled"
+
+    @property
     def recorded(self) -> Path:
         """The flagfile of the run that these settings continue, if they continue one."""
         return Path(self.run.run_dir) / FLAGS

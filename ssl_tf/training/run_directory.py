@@ -68,28 +68,20 @@ def check_run(settings: PretrainSettings) -> bool:
     return False
 
 
-def open_run(settings: PretrainSettings, replicas: int) -> Path:
+def open_run(settings: PretrainSettings) -> Path:
     """Creates the run directory, or reopens it if these flags created it.
-
-    Numbers may round differently in another environment (number of replicas, TensorFlow version).
-    A change of environment is reported on stderr, now and at each later start.
 
     Args:
         settings: of the run.
-        replicas: number of replicas that train.
 
     Raises:
         SettingsError: as in `check_run`.
     """
     directory = Path(settings.run.run_dir)
     if check_run(settings):
-        # Then parts are other images where there are more replicas or less.
-        in_parts = settings.optimization.accumulate > 1 or settings.model.batch_norm == "shuffled"
-        note_environment(directory, replicas, in_parts)
         return directory
     directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / ENVIRONMENT, [environment(replicas)])
-    # Last, because this file makes the directory a run.
+    # This file makes the directory a run.
     flags = directory / FLAGS
     flagfiles.write_flagfile(
         settings, flags, comments=[f"python -m ssl_tf.pretrain --flagfile={flags}"]
@@ -154,6 +146,9 @@ def _version(package: str) -> str:
 
 def note_environment(directory: Path, replicas: int, in_parts: bool) -> None:
     """Appends this environment if it is not the last one; tells on stderr if there were several.
+
+    Numbers may round differently in another one (number of replicas, TensorFlow version). A change
+    is told now and at each later start.
 
     Args:
         directory: of a training.

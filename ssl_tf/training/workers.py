@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.errors import EXIT_LOST_WORKER, LostWorker, UserError
+from ssl_tf.errors import EXIT_FAILURE, EXIT_LOST_WORKER, LostWorker, UserError
 from ssl_tf.files import NotWritten, write_text
 from ssl_tf.training.cluster import Cluster
 
@@ -44,7 +44,7 @@ class Workers:
         self._cluster = cluster
         self._timeout = timeout
         self._facts: dict[str, Any] = {}
-        self._state, self._reason = _RUNNING, ""
+        self._state, self._reason, self._exit_code = _RUNNING, "", 0
         self._count = 0
         self._lock = threading.Lock()
         self._finished = threading.Event()
@@ -72,6 +72,7 @@ class Workers:
         self._finished.set()
         self._state = _DONE if error is None else _FAILED
         self._reason = " ".join(str(error or "").split())[:300]
+        self._exit_code = getattr(error, "exit_code", EXIT_FAILURE) if error is not None else 0
         self._write_heartbeat()
 
     def publish(self, **facts: Any) -> None:
@@ -114,17 +115,19 @@ class Workers:
         """The value published by the first other worker that has one; None if none has."""
         return next((o.facts[name] for o in self._peers if name in o.facts), None)
 
-    def lost_worker(self) -> str | None:
-        """The name of the first lost worker and the reason; None if all are well."""
+    def lost_worker(self) -> LostWorker | None:
+        """The first lost worker and the reason; None if all are well."""
         for peer in self._peers:
             name = self._cluster.name(peer.index)
             if peer.state == _FAILED:
-                return f"{name} has left: {peer.reason}"
+                return LostWorker(f"{name} has left: {peer.reason}", peer.exit_code)
             silent = time.monotonic() - peer.heard
             if peer.state == _RUNNING and silent > self._timeout:
                 at = peer.facts.get("step")
                 step = f", last at step {at}" if at is not None else ""
-                return f"{name} has not been heard of for {silent:.0f} s (--worker_timeout){step}"
+                return LostWorker(
+                    f"{name} has not been heard of for {silent:.0f} s (--worker_timeout){step}"
+                )
         return None
 
     def _wait_until(self, what: str, is_ready) -> None:
@@ -134,9 +137,10 @@ class Workers:
             self._write_heartbeat()
             self._read_heartbeats()
             missing = [peer for peer in self._peers if not is_ready(peer)]
-            failed = next((peer for peer in self._peers if peer.state == _FAILED), None)
-            if failed:
-                raise LostWorker(f"{self._cluster.name(failed.index)} has left: {failed.reason}")
+            for peer in self._peers:
+                if peer.state == _FAILED:
+                    name = self._cluster.name(peer.index)
+                    raise LostWorker(f"{name} has left: {peer.reason}", peer.exit_code)
             if not missing:
                 return
             # A worker with a heartbeat is at work, however long its work takes.
@@ -165,7 +169,7 @@ class Workers:
                     file=sys.stderr,
                     flush=True,
                 )
-                os._exit(EXIT_LOST_WORKER)
+                os._exit(lost_worker.exit_code)
 
     def _file(self, index: int) -> Path:
         return self._directory / f"worker_{index}.json"
@@ -178,6 +182,7 @@ class Workers:
                 "count": self._count,
                 "state": self._state,
                 "reason": self._reason,
+                "exit_code": self._exit_code,
                 "facts": self._facts,
             }
             # Not synced: a heartbeat is soon out of date.
@@ -203,6 +208,7 @@ class Workers:
             if peer.beats or heartbeat["state"] == _RUNNING:
                 peer.beats += 1
                 peer.state, peer.reason = heartbeat["state"], str(heartbeat.get("reason", ""))
+                peer.exit_code = heartbeat.get("exit_code", EXIT_LOST_WORKER)
                 peer.facts = heartbeat["facts"]
 
 
@@ -235,7 +241,7 @@ class _Peer:
         content: of its file, as last read.
         beats: number of heartbeats seen.
         heard: monotonic time of the last one, by the clock of this process, in seconds.
-        state, reason, facts: of its last heartbeat.
+        state, reason, exit_code, facts: of its last heartbeat.
     """
 
     def __init__(self, index: int):
@@ -243,5 +249,5 @@ class _Peer:
         self.content = ""
         self.beats = 0
         self.heard = time.monotonic()
-        self.state, self.reason = _RUNNING, ""
+        self.state, self.reason, self.exit_code = _RUNNING, "", EXIT_LOST_WORKER
         self.facts: dict[str, Any] = {}

@@ -201,3 +201,15 @@ def test_median_sides(folder):
 
     sides = list(auto._short_sides(open_source(image_folder=str(folder))))
     assert sorted(sides) == [50] * 30 + [200] * 9 and np.median(sides) == 50
+
+
+def test_the_network_is_that_of_the_run_that_it_begins_from(folder, tmp_path, capsys):
+    run = tmp_path / "before"
+    (run / "checkpoints/step_00000005").mkdir(parents=True)
+    flags = ["--dataset=scenes", "--depth=34", "--width=0.25", "--stem=small"]
+    flagfiles.write_flagfile(flagfiles.parse(flags, PretrainSettings), run / "flags.txt")
+    for start in (run, run / "checkpoints/step_00000005"):
+        given = [f"--image_folder={folder}", "--auto", f"--init_from={start}", "--width=0.5"]
+        model = flagfiles.parse(pretrain.with_chosen(given), PretrainSettings).model
+        assert (model.depth, model.width, model.stem) == (34, 0.5, "small")
+        assert f"# the network of --init_from={start}\n--depth=34\n" in capsys.readouterr().err

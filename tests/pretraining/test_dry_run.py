@@ -133,3 +133,17 @@ def test_a_new_run_does_not_guess_what_it_learns_from(tmp_path, monkeypatch, cap
     flagfiles.write_flagfile(settings, tmp_path / "run/flags.txt")
     assert "6 (toys:train)" in plan("--dataset=toys", *of_labels, "--run_dir=run")
     assert "called label; the first is taken" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (["--monitor_split=dev"], "train, test, not 'dev'"),
+        (["--holdout=1"], "give --holdout=2 or more"),
+        (["--num_images=641"], "has 640 images, not the --num_images=641"),
+        (["--num_images=640", "--num_classes=3"], "has 10 classes, not the --num_classes=3"),
+    ],
+)
+def test_flags_that_do_not_fit_the_images_are_no_plan(flags, told):
+    with pytest.raises(SettingsError, match=told):
+        describe(flagfiles.parse([*TINY, *flags], PretrainSettings))

@@ -15,9 +15,11 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import write_json
 from ssl_tf.locks import exclusive
 from ssl_tf.networks import resnet
+from ssl_tf.pretraining import opened_images
 from ssl_tf.pretraining import run as pretraining_run
 from ssl_tf.pretraining.run import run
 from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.training import run_directory
 from ssl_tf.training.cluster import Cluster
 from ssl_tf.training.data_record import digest_data
 from ssl_tf.training.run_directory import with_library_of_run
@@ -100,10 +102,8 @@ def test_workers_with_other_images_are_refused(tmp_path, monkeypatch):
             (folder / image).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (16, 16)).save(folder / image)
         sources.append(open_source(image_folder=str(folder)))
-    monkeypatch.setattr(
-        "ssl_tf.pretraining.run.open_training_source", lambda *_: (sources[0], None)
-    )
-    monkeypatch.setattr("ssl_tf.pretraining.run.open_held_out", lambda *_: None)
+    monkeypatch.setattr(opened_images, "open_training_source", lambda *_: (sources[0], None))
+    monkeypatch.setattr(opened_images, "open_held_out", lambda *_: None)
     flags = ["--image_size=16"]
     other = dataclasses.asdict(digest_data(sources[1]))
     told = told_beside_a_worker(
@@ -173,7 +173,7 @@ def test_other_images_for_the_monitors_are_told_and_other_training_images_refuse
 
     def start(folder, monitored):
         held_out = open_source(image_folder=str(tmp_path / monitored))
-        monkeypatch.setattr(pretraining_run, "open_held_out", lambda *_: held_out)
+        monkeypatch.setattr(opened_images, "open_held_out", lambda *_: held_out)
         flags = (
             f"--dataset= --image_folder={tmp_path / folder} --image_size=16 --depth=18 "
             "--width=0.0625 --stem=small --method=simclr --recipe=simclr --projector_hidden=8 "
@@ -187,5 +187,9 @@ def test_other_images_for_the_monitors_are_told_and_other_training_images_refuse
     assert told in start("train", "other")
     assert told not in start("train", "other")
     (tmp_path / "train" / "a" / "train0.png").rename(tmp_path / "train" / "a" / "new.png")
+    noted = (tmp_path / "r" / "environment.json").read_text()
+    monkeypatch.setattr(run_directory, "environment", lambda replicas: {"replicas": 9})
     with pytest.raises(UserError, match="the training images are not those of the first start"):
         start("train", "other")
+    # No step was taken here.
+    assert (tmp_path / "r" / "environment.json").read_text() == noted

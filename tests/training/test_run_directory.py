@@ -12,6 +12,7 @@ from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
 from ssl_tf.training.run_directory import (
     MetricsFile,
     check_run,
+    note_environment,
     open_run,
     read_settings,
     with_library_of_run,
@@ -25,10 +26,11 @@ def settings(directory, *flags):
 
 
 def test_a_run_can_be_started_again_from_its_own_flags(tmp_path):
-    directory = open_run(settings(tmp_path / "run", "--seed=4"), 1)
+    directory = open_run(settings(tmp_path / "run", "--seed=4"))
     again = flagfiles.parse([f"--flagfile={directory / 'flags.txt'}"], PretrainSettings)
     assert again == settings(tmp_path / "run", "--seed=4") == read_settings(directory)
-    assert open_run(again, 1) == directory
+    assert open_run(again) == directory
+    note_environment(directory, 1, False)
     (environment,) = json.loads((directory / "environment.json").read_text())
     assert environment["tensorflow"] == tf.__version__ and environment["replicas"] == 1
 
@@ -38,7 +40,7 @@ HELD = [0, 10, 20, 30]  # the first of each stretch of ten
 
 def of_an_older_version(directory, missing="holdout_rule", *more):
     """A run of 40 scenes with 4 held out, whose flags.txt is older than a flag."""
-    open_run(settings(directory, "--scenes=40", "--holdout=4", *more), 1)
+    open_run(settings(directory, "--scenes=40", "--holdout=4", *more))
     flags = directory / "flags.txt"
     lines = flags.read_text().splitlines(keepends=True)
     older = [line for line in lines if not line.startswith(f"--{missing}=")]
@@ -67,7 +69,7 @@ def test_a_run_of_an_older_version_keeps_its_split(tmp_path, monkeypatch):
     for start in (again, flagfiles.parse([f"--flagfile={directory}/flags.txt"], PretrainSettings)):
         with pytest.raises(InterruptedError):
             run.run(start)
-        assert held_out(opened[-1]) == HELD and open_run(start, 1) == directory
+        assert held_out(opened[-1]) == HELD and open_run(start) == directory
     # Judged.
     monkeypatch.setattr(context, "open_encoders", lambda _: context.Encoders({}, None, 16, 1))
     data = ["--dataset=scenes", "--scenes=40", "--holdout=4", f"--checkpoint={directory}"]
@@ -95,7 +97,7 @@ def test_an_evaluation_tells_that_images_are_not_turned_as_the_run_did(
 
 def test_a_run_of_this_version_keeps_its_split_too(tmp_path):
     new = settings(tmp_path / "new", "--scenes=40", "--holdout=4")
-    directory = open_run(new, 1)
+    directory = open_run(new)
     assert held_out(with_rule_of_run(new.data, directory)) == held_out(new.data) != HELD
     asked = settings(tmp_path / "new", "--scenes=40", "--holdout=4", "--holdout_rule=spaced")
     assert held_out(asked.data) == HELD
@@ -128,26 +130,26 @@ def test_a_run_records_whose_pixels_its_recipe_chose(tmp_path):
     for recipe, library in (("moco", "pillow"), ("byol", "tensorflow"), ("swav", "pillow")):
         made = settings(tmp_path / recipe, f"--recipe={recipe}")
         views = with_library_of_run(made.views, tmp_path / recipe)
-        directory = open_run(dataclasses.replace(made, views=views), 1)
+        directory = open_run(dataclasses.replace(made, views=views))
         assert f"--image_library={library}\n" in (directory / "flags.txt").read_text()
         # A recipe of other pixels would not change what the run has.
         assert with_library_of_run(made.views, directory) == views == read_settings(directory).views
 
 
 def test_other_flags_are_refused_and_named(tmp_path):
-    open_run(settings(tmp_path / "run"), 1)
+    open_run(settings(tmp_path / "run"))
     with pytest.raises(SettingsError, match="--seed=0 there, 3 here"):
-        open_run(settings(tmp_path / "run", "--seed=3"), 1)
-    open_run(settings(tmp_path / "run", "--logical_cpus=2", "--keep_checkpoints=5"), 1)
+        open_run(settings(tmp_path / "run", "--seed=3"))
+    open_run(settings(tmp_path / "run", "--logical_cpus=2", "--keep_checkpoints=5"))
 
 
 def test_another_number_of_replicas_is_told_from_then_on(tmp_path, capsys):
-    flags = settings(tmp_path / "run")
+    directory = open_run(settings(tmp_path / "run"))
     for replicas in (2, 2):
-        open_run(flags, replicas)
+        note_environment(directory, replicas, False)
         assert capsys.readouterr().err == ""
     for replicas in (4, 2, 2):
-        open_run(flags, replicas)
+        note_environment(directory, replicas, False)
         told = capsys.readouterr().err
         assert "(replicas 2, then 4)" in told and "to rounding only" in told
     seen = json.loads((tmp_path / "run" / "environment.json").read_text())
@@ -159,8 +161,9 @@ def test_other_replicas_of_which_a_part_of_the_batch_depends_are_another_run(
     flags, tmp_path, capsys
 ):
     given = settings(tmp_path / "run", *flags)
+    assert given.in_parts and not settings(tmp_path / "run").in_parts
     for replicas, told in ((2, ""), (4, "is not that of an uninterrupted run: parts of a batch")):
-        open_run(given, replicas)
+        note_environment(open_run(given), replicas, given.in_parts)
         assert told in capsys.readouterr().err
 
 
@@ -169,7 +172,7 @@ def test_a_kill_while_the_directory_is_made_leaves_one_that_can_be_taken_up(tmp_
     run.mkdir()
     for name in ("environment.json", "environment.json.writing", "flags.txt.writing"):
         (run / name).write_text("half")
-        open_run(settings(run), 1)
+        open_run(settings(run))
         assert read_settings(run) == settings(run)
         (run / "flags.txt").unlink()
 
@@ -186,7 +189,7 @@ def test_locks_of_workers_make_no_run_of_a_directory(tmp_path):
 def test_a_directory_that_is_no_run_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(SettingsError, match="is not a run"):
-        open_run(settings(tmp_path), 1)
+        open_run(settings(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     with pytest.raises(UserError, match="no run directory"):
         read_settings(tmp_path)
@@ -244,13 +247,13 @@ FOREIGN = [
 
 @pytest.mark.parametrize("content", [*FOREIGN, b"[]", b"{}", b"[3]", b'[{"python": 3}, null]'])
 def test_a_damaged_note_of_the_environment_is_told_and_stops_no_run(tmp_path, content, capsys):
-    directory = open_run(settings(tmp_path / "run"), 2)
-    (whole,) = json.loads((directory / "environment.json").read_text())
-    (directory / "environment.json").write_bytes(content)
-    assert open_run(settings(tmp_path / "run"), 2) == directory
-    assert json.loads((directory / "environment.json").read_text())[-1] == whole
+    note_environment(tmp_path, 2, False)
+    (whole,) = json.loads((tmp_path / "environment.json").read_text())
+    (tmp_path / "environment.json").write_bytes(content)
+    note_environment(tmp_path, 2, False)
+    assert json.loads((tmp_path / "environment.json").read_text())[-1] == whole
     capsys.readouterr()
-    open_run(settings(tmp_path / "run"), 2)
+    note_environment(tmp_path, 2, False)
     assert "warning" not in capsys.readouterr().err
 
 

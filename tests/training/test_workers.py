@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ssl_tf.errors import EXIT_LOST_WORKER
+from ssl_tf.errors import EXIT_FAILURE, EXIT_LOST_WORKER, LostWorker
 from ssl_tf.training.cluster import Cluster
 from ssl_tf.training.workers import Workers, _difference
 
@@ -89,7 +89,7 @@ def test_a_disk_that_is_full_for_a_moment_costs_one_heartbeat(pair):
 def test_a_worker_that_fails_takes_the_other_along_with_its_reason(pair):
     one, two = pair("works", "fails")
     told = one.communicate(timeout=30)[1]
-    assert one.returncode == EXIT_LOST_WORKER
+    assert one.returncode == EXIT_FAILURE
     assert "worker 1 (b:1) has left: the disk is full" in told
     two.wait()
 
@@ -147,3 +147,9 @@ def test_a_file_that_is_no_heartbeat_is_none(tmp_path, content):
     file.write_text('{"state": "running", "facts": {"step": 3}}')
     workers._read_heartbeats()
     assert (peer.beats, workers.shared_value("step")) == (1, 3)
+
+
+@pytest.mark.parametrize("reported, code", [(1, 1), (2, 2), (3, 3), (138, 3), (143, 3), (None, 3)])
+def test_an_error_that_is_reported_ends_all_workers_alike(reported, code):
+    """A launcher starts all of them again after 3; after an error they would only end alike."""
+    assert LostWorker("a worker has left", reported).exit_code == code

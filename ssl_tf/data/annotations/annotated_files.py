@@ -17,6 +17,7 @@ class AnnotatedFiles(AnnotatedSource):
         UserError: a file is listed twice: a part of the images would hold copies of another.
     """
 
+    are_files = True
     _paths: list[str]
 
     def __init__(self, name: str, ids: Sequence[bytes], *arguments: Any, **options: Any):

@@ -15,6 +15,7 @@ from ssl_tf.data.annotations.tfds_records import TfdsObjects, TfdsSceneParsing
 from ssl_tf.data.annotations.voc_directory import VocLabelMaps, VocObjects
 from ssl_tf.data.labels import choose_share
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.sources.source_checks import warn_of_copies
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.settings import AnnotationSettings, ShareSettings
@@ -77,6 +78,8 @@ def _check_apart(train: AnnotatedSource, test: AnnotatedSource) -> None:
             f"{common} images of {test.name} are training images, of {train.name}; give others to "
             "report on, or --holdout=N"
         )
+    else:
+        warn_of_copies(train, test)
 
 
 def _check_objects(source: AnnotatedSource, way_out: str) -> None:

@@ -46,13 +46,13 @@ class VocObjects(AnnotatedFiles):
         _check_all_there(self._paths, directories)
         trees = [
             _annotation(os.path.join(directory, "Annotations", f"{name}.xml"))
-            for directory, name, _ in listed
+            for directory, name, _ in entries
         ]
         names = classes or _classes(trees)
         bad = BadAnnotations("xmin, ymin, xmax and ymax in pixels, counted from 1")
         rows = ObjectRows(bad)
         self._sizes = [_size(tree) for tree in trees]
-        for (_, _, image_id), path, tree, told in zip(listed, self._paths, trees, self._sizes):
+        for (_, _, image_id), path, tree, told in zip(entries, self._paths, trees, self._sizes):
             rows.begin_image()
             size = told or image_size(read_bytes(path))
             for node in tree.iter("object"):
@@ -95,7 +95,7 @@ class VocLabelMaps(LabelMapFiles):
         self._paths = [_jpeg(directory, name) for directory, name, _ in entries]
         self._maps = [
             os.path.join(directory, "SegmentationClass", f"{name}.png")
-            for directory, name, _ in listed
+            for directory, name, _ in entries
         ]
         _check_all_there([*self._paths, *self._maps], directories)
         if not names:

@@ -57,6 +57,7 @@ class WithProposals(Source):
         super().__init__(
             source.name, source.size, source.num_classes, source.class_names, source.multi_label
         )
+        self.are_files = source.are_files
         self.unreadable = source.unreadable
         self.largest_side = source.largest_side
         self.holdout_rule = source.holdout_rule

@@ -1,6 +1,5 @@
 """A source of image files: a flat, unlabelled folder, or one folder a class."""
 
-import filecmp
 import os
 from collections.abc import Iterator
 
@@ -30,6 +29,8 @@ class ImageFolder(IndexedSource):
         directory: the folder, absolute and without links.
         orient: images are turned upright, as EXIF says.
     """
+
+    are_files = True
 
     def __init__(self, folder: str, orient: bool = False):
         """Lists the images.
@@ -101,25 +102,6 @@ class ImageFolder(IndexedSource):
             os.path.realpath(directory + path) if path in self._links else directory + path
             for path in paths
         }
-
-    def copies_in(self, other: "ImageFolder") -> list[str]:
-        """Paths of images here that the other folder holds under the same name with equal bytes.
-
-        A name is the last part of a path. Names come first, then sizes, so that few files are read.
-        """
-        named: dict[bytes, list[bytes]] = {}
-        ours = set(map(os.path.basename, self._paths.numpy()))
-        for path in other._paths.numpy():
-            if os.path.basename(path) in ours:
-                named.setdefault(os.path.basename(path), []).append(other._folder + path)
-        return [
-            os.fsdecode(path)
-            for path in self._paths.numpy()
-            if any(
-                filecmp.cmp(self._folder + path, theirs, shallow=False)
-                for theirs in named.get(os.path.basename(path), ())
-            )
-        ]
 
     def _id(self, row: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._paths, row)

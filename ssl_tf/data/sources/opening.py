@@ -15,7 +15,7 @@ from ssl_tf.data.sources.store_checks import check_images
 from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
-from ssl_tf.errors import NoSuchSplit, SettingsError, UserError
+from ssl_tf.errors import NoSuchSplit, SettingsError
 from ssl_tf.settings import GROUND_TRUTH, DataSettings
 
 
@@ -179,12 +179,12 @@ def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Sourc
     """
     source = open_split(data, data.split)
     if data.num_images and source.size != data.num_images:
-        raise UserError(
+        raise SettingsError(
             f"{source.name} has {source.size} images, not the --num_images={data.num_images} of "
             "this recipe; correct the flag or complete the data"
         )
     if data.num_classes and source.num_classes != data.num_classes:
-        raise UserError(
+        raise SettingsError(
             f"{source.name} has {source.num_classes or 'no'} classes, not the "
             f"--num_classes={data.num_classes} of this recipe; correct the flag or complete the "
             "data"

@@ -1,10 +1,17 @@
 """What is wrong with images that can be read: refused, or told on stderr."""
 
+import filecmp
+import os
+from collections.abc import Iterable
+
+from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.errors import SettingsError, warn
 from ssl_tf.settings import DataSettings
 
+# Of files of equal size, so many bytes tell most photographs apart.
+_HEAD_BYTES = 4096
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
 
@@ -80,16 +87,55 @@ def warn_of_training_images(source: Source, monitored: Source) -> None:
 
 
 def warn_of_copies(train: Source, test: Source) -> None:
-    """Says on stderr that images of two folders are copies, if they are, under the same name."""
-    if not (isinstance(train, ImageFolder) and isinstance(test, ImageFolder)):
+    """Says on stderr that images to judge by are copies of training images, if they are.
+
+    Args:
+        train, test: of others than image files nothing is said.
+    """
+    if not (train.are_files and test.are_files):
         return
-    copies = test.copies_in(train)
+    copies = copied(test.files(), train.files())
     if copies:
         warn(
             f"{len(copies)} of the {test.size} images of {test.name} are copies of "
-            f"training images, such as {copies[0]}, and flatter the figure; remove them from one "
-            "of the folders"
+            f"training images, such as {os.fsdecode(copies[0])}, and flatter the figure; remove "
+            "them, or let `python -m ssl_tf.prepare` leave copies out"
         )
+
+
+def copied(files: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:
+    """The files of which there is one of equal bytes among others, in order of their paths.
+
+    Sizes come first, then the first bytes, so that few files are read whole.
+    """
+    files, others = sorted(files), list(others)
+    sizes = dict(zip(others, read_each(_size, others)))
+    wanted = set(read_each(_size, files)) - {0}
+    alike: dict[bytes, list[bytes]] = {}
+    near = [path for path in others if sizes[path] in wanted]
+    for path, head in zip(near, read_each(_head, near)):
+        alike.setdefault(head, []).append(path)
+    return [
+        path
+        for path, head in zip(files, read_each(_head, files))
+        if any(filecmp.cmp(path, other, shallow=False) for other in alike.get(head, ()))
+    ]
+
+
+def _size(path: bytes) -> int:
+    """0 of a file that cannot be read, which is no copy of another."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
+def _head(path: bytes) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError:
+        return b""
 
 
 def warn_of_originals(train: Source, test: Source) -> None:
