@@ -132,7 +132,7 @@ class Source(abc.ABC):
     def common_images(self, other: "Source") -> int:
         """The number of images that are in both, read from the same place.
 
-        Files that lie apart are compared by kind of source; copies of a file are different images.
+        Sources of image files compare those with sources of their kind. Copies are other images.
         """
         theirs = other.places()
         return sum(

@@ -17,7 +17,7 @@ from ssl_tf.pretraining.auto_rules import Choice, Facts, Values, choose
 from ssl_tf.pretraining.machine import read_machine
 from ssl_tf.settings import DataSettings, ModelSettings, PretrainSettings, flagfiles
 from ssl_tf.training.cluster import read_cluster
-from ssl_tf.training.run_directory import FLAGS, read_settings
+from ssl_tf.training.run_directory import FLAGS, read_settings, run_of
 from ssl_tf.training.strategy import split_cpu
 
 # Fewer images leave nothing to compare an image with.
@@ -110,8 +110,7 @@ def _network(given: Values) -> Values:
     """The flags of the network of --init_from, a run or one of its checkpoints; else none."""
     if not given.get("init_from"):
         return {}
-    start = Path(given["init_from"])
-    run = next((path for path in (start, *start.parents[:2]) if (path / FLAGS).is_file()), None)
+    run = run_of(Path(given["init_from"]))
     return read_settings(run).model.network_flags if run else {}
 
 

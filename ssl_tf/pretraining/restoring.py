@@ -8,10 +8,10 @@ from ssl_tf.settings import InitEncoderSettings, ModelSettings, PretrainSettings
 from ssl_tf.training.checkpoints import Checkpoints, is_checkpoint, item_names, read_checkpoint
 from ssl_tf.training.run_directory import (
     CHECKPOINTS,
-    FLAGS,
     METRICS,
     MetricsFile,
     read_settings,
+    run_of,
 )
 from ssl_tf.weights.loading import assign, check_encoder, read_weights
 
@@ -142,8 +142,8 @@ def _check_network(checkpoint: Path, model: ModelSettings) -> None:
     Raises:
         UserError: it has another; the message has its flags.
     """
-    directory = checkpoint.resolve().parent.parent
-    if not (directory / FLAGS).is_file():
+    directory = run_of(checkpoint)
+    if directory is None:
         return
     theirs = read_settings(directory).model
     if theirs.network_flags != model.network_flags:

@@ -8,9 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.source_checks import (
-    check_guesses,
-)
+from ssl_tf.data.sources.source_checks import check_guesses
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.features import Encode
 from ssl_tf.files import write_json

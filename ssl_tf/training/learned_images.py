@@ -10,7 +10,7 @@ from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.settings import DataSettings, PretrainSettings
 from ssl_tf.training.data_record import TRAINING, is_recorded
 from ssl_tf.training.report_entries import LEARNED_FROM
-from ssl_tf.training.run_directory import FLAGS, read_settings
+from ssl_tf.training.run_directory import FLAGS, read_settings, run_of
 
 # What names images, and which of them are held out.
 _IMAGES = (
@@ -92,8 +92,7 @@ def _line(run: Path, trained: PretrainSettings) -> Iterator[tuple[Path, Pretrain
     yield run, trained
     while trained.run.init_from:
         start = Path(trained.run.init_from)
-        # It may be one of the checkpoints in the directory of a run.
-        before = next((p for p in (start, *start.parents[:2]) if (p / FLAGS).is_file()), None)
+        before = run_of(start)
         if before is None:
             warn(
                 f"{run} began from {start}, which is not here: whether that has learned from the "
@@ -123,7 +122,9 @@ def _learned(
     if not count:
         return 0
     told = f"{run} has learned from {count} of the {test.size} images of {test.name}"
-    way_out = f"--holdout={learned.holdout}" if learned.holdout else "another split or folder"
+    way_out = "another split or folder"
+    if learned.holdout and data is not None:
+        way_out = f"--holdout={learned.holdout}"
     if count == _UNKNOWN:
         told += ", because its data has changed since then, and with it what --holdout takes"
         way_out = "another folder or data set"
@@ -140,19 +141,21 @@ def _learned(
 
 def _common(run: Path, learned: DataSettings, test: Source, data: DataSettings | None) -> int:
     """The number of images that a run has learned from; of parts of prepared ones, at most."""
-    files = test.files()
-    if learned.image_folder and not files:
-        return 0  # a large folder takes minutes to list
+    # Files are those of a folder, or of prepared images; to open others may take minutes.
+    of_files = bool(learned.image_folder or learned.prepared)
+    if (learned.image_folder and not test.files()) or (test.are_files and not of_files):
+        return 0
     try:
         source, _ = open_training_source(dataclasses.replace(learned, num_images=0, num_classes=0))
     except UserError as error:
-        if data is not None and learned.dataset == data.dataset:
+        alike = test.are_files or test.name.startswith(f"{learned.dataset}:")
+        if alike if data is None else learned.dataset == data.dataset:
             warn(
                 f"the images of {run} cannot be opened here, so that it is not known whether it "
                 f"has learned from those of {test.name} ({error})"
             )
         return 0
-    return source.common_images(test) or min(len(files & source.files()), test.size)
+    return source.common_images(test) or min(len(test.files() & source.files()), test.size)
 
 
 def _images(data: DataSettings) -> list[object]:

@@ -29,7 +29,8 @@ MACHINE_FIGURES = (
     "images_per_second", "input_wait", "train_seconds", "timed_steps", "host_memory_mib",
     "wall_time",
 )  # fmt: skip
-# Files that a process leaves behind if it is killed while it creates the directory.
+# Files that a process leaves behind if it is killed while it creates the directory; the first is of
+# earlier versions.
 _FIRST_FILES = {
     ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY,
 }  # fmt: skip
@@ -101,6 +102,12 @@ def read_settings(directory: Path) -> PretrainSettings:
             f"{directory} is no run directory: it has no {FLAGS}; give the --run_dir of a run"
         )
     return flagfiles.read_flagfile(flags, PretrainSettings)
+
+
+def run_of(start: Path) -> Path | None:
+    """The directory of a run, of itself or of one of its checkpoints; None if it is not there."""
+    start = start.resolve()
+    return next((path for path in (start, *start.parents[:2]) if (path / FLAGS).is_file()), None)
 
 
 def with_rule_of_run(data: DataSettings, directory: Path) -> DataSettings:

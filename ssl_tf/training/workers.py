@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.errors import EXIT_FAILURE, EXIT_LOST_WORKER, LostWorker, UserError
+from ssl_tf.errors import EXIT_LOST_WORKER, LostWorker, UserError
 from ssl_tf.files import NotWritten, write_text
 from ssl_tf.training.cluster import Cluster
 
@@ -44,7 +44,7 @@ class Workers:
         self._cluster = cluster
         self._timeout = timeout
         self._facts: dict[str, Any] = {}
-        self._state, self._reason, self._exit_code = _RUNNING, "", 0
+        self._state, self._reason, self._exit_code = _RUNNING, "", EXIT_LOST_WORKER
         self._count = 0
         self._lock = threading.Lock()
         self._finished = threading.Event()
@@ -72,7 +72,8 @@ class Workers:
         self._finished.set()
         self._state = _DONE if error is None else _FAILED
         self._reason = " ".join(str(error or "").split())[:300]
-        self._exit_code = getattr(error, "exit_code", EXIT_FAILURE) if error is not None else 0
+        if isinstance(error, UserError):  # others may pass, such as those of a device
+            self._exit_code = error.exit_code
         self._write_heartbeat()
 
     def publish(self, **facts: Any) -> None:
@@ -118,9 +119,9 @@ class Workers:
     def lost_worker(self) -> LostWorker | None:
         """The first lost worker and the reason; None if all are well."""
         for peer in self._peers:
-            name = self._cluster.name(peer.index)
             if peer.state == _FAILED:
-                return LostWorker(f"{name} has left: {peer.reason}", peer.exit_code)
+                return self._failure(peer)
+            name = self._cluster.name(peer.index)
             silent = time.monotonic() - peer.heard
             if peer.state == _RUNNING and silent > self._timeout:
                 at = peer.facts.get("step")
@@ -129,6 +130,10 @@ class Workers:
                     f"{name} has not been heard of for {silent:.0f} s (--worker_timeout){step}"
                 )
         return None
+
+    def _failure(self, peer: "_Peer") -> LostWorker:
+        name = self._cluster.name(peer.index)
+        return LostWorker(f"{name} has left: {peer.reason}", peer.exit_code)
 
     def _wait_until(self, what: str, is_ready) -> None:
         if not self._peers:
@@ -139,8 +144,7 @@ class Workers:
             missing = [peer for peer in self._peers if not is_ready(peer)]
             for peer in self._peers:
                 if peer.state == _FAILED:
-                    name = self._cluster.name(peer.index)
-                    raise LostWorker(f"{name} has left: {peer.reason}", peer.exit_code)
+                    raise self._failure(peer)
             if not missing:
                 return
             # A worker with a heartbeat is at work, however long its work takes.
@@ -163,9 +167,11 @@ class Workers:
             lost_worker = self.lost_worker()
             if lost_worker and not self._finished.is_set():
                 # The main thread may hang in a collective for ever: only this ends it.
+                way_out = "the same command on all of them resumes from the last checkpoint"
+                if lost_worker.exit_code != EXIT_LOST_WORKER:
+                    way_out = "what it has told is to be mended first"
                 print(
-                    f"error: {lost_worker}; this worker ends too, and the same command on all of "
-                    "them resumes from the last checkpoint",
+                    f"error: {lost_worker}; this worker ends too, and {way_out}",
                     file=sys.stderr,
                     flush=True,
                 )

@@ -162,7 +162,7 @@ def test_copied_images_are_counted(noise, capsys):
     opened(*folders)
     told = capsys.readouterr().err
     assert f"2 of the 45 images of folder {noise}/test are copies" in told
-    assert "such as a/07.png," in told
+    assert f"such as {noise}/test/a/07.png," in told
 
 
 def test_a_test_on_the_originals_of_prepared_images_is_told(noise, tmp_path, capsys):

@@ -49,7 +49,7 @@ def run(tmp_path_factory):
     """A run with checkpoints of steps 3 and 6; in that of step 6 each variable is 0.5."""
     directory = tmp_path_factory.mktemp("runs") / "one"
     settings, method = tiny(directory, "--seed=5")
-    open_run(settings, 1)
+    open_run(settings)
     checkpoints = run_checkpoints(directory, method, 2)
     checkpoints.save(3)
     for network in method.networks.values():
@@ -134,7 +134,7 @@ def test_a_run_of_another_network_is_refused_with_its_flags(run, tmp_path, place
 @pytest.mark.parametrize("theirs, ours", [("--stride_in_1x1", ""), ("", "--stride_in_1x1")])
 def test_strides_that_no_shape_tells_are_those_of_the_run(tmp_path, theirs, ours):
     settings, method = tiny(tmp_path / "old", "--depth=50", *theirs.split())
-    open_run(settings, 1)
+    open_run(settings)
     run_checkpoints(tmp_path / "old", method, 2).save(1)
     flags = "--depth=50", f"--init_from={tmp_path / 'old'}"
     settings, other = tiny(tmp_path / "new", *flags, *ours.split())

@@ -18,6 +18,7 @@ from ssl_tf.settings import (
     PretrainSettings,
     flagfiles,
 )
+from ssl_tf.training import learned_images
 from ssl_tf.training.data_record import digest_data
 from ssl_tf.training.learned_images import check_learned_images, entry_of_learned
 from tests.data.annotations.annotated_files import write_voc
@@ -181,3 +182,24 @@ def test_files_with_annotations_are_those_of_a_folder(tmp_path, capsys):
     voc = write_voc(tmp_path / "VOC", {name: [("dog", 1, 1, 4, 4, False)] for name in "abc"})
     test = VocObjects([voc], ["trainval"])
     assert checked([f"--image_folder={voc}/JPEGImages"], ["--dataset=scenes"], test)[0] == 3
+    # Behind a folder that is a link, too.
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/a").symlink_to(f"{voc}/JPEGImages")
+    assert checked([f"--image_folder={tmp_path}/linked"], ["--dataset=scenes"], test)[0] == 3
+
+
+def test_images_that_cannot_hold_the_test_images_are_not_opened(tmp_path, monkeypatch, capsys):
+    """Of records and scenes that would take minutes; what is gone and may hold them is told."""
+    voc = write_voc(tmp_path / "VOC", {"a": [("dog", 1, 1, 4, 4, False)]})
+    test = VocObjects([voc], ["trainval"])
+    opened = []
+    monkeypatch.setattr(
+        learned_images, "open_training_source", lambda data: (opened.append(data), open_source())
+    )
+    for flags in (["--dataset=scenes"], ["--tfrecord=none"]):
+        trained = flagfiles.parse(flags, PretrainSettings)
+        assert check_learned_images(Path(RUN), trained, test) == 0
+    assert opened == [] and RUN not in capsys.readouterr().err
+    trained = flagfiles.parse(["--image_folder=gone"], PretrainSettings)
+    assert check_learned_images(Path(RUN), trained, test) == 0 and len(opened) == 1
+    assert "the images of RUN cannot be opened here" in capsys.readouterr().err

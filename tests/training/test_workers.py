@@ -32,6 +32,8 @@ try:
                 print("refused", flush=True)
                 raise OSError(errno.ENOSPC, "No space left on device")
             Path.replace = refuse_once
+        if behaviour == "breaks":
+            raise RuntimeError("the device has an error")
         if behaviour == "fails":
             raise UserError("the disk is full")
         time.sleep(60 if behaviour in ("works", "has a full disk") else 0.5)
@@ -90,7 +92,15 @@ def test_a_worker_that_fails_takes_the_other_along_with_its_reason(pair):
     one, two = pair("works", "fails")
     told = one.communicate(timeout=30)[1]
     assert one.returncode == EXIT_FAILURE
-    assert "worker 1 (b:1) has left: the disk is full" in told
+    assert "worker 1 (b:1) has left: the disk is full; this worker ends too, and what it" in told
+    two.wait()
+
+
+def test_what_breaks_without_a_report_may_pass(pair):
+    one, two = pair("works", "breaks")
+    told = one.communicate(timeout=30)[1]
+    assert one.returncode == EXIT_LOST_WORKER
+    assert "has left: the device has an error; this worker ends too, and the same command" in told
     two.wait()
 
 

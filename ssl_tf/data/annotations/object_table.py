@@ -178,7 +178,7 @@ class ObjectRows:
             label: its class, from 0.
             crowd: it stands for several objects.
             difficult: it does not count in VOC's evaluation.
-            area: of its segment, in pixels; None, 0 and what is no number: that of the box.
+            area: of its segment, in pixels; where it is not above 0, that of the box.
 
         Returns:
             Whether it has an area, and was added.

@@ -45,6 +45,7 @@ def open_annotated(
     train = _open(data, wanted)
     if data.holdout:
         train, test = train.hold_out(data.holdout)
+        warn_of_copies(train, test)
     else:
         test = _open_test(data, wanted, train)
         test.unreadable = train.unreadable.of_another_source()

@@ -92,10 +92,10 @@ class TfdsSource(AnnotatedSource):
         return b"%d " % self._records.lengths[row] + super()._detail(row)
 
     def places(self) -> dict[str, np.ndarray]:
-        rows = self._row_numbers()
-        files = np.array(self._records.files)[rows]
-        numbers = self._records.numbers[rows]
-        return {os.path.realpath(file): numbers[files == file] for file in np.unique(files)}
+        found: dict[str, list[int]] = {}
+        for row in self._row_numbers().tolist():
+            found.setdefault(self._records.files[row], []).append(row)
+        return {os.path.realpath(file): self._records.numbers[rows] for file, rows in found.items()}
 
     def verify(self) -> None:
         for file in dict.fromkeys(self._records.files):

@@ -88,8 +88,9 @@ class VocLabelMaps(LabelMapFiles):
             names: of the labels, from 0; empty: as above.
 
         Raises:
-            UserError: a directory, list, image or label map is missing; or no names are given, and
-                the annotations beside the maps have other classes, whose labels nothing tells.
+            UserError: a directory, list, image or label map is missing.
+            SettingsError: no names are given, and the annotations beside the maps have other
+                classes, whose labels nothing tells.
         """
         entries = _listed(directories, lists, "Segmentation")
         self._paths = [_jpeg(directory, name) for directory, name, _ in entries]
@@ -175,15 +176,16 @@ def _class(node: ElementTree.Element) -> str:
 
 def _classes(trees: Iterable[ElementTree.Element]) -> tuple[str, ...]:
     """VOC's twenty; of annotations with others, their own in alphabetical order."""
-    found = {_class(node) for tree in trees for node in tree.iter("object")}
-    return CLASSES if found <= {*CLASSES} else tuple(sorted(found - {""}))
+    found = {_class(node) for tree in trees for node in tree.iter("object")} - {""}
+    return CLASSES if found <= {*CLASSES} else tuple(sorted(found))
 
 
 def _check_classes_of_voc(entries: Sequence[tuple[str, str, str]]) -> None:
     paths = (os.path.join(root, "Annotations", f"{name}.xml") for root, name, _ in entries)
-    others = set(_classes(map(_annotation, filter(os.path.exists, paths)))) - {*CLASSES}
+    trees = [_annotation(path) for path in paths if os.path.exists(path)]
+    others = set(_classes(trees)) - {*CLASSES}
     if others:
-        raise UserError(
+        raise SettingsError(
             f"--voc_dir={entries[0][0]}: its annotations have classes that are not VOC's "
             f"({listed(sorted(others))}), and which labels they have is not known; give "
             "--label_names=FILE, the names from label 0 on, a line each"

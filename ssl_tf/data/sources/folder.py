@@ -86,9 +86,6 @@ class ImageFolder(IndexedSource):
     def common_images(self, other: Source) -> int:
         if not isinstance(other, ImageFolder):
             return 0
-        nested = os.path.commonpath([self.directory, other.directory])
-        if nested not in (self.directory, other.directory) and not (self._links or other._links):
-            return 0
         return len(self.files() & other.files())
 
     def files(self) -> set[bytes]:
@@ -96,10 +93,15 @@ class ImageFolder(IndexedSource):
 
         Of a link that of the file that it leads to.
         """
-        directory = os.fsencode(os.path.join(self.directory, ""))
         paths = self._paths.numpy()[self._row_numbers()]
+        # Its folders may be links, too.
+        places = {
+            name: os.path.realpath(self._folder + name) for name in set(map(os.path.dirname, paths))
+        }
         return {
-            os.path.realpath(directory + path) if path in self._links else directory + path
+            os.path.realpath(self._folder + path)
+            if path in self._links
+            else os.path.join(places[os.path.dirname(path)], os.path.basename(path))
             for path in paths
         }
 

@@ -2,11 +2,15 @@
 
 import numpy as np
 
+from ssl_tf.data.annotations.open_annotated import open_annotated
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
+from ssl_tf.data.sources import source_checks
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.sources.source_checks import copied, warn_of_copies
+from ssl_tf.settings import AnnotationSettings, flagfiles
+from tests.data.annotations.annotated_files import write_voc
 from tests.data.tiny_images import png, write_folder
 
 
@@ -20,6 +24,46 @@ def test_files_of_equal_bytes_are_copies_and_others_of_equal_size_are_not(tmp_pa
     assert copied([a, b], [c]) == [a]
     assert copied([d, gone], [e, gone]) == []
     assert copied([], [a]) == copied([a], []) == []
+
+
+def test_files_that_begin_alike_are_read_once_each(tmp_path, monkeypatch):
+    """White pages of one size: pairs of them would be compared for hours."""
+    for side, number in (("x", 0), ("y", 300)):
+        for n in range(300):
+            (tmp_path / f"{side}{n}").write_bytes(bytes(5000) + b"%03d" % (n + number))
+    ours, theirs = ([str(tmp_path / f"{s}{n}").encode() for n in range(300)] for s in "xy")
+    read, digest = [], source_checks._of_all
+    monkeypatch.setattr(source_checks, "_of_all", lambda path: (read.append(path), digest(path))[1])
+    assert copied(ours, theirs) == []
+    assert sorted(read) == sorted([*ours, *theirs])
+    (tmp_path / "y7").write_bytes((tmp_path / "x9").read_bytes())
+    assert copied(ours, theirs) == [ours[9]]
+
+
+def test_of_many_images_some_are_looked_at(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(source_checks, "_LOOKED_AT", 3)
+    files = {f"{n}.png": png(n) for n in range(8)}
+    train, test = (
+        open_source(image_folder=write_folder(tmp_path / name, files)) for name in ("a", "b")
+    )
+    warn_of_copies(train, test)
+    told = capsys.readouterr().err
+    assert "3 of the 3 that were looked at of the 8 images of folder" in told
+
+
+def test_both_ways_to_images_to_judge_by_are_looked_at(tmp_path, capsys):
+    objects = {name: [("dog", 1, 1, 4, 4, False)] for name in "abcd"}
+    voc = write_voc(tmp_path / "VOC", objects)
+    for name in "bd":
+        path = tmp_path / "VOC/JPEGImages"
+        (path / f"{name}.jpg").write_bytes((path / "a.jpg").read_bytes())
+    write_voc(tmp_path / "other", {"e": objects["a"]}, name="test")
+    jpeg = (tmp_path / "VOC/JPEGImages/a.jpg").read_bytes()
+    (tmp_path / "other/JPEGImages/e.jpg").write_bytes(jpeg)
+    for flags in (["--holdout=2"], [f"--test_voc_dir={tmp_path}/other", "--test_voc_list=test"]):
+        given = [f"--voc_dir={voc}", "--voc_list=trainval", *flags]
+        open_annotated(flagfiles.parse(given, AnnotationSettings), "boxes")
+        assert "images, such as" in capsys.readouterr().err
 
 
 def test_a_hold_out_with_copies_of_what_is_learned_is_told(tmp_path, capsys):
