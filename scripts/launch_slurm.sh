@@ -19,8 +19,8 @@ source scripts/environment.sh || exit 1
 [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"
 srun --kill-on-bad-exit=0 python -m ssl_tf.pretrain "$@"
 code=$?
-# 138: saved on USR1. 3: another worker left, which is what the others see of that. After an error that
-# one of them reports all end with its code, 1 or 2.
+# 138: saved on USR1. 3: another worker left, which is what the others see of that. After an error
+# that one of them reports all end with its code, 1 or 2.
 if [ "$code" -eq 138 ] || [ "$code" -eq 3 ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi

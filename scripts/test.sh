@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests in their own environment, a worker on each core. No network beyond the package index.
 #   scripts/test.sh           all of them
-#   scripts/test.sh --fast    those that take seconds, from every folder: ten minutes
+#   scripts/test.sh --fast    those that take seconds, from every folder: a quarter of an hour
 #   scripts/test.sh ARGUMENTS what pytest makes of them, in one process
 set -euo pipefail
 export WITH_DOWNSTREAM=1

@@ -132,8 +132,10 @@ class Source(abc.ABC):
     def common_images(self, other: "Source") -> int:
         """The number of images that are in both, read from the same place.
 
-        Sources of image files compare those with sources of their kind. Copies are other images.
+        Copies are other images.
         """
+        if self.are_files and other.are_files:
+            return len(self.files() & other.files())
         theirs = other.places()
         return sum(
             len(np.intersect1d(numbers, theirs[name]))

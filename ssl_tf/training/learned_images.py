@@ -142,8 +142,10 @@ def _learned(
 def _common(run: Path, learned: DataSettings, test: Source, data: DataSettings | None) -> int:
     """The number of images that a run has learned from; of parts of prepared ones, at most."""
     # Files are those of a folder, or of prepared images; to open others may take minutes.
-    of_files = bool(learned.image_folder or learned.prepared)
-    if (learned.image_folder and not test.files()) or (test.are_files and not of_files):
+    if test.are_files and not (learned.image_folder or learned.prepared):
+        return 0
+    files = test.files()
+    if learned.image_folder and not files:
         return 0
     try:
         source, _ = open_training_source(dataclasses.replace(learned, num_images=0, num_classes=0))
@@ -155,7 +157,7 @@ def _common(run: Path, learned: DataSettings, test: Source, data: DataSettings |
                 f"has learned from those of {test.name} ({error})"
             )
         return 0
-    return source.common_images(test) or min(len(test.files() & source.files()), test.size)
+    return source.common_images(test) or min(len(files & source.files()), test.size)
 
 
 def _images(data: DataSettings) -> list[object]:

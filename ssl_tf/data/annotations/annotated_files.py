@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ssl_tf.data.annotations.annotated_source import AnnotatedSource
-from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 
 
@@ -36,9 +35,6 @@ class AnnotatedFiles(AnnotatedSource):
 
     def _detail(self, row: int) -> bytes:
         return b"%d " % os.path.getsize(self._paths[row]) + super()._detail(row)
-
-    def common_images(self, other: Source) -> int:
-        return len(self.files() & other.files()) if isinstance(other, AnnotatedFiles) else 0
 
     def files(self) -> set[bytes]:
         return {os.fsencode(os.path.realpath(self._paths[row])) for row in self._row_numbers()}

@@ -97,9 +97,6 @@ class WithProposals(Source):
         for column in (self._keys.numpy(), counts, self._boxes.numpy()[places]):
             yield hashlib.sha256(column.tobytes()).digest()
 
-    def common_images(self, other: Source) -> int:
-        return self._source.common_images(other)
-
     def places(self) -> dict[str, np.ndarray]:
         return self._source.places()
 

@@ -9,7 +9,7 @@ from ssl_tf.data import orientation
 from ssl_tf.data.decoding import EXTENSIONS, read_file
 from ssl_tf.data.listing import list_images, warn_of_like_classes, warn_of_one_class
 from ssl_tf.data.parallel_reading import read_each
-from ssl_tf.data.source import IndexedSource, Source
+from ssl_tf.data.source import IndexedSource
 from ssl_tf.errors import UserError, warn
 
 # Images of a folder that are looked at for a warning.
@@ -82,11 +82,6 @@ class ImageFolder(IndexedSource):
             return bytes([orientation.in_file(self._folder + path)])
 
         return any(turn != b"\1" for turn in read_each(turn, self._paths.numpy()))
-
-    def common_images(self, other: Source) -> int:
-        if not isinstance(other, ImageFolder):
-            return 0
-        return len(self.files() & other.files())
 
     def files(self) -> set[bytes]:
         """The path of each image, whatever the name under which the folder was given.
