@@ -14,12 +14,18 @@ MARK = b"Exif\0\0"
 # Codes of JPEG's markers (ITU-T T.81, table B.1). EXIF stands in a segment APP1, before the scan.
 START, APP1, LAST = b"\xff\xd8", 0xE1, (0xD9, 0xDA)
 WITHOUT_SEGMENT = (0x01, *range(0xD0, 0xD9))
+# A PNG is of chunks behind this: length, kind, content, checksum. EXIF is a chunk without the mark.
+PNG, PNG_EXIF, PNG_LAST = b"\x89PNG\r\n\x1a\n", b"eXIf", b"IEND"
+CHUNK_HEAD, CHUNK_SUM = 8, 4
 # From here on, rows and columns change places (EXIF 2.3, section 4.6.4).
 TRANSPOSED = 5
 
 
 def of(encoded: tf.Tensor) -> tf.Tensor:
-    """The EXIF orientation of a JPEG (string scalar): int32 scalar, 1 to 8; 1 without EXIF."""
+    """The EXIF orientation of a file (string scalar): int32 scalar, 1 to 8; 1 without EXIF.
+
+    JPEGs and PNGs may have EXIF.
+    """
     # All of it: other segments, such as Photoshop's, may put EXIF anywhere.
     found = tf.numpy_function(
         lambda content: np.int32(in_head(content)), [encoded], tf.int32, False
@@ -37,16 +43,32 @@ def in_file(path: bytes) -> int:
 
 
 def in_head(head: bytes | np.ndarray) -> int:
-    """The EXIF orientation of a JPEG, from as many of its first bytes as hold its EXIF."""
+    """The EXIF orientation of a file, from as many of its first bytes as hold its EXIF."""
     # An array of bytes loses the zeros at their end.
     head = head if isinstance(head, bytes) else np.asarray(head).item()
     return _orientation(_exif(io.BytesIO(head)))
 
 
 def _exif(file: BinaryIO) -> bytes:
-    """The bytes of a JPEG from the mark of its EXIF on, some behind it too; empty without EXIF."""
-    if file.read(len(START)) != START:
-        return b""
+    """The bytes of a file from the mark of its EXIF on, some behind it too; empty without EXIF."""
+    start = file.read(len(PNG))
+    if start == PNG:
+        return _exif_of_png(file)
+    file.seek(len(START))
+    return _exif_of_jpeg(file) if start.startswith(START) else b""
+
+
+def _exif_of_png(file: BinaryIO) -> bytes:
+    """`_exif` of a PNG, behind its signature; the chunk may stand behind the pixels."""
+    while len(head := file.read(CHUNK_HEAD)) == CHUNK_HEAD and head[4:] != PNG_LAST:
+        if head[4:] == PNG_EXIF:
+            return MARK + file.read(HEAD_BYTES - len(MARK))
+        file.seek(int.from_bytes(head[:4], "big") + CHUNK_SUM, io.SEEK_CUR)
+    return b""
+
+
+def _exif_of_jpeg(file: BinaryIO) -> bytes:
+    """`_exif` of a JPEG, behind its first marker."""
     while (code := _next_marker(file)) not in (None, *LAST):
         if code in WITHOUT_SEGMENT:
             continue

@@ -4,9 +4,14 @@ import tensorflow as tf
 
 from ssl_tf.data.orientation import (
     APP1,
+    CHUNK_HEAD,
+    CHUNK_SUM,
     HEAD_BYTES,
     LAST,
     MARK,
+    PNG,
+    PNG_EXIF,
+    PNG_LAST,
     START,
     TAG,
     WITHOUT_SEGMENT,
@@ -14,7 +19,7 @@ from ssl_tf.data.orientation import (
 
 # A marker of JPEG and the length of its segment, in bytes; what is read beyond the end of a file.
 _SEGMENT, _ZEROS = 4, bytes(10)
-# Markers, and bytes between them, to look at: a file that is damaged shall not take seconds.
+# Markers, bytes between them, and chunks of a PNG, to look at: a file that is damaged shall not take seconds.
 _MOST_MARKERS = 4096
 
 # The head of a TIFF file, by which EXIF begins: byte order, 42, place of the first directory.
@@ -32,7 +37,14 @@ def orientation_of(encoded: tf.Tensor) -> tf.Tensor:
     unsigned integer of 16 bits, or of 32.
     """
     is_jpeg = tf.strings.substr(encoded, 0, len(START)) == START
-    place = tf.cond(is_jpeg, lambda: _exif_place(encoded), lambda: tf.constant(-1, tf.int64))
+    is_png = tf.strings.substr(encoded, 0, len(PNG)) == PNG
+    place = tf.case(
+        [
+            (is_jpeg, lambda: _place_in_jpeg(encoded)),
+            (is_png, lambda: _place_in_png(encoded)),
+        ],
+        default=lambda: tf.constant(-1, tf.int64),
+    )
     begin = tf.clip_by_value(place, 0, tf.cast(tf.strings.length(encoded), tf.int64))
     exif = tf.strings.substr(encoded, begin, HEAD_BYTES - len(MARK))
     return tf.cond(
@@ -42,7 +54,7 @@ def orientation_of(encoded: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _exif_place(encoded: tf.Tensor) -> tf.Tensor:
+def _place_in_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     """Where the EXIF of a JPEG (string scalar) begins behind its mark: int64 scalar; -1 without."""
     size = tf.strings.length(encoded)
 
@@ -67,6 +79,29 @@ def _exif_place(encoded: tf.Tensor) -> tf.Tensor:
         maximum_iterations=_MOST_MARKERS,
     )
     return tf.cast(found, tf.int64)
+
+
+def _place_in_png(encoded: tf.Tensor) -> tf.Tensor:
+    """Where the EXIF of a PNG (string scalar) begins: int64 scalar; -1 without."""
+    size = tf.cast(tf.strings.length(encoded), tf.int64)
+
+    def look(place: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One chunk."""
+        head = tf.strings.substr(encoded, place, CHUNK_HEAD)
+        kind = tf.strings.substr(head, 4, 4)
+        length = tf.io.decode_raw(head + _ZEROS, tf.uint8)[:4]
+        length = tf.reduce_sum(tf.cast(length, tf.int64) * [2**24, 2**16, 2**8, 1])
+        found = tf.where(kind == PNG_EXIF, place + CHUNK_HEAD, found)
+        step = CHUNK_HEAD + length + CHUNK_SUM
+        return tf.where(kind == PNG_LAST, size, place + step), found
+
+    _, found = tf.while_loop(
+        lambda place, found: (place + CHUNK_HEAD <= size) & (found < 0),
+        look,
+        [tf.constant(len(PNG), tf.int64), tf.constant(-1, tf.int64)],
+        maximum_iterations=_MOST_MARKERS,
+    )
+    return found
 
 
 def _of_exif(exif: tf.Tensor) -> tf.Tensor:

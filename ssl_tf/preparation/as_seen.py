@@ -61,7 +61,7 @@ class Header:
         mode: of its pixels in Pillow, such as "RGB", "P" or "I;16".
         width, height: sides in pixels, as people see the image.
         turned: EXIF asks for a turn or a reflection.
-        profile: it has an ICC profile.
+        profile: it has an ICC profile of other colours than sRGB.
         several: it has more than one image, as animations have.
         transparent: its pixels have an opacity.
     """
@@ -131,7 +131,7 @@ def header(image: Image.Image) -> Header:
         width=width,
         height=height,
         turned=turn in _TURNS,
-        profile=bool(image.info.get("icc_profile")),
+        profile=_other_profile(image.info.get("icc_profile")) is not None,
         several=bool(getattr(image, "is_animated", False)),
         transparent=_has_opacity(image),
     )
@@ -328,14 +328,21 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if ImageCms.getProfileDescription(source).startswith("sRGB"):
-                return image.convert(mode)
+    source = _other_profile(profile)
+    if source:
+        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
             return ImageCms.profileToProfile(
                 image, source, ImageCms.createProfile("sRGB"), outputMode=mode
             )
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass
     return image.convert(mode)
+
+
+def _other_profile(profile: bytes | None) -> ImageCms.ImageCmsProfile | None:
+    """A profile of other colours than sRGB; None for that of sRGB, a damaged one, or none."""
+    if not profile:
+        return None
+    try:
+        found = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return None if ImageCms.getProfileDescription(found).startswith("sRGB") else found
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None

@@ -134,7 +134,7 @@ def write_report(
                     size = f"{facts['width']}x{facts['height']} {facts['format']}"
                     captions[number] = [printable(os.path.basename(facts["id"])), size]
     figures = counts.summary()
-    figures["alike in several classes"] = _conflicts(table, choice) if labelled else 0
+    figures["alike in several classes"] = int(choice.contradicted.sum())
 
     def cell(row: int) -> Cell:
         return _tile(output / "work", table, row), captions[row]
@@ -195,11 +195,6 @@ def _pairs(choice: Choice) -> list[tuple[int, int]]:
     itself = np.arange(len(choice.alike))
     rows = np.flatnonzero((choice.alike != itself) & (choice.same == itself))
     return [(int(choice.alike[row]), int(row)) for row in rows[:_PAIRS]]
-
-
-def _conflicts(table: FactsTable, choice: Choice) -> int:
-    """The number of images that look like one of another class."""
-    return int((table.label != table.label[choice.alike])[table.readable].sum())
 
 
 def _tile(work: Path, table: FactsTable, row: int) -> np.ndarray:

@@ -30,23 +30,74 @@ def same_bytes(digests: np.ndarray) -> np.ndarray:
     return first[inverse].astype(np.int64)
 
 
-def look_alike(hashes: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """The first row of the group of each row: int64 [n]. Groups join all pairs that look alike.
+class LookAlikes:
+    """The pairs of images that look alike.
 
-    Args:
-        hashes: uint64 [n].
-        colours: uint8 [n, c].
+    Looking alike does not carry over: the first frame of a fade looks like the second, the second
+    like the third, and the last like another photograph. Groups, which join all that are so linked,
+    are for a split; an image stands in for those alone that look like it.
     """
-    equal = same_bytes(np.concatenate([hashes[:, None].view(np.uint8), colours], axis=1))
-    rows = np.unique(equal)
-    hashes, colours = hashes[rows], colours[rows]
-    pairs = [_alike(pair, hashes, colours) for pair in _candidates(hashes)]
-    one, other = np.concatenate([np.zeros([2, 0], np.int64), *pairs], axis=1)
-    shape = (len(rows),) * 2
-    graph = scipy.sparse.coo_array((np.ones(len(one), bool), (one, other)), shape=shape)
-    _, group = scipy.sparse.csgraph.connected_components(graph, directed=False)
-    _, first = np.unique(group, return_index=True)
-    return rows[first[group]][np.searchsorted(rows, equal)]
+
+    def __init__(self, hashes: np.ndarray, colours: np.ndarray):
+        """Finds the pairs.
+
+        Args:
+            hashes: uint64 [n].
+            colours: uint8 [n, c].
+        """
+        equal = same_bytes(np.concatenate([hashes[:, None].view(np.uint8), colours], axis=1))
+        # Images of one hash and one colour are of one kind, whose first stands for it.
+        self._rows, self._kind = np.unique(equal, return_inverse=True)
+        hashes, colours = hashes[self._rows], colours[self._rows]
+        found = [_alike(pair, hashes, colours) for pair in _candidates(hashes)]
+        pairs = np.concatenate([np.zeros([2, 0], np.int64), *found], axis=1)
+        count = max(1, len(self._rows))
+        codes = np.unique(pairs.max(axis=0) * count + pairs.min(axis=0))
+        # By the later of the two, then by the earlier.
+        self._later, self._earlier = np.divmod(codes, count)
+
+    def groups(self) -> np.ndarray:
+        """The first row of the group of each row, int64 [n]: groups join all pairs."""
+        ones = np.ones(len(self._later), bool)
+        shape = (len(self._rows),) * 2
+        graph = scipy.sparse.coo_array((ones, (self._later, self._earlier)), shape=shape)
+        _, group = scipy.sparse.csgraph.connected_components(graph, directed=False)
+        _, first = np.unique(group, return_index=True)
+        return self._rows[first[group]][self._kind]
+
+    def firsts(self) -> np.ndarray:
+        """The first row that looks like each row, int64 [n]; itself where no earlier one does."""
+        first = np.arange(len(self._rows))
+        np.minimum.at(first, self._later, self._earlier)
+        own = self._rows[self._kind]
+        return np.where(own == np.arange(len(own)), self._rows[first[self._kind]], own)
+
+    def stand_ins(self) -> np.ndarray:
+        """The row that is kept in the place of each row, int64 [n]; itself if it is kept.
+
+        Rows are gone through in their order: one is kept unless a kept one looks like it.
+        """
+        kept = np.arange(len(self._rows)).tolist()
+        for later, earlier in zip(self._later.tolist(), self._earlier.tolist()):
+            if kept[later] == later and kept[earlier] == earlier:
+                kept[later] = earlier
+        return self._rows[np.array(kept, np.int64)][self._kind]
+
+    def contradicted(self, labels: np.ndarray) -> np.ndarray:
+        """Whether each row looks like one of another label: bool [n].
+
+        Args:
+            labels: int [n].
+        """
+        least = np.full(len(self._rows), np.iinfo(np.int64).max)
+        most = np.full(len(self._rows), np.iinfo(np.int64).min)
+        np.minimum.at(least, self._kind, labels)
+        np.maximum.at(most, self._kind, labels)
+        of_kinds = least.copy(), most.copy()
+        for one, other in ((self._later, self._earlier), (self._earlier, self._later)):
+            np.minimum.at(least, one, of_kinds[0][other])
+            np.maximum.at(most, one, of_kinds[1][other])
+        return (least[self._kind] != labels) | (most[self._kind] != labels)
 
 
 def _candidates(hashes: np.ndarray) -> Iterator[np.ndarray]:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.cores import available_cores
-from ssl_tf.data.prepared_manifest import MANIFEST, Manifest
-from ssl_tf.errors import UserError, printable, warn
+from ssl_tf.data.prepared_manifest import MANIFEST, TRAIN, VALIDATION, Manifest
+from ssl_tf.errors import UserError, listed, printable, warn
 from ssl_tf.files import prepare_output, remove, remove_unfinished
 from ssl_tf.locks import exclusive
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.choosing import SPLITS, choose
-from ssl_tf.preparation.collection_report import PAGE, write_report
+from ssl_tf.preparation.collection_report import ALIKE_SHEET, PAGE, write_report
 from ssl_tf.preparation.facts_table import FactsTable, read_facts, read_table
 from ssl_tf.preparation.file_list import FileList, collect
 from ssl_tf.preparation.image_units import image_work
@@ -156,13 +156,26 @@ def _tell(figures: dict, background: str) -> None:
         f"{status['kept']} images kept ({split.get('train', 0)} train, "
         f"{split.get('validation', 0)} validation); left out: {left_out or 'none'}"
     )
-    transparent = figures.get("special", {}).get("transparent")
-    if transparent:
+    empty = [name for name, of in figures["classes"].items() if not (of[TRAIN] or of[VALIDATION])]
+    if empty:
+        names = listed([printable(name) for name in empty])
+        warn(f"{len(empty)} classes have no image that is kept: {names}")
+    contradicted = figures["alike in several classes"]
+    if contradicted:
         warn(
-            f"{transparent} images have transparency, which is {background} here; --image_folder, "
-            "and `encoded` of an export, show the colour that the file stores behind it: give an "
-            "encoder of these images prepared ones"
+            f"{contradicted} images look like one of another class: {ALIKE_SHEET} has the first; "
+            "of equal files the class of the first is taken, if --duplicates drops them"
         )
+    special = figures.get("special", {})
+    for count, told in (
+        (special.get("transparent"), f"transparency, which is {background} here"),
+        (special.get("profile"), "a colour profile, by which they are made sRGB here"),
+    ):
+        if count:
+            warn(
+                f"{count} images have {told}; --image_folder, and `encoded` of an export, take the "
+                "colours as the file stores them: give an encoder of these images prepared ones"
+            )
 
 
 def _log(line: str) -> None:

@@ -38,6 +38,22 @@ def test_every_turn_in_both_orders(turn, order):
     assert found(content).numpy() == orientation.in_head(content) == expected
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_png_has_it_in_a_chunk_which_may_stand_behind_the_pixels():
+    content = saved(SMOOTH, "png", exif=exif(6))
+    place = content.index(b"eXIf") - 4
+    chunk = content[place : place + 12 + int.from_bytes(content[place : place + 4], "big")]
+    rest, end = content.replace(chunk, b""), len(content) - len(chunk) - 12
+    for turned in (content, rest[:end] + chunk + rest[end:]):
+        assert found(turned).numpy() == orientation.in_head(turned) == 6
+    # Behind the end, or within another chunk, it is none.
+    comment = struct.pack(">I", len(chunk)) + b"tEXt" + chunk + bytes(4)
+    for other in (rest, rest + chunk, rest[:end] + comment + rest[end:], rest[:end]):
+        assert found(other).numpy() == orientation.in_head(other) == 1
+    for length in range(8, place + len(chunk), 3):
+        assert found(content[:length]).numpy() == orientation.in_head(content[:length])
+
+
 @pytest.mark.parametrize("order", "<>")
 def test_it_is_found_among_other_entries(order):
     width, turn, maker = (0x0100, 4, 1, 640), (0x0112, 3, 1, 6), (0x010F, 2, 9, 99)

@@ -511,6 +511,37 @@ def test_duplicates_are_kept_or_dropped(duplicates, kept, tmp_path, in_turn):
     assert (rows["b.png"]["same_as"], rows["c.tif"]["looks_like"]) == ("a.png", "a.png")
 
 
+def test_classes_without_an_image_and_labels_that_contradict_are_told(tmp_path, capsys, in_turn):
+    images = {f"{n}.png": png(n, 20, 24) for n in range(4)}
+    write_folder(tmp_path / "in", {
+        **{f"cat/{name}": content for name, content in images.items()},
+        **{f"dog/{name}": content for name, content in images.items()},
+        "eel/a.png": png(9, 3, 3), "fox/a.png": png(8, 20, 24),
+    })  # fmt: skip
+    start(tmp_path / "in", tmp_path / "out", "--validation_share=0")
+    told = capsys.readouterr().err
+    assert "warning: 2 classes have no image that is kept: dog, eel\n" in told
+    assert "warning: 8 images look like one of another class: look_alikes.png has" in told
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["alike in several classes"] == 8
+
+
+def test_frames_that_look_like_none_that_is_kept_are_kept(tmp_path, in_turn):
+    """A fade between two photographs: all frames are linked, its ends are not alike."""
+    first, last = (Image.fromarray(picture(seed, 9, 12)).resize((96, 72)) for seed in (1, 2))
+    write_folder(tmp_path / "in", {
+        f"{n:02}.png": saved(Image.blend(first, last, n / 40), "png") for n in range(41)
+    })  # fmt: skip
+    flags = ("--duplicates=drop_near", "--validation_share=0.4")
+    start(tmp_path / "in", tmp_path / "out", *flags)
+    rows = listed(tmp_path / "out")
+    kept = {name for name, row in rows.items() if row["status"] == "kept"}
+    assert "00.png" in kept and 2 < len(kept) < 41
+    assert all(row["looks_like"] in kept for name, row in rows.items() if name not in kept)
+    # They are one group all the same: none of them judges what was learned of the next one.
+    assert {rows[name]["split"] for name in kept} == {"train"}
+
+
 def test_one_image(tmp_path, in_turn):
     start(write_folder(tmp_path / "in", {"a.png": png(0, 20, 20)}), tmp_path / "out")
     assert list(records(tmp_path / "out", "train")) == ["a.png"]
@@ -599,7 +630,9 @@ def test_a_header_of_odd_files_reaches_the_report(tmp_path, capsys, in_turn):
         f"{n}.{ends[name.split(',')[0]]}": SEEN[name][0] for n, name in enumerate(names)
     })  # fmt: skip
     start(tmp_path / "in", tmp_path / "out")
-    assert "1 images have transparency, which is #ffffff here; --image" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "1 images have transparency, which is #ffffff here; --image" in told
+    assert "1 images have a colour profile, by which they are made sRGB here; --image" in told
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["format"] == {"PNG": 2, "GIF": 1, "JPEG": 1, "TIFF": 1}
     assert report["mode"] == {"P": 1, "I;16": 1, "RGB": 1, "F": 1, "RGBA": 1}
