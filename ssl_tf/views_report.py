@@ -10,8 +10,12 @@ import functools
 from pathlib import Path
 
 from ssl_tf import command
+from ssl_tf.errors import UserError
 from ssl_tf.files import prepare_output
 from ssl_tf.settings import ViewsReportSettings
+
+# Of the file with the sheets for TensorBoard.
+_SUFFIX = ".views_report"
 
 
 def main(settings: ViewsReportSettings) -> None:
@@ -21,12 +25,22 @@ def main(settings: ViewsReportSettings) -> None:
     from ssl_tf.data.order import example_seed
     from ssl_tf.data.sources.opening import open_training_source
     from ssl_tf.pretraining.inputs import build_recipe, first_examples
+    from ssl_tf.training.run_directory import FLAGS
     from ssl_tf.views.evaluation import evaluation_crop
     from ssl_tf.views.gallery import op_cells, view_cells
     from ssl_tf.views.sheet import draw_sheet
 
     pretrain, directory = settings.pretrain, Path(settings.output)
+    if (directory / FLAGS).exists():
+        raise UserError(
+            f"--output={directory} holds a run, whose own views.png would be lost; give another "
+            "directory"
+        )
     prepare_output(directory, is_directory=True)
+    events = directory / "tensorboard"
+    # Of a report on other images, more of which would stand between these.
+    for before in (*directory.glob("ops_*.png"), *events.glob(f"*{_SUFFIX}")):
+        before.unlink()
     views, seed = pretrain.views, pretrain.run.seed
     source, _ = open_training_source(pretrain.data, views.object_crops)
     examples = first_examples(source, seed, settings.images, with_boxes=views.object_crops)
@@ -41,14 +55,14 @@ def main(settings: ViewsReportSettings) -> None:
         seed_of=functools.partial(example_seed, seed),
         draws=settings.draws,
     )
-    writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
+    writer = tf.summary.create_file_writer(str(events), filename_suffix=_SUFFIX)
     with writer.as_default(step=0):
         for name, cells in sheets.items():
             path = directory / f"{name}.png"
             tf.summary.image(name, draw_sheet(cells, path)[None])
             print(path)
     writer.close()
-    print(f"tensorboard --logdir={directory / 'tensorboard'}{source.unreadable.summary()}")
+    print(f"tensorboard --logdir={events}{source.unreadable.summary()}")
 
 
 if __name__ == "__main__":

@@ -182,6 +182,22 @@ def list_images(told: str, folder: str, extensions: Sequence[str]) -> Listing:
     return listing
 
 
+def warn_of_no_classes(told: str, listing: Listing) -> None:
+    """Tells on stderr that folders are no classes, because images lie beside them.
+
+    Args:
+        told: the flag that gives the images.
+        listing: of them.
+    """
+    beside = sorted(path for path in listing.paths if b"/" not in path)
+    if beside and len(beside) < len(listing.paths):
+        names = listed([_printable(path) for path in beside], 3)
+        warn(
+            f"{told}: {len(beside)} images lie beside the folders ({names}), so the images have no "
+            "classes; to have one a folder, move these away"
+        )
+
+
 def warn_of_one_class(told: str, classes: Sequence[bytes]) -> None:
     """Tells on stderr that all images are of one class, by which nothing can be judged.
 

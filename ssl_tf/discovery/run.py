@@ -28,7 +28,7 @@ from ssl_tf.settings.data import with_rule_of
 from ssl_tf.sharding import shards
 from ssl_tf.training.begun_output import NEW_OUTPUT
 from ssl_tf.training.data_record import keep_data
-from ssl_tf.training.encoder_record import keep_encoder, recorded_encoder
+from ssl_tf.training.encoder_record import first_step, keep_encoder, place_of
 from ssl_tf.training.encoders import known_images, with_step
 from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
@@ -67,13 +67,13 @@ def discover(settings: DiscoverSettings) -> Path:
         if settings.boxes:
             _check_ground_truth(source)
         # The newest checkpoint is that of the first start, for all processes and later starts.
-        step = settings.features.step or recorded_encoder(output).get("step", 0)
+        step = settings.features.step or first_step(output, given)
         features = with_step(dataclasses.replace(settings.features, step=step))
         encoder = open_encoder(features)
         open_output(settings, _KIND, "discover")
         keep_data(output, {beam_stages.PART: source}, NEW_OUTPUT)
         facts = {"sha256": encoder.sha256, "origin": encoder.origin, "step": features.step}
-        keep_encoder(output, facts)
+        keep_encoder(output, {**facts, "given": place_of(given)})
         remove_unfinished(output)
         return _run_stages(dataclasses.replace(settings, features=features), source, encoder)
 

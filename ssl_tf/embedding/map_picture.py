@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from ssl_tf.evaluation.curves import write_png
+from ssl_tf.evaluation.curves import own_style, write_png
 
 # Thumbnails along a side of the map.
 GRID = 20
@@ -57,16 +57,17 @@ def draw_map(
         thumbnails: row of a point -> uint8 [S, S, 3], for each row of `grid_places`.
     """
     colours = _colours(len(names))
-    figure = Figure(figsize=_INCHES, layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    _draw_points(left, points, groups, names, colours)
-    right.imshow(_thumbnail_grid(points, groups, colours, thumbnails))
-    for axes in (left, right):
-        axes.set_xticks([])
-        axes.set_yticks([])
-    left.set_box_aspect(1)
-    write_png(figure, path)
+    with own_style():
+        figure = Figure(figsize=_INCHES, layout="constrained")
+        FigureCanvasAgg(figure)
+        left, right = figure.subplots(1, 2)
+        _draw_points(left, points, groups, names, colours)
+        right.imshow(_thumbnail_grid(points, groups, colours, thumbnails))
+        for axes in (left, right):
+            axes.set_xticks([])
+            axes.set_yticks([])
+        left.set_box_aspect(1)
+        write_png(figure, path)
 
 
 def _draw_points(
@@ -79,9 +80,8 @@ def _draw_points(
     size = np.clip(20_000 / len(points), 4, 60)
     axes.scatter(*points.T, s=size, c=colours[groups], linewidths=0, alpha=0.8)
     if len(names) <= _LEGEND:
-        for name, colour in zip(names, colours):
-            axes.scatter([], [], s=40, color=colour, label=name)
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        dots = [axes.scatter([], [], s=40, color=colour) for colour in colours]
+        axes.legend(dots, names, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
 def _thumbnail_grid(

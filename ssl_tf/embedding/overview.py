@@ -15,6 +15,7 @@ from ssl_tf.embedding.planar import cluster, place
 from ssl_tf.embedding.rows import Rows, joined
 from ssl_tf.embedding.table_files import read_rows
 from ssl_tf.embedding.thumbnails import read_thumbnails
+from ssl_tf.errors import printable
 from ssl_tf.evaluation.nearest import nearest
 from ssl_tf.evaluation.neighbour_sheet import draw_neighbours
 from ssl_tf.files import remove
@@ -133,12 +134,12 @@ def _groups(
 
 
 def _class_name(source: Source, label: int) -> str:
-    return source.class_names[label] if source.class_names else f"class {label}"
+    return printable(source.class_names[label]) if source.class_names else f"class {label}"
 
 
 def _caption(rows: Rows, row: int, source: Source) -> list[str]:
     """The lines under an image: its class, if it has a single one, and the end of its id."""
-    lines = [str(rows.id[row])[-24:]]
+    lines = [printable(str(rows.id[row]))[-24:]]
     if rows.single_label is not None:
         lines.insert(0, _class_name(source, rows.single_label[row]))
     return lines

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from ssl_tf.data.sources.source_checks import check_guesses, warn_of_turns
 from ssl_tf.embedding.encoding import DONE, done_path, embed_shards
 from ssl_tf.embedding.frozen_encoder import FrozenEncoder, open_encoder
 from ssl_tf.embedding.overview import write_overview
-from ssl_tf.embedding.rows import Rows, no_rows
+from ssl_tf.embedding.rows import Rows, no_rows, texts
 from ssl_tf.embedding.table_files import read_rows, rows_path, stored_format, write_rows
 from ssl_tf.embedding.unreadable_list import read_unreadable, write_unreadable
 from ssl_tf.errors import UserError, listed, warn
@@ -28,7 +29,12 @@ from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.begun_output import NEW_OUTPUT, open_begun
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.devices import warn_of_idle_gpus
-from ssl_tf.training.encoder_record import keep_encoder, recorded_encoder
+from ssl_tf.training.encoder_record import (
+    first_step,
+    keep_encoder,
+    place_of,
+    recorded_encoder,
+)
 from ssl_tf.training.encoders import known_images, with_step
 from ssl_tf.training.output_directory import check_output, open_output
 
@@ -60,10 +66,10 @@ def embed(settings: EmbedSettings) -> Path:
         given = settings.encoder or settings.init.init_encoder
         warn_of_turns(source, known_images(given).orient)
         sizes = np.diff(np.append(np.arange(0, source.size, settings.shard_images), source.size))
-        settings, encoder = _open_encoder(settings, len(sizes))
+        settings, encoder = _open_encoder(settings, given, len(sizes))
         open_output(settings, _KIND, "embed")
         keep_data(output, {_PART: source}, NEW_OUTPUT)
-        keep_encoder(output, {**encoder.facts, "step": settings.step})
+        keep_encoder(output, {**encoder.facts, "step": settings.step, "given": place_of(given)})
         settings = dataclasses.replace(settings, format=_begin_formats(settings))
         # A reader of the whole folder would take them for shards.
         remove_unfinished(output)
@@ -94,24 +100,33 @@ def _open_source(settings: EmbedSettings) -> Source:
     return source
 
 
-def _open_encoder(settings: EmbedSettings, shard_count: int) -> tuple[EmbedSettings, FrozenEncoder]:
+def _open_encoder(
+    settings: EmbedSettings, given: str, shard_count: int
+) -> tuple[EmbedSettings, FrozenEncoder]:
     """The encoder of the first start, and the settings with the step of its checkpoint.
 
     A run that goes on may have forgotten it. Then its record suffices where all shards are done.
+
+    Args:
+        settings: of the command.
+        given: the run, export or file.
+        shard_count: shards of the table.
 
     Raises:
         UserError: there is no such encoder, and features are missing.
     """
     output = Path(settings.output)
     record = recorded_encoder(output)
+    step = settings.step or first_step(output, given)
     try:
-        step = settings.step or record.get("step", 0)
         settings = with_step(dataclasses.replace(settings, step=step))
         return settings, open_encoder(settings)
     except UserError as error:
         shards = [done_path(output, n).exists() for n in range(shard_count)]
         stored = [stored_format(output, n) is not None for n in range(shard_count)]
-        if not (record and all(shards) and all(stored)):
+        place = place_of(given)
+        is_first = (record.get("given", place), record.get("step")) == (place, step)
+        if not (is_first and all(shards) and all(stored)):
             raise
         print(f"{error}; all features are there", file=sys.stderr)
         facts = {field.name: record[field.name] for field in dataclasses.fields(FrozenEncoder)[1:]}
@@ -234,5 +249,5 @@ def _facts(
         "formats": list(settings.format),
         "shards": shard_count,
         "shard_images": settings.shard_images,
-        "classes": list(source.class_names),
+        "classes": texts(map(os.fsencode, source.class_names)).tolist(),
     }

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
     width = max(_PANEL_WIDTH, 1.4 + _SLOT * len(names))
     columns = min(math.ceil(math.sqrt(len(panels))), max(1, int(_MAX_WIDTH / width)))
     rows = math.ceil(len(panels) / columns)
-    with _own_style():
+    with own_style():
         figure = Figure(layout="constrained")
         FigureCanvasAgg(figure)
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
@@ -96,14 +97,19 @@ def write_png(figure: Figure, path: Path) -> None:
 
     The same figure gives the same bytes: the file names neither a date nor a version.
     """
-    with _own_style(), replacing(path) as temporary:
+    with own_style(), replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
 
 
 @contextlib.contextmanager
-def _own_style() -> Iterator[None]:
-    """Keeps a user's matplotlibrc out, and dollar signs of names as they are."""
-    with matplotlib.rc_context():
+def own_style() -> Iterator[None]:
+    """Keeps a user's matplotlibrc out, dollar signs of names as they are, and stderr clean.
+
+    Texts are made in it: what dollar signs mean is settled there.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # A name in another script is drawn as boxes, one warning for each of them.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         matplotlib.rcdefaults()
         matplotlib.rcParams["text.parse_math"] = False
         yield

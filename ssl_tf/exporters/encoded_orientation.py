@@ -19,7 +19,7 @@ from ssl_tf.data.orientation import (
 
 # A marker of JPEG and the length of its segment, in bytes; what is read beyond the end of a file.
 _SEGMENT, _ZEROS = 4, bytes(10)
-# Markers, bytes between them, and chunks of a PNG, to look at: a file that is damaged shall not take seconds.
+# Markers, bytes between them, or chunks of a PNG: a damaged file shall not take seconds.
 _MOST_MARKERS = 4096
 
 # The head of a TIFF file, by which EXIF begins: byte order, 42, place of the first directory.

@@ -67,7 +67,9 @@ def write_tflite_files(exported: Exported, directory: Path) -> Written:
         if kind == "int8":
             count = len(calibrating)
             entries[kind]["calibration_images"] = count
-            fewer = f" in the place of {asked}, the data has no more" if count < asked else ""
+            fewer = (
+                f" in the place of {asked}, others are kept for the check" if count < asked else ""
+            )
             calibrated = f"calibrated on {count} images{fewer}; "
         report.append(
             f"{path.name}, {path.stat().st_size / 2**20:.1f} MiB: {calibrated}run by TensorFlow "

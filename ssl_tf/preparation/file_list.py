@@ -6,7 +6,12 @@ import hashlib
 import os
 from pathlib import Path
 
-from ssl_tf.data.listing import list_images, warn_of_like_classes, warn_of_one_class
+from ssl_tf.data.listing import (
+    list_images,
+    warn_of_like_classes,
+    warn_of_no_classes,
+    warn_of_one_class,
+)
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.errors import UserError
 from ssl_tf.preparation.as_seen import EXTENSIONS
@@ -107,6 +112,7 @@ def _folder(source: str, output: str) -> FileList:
     listing = list_images(f"--input={source}", source, EXTENSIONS)
     classes = listing.classes()
     listing.warn(f"--input={source}", classes)
+    warn_of_no_classes(f"--input={source}", listing)
     paths = map(os.fsdecode, sorted(listing.paths))
     return FileList.at(root, list(paths), list(map(os.fsdecode, classes)))
 
@@ -123,12 +129,25 @@ def _list(source: str) -> FileList:
     if not lines or "\0" in text:
         raise UserError(f"--input={source} names no file; give one path a line")
     lines = [line if os.path.exists(os.path.join(folder, line)) else line.strip() for line in lines]
-    paths = {os.path.normpath(os.path.join(folder, line)) for line in lines}
+    paths = {_absolute(folder, line) for line in lines}
     root = _root(source, folder, lines, paths)
     names = sorted((os.path.relpath(path, root) for path in paths), key=os.fsencode)
     with_folders = all("/" in name for name in names)
     classes = sorted({class_of(name) for name in names}) if with_folders else []
     return FileList.at(os.path.realpath(root), names, classes)
+
+
+def _absolute(folder: str, line: str) -> str:
+    """The path of a line. Links keep their names, but `..` behind one leads from where it leads.
+
+    Args:
+        folder: of the list, without links.
+        line: of the list.
+    """
+    parts = line.split(os.sep)
+    above = len(parts) - parts[::-1].index(os.pardir) if os.pardir in parts else 0
+    start = os.path.realpath(os.path.join(folder, os.sep.join(parts[:above])))
+    return os.path.normpath(os.path.join(start if above else folder, os.sep.join(parts[above:])))
 
 
 def _root(source: str, folder: str, lines: list[str], paths: set[str]) -> str:

@@ -1,5 +1,6 @@
 """The record of the encoder of a directory, so that no later start goes on with another one."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,36 @@ def recorded_encoder(directory: Path) -> dict[str, Any]:
     return read_json(path, dict, "give a new --output") if path.exists() else {}
 
 
+def place_of(given: str) -> str:
+    """What a record says of where an encoder was: without links; empty without an encoder."""
+    return os.path.realpath(given) if given else ""
+
+
+def first_step(directory: Path, given: str) -> int:
+    """The step at which a directory began with the encoder that is given now; 0 for another one.
+
+    So that a run that goes on meanwhile gives the same features to all starts.
+
+    Args:
+        directory: of the record.
+        given: the run, export or file that is given now.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    record = recorded_encoder(directory)
+    # Earlier versions recorded no place.
+    return record.get("step", 0) if record.get("given") in (None, place_of(given)) else 0
+
+
 def keep_encoder(directory: Path, facts: dict[str, Any]) -> None:
     """Checks that a directory goes on with its encoder, or records that of its first start.
 
     Args:
         directory: with a lock that this process holds.
         facts: of the encoder: "sha256" of its weights, "origin" in words, and others, of which
-            "image_size" must stay, too.
+            "image_size" must stay, too; "step" of its run and "given", its `place_of`, are for
+            `first_step`.
 
     Raises:
         UserError: the encoder is not that of the first start.

@@ -51,3 +51,18 @@ def test_a_map_is_drawn_for_one_group_and_for_many(count, tmp_path):
     # The frames show the colours of their groups, unblended in places.
     for colour in np.round(255 * colours[np.unique(groups[rows])]):
         assert (np.abs(pixels - colour).max(axis=2) <= 1).any()
+
+
+def test_names_of_any_letters_stand_in_the_legend_as_they_are(tmp_path, monkeypatch, recwarn):
+    names = ["_hidden", r"$\frac$", "a$b$c", "\u8c93", "plain"]
+    drawn = []
+    monkeypatch.setattr(map_picture, "write_png", lambda figure, path: drawn.append(figure))
+    points, groups = np.eye(5, 2), np.arange(5)
+    shown = {row: np.zeros([8, 8, 3], np.uint8) for row in grid_places(points)[0]}
+    draw_map(tmp_path / "map.png", points, groups, names, shown)
+    texts = drawn[0].axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in texts] == names
+    assert not any(text.get_parse_math() for text in texts)
+    monkeypatch.undo()
+    draw_map(tmp_path / "map.png", points, groups, names, shown)
+    assert (tmp_path / "map.png").exists() and not recwarn.list

@@ -316,6 +316,13 @@ def test_a_run_that_has_gone_on_keeps_the_encoder_of_the_first_start(folder, tmp
     start(run, output, images, ALL, NO_REPORT)
     assert "has no checkpoint of --step=7" in capsys.readouterr().err
     assert len(pq.read_table(output / "parquet")) == len(features)
+    # Whatever is complete, it is of that run at that step.
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    told = refused(capsys, other, output, images, NO_REPORT)[0]
+    assert f"of another encoder (step 7 of {run}), not of step 9 of {other}; give that" in told
+    assert "is no run directory" in refused(capsys, tmp_path / "gone", output, images)[0]
+    assert "no checkpoint of --step=6" in refused(capsys, run, output, images, "--step=6")[0]
     done_path(output, 1).unlink()
     assert "has no checkpoint of --step=7" in refused(capsys, run, output, images, NO_REPORT)[0]
 

@@ -460,6 +460,14 @@ def test_a_list_of_relative_paths(tmp_path, capsys):
     assert (found.root, found.paths) == (f"{tmp_path}/in", ["a/0.png", "b/0.png"])
 
 
+def test_a_list_that_leads_up_behind_a_link(tmp_path):
+    """As the system opens it; a link that nothing leads up from keeps its name."""
+    write_folder(tmp_path, {"in/a.png": png(0), "real/a.png": png(1), "real/deep/b.png": png(2)})
+    (tmp_path / "in" / "ln").symlink_to(tmp_path / "real" / "deep")
+    found = write_list(tmp_path / "in" / "list", ["ln/../a.png", "../in/ln/b.png"])
+    assert (found.root, found.paths) == (str(tmp_path), ["in/ln/b.png", "real/a.png"])
+
+
 def test_relative_and_absolute_paths_in_one_list(tmp_path):
     write_folder(tmp_path / "in", {f"{c}/{n}.png": png(n) for c in "ab" for n in range(2)})
     mixed = ["a/0.png", f"{tmp_path}/in/b/0.png"]

@@ -222,6 +222,18 @@ def test_the_report_writes_its_sheets(tmp_path, capsys):
     ]
     shown = {value.tag for record in records for value in record.summary.value}
     assert shown == {"ops_0", "ops_1", "views"}
+    # A report on fewer images leaves none of the former ones beside its own.
+    flags[flags.index("--images=2")] = "--images=1"
+    command.run(views_report.main, ViewsReportSettings, [*flags, f"--output={output}"])
+    names = {path.name for path in output.iterdir()}
+    assert names == {"ops_0.png", "views.png", "tensorboard"}
+    assert len(list((output / "tensorboard").iterdir())) == 1
+    # Nor does it replace the record that a run has of its own views.
+    (output / "flags.txt").touch()
+    with pytest.raises(SystemExit) as stopped:
+        command.run(views_report.main, ViewsReportSettings, [*flags, f"--output={output}"])
+    assert stopped.value.code == 1
+    assert "holds a run, whose own views.png would be lost" in capsys.readouterr().err
 
 
 def test_the_report_needs_a_place(capsys):

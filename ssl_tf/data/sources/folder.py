@@ -7,7 +7,12 @@ import tensorflow as tf
 
 from ssl_tf.data import orientation
 from ssl_tf.data.decoding import EXTENSIONS, read_file
-from ssl_tf.data.listing import list_images, warn_of_like_classes, warn_of_one_class
+from ssl_tf.data.listing import (
+    list_images,
+    warn_of_like_classes,
+    warn_of_no_classes,
+    warn_of_one_class,
+)
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import IndexedSource
 from ssl_tf.errors import UserError, warn
@@ -50,6 +55,7 @@ class ImageFolder(IndexedSource):
         paths = sorted(listing.paths)
         classes = listing.classes()
         listing.warn(f"--image_folder={folder}", classes)
+        warn_of_no_classes(f"--image_folder={folder}", listing)
         warn_of_one_class(f"--image_folder={folder}", classes)
         warn_of_like_classes(f"--image_folder={folder}", classes)
         super().__init__(

@@ -42,10 +42,12 @@ def test_one_folder_a_class(tmp_path):
     ]
 
 
-def test_images_at_the_top_make_all_unlabelled(tmp_path):
+def test_images_at_the_top_make_all_unlabelled_which_is_told(tmp_path, capsys):
     source = ImageFolder(write_folder(tmp_path, {"x.png": b"", "cat/0.png": b""}))
     assert ids(source) == ["cat/0.png", "x.png"]
     assert source.num_classes is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "1 images lie beside the folders (x.png), so the images have no classes" in line
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path):
