@@ -25,7 +25,8 @@ class InitEncoderSettings:
     init_mean: tuple[float, ...] = setting(
         (),
         "Mean that its images had subtracted, of red, green and blue in 0 to 1, such as 0,0,0. "
-        "Empty: as the config.json beside it tells, else ImageNet's.",
+        "Empty: as the config.json beside it tells, else ImageNet's, and for "
+        "keras.applications Caffe's.",
     )
     init_std: tuple[float, ...] = setting(
         (),

@@ -68,6 +68,11 @@ def _convolution(conv: str, norm: str, output: int, channels: int, side: int) ->
     }
 
 
+def all_names() -> set[str]:
+    """Torchvision's names of the tensors of all ResNets."""
+    return {name for depth in DEPTHS for name in Architecture(depth, 1.0, "imagenet").shapes()}
+
+
 def recognize(shapes: Mapping[str, Shape]) -> Architecture:
     """The ResNet that these tensors, by torchvision's names, are.
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from ssl_tf.errors import UserError
 from ssl_tf.networks.normalization import MEAN, STD
-from ssl_tf.networks.resnet import DEPTHS
-from ssl_tf.weights.architecture import COUNTER, Architecture, recognize
+from ssl_tf.weights.architecture import COUNTER, Architecture, all_names, recognize
 from ssl_tf.weights.conventions import (
     Tensors,
     from_caffe_pixels,
@@ -18,7 +17,8 @@ from ssl_tf.weights.conventions import (
     with_our_pixels,
     without_bias,
 )
-from ssl_tf.weights.torch_names import detectron2_name, to_torch, torch_name
+from ssl_tf.weights.keras_names import keras_modules, of_applications
+from ssl_tf.weights.torch_names import KINDS, detectron2_name, to_torch, torch_name
 
 # The module that is the encoder -> whose files have it. DenseCL is of OpenSelfSup, which calls it
 # backbone, as others do, and the first of encoder_q in the file of a training.
@@ -112,13 +112,14 @@ def from_torch_file(
             "for FORMAT BGR and STRIDE_IN_1X1 True (its defaults), --init_convention=torchvision "
             "for FORMAT RGB, PIXEL_STD of ImageNet and STRIDE_IN_1X1 False"
         )
-    renamed = {detectron2_name(name): name for name in _all_names()} if is_detectron2 else {}
+    renamed = {detectron2_name(name): name for name in all_names()} if is_detectron2 else {}
     located = {
         renamed.get(name.removeprefix(module), name.removeprefix(module)): name
         for name in tensors
         if name.startswith(module)
     }
     found = recognize({name: tensors[place].shape for name, place in located.items()})
+    _check_dtypes({located[name]: tensors[located[name]] for name in found.shapes()})
     kept = {name: tensors[located[name]].astype(np.float32) for name in found.shapes()}
     told = "" if own_stride is not None else str(pixels or Pixels())
     if convention == "caffe":
@@ -166,6 +167,21 @@ def _check_dilation(module: str, tensors: Tensors) -> None:
         )
 
 
+def _check_dtypes(tensors: Tensors) -> None:
+    """Refuses quantized weights, whose scales are elsewhere.
+
+    Raises:
+        UserError: one of these tensors of an encoder holds no floats.
+    """
+    for name, value in tensors.items():
+        # bfloat16 is not among NumPy's own floats.
+        if value.dtype.kind in "biuc":
+            raise UserError(
+                f"holds {name} as {value.dtype}, whose scale is not known; save the weights as "
+                "floats"
+            )
+
+
 def _find(tensors: Tensors) -> tuple[str, bool]:
     """The prefix of the encoder's names, and whether they are Detectron2's."""
     found = [
@@ -211,18 +227,18 @@ def _origin(module: str, names: Iterable[str]) -> str:
     return _FAMILIES.get(bare, f"torchvision, in {bare}")
 
 
-def _all_names() -> set[str]:
-    """Torchvision's names of the tensors of all ResNets."""
-    return {name for depth in DEPTHS for name in Architecture(depth, 1.0, "imagenet").shapes()}
-
-
 def _grouped(names: Iterable[str]) -> dict[str, int]:
     """Names by the module that they belong to, counted; counters of normalizations left out."""
     modules = (n.rpartition(".")[0] or n for n in sorted(names) if not n.endswith(COUNTER))
     return dict(Counter(".".join(module.split(".")[:3]) for module in modules))
 
 
-def from_keras_file(variables: Tensors, convention: str, own_stride: bool | None = None) -> Weights:
+def from_keras_file(
+    variables: Tensors,
+    convention: str,
+    own_stride: bool | None = None,
+    pixels: Pixels | None = None,
+) -> Weights:
     """The encoder in a file of Keras: one of ours, or a ResNet of keras.applications.
 
     Args:
@@ -230,22 +246,23 @@ def from_keras_file(variables: Tensors, convention: str, own_stride: bool | None
         convention: torchvision or caffe; empty: that of the names.
         own_stride: of one of ours, where its first strided convolution is; None: the file does not
             tell, or is of keras.applications.
+        pixels: of a ResNet of keras.applications; None: BGR of Caffe.
 
     Raises:
         UserError: it is neither, or of another convention, or nothing tells where its bottlenecks
-            have their stride; as the end of a sentence.
+            have their stride, or one of ours is given pixels; as the end of a sentence.
     """
-    of_applications = "conv1_conv/kernel" in variables
+    layers = keras_modules({name.rpartition("/")[0] for name in variables})
+    theirs = of_applications(layers)
     _check_convention(convention, own_stride)
-    own = "caffe" if of_applications else "torchvision"
+    own = "caffe" if theirs else "torchvision"
     if convention not in ("", own):
-        raise UserError(f"has the convention of {own}; leave --init_convention out")
-    modules = {name.rpartition(".")[0] for name in _all_names()}
-    layers = {(_keras_name(m) if of_applications else m.replace(".", "_")): m for m in modules}
+        other = ", and give --init_mean and --init_std for other pixels" if theirs else ""
+        raise UserError(f"has the convention of {own}; leave --init_convention out{other}")
     tensors, left_out = {}, []
     for name, value in variables.items():
         layer, _, kind = name.rpartition("/")
-        if layer not in layers:
+        if layer not in layers or kind not in (*KINDS, "bias"):
             left_out.append(name.replace("/", "."))
         elif kind == "bias":
             tensors[f"{layers[layer]}.bias"] = value.astype(np.float32)
@@ -256,29 +273,30 @@ def from_keras_file(variables: Tensors, convention: str, own_stride: bool | None
             "holds no encoder of ours and no ResNet50, ResNet101 or ResNet152 of "
             "keras.applications (the V2 ones are other networks)"
         )
-    if of_applications:
-        norms = {m: _norm(m) for m in modules if f"{m}.weight" in tensors and _norm(m) != m}
+    if pixels and not theirs:
+        raise UserError("tells its pixels; leave --init_mean and --init_std out")
+    if pixels and convention:
+        raise UserError(f"has pixels of its own by --init_convention={convention}; leave it out")
+    if theirs:
+        norms = {module: _norm(module) for module in layers.values() if _norm(module) != module}
         tensors = without_bias(tensors, norms)
     found = recognize({name: value.shape for name, value in tensors.items()})
-    if of_applications:
-        tensors = with_our_epsilon(from_caffe_pixels(tensors, _KERAS_MEAN), _KERAS_EPSILON)
-    origin = "keras.applications" if of_applications else "ssl_tf"
+    told = ""
+    if theirs:
+        tensors, told = with_our_epsilon(tensors, _KERAS_EPSILON), str(pixels or "BGR of Caffe")
+        if pixels:
+            tensors = with_our_pixels(tensors, pixels.mean, pixels.std)
+        else:
+            tensors = from_caffe_pixels(tensors, _KERAS_MEAN)
+    origin = "keras.applications" if theirs else "ssl_tf"
     kept = {name: tensors[name] for name in found.shapes()}
-    if found.has_bottlenecks and not (of_applications or convention) and own_stride is None:
+    if found.has_bottlenecks and not (theirs or convention) and own_stride is None:
         raise UserError(
             "holds weights alone, which do not tell where the bottlenecks have their stride; give "
             "--init_convention=torchvision for the 3x3 convolution, or save the whole model as a "
             ".keras file (of --stride_in_1x1 there is no other way)"
         )
-    return _weights(kept, found, of_applications or bool(own_stride), origin, left_out)
-
-
-def _keras_name(module: str) -> str:
-    """The layer of keras.applications: conv2_block1_0_bn for layer1.0.downsample.1."""
-    module = re.sub(r"downsample\.0$", "conv0", re.sub(r"downsample\.1$", "bn0", module))
-    if found := re.fullmatch(r"layer(\d)\.(\d+)\.(conv|bn)(\d)", module):
-        return f"conv{int(found[1]) + 1}_block{int(found[2]) + 1}_{found[4]}_{found[3]}"
-    return {"conv1": "conv1_conv", "bn1": "conv1_bn"}[module]
+    return _weights(kept, found, theirs or bool(own_stride), origin, left_out, told)
 
 
 def _norm(conv: str) -> str:

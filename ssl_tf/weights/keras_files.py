@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 
 from ssl_tf.errors import UserError
+from ssl_tf.weights.keras_graph import check_graph
+from ssl_tf.weights.keras_names import keras_modules
 
 # Variables of the layers of a ResNet in the order in which a .keras file numbers them.
 _ORDER = {
@@ -38,7 +40,8 @@ def read_keras(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
             first convolution; None where the file does not tell, or is of others.
 
     Raises:
-        UserError: the file does not name its layers, as the end of a sentence.
+        UserError: the file does not name its layers, or has some inside the encoder that ours has
+            not; as the end of a sentence.
         OSError, ValueError, KeyError: it is damaged or of another kind.
     """
     if zipfile.is_zipfile(path):
@@ -52,7 +55,11 @@ def read_keras(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
                 "names no layers; save the whole model as a .keras file, or its weights as an .h5 "
                 "file whose name does not end in .weights.h5"
             )
-        return dict(_read_legacy(root)), _stride_in_1x1(config.get("layers", []))
+        variables, layers = dict(_read_legacy(root)), config.get("layers", [])
+        if layers:
+            return variables, _checked_stride(layers)
+        _check_order([*dict.fromkeys(name.rpartition("/")[0] for name in variables)])
+        return variables, None
 
 
 def _read_legacy(root: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
@@ -79,11 +86,40 @@ def _read_archive(path: Path) -> tuple[dict[str, np.ndarray], bool | None]:
                 kind, name = layer["class_name"].rpartition(">")[2], layer["config"]["name"]
                 group = _snake_case(kind) + (f"_{seen[kind]}" if seen[kind] else "")
                 seen[kind] += 1
-                if kind in _ORDER and group in root:
-                    values = root[group]["vars"]
-                    for number, variable in enumerate(_ORDER[kind][: len(values)]):
-                        variables[f"{name}/{variable}"] = values[str(number)][()]
-    return variables, _stride_in_1x1(layers)
+                # Nested models have none of their own.
+                values = root[group].get("vars", {}) if group in root else {}
+                known = _ORDER.get(kind, ())
+                for number in range(len(values)):
+                    variable = known[number] if number < len(known) else str(number)
+                    variables[f"{name}/{variable}"] = values[str(number)][()]
+    return variables, _checked_stride(layers)
+
+
+def _check_order(layers: list[str]) -> None:
+    """Refuses what lies between the layers of an encoder in a file of weights alone.
+
+    Args:
+        layers: that have weights, in the order of the file.
+
+    Raises:
+        UserError: there is such a layer.
+    """
+    known = keras_modules(layers)
+    places = [place for place, name in enumerate(layers) if name in known] or [0]
+    for name in layers[places[0] : places[-1]]:
+        if name not in known:
+            raise UserError(
+                f"has {name} between layers of the encoder, which ours has not; give a plain "
+                "ResNet, or the whole model as a .keras file where it is beside the encoder"
+            )
+
+
+def _checked_stride(layers: list[dict]) -> bool | None:
+    """`_stride_in_1x1`, of an encoder that has no other layers than ours."""
+    strided = _stride_in_1x1(layers)
+    # None is of keras.applications, which has the stride in the first.
+    check_graph(layers, strided_in_first=strided is not False)
+    return strided
 
 
 def _stride_in_1x1(layers: list[dict]) -> bool | None:

@@ -69,11 +69,24 @@ def read_weights(settings: InitEncoderSettings) -> Weights:
 
 
 def _beside(path: Path) -> dict[str, Any]:
-    """What timm's config.json beside a file tells of its network; empty without one."""
-    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
-        told = json.loads(path.with_name("config.json").read_text())
-        return {**told, **told.get("pretrained_cfg", {})}
-    return {}
+    """What timm's config.json beside a file tells of its network; empty without one.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        told = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError):
+        raise UserError(
+            "has a config.json beside it that is no JSON, which may tell its pixels; copy it "
+            "again, or move it away"
+        ) from None
+    if not isinstance(told, dict):
+        return {}
+    inner = told.get("pretrained_cfg")
+    return {**told, **inner} if isinstance(inner, dict) else told
 
 
 def _check_pools(names: Sequence[str]) -> None:
@@ -121,17 +134,16 @@ def _pixels(settings: InitEncoderSettings, told: Mapping[str, Any]) -> Pixels | 
 
 def _read(path: Path, settings: InitEncoderSettings) -> Weights:
     convention = settings.init_convention
-    of_keras = path.is_dir() or path.suffix in _KERAS
-    if of_keras and (settings.init_mean or settings.init_std):
-        raise UserError("tells its pixels; leave --init_mean and --init_std out")
-    if path.is_dir():
+    if path.is_dir() or path.suffix in _KERAS:
         with _reading():
-            variables, own_stride = _read_saved_model(path), _exported_stride(path)
-        return from_keras_file(variables, convention, own_stride)
-    if path.suffix in _KERAS:
-        with _reading():
-            variables, own_stride = read_keras(path)
-        return from_keras_file(variables, convention, own_stride)
+            if path.is_dir():
+                variables, own_stride = _read_saved_model(path), _exported_stride(path)
+            else:
+                variables, own_stride = read_keras(path)
+        # Those of ImageNet, too, are other ones than the names tell.
+        is_given = settings.init_mean or settings.init_std
+        given = (_pixels(settings, {}) or Pixels()) if is_given else None
+        return from_keras_file(variables, convention, own_stride, given)
     told = _beside(path)
     _check_pools([path.name, str(told.get("architecture"))])
     pixels = _pixels(settings, told)

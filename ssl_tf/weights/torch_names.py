@@ -12,7 +12,7 @@ import tensorflow as tf
 # Entry of export.json and of the metadata of safetensors that we write: names do not tell it.
 STRIDE = "stride_in_1x1"
 # The last part of the name of a variable -> that of torch.
-_KINDS = {
+KINDS = {
     "kernel": "weight",
     "gamma": "weight",
     "beta": "bias",
@@ -44,7 +44,7 @@ def torch_name(layer: str, kind: str) -> str:
     Raises:
         KeyError: a ResNet has no variable of the kind.
     """
-    return f"{layer.replace('_', '.')}.{_KINDS[kind]}"
+    return f"{layer.replace('_', '.')}.{KINDS[kind]}"
 
 
 def detectron2_name(name: str) -> str:

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from ml_dtypes import bfloat16
 from safetensors.numpy import save_file
 
 from ssl_tf.errors import SettingsError, UserError
@@ -11,6 +12,7 @@ from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import FormatSettings, InitEncoderSettings, ModelSettings
 from ssl_tf.weights.architecture import Architecture
 from ssl_tf.weights.encoder_images import EncoderImages, exported_images
+from ssl_tf.weights.families import from_torch_file
 from ssl_tf.weights.loading import check_encoder, load_init_encoder, read_weights
 from tests.weights.random_tensors import SMALL, random_tensors, randomize
 from tests.weights.torch_files import save_zip, tensors
@@ -61,6 +63,18 @@ def test_half_precision_is_read(tmp_path):
     for name, value in halves.items():
         assert read[name].dtype == np.float32
         np.testing.assert_array_equal(read[name], value)
+
+
+def test_quantized_kernels_are_refused(tmp_path):
+    found = random_tensors(SMALL)
+    found["layer1.0.conv1.weight"] = np.int8(10 * found["layer1.0.conv1.weight"])
+    save_file(found, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match="holds layer1.0.conv1.weight as int8, whose scale is not "):
+        read_weights(settings(tmp_path / "a.safetensors"))
+    brain = {name: value.astype(bfloat16) for name, value in random_tensors(SMALL).items()}
+    read = from_torch_file(brain, "").tensors
+    for name, value in brain.items():
+        np.testing.assert_array_equal(read[name], value.astype(np.float32))
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.torch", "a.ckpt", "a"])
@@ -173,7 +187,7 @@ def test_pools_that_no_tensor_shows_are_refused_where_a_name_tells_them(by, tmp_
     plain = tmp_path / "plain" / "model.safetensors"
     plain.parent.mkdir()
     save_file(random_tensors(SMALL), plain)
-    for content in ('{"architecture": "resnet50"}', "[1]", "{"):
+    for content in ('{"architecture": "resnet50"}', "[1]"):
         (plain.parent / "config.json").write_text(content)
         assert read_weights(settings(plain)).architecture == SMALL
 
@@ -194,6 +208,15 @@ def test_pixels_are_told_by_flags_or_by_the_config_beside_the_file(tmp_path, cap
     given = read_weights(settings(path, init_mean=(0.0, 0.0, 0.0), init_std=(1.0, 1.0, 1.0)))
     np.testing.assert_allclose(given.tensors["conv1.weight"], expected / 2, rtol=1e-6)
     assert "less 0, 0, 0 over 1, 1, 1" in capsys.readouterr().err
+    for nothing in (None, {}, "resnet18"):
+        told = {**of_config, "pretrained_cfg": nothing}
+        (tmp_path / "config.json").write_text(json.dumps(told))
+        again = read_weights(settings(path)).tensors["conv1.weight"]
+        np.testing.assert_array_equal(again, halves)
+    for content in (b'{"mean": [0.5', b"", b"\xff"):
+        (tmp_path / "config.json").write_bytes(content)
+        with pytest.raises(UserError, match="that is no JSON, .*; copy it again, or move it away"):
+            read_weights(settings(path))
     (tmp_path / "config.json").write_text(json.dumps({"std": [0.5]}))
     with pytest.raises(UserError, match="whose std is not of three numbers; give --init_std"):
         read_weights(settings(path))
