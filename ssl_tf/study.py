@@ -16,7 +16,7 @@ def main(settings: StudySettings) -> None:
     from ssl_tf.experiments.finished import make_again, take_finished
     from ssl_tf.experiments.outcome import RESULTS, TABLE, enough, missing, write_outcome
     from ssl_tf.experiments.preview import preview
-    from ssl_tf.experiments.records import check_flags, keep_study, read_record
+    from ssl_tf.experiments.records import check_flags, check_places, keep_study, read_record
     from ssl_tf.experiments.runner import Runner
     from ssl_tf.experiments.study_file import read_study
     from ssl_tf.experiments.trials import Trial, make_trials
@@ -24,10 +24,11 @@ def main(settings: StudySettings) -> None:
 
     study = read_study(settings.study)
     trials = make_trials(study, settings)
+    output = settings.directory
     if settings.dry_run:
         preview(study, trials)
+        check_places(trials, output)
         return
-    output = settings.directory
     prepare_output(output, is_directory=True)
     for trial in trials:
         check_flags(read_record(output, trial.name), trial, output)
@@ -36,6 +37,7 @@ def main(settings: StudySettings) -> None:
     if settings.report:
         write_outcome(study, trials, output)
         return
+    check_places(trials, output)
     keep_study(output, study)
 
     def report() -> None:

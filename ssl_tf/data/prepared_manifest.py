@@ -86,9 +86,12 @@ class Manifest:
         """
         path = directory / MANIFEST
         if not path.is_file():
+            if not directory.exists():
+                raise UserError(f"--prepared={directory} does not exist; correct the name")
             raise UserError(
                 f"--prepared={directory} has no {MANIFEST}: it is no result of prepare, or not "
-                "complete; start prepare again with the same flags"
+                "complete; start prepare again with the same flags, and give a folder of images as "
+                "--image_folder"
             )
         remedy = "prepare the images again, into a new directory"
         value = read_json(path, dict, remedy)

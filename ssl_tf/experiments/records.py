@@ -1,7 +1,10 @@
 """What is done of each trial, on disk: so that a study goes on where it was killed."""
 
 import dataclasses
+import glob
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,31 @@ class Record:
     def next_step(self, trial: Trial) -> Step | None:
         """The first step that is not done; None if all are."""
         return next((step for step in trial.steps if not self.has_done(step)), None)
+
+
+def check_places(trials: Sequence[Trial], output: Path) -> None:
+    """Checks that the data of all stages that are left are where their flags say.
+
+    A later stage would find that out after the pre-training, of each arm.
+
+    Raises:
+        SettingsError: they are not; the message names the arm and the stage.
+    """
+    for trial in trials:
+        record = read_record(output, trial.name)
+        for step in trial.steps:
+            for name, value in step.places.items() if not record.has_done(step) else ():
+                if not _exists(value):
+                    raise SettingsError(
+                        f"arm {trial.arm}, {step.name}: --{name}={value} does not exist; correct it"
+                    )
+
+
+def _exists(place: str) -> bool:
+    """Whether there is a file or folder, files of a glob, or each of a list of directories."""
+    # A name may hold a comma, too, and another machine's file system is asked by its stage.
+    listed = all(os.path.exists(path) for path in place.split(","))
+    return listed or "://" in place or bool(glob.glob(place))
 
 
 def read_record(output: Path, trial: str) -> Record:

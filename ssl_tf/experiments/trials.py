@@ -38,6 +38,7 @@ class Step:
         reports: with its figures, where it measures any.
         flags: on which the result depends, by name, as text; paths in the study's output are
             relative to it.
+        places: flag -> where data lie that it reads, outside of the study's output.
         needs: (arm, stage) of other arms whose results it reads, at the same seed.
     """
 
@@ -46,6 +47,7 @@ class Step:
     product: Path | None
     reports: tuple[Path, ...]
     flags: Mapping[str, str]
+    places: Mapping[str, str]
     needs: frozenset[tuple[str, str]]
 
 
@@ -129,6 +131,7 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
                 Path(stage.product.format_map(named)) if stage.product else None,
                 reports,
                 {n: _within(output, v) for n, v in flags_of_result.items() if n not in given},
+                {n: v for n, v in flagfiles.places(bound).items() if v == _within(output, v)},
                 frozenset(needs),
             )
         )

@@ -63,7 +63,7 @@ class Header:
         turned: EXIF asks for a turn or a reflection.
         profile: it has an ICC profile of other colours than sRGB.
         several: it has more than one image, as animations have.
-        transparent: its pixels have an opacity.
+        transparent: something shows through its pixels.
     """
 
     format: str
@@ -133,7 +133,7 @@ def header(image: Image.Image) -> Header:
         turned=turn in _TURNS,
         profile=_other_profile(image.info.get("icc_profile")) is not None,
         several=bool(getattr(image, "is_animated", False)),
-        transparent=_has_opacity(image),
+        transparent=_has_opacity(image) and _shows_through(image),
     )
 
 
@@ -218,6 +218,12 @@ def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
 
 def _has_opacity(image: Image.Image) -> bool:
     return image.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info
+
+
+def _shows_through(image: Image.Image) -> bool:
+    """Whether any pixel of an image with opacity is not opaque, as all of most screenshots are."""
+    image = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
+    return image.getchannel("A").getextrema()[0] < 255
 
 
 def _as_positive(levels: np.ndarray, image: Image.Image) -> np.ndarray:

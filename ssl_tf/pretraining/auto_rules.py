@@ -259,7 +259,7 @@ def _queue(facts: Facts, values: Values) -> int | None:
         return None
     keys = values["batch_size"] * (2 if values.get("symmetric") else 1)
     seen = facts.steps(values) * keys
-    return max(1, min(65_536, facts.trained(values) // 2, seen // 10) // keys) * keys
+    return max(1, min(65_536, facts.trained(values) // 4, seen // 10) // keys) * keys
 
 
 def _monitor_every(facts: Facts, values: Values) -> float:
@@ -314,7 +314,7 @@ RULES = (
     Rule(
         "queue",
         _queue,
-        "half of the images, so few keys are of the image itself; full after a tenth of the run",
+        "a quarter of the images: few keys are of the image itself; full after a tenth of the run",
     ),
     Rule(
         "augment_on",

@@ -42,6 +42,7 @@ from ssl_tf.training.run_directory import (
     MetricsFile,
     check_run,
     note_environment,
+    note_places,
     open_run,
     with_library_of_run,
     with_rule_of_run,
@@ -166,6 +167,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     if cluster.is_chief:
         directory = open_run(settings)
         keep_data(directory, sources, replaceable={HELD_OUT: _tell_of_other_monitors})
+        note_places(settings)
         if start_step < plan.total_steps:
             note_environment(directory, replicas, settings.in_parts)
         write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))

@@ -24,16 +24,24 @@ class AnnotationSettings(ReadingSettings):
     test_split: str = setting(
         "", "Split of --dataset to report on; empty: test, of voc/2012 validation."
     )
-    image_folder: str = setting("", "Folder of the images of --coco_json or --label_maps.")
+    image_folder: str = setting(
+        "", "Folder of the images of --coco_json or --label_maps.", is_place=True
+    )
     test_image_folder: str = setting(
-        "", "Folder of the images to report on; empty: --image_folder, with --coco_json."
+        "",
+        "Folder of the images to report on; empty: --image_folder, with --coco_json.",
+        is_place=True,
     )
-    coco_json: str = setting("", "Objects of --image_folder, a json in COCO's format.")
-    test_coco_json: str = setting("", "Such a json of the images to report on.")
+    coco_json: str = setting(
+        "", "Objects of --image_folder, a json in COCO's format.", is_place=True
+    )
+    test_coco_json: str = setting("", "Such a json of the images to report on.", is_place=True)
     label_maps: str = setting(
-        "", "Folder with a PNG for each image of --image_folder, whose pixels are labels."
+        "",
+        "Folder with a PNG for each image of --image_folder, whose pixels are labels.",
+        is_place=True,
     )
-    test_label_maps: str = setting("", "Such a folder for --test_image_folder.")
+    test_label_maps: str = setting("", "Such a folder for --test_image_folder.", is_place=True)
     reduce_zero_label: bool = setting(
         False, "Label 0 of --label_maps is ignored, and classes count from label 1, as in ADE20K."
     )
@@ -45,13 +53,15 @@ class AnnotationSettings(ReadingSettings):
         high=254,
     )
     voc_dir: tuple[str, ...] = setting(
-        (), "Directories in VOC's format, such as VOCdevkit/VOC2007,VOCdevkit/VOC2012."
+        (),
+        "Directories in VOC's format, such as VOCdevkit/VOC2007,VOCdevkit/VOC2012.",
+        is_place=True,
     )
     voc_list: tuple[str, ...] = setting(
         ("trainval",), "List of ImageSets to learn from, for all directories or one for each."
     )
     test_voc_dir: tuple[str, ...] = setting(
-        (), "Directories of the images to report on; empty: the first of --voc_dir."
+        (), "Directories of the images to report on; empty: the first of --voc_dir.", is_place=True
     )
     test_voc_list: tuple[str, ...] = setting(("test",), "List of ImageSets to report on.")
     scenes: int = setting(4000, "Number of built-in scenes to render.", low=1, high=1_000_000)

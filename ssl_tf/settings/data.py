@@ -49,13 +49,15 @@ class DataSettings(ReadingSettings):
     )
     split: str = setting("train", "Split to learn from; TFDS slices such as train[:90%] work.")
     image_folder: str = setting(
-        "", "A folder of images: flat and unlabelled, or one folder a class."
+        "", "A folder of images: flat and unlabelled, or one folder a class.", is_place=True
     )
     orient: bool = setting(
         False, "Turn the images of a folder upright, as their EXIF orientation says."
     )
-    prepared: str = setting("", "The output of `python -m ssl_tf.prepare`.")
-    tfrecord: str = setting("", "TFRecord files of tf.train.Example with image/encoded, as a glob.")
+    prepared: str = setting("", "The output of `python -m ssl_tf.prepare`.", is_place=True)
+    tfrecord: str = setting(
+        "", "TFRecord files of tf.train.Example with image/encoded, as a glob.", is_place=True
+    )
     first_label: int = setting(
         0, "Label of the first class in --tfrecord; 1 where labels count from 1.", low=0, high=1
     )
@@ -98,7 +100,10 @@ class DataSettings(ReadingSettings):
 
     def __post_init__(self) -> None:
         if len(self.named) > 1:
-            raise SettingsError(f"{' and '.join(self.named)}: give one of them")
+            raise SettingsError(
+                f"{' and '.join(self.named)}: give one of them; {self.named[0]}= takes back that "
+                "of a flagfile"
+            )
         if not self.named:
             raise SettingsError(
                 "no images: give --dataset, --image_folder, --prepared or --tfrecord"

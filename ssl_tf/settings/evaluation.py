@@ -48,9 +48,13 @@ class EvaluationSettings(EncoderSettings):
     )
     test_split: str = setting("", "Split to report on; empty: test or validation, if there is one.")
     test_image_folder: str = setting(
-        "", "Folder of the images to report on, one folder a class, those of the train images."
+        "",
+        "Folder of the images to report on, one folder a class, those of the train images.",
+        is_place=True,
     )
-    test_tfrecord: str = setting("", "TFRecord files of the images to report on, as a glob.")
+    test_tfrecord: str = setting(
+        "", "TFRecord files of the images to report on, as a glob.", is_place=True
+    )
 
     @property
     def unused(self) -> dict[str, str]:

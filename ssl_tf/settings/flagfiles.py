@@ -33,6 +33,7 @@ def setting(
     above: float | None = None,
     high: float | None = None,
     affects_result: bool = True,
+    is_place: bool = False,
     before: Any = None,
 ) -> Any:
     """A dataclass field that is also a flag.
@@ -45,6 +46,7 @@ def setting(
         above: exclusive lower bound.
         high: inclusive upper bound, where more than `LARGEST` is no use. Numbers are finite.
         affects_result: whether a result depends on the flag; if not, a resumed run may change it.
+        is_place: whether it names where data lie, which may move; what the data are is recorded.
         before: value of the runs that are older than the flag, so that their file lacks it; None:
             the default.
     """
@@ -55,6 +57,7 @@ def setting(
         above=above,
         high=high,
         affects_result=affects_result,
+        is_place=is_place,
         before=before,
     )
     return dataclasses.field(default=default, metadata=metadata)
@@ -188,7 +191,9 @@ def _check(name: str, value: Any, metadata: Any) -> None:
         if high is None and isinstance(element, int | float):
             high = LARGEST
         if choices and element not in choices:
-            raise SettingsError(f"--{name}={element}: unknown; choose one of {', '.join(choices)}")
+            raise SettingsError(
+                f"--{name}={element}: unknown; choose one of {', '.join(filter(None, choices))}"
+            )
         if low is not None and element < low:
             raise SettingsError(f"--{name}={element}: must be at least {low}")
         if above is not None and element <= above:
@@ -345,8 +350,24 @@ def result_flags(settings: Any) -> dict[str, str]:
     return {name: text for name, text in as_dict(settings).items() if name in depends}
 
 
-def result_differences(first: Any, second: Any) -> dict[str, tuple[str, str]]:
-    """The flags that differ and on which a result depends: name -> (first, second) as text."""
+def places(settings: Any) -> dict[str, str]:
+    """The flags that name where data lie, if they are given: name -> value."""
+    fields = flag_fields(type(settings))
+    named = {field.name for field, _ in fields if field.metadata["is_place"]}
+    return {name: text for name, text in as_dict(settings).items() if name in named and text}
+
+
+def result_differences(
+    first: Any, second: Any, data_recorded: bool = False
+) -> dict[str, tuple[str, str]]:
+    """The flags that differ and on which a result depends: name -> (first, second) as text.
+
+    Args:
+        first, second: of one class.
+        data_recorded: a record tells the data from others, so that they may have moved.
+    """
     ours, theirs = result_flags(first), result_flags(second)
     ignored = unused(first).keys() & unused(second).keys()
+    if data_recorded:
+        ignored |= places(first).keys() & places(second).keys()
     return {n: (ours[n], theirs[n]) for n in ours if ours[n] != theirs[n] and n not in ignored}

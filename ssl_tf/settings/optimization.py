@@ -50,7 +50,8 @@ class OptimizationSettings:
     def __post_init__(self) -> None:
         if self.warmup_epochs > self.epochs:
             raise SettingsError(
-                f"--warmup_epochs={self.warmup_epochs}: longer than the run, --epochs={self.epochs}"
+                f"--warmup_epochs={self.warmup_epochs}: longer than the run, --epochs="
+                f"{self.epochs}; give a shorter one, 0 for none"
             )
         if self.optimizer == "adamw" and self.base_learning_rate > 0.01:
             raise SettingsError(

@@ -9,6 +9,7 @@ from ssl_tf.files import UNFINISHED
 from ssl_tf.locks import LOCK
 from ssl_tf.settings import flagfiles
 from ssl_tf.settings.flagfile_lines import FLAGS
+from ssl_tf.training.run_directory import DATA
 
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
@@ -44,7 +45,10 @@ def check_output(settings: OutputSettings, kind: str, replaceable: Collection[st
             if name not in replaceable
         )
         if listed:
-            raise SettingsError(f"--output={output} was made with other flags ({listed})")
+            raise SettingsError(
+                f"--output={output} was made with other flags ({listed}); give these, another "
+                "--output, or remove that directory"
+            )
         return True
     if output.exists() and (not output.is_dir() or _names_in(output) - _FIRST_FILES):
         raise SettingsError(f"--output={output} exists and is no {kind}; give a new directory")
@@ -77,8 +81,11 @@ def open_output(
 
 def _differences(settings: OutputSettings) -> dict[str, tuple[str, str]]:
     """The flags on which results depend and that differ, as in `flagfiles.result_differences`."""
-    before = flagfiles.read_flagfile(Path(settings.output, FLAGS), type(settings))
-    return flagfiles.result_differences(before, settings)
+    output = Path(settings.output)
+    before = flagfiles.read_flagfile(output / FLAGS, type(settings))
+    # In it, or in the directories of its trainings.
+    recorded = any((*output.glob(DATA), *output.glob(f"*/{DATA}")))
+    return flagfiles.result_differences(before, settings, recorded)
 
 
 def _names_in(directory: Path) -> set[str]:

@@ -54,14 +54,15 @@ def check_run(settings: PretrainSettings) -> bool:
             dataclasses.replace(one, views=with_library_of(recorded.views, one.views))
             for one in (recorded, settings)
         )
-        differing = flagfiles.result_differences(there, here)
+        differing = flagfiles.result_differences(there, here, (directory / DATA).is_file())
         if differing:
             listed = ", ".join(
                 f"--{n}={old} there, {new} here" for n, (old, new) in differing.items()
             )
+            longer = "; to train it further, give --init_from" if "epochs" in differing else ""
             raise SettingsError(
                 f"--run_dir={directory} belongs to a run with other flags ({listed}); give another "
-                "--run_dir, or the flags of that run to resume it"
+                f"--run_dir, or the flags of that run to resume it{longer}"
             )
         return True
     if directory.exists() and (not directory.is_dir() or _names(directory) - _FIRST_FILES):
@@ -83,11 +84,31 @@ def open_run(settings: PretrainSettings) -> Path:
         return directory
     directory.mkdir(parents=True, exist_ok=True)
     # This file makes the directory a run.
+    _write_flags(settings, directory)
+    return directory
+
+
+def note_places(settings: PretrainSettings) -> None:
+    """Writes into the flags of a run where its data lie now, if they have moved.
+
+    Args:
+        settings: of this start, whose data were found to be those of the run.
+    """
+    directory = Path(settings.run.run_dir)
+    recorded = read_settings(directory)
+    now = flagfiles.places(settings.data)
+    if flagfiles.places(recorded.data) == now:
+        return
+    moved = dataclasses.replace(recorded, data=dataclasses.replace(recorded.data, **now))
+    _write_flags(moved, directory)
+    print(f"{directory}: its images are now in {', '.join(now.values())}", file=sys.stderr)
+
+
+def _write_flags(settings: PretrainSettings, directory: Path) -> None:
     flags = directory / FLAGS
     flagfiles.write_flagfile(
         settings, flags, comments=[f"python -m ssl_tf.pretrain --flagfile={flags}"]
     )
-    return directory
 
 
 def read_settings(directory: Path) -> PretrainSettings:
@@ -98,9 +119,9 @@ def read_settings(directory: Path) -> PretrainSettings:
     """
     flags = directory / FLAGS
     if not flags.is_file():
-        raise UserError(
-            f"{directory} is no run directory: it has no {FLAGS}; give the --run_dir of a run"
-        )
+        run = run_of(directory)
+        found = f"that run is {run}" if run else "give the directory of a run"
+        raise UserError(f"{directory} is no run directory: it has no {FLAGS}; {found}")
     return flagfiles.read_flagfile(flags, PretrainSettings)
 
 

@@ -6,7 +6,13 @@ import pytest
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.report_names import RANDOM_ROW
-from ssl_tf.experiments.records import Record, check_flags, read_record, write_record
+from ssl_tf.experiments.records import (
+    Record,
+    check_flags,
+    check_places,
+    read_record,
+    write_record,
+)
 from ssl_tf.experiments.study_file import read_study
 from ssl_tf.experiments.trials import make_trials
 from ssl_tf.settings import PretrainSettings, StudySettings, flagfiles
@@ -190,6 +196,38 @@ def test_what_a_new_run_is_refused_for_is_told_before_anything_runs(tmp_path):
         settings = flagfiles.parse([*given, "--teacher_temperature_epochs=20"], PretrainSettings)
         flagfiles.write_flagfile(settings, run / "flags.txt")
     assert len(trials_of(tmp_path, text)[1]) == 4
+
+
+def test_data_of_a_later_stage_that_are_not_there_are_told_before_anything_runs(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "a,b").mkdir()
+
+    def check(test):
+        _, trials = trials_of(
+            tmp_path,
+            f"""
+            seeds = [0]
+            stages = ["pretrain", "knn"]
+            [flags]
+            pretrain = "--image_folder={tmp_path / "train"} --method=simsiam --recipe=moco"
+            knn = "--image_folder={tmp_path / "train"} --test_image_folder='{test}'"
+            [arms.one]
+            """,
+        )
+        check_places(trials, tmp_path / "out")
+        return trials
+
+    with pytest.raises(
+        SettingsError, match=f"arm one, knn: --test_image_folder={tmp_path}/tset does not exist"
+    ):
+        check(tmp_path / "tset")
+    (trial,) = check(tmp_path / "a,b")
+    assert trial.step("pretrain").places == {"image_folder": str(tmp_path / "train")}
+    # What is done needs them no more.
+    write_record(tmp_path / "out", "one-0", Record({"pretrain": {}, "knn": {}}))
+    trial.step("knn").reports[0].parent.mkdir(parents=True)
+    trial.step("knn").reports[0].touch()
+    check(tmp_path / "tset")
 
 
 def test_arms_that_wait_for_each_other(tmp_path):

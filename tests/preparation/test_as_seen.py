@@ -36,6 +36,20 @@ def test_a_file_is_read_as_people_see_it(name, tmp_path):
     assert found.several == any(w in name for w in ("apng", "animation", "pages", "mpo"))
 
 
+@pytest.mark.parametrize("alpha, transparent", [(255, False), (254, True)])
+@pytest.mark.parametrize("kind", ["png", "webp", "tiff", "png of grey", "png of a palette"])
+def test_an_image_is_transparent_where_something_shows_through(kind, alpha, transparent):
+    image = odd_files.with_alpha(Image.new("RGB", (8, 6), "red"), np.full([6, 8], 255, np.uint8))
+    image.putpixel((3, 2), (255, 0, 0, alpha))
+    if "grey" in kind:
+        image = image.convert("LA")
+    if "palette" in kind:
+        image = image.quantize(8)
+    content = odd_files.saved(image, kind.split()[0])
+    with open_image(content) as opened:
+        assert header(opened).transparent == transparent
+
+
 @pytest.mark.parametrize("dtype", ["u1", "u2"])
 def test_white_may_be_zero(dtype):
     values = np.arange(12 * 16).astype(dtype).reshape(12, 16)

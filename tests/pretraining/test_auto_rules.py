@@ -37,14 +37,14 @@ TABLE = [
     (24, 375, TWO_CORES, "moco", 18, 0.5, 96, 8, 400, 8, 16, 40),
     (40, 375, TWO_CORES, "moco", 18, 0.5, 96, 16, 400, 8, 32, 40),
     (300, 375, TWO_CORES, "moco", 18, 0.5, 96, 64, 400, 30, 128, 40),
-    (10_000, 375, TWO_CORES, "moco", 18, 0.5, 96, 128, 22, 1000, 4352, 2.2),
+    (10_000, 375, TWO_CORES, "moco", 18, 0.5, 96, 128, 22, 1000, 2048, 2.2),
     (3_000_000, 375, TWO_CORES, "moco", 18, 0.5, 96, 128, 0.067, 1000, 40_192, 0.0067),
     (40, 375, LAPTOP, "moco", 18, 0.5, 96, 16, 400, 8, 32, 40),
-    (10_000, 32, LAPTOP, "moco", 18, 0.5, 32, 128, 400, 1000, 4352, 40),
-    (10_000, 375, LAPTOP, "moco", 18, 0.5, 96, 128, 89, 1000, 4352, 8.9),
+    (10_000, 32, LAPTOP, "moco", 18, 0.5, 32, 128, 400, 1000, 2048, 40),
+    (10_000, 375, LAPTOP, "moco", 18, 0.5, 96, 128, 89, 1000, 2048, 8.9),
     (3_000_000, 375, LAPTOP, "moco", 18, 0.5, 96, 128, 0.27, 1000, 65_536, 0.027),
     (300, 375, ONE_GPU, "moco", 18, 1.0, 224, 64, 800, 30, 128, 40),
-    (10_000, 375, ONE_GPU, "moco", 18, 1.0, 224, 128, 800, 1000, 4480, 40),
+    (10_000, 375, ONE_GPU, "moco", 18, 1.0, 224, 128, 800, 1000, 2176, 40),
     (3_000_000, 375, ONE_GPU, "moco", 50, 1.0, 224, 32, 33, 1000, 65_536, 1),
     (40, 375, EIGHT_GPUS, "moco", 18, 1.0, 224, 16, 800, 8, 32, 40),
     (10_000, 375, EIGHT_GPUS, "ma_ssrl", 18, 1.0, 224, 256, 800, 1000, None, 40),
@@ -114,7 +114,7 @@ def test_a_flag_that_is_given_is_not_chosen():
     for name, value in everything.items():
         assert name not in chosen(facts, **{name: value})
     # What follows from it is chosen by it.
-    assert settings(facts, batch_size=8).model.flags[QueueFlags].queue == 128
+    assert settings(facts, batch_size=8).model.flags[QueueFlags].queue == 64
     assert settings(facts, epochs=10).optimization.warmup_epochs == 0.5
     assert settings(facts, image_size=32).optimization.epochs == 400
 

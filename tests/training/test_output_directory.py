@@ -12,6 +12,7 @@ from ssl_tf.training.output_directory import check_output, open_output
 class Settings:
     output: str = setting("", "Directory.", affects_result=False)
     size: int = setting(3, "Size.")
+    folder: str = setting("", "Images.", is_place=True)
     workers: int = setting(1, "Workers.", affects_result=False)
 
 
@@ -24,8 +25,22 @@ def test_a_directory_is_opened_again_by_the_same_flags_alone(tmp_path):
     assert check_output(Settings(output, workers=7), "thing")
     open_output(Settings(output, workers=7), "thing", "make")
     assert (tmp_path / "a" / "out" / "flags.txt").read_text() == flags
-    with pytest.raises(SettingsError, match=r"made with other flags \(--size=3 there, 4 here\)"):
+    told = r"made with other flags \(--size=3 there, 4 here\); give these, another --output, or rem"
+    with pytest.raises(SettingsError, match=told):
         open_output(Settings(output, size=4), "thing", "make")
+
+
+@pytest.mark.parametrize("record", ["data.json", "trained/data.json"])
+def test_data_may_move_once_they_are_recorded(tmp_path, record):
+    there, here = (Settings(str(tmp_path / "out"), folder=name) for name in ("there", "here"))
+    open_output(there, "thing", "make")
+    with pytest.raises(SettingsError, match="--folder=there there, here here"):
+        check_output(here, "thing")
+    (tmp_path / "out" / record).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / record).touch()
+    assert check_output(here, "thing")
+    with pytest.raises(SettingsError, match="--folder=there there,  here"):
+        check_output(Settings(str(tmp_path / "out")), "thing")
 
 
 def test_what_a_kill_leaves_is_no_other_thing(tmp_path):

@@ -13,6 +13,7 @@ from ssl_tf.training.run_directory import (
     MetricsFile,
     check_run,
     note_environment,
+    note_places,
     open_run,
     read_settings,
     with_library_of_run,
@@ -141,6 +142,28 @@ def test_other_flags_are_refused_and_named(tmp_path):
     with pytest.raises(SettingsError, match="--seed=0 there, 3 here"):
         open_run(settings(tmp_path / "run", "--seed=3"))
     open_run(settings(tmp_path / "run", "--logical_cpus=2", "--keep_checkpoints=5"))
+
+
+def test_data_that_have_moved_are_those_of_the_run_once_it_has_a_record_of_them(tmp_path, capsys):
+    def of(folder, *flags):
+        given = [f"--image_folder={folder}", f"--run_dir={tmp_path / 'run'}", *flags]
+        return flagfiles.parse(given, PretrainSettings)
+
+    directory = open_run(of("there"))
+    with pytest.raises(SettingsError, match="--image_folder=there there, here here"):
+        check_run(of("here"))
+    (directory / "data.json").write_text("{}")
+    assert check_run(of("here"))
+    with pytest.raises(SettingsError, match=r"\(--seed=0 there, 1 here\)"):
+        check_run(of("here", "--seed=1"))
+    # Of another kind they are others.
+    with pytest.raises(SettingsError, match="--image_folder=there there"):
+        check_run(settings(directory))
+    note_places(of("there"))
+    assert capsys.readouterr().err == "" and read_settings(directory) == of("there")
+    note_places(of("here", "--log_every=7"))
+    assert f"{directory}: its images are now in here" in capsys.readouterr().err
+    assert read_settings(directory) == of("here")
 
 
 def test_another_number_of_replicas_is_told_from_then_on(tmp_path, capsys):

@@ -17,7 +17,7 @@ from ssl_tf.data.labels import choose_share
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.sources.source_checks import warn_of_copies
 from ssl_tf.data.unreadable import UnreadableImages
-from ssl_tf.errors import SettingsError, UserError, warn
+from ssl_tf.errors import SettingsError, UserError, listed, warn
 from ssl_tf.settings import AnnotationSettings, ShareSettings
 
 _IDS_AT_ONCE = 4096
@@ -54,10 +54,16 @@ def open_annotated(
         train.class_names and test.class_names and train.class_names != test.class_names
     ):
         differing = sorted({*train.class_names} ^ {*test.class_names})
+        told = f"{train.num_classes}, {test.num_classes}{': ' if differing else ''}"
+        told += ", ".join(differing[:5])
+        if train.class_names and not differing:
+            told = (
+                f"in another order: {listed(train.class_names)} there, {listed(test.class_names)} "
+                "here"
+            )
         raise SettingsError(
-            f"{test.name} has other classes than {train.name} ({train.num_classes}, "
-            f"{test.num_classes}{': ' if differing else ''}{', '.join(differing[:5])}), so its "
-            "labels mean something else; give parts of one data set"
+            f"{test.name} has other classes than {train.name} ({told}), so its labels mean "
+            "something else; give parts of one data set, with the same ids of classes"
         )
     _check_objects(train, "correct the annotations")
     _check_objects(test, f"give others to report on by {_test_flag(data)}")

@@ -181,7 +181,7 @@ def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Sourc
     if data.num_images and source.size != data.num_images:
         raise SettingsError(
             f"{source.name} has {source.size} images, not the --num_images={data.num_images} of "
-            "this recipe; correct the flag or complete the data"
+            "this recipe; complete the data, or give --num_images=0 for any number"
         )
     if data.num_classes and source.num_classes != data.num_classes:
         raise SettingsError(
