@@ -19,6 +19,7 @@ from ssl_tf.pretraining.resident import should_be_resident
 from ssl_tf.pretraining.restoring import first_weights
 from ssl_tf.settings import PretrainSettings, ViewSettings
 from ssl_tf.training.checkpoints import Checkpoints, checkpoint_bytes
+from ssl_tf.training.data_record import HELD_OUT, check_data
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.training.strategy import make_strategy
@@ -33,8 +34,8 @@ def describe(settings: PretrainSettings) -> str:
     If the data is not on this machine, --num_images and --num_classes replace it.
 
     Raises:
-        UserError: the data cannot be opened and --num_images is not given, or features of it that
-            matter were guessed.
+        UserError: the data cannot be opened and --num_images is not given, features of it that
+            matter were guessed, or it is other data than the run in the directory began with.
         SettingsError: flags do not fit the data.
     """
     optimization, views = settings.optimization, settings.views
@@ -44,7 +45,8 @@ def describe(settings: PretrainSettings) -> str:
     )
     replicas = strategy.num_replicas_in_sync
     try:
-        source, *_ = open_images(settings)
+        opened = open_images(settings)
+        source = opened.source
         name, images, side = source.name, source.size, source.largest_side
         labels = source.num_classes, source.multi_label
     except UserError as error:
@@ -53,6 +55,8 @@ def describe(settings: PretrainSettings) -> str:
         name, images = f"not opened ({error}); --num_images", settings.data.num_images
         images -= settings.data.holdout
         labels, side, source = (settings.data.num_classes or None, False), None, None
+    if source is not None and settings.recorded.is_file():
+        check_data(settings.recorded.parent, opened.recorded, replaceable=[HELD_OUT])
     plan = make_plan(optimization, images)
     method = build_method(settings, plan, replicas > 1, *labels)
     check_parts(method, settings, replicas)

@@ -11,6 +11,7 @@ from ssl_tf.data.sources.source_checks import (
 )
 from ssl_tf.errors import SettingsError, warn
 from ssl_tf.settings import PretrainSettings
+from ssl_tf.training.data_record import HELD_OUT, TRAINING
 
 
 class Images(NamedTuple):
@@ -30,6 +31,11 @@ class Images(NamedTuple):
     def monitored(self) -> Source:
         """The images that the monitors look at."""
         return self.held_out or self.source
+
+    @property
+    def recorded(self) -> dict[str, Source]:
+        """The images that the record of a run tells from others, by their part."""
+        return {TRAINING: self.source, **({HELD_OUT: self.held_out} if self.held_out else {})}
 
 
 def open_images(settings: PretrainSettings) -> Images:

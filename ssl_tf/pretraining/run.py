@@ -33,7 +33,7 @@ from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
-from ssl_tf.training.data_record import HELD_OUT, TRAINING, digest_data, keep_data
+from ssl_tf.training.data_record import HELD_OUT, digest_data, keep_data
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import (
@@ -143,7 +143,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     tf.keras.utils.set_random_seed(run.seed)
     images = open_images(settings)
     source, held_out, as_scenes = images
-    sources = {TRAINING: source, **({HELD_OUT: held_out} if held_out else {})}
+    sources = images.recorded
     if cluster.workers > 1:
         digests = {name: dataclasses.asdict(digest_data(s)) for name, s in sources.items()}
         facts = {f"{name} images: {k}": v for name, d in digests.items() for k, v in d.items()}

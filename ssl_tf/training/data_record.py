@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from ssl_tf.data.source import LaterDetail, Source
@@ -161,14 +161,43 @@ def keep_data(
     if not path.exists():
         write_json(path, here)
         return
+    replaceable = replaceable or {}
+    for name in check_data(directory, sources, way_out, replaceable):
+        replaceable[name]()
+    if read_json(path, dict, way_out) != here:
+        write_json(path, here)
+
+
+def check_data(
+    directory: Path,
+    sources: Mapping[str, Source],
+    way_out: str = _GO_ON,
+    replaceable: Collection[str] = (),
+) -> list[str]:
+    """Checks that sources are the data that a directory has recorded; nothing is written.
+
+    Args:
+        directory, sources, way_out: as in `keep_data`.
+        replaceable: parts that may be others.
+
+    Returns:
+        The replaceable parts that are others than those of the record.
+
+    Raises:
+        UserError: another part is; the message says what differs.
+    """
+    path, others = directory / DATA, []
+    if not path.exists():
+        return others
     remedy = f"put the data back, or {way_out}"
     there = read_json(path, dict, remedy)
-    for name in {**there, **here}:
-        old, new = there.get(name), here.get(name)
+    for name in {**there, **sources}:
+        old, new = there.get(name), None
         if name in sources:
             old = completed(old, sources[name])
-        if old != new and replaceable and name in replaceable:
-            replaceable[name]()
+            new = dataclasses.asdict(digest_data(sources[name]))
+        if old != new and name in replaceable:
+            others.append(name)
         elif old != new:
             differing = [
                 f"{told} {_value(old, key)} there, {_value(new, key)} here"
@@ -179,8 +208,7 @@ def keep_data(
                 f"{path}: the {name} images are not those of the first start "
                 f"({'; '.join(differing)}); {remedy}"
             )
-    if there != here:
-        write_json(path, here)
+    return others
 
 
 def _value(digest: object, key: str) -> object:

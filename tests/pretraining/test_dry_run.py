@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks import resnet
 from ssl_tf.networks.resnet import activation_floats
@@ -11,9 +11,12 @@ from ssl_tf.pretraining import dry_run
 from ssl_tf.pretraining.compiling import compile_method
 from ssl_tf.pretraining.dry_run import describe, estimated_bytes
 from ssl_tf.pretraining.machine import Machine
+from ssl_tf.pretraining.opened_images import open_images
 from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.plan import make_plan
 from tests.data.prepared_tfds import prepare_several
+from tests.data.tiny_images import png, write_folder
 from tests.two_blocks import TWO_BLOCKS
 
 TINY = [
@@ -107,6 +110,24 @@ def test_the_plan_tells_where_the_weights_are_from(tmp_path, monkeypatch):
     flagfiles.write_flagfile(recorded, tmp_path / "flags.txt")
     text = describe(recorded)
     assert f"{tmp_path}, goes on from step 0" in text and "\nstart " not in text
+
+
+def test_other_images_than_the_runs_are_no_plan_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(resnet.DEPTHS, 18, TWO_BLOCKS)
+    folder = write_folder(tmp_path / "images", {f"{n}.png": png(n) for n in range(70)})
+    flags = [
+        *TINY[3:], f"--image_folder={folder}", "--holdout=4", f"--run_dir={tmp_path / 'run'}",
+    ]  # fmt: skip
+    settings = flagfiles.parse(flags, PretrainSettings)
+    (tmp_path / "run").mkdir()
+    flagfiles.write_flagfile(settings, tmp_path / "run/flags.txt")
+    keep_data(tmp_path / "run", open_images(settings).recorded)
+    record = (tmp_path / "run/data.json").read_text()
+    assert "goes on from step 0" in describe(settings)
+    write_folder(tmp_path / "images", {"more.png": png(70)})
+    with pytest.raises(UserError, match="training images are not those of .* 66 there, 67 here"):
+        describe(settings)
+    assert (tmp_path / "run/data.json").read_text() == record
 
 
 def test_a_new_run_does_not_guess_what_it_learns_from(tmp_path, monkeypatch, capsys):

@@ -99,8 +99,8 @@ class Importer:
                 else:
                     raise UserError(
                         f"{file}, {row.place}, image {image_id!r}: the box ymin, xmin, ymax, xmax "
-                        f"= {list(row.box)} is bad: {reason}; correct it (fractions of the sides) or "
-                        "give --bad_boxes=drop"
+                        f"= {list(row.box)} is bad: {reason}; correct it (boxes are fractions of "
+                        "sides) or give --bad_boxes=drop"
                     )
             boxes = np.clip(np.array([row.box for row in valid]).reshape(-1, 4), 0.0, 1.0)
             if entry.height and entry.width:
