@@ -7,6 +7,7 @@ and the same sheets for TensorBoard.
 """
 
 import functools
+import re
 from pathlib import Path
 
 from ssl_tf import command
@@ -33,14 +34,10 @@ def main(settings: ViewsReportSettings) -> None:
     pretrain, directory = settings.pretrain, Path(settings.output)
     if (directory / FLAGS).exists():
         raise UserError(
-            f"--output={directory} holds a run, whose own views.png would be lost; give another "
-            "directory"
+            f"--output={directory} is that of another command, as the views.png of a run is its "
+            "own; give another directory"
         )
     prepare_output(directory, is_directory=True)
-    events = directory / "tensorboard"
-    # Of a report on other images, more of which would stand between these.
-    for before in (*directory.glob("ops_*.png"), *events.glob(f"*{_SUFFIX}")):
-        before.unlink()
     views, seed = pretrain.views, pretrain.run.seed
     source, _ = open_training_source(pretrain.data, views.object_crops)
     examples = first_examples(source, seed, settings.images, with_boxes=views.object_crops)
@@ -55,6 +52,11 @@ def main(settings: ViewsReportSettings) -> None:
         seed_of=functools.partial(example_seed, seed),
         draws=settings.draws,
     )
+    events = directory / "tensorboard"
+    # Of a report on other images, more of which would stand between these.
+    sheets_before = (x for x in directory.iterdir() if re.fullmatch(r"ops_\d+\.png", x.name))
+    for before in [*sheets_before, *events.glob(f"*{_SUFFIX}")]:
+        before.unlink()
     writer = tf.summary.create_file_writer(str(events), filename_suffix=_SUFFIX)
     with writer.as_default(step=0):
         for name, cells in sheets.items():

@@ -23,6 +23,7 @@ from ssl_tf.settings import (
     flagfiles,
 )
 from ssl_tf.training.run_directory import MACHINE_FIGURES
+from tests.data.tiny_images import png, write_folder
 from tests.two_blocks import TWO_BLOCKS
 
 TINY = (
@@ -418,6 +419,26 @@ def folder(tmp_path):
     (images / "empty.jpg").write_bytes(b"")
     (images / "text.png").write_text("no image")
     return images
+
+
+def test_a_run_goes_on_where_its_images_have_moved(tmp_path, capsys):
+    images = {f"{n}.png": png(n) for n in range(24)}
+    there, here = tmp_path / "there", tmp_path / "here"
+    flags = [*TINY[3:], *PLAIN, "--epochs=2", f"--run_dir={tmp_path / 'run'}"]
+    start(pretrain, PretrainSettings, *flags, f"--image_folder={write_folder(there, images)}")
+    there.rename(here)
+    again = [f"--flagfile={tmp_path / 'run/flags.txt'}"]
+    start(pretrain, PretrainSettings, *again, f"--image_folder={here}/")
+    told = capsys.readouterr().err
+    assert f"its images are now in {here}/, which has the same names and sizes" in told
+    assert "run is complete: 3 of 3 steps" in told
+    start(pretrain, PretrainSettings, *again)
+    other = write_folder(tmp_path / "other", images | {"0.png": png(99, 9, 9)})
+    with pytest.raises(SystemExit):
+        start(pretrain, PretrainSettings, *again, f"--image_folder={other}")
+    assert "the training images are not those of the first start" in capsys.readouterr().err
+    start(pretrain, PretrainSettings, *again)
+    assert "its images are now" not in capsys.readouterr().err
 
 
 def test_unreadable_images_are_skipped_and_reported(folder, tmp_path, capsys):

@@ -16,7 +16,7 @@ START, APP1, LAST = b"\xff\xd8", 0xE1, (0xD9, 0xDA)
 WITHOUT_SEGMENT = (0x01, *range(0xD0, 0xD9))
 # A PNG is of chunks behind this: length, kind, content, checksum. EXIF is a chunk without the mark.
 PNG, PNG_EXIF, PNG_LAST = b"\x89PNG\r\n\x1a\n", b"eXIf", b"IEND"
-CHUNK_HEAD, CHUNK_SUM = 8, 4
+CHUNK_HEAD, CHUNK_SUM, MOST_CHUNKS = 8, 4, 2**14
 # From here on, rows and columns change places (EXIF 2.3, section 4.6.4).
 TRANSPOSED = 5
 
@@ -60,7 +60,10 @@ def _exif(file: BinaryIO) -> bytes:
 
 def _exif_of_png(file: BinaryIO) -> bytes:
     """`_exif` of a PNG, behind its signature; the chunk may stand behind the pixels."""
-    while len(head := file.read(CHUNK_HEAD)) == CHUNK_HEAD and head[4:] != PNG_LAST:
+    for _ in range(MOST_CHUNKS):
+        head = file.read(CHUNK_HEAD)
+        if len(head) < CHUNK_HEAD or head[4:] == PNG_LAST:
+            break
         if head[4:] == PNG_EXIF:
             return MARK + file.read(HEAD_BYTES - len(MARK))
         file.seek(int.from_bytes(head[:4], "big") + CHUNK_SUM, io.SEEK_CUR)

@@ -27,6 +27,7 @@ from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.sharding import shards
 from ssl_tf.training.begun_output import NEW_OUTPUT
+from ssl_tf.training.data_places import note_places
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.encoder_record import first_step, keep_encoder, place_of
 from ssl_tf.training.encoders import known_images, with_step
@@ -72,6 +73,7 @@ def discover(settings: DiscoverSettings) -> Path:
         encoder = open_encoder(features)
         open_output(settings, _KIND, "discover")
         keep_data(output, {beam_stages.PART: source}, NEW_OUTPUT)
+        note_places(output, settings)
         facts = {"sha256": encoder.sha256, "origin": encoder.origin, "step": features.step}
         keep_encoder(output, {**facts, "given": place_of(given)})
         remove_unfinished(output)

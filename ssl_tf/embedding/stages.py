@@ -27,6 +27,7 @@ from ssl_tf.settings import TABLE_FORMATS, EmbedSettings
 from ssl_tf.sharding.progress import Progress
 from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.begun_output import NEW_OUTPUT, open_begun
+from ssl_tf.training.data_places import note_places
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.devices import warn_of_idle_gpus
 from ssl_tf.training.encoder_record import (
@@ -69,6 +70,7 @@ def embed(settings: EmbedSettings) -> Path:
         settings, encoder = _open_encoder(settings, given, len(sizes))
         open_output(settings, _KIND, "embed")
         keep_data(output, {_PART: source}, NEW_OUTPUT)
+        note_places(output, settings)
         keep_encoder(output, {**encoder.facts, "step": settings.step, "given": place_of(given)})
         settings = dataclasses.replace(settings, format=_begin_formats(settings))
         # A reader of the whole folder would take them for shards.
@@ -124,8 +126,9 @@ def _open_encoder(
     except UserError as error:
         shards = [done_path(output, n).exists() for n in range(shard_count)]
         stored = [stored_format(output, n) is not None for n in range(shard_count)]
-        place = place_of(given)
-        is_first = (record.get("given", place), record.get("step")) == (place, step)
+        # Earlier versions recorded the place in words alone.
+        place = record.get("given", place_of(record.get("origin", "").rpartition(" ")[2]))
+        is_first = (place, record.get("step")) == (place_of(given), step)
         if not (is_first and all(shards) and all(stored)):
             raise
         print(f"{error}; all features are there", file=sys.stderr)

@@ -27,9 +27,9 @@ from ssl_tf.files import read_json
 from ssl_tf.methods.encoder_work import EncoderWork, read_work, work_of_settings
 from ssl_tf.settings import DataSettings, PretrainSettings
 from ssl_tf.settings.model import network_name
+from ssl_tf.training.data_places import DATA
 from ssl_tf.training.run_directory import (
     COMPUTE,
-    DATA,
     ENVIRONMENT,
     FLAGS,
     METRICS,

@@ -14,7 +14,8 @@ from ssl_tf.experiments.stage_commands import default_flags, stage_of
 from ssl_tf.experiments.trials import PRETRAIN, Step, Trial, trial_name
 from ssl_tf.files import read_json, remove, write_json, write_text
 from ssl_tf.settings import PretrainSettings, flagfiles
-from ssl_tf.training.run_directory import COMPUTE, DATA, ENVIRONMENT, FLAGS, METRICS, MetricsFile
+from ssl_tf.training.data_places import DATA
+from ssl_tf.training.run_directory import COMPUTE, ENVIRONMENT, FLAGS, METRICS, MetricsFile
 
 FINISHED = "finished.json"
 # Stands for the directory of the study, which is another one elsewhere.

@@ -9,6 +9,7 @@ from ssl_tf.data.orientation import (
     HEAD_BYTES,
     LAST,
     MARK,
+    MOST_CHUNKS,
     PNG,
     PNG_EXIF,
     PNG_LAST,
@@ -19,7 +20,7 @@ from ssl_tf.data.orientation import (
 
 # A marker of JPEG and the length of its segment, in bytes; what is read beyond the end of a file.
 _SEGMENT, _ZEROS = 4, bytes(10)
-# Markers, bytes between them, or chunks of a PNG: a damaged file shall not take seconds.
+# Markers, and bytes between them, to look at: a file that is damaged shall not take seconds.
 _MOST_MARKERS = 4096
 
 # The head of a TIFF file, by which EXIF begins: byte order, 42, place of the first directory.
@@ -91,7 +92,11 @@ def _place_in_png(encoded: tf.Tensor) -> tf.Tensor:
         kind = tf.strings.substr(head, 4, 4)
         length = tf.io.decode_raw(head + _ZEROS, tf.uint8)[:4]
         length = tf.reduce_sum(tf.cast(length, tf.int64) * [2**24, 2**16, 2**8, 1])
-        found = tf.where(kind == PNG_EXIF, place + CHUNK_HEAD, found)
+        # Some writers keep the mark of a JPEG.
+        is_marked = tf.strings.substr(encoded, place, CHUNK_HEAD + len(MARK))
+        is_marked = tf.strings.substr(is_marked, CHUNK_HEAD, len(MARK)) == MARK
+        begin = place + CHUNK_HEAD + tf.where(is_marked, tf.constant(len(MARK), tf.int64), 0)
+        found = tf.where(kind == PNG_EXIF, begin, found)
         step = CHUNK_HEAD + length + CHUNK_SUM
         return tf.where(kind == PNG_LAST, size, place + step), found
 
@@ -99,7 +104,7 @@ def _place_in_png(encoded: tf.Tensor) -> tf.Tensor:
         lambda place, found: (place + CHUNK_HEAD <= size) & (found < 0),
         look,
         [tf.constant(len(PNG), tf.int64), tf.constant(-1, tf.int64)],
-        maximum_iterations=_MOST_MARKERS,
+        maximum_iterations=MOST_CHUNKS,
     )
     return found
 

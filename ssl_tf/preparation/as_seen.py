@@ -131,7 +131,7 @@ def header(image: Image.Image) -> Header:
         width=width,
         height=height,
         turned=turn in _TURNS,
-        profile=_other_profile(image.info.get("icc_profile")) is not None,
+        profile=_other_profile(image.info.get("icc_profile"), image.mode) is not None,
         several=bool(getattr(image, "is_animated", False)),
         transparent=_has_opacity(image) and _shows_through(image),
     )
@@ -334,7 +334,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
-    source = _other_profile(profile)
+    source = _other_profile(profile, image.mode)
     if source:
         with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
             return ImageCms.profileToProfile(
@@ -343,12 +343,19 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert(mode)
 
 
-def _other_profile(profile: bytes | None) -> ImageCms.ImageCmsProfile | None:
-    """A profile of other colours than sRGB; None for that of sRGB, a damaged one, or none."""
+def _other_profile(profile: bytes | None, mode: str) -> ImageCms.ImageCmsProfile | None:
+    """A profile of other colours than sRGB; None for that of sRGB, one that does not fit, or none.
+
+    Args:
+        profile: of an image.
+        mode: of its pixels in Pillow.
+    """
     if not profile:
         return None
+    kind = {"CMYK": "CMYK", "LAB": "Lab"}.get(mode, "GRAY" if mode[0] in "1LIF" else "RGB")
     try:
         found = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return None if ImageCms.getProfileDescription(found).startswith("sRGB") else found
+        is_other = not ImageCms.getProfileDescription(found).startswith("sRGB")
+        return found if is_other and found.profile.xcolor_space.strip() == kind else None
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None

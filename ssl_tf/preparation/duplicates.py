@@ -48,8 +48,8 @@ class LookAlikes:
         equal = same_bytes(np.concatenate([hashes[:, None].view(np.uint8), colours], axis=1))
         # Images of one hash and one colour are of one kind, whose first stands for it.
         self._rows, self._kind = np.unique(equal, return_inverse=True)
-        hashes, colours = hashes[self._rows], colours[self._rows]
-        found = [_alike(pair, hashes, colours) for pair in _candidates(hashes)]
+        self._hashes, self._colours = hashes[self._rows], colours[self._rows]
+        found = [self._alike(pair) for pair in _candidates(self._hashes)]
         pairs = np.concatenate([np.zeros([2, 0], np.int64), *found], axis=1)
         count = max(1, len(self._rows))
         codes = np.unique(pairs.max(axis=0) * count + pairs.min(axis=0))
@@ -66,7 +66,10 @@ class LookAlikes:
         return self._rows[first[group]][self._kind]
 
     def firsts(self) -> np.ndarray:
-        """The first row that looks like each row, int64 [n]; itself where no earlier one does."""
+        """An earlier row that looks like each row, int64 [n]; itself where there is none.
+
+        It is that with the same hash and colours, if there is one, else the first.
+        """
         first = np.arange(len(self._rows))
         np.minimum.at(first, self._later, self._earlier)
         own = self._rows[self._kind]
@@ -79,8 +82,12 @@ class LookAlikes:
         """
         kept = np.arange(len(self._rows)).tolist()
         for later, earlier in zip(self._later.tolist(), self._earlier.tolist()):
-            if kept[later] == later and kept[earlier] == earlier:
-                kept[later] = earlier
+            # Of a crowd the pair with the one that is kept was not among those compared.
+            stand_in = kept[earlier]
+            if kept[later] == later and (
+                stand_in == earlier or self._alike(np.array([[later], [stand_in]])).size
+            ):
+                kept[later] = stand_in
         return self._rows[np.array(kept, np.int64)][self._kind]
 
     def contradicted(self, labels: np.ndarray) -> np.ndarray:
@@ -99,6 +106,15 @@ class LookAlikes:
             np.maximum.at(most, one, of_kinds[1][other])
         return (least[self._kind] != labels) | (most[self._kind] != labels)
 
+    def _alike(self, pairs: np.ndarray) -> np.ndarray:
+        """Those of the pairs of kinds, int64 [2, n], that look alike."""
+        one, other = pairs
+        differing = (self._hashes[one] ^ self._hashes[other]).view(np.uint8).reshape(-1, 8)
+        near = np.unpackbits(differing, axis=1).sum(1) <= NEAR_BITS
+        one, other = one[near], other[near]
+        apart = np.abs(self._colours[one].astype(np.int16) - self._colours[other]).mean(1)
+        return np.stack([one, other])[:, apart <= _CLOSE_COLOURS]
+
 
 def _candidates(hashes: np.ndarray) -> Iterator[np.ndarray]:
     """Yields int64 [2, pairs]: rows whose hashes share two bands and are near in their order."""
@@ -114,13 +130,3 @@ def _candidates(hashes: np.ndarray) -> Iterator[np.ndarray]:
             if not same.size:
                 break
             yield np.stack([order[same], order[same + distance]])
-
-
-def _alike(pairs: np.ndarray, hashes: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Those of the pairs, int64 [2, n], that look alike."""
-    one, other = pairs
-    differing = (hashes[one] ^ hashes[other]).view(np.uint8).reshape(-1, 8)
-    near = np.unpackbits(differing, axis=1).sum(1) <= NEAR_BITS
-    one, other = one[near], other[near]
-    apart = np.abs(colours[one].astype(np.int16) - colours[other]).mean(1)
-    return np.stack([one, other])[:, apart <= _CLOSE_COLOURS]

@@ -145,9 +145,11 @@ def _absolute(folder: str, line: str) -> str:
         line: of the list.
     """
     parts = line.split(os.sep)
-    above = len(parts) - parts[::-1].index(os.pardir) if os.pardir in parts else 0
+    if os.pardir not in parts:
+        return os.path.normpath(os.path.join(folder, line))
+    above = len(parts) - parts[::-1].index(os.pardir)
     start = os.path.realpath(os.path.join(folder, os.sep.join(parts[:above])))
-    return os.path.normpath(os.path.join(start if above else folder, os.sep.join(parts[above:])))
+    return os.path.normpath(os.path.join(start, *parts[above:]))
 
 
 def _root(source: str, folder: str, lines: list[str], paths: set[str]) -> str:

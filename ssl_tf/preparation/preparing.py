@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.cores import available_cores
-from ssl_tf.data.prepared_manifest import MANIFEST, TRAIN, VALIDATION, Manifest
+from ssl_tf.data.prepared_manifest import IMAGES, MANIFEST, TRAIN, VALIDATION, Manifest
 from ssl_tf.errors import UserError, listed, printable, warn
 from ssl_tf.files import prepare_output, remove, remove_unfinished
 from ssl_tf.locks import exclusive
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.choosing import SPLITS, choose
-from ssl_tf.preparation.collection_report import ALIKE_SHEET, PAGE, write_report
+from ssl_tf.preparation.collection_report import PAGE, write_report
 from ssl_tf.preparation.facts_table import FactsTable, read_facts, read_table
 from ssl_tf.preparation.file_list import FileList, collect
 from ssl_tf.preparation.image_units import image_work
-from ssl_tf.preparation.record_writing import described, plan_files, record_work, write_plan
+from ssl_tf.preparation.record_writing import begin_plans, described, plan_files, record_work
 from ssl_tf.preparation.recorded_list import recorded
 from ssl_tf.settings import PrepareSettings
 from ssl_tf.sharding.running import Work, run_shards
@@ -71,11 +71,7 @@ def _prepare(settings: PrepareSettings, files: FileList) -> None:
     choice = choose(table, settings)
     splits = {split: choice.rows(split) for split in SPLITS}
     plans = plan_files(splits, table, settings.shard_mib, settings.seed)
-    (work / work_files.PLANS).mkdir(exist_ok=True)
-    for number, plan in enumerate(plans):
-        path = work_files.path_of(work, work_files.PLANS, number)
-        if not path.exists():
-            write_plan(path, plan, table)
+    begin_plans(work, output, plans, table)
     write_records = functools.partial(record_work, output, labelled, settings.encoding == "raw")
     paths = [output / plan.name for plan in plans]
     records = np.array([plan.rows.size for plan in plans])
@@ -163,8 +159,8 @@ def _tell(figures: dict, background: str) -> None:
     contradicted = figures["alike in several classes"]
     if contradicted:
         warn(
-            f"{contradicted} images look like one of another class: {ALIKE_SHEET} has the first; "
-            "of equal files the class of the first is taken, if --duplicates drops them"
+            f"{contradicted} images look like one of another class ({IMAGES}: class, same_as, "
+            "looks_like); of equal files that --duplicates drops the class of the first is taken"
         )
     special = figures.get("special", {})
     for count, told in (

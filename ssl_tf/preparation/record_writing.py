@@ -5,14 +5,14 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, PixelIndex, RecordFile
 from ssl_tf.data.record_framing import DATA_AT, FRAME_BYTES
 from ssl_tf.errors import UserError
-from ssl_tf.files import replacing, sha256_of
+from ssl_tf.files import remove, replacing, sha256_of
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.facts_table import FactsTable
 
@@ -62,12 +62,42 @@ def plan_files(
     return plans
 
 
-def write_plan(path: Path, plan: Plan, table: FactsTable) -> None:
-    """Writes what a worker needs to write a record file."""
+def begin_plans(work: Path, output: Path, plans: list[Plan], table: FactsTable) -> None:
+    """Writes what workers need to write the record files.
+
+    Files of other plans are removed: another version may have begun, which chose other images.
+
+    Args:
+        work: directory of the work under way.
+        output: of the record files.
+        plans: of all record files.
+        table: the facts of all images.
+    """
+    folder = work / work_files.PLANS
+    paths = [work_files.path_of(work, work_files.PLANS, number) for number in range(len(plans))]
+    begun = set(folder.iterdir()) if folder.exists() else set()
+    if begun - set(paths) or any(
+        work_files.read(path) != _told(plan, table)
+        for path, plan in zip(paths, plans)
+        if path in begun
+    ):
+        for path in begun:
+            record_file = output / work_files.read(path)["name"]
+            remove(record_file)
+            remove(PixelIndex.path(record_file))
+        remove(folder)
+    folder.mkdir(exist_ok=True)
+    for path, plan in zip(paths, plans):
+        if not path.exists():
+            work_files.write(path, _told(plan, table))
+
+
+def _told(plan: Plan, table: FactsTable) -> dict[str, Any]:
+    """What a worker needs to write a record file."""
     columns = (table.unit, table.offset, table.length, table.label, table.height, table.width)
     numbers = np.stack([column[plan.rows] for column in columns], axis=1).tolist()
-    ids = [table.ids[row] for row in plan.rows]
-    work_files.write(path, {"name": plan.name, "images": list(zip(ids, numbers))})
+    images = [[table.ids[row], of_image] for row, of_image in zip(plan.rows, numbers)]
+    return {"name": plan.name, "images": images}
 
 
 def record_work(output: Path, labelled: bool, raw: bool) -> Callable[[int], None]:

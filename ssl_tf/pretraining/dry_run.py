@@ -21,7 +21,7 @@ from ssl_tf.settings import PretrainSettings, ViewSettings
 from ssl_tf.training.checkpoints import Checkpoints, checkpoint_bytes
 from ssl_tf.training.data_record import HELD_OUT, check_data
 from ssl_tf.training.plan import make_plan
-from ssl_tf.training.run_directory import CHECKPOINTS
+from ssl_tf.training.run_directory import CHECKPOINTS, as_begun
 from ssl_tf.training.strategy import make_strategy
 from ssl_tf.views.canvases import canvas_bytes, canvas_side
 
@@ -38,6 +38,7 @@ def describe(settings: PretrainSettings) -> str:
             matter were guessed, or it is other data than the run in the directory began with.
         SettingsError: flags do not fit the data.
     """
+    settings = as_begun(settings)
     optimization, views = settings.optimization, settings.views
     # First, because it may split the CPU, which must come before any operation.
     strategy = make_strategy(

@@ -33,6 +33,7 @@ from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
+from ssl_tf.training.data_places import note_places
 from ssl_tf.training.data_record import HELD_OUT, digest_data, keep_data
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
@@ -40,12 +41,10 @@ from ssl_tf.training.run_directory import (
     COMPUTE,
     METRICS,
     MetricsFile,
+    as_begun,
     check_run,
     note_environment,
-    note_places,
     open_run,
-    with_library_of_run,
-    with_rule_of_run,
 )
 from ssl_tf.training.run_log import PICTURE, RunLog
 from ssl_tf.training.stop_signals import StopSignals
@@ -67,11 +66,7 @@ def run(settings: PretrainSettings) -> None:
     check_tracker(settings.run.track)
     cluster = read_cluster()
     directory = Path(settings.run.run_dir)
-    settings = dataclasses.replace(
-        settings,
-        data=with_rule_of_run(settings.data, directory),
-        views=with_library_of_run(settings.views, directory),
-    )
+    settings = as_begun(settings)
     check_name(directory)
     if cluster.workers == 1:
         check_run(settings)
@@ -167,7 +162,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     if cluster.is_chief:
         directory = open_run(settings)
         keep_data(directory, sources, replaceable={HELD_OUT: _tell_of_other_monitors})
-        note_places(settings)
+        note_places(directory, settings)
         if start_step < plan.total_steps:
             note_environment(directory, replicas, settings.in_parts)
         write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))

@@ -46,7 +46,7 @@ def setting(
         above: exclusive lower bound.
         high: inclusive upper bound, where more than `LARGEST` is no use. Numbers are finite.
         affects_result: whether a result depends on the flag; if not, a resumed run may change it.
-        is_place: whether it names where data lie, which may move; what the data are is recorded.
+        is_place: whether it names where data lie that are there before the command.
         before: value of the runs that are older than the flag, so that their file lacks it; None:
             the default.
     """
@@ -357,17 +357,8 @@ def places(settings: Any) -> dict[str, str]:
     return {name: text for name, text in as_dict(settings).items() if name in named and text}
 
 
-def result_differences(
-    first: Any, second: Any, data_recorded: bool = False
-) -> dict[str, tuple[str, str]]:
-    """The flags that differ and on which a result depends: name -> (first, second) as text.
-
-    Args:
-        first, second: of one class.
-        data_recorded: a record tells the data from others, so that they may have moved.
-    """
+def result_differences(first: Any, second: Any) -> dict[str, tuple[str, str]]:
+    """The flags that differ and on which a result depends: name -> (first, second) as text."""
     ours, theirs = result_flags(first), result_flags(second)
     ignored = unused(first).keys() & unused(second).keys()
-    if data_recorded:
-        ignored |= places(first).keys() & places(second).keys()
     return {n: (ours[n], theirs[n]) for n in ours if ours[n] != theirs[n] and n not in ignored}

@@ -6,9 +6,9 @@ from typing import Any
 
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
+from ssl_tf.training.data_places import DATA
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.encoder_record import ENCODER, keep_encoder
-from ssl_tf.training.run_directory import DATA
 
 # What a user can do who does not want the data of the first start back, for messages.
 NEW_OUTPUT = "give a new --output"

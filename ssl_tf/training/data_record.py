@@ -10,8 +10,8 @@ from pathlib import Path
 from ssl_tf.data.source import LaterDetail, Source
 from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, write_json
+from ssl_tf.training.data_places import DATA
 from ssl_tf.training.report_entries import CONTENTS
-from ssl_tf.training.run_directory import DATA
 
 # Of the images in the record of a run.
 TRAINING, HELD_OUT = "training", "held-out"
@@ -26,7 +26,7 @@ _TOLD = {
     "classes": "classes",
     "details": "files or annotations",
 }
-_GO_ON = "remove that file to go on with the data as it is now"
+_GO_ON = "remove that file to go on with what lies in their place now"
 
 
 @dataclasses.dataclass(frozen=True)

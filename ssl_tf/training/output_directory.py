@@ -9,7 +9,7 @@ from ssl_tf.files import UNFINISHED
 from ssl_tf.locks import LOCK
 from ssl_tf.settings import flagfiles
 from ssl_tf.settings.flagfile_lines import FLAGS
-from ssl_tf.training.run_directory import DATA
+from ssl_tf.training.data_places import movable
 
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
@@ -80,12 +80,15 @@ def open_output(
 
 
 def _differences(settings: OutputSettings) -> dict[str, tuple[str, str]]:
-    """The flags on which results depend and that differ, as in `flagfiles.result_differences`."""
+    """The flags on which results depend and that differ, as in `flagfiles.result_differences`.
+
+    Those of data that may have moved are left out.
+    """
     output = Path(settings.output)
     before = flagfiles.read_flagfile(output / FLAGS, type(settings))
-    # In it, or in the directories of its trainings.
-    recorded = any((*output.glob(DATA), *output.glob(f"*/{DATA}")))
-    return flagfiles.result_differences(before, settings, recorded)
+    moved = movable(output, before, settings)
+    differing = flagfiles.result_differences(before, settings)
+    return {name: values for name, values in differing.items() if name not in moved}
 
 
 def _names_in(directory: Path) -> set[str]:

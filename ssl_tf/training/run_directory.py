@@ -18,11 +18,11 @@ from ssl_tf.settings.data import with_rule_of
 from ssl_tf.settings.flagfile_lines import FLAGS
 from ssl_tf.settings.views import with_library_of
 from ssl_tf.training import workers
+from ssl_tf.training.data_places import movable
 
 CHECKPOINTS = "checkpoints"
 ENVIRONMENT = "environment.json"
 COMPUTE = "compute.json"
-DATA = "data.json"
 METRICS = "metrics.jsonl"
 # Metrics of the machine. They differ between two runs whose other metrics are equal.
 MACHINE_FIGURES = (
@@ -54,7 +54,12 @@ def check_run(settings: PretrainSettings) -> bool:
             dataclasses.replace(one, views=with_library_of(recorded.views, one.views))
             for one in (recorded, settings)
         )
-        differing = flagfiles.result_differences(there, here, (directory / DATA).is_file())
+        moved = movable(directory, there, here)
+        differing = {
+            name: values
+            for name, values in flagfiles.result_differences(there, here).items()
+            if name not in moved
+        }
         if differing:
             listed = ", ".join(
                 f"--{n}={old} there, {new} here" for n, (old, new) in differing.items()
@@ -84,31 +89,11 @@ def open_run(settings: PretrainSettings) -> Path:
         return directory
     directory.mkdir(parents=True, exist_ok=True)
     # This file makes the directory a run.
-    _write_flags(settings, directory)
-    return directory
-
-
-def note_places(settings: PretrainSettings) -> None:
-    """Writes into the flags of a run where its data lie now, if they have moved.
-
-    Args:
-        settings: of this start, whose data were found to be those of the run.
-    """
-    directory = Path(settings.run.run_dir)
-    recorded = read_settings(directory)
-    now = flagfiles.places(settings.data)
-    if flagfiles.places(recorded.data) == now:
-        return
-    moved = dataclasses.replace(recorded, data=dataclasses.replace(recorded.data, **now))
-    _write_flags(moved, directory)
-    print(f"{directory}: its images are now in {', '.join(now.values())}", file=sys.stderr)
-
-
-def _write_flags(settings: PretrainSettings, directory: Path) -> None:
     flags = directory / FLAGS
     flagfiles.write_flagfile(
         settings, flags, comments=[f"python -m ssl_tf.pretrain --flagfile={flags}"]
     )
+    return directory
 
 
 def read_settings(directory: Path) -> PretrainSettings:
@@ -129,6 +114,16 @@ def run_of(start: Path) -> Path | None:
     """The directory of a run, of itself or of one of its checkpoints; None if it is not there."""
     start = start.resolve()
     return next((path for path in (start, *start.parents[:2]) if (path / FLAGS).is_file()), None)
+
+
+def as_begun(settings: PretrainSettings) -> PretrainSettings:
+    """The settings with what the run in their directory, of whatever version, has of its own."""
+    directory = Path(settings.run.run_dir)
+    return dataclasses.replace(
+        settings,
+        data=with_rule_of_run(settings.data, directory),
+        views=with_library_of_run(settings.views, directory),
+    )
 
 
 def with_rule_of_run(data: DataSettings, directory: Path) -> DataSettings:

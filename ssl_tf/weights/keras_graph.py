@@ -70,6 +70,7 @@ class _Graph:
         self.modules = {name: known[name] for name in self._all if name in known}
         self.layers = {module: layer for layer, module in self.modules.items()}
         self._numbers: dict[tuple, int] = {}
+        self._values: dict[str, int] = {}
 
     def kind(self, layer: str) -> str:
         """The class of a layer, without its package."""
@@ -107,6 +108,11 @@ class _Graph:
         Raises:
             UserError: our encoders have no such layer.
         """
+        if layer not in self._values:
+            self._values[layer] = self._value(layer)
+        return self._values[layer]
+
+    def _value(self, layer: str) -> int:
         kind, config = self.kind(layer), self.config(layer)
         if layer in self.modules and kind in _CONVOLUTIONS + _NORMALIZATIONS:
             return self.number(self.modules[layer])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ssl_tf import study
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.report_names import RANDOM_ROW
 from ssl_tf.experiments.records import (
@@ -222,7 +223,18 @@ def test_data_of_a_later_stage_that_are_not_there_are_told_before_anything_runs(
     ):
         check(tmp_path / "tset")
     (trial,) = check(tmp_path / "a,b")
+    check_places([trial], tmp_path / "out")
+    with pytest.raises(SettingsError):
+        check(tmp_path / "tset")
     assert trial.step("pretrain").places == {"image_folder": str(tmp_path / "train")}
+    # The command asks, whatever it would do.
+    for flags in ([], ["--dry_run"]):
+        given = [f"--study={tmp_path / 'small.toml'}", f"--output={tmp_path / 'out'}", *flags]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ssl_tf.experiments.preview.preview", lambda *_: None)
+            with pytest.raises(SettingsError, match="knn: --test_image_folder=.*tset does not ex"):
+                study.main(flagfiles.parse(given, StudySettings))
+        assert not (tmp_path / "out" / "runs").exists()
     # What is done needs them no more.
     write_record(tmp_path / "out", "one-0", Record({"pretrain": {}, "knn": {}}))
     trial.step("knn").reports[0].parent.mkdir(parents=True)

@@ -43,6 +43,8 @@ def test_a_png_has_it_in_a_chunk_which_may_stand_behind_the_pixels():
     content = saved(SMOOTH, "png", exif=exif(6))
     place = content.index(b"eXIf") - 4
     chunk = content[place : place + 12 + int.from_bytes(content[place : place + 4], "big")]
+    marked = content.replace(b"eXIf", b"eXIfExif\0\0")
+    assert found(marked).numpy() == orientation.in_head(marked) == 6
     rest, end = content.replace(chunk, b""), len(content) - len(chunk) - 12
     for turned in (content, rest[:end] + chunk + rest[end:]):
         assert found(turned).numpy() == orientation.in_head(turned) == 6
@@ -50,6 +52,9 @@ def test_a_png_has_it_in_a_chunk_which_may_stand_behind_the_pixels():
     comment = struct.pack(">I", len(chunk)) + b"tEXt" + chunk + bytes(4)
     for other in (rest, rest + chunk, rest[:end] + comment + rest[end:], rest[:end]):
         assert found(other).numpy() == orientation.in_head(other) == 1
+    # No decoder reads so many chunks of nothing.
+    many = rest[:33] + orientation.MOST_CHUNKS * (bytes(4) + b"tEXt" + bytes(4)) + chunk + rest[33:]
+    assert found(many).numpy() == orientation.in_head(many) == 1
     for length in range(8, place + len(chunk), 3):
         assert found(content[:length]).numpy() == orientation.in_head(content[:length])
 

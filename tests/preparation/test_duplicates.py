@@ -85,6 +85,15 @@ def test_a_chain_is_one_group_and_its_ends_stand_in_for_nobody_else():
     assert found.firsts().tolist() == [max(0, row - 2) for row in range(len(hashes))]
 
 
+def test_of_a_crowd_that_is_all_alike_one_is_kept():
+    """A still camera's frames: each is compared with the next sixteen alone."""
+    hashes = np.full(300, 5, np.uint64)
+    shades = np.zeros([300, COLOURS], np.uint8)
+    shades[:, :2] = np.stack([np.arange(300) % 100, np.arange(300) // 100], axis=1)
+    found = LookAlikes(hashes, shades)
+    assert not found.groups().any() and not found.stand_ins().any()
+
+
 def test_five_bits_in_any_five_bands_are_found():
     base = 0x0123456789ABCDEF
     for bits in itertools.combinations((0, 12, 19, 30, 40, 50, 63), NEAR_BITS):

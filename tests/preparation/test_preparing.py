@@ -17,7 +17,7 @@ from ssl_tf.data.decoding import pixels
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
-from ssl_tf.preparation import preparing, work_files
+from ssl_tf.preparation import choosing, preparing, work_files
 from ssl_tf.preparation.file_list import collect
 from ssl_tf.settings import PrepareSettings
 from tests.data.tiny_images import picture, png, write_folder
@@ -529,25 +529,48 @@ def test_classes_without_an_image_and_labels_that_contradict_are_told(tmp_path, 
     start(tmp_path / "in", tmp_path / "out", "--validation_share=0")
     told = capsys.readouterr().err
     assert "warning: 2 classes have no image that is kept: dog, eel\n" in told
-    assert "warning: 8 images look like one of another class: look_alikes.png has" in told
+    assert "warning: 8 images look like one of another class (images.csv: class, same_as" in told
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["alike in several classes"] == 8
 
 
-def test_frames_that_look_like_none_that_is_kept_are_kept(tmp_path, in_turn):
-    """A fade between two photographs: all frames are linked, its ends are not alike."""
+def write_fade(folder, count=41):
+    """Frames between two photographs: all are linked, the ends are not alike."""
     first, last = (Image.fromarray(picture(seed, 9, 12)).resize((96, 72)) for seed in (1, 2))
-    write_folder(tmp_path / "in", {
-        f"{n:02}.png": saved(Image.blend(first, last, n / 40), "png") for n in range(41)
+    return write_folder(folder, {
+        f"{n:02}.png": saved(Image.blend(first, last, n / (count - 1)), "png") for n in range(count)
     })  # fmt: skip
+
+
+def test_frames_that_look_like_none_that_is_kept_are_kept(tmp_path, in_turn):
     flags = ("--duplicates=drop_near", "--validation_share=0.4")
-    start(tmp_path / "in", tmp_path / "out", *flags)
+    start(write_fade(tmp_path / "in"), tmp_path / "out", *flags)
     rows = listed(tmp_path / "out")
     kept = {name for name, row in rows.items() if row["status"] == "kept"}
     assert "00.png" in kept and 2 < len(kept) < 41
     assert all(row["looks_like"] in kept for name, row in rows.items() if name not in kept)
     # They are one group all the same: none of them judges what was learned of the next one.
     assert {rows[name]["split"] for name in kept} == {"train"}
+
+
+@pytest.mark.parametrize("shards", ["--shard_mib=64", "--encoding=raw"])
+def test_record_files_of_another_choice_are_made_anew(shards, tmp_path, in_turn, monkeypatch):
+    """As of an earlier version, which kept one image of all that are linked."""
+    folder, output = write_fade(tmp_path / "in"), tmp_path / "out"
+    flags = ("--duplicates=drop_near", "--validation_share=0", shards)
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(choosing.LookAlikes, "stand_ins", choosing.LookAlikes.groups)
+        patch.setattr(preparing, "write_report", die)
+        with pytest.raises(SystemExit):
+            start(folder, output, *flags)
+    assert len(list(output.glob("train-*.tfrecord"))) == 1
+    start(folder, output, *flags)
+    kept = {name for name, row in listed(output).items() if row["status"] == "kept"}
+    assert set(records(output, "train")) == kept and len(kept) > 2
 
 
 def test_one_image(tmp_path, in_turn):

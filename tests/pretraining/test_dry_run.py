@@ -124,10 +124,23 @@ def test_other_images_than_the_runs_are_no_plan_and_nothing_is_written(tmp_path,
     keep_data(tmp_path / "run", open_images(settings).recorded)
     record = (tmp_path / "run/data.json").read_text()
     assert "goes on from step 0" in describe(settings)
+    # Other images to look at are told by the run, which goes on.
+    record = record.replace('"count": 4', '"count": 5')
+    (tmp_path / "run/data.json").write_text(record)
+    assert "goes on from step 0" in describe(settings)
     write_folder(tmp_path / "images", {"more.png": png(70)})
     with pytest.raises(UserError, match="training images are not those of .* 66 there, 67 here"):
         describe(settings)
     assert (tmp_path / "run/data.json").read_text() == record
+
+
+def test_the_plan_of_an_older_run_is_of_the_images_that_it_held_out(tmp_path, monkeypatch):
+    monkeypatch.setitem(resnet.DEPTHS, 18, TWO_BLOCKS)
+    flags = [*TINY, "--holdout=4", f"--run_dir={tmp_path}"]
+    older = flagfiles.parse([*flags, "--holdout_rule=spaced"], PretrainSettings)
+    flagfiles.write_flagfile(older, tmp_path / "flags.txt")
+    keep_data(tmp_path, open_images(older).recorded)
+    assert "goes on from step 0" in describe(flagfiles.parse(flags, PretrainSettings))
 
 
 def test_a_new_run_does_not_guess_what_it_learns_from(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ import pytest
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.locks import LOCK
+from ssl_tf.settings import EmbedSettings, flagfiles
 from ssl_tf.settings.flagfiles import setting
 from ssl_tf.training.output_directory import check_output, open_output
 
@@ -12,7 +13,6 @@ from ssl_tf.training.output_directory import check_output, open_output
 class Settings:
     output: str = setting("", "Directory.", affects_result=False)
     size: int = setting(3, "Size.")
-    folder: str = setting("", "Images.", is_place=True)
     workers: int = setting(1, "Workers.", affects_result=False)
 
 
@@ -30,17 +30,21 @@ def test_a_directory_is_opened_again_by_the_same_flags_alone(tmp_path):
         open_output(Settings(output, size=4), "thing", "make")
 
 
-@pytest.mark.parametrize("record", ["data.json", "trained/data.json"])
-def test_data_may_move_once_they_are_recorded(tmp_path, record):
-    there, here = (Settings(str(tmp_path / "out"), folder=name) for name in ("there", "here"))
-    open_output(there, "thing", "make")
-    with pytest.raises(SettingsError, match="--folder=there there, here here"):
-        check_output(here, "thing")
-    (tmp_path / "out" / record).parent.mkdir(exist_ok=True)
-    (tmp_path / "out" / record).touch()
-    assert check_output(here, "thing")
-    with pytest.raises(SettingsError, match="--folder=there there,  here"):
-        check_output(Settings(str(tmp_path / "out")), "thing")
+def test_data_may_move_once_they_are_recorded(tmp_path):
+    output = tmp_path / "out"
+
+    def of(*flags):
+        return flagfiles.parse(["--encoder=run", f"--output={output}", *flags], EmbedSettings)
+
+    open_output(of("--image_folder=there"), "thing", "make")
+    with pytest.raises(SettingsError, match="--image_folder=there there, here here"):
+        check_output(of("--image_folder=here"), "thing")
+    (output / "data.json").write_text('{"embedded": {"sha256": "a", "details": "b"}}')
+    assert check_output(of("--image_folder=here"), "thing")
+    with pytest.raises(SettingsError, match="--image_folder=there there"):
+        check_output(of("--prepared=here"), "thing")
+    with pytest.raises(SettingsError, match="--image_size=0 there, 32 here"):
+        check_output(of("--image_folder=here", "--image_size=32"), "thing")
 
 
 def test_what_a_kill_leaves_is_no_other_thing(tmp_path):

@@ -9,11 +9,11 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation import context
 from ssl_tf.pretraining import run
 from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
+from ssl_tf.training.data_places import note_places
 from ssl_tf.training.run_directory import (
     MetricsFile,
     check_run,
     note_environment,
-    note_places,
     open_run,
     read_settings,
     with_library_of_run,
@@ -144,7 +144,7 @@ def test_other_flags_are_refused_and_named(tmp_path):
     open_run(settings(tmp_path / "run", "--logical_cpus=2", "--keep_checkpoints=5"))
 
 
-def test_data_that_have_moved_are_those_of_the_run_once_it_has_a_record_of_them(tmp_path, capsys):
+def test_data_may_have_moved_once_a_record_tells_them_from_others(tmp_path, capsys):
     def of(folder, *flags):
         given = [f"--image_folder={folder}", f"--run_dir={tmp_path / 'run'}", *flags]
         return flagfiles.parse(given, PretrainSettings)
@@ -152,18 +152,24 @@ def test_data_that_have_moved_are_those_of_the_run_once_it_has_a_record_of_them(
     directory = open_run(of("there"))
     with pytest.raises(SettingsError, match="--image_folder=there there, here here"):
         check_run(of("here"))
-    (directory / "data.json").write_text("{}")
+    # A record of an earlier version tells names alone, and others may have these.
+    for record in ("{}", "[", '{"training": {"sha256": "a"}}'):
+        (directory / "data.json").write_text(record)
+        with pytest.raises(SettingsError, match="--image_folder=there there, here here"):
+            check_run(of("here"))
+    (directory / "data.json").write_text('{"training": {"sha256": "a", "details": "b"}}')
     assert check_run(of("here"))
     with pytest.raises(SettingsError, match=r"\(--seed=0 there, 1 here\)"):
         check_run(of("here", "--seed=1"))
     # Of another kind they are others.
     with pytest.raises(SettingsError, match="--image_folder=there there"):
         check_run(settings(directory))
-    note_places(of("there"))
+    note_places(directory, of("there"))
     assert capsys.readouterr().err == "" and read_settings(directory) == of("there")
-    note_places(of("here", "--log_every=7"))
+    note_places(directory, of("here", "--log_every=7"))
     assert f"{directory}: its images are now in here" in capsys.readouterr().err
     assert read_settings(directory) == of("here")
+    assert (directory / "flags.txt").read_text().startswith("# python -m ssl_tf.pretrain --flagfil")
 
 
 def test_another_number_of_replicas_is_told_from_then_on(tmp_path, capsys):

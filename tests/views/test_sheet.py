@@ -233,7 +233,10 @@ def test_the_report_writes_its_sheets(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         command.run(views_report.main, ViewsReportSettings, [*flags, f"--output={output}"])
     assert stopped.value.code == 1
-    assert "holds a run, whose own views.png would be lost" in capsys.readouterr().err
+    assert (
+        "is that of another command, as the views.png of a run is its own"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_report_needs_a_place(capsys):
