@@ -65,8 +65,8 @@ def check_places(trials: Sequence[Trial], output: Path) -> None:
     """
     for trial in trials:
         record = read_record(output, trial.name)
-        for step in trial.steps:
-            for name, value in step.places.items() if not record.has_done(step) else ():
+        for step in (step for step in trial.steps if not record.has_done(step)):
+            for name, value in step.places.items():
                 if not _exists(value):
                     raise SettingsError(
                         f"arm {trial.arm}, {step.name}: --{name}={value} does not exist; correct it"

@@ -343,6 +343,8 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert(mode)
 
 
+# The images of a camera have one profile, which is asked for twice of each.
+@functools.lru_cache(maxsize=8)
 def _other_profile(profile: bytes | None, mode: str) -> ImageCms.ImageCmsProfile | None:
     """A profile of other colours than sRGB; None for that of sRGB, one that does not fit, or none.
 

@@ -57,7 +57,7 @@ def describe(settings: PretrainSettings) -> str:
         images -= settings.data.holdout
         labels, side, source = (settings.data.num_classes or None, False), None, None
     if source is not None and settings.recorded.is_file():
-        check_data(settings.recorded.parent, opened.recorded, replaceable=[HELD_OUT])
+        check_data(settings.recorded.parent, opened.parts, replaceable=[HELD_OUT])
     plan = make_plan(optimization, images)
     method = build_method(settings, plan, replicas > 1, *labels)
     check_parts(method, settings, replicas)

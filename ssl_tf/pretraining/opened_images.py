@@ -33,7 +33,7 @@ class Images(NamedTuple):
         return self.held_out or self.source
 
     @property
-    def recorded(self) -> dict[str, Source]:
+    def parts(self) -> dict[str, Source]:
         """The images that the record of a run tells from others, by their part."""
         return {TRAINING: self.source, **({HELD_OUT: self.held_out} if self.held_out else {})}
 

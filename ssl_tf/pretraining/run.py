@@ -138,7 +138,7 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     tf.keras.utils.set_random_seed(run.seed)
     images = open_images(settings)
     source, held_out, as_scenes = images
-    sources = images.recorded
+    sources = images.parts
     if cluster.workers > 1:
         digests = {name: dataclasses.asdict(digest_data(s)) for name, s in sources.items()}
         facts = {f"{name} images: {k}": v for name, d in digests.items() for k, v in d.items()}

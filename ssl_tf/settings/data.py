@@ -141,12 +141,6 @@ class DataSettings(ReadingSettings):
         return [f"--{name}" for name in names if getattr(self, name)]
 
     @property
-    def places(self) -> dict[str, str]:
-        """Flag -> the place of the images; empty if they have none, as those of TFDS."""
-        names = ("image_folder", "prepared", "tfrecord")
-        return {name: getattr(self, name) for name in names if getattr(self, name)}
-
-    @property
     def are_upright(self) -> bool:
         """Whether images are seen as EXIF says; those that were prepared are."""
         return self.orient or bool(self.prepared)

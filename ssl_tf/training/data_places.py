@@ -26,7 +26,7 @@ def movable(directory: Path, before: Any, now: Any) -> frozenset[str]:
     if not (isinstance(old, DataSettings) and isinstance(new, DataSettings)):
         return frozenset()
     is_told = old.named == new.named and _tells_from_others(directory / DATA)
-    return frozenset(old.places) if is_told else frozenset()
+    return frozenset(flagfiles.places(old)) if is_told else frozenset()
 
 
 def note_places(directory: Path, settings: Any) -> None:
@@ -38,14 +38,15 @@ def note_places(directory: Path, settings: Any) -> None:
     """
     path = directory / FLAGS
     before = flagfiles.read_flagfile(path, type(settings))
-    if before.data.places == settings.data.places:
+    places = flagfiles.places(settings.data)
+    if flagfiles.places(before.data) == places:
         return
-    data = dataclasses.replace(before.data, **settings.data.places)
+    data = dataclasses.replace(before.data, **places)
     comments = [x[2:] for x in path.read_text().splitlines() if x.startswith("# ")]
     flagfiles.write_flagfile(dataclasses.replace(before, data=data), path, comments)
-    places = ", ".join(settings.data.places.values())
+    named = ", ".join(places.values())
     print(
-        f"{directory}: its images are now in {places}, which has the same names and sizes",
+        f"{directory}: its images are now in {named}, which has the same names and sizes",
         file=sys.stderr,
     )
 

@@ -121,7 +121,7 @@ def test_other_images_than_the_runs_are_no_plan_and_nothing_is_written(tmp_path,
     settings = flagfiles.parse(flags, PretrainSettings)
     (tmp_path / "run").mkdir()
     flagfiles.write_flagfile(settings, tmp_path / "run/flags.txt")
-    keep_data(tmp_path / "run", open_images(settings).recorded)
+    keep_data(tmp_path / "run", open_images(settings).parts)
     record = (tmp_path / "run/data.json").read_text()
     assert "goes on from step 0" in describe(settings)
     # Other images to look at are told by the run, which goes on.
@@ -139,7 +139,7 @@ def test_the_plan_of_an_older_run_is_of_the_images_that_it_held_out(tmp_path, mo
     flags = [*TINY, "--holdout=4", f"--run_dir={tmp_path}"]
     older = flagfiles.parse([*flags, "--holdout_rule=spaced"], PretrainSettings)
     flagfiles.write_flagfile(older, tmp_path / "flags.txt")
-    keep_data(tmp_path, open_images(older).recorded)
+    keep_data(tmp_path, open_images(older).parts)
     assert "goes on from step 0" in describe(flagfiles.parse(flags, PretrainSettings))
 
 

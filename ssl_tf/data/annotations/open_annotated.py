@@ -54,13 +54,12 @@ def open_annotated(
         train.class_names and test.class_names and train.class_names != test.class_names
     ):
         differing = sorted({*train.class_names} ^ {*test.class_names})
-        told = f"{train.num_classes}, {test.num_classes}{': ' if differing else ''}"
-        told += ", ".join(differing[:5])
-        if train.class_names and not differing:
-            told = (
-                f"in another order: {listed(train.class_names)} there, {listed(test.class_names)} "
-                "here"
-            )
+        told = f"{train.num_classes}, {test.num_classes}"
+        if differing:
+            told += f": {', '.join(differing[:5])}"
+        elif train.class_names:
+            there, here = listed(train.class_names), listed(test.class_names)
+            told = f"in another order: {there} there, {here} here"
         raise SettingsError(
             f"{test.name} has other classes than {train.name} ({told}), so its labels mean "
             "something else; give parts of one data set, with the same ids of classes"
