@@ -165,6 +165,22 @@ def test_copied_images_are_counted(noise, capsys):
     assert f"such as {noise}/test/a/07.png," in told
 
 
+def test_copies_across_a_hold_out_are_counted(noise, capsys):
+    flags = (f"--image_folder={noise}/train", "--holdout=20")
+    opened(*flags)
+    assert "copies" not in capsys.readouterr().err
+    # Each image twice: of a held-out one that is not beside its copy, the copy is learned from.
+    for path in sorted((noise / "train").rglob("*.png")):
+        path.with_name(f"copy_{path.name}").write_bytes(path.read_bytes())
+    train, test = opened(*flags)
+    assert (train.size, test.size) == (100, 20)
+    learned = {record["image"] for record in train.sequence().as_numpy_iterator()}
+    held_out = [record["image"] for record in test.sequence().as_numpy_iterator()]
+    copies = sum(image in learned for image in held_out)
+    assert copies > 0
+    assert f"{copies} of the 20 images of {test.name} are copies" in capsys.readouterr().err
+
+
 def test_a_test_on_the_originals_of_prepared_images_is_told(noise, tmp_path, capsys):
     prepared = tmp_path / "prepared"
     flags = [f"--input={noise}/train", f"--output={prepared}", "--min_side=1", "--workers=1"]

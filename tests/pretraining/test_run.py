@@ -23,6 +23,7 @@ from ssl_tf.training import run_directory
 from ssl_tf.training.cluster import Cluster
 from ssl_tf.training.data_record import digest_data
 from ssl_tf.training.run_directory import with_library_of_run
+from tests.data.tiny_images import png, write_folder
 from tests.two_blocks import TWO_BLOCKS
 
 
@@ -158,6 +159,22 @@ def test_where_the_monitors_crop_is_told(tmp_path, monkeypatch, capsys, boxes, h
     crops = "scene crops, since .*store is of the training images; see --holdout"
     told = f"monitors: the views of {name} are {crops if as_scenes else 'object crops'}\n"
     assert re.search(told, error)
+
+
+@pytest.mark.parametrize("holdout, is_told", [(0, True), (8, False)])
+def test_monitors_without_images_of_their_own_are_told(
+    tmp_path, monkeypatch, capsys, holdout, is_told
+):
+    monkeypatch.setattr(pretraining_run, "_fit", lambda training, workers: None)
+    write_folder(tmp_path / "images", {f"{name}.png": png(name) for name in range(24)})
+    flags = (
+        f"--image_folder={tmp_path}/images --image_size=16 --depth=18 --width=0.0625 --stem=small "
+        "--method=byol --recipe=byol --projector_hidden=8 --projection=4 --batch_size=8 "
+        f"--epochs=1 --warmup_epochs=0 --holdout={holdout} --run_dir={tmp_path}/r"
+    )
+    run(flagfiles.parse(flags.split(), PretrainSettings))
+    told = "monitors: they look at training images, and there is no kNN; --holdout=N gives"
+    assert (told in capsys.readouterr().err) == is_told
 
 
 def test_other_images_for_the_monitors_are_told_and_other_training_images_refused(
