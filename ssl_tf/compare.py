@@ -25,7 +25,8 @@ def main(settings: CompareSettings) -> None:
     output = Path(settings.output)
     prepare_output(output, is_directory=True)
     runs = read_runs([Path(run) for run in settings.runs])
-    for run in runs:
+    remarks = []
+    for run in [] if settings.equal else runs:
         last = run.last_step
         for stage, reports in run.reports.items():
             step = reports[-1]["step"]
@@ -36,7 +37,7 @@ def main(settings: CompareSettings) -> None:
                     file=sys.stderr,
                 )
     if settings.equal:
-        runs = at_equal(runs, settings.equal)
+        runs, remarks = at_equal(runs, settings.equal)
     shown, drawn = table(runs), panels(runs, over=settings.equal or "epochs")
     names = [run.name for run in runs]
     if settings.join_seeds:
@@ -50,11 +51,12 @@ def main(settings: CompareSettings) -> None:
             )
         shown = joined(shown, groups, settings.reference)
         drawn = joined_panels(drawn, groups)
-    remarks = "".join(f"\n{remark}\n" for remark in shown.remarks)
-    for name, text in (("table.md", shown.as_markdown() + remarks), ("table.csv", shown.as_csv())):
+    remarks = [*remarks, *shown.remarks]
+    page = shown.as_markdown() + "".join(f"\n{remark}\n" for remark in remarks)
+    for name, text in (("table.md", page), ("table.csv", shown.as_csv())):
         write_text(output / name, text)
     print(shown.as_markdown(), end="", flush=True)
-    for remark in shown.remarks:
+    for remark in remarks:
         print(remark, file=sys.stderr)
     if drawn:
         absent = [name for name in names if not any(panel.series.get(name) for panel in drawn)]

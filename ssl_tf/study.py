@@ -16,7 +16,7 @@ def main(settings: StudySettings) -> None:
     from ssl_tf.experiments.finished import make_again, take_finished
     from ssl_tf.experiments.outcome import RESULTS, TABLE, enough, missing, write_outcome
     from ssl_tf.experiments.preview import preview
-    from ssl_tf.experiments.records import check_flags, check_places, keep_study, read_record
+    from ssl_tf.experiments.records import check_flags, check_inputs, keep_study, read_record
     from ssl_tf.experiments.runner import Runner
     from ssl_tf.experiments.study_file import read_study
     from ssl_tf.experiments.trials import Trial, make_trials
@@ -27,7 +27,7 @@ def main(settings: StudySettings) -> None:
     output = settings.directory
     if settings.dry_run:
         preview(study, trials)
-        check_places(trials, output)
+        check_inputs(trials, output)
         return
     prepare_output(output, is_directory=True)
     for trial in trials:
@@ -37,7 +37,7 @@ def main(settings: StudySettings) -> None:
     if settings.report:
         write_outcome(study, trials, output)
         return
-    check_places(trials, output)
+    check_inputs(trials, output)
     keep_study(output, study)
 
     def report() -> None:

@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.run_reports import Run
+from ssl_tf.training.run_directory import is_look
 
 # What a run may have beyond the budget: steps are rounded, so equal runs differ by a step or two.
 SLACK = 1.01
@@ -14,15 +15,19 @@ Amount = Callable[[Run, int], float]
 AMOUNTS: dict[str, Amount] = {"epochs": Run.epoch, "compute": Run.flops}
 
 
-def at_equal(runs: Sequence[Run], measure: str) -> list[Run]:
+def at_equal(runs: Sequence[Run], measure: str) -> tuple[list[Run], list[str]]:
     """The runs with what they had when they had spent what the shortest of them spent in all.
 
     Lines of metrics and reports of later steps are left out, so that the last ones left are the
-    figures at that budget, or just before it.
+    figures at that budget, or the last before it. The look before the first step is none of them.
 
     Args:
         runs: to compare.
         measure: a name in `AMOUNTS`.
+
+    Returns:
+        The runs, and lines on figures that are of less than the budget, and on starts whose cost is
+        not counted.
 
     Raises:
         UserError: the compute of a run is not known, or a run has taken no step.
@@ -34,8 +39,37 @@ def at_equal(runs: Sequence[Run], measure: str) -> list[Run]:
             raise UserError(
                 f"--equal={measure}: {name} has no step, or its {measure} is unknown; leave it out"
             )
-    budget = SLACK * min(spent.values())
-    return [_until(run, lambda step, run=run: amount(run, step) <= budget) for run in runs]
+    least = min(spent.values())
+    cut = [_until(run, lambda step, run=run: amount(run, step) <= SLACK * least) for run in runs]
+    told = [line for run in cut for line in _below(run, amount, least, measure)]
+    told += [
+        f"{run.name} began from {start}, whose {measure} is not counted"
+        for run in runs
+        if (start := _start(run))
+    ]
+    return cut, told
+
+
+def _below(run: Run, amount: Amount, least: float, measure: str) -> Iterator[str]:
+    """Lines on the last figures of a run that are of less than the budget."""
+    steps = {stage.name: reports[-1]["step"] for stage, reports in run.reports.items()}
+    looks = [line["step"] for line in run.lines if is_look(line)]
+    if looks:
+        steps["monitors"] = looks[-1]
+    for name, step in steps.items():
+        share = amount(run, step) / least
+        if SLACK * share < 1:
+            yield (
+                f"{run.name}: the figures of its {name} are of step {step}, at {share:.0%} of the "
+                f"equal {measure}"
+            )
+
+
+def _start(run: Run) -> str:
+    """The weights from which a run began, where they were not random."""
+    if run.settings is None:
+        return ""
+    return run.settings.run.init_from or run.settings.run.init.init_encoder
 
 
 def _until(run: Run, within: Callable[[int], bool]) -> Run:
@@ -43,8 +77,11 @@ def _until(run: Run, within: Callable[[int], bool]) -> Run:
         stage: [report for report in found if within(report["step"])]
         for stage, found in run.reports.items()
     }
+    lines = [line for line in run.lines if within(line["step"])]
+    if not any(is_look(line) for line in lines if line["step"]):
+        lines = [line for line in lines if not is_look(line)]
     return dataclasses.replace(
         run,
-        lines=[line for line in run.lines if within(line["step"])],
+        lines=lines,
         reports={stage: found for stage, found in reports.items() if found},
     )

@@ -84,12 +84,15 @@ def _named(found: Sequence[Mapping[str, int]]) -> list[Group]:
 
 def _common_name(members: Mapping[str, int]) -> str:
     """The name of all runs without its seed; empty if that differs, or there is one run."""
-    between = r"[-_.=/ ]*"
-    names = {
-        re.sub(rf"{between}(seed)?{between}{seed}(?![A-Za-z0-9])", "", name)
-        for name, seed in members.items()
-    }
+    names = {_without(seed, name) for name, seed in members.items()}
     return names.pop() if len(members) > 1 and len(names) == 1 else ""
+
+
+def _without(seed: int, name: str) -> str:
+    """A name without the seed in it, the last number that is it: that of B2-2 is B2."""
+    between = r"[-_.=/ ]*"
+    places = [*re.finditer(rf"{between}(seed)?{between}{seed}(?![A-Za-z0-9])", name)]
+    return name[: places[-1].start()] + name[places[-1].end() :] if places else name
 
 
 def _is_seed_of(run: Run, other: Run) -> bool:

@@ -10,12 +10,19 @@ from typing import Any
 from ssl_tf.errors import UserError, warn
 from ssl_tf.experiments.claims import CLAIMS, Claims, Taken
 from ssl_tf.experiments.records import Record, check_flags, read_record, remove_record, write_record
-from ssl_tf.experiments.stage_commands import default_flags, stage_of
-from ssl_tf.experiments.trials import PRETRAIN, Step, Trial, trial_name
+from ssl_tf.experiments.stage_commands import PRETRAIN, default_flags, stage_of
+from ssl_tf.experiments.trials import Step, Trial, trial_name
 from ssl_tf.files import read_json, remove, write_json, write_text
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.data_places import DATA
-from ssl_tf.training.run_directory import COMPUTE, ENVIRONMENT, FLAGS, METRICS, MetricsFile
+from ssl_tf.training.run_directory import (
+    COMPUTE,
+    ENVIRONMENT,
+    FLAGS,
+    METRICS,
+    MetricsFile,
+    is_look,
+)
 
 FINISHED = "finished.json"
 # Stands for the directory of the study, which is another one elsewhere.
@@ -167,7 +174,7 @@ def _read_files(output: Path, trial: Trial) -> dict[str, Any]:
 
 def _shown(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The lines with figures of the monitors, the last that tells the time of a step, the last."""
-    kept = {n for n, line in enumerate(lines) if "loss" not in line}
+    kept = {n for n, line in enumerate(lines) if is_look(line)}
     kept.update([n for n, line in enumerate(lines) if line.get("timed_steps")][-1:])
     kept.update(range(len(lines))[-1:])
     return [lines[number] for number in sorted(kept)]
@@ -208,7 +215,7 @@ def _write_files(output: Path, trial: Trial, entry: Mapping[str, Any]) -> None:
         if step.name == PRETRAIN:
             trial.run.mkdir(parents=True, exist_ok=True)
             write_text(trial.run / METRICS, "".join(f"{json.dumps(x)}\n" for x in entry["metrics"]))
-            settings = flagfiles.parse(step.command[1:], PretrainSettings)
+            settings = flagfiles.parse(step.expanded[1:], PretrainSettings)
             flagfiles.write_flagfile(settings, trial.run / FLAGS, ["figures alone, no weights"])
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from ssl_tf.experiments.claims import CLAIMS, Claims, Taken
 from ssl_tf.experiments.finished import write_finished
 from ssl_tf.experiments.records import read_record
+from ssl_tf.experiments.stage_commands import DISCOVER, PRETRAIN
 from ssl_tf.experiments.study_file import Study
-from ssl_tf.experiments.trials import DISCOVER, PRETRAIN, Step, Trial
+from ssl_tf.experiments.trials import Step, Trial
 from ssl_tf.files import read_json, write_json, write_text
 
 TABLE = "table.md"
@@ -104,6 +105,12 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
             for arm, among in each.items()
             if len(among) > 1
         ]
+        measured = {name for row in results["rows"] for name in row if row["run"] == reference}
+        is_done = any(t.arm == reference and len(done[t.name]) == len(t.steps) for t in trials)
+        if is_done and not measured & _columns_of(figure, stages):
+            told.append(
+                f"no arm is stopped: no report of {reference} has {figure}, the stop rule's"
+            )
         shown = dataclasses.replace(shown, remarks=(*shown.remarks, *told))
         results["remarks"] += told
     results["missing"] = left = missing(study, trials, output, results)
@@ -228,8 +235,14 @@ def _differences_of(figure: str, row: Mapping[str, Any], stages: Mapping[str, st
         row: of an arm.
         stages: name of a stage in the columns -> that without its data and kind.
     """
+    columns = sorted(_columns_of(figure, stages))
+    return [f"{name}_difference" for name in columns if f"{name}_difference" in row]
+
+
+def _columns_of(figure: str, stages: Mapping[str, str]) -> set[str]:
+    """The columns that may have a figure; arguments as in `_differences_of`."""
     columns = {figure}
     for name, plain in stages.items():
         if figure.startswith(f"{plain}_"):
             columns.add(f"{name}_{figure.removeprefix(f'{plain}_')}")
-    return [f"{name}_difference" for name in sorted(columns) if f"{name}_difference" in row]
+    return columns

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ssl_tf.errors import UserError
 from ssl_tf.experiments.runner import LAUNCH
+from ssl_tf.experiments.stage_commands import PRETRAIN
 from ssl_tf.experiments.study_file import Study
-from ssl_tf.experiments.trials import PRETRAIN, Trial
+from ssl_tf.experiments.trials import Trial
 
 
 def preview(study: Study, trials: Sequence[Trial]) -> None:

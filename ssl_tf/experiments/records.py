@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.experiments.stage_commands import default_flags
+from ssl_tf.experiments.stage_commands import PRETRAIN, default_flags
 from ssl_tf.experiments.study_file import Study
-from ssl_tf.experiments.trials import PRETRAIN, Step, Trial
+from ssl_tf.experiments.trials import Step, Trial
 from ssl_tf.files import read_json, remove, sha256_of, write_json, write_text
 
 _DIRECTORY = "records"
@@ -27,8 +27,8 @@ class Record:
         done: stage -> "flags" on which its result depends, the "seconds" that it took, and its
             "reports", name of the file -> SHA-256; records of earlier versions lack these.
         failed: "stage", "cause" and "time" of the last failure; empty if the trial has not failed.
-        begun: "stage" and "flags" of the stage that runs, or ran when its study was killed; empty
-            if the last one has ended.
+        begun: "stage" and "flags" of the stage that runs, or ran when its study was killed, or of a
+            pre-training that was stopped or failed and goes on; empty if the last one has ended.
         taken: whether another study has done it, so that its weights are not here.
     """
 
@@ -55,8 +55,8 @@ class Record:
         return next((step for step in trial.steps if not self.has_done(step)), None)
 
 
-def check_places(trials: Sequence[Trial], output: Path) -> None:
-    """Checks that the data of all stages that are left are where their flags say.
+def check_inputs(trials: Sequence[Trial], output: Path) -> None:
+    """Checks that what all stages that are left read is where their flags say.
 
     A later stage would find that out after the pre-training, of each arm.
 
@@ -66,7 +66,7 @@ def check_places(trials: Sequence[Trial], output: Path) -> None:
     for trial in trials:
         record = read_record(output, trial.name)
         for step in (step for step in trial.steps if not record.has_done(step)):
-            for name, value in step.places.items():
+            for name, value in step.inputs.items():
                 if not _exists(value):
                     raise SettingsError(
                         f"arm {trial.arm}, {step.name}: --{name}={value} does not exist; correct it"

@@ -12,9 +12,10 @@ from typing import Any
 from ssl_tf.errors import EXIT_SIGNAL, Stopped, UserError, printable
 from ssl_tf.experiments.claims import CLAIMS, Claim, Claims, Taken
 from ssl_tf.experiments.records import Record, read_record, write_record
+from ssl_tf.experiments.stage_commands import PRETRAIN
 from ssl_tf.experiments.trials import Step, Trial, trial_name
 from ssl_tf.files import read_json, remove, sha256_of
-from ssl_tf.training.run_directory import METRICS, MetricsFile
+from ssl_tf.training.run_directory import FLAGS, METRICS, MetricsFile
 from ssl_tf.training.stop_signals import StopSignals
 
 # What starts a command of the package in a process of its own.
@@ -175,7 +176,8 @@ class Runner:
         try:
             cause = self._execute(trial, step, claim)
         except StudyStopped:
-            write_record(self._output, trial.name, dataclasses.replace(record, begun={}))
+            left = dataclasses.replace(record, begun=_left_of(step, trial))
+            write_record(self._output, trial.name, left)
             raise
         # A suite skips data sets that are not prepared.
         lacks = [path.name for path in step.reports if not path.exists()]
@@ -192,7 +194,7 @@ class Runner:
         }
         if failed == self._earlier[trial.name]:
             failed["time"] += " again"
-        write_record(self._output, trial.name, Record(record.done, failed))
+        write_record(self._output, trial.name, Record(record.done, failed, _left_of(step, trial)))
         told = f"{trial.name}: {step.name} failed: {cause} (log: {self._log_of(trial, step)})"
         print(told, file=sys.stderr, flush=True)
 
@@ -210,7 +212,7 @@ class Runner:
         # Shells and schedulers signal a whole group: a child of its own hears each signal once.
         with log.open("ab") as file:
             child = subprocess.Popen(
-                [*LAUNCH, f"ssl_tf.{step.command[0]}", *step.command[1:]],
+                [*LAUNCH, f"ssl_tf.{step.expanded[0]}", *step.expanded[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -259,6 +261,12 @@ class Runner:
 
 def _begun(step: Step) -> dict[str, Any]:
     return {"stage": step.name, "flags": dict(step.flags)}
+
+
+def _left_of(step: Step, trial: Trial) -> dict[str, Any]:
+    """What has begun when a step was stopped or failed: a run, which goes on by its flags alone."""
+    is_run = step.name == PRETRAIN and (trial.run / FLAGS).is_file()
+    return _begun(step) if is_run else {}
 
 
 def _is_of_the_end(step: Step, run: Path) -> bool:

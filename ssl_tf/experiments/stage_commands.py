@@ -42,6 +42,7 @@ class Stage:
     report: str = ""
 
 
+PRETRAIN, DISCOVER = "pretrain", "discover"
 _RUN = "runs/{trial}"
 _REPORT = {"checkpoint": "{run}", "output": "{place}"}
 
@@ -53,14 +54,14 @@ STAGES = {
         "{stage}/{trial}",
         "{place}",
     ),
-    "discover": Stage(
+    DISCOVER: Stage(
         ("discover",),
         DiscoverSettings,
         {"output": "{place}"},
         "{stage}/{trial}",
         report="{place}/metrics.json",
     ),
-    "pretrain": Stage(("pretrain",), PretrainSettings, {"run_dir": "{place}"}, _RUN),
+    PRETRAIN: Stage(("pretrain",), PretrainSettings, {"run_dir": "{place}"}, _RUN),
     "knn": Stage(("knn",), KnnSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}"),
     "linear": Stage(
         ("linear",), LinearSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}"

@@ -11,10 +11,11 @@ from typing import Any
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.report_names import RANDOM_ROW
-from ssl_tf.experiments.stage_commands import STAGES, stage_of
+from ssl_tf.experiments.stage_commands import PRETRAIN, STAGES, stage_of
 from ssl_tf.settings.flagfile_lines import shipped
 
 _ARM = re.compile(r"\w[\w+-]*")
+_STAGE = re.compile(r"\w[\w.+-]*")
 _FOLDER = "studies"
 # Keys of an arm beside its stages, and of the whole.
 _ARM_KEYS = {"stages"}
@@ -139,8 +140,11 @@ def _study(content: dict[str, Any], text: str) -> Study:
         arms[name] = _arm(name, own, stages, flags)
     if not arms:
         raise SettingsError("there is no arm; give each as [arms.NAME]")
-    _known(common, {*stages, *(stage for arm in arms.values() for stage in arm.stages)}, "flags")
-    reference = content.get("reference", "")
+    used = {*stages, *(stage for arm in arms.values() for stage in arm.stages)}
+    _known(common, used, "flags")
+    for name in used & arms.keys():
+        raise SettingsError(f"arm {name}: has the name of a stage; choose another")
+    reference = _text(content, "reference", "the study")
     if reference and reference not in (*arms, RANDOM_ROW):
         raise SettingsError(
             f"reference = {reference!r}: no arm has this name; give that of one, or {RANDOM_ROW!r}"
@@ -151,7 +155,7 @@ def _study(content: dict[str, Any], text: str) -> Study:
         reference=reference,
         rounds=_rounds(content, tuple(arms)),
         arms=arms,
-        stop=_stop(content, arms, reference),
+        stop=_stop(content, arms, reference, len(seeds)),
         text=text,
     )
 
@@ -162,8 +166,10 @@ def _arm(
     place = f"arm {name}"
     if not _ARM.fullmatch(name):
         raise SettingsError(f"{place}: its name needs letters, digits, _, + and - alone")
-    if name in STAGES:
-        raise SettingsError(f"{place}: has the name of a stage; choose another")
+    if name in (*STAGES, "seed"):
+        raise SettingsError(
+            f"{place}: has the name of a stage, or that of the seed; choose another"
+        )
     if not isinstance(own, dict):
         raise SettingsError(f"{place}: give it as [arms.{name}], with a line of flags a stage")
     chosen = _stages(own, place) if "stages" in own else stages
@@ -181,13 +187,21 @@ def _arm(
 def _stages(table: Mapping[str, Any], place: str) -> tuple[str, ...]:
     names = _list(table, "stages", str, place)
     for name in names:
-        if stage_of(name) is None:
+        if stage_of(name) is None or not _STAGE.fullmatch(name):
             raise SettingsError(
                 f"{place}: stage {name!r} is unknown; a stage is named {', '.join(STAGES)}, or so "
                 "with a word behind it, such as linear_cifar10"
             )
+        if stage_of(name) is STAGES[PRETRAIN] and name != PRETRAIN:
+            raise SettingsError(
+                f"{place}: stage {name!r}: an arm has one pre-training, named {PRETRAIN}; make "
+                "another arm of it"
+            )
     if len(set(names)) < len(names):
         raise SettingsError(f"{place}: stages: give each once")
+    for number, name in enumerate(names):
+        if "checkpoint" in stage_of(name).given and PRETRAIN not in names[:number]:
+            raise SettingsError(f"{place}: stage {name!r} judges a run; put {PRETRAIN} before it")
     return tuple(names)
 
 
@@ -207,7 +221,9 @@ def _rounds(content: Mapping[str, Any], arms: tuple[str, ...]) -> tuple[tuple[st
     return tuple(map(tuple, rounds))
 
 
-def _stop(content: Mapping[str, Any], arms: Mapping[str, Arm], reference: str) -> StopRule | None:
+def _stop(
+    content: Mapping[str, Any], arms: Mapping[str, Arm], reference: str, seeds: int
+) -> StopRule | None:
     if "stop" not in content:
         return None
     table = _table(content, "stop", "the study")
@@ -221,10 +237,13 @@ def _stop(content: Mapping[str, Any], arms: Mapping[str, Arm], reference: str) -
         raise SettingsError(
             "stop: give figure, such as 'linear_top1', and the numbers seeds, errors and deviation"
         )
-    if int(numbers[0]) < 2:
-        raise SettingsError("stop: seeds: two at least, one alone has no standard error")
+    if type(numbers[0]) is not int or not 2 <= numbers[0] <= seeds:
+        raise SettingsError(
+            f"stop: seeds = {numbers[0]}: give a whole number from 2, for one alone has no "
+            f"standard error, to the {seeds} of the study"
+        )
     _check_figure(figure, arms[reference])
-    return StopRule(figure, int(numbers[0]), float(numbers[1]), float(numbers[2]))
+    return StopRule(figure, numbers[0], float(numbers[1]), float(numbers[2]))
 
 
 def _check_figure(figure: str, reference: Arm) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.errors import SettingsError
-from ssl_tf.experiments.stage_commands import Stage, stage_of
+from ssl_tf.errors import SettingsError, warn
+from ssl_tf.evaluation.report_names import RANDOM_ROW
+from ssl_tf.experiments.stage_commands import PRETRAIN, Stage, stage_of
 from ssl_tf.experiments.study_file import Arm, Study
 from ssl_tf.settings import (
     DiscoverSettings,
@@ -17,9 +18,13 @@ from ssl_tf.settings import (
     TransferSettings,
     flagfiles,
 )
+from ssl_tf.settings.data import GROUND_TRUTH
+from ssl_tf.settings.discovery import KERAS_ENCODERS
+from ssl_tf.settings.flagfile_lines import expand
 
 _REFERENCE = re.compile(r"\{([^{}]*)\}")
-PRETRAIN, DISCOVER = "pretrain", "discover"
+# What stands for a path in some flags.
+_NO_PATHS = (GROUND_TRUTH, *KERAS_ENCODERS)
 # Flags with which a stage has no result, or one that the file of the study does not tell.
 _REFUSED = {
     "dry_run": "the stage would leave no result; --dry_run of the study prints what it would do",
@@ -34,20 +39,22 @@ class Step:
     Attributes:
         name: of the stage.
         command: what stands behind `python -m ssl_tf.`, with all flags.
+        expanded: the same with the lines of its flagfiles, which may change while others train.
         product: is there once it is complete; None: the command itself is quick to see.
         reports: with its figures, where it measures any.
         flags: on which the result depends, by name, as text; paths in the study's output are
             relative to it.
-        places: flag -> where data lie that it reads, outside of the study's output.
+        inputs: flag -> the file or directory that it reads, outside of the study's output.
         needs: (arm, stage) of other arms whose results it reads, at the same seed.
     """
 
     name: str
     command: tuple[str, ...]
+    expanded: tuple[str, ...]
     product: Path | None
     reports: tuple[Path, ...]
     flags: Mapping[str, str]
-    places: Mapping[str, str]
+    inputs: Mapping[str, str]
     needs: frozenset[tuple[str, str]]
 
 
@@ -96,7 +103,33 @@ def make_trials(study: Study, settings: StudySettings) -> list[Trial]:
         for arm in names
     ]
     _check_order(trials)
+    if study.reference == RANDOM_ROW and not any(_judges_random(trial) for trial in trials):
+        raise SettingsError(
+            f"reference = {RANDOM_ROW!r}: no stage judges it; give --random_baseline to one"
+        )
+    _tell_of_equal_arms(trials)
     return trials
+
+
+def _judges_random(trial: Trial) -> bool:
+    return any(step.flags.get("random_baseline") == "true" for step in trial.steps)
+
+
+def _tell_of_equal_arms(trials: Sequence[Trial]) -> None:
+    """Warns of arms that do the same, whose difference would read as a result."""
+    first: dict[tuple[Any, ...], str] = {}
+    for trial in trials:
+        if trial.seed == trials[0].seed:
+            does = tuple((step.name, *step.command[:1], *_own(step, trial)) for step in trial.steps)
+            same = first.setdefault(does, trial.arm)
+            if same != trial.arm:
+                warn(f"arms {same} and {trial.arm} have the same flags: they are one arm twice")
+
+
+def _own(step: Step, trial: Trial) -> Iterator[tuple[str, str]]:
+    """The flags of a step, without the name of its arm in paths of its own results."""
+    for name, value in sorted(step.flags.items()):
+        yield name, value.replace(f"/{trial.name}", "/TRIAL")
 
 
 def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
@@ -128,10 +161,11 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
             Step(
                 name,
                 (*stage.command, *arguments),
+                (*stage.command, *expand(arguments)),
                 Path(stage.product.format_map(named)) if stage.product else None,
                 reports,
                 {n: _within(output, v) for n, v in flags_of_result.items() if n not in given},
-                {n: v for n, v in flagfiles.places(bound).items() if v == _within(output, v)},
+                _inputs(output, bound),
                 frozenset(needs),
             )
         )
@@ -236,6 +270,15 @@ def _checked(
         return arguments, bound
     except SettingsError as error:
         raise SettingsError(f"{place}: {error}") from None
+
+
+def _inputs(output: Path, settings: Any) -> dict[str, str]:
+    """What a stage reads that no stage of the study makes."""
+    return {
+        name: value
+        for name, value in flagfiles.inputs(settings).items()
+        if value not in _NO_PATHS and value == _within(output, value)
+    }
 
 
 def _within(output: Path, value: str) -> str:

@@ -45,7 +45,9 @@ class AnnotationSettings(ReadingSettings):
     reduce_zero_label: bool = setting(
         False, "Label 0 of --label_maps is ignored, and classes count from label 1, as in ADE20K."
     )
-    label_names: str = setting("", "Text file with the names of the classes of label maps, a line.")
+    label_names: str = setting(
+        "", "Text file with the names of the classes of label maps, a line.", is_input=True
+    )
     num_classes: int = setting(
         0,
         "Classes of --label_maps; 0: by --label_names, or else by the largest label.",

@@ -20,6 +20,7 @@ class ReadingSettings:
         "",
         "Directory of the TFDS data sets; empty: TFDS_DATA_DIR or its default.",
         affects_result=False,
+        is_input=True,
     )
     shuffle_mib: int = setting(
         1024, "Memory for shuffling encoded examples, in MiB.", low=1, high=2**24
@@ -89,7 +90,9 @@ class DataSettings(ReadingSettings):
         before="spaced",
     )
     proposals: str = setting(
-        "", "A proposal store, for object crops; ground_truth: the boxes of the data set itself."
+        "",
+        "A proposal store, for object crops; ground_truth: the boxes of the data set itself.",
+        is_input=True,
     )
     unmatched_proposals: str = setting(
         "error",

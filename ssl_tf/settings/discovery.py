@@ -23,9 +23,10 @@ class FeatureSettings:
         "",
         "A run directory, a SavedModel, or vgg16, vgg19 or resnet50 of Keras with "
         "--encoder_weights.",
+        is_input=True,
     )
     encoder_weights: str = setting(
-        "", "Keras weights file (.h5, .keras) of vgg16, vgg19 or resnet50."
+        "", "Keras weights file (.h5, .keras) of vgg16, vgg19 or resnet50.", is_input=True
     )
     step: int = setting(0, "Step of the run's checkpoint; 0: the newest.", low=0, high=10**9)
     layers: tuple[str, ...] = setting(

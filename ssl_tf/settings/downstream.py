@@ -22,7 +22,9 @@ class StartSettings:
     checkpoint: str = setting("", "Run directory whose encoder is trained on.")
     step: int = setting(0, "Step of its checkpoint; 0: the newest.", low=0, high=10**9)
     supervised: str = setting(
-        "", "Run directory of an encoder that learned from labels, a second row of the report."
+        "",
+        "Run directory of an encoder that learned from labels, a second row of the report.",
+        is_input=True,
     )
     random_baseline: bool = setting(
         False, "Train from the random encoder, too, from which the run started."

@@ -34,6 +34,7 @@ def setting(
     high: float | None = None,
     affects_result: bool = True,
     is_place: bool = False,
+    is_input: bool = False,
     before: Any = None,
 ) -> Any:
     """A dataclass field that is also a flag.
@@ -47,6 +48,7 @@ def setting(
         high: inclusive upper bound, where more than `LARGEST` is no use. Numbers are finite.
         affects_result: whether a result depends on the flag; if not, a resumed run may change it.
         is_place: whether it names where data lie that are there before the command.
+        is_input: whether it names another file or directory that is there then.
         before: value of the runs that are older than the flag, so that their file lacks it; None:
             the default.
     """
@@ -58,6 +60,7 @@ def setting(
         high=high,
         affects_result=affects_result,
         is_place=is_place,
+        is_input=is_input,
         before=before,
     )
     return dataclasses.field(default=default, metadata=metadata)
@@ -354,6 +357,13 @@ def places(settings: Any) -> dict[str, str]:
     """The flags that name where data lie, if they are given: name -> value."""
     fields = flag_fields(type(settings))
     named = {field.name for field, _ in fields if field.metadata["is_place"]}
+    return {name: text for name, text in as_dict(settings).items() if name in named and text}
+
+
+def inputs(settings: Any) -> dict[str, str]:
+    """The flags that name what must be there before the command, data and others, if given."""
+    fields = flag_fields(type(settings))
+    named = {f.name for f, _ in fields if f.metadata["is_place"] or f.metadata["is_input"]}
     return {name: text for name, text in as_dict(settings).items() if name in named and text}
 
 

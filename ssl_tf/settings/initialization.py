@@ -15,6 +15,7 @@ class InitEncoderSettings:
         "File with the weights of a ResNet: safetensors with names of torchvision, timm, MoCo, "
         "DenseCL, SwAV, VISSL or Detectron2; .h5 or .keras of keras.applications; a SavedModel of "
         "ssl_tf.export; torch's .pth and Detectron2's .pkl with --allow_pickle.",
+        is_input=True,
     )
     init_convention: str = setting(
         "",

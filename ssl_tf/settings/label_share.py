@@ -27,6 +27,7 @@ class ShareSettings:
         "",
         "Text file with the ids of the labelled images, one a line: labels.txt of another "
         "fine-tuning, or a published list such as SimCLR's 1percent.txt for ImageNet.",
+        is_input=True,
     )
 
     @property

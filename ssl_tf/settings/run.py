@@ -67,7 +67,9 @@ class RunSettings:
         "runs/pretrain", "Directory of the files of the run.", affects_result=False
     )
     init_from: str = setting(
-        "", "Run or checkpoint with the initial weights of a new run; the run starts at step 0."
+        "",
+        "Run or checkpoint with the initial weights of a new run; the run starts at step 0.",
+        is_input=True,
     )
     init: InitEncoderSettings = dataclasses.field(default_factory=InitEncoderSettings)
     seed: int = setting(0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1)

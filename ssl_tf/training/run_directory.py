@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,11 @@ def note_environment(directory: Path, replicas: int, in_parts: bool) -> None:
 def _names(directory: Path) -> set[str]:
     """The names in a run directory but for locks, of which each worker may hold one."""
     return {path.name for path in directory.iterdir() if path.suffix != SUFFIX}
+
+
+def is_look(line: Mapping[str, Any]) -> bool:
+    """Whether a line of the metrics has figures of the monitors, which all have this one."""
+    return "embedding_std" in line
 
 
 class MetricsFile:

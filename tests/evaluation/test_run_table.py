@@ -26,7 +26,11 @@ def write_run(directory, *flags, knn="knn_top1", values=(0.2, 0.3, 0.35), probes
     given = ["--dataset=scenes", "--depth=18", "--width=0.5", "--batch_size=64", *flags]
     flagfiles.write_flagfile(flagfiles.parse(given, PretrainSettings), directory / "flags.txt")
     lines = [
-        {"step": 10 * epoch, "epoch": float(epoch), "images_per_second": 100.0, knn: value}
+        {
+            **{"step": 10 * epoch, "epoch": float(epoch)},
+            **({"loss": 1.0, "images_per_second": 100.0} if epoch else {}),
+            **{"embedding_std": 0.1, knn: value},
+        }
         for epoch, value in enumerate(values)
     ]
     lines.insert(1, {"step": 5, "epoch": 0.5, "loss": 1.0})

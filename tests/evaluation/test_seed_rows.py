@@ -96,6 +96,10 @@ def test_groups_that_would_have_one_name_stay_apart(tmp_path):
                 {"random encoder-1": (1, 0.30), "random encoder-2": (2, 0.34)},
                 "--tau=0.96",
             ),
+            # Not every number that is the seed is the seed.
+            *write_values(
+                tmp_path, {"B2-1": (1, 0.8), "B2-2": (2, 0.9), "B2-0": (0, 0.85)}, "--tau=0.94"
+            ),
             # The run of its name is its own.
             *write_values(tmp_path, {"near": (0, 0.70), "near-1": (1, 0.74)}, "--tau=0.95"),
         ]
@@ -108,11 +112,12 @@ def test_groups_that_would_have_one_name_stay_apart(tmp_path):
         ("far-1", "1 2", pytest.approx(0.12)),
         ("far_1", "1 2", pytest.approx(0.22)),
         ("random encoder-1", "1 2", pytest.approx(0.32)),
+        ("B2", "1 2 0", pytest.approx(0.85)),
         ("near", "0 1", pytest.approx(0.72)),
         ("random encoder", "0 1 2", 0.125),
     ]
     # Of seed 0 alone: 0.70 less 0.60.
-    assert rows[5]["linear_top1_difference"] == pytest.approx(0.1)
+    assert rows[6]["linear_top1_difference"] == pytest.approx(0.1)
     (linear,) = [p for p in joined_panels(panels(runs), groups) if p.title == "linear classifier"]
     assert list(linear.series) == [group.name for group in groups]
     assert linear.series["byol"] == [(2.0, 60.0)]
@@ -359,11 +364,12 @@ def test_runs_at_equal_epochs_and_equal_compute(tmp_path):
     long = write_seeds(tmp_path, "long", BASE[:1], epochs=4)
     dear = write_seeds(tmp_path, "dear", WIDE[:1], "--tau=0.98", work=double)
     runs = read_runs([*long, *dear])
-    one, other = at_equal(runs, "epochs")
+    (one, other), told = at_equal(runs, "epochs")
+    assert told == ["long-0: the figures of its linear are of step 10, at 50% of the equal epochs"]
     assert (one.last_step, other.last_step) == (20, 20)
     assert [report["step"] for found in one.reports.values() for report in found] == [10]
     # Four epochs at half the price.
-    one, other = at_equal(runs, "compute")
+    (one, other), told = at_equal(runs, "compute")
     assert (one.last_step, other.last_step) == (40, 20)
     assert table([one, other]).rows[0]["linear_top1"] == pytest.approx(BASE[0])
     over = panels(runs, over="compute")[0]
@@ -373,6 +379,41 @@ def test_runs_at_equal_epochs_and_equal_compute(tmp_path):
     (long[0] / "metrics.jsonl").unlink()
     with pytest.raises(UserError, match="--equal=compute: long-0 has no step"):
         at_equal(read_runs([*long, *dear]), "compute")
+
+
+def test_a_figure_of_the_start_is_none_of_an_equal_budget(tmp_path):
+    """A look every two epochs beside a budget of 1.5, and of 2.5; lines of losses every half."""
+    short, rare = write_run(tmp_path / "short"), write_run(tmp_path / "rare")
+    looks = {0: 0.1, 20: 0.4, 40: 0.6}
+
+    def write(directory, last):
+        lines = [
+            {"step": step, "epoch": step / 10, **({"loss": 1.0} if step else {})}
+            | ({"embedding_std": 0.1, "knn_top1": looks[step]} if step in looks else {})
+            for step in range(0, last + 1, 5)
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (directory / "metrics.jsonl").write_text(text)
+
+    write(rare, 40)
+    write(short, 15)
+    (_, cut), told = at_equal(read_runs([short, rare]), "epochs")
+    assert cut.last_step == 15 and "monitor_knn_top1" not in table([cut]).rows[0]
+    assert told == []
+    write(short, 25)
+    (_, cut), told = at_equal(read_runs([short, rare]), "epochs")
+    assert cut.last_step == 25 and table([cut]).rows[0]["monitor_knn_top1"] == 0.4
+    assert told == [
+        f"{name}: the figures of its monitors are of step 20, at 80% of the equal epochs"
+        for name in ("short", "rare")
+    ]
+
+
+def test_what_the_start_of_a_run_has_cost_is_told(tmp_path):
+    runs = write_seeds(tmp_path, "first", BASE[:1])
+    runs += write_seeds(tmp_path, "next", WIDE[:1], f"--init_from={runs[0]}")
+    _, told = at_equal(read_runs(runs), "compute")
+    assert told[-1] == f"next-0 began from {runs[0]}, whose compute is not counted"
 
 
 def test_panels_have_error_bars(runs):

@@ -2,7 +2,8 @@
 
 It notes in the file $STARTED that it was started, takes as long as $SECONDS says, and writes the
 product of the stage. The stage that $FAILS names fails until there is a file "mended" beside, until
-when a transfer leaves out the data set $UNPREPARED.
+when a transfer leaves out the data set $UNPREPARED. With $BEGINS a pre-training has a run from its
+start on.
 """
 
 import os
@@ -23,8 +24,13 @@ if __name__ == "__main__":
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, stop)
+    if module == "ssl_tf.pretrain" and "BEGINS" in os.environ:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "flags.txt").touch()
     with Path(os.environ["STARTED"]).open("a") as file:
         file.write(f"{place.name} {module.removeprefix('ssl_tf.')}\n")
+    with Path(os.environ["STARTED"]).with_name("arguments").open("a") as file:
+        file.write(" ".join(arguments) + "\n")
     time.sleep(float(os.environ.get("SECONDS", 0)))
     fails = os.environ.get("FAILS", "")
     mended = Path(os.environ["STARTED"]).with_name("mended").exists()

@@ -57,8 +57,13 @@ def test_table_and_picture_are_those_of_the_directory_that_made_the_file(moved):
 def test_the_file_has_the_lines_that_are_shown(moved):
     content = json.loads(moved[0].read_text())
     assert list(content) == ["base-0", "near-0", "far-0", "base-1", "near-1", "far-1"]
-    # The line of step 5 has a loss alone.
-    assert [line["step"] for line in content["far-1"]["metrics"]] == [0, 10, 20]
+    # The line of step 5 has a loss alone, those of looks have a loss, too.
+    lines = content["far-1"]["metrics"]
+    assert [(line["step"], "loss" in line) for line in lines] == [
+        (0, False),
+        (10, True),
+        (20, True),
+    ]
     assert content["far-0"]["files"]["discover/far-0/metrics.json"]["ncut"]["corloc"] == 0.25
     flags = content["far-0"]["done"]["discover"]["flags"]
     assert flags == {"dataset": "scenes", "discoverer": "ncut", "encoder": "OUTPUT/runs/base-0"}

@@ -1,5 +1,6 @@
 """The table, the JSON and the picture of a study, from runs written by hand; the stop rule."""
 
+import dataclasses
 import json
 
 import pytest
@@ -124,6 +125,15 @@ def test_the_stop_rule(study):
     # What somebody has begun is brought to its end.
     write_record(out, "far-2", Record({"discover": {}}))
     assert not stops("far-2")
+
+
+def test_a_rule_whose_figure_no_report_has_is_told(study):
+    the_study, trials, out = study
+    rule = dataclasses.replace(the_study.stop, figure="linear_map")
+    write_outcome(dataclasses.replace(the_study, stop=rule), trials, out)
+    told = "no arm is stopped: no report of base has linear_map, the stop rule's"
+    assert told in json.loads((out / "results.json").read_text())["remarks"]
+    assert told in (out / "table.md").read_text()
 
 
 def test_damaged_results_are_one_line_with_a_way_out(study):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ssl_tf.errors import Stopped
+from ssl_tf.errors import SettingsError, Stopped
 from ssl_tf.experiments import runner
 from ssl_tf.experiments.outcome import missing
-from ssl_tf.experiments.records import Record, read_record, write_record
+from ssl_tf.experiments.records import Record, check_flags, read_record, write_record
 from ssl_tf.experiments.runner import Runner
 from tests.experiments import fake_commands
 from tests.experiments.small_file import ARMS, HEAD, trials_of
@@ -150,6 +150,40 @@ def test_a_failure_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     (tmp_path / "mended").touch()
     assert work(tmp_path, text)[0] == {}
     assert not read_record(tmp_path / "out", "one-1").failed
+
+
+def test_a_run_that_failed_or_was_stopped_goes_on_by_its_flags_alone(tmp_path, monkeypatch):
+    """One that has no run yet, as after a wrong flag, has no flags."""
+    monkeypatch.setenv("FAILS", "one-0")
+    text = HEAD.replace("[0, 1]", "[0]") + "[arms.one]\n"
+    out = tmp_path / "out"
+    for begins in (False, True):
+        if begins:
+            monkeypatch.setenv("BEGINS", "1")
+        assert "one-0" in work(tmp_path, text)[0]
+        (other,) = trials_of(tmp_path, text.replace("--epochs=20", "--epochs=30"))[1]
+        record = read_record(out, "one-0")
+        if begins:
+            with pytest.raises(SettingsError, match="--epochs=20.0 there, 30.0 here"):
+                check_flags(record, other, out)
+        else:
+            check_flags(record, other, out)
+    (tmp_path / "mended").touch()
+    assert work(tmp_path, text)[0] == {} and not read_record(out, "one-0").begun
+
+
+def test_a_flagfile_that_changes_meanwhile_changes_no_run(tmp_path):
+    flagfile = tmp_path / "some.flags"
+    flagfile.write_text("--dataset=scenes\n--tau=0.9\n")
+    text = f'seeds = [0]\nstages = ["pretrain"]\n[arms.one]\npretrain="--flagfile={flagfile}"\n'
+    _, trials = trials_of(tmp_path, text)
+    flagfile.write_text("--dataset=scenes\n--tau=0.5\n")
+    done = []
+    Runner(
+        tmp_path / "out", trials, 60.0, enough=lambda trial: False, finished=lambda: done.append(1)
+    ).run()
+    assert done and "--tau=0.9 " in (tmp_path / "arguments").read_text()
+    assert read_record(tmp_path / "out", "one-0").done["pretrain"]["flags"]["tau"] == "0.9"
 
 
 def test_a_suite_is_done_once_all_its_data_sets_are(tmp_path, monkeypatch):

@@ -86,6 +86,28 @@ def test_shipped_studies_are_found_anywhere(tmp_path, monkeypatch):
         (HEAD + ARMS + "linear = 3\n", "arm two: linear: give its flags as one text"),
         (HEAD + '[arms."a b"]\n', "arm a b: its name needs letters"),
         (HEAD + "[arms.linear]\n", "arm linear: has the name of a stage"),
+        (HEAD + "[arms.seed]\n", "arm seed: has the name of a stage, or that of the seed"),
+        (
+            HEAD + '[arms.knn_b]\nstages = ["pretrain", "knn_b"]\n',
+            "arm knn_b: has the name of a stage",
+        ),
+        (HEAD + ARMS + 'stages = ["pretrain", "linear_a/b"]\n', "stage 'linear_a/b' is unknown"),
+        (
+            HEAD + ARMS + 'stages = ["pretrain_long"]\n',
+            "stage 'pretrain_long': an arm has one pre-training, named pretrain; make another arm",
+        ),
+        *(
+            (HEAD + ARMS + f"stages = {stages}\n", "stage 'linear' judges a run; put pretrain be")
+            for stages in ('["linear", "pretrain"]', '["linear"]')
+        ),
+        ("reference = 0\n" + HEAD + ARMS, "reference is no text"),
+        *(
+            (
+                stopping("linear_top1").replace("seeds = 2", f"seeds = {n}"),
+                f"stop: seeds = {n}: give",
+            )
+            for n in ("1", "3", "inf", "2.0")
+        ),
         (HEAD + ARMS + '[stop]\nfigure = "x"\n', "stop: looks at differences to an arm"),
         *(
             (stopping(figure), f"stop: figure = '{figure}': no stage of the reference 'one' has it")

@@ -10,7 +10,7 @@ from ssl_tf.evaluation.report_names import RANDOM_ROW
 from ssl_tf.experiments.records import (
     Record,
     check_flags,
-    check_places,
+    check_inputs,
     read_record,
     write_record,
 )
@@ -163,10 +163,6 @@ def test_two_stages_with_one_result_are_refused(tmp_path):
         trials_of(tmp_path, text + 'transfer_end = "--suite=small"\n')
     both = text + 'transfer_end = "--suite=small --only=mnist --protocol=finetune"\n'
     assert len(trials_of(tmp_path, both)[1]) == 2
-    twice = HEAD + '[arms.bad]\nstages = ["pretrain", "pretrain_more"]\n'
-    twice += 'pretrain_more = "--dataset=scenes"\n'
-    with pytest.raises(SettingsError, match="pretrain and pretrain_more would both be .*/bad-0"):
-        trials_of(tmp_path, twice)
 
 
 @pytest.mark.parametrize("output", [".", "out", "./out/", "../there/out"])
@@ -215,7 +211,7 @@ def test_data_of_a_later_stage_that_are_not_there_are_told_before_anything_runs(
             [arms.one]
             """,
         )
-        check_places(trials, tmp_path / "out")
+        check_inputs(trials, tmp_path / "out")
         return trials
 
     with pytest.raises(
@@ -223,10 +219,10 @@ def test_data_of_a_later_stage_that_are_not_there_are_told_before_anything_runs(
     ):
         check(tmp_path / "tset")
     (trial,) = check(tmp_path / "a,b")
-    check_places([trial], tmp_path / "out")
+    check_inputs([trial], tmp_path / "out")
     with pytest.raises(SettingsError):
         check(tmp_path / "tset")
-    assert trial.step("pretrain").places == {"image_folder": str(tmp_path / "train")}
+    assert trial.step("pretrain").inputs == {"image_folder": str(tmp_path / "train")}
     # The command asks, whatever it would do.
     for flags in ([], ["--dry_run"]):
         given = [f"--study={tmp_path / 'small.toml'}", f"--output={tmp_path / 'out'}", *flags]
@@ -240,6 +236,78 @@ def test_data_of_a_later_stage_that_are_not_there_are_told_before_anything_runs(
     trial.step("knn").reports[0].parent.mkdir(parents=True)
     trial.step("knn").reports[0].touch()
     check(tmp_path / "tset")
+
+
+@pytest.mark.parametrize(
+    "stage, flag",
+    [
+        ("pretrain", "--crops=object_object --proposals={place}"),
+        ("pretrain", "--init_from={place}"),
+        ("pretrain", "--init_encoder={place}"),
+        ("knn", "--data_dir={place}"),
+        ("finetune", "--data_dir= --labels_from={place}"),
+        ("discover", "--encoder={place}"),
+        ("segment", "--supervised={place}"),
+    ],
+)
+def test_whatever_a_stage_reads_is_looked_for_first(stage, flag, tmp_path):
+    name = flag.split("--")[-1].partition("=")[0]
+
+    def check(place):
+        text = f"""
+            seeds = [0]
+            stages = ["pretrain", "discover", "knn", "finetune", "segment"]
+            [flags]
+            pretrain = "--dataset=scenes"
+            discover = "--dataset=scenes --encoder={{pretrain}}"
+            knn = "--dataset=cifar10"
+            finetune = "--dataset=cifar10"
+            segment = "--dataset=scenes"
+            [arms.one]
+            {stage} = "{flag.format(place=place)}"
+            """
+        check_inputs(trials_of(tmp_path, text)[1], tmp_path / "out")
+
+    there = tmp_path / "there"
+    there.mkdir()
+    check(there)
+    with pytest.raises(SettingsError, match=f"arm one, {stage}: --{name}={tmp_path}/typo does not"):
+        check(tmp_path / "typo")
+    if name == "encoder":
+        check("vgg16 --encoder_weights=" + str(there))
+    if name == "proposals":
+        check("ground_truth")
+
+
+def test_the_random_encoder_is_a_reference_where_a_stage_judges_it(tmp_path):
+    text = f'reference = "{RANDOM_ROW}"\n' + HEAD + ARMS
+    with pytest.raises(SettingsError, match="no stage judges it; give --random_baseline to one"):
+        trials_of(tmp_path, text.replace('linear = "', 'linear = "--norandom_baseline '))
+    assert trials_of(tmp_path, text.replace('linear = "', 'linear = "--random_baseline '))[1]
+
+
+def test_arms_that_are_one_arm_twice_are_told(tmp_path, capsys):
+    boxes = (
+        HEAD
+        + """
+[arms.one]
+stages = ["shuffle", "pretrain"]
+shuffle = "--dataset=scenes --proposals=ground_truth"
+pretrain = "--crops=object_object --proposals={shuffle}"
+[arms.two]
+stages = ["shuffle", "pretrain"]
+shuffle = "--dataset=scenes --proposals=ground_truth"
+pretrain = "--crops=object_object --proposals={shuffle} --flip=0.5"
+"""
+    )
+    assert (
+        flagfiles.as_dict(flagfiles.parse(["--dataset=scenes"], PretrainSettings))["flip"] == "0.5"
+    )
+    trials_of(tmp_path, boxes)
+    assert "arms one and two have the same flags: they are one arm twice" in capsys.readouterr().err
+    trials_of(tmp_path, boxes.replace("--flip=0.5", "--flip=0"))
+    trials_of(tmp_path, HEAD + ARMS)
+    assert "one arm twice" not in capsys.readouterr().err
 
 
 def test_arms_that_wait_for_each_other(tmp_path):
