@@ -50,7 +50,9 @@ class MoCo(OnlineTarget):
         self.keys_a_step = keys
         self.temperature = builder.flags(TemperatureFlags).temperature
         self.seed = builder.seed
-        self.shuffles = builder.model.batch_norm == "shuffled"
+        # One replica has nothing to shuffle, and XLA, which compiles its step, no such operation.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.shuffles = builder.model.batch_norm == "shuffled" and replicas > 1
         self.query_encoder = self.online.encoder
         self.key_encoder = self.target.encoder
         self.queues = {"global": self.make_queue(builder, "queue")}

@@ -43,4 +43,6 @@ def gather(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     first = tf.cast(context.replica_id_in_sync_group, tf.int32) * count
     # TensorFlow's collective gather does not know bfloat16.
     carried = tf.cast(x, tf.float32) if x.dtype == tf.bfloat16 else x
-    return tf.cast(context.all_gather(carried, axis=0), x.dtype), first + tf.range(count)
+    gathered = tf.cast(context.all_gather(carried, axis=0), x.dtype)
+    gathered.set_shape([None, *x.shape[1:]])  # which the collective forgets
+    return gathered, first + tf.range(count)

@@ -140,6 +140,8 @@ def recipe(facts: Facts, values: Values) -> tuple[str, dict[str, Any]]:
         wanted -= _VIEWS
     if "crop" in values:
         wanted -= {"crop_area"}
+    if (values.get("logical_cpus") or facts.replicas) == 1:
+        wanted -= {"batch_norm"}
     if values.get("small_views") == 0:
         wanted -= {"small_image_size", "small_area"}
     if values.get("optimizer", flags["optimizer"]) != flags["optimizer"]:
@@ -367,7 +369,8 @@ _OF_SMALL_IMAGES = {"blur", "policy_set", "image_library"}
 _CHOSEN = {rule.flag for rule in RULES}
 _OF_OPTIMIZER = {f.name for f, _ in flagfiles.flag_fields(OptimizationSettings)} - _CHOSEN
 _OF_MODEL = {f.name for f, _ in flagfiles.flag_fields(ModelSettings)}
-_OF_METHOD = {f.name for f, _ in flagfiles.flag_fields(MethodFlags)} - _CHOSEN
+# How the keys of a queue are hidden is of the method, too.
+_OF_METHOD = {f.name for f, _ in flagfiles.flag_fields(MethodFlags)} - _CHOSEN | {"batch_norm"}
 
 
 def _power_of_two(number: float) -> int:

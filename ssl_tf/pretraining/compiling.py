@@ -38,16 +38,22 @@ def build_compiled(
     with strategy.scope(), policy_scope(run.precision):
         method = build_method(settings, plan, replicas > 1, num_classes, multi_label)
         check_parts(method, settings, replicas)
-        _tell_parts(settings)
+        _tell_parts(settings, replicas)
         compile_method(method, settings.optimization, plan, run.precision)
     method.compile_step = should_jit_compile(run.xla, strategy)
     method.steps_at_once = run.steps_per_execution
     return method
 
 
-def _tell_parts(settings: PretrainSettings) -> None:
-    """Says on stderr where --accumulate changes what the loss compares."""
+def _tell_parts(settings: PretrainSettings, replicas: int) -> None:
+    """Says on stderr where --accumulate or one replica change what a flag or a loss does."""
     optimization = settings.optimization
+    if settings.model.batch_norm == "shuffled" and replicas == 1:
+        print(
+            "--batch_norm=shuffled: one replica has nothing to shuffle, so queries and keys are "
+            "normalized by the same batch",
+            file=sys.stderr,
+        )
     if settings.model.row.batch_loss and optimization.accumulate > 1:
         print(
             f"--accumulate={optimization.accumulate}: the loss of {settings.model.method} compares "

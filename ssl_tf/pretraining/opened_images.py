@@ -38,6 +38,20 @@ class Images(NamedTuple):
         return {TRAINING: self.source, **({HELD_OUT: self.held_out} if self.held_out else {})}
 
 
+def _check_smallest_crop(side: int, source: Source) -> None:
+    """Refuses regions that would all be the whole image, whatever the boxes are.
+
+    Raises:
+        SettingsError: names the largest side of the images.
+    """
+    longest = source.largest_side
+    if longest is not None and side >= longest:
+        raise SettingsError(
+            f"--min_crop={side}: no image of {source.name} is longer than {longest} pixels, so "
+            "that each crop would be of the whole image; give less, or 0"
+        )
+
+
 def open_images(settings: PretrainSettings) -> Images:
     """Opens the images of a run; what may make its figures others than expected is told on stderr.
 
@@ -53,6 +67,8 @@ def open_images(settings: PretrainSettings) -> Images:
             "--crop_area bounds the crops of images without a box alone; give --smallest_area "
             "for those in boxes"
         )
+    if views.object_crops and not settings.recorded.is_file():
+        _check_smallest_crop(views.min_crop, source)
     as_scenes = False
     if held_out is None:
         held_out = open_held_out(data, settings.monitor.monitor_split, source)

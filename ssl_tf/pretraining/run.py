@@ -166,9 +166,11 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         if start_step < plan.total_steps:
             note_environment(directory, replicas, settings.in_parts)
         write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))
+    recipe = build_recipe(settings, source)
     if start_step < plan.total_steps:
         _tell_of_canvases(views, source)
         if views.object_crops:
+            _tell_of_crops_in_boxes(views, recipe)
             told = _crops_of_monitors(images.monitored, as_scenes, settings.data)
             print(told, file=sys.stderr)
         if held_out is None:
@@ -190,11 +192,19 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         held_out,
         plan,
         method,
-        build_recipe(settings, source),
+        recipe,
         checkpoints,
         start_step,
         as_scenes,
     )
+
+
+def _tell_of_crops_in_boxes(views: ViewSettings, recipe: Recipe) -> None:
+    """Says on stderr how much of a box a random resized crop covers, which the boxes decide."""
+    if views.crop_law == "random_resized":
+        boxes, dilated = (f"{area:.0%}" for area in recipe.smallest_areas)
+        around = f", of a dilated one {dilated}" if views.crops == "object_dilated" else ""
+        print(f"crops cover {boxes} of a box or more{around} (--smallest_area)", file=sys.stderr)
 
 
 def _crops_of_monitors(monitored: Source, as_scenes: bool, data: DataSettings) -> str:

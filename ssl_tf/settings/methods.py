@@ -200,8 +200,12 @@ class DinoFlags:
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `flagfiles.unused`."""
-        reason = "the teacher's two temperatures are equal"
-        return unless(not self._is_constant, reason, "teacher_temperature_epochs")
+        equal = "the teacher's two temperatures are equal"
+        no_warmup = "--teacher_temperature_epochs=0 leaves the teacher one temperature"
+        return {
+            **unless(not self._is_constant, equal, "teacher_temperature_epochs"),
+            **unless(self.teacher_temperature_epochs, no_warmup, "first_teacher_temperature"),
+        }
 
     @property
     def periods(self) -> dict[str, float]:

@@ -42,6 +42,7 @@ class Recipe:
         strategies: of the views, the small ones and the original included.
         crop_of_views: the crop of each of them, numbered from 0.
         sizes: the side in pixels to which each crop is resized.
+        smallest_areas: of random resized crops in boxes and in dilated boxes, as a share of them.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Recipe:
             self.crop_of_views.append(len(self.sizes))
             self.sizes.append(settings.image_size)
         bounds = smallest_areas or (settings.area[0],) * 2
-        self._smallest = (settings.smallest_area,) * 2 if settings.smallest_area else bounds
+        self.smallest_areas = (settings.smallest_area,) * 2 if settings.smallest_area else bounds
         used = dict.fromkeys(self.strategies)
         self.spaces = {s: policy_space(s, settings) for s in used if STRATEGIES[s]}
         self.chains = {
@@ -174,7 +175,7 @@ class Recipe:
         numbers_of_crops = uniform[: self._distinct, :4]
         if self.takes_boxes:
             crops_drawn, extra["proposal"] = object_rectangles(
-                self.settings, self._smallest, height, width, boxes, numbers_of_crops, seed
+                self.settings, self.smallest_areas, height, width, boxes, numbers_of_crops, seed
             )
         else:
             crops_drawn = scene_rectangles(

@@ -51,6 +51,14 @@ def test_a_loss_of_a_part_is_told(name, capsys):
     assert "--accumulate" not in capsys.readouterr().err
 
 
+def test_a_shuffle_on_one_replica_is_told(capsys):
+    told = "--batch_norm=shuffled: one replica has nothing to shuffle"
+    build("moco", "--batch_norm=shuffled")
+    assert told in capsys.readouterr().err
+    build("moco")
+    assert told not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "flags, steps, flag",
     [

@@ -190,6 +190,17 @@ def test_shuffled_statistics_are_those_of_the_replicas_of_the_shuffled_batch():
     assert np.abs(found - encoded(alone, "target_", two)).max() > 1e-2
 
 
+def test_one_replica_shuffles_nothing():
+    """Its permutation would change rounding alone, and XLA cannot compile it."""
+    batch = {"views": views()}
+    found = [
+        make("--method=moco", *flags).forward(batch, training=True)[0]["contrastive_loss"].numpy()
+        for flags in ([], ["--batch_norm=shuffled"])
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-4)
+    assert not make("--method=moco", "--batch_norm=shuffled").shuffles
+
+
 def test_checkpoints_hold_queue_and_both_heads(tmp_path, routed):
     routed.train_step(drawn(object_batch(), routed))
     run_checkpoints(tmp_path, routed, keep=1).save(1)

@@ -81,6 +81,15 @@ def test_every_method_gets_its_own_recipe(method, count, machine, side):
         assert made.views.blur or side == 32
 
 
+@pytest.mark.parametrize("method", ["moco", "densecl"])
+def test_keys_are_hidden_on_several_gpus_as_in_the_recipe(method):
+    norms = {
+        machine.gpus: settings(Facts(3_000_000, 375, machine), method=method).model.batch_norm
+        for machine in (ONE_GPU, EIGHT_GPUS)
+    }
+    assert norms == {1: "synchronized", 8: "shuffled"}
+
+
 def test_large_images_shrink_as_in_the_code_of_the_recipe():
     for method in ("moco", "simsiam"):
         library = {

@@ -154,11 +154,21 @@ def test_where_the_monitors_crop_is_told(tmp_path, monkeypatch, capsys, boxes, h
     run(settings(tmp_path / "r", *flags, *area, f"--proposals={proposals}"))
     assert begun[0].as_scenes == as_scenes
     error = capsys.readouterr().err
+    assert "crops cover 80% of a box or more (--smallest_area)\n" in error  # 0.2 / a quarter
     assert ("warning: --crop_area bounds the crops of images without a box" in error) == as_scenes
     name = "scenes:train, 8 held out" if holdout == "8" else "scenes:test"
     crops = "scene crops, since .*store is of the training images; see --holdout"
     told = f"monitors: the views of {name} are {crops if as_scenes else 'object crops'}\n"
     assert re.search(told, error)
+
+
+def test_regions_that_would_all_be_the_whole_image_are_refused(tmp_path):
+    flags = (
+        "--scenes=24 --scene_size=64 --image_size=48 --proposals=ground_truth --crops=object_object"
+    )
+    with pytest.raises(SettingsError, match="--min_crop=224: no image of scenes.* than 64 pixels"):
+        run(settings(tmp_path / "r", *flags.split(), "--min_crop=224"))
+    assert not (tmp_path / "r" / "flags.txt").exists()
 
 
 @pytest.mark.parametrize("holdout, is_told", [(0, True), (8, False)])

@@ -49,6 +49,11 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         ),
         (
             PretrainSettings,
+            (FOLDER, "--method=dino", "--teacher_temperature_epochs=0"),
+            "--first_teacher_temperature=0.01",
+        ),
+        (
+            PretrainSettings,
             (FOLDER, "--method=simclr", "--projector_layers=1"),
             "--projector_hidden=77",
         ),

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.record_framing import FRAME_BYTES, UNPARSED, count_records, damaged
-from ssl_tf.data.sources.example_fields import BOXES, ID, Fields, kinds_of
+from ssl_tf.data.sources.example_fields import BOXES, CROWDS, ID, Fields, kinds_of
 from ssl_tf.errors import UserError
 
 _KINDS = {tf.string: "bytes_list", tf.int64: "int64_list", tf.float32: "float_list"}
@@ -132,6 +132,15 @@ def _check_numbers(file: str, first: int, numbers: dict[str, np.ndarray], fields
                 f"--tfrecord: record {first + wrong[0]} of {file} has "
                 f"{', '.join(map(str, sides[:, wrong[0]]))} values under {', '.join(BOXES)}: give "
                 "each box its four sides"
+            )
+
+    for name in (name for name in CROWDS if name in numbers):
+        marks, boxes = numbers[name], numbers.get(BOXES[0], np.zeros_like(numbers[name]))
+        wrong = np.flatnonzero((marks != boxes) & (marks > 0))
+        if wrong.size:
+            raise UserError(
+                f"--tfrecord: record {first + wrong[0]} of {file} has {marks[wrong[0]]} values "
+                f"under {name} and {boxes[wrong[0]]} boxes: give each box one, or none"
             )
 
 

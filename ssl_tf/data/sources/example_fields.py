@@ -12,6 +12,8 @@ from ssl_tf.errors import UserError, warn
 _IMAGE = ("image/encoded", "image")
 _LABEL = ("image/class/label", "label")
 ID = ("image/id", "id", "image/filename")
+# Marks of boxes around several objects, of the converters of COCO and of OpenImages.
+CROWDS = ("image/object/is_crowd", "image/object/group_of")
 BOXES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 
 
@@ -19,14 +21,15 @@ BOXES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "
 class Fields:
     """Keys of the features of an example; None if the files lack the feature.
 
-    `others` are the keys and types of features that the first record lacks. Later ones may have
-    them.
+    `crowds` are the keys of marks of boxes, any number of them. `others` are the keys and types of
+    features that the first record lacks. Later ones may have them.
     """
 
     image: str
     label: str | None
     id: str | None
     boxes: bool
+    crowds: tuple[str, ...] = ()
     others: Mapping[str, tf.DType] = dataclasses.field(default_factory=dict)
 
     def features(self) -> dict[str, tf.io.RaggedFeature]:
@@ -37,6 +40,7 @@ class Fields:
             features[self.label] = tf.io.RaggedFeature(tf.int64)
         if self.boxes:
             features |= {side: tf.io.RaggedFeature(tf.float32) for side in BOXES}
+        features |= {name: tf.io.RaggedFeature(tf.int64) for name in self.crowds}
         return features | {name: tf.io.RaggedFeature(kind) for name, kind in self.others.items()}
 
 
@@ -91,14 +95,22 @@ def find_fields(files: list[str]) -> Fields:
         )
     label, image_id = first(_LABEL, "int64_list"), first(ID, "bytes_list")
     boxes = any(side in kinds for side in BOXES)
+    crowds = tuple(name for name in CROWDS if kinds.get(name) == "int64_list")
+    others = of_another_type(CROWDS, "int64_list")
+    if others:
+        warn(
+            f"--tfrecord: {others} of {file} is no int64_list, so boxes around several objects "
+            "count as others; write 0 or 1 for each box in an int64_list"
+        )
     others = {
+        **dict.fromkeys((name for name in CROWDS if name not in crowds), tf.int64),
         **({} if label else dict.fromkeys(_LABEL, tf.int64)),
         **({} if image_id else dict.fromkeys(ID, tf.string)),
         **({} if boxes else dict.fromkeys(BOXES, tf.float32)),
     }
     # Those of another type have been told.
     others = {name: kind for name, kind in others.items() if not kinds.get(name)}
-    return Fields(image, label, image_id, boxes, others)
+    return Fields(image, label, image_id, boxes, crowds, others)
 
 
 def of_all_records(fields: Fields, glob: str, size: int, having: Counter[str]) -> Fields:
@@ -125,7 +137,10 @@ def of_all_records(fields: Fields, glob: str, size: int, having: Counter[str]) -
             f"{image_id}; that of the others is their place in their file"
         )
     boxes = fields.boxes or any(having[side] for side in BOXES)
-    return Fields(fields.image, fields.label, image_id, boxes)
+    crowds = tuple(name for name in CROWDS if having[name])
+    if crowds:
+        warn(f"--tfrecord={glob}: boxes around several objects ({', '.join(crowds)}) are left out")
+    return Fields(fields.image, fields.label, image_id, boxes, crowds)
 
 
 def kinds_of(serialized: bytes) -> dict[str, str | None]:

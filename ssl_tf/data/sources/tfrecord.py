@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -111,6 +111,7 @@ class ExampleFiles(RecordSource):
             wanted[fields.id] = tf.io.FixedLenFeature([], tf.string, default_value="")
         if fields.boxes:
             wanted |= {side: tf.io.VarLenFeature(tf.float32) for side in BOXES}
+            wanted |= {name: tf.io.VarLenFeature(tf.int64) for name in fields.crowds}
         features = tf.io.parse_single_example(serialized, wanted)
         example = {"id": self._default_id(row), "image": features[fields.image]}
         if fields.id:
@@ -119,8 +120,18 @@ class ExampleFiles(RecordSource):
         if fields.label:
             example["label"] = features[fields.label] - self._first_label
         if fields.boxes:
-            example["boxes"] = tf.stack([features[side].values for side in BOXES], axis=-1)
+            boxes = tf.stack([features[side].values for side in BOXES], axis=-1)
+            example["boxes"] = _without_crowds(boxes, [features[n].values for n in fields.crowds])
         return example
+
+
+def _without_crowds(boxes: tf.Tensor, marks: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The boxes [n, 4] of which no mark is above 0; of each kind there are n marks, or none."""
+    none = tf.zeros([tf.shape(boxes)[0]], tf.int64)
+    is_crowd = none > 0
+    for kind in marks:
+        is_crowd |= tf.concat([kind, none], axis=0)[: tf.size(none)] > 0
+    return tf.boolean_mask(boxes, ~is_crowd) if marks else boxes
 
 
 def _check_regular(file: str) -> None:

@@ -162,6 +162,42 @@ def test_ids_and_boxes_of_some_records_are_taken_and_ids_told(tmp_path, capsys, 
     )
 
 
+def with_boxes(count, **fields):
+    """An example with boxes whose top is 0, 1/8, 2/8, ..."""
+    sides = {"ymin": 0, "xmin": 0, "ymax": 0.5, "xmax": 0.5}
+    boxes = {
+        f"image__object__bbox__{side}": [first + n / 8 for n in range(count)]
+        for side, first in sides.items()
+    }
+    return example(image=b"x", **boxes, **fields)
+
+
+@pytest.mark.parametrize("bare_first", [True, False])
+def test_boxes_of_crowds_are_left_out_and_told(tmp_path, capsys, bare_first):
+    """Marks as the converters of COCO and OpenImages write them; not every record has some."""
+    coco = with_boxes(3, image__object__is_crowd=[0, 1, 0])
+    both = with_boxes(3, image__object__is_crowd=[0, 0, 1], image__object__group_of=[1, 0, 0])
+    bare = with_boxes(2)
+    records = [bare, coco, both] if bare_first else [coco, both, bare]
+    write_records(tmp_path / "a", records)
+    source = open_source(tfrecord=str(tmp_path / "a"))
+    tops = [
+        (8 * record["boxes"][:, 0]).tolist() for record in source.sequence().as_numpy_iterator()
+    ]
+    assert tops == ([[0, 1], [0, 2], [1]] if bare_first else [[0, 2], [1], [0, 1]])
+    told = "boxes around several objects (image/object/is_crowd, image/object/group_of) are left"
+    assert told in capsys.readouterr().err
+
+
+def test_marks_of_crowds_must_be_as_many_as_boxes_and_numbers(tmp_path, capsys):
+    write_records(tmp_path / "a", [with_boxes(3, image__object__is_crowd=[0, 1])])
+    with pytest.raises(UserError, match="2 values under image/object/is_crowd and 3 boxes: give"):
+        open_source(tfrecord=str(tmp_path / "a"))
+    write_records(tmp_path / "b", [with_boxes(1, image__object__is_crowd=b"no")])
+    open_source(tfrecord=str(tmp_path / "b"))
+    assert "image/object/is_crowd (bytes_list) of" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("label, kind", [(b"dog", "bytes_list"), (1.0, "float_list")])
 def test_labels_of_another_type_count_as_none_and_are_told(tmp_path, label, kind, capsys):
     write_records(tmp_path / "a", [example(image=png(0), image__class__label=label)])
