@@ -1,9 +1,11 @@
 """Results of the training benchmark: a JSON file that grows entry by entry, and a table."""
 
+import hashlib
 import importlib.metadata
 import sys
 from pathlib import Path
 
+import ssl_tf
 from ssl_tf.benchmarking.processor import processor
 from ssl_tf.errors import UserError
 from ssl_tf.files import prepare_output, read_json, write_json
@@ -18,7 +20,7 @@ class TrainResults:
     """The entries measured so far; with --output they are kept in a file.
 
     An entry is of the devices that it ran on, and the cores beside them: a file may hold those of
-    several cards.
+    several cards. One of other code is measured again, and is told until then.
     """
 
     def __init__(self, settings: TrainBenchmarkSettings, here: dict):
@@ -32,6 +34,7 @@ class TrainResults:
             UserError: it belongs to other flags, or is no such file.
         """
         self._here = here
+        self._code = _code()
         self._path = Path(settings.output) if settings.output else None
         flags = flagfiles.as_dict(settings)
         self._result = {
@@ -48,11 +51,11 @@ class TrainResults:
     def __contains__(self, entry: Entry) -> bool:
         """Whether there are figures of an entry on these devices; what failed is tried again."""
         row = self._result["entries"].get(_key({**entry._asdict(), **self._here}))
-        return row is not None and "failed" not in row
+        return row is not None and "failed" not in row and row.get("code") == self._code
 
     def add(self, entry: Entry, figures: dict) -> None:
         """Keeps the figures of an entry, or {"failed": why there are none}."""
-        row = {**entry._asdict(), **figures, **self._here}
+        row = {**entry._asdict(), **figures, **self._here, "code": self._code}
         self._result["entries"][_key(row)] = row
         if "failed" in figures:
             print(f"{entry}: {figures['failed']}", file=sys.stderr)
@@ -82,6 +85,8 @@ class TrainResults:
         ]
         for figures in rows:
             name = str(_entry(figures))
+            if figures.get("code") != self._code:
+                name += ", of other code"
             if "failed" in figures:
                 lines.append(f"{name:<50}{figures['failed']}")
                 continue
@@ -134,6 +139,15 @@ def _entry(row: dict) -> Entry:
 def _devices(row: dict) -> str:
     name = row["device"] if row["replicas"] == 1 else f"{row['replicas']} x {row['device']}"
     return f"{name}, {row['cores']} cores" if "cores" in row else name
+
+
+def _code() -> str:
+    """A digest of the modules of this package, which change between versions, too."""
+    package = Path(ssl_tf.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _machine() -> str:

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf import benchmark, command
-from ssl_tf.benchmarking import train
+from ssl_tf.benchmarking import train, train_results
 from ssl_tf.benchmarking.torch_rival import TorchRival
 from ssl_tf.benchmarking.train_results import TrainResults
 from ssl_tf.errors import SettingsError, UserError
@@ -145,6 +145,18 @@ def test_figures_are_of_the_card_that_they_were_measured_on(tmp_path):
     lines = other.table().splitlines()
     assert lines[0].startswith("NVIDIA H100, ") and " 100.0 " in lines[3]
     assert lines[4].startswith("NVIDIA H200, ") and " 140.0 " in lines[7]
+
+
+def test_figures_of_other_code_are_told_and_measured_again(tmp_path, monkeypatch):
+    output, entry = tmp_path / "train.json", Entry("tf32", "off", "host", 8)
+    with monkeypatch.context() as patch:
+        patch.setattr(train_results, "_code", lambda: "older")
+        TrainResults(settings(f"--output={output}"), CPU).add(entry, figures())
+    now = TrainResults(settings(f"--output={output}"), CPU)
+    assert entry not in now and ", of other code" in now.table()
+    now.add(entry, figures())
+    again = TrainResults(settings(f"--output={output}"), CPU)
+    assert entry in again and "of other code" not in again.table()
 
 
 def test_a_file_of_an_earlier_version_goes_on(tmp_path):

@@ -21,7 +21,8 @@ class ExampleFiles(RecordSource):
     """The files of a glob, in the order of their names.
 
     The number of classes is the largest label + 1. Labels that are not int64 count as none. Boxes
-    are read from image/object/bbox/{ymin,xmin,ymax,xmax}, as fractions of the image's sides.
+    are read from image/object/bbox/{ymin,xmin,ymax,xmax}, as fractions of the image's sides; those
+    around several objects, which image/object/is_crowd or group_of mark, are left out.
     """
 
     def __init__(self, glob: str, shuffle_mib: int, first_label: int = 0):
