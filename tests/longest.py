@@ -49,6 +49,7 @@ LONGEST = (
     "weights/test_loading.py",
     "segmentation/test_segment_command.py",
     "pretraining/test_resident.py",
+    "pretraining/test_flagfiles.py",
     "benchmarking/test_reading.py",
     "benchmarking/test_benchmark.py",
     "evaluation/test_run_table.py",
