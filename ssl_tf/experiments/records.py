@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.errors import SettingsError
+from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.experiments.stage_commands import PRETRAIN, default_flags
 from ssl_tf.experiments.study_file import Study
 from ssl_tf.experiments.trials import Step, Trial
@@ -91,8 +91,12 @@ def read_record(output: Path, trial: str) -> Record:
         return Record()
     remedy = "remove it; evaluations are then made again, and trainings found complete"
     values = read_json(path, dict, remedy)
-    names = [field.name for field in dataclasses.fields(Record)]
-    return Record(**{name: values[name] for name in names if name in values})
+    empty = dataclasses.asdict(Record())
+    known = {name: values[name] for name in empty if name in values}
+    wrong = [name for name, value in known.items() if type(value) is not type(empty[name])]
+    if wrong or not all(isinstance(done, dict) for done in known.get("done", {}).values()):
+        raise UserError(f"{path} is no record of a study; {remedy}")
+    return Record(**known)
 
 
 def write_record(output: Path, trial: str, record: Record) -> None:

@@ -305,3 +305,7 @@ def test_a_record_that_is_damaged(tmp_path):
     path.write_text("{")
     with pytest.raises(UserError, match="one-0.json is damaged, it is no JSON; remove it"):
         read_record(tmp_path, "one-0")
+    for text in ('{"done": []}', '{"done": {"pretrain": 1}}', '{"taken": "no"}', '{"begun": null}'):
+        path.write_text(text)
+        with pytest.raises(UserError, match="one-0.json is no record of a study; remove it"):
+            read_record(tmp_path, "one-0")
