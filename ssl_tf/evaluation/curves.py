@@ -174,9 +174,14 @@ def _draw_bars(axes: Axes, panel: Panel) -> None:
     tops += [percent + max(panel.errors.get(names[n], [0.0])) for n, (_, percent) in bars.items()]
     highest = max(*panel.random, *tops, 0)
     axes.set_ylim(0, 1.15 * highest or 1)
-    axes.set_xticks(list(bars), [f"{epoch:.3g}" for epoch, _ in bars.values()])
+    axes.set_xticks(list(bars), [_short(x) for x, _ in bars.values()])
     axes.set_xlabel("epochs of training" if panel.x == "epoch" else panel.x)
     axes.grid(axis="y", color="#e4e4e4")
+
+
+def _short(number: float) -> str:
+    """Three digits, or all before the point: 9.9994 is 10, 1000 is 1000."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _draw_errors(

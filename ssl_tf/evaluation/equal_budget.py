@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.run_reports import Run
@@ -41,7 +41,13 @@ def at_equal(runs: Sequence[Run], measure: str) -> tuple[list[Run], list[str]]:
             )
     least = min(spent.values())
     cut = [_until(run, lambda step, run=run: amount(run, step) <= SLACK * least) for run in runs]
-    told = [line for run in cut for line in _below(run, amount, least, measure)]
+    told = [
+        f"{run.name}: the figures of its {name} are of step {step}, at {share:.0%} of the equal "
+        f"{measure}"
+        for run, within in zip(runs, cut, strict=True)
+        for name, step in _last_steps(within).items()
+        if SLACK * (share := amount(run, step) / least) < 1
+    ]
     told += [
         f"{run.name} began from {start}, whose {measure} is not counted"
         for run in runs
@@ -50,19 +56,11 @@ def at_equal(runs: Sequence[Run], measure: str) -> tuple[list[Run], list[str]]:
     return cut, told
 
 
-def _below(run: Run, amount: Amount, least: float, measure: str) -> Iterator[str]:
-    """Lines on the last figures of a run that are of less than the budget."""
+def _last_steps(run: Run) -> dict[str, int]:
+    """What has figures -> the step of the last ones."""
     steps = {stage.name: reports[-1]["step"] for stage, reports in run.reports.items()}
     looks = [line["step"] for line in run.lines if is_look(line)]
-    if looks:
-        steps["monitors"] = looks[-1]
-    for name, step in steps.items():
-        share = amount(run, step) / least
-        if SLACK * share < 1:
-            yield (
-                f"{run.name}: the figures of its {name} are of step {step}, at {share:.0%} of the "
-                f"equal {measure}"
-            )
+    return {**({"monitors": looks[-1]} if looks else {}), **steps}
 
 
 def _start(run: Run) -> str:

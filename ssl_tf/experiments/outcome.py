@@ -105,7 +105,8 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
             for arm, among in each.items()
             if len(among) > 1
         ]
-        measured = {name for row in results["rows"] for name in row if row["run"] == reference}
+        of_reference = {trial.name for trial in trials if trial.arm == reference}
+        measured = {n for row in results["runs"] for n in row if row["run"] in of_reference}
         is_done = any(t.arm == reference and len(done[t.name]) == len(t.steps) for t in trials)
         if is_done and not measured & _columns_of(figure, stages):
             told.append(

@@ -17,6 +17,8 @@ from ssl_tf.files import read_json, remove, sha256_of, write_json, write_text
 _DIRECTORY = "records"
 _STUDY = "study.toml"
 _LISTED = 3
+# What gives a run its first weights.
+_OF_START = ("init_from", "init_encoder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +68,10 @@ def check_inputs(trials: Sequence[Trial], output: Path) -> None:
     for trial in trials:
         record = read_record(output, trial.name)
         for step in (step for step in trial.steps if not record.has_done(step)):
+            # A run that goes on reads its own weights.
+            goes_on = step.name == PRETRAIN and trial.run.exists()
             for name, value in step.inputs.items():
-                if not _exists(value):
+                if not (_exists(value) or (goes_on and name in _OF_START)):
                     raise SettingsError(
                         f"arm {trial.arm}, {step.name}: --{name}={value} does not exist; correct it"
                     )
@@ -76,6 +80,7 @@ def check_inputs(trials: Sequence[Trial], output: Path) -> None:
 def _exists(place: str) -> bool:
     """Whether there is a file or folder, files of a glob, or each of a list of directories."""
     # A name may hold a comma, too, and another machine's file system is asked by its stage.
+    place = os.path.expanduser(place)
     listed = all(os.path.exists(path) for path in place.split(","))
     return listed or "://" in place or bool(glob.glob(place))
 
@@ -126,8 +131,12 @@ def check_flags(record: Record, trial: Trial, place: Path) -> None:
     """
     for step in trial.steps:
         flags = record.done.get(step.name, {}).get("flags", step.flags)
-        if step.name == PRETRAIN and record.begun.get("stage") == PRETRAIN:
-            flags = record.begun["flags"]
+        if step.name == PRETRAIN and record.begun.get("stage") == PRETRAIN and trial.run.exists():
+            # Its data may have moved, which the run itself judges.
+            flags = {
+                **record.begun["flags"],
+                **{n: step.flags[n] for n in step.inputs if n in step.flags},
+            }
         # A flag that came later was at its default; one that is gone is at its own.
         flags = {**default_flags(step.name), **flags}
         differing = [n for n in step.flags if flags[n] != step.flags[n]]

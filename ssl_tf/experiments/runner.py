@@ -172,18 +172,28 @@ class Runner:
         """Runs a step, as `_execute`; the record tells meanwhile that it has begun."""
         if step.product is not None:
             remove(step.product)  # what is there later is of this step
+        # Of a run that somebody else has begun the flags are not known.
+        is_own = bool(record.begun) or not trial.run.exists()
         write_record(self._output, trial.name, dataclasses.replace(record, begun=_begun(step)))
+
+        def note_end() -> None:
+            """Leaves a run that goes on as begun, since it does by its flags alone."""
+            is_run = step.name == PRETRAIN and (trial.run / FLAGS).is_file()
+            left = _begun(step) if is_own and is_run else {}
+            write_record(self._output, trial.name, dataclasses.replace(record, begun=left))
+
         try:
             cause = self._execute(trial, step, claim)
         except StudyStopped:
-            left = dataclasses.replace(record, begun=_left_of(step, trial))
-            write_record(self._output, trial.name, left)
+            note_end()
             raise
         # A suite skips data sets that are not prepared.
         lacks = [path.name for path in step.reports if not path.exists()]
-        if cause or not lacks:
-            return cause
-        return f"it has left out {', '.join(lacks)}, as its log says"
+        if lacks and not cause:
+            cause = f"it has left out {', '.join(lacks)}, as its log says"
+        if cause:
+            note_end()
+        return cause
 
     def _fail(self, trial: Trial, step: Step, record: Record, cause: str) -> None:
         # The time makes it differ from the failure of an earlier start.
@@ -194,7 +204,8 @@ class Runner:
         }
         if failed == self._earlier[trial.name]:
             failed["time"] += " again"
-        write_record(self._output, trial.name, Record(record.done, failed, _left_of(step, trial)))
+        begun = read_record(self._output, trial.name).begun
+        write_record(self._output, trial.name, Record(record.done, failed, begun))
         told = f"{trial.name}: {step.name} failed: {cause} (log: {self._log_of(trial, step)})"
         print(told, file=sys.stderr, flush=True)
 
@@ -261,12 +272,6 @@ class Runner:
 
 def _begun(step: Step) -> dict[str, Any]:
     return {"stage": step.name, "flags": dict(step.flags)}
-
-
-def _left_of(step: Step, trial: Trial) -> dict[str, Any]:
-    """What has begun when a step was stopped or failed: a run, which goes on by its flags alone."""
-    is_run = step.name == PRETRAIN and (trial.run / FLAGS).is_file()
-    return _begun(step) if is_run else {}
 
 
 def _is_of_the_end(step: Step, run: Path) -> bool:

@@ -173,6 +173,9 @@ def _arm(
     if not isinstance(own, dict):
         raise SettingsError(f"{place}: give it as [arms.{name}], with a line of flags a stage")
     chosen = _stages(own, place) if "stages" in own else stages
+    for number, stage in enumerate(chosen):
+        if "checkpoint" in stage_of(stage).given and PRETRAIN not in chosen[:number]:
+            raise SettingsError(f"{place}: stage {stage!r} judges a run; put {PRETRAIN} before it")
     _known(own, {*_ARM_KEYS, *chosen}, place)
     if not chosen:
         raise SettingsError(f"{place}: has no stages; give stages, such as ['pretrain', 'linear']")
@@ -199,9 +202,6 @@ def _stages(table: Mapping[str, Any], place: str) -> tuple[str, ...]:
             )
     if len(set(names)) < len(names):
         raise SettingsError(f"{place}: stages: give each once")
-    for number, name in enumerate(names):
-        if "checkpoint" in stage_of(name).given and PRETRAIN not in names[:number]:
-            raise SettingsError(f"{place}: stage {name!r} judges a run; put {PRETRAIN} before it")
     return tuple(names)
 
 

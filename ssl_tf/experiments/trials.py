@@ -123,7 +123,7 @@ def _tell_of_equal_arms(trials: Sequence[Trial]) -> None:
             does = tuple((step.name, *step.command[:1], *_own(step, trial)) for step in trial.steps)
             same = first.setdefault(does, trial.arm)
             if same != trial.arm:
-                warn(f"arms {same} and {trial.arm} have the same flags: they are one arm twice")
+                warn(f"arms {same} and {trial.arm} differ in no flag on which a result depends")
 
 
 def _own(step: Step, trial: Trial) -> Iterator[tuple[str, str]]:

@@ -364,6 +364,13 @@ def test_several_points_are_curves():
     assert labels == ("probe", "epoch", "mAP (%)") and not axes.patches
 
 
+def test_epochs_of_bars_are_short():
+    """The last step of a run ends a little before its last epoch."""
+    series = {"one": [(9.9994, 40.0)], "two": [(1000, 50.0)], "three": [(0.0221, 45.0)]}
+    (axes,) = draw_panels([Panel("a", "top-1", series)]).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["10", "1000", "0.0221"]
+
+
 def test_a_random_encoder_outside_of_the_curves_is_seen():
     series = {"one": [(0, 50), (1, 51)]}
     (axes,) = draw_panels([Panel("a", "top-1", series, (10.0,))]).axes

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,13 @@ import pytest
 from ssl_tf.errors import SettingsError, Stopped
 from ssl_tf.experiments import runner
 from ssl_tf.experiments.outcome import missing
-from ssl_tf.experiments.records import Record, check_flags, read_record, write_record
+from ssl_tf.experiments.records import (
+    Record,
+    check_flags,
+    read_record,
+    remove_record,
+    write_record,
+)
 from ssl_tf.experiments.runner import Runner
 from tests.experiments import fake_commands
 from tests.experiments.small_file import ARMS, HEAD, trials_of
@@ -152,7 +159,7 @@ def test_a_failure_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     assert not read_record(tmp_path / "out", "one-1").failed
 
 
-def test_a_run_that_failed_or_was_stopped_goes_on_by_its_flags_alone(tmp_path, monkeypatch):
+def test_a_run_that_failed_goes_on_by_its_flags_alone(tmp_path, monkeypatch):
     """One that has no run yet, as after a wrong flag, has no flags."""
     monkeypatch.setenv("FAILS", "one-0")
     text = HEAD.replace("[0, 1]", "[0]") + "[arms.one]\n"
@@ -168,6 +175,13 @@ def test_a_run_that_failed_or_was_stopped_goes_on_by_its_flags_alone(tmp_path, m
                 check_flags(record, other, out)
         else:
             check_flags(record, other, out)
+    # Without its run, or with one that others have begun by other flags, there is nothing to keep.
+    shutil.rmtree(out / "runs/one-0")
+    check_flags(record, other, out)
+    (out / "runs/one-0").mkdir()
+    (out / "runs/one-0/flags.txt").touch()
+    remove_record(out, "one-0")
+    assert "one-0" in work(tmp_path, text)[0] and not read_record(out, "one-0").begun
     (tmp_path / "mended").touch()
     assert work(tmp_path, text)[0] == {} and not read_record(out, "one-0").begun
 
@@ -260,7 +274,10 @@ def wait_for(directory, line):
     raise AssertionError(f"{line} was not started: {started(directory)}")
 
 
-def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, monkeypatch, begins):
+    if begins:
+        monkeypatch.setenv("BEGINS", "1")
     (tmp_path / "small.toml").write_text(HEAD + ARMS)
     monkeypatch.setenv("SECONDS", "30")
     process = subprocess.Popen(
@@ -272,7 +289,10 @@ def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, monkeypatc
     told = process.communicate()[1]
     assert Stopped.__name__ in told or "StudyStopped" in told
     assert (tmp_path / "out" / "logs" / "one-0.pretrain.log").read_text() == "saved\n"
-    assert read_record(tmp_path / "out", "one-0") == Record()
+    # Its run, if it has one, goes on by its flags alone.
+    pretrain = trials_of(tmp_path, HEAD + ARMS)[1][0].steps[0]
+    begun = {"stage": "pretrain", "flags": pretrain.flags} if begins else {}
+    assert read_record(tmp_path / "out", "one-0") == Record(begun=begun)
     monkeypatch.setenv("SECONDS", "0")
     assert work(tmp_path, HEAD + ARMS)[0] == {}
 

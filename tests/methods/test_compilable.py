@@ -1,4 +1,4 @@
-"""The step of every method can be compiled by XLA, as `--xla=auto` does it on one GPU."""
+"""Losses, gradients and states of every method can be compiled by XLA, as on one GPU."""
 
 import pytest
 import tensorflow as tf

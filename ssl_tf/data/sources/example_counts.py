@@ -24,7 +24,7 @@ class Tally:
     Attributes:
         records: their number.
         smallest, largest: label; `_NO_LABEL` and -1 without labels.
-        having: key -> number of records with a value of it.
+        having: key -> number of records with a value of it, of marks of crowds with one above 0.
         digest: of all records in their order.
     """
 
@@ -37,19 +37,25 @@ class Tally:
 
 def parser(
     fields: Fields,
-) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
-    """A function of serialized records: the number of values of each under each key, and labels.
+) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
+    """A function of serialized records: the number of values of each under each key.
 
-    And 64-bit fingerprints of the records, uint8 [n, 8].
+    Then the number of marks of crowds above 0 under theirs, labels, and 64-bit fingerprints of the
+    records, uint8 [n, 8].
     """
 
     # A graph: call by call, a dozen features take as long as the files take to be read.
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def parse(batch: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    def parse(batch: tf.Tensor):
         parsed = tf.io.parse_example(batch, fields.features())
         numbers = {name: values.row_lengths() for name, values in parsed.items()}
         labels = parsed[fields.label].values if fields.label else tf.zeros([0], tf.int64)
-        return numbers, labels, tf.fingerprint(batch)
+        crowds = {
+            name: tf.reduce_sum(tf.cast(parsed[name] > 0, tf.int64), axis=1)
+            for name in CROWDS
+            if name in parsed
+        }
+        return numbers, crowds, labels, tf.fingerprint(batch)
 
     return parse
 
@@ -73,12 +79,13 @@ def count_file(file: str, fields: Fields, parse: Callable) -> Tally:
     try:
         for batch in tf.data.TFRecordDataset(file).batch(_READ_AT_ONCE):
             try:
-                numbers, labels, fingerprints = parse(batch)
+                numbers, crowds, labels, fingerprints = parse(batch)
             except UNPARSED:
                 raise _first_bad_record(file, count, batch, fields) from None
             numbers = {name: values.numpy() for name, values in numbers.items()}
             _check_numbers(file, count, numbers, fields)
-            having.update({name: np.count_nonzero(values) for name, values in numbers.items()})
+            counted = {**numbers, **{name: values.numpy() for name, values in crowds.items()}}
+            having.update({name: np.count_nonzero(values) for name, values in counted.items()})
             if fields.label:
                 smallest = min(smallest, int(tf.reduce_min(labels)))
                 largest = max(largest, int(tf.reduce_max(labels)))
@@ -134,14 +141,14 @@ def _check_numbers(file: str, first: int, numbers: dict[str, np.ndarray], fields
                 "each box its four sides"
             )
 
-    for name in (name for name in CROWDS if name in numbers):
-        marks, boxes = numbers[name], numbers.get(BOXES[0], np.zeros_like(numbers[name]))
-        wrong = np.flatnonzero((marks != boxes) & (marks > 0))
-        if wrong.size:
-            raise UserError(
-                f"--tfrecord: record {first + wrong[0]} of {file} has {marks[wrong[0]]} values "
-                f"under {name} and {boxes[wrong[0]]} boxes: give each box one, or none"
-            )
+        for name in (name for name in CROWDS if name in numbers):
+            marks, boxes = numbers[name], sides[0]
+            wrong = np.flatnonzero((marks != boxes) & (marks > 0) & (boxes > 0))
+            if wrong.size:
+                raise UserError(
+                    f"--tfrecord: record {first + wrong[0]} of {file} has {marks[wrong[0]]} values "
+                    f"under {name} and {boxes[wrong[0]]} boxes: give each box one, or none"
+                )
 
 
 def _first_bad_record(file: str, first: int, batch: tf.Tensor, fields: Fields) -> UserError:

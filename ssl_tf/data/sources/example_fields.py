@@ -120,7 +120,7 @@ def of_all_records(fields: Fields, glob: str, size: int, having: Counter[str]) -
         fields: of the first record.
         glob: the files, for messages.
         size: number of records.
-        having: key -> number of records with a value of it.
+        having: as in `Tally`.
 
     Raises:
         UserError: the first record has no label, and others have one.

@@ -189,6 +189,19 @@ def test_boxes_of_crowds_are_left_out_and_told(tmp_path, capsys, bare_first):
     assert told in capsys.readouterr().err
 
 
+def test_marks_without_a_crowd_or_without_boxes_change_nothing(tmp_path, capsys):
+    none = with_boxes(2, image__object__is_crowd=[0, 0])
+    boxless = example(image=b"x", image__object__is_crowd=[0, 1])
+    write_records(tmp_path / "a", [none, with_boxes(1)])
+    write_records(tmp_path / "b", [boxless])
+    write_records(tmp_path / "c", [boxless, with_boxes(1)])
+    for name, counts in (("a", [2, 1]), ("b", [None]), ("c", [0, 1])):
+        source = open_source(tfrecord=str(tmp_path / name))
+        boxes = [record.get("boxes") for record in source.sequence().as_numpy_iterator()]
+        assert [None if x is None else len(x) for x in boxes] == counts
+        assert ("left out" in capsys.readouterr().err) == (name != "a")
+
+
 def test_marks_of_crowds_must_be_as_many_as_boxes_and_numbers(tmp_path, capsys):
     write_records(tmp_path / "a", [with_boxes(3, image__object__is_crowd=[0, 1])])
     with pytest.raises(UserError, match="2 values under image/object/is_crowd and 3 boxes: give"):
