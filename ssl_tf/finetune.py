@@ -4,6 +4,7 @@
 """
 
 from ssl_tf import command
+from ssl_tf.errors import SettingsError
 from ssl_tf.settings import FineTuneSettings, flagfiles
 
 
@@ -15,6 +16,7 @@ def main(settings: FineTuneSettings) -> None:
     from ssl_tf.evaluation.labelled import choose_labelled
     from ssl_tf.settings.protocol import protocol
     from ssl_tf.training.report_entries import UNREADABLE
+    from ssl_tf.training.run_directory import FLAGS
     from ssl_tf.training.strategy import make_strategy
 
     reading = flagfiles.result_flags(settings.evaluation.data)
@@ -26,6 +28,11 @@ def main(settings: FineTuneSettings) -> None:
     directory = context.output.with_suffix("")
     if directory == context.output:  # an --output without .json is the report all the same
         directory = directory.with_name(f"{directory.name}_training")
+    if (directory / FLAGS).is_file():
+        raise SettingsError(
+            f"--output={context.output}: its checkpoints would lie in {directory}, which is the "
+            "directory of a run; give another name"
+        )
     images = choose_labelled(context.train, context.test, labels, directory / "labels.txt")
     learned = images.whole or images.train
     replicas = strategy.num_replicas_in_sync
@@ -34,6 +41,7 @@ def main(settings: FineTuneSettings) -> None:
         "train": f"{learned.name}, {learned.size} images",
         "share": share,
         "protocol": protocol(settings),
+        "seed": tuning.seed,
         "batch_size": batch_size,
         # --steps takes the place of --epochs.
         "epochs": tuning.steps * batch_size / learned.size if tuning.steps else tuning.epochs,

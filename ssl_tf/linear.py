@@ -19,7 +19,11 @@ def main(settings: LinearSettings) -> None:
     context = open_context(settings.evaluation, "linear")
     # A killed probe resumes from here; the directory is removed after the report.
     unfinished = context.output.with_name(f"{context.output.name}.unfinished")
-    results = {"protocol": protocol(settings), "batch_size": settings.batch_size}
+    results = {
+        "protocol": protocol(settings),
+        "seed": settings.seed,
+        "batch_size": settings.batch_size,
+    }
     if settings.validation:
         results["validation"] = f"{settings.validation} of the train images"
     for name, encoder in context.encoders.items():

@@ -17,7 +17,7 @@ def main(settings: TransferSettings) -> None:
     from ssl_tf.evaluation.report_names import TRANSFERRED
     from ssl_tf.evaluation.transfer import run_suite
     from ssl_tf.evaluation.transfer_table import tables
-    from ssl_tf.training.run_directory import read_settings
+    from ssl_tf.training.run_directory import check_owner, read_settings
     from ssl_tf.training.strategy import make_strategy
 
     strategy = None
@@ -30,6 +30,7 @@ def main(settings: TransferSettings) -> None:
     directory = Path(settings.output) if settings.output else run / TRANSFERRED
     is_start = bool(checkpoint) and read_settings(run).run.begins_randomly
     if settings.output:
+        check_owner(directory, [directory, directory.parent], checkpoint)
         prepare_output(directory, is_directory=True)
     with exclusive(directory):
         try:

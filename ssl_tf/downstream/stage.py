@@ -19,6 +19,7 @@ from ssl_tf.training.data_record import contents_of
 from ssl_tf.training.learned_images import entry_of_learned
 from ssl_tf.training.output_directory import check_output, open_output
 from ssl_tf.training.report_entries import UNREADABLE
+from ssl_tf.training.run_directory import check_owner
 from ssl_tf.training.strategy import make_strategy
 
 Rows = dict[str, dict[str, Any]]
@@ -55,6 +56,7 @@ def run_stage(
     check_part(training.batch_size // (training.accumulate * sharing))
     # They move no weight, so that they alone repeat the test.
     replaceable = [name for name in flagfiles.result_flags(settings) if name.startswith("test_")]
+    check_owner(output, [output.parent], settings.start.checkpoint)
     check_output(settings, settings.result, replaceable)
     kept = output / "encoders"
     starts = open_starting_encoders(settings.start, training.seed, kept)

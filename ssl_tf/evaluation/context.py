@@ -28,7 +28,7 @@ from ssl_tf.training.devices import warn_of_idle_gpus
 from ssl_tf.training.encoders import images_of, known_images, load_encoder
 from ssl_tf.training.learned_images import entry_of_learned
 from ssl_tf.training.report_entries import UNREADABLE
-from ssl_tf.training.run_directory import FLAGS, read_settings, with_rule_of_run
+from ssl_tf.training.run_directory import check_owner, read_settings, with_rule_of_run
 from ssl_tf.weights.loading import check_file, load_init_encoder
 
 # Names of figures in printed lines.
@@ -149,8 +149,9 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
         check_file(settings.init)
         named = {"init_encoder": settings.init.init_encoder}
     if settings.output:
-        _check_owner(settings)
-        prepare_output(Path(settings.output))
+        output = Path(settings.output)
+        check_owner(output, [output.parent], settings.checkpoint)
+        prepare_output(output)
     train, test = open_labelled(dataclasses.replace(settings, data=data))
     learned = known_images(settings.checkpoint or settings.init.init_encoder)
     for source in (train, test):
@@ -199,23 +200,9 @@ def _encoder_of(report: Mapping[str, object]) -> dict[str, str]:
     """What tells the encoder of a report, as far as it does."""
     trained = report.get("trained")
     digest = trained.get("encoder_sha256") if isinstance(trained, dict) else None
-    told = {"step": report.get("step"), "init_encoder": report.get("init_encoder")}
+    told = {name: report.get(name) for name in ("step", "init_encoder", "seed")}
     told["encoder_sha256"] = str(digest)[:12] if digest else None
     return {name: str(value) for name, value in told.items() if value is not None}
-
-
-def _check_owner(settings: EvaluationSettings) -> None:
-    """Refuses a report in the directory of a run that it is not of: there, it is taken for its own.
-
-    Raises:
-        SettingsError: names the run.
-    """
-    run = Path(settings.output).parent
-    if (run / FLAGS).is_file() and not (settings.checkpoint and run.samefile(settings.checkpoint)):
-        raise SettingsError(
-            f"--output={settings.output}: lies in the directory of a run, whose report it would be "
-            "taken for, but is of another encoder; give a path in another directory"
-        )
 
 
 def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:

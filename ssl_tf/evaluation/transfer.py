@@ -26,10 +26,13 @@ from ssl_tf.files import read_json, write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
 from ssl_tf.training.data_record import completed, digest_data
 from ssl_tf.training.learned_images import entry_of_learned
-from ssl_tf.training.report_entries import UNREADABLE
+from ssl_tf.training.report_entries import LEARNED_FROM, UNREADABLE
 
 _FEATURE_BATCH = 250
 _STEPS_BETWEEN_CHECKPOINTS = 500
+
+# Entries of a report that are of the encoder that it judges.
+_OF_ENCODER = ("trained", "random", UNREADABLE, LEARNED_FROM)
 
 Report = dict[str, Any]
 
@@ -116,8 +119,9 @@ class _Evaluation:
         )
         report, identity = read_report(path) or {}, self._identity()
         if report and any(report.get(key) != value for key, value in identity.items()):
-            print(f"{title}: {path} is of other settings or another step; it is recomputed")
+            self._replace(path, "of other settings or another step")
             report = {}
+        report = self._of_this_encoder(report, path)
         try:
             splits = self.protocol.open(self.settings.reading)
         except NotPrepared:
@@ -133,7 +137,7 @@ class _Evaluation:
             told = {n: completed(recorded.get(n), source) for n, source in sources.items()}
             report = {**report, "data": {**recorded, **told}}
         if report and not _is_of(report, identity["data"]):
-            print(f"{title}: {path} is of other images; it is recomputed")
+            self._replace(path, "of other images")
             report = {}
         missing = self._missing(report)
         facts = {**identity, **self._encoder_in_a_file()}
@@ -161,6 +165,36 @@ class _Evaluation:
             print(f"{title}: {encoder:<8} encoder: {format_figures(figure)}", flush=True)
         if images.train.unreadable.count:
             print(f"{title}{images.train.unreadable.summary()}", file=sys.stderr)
+
+    def _replace(self, path: Path, cause: str) -> None:
+        """Tells that a report is made anew.
+
+        Raises:
+            UserError: trainings of hours lie beside it, which are no more of use then.
+        """
+        trainings = self._trainings
+        if self.settings.protocol == "finetune" and trainings.exists():
+            raise UserError(
+                f"{path} is {cause}, and so are the trainings in {trainings}; remove both, or give "
+                "another --output"
+            )
+        print(f"{self.protocol.title}: {path} is {cause}; it is recomputed")
+
+    def _of_this_encoder(self, report: Report, path: Path) -> Report:
+        """The report; of one of another encoder what is of this one's start, which may be equal."""
+        other = report.get("trained", {}).get("encoder_sha256", "")
+        if other in ("", self.digests["trained"]):
+            return report
+        self._replace(path, "of another encoder")
+        start = report.get("random", {})
+        is_start = "random" in self.digests and "random" not in self._missing(report)
+        kept = {name: value for name, value in report.items() if name not in _OF_ENCODER}
+        return {**kept, "random": start} if is_start else kept
+
+    @property
+    def _trainings(self) -> Path:
+        """The directory of the trainings of this data set."""
+        return self.directory / f"{self.name}_finetune"
 
     def _missing(self, report: Report) -> list[str]:
         """The encoders whose figures a report lacks."""
@@ -237,7 +271,7 @@ class _Evaluation:
             images,
             self.opened.image_size,
             self._tuning(images.train.size),
-            self.directory / f"{self.name}_finetune" / name,
+            self._trainings / name,
             self.strategy,
             flagfiles.result_flags(self.settings.reading),
         )

@@ -165,8 +165,8 @@ def _refuse_unused(settings: Any) -> None:
         if recorded.get(name) != given[name]:
             default = as_text(values[name][0].default)
             raise SettingsError(
-                f"--{name}={given[name]}: has no effect, because {reason}; leave it out, or give "
-                f"--{name}={default}"
+                f"--{name}={given[name]}: has no effect, because {reason}; leave it out, or take "
+                f"back that of a flagfile by --{name}={default}"
             )
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,25 @@ def run_of(start: Path) -> Path | None:
     """The directory of a run, of itself or of one of its checkpoints; None if it is not there."""
     start = start.resolve()
     return next((path for path in (start, *start.parents[:2]) if (path / FLAGS).is_file()), None)
+
+
+def check_owner(output: Path, places: Sequence[Path], checkpoint: str) -> None:
+    """Refuses results in the directory of a run that they are not of: there, they count as its own.
+
+    Args:
+        output: as it was given.
+        places: that may be the directory of a run.
+        checkpoint: the run whose encoder is judged; empty: it is of none.
+
+    Raises:
+        SettingsError: one of them is the directory of another run.
+    """
+    for place in places:
+        if (place / FLAGS).is_file() and not (checkpoint and place.samefile(checkpoint)):
+            raise SettingsError(
+                f"--output={output}: lies in the directory of a run, {place}, whose result it "
+                "would be taken for, but is of another encoder; give a path in another directory"
+            )
 
 
 def as_begun(settings: PretrainSettings) -> PretrainSettings:

@@ -319,6 +319,23 @@ def test_a_directory_of_other_settings_is_left_alone(coloured, reference, tmp_pa
         tuned(coloured, tmp_path / "mine")
 
 
+def test_checkpoints_do_not_lie_among_those_of_a_run(tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    flags = ("--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--image_size=16")
+    given = flagfiles.parse(flags, PretrainSettings)
+    flagfiles.write_flagfile(given, run / "flags.txt")
+    Checkpoints(run / CHECKPOINTS, keep=1, encoder=build_encoder(given.model, 5)).save(7)
+    flags = (
+        f"--checkpoint={run}", "--dataset=scenes", "--scenes=16", "--scene_size=16", "--steps=1",
+        "--batch_size=8", f"--output={tmp_path}/run.json", "--label_fraction=0.5",
+    )  # fmt: skip
+    with pytest.raises(SystemExit):
+        command.run(finetune.main, FineTuneSettings, flags)
+    assert "which is the directory of a run; give another name" in capsys.readouterr().err
+    assert {path.name for path in run.iterdir()} == {"flags.txt", CHECKPOINTS}
+
+
 def test_flags_that_change_the_pixels_give_another_result(tmp_path, capsys, monkeypatch):
     """Ids, classes and numbers of scenes are the same at all sizes."""
     run = tmp_path / "run"

@@ -267,6 +267,53 @@ def test_fine_tuning_on_a_data_set_of_the_suite(run, data, capsys):
     capsys.readouterr()
     start(run, data, *flags)
     assert "DTD: there already" in capsys.readouterr().out
+    # Of other flags the trainings would be lost, so a user removes them.
+    before = report(run, "dtd", "finetune")
+    with pytest.raises(SystemExit):
+        start(run, data, *flags, "--steps=3")
+    told = capsys.readouterr()
+    assert "and so are the trainings in" in told.err and "recomputed" not in told.out
+    assert report(run, "dtd", "finetune") == before and directory.exists()
+
+
+def other_run(run, seed):
+    """A run of the same step and network with another encoder, and a start of a seed."""
+    other = shutil.copytree(run, run.with_name("other"))
+    shutil.rmtree(other / CHECKPOINTS)
+    model = flagfiles.parse(MODEL, PretrainSettings).model
+    Checkpoints(other / CHECKPOINTS, keep=1, encoder=build_encoder(model, 8)).save(7)
+    flags = other / "flags.txt"
+    flags.write_text(flags.read_text().replace("--seed=0", f"--seed={seed}"))
+    return other
+
+
+@pytest.mark.parametrize("seed", [0, 6])
+def test_nothing_of_another_encoder_stays_in_a_report(run, data, tmp_path, capsys, reads, seed):
+    """Both are of step 7, as two runs of one length; they have one start if their seed is one."""
+    other = other_run(run, seed)
+    kept = f"--output={tmp_path}/transfers"
+    start(run, data, "--suite=small", "--only=mnist", kept)
+    path = tmp_path / "transfers/mnist_linear.json"
+    first = json.loads(path.read_text())
+    path.write_text(json.dumps({**first, "unreadable_images": 3}))
+    capsys.readouterr()
+    del reads[:]
+    baseline = [] if seed == 0 else ["--norandom_baseline"]
+    start(other, data, "--suite=small", "--only=mnist", kept, *baseline)
+    assert f"{path} is of another encoder; it is recomputed" in capsys.readouterr().out
+    second = json.loads(path.read_text())
+    assert second["trained"]["encoder_sha256"] != first["trained"]["encoder_sha256"]
+    assert second.get("random") == (first["random"] if seed == 0 else None)
+    assert reads == 3 * ["mnist"] and "unreadable_images" not in second
+
+
+def test_the_reports_of_a_run_are_its_own(run, data, capsys):
+    other = other_run(run, 6)
+    for output in (run, run / "transfer"):
+        with pytest.raises(SystemExit):
+            start(other, data, "--suite=small", "--only=mnist", f"--output={output}")
+        assert "lies in the directory of a run" in capsys.readouterr().err
+    assert not (run / "transfer").exists()
 
 
 def test_nothing_prepared_is_one_line_and_a_failure(run, tmp_path, capsys):

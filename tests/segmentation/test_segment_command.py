@@ -29,6 +29,16 @@ def start(*flags):
     command.run(segment.main, SegmentSettings, [*FLAGS, *flags])
 
 
+def test_the_segmentations_of_a_run_are_its_own(tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "flags.txt").write_text("--dataset=scenes\n")
+    with pytest.raises(SystemExit):
+        start(f"--output={run / 'segmentation'}")
+    assert "lies in the directory of a run" in capsys.readouterr().err
+    assert not (run / "segmentation").exists()
+
+
 def test_a_segmentation_leaves_its_report_labels_picture_and_export(tmp_path, capsys):
     output = tmp_path / "out"
     start(f"--output={output}", "--dry_run")
