@@ -8,14 +8,16 @@ import numpy as np
 
 from ssl_tf.data.source import Source
 from ssl_tf.discovery.choice import BOXES, choose_shard
-from ssl_tf.discovery.collection import Collection
+from ssl_tf.discovery.collection import COLLECTION, Collection
 from ssl_tf.discovery.description import DESCRIPTORS, REGIONS, describe_shard
 from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, match_shard
+from ssl_tf.errors import UserError
 from ssl_tf.settings import DiscoverSettings
 from ssl_tf.sharding import shards
 from ssl_tf.sharding.running import Work, run_shards
 
+RANKING = "ranking"
 # Of the images in the record of the data.
 PART = "described"
 # What a stage does, by the directory of its shards.
@@ -24,7 +26,12 @@ _TITLES = {REGIONS: "regions of images", GRAPH: "matches of pairs", BOXES: "choi
 
 def describe(settings: DiscoverSettings, sizes: np.ndarray) -> None:
     """Writes `regions/` and `descriptors/`; sizes: number of images of each shard."""
-    (Path(settings.output) / DESCRIPTORS).mkdir(exist_ok=True)
+    output = Path(settings.output)
+    (output / DESCRIPTORS).mkdir(exist_ok=True)
+    # Both are of one work, which is done again where one was removed; none is read after matching.
+    for number in range(len(sizes)) if not (output / RANKING).exists() else ():
+        if not shards.shard_path(output / DESCRIPTORS, number, ".npy").exists():
+            shards.shard_path(output / REGIONS, number).unlink(missing_ok=True)
     _run(settings, REGIONS, functools.partial(_prepare_describe, settings), sizes, "images")
 
 
@@ -113,6 +120,13 @@ def _prepare_choose(settings: DiscoverSettings, score_files: dict[str, Path]) ->
 
     def work(number: int) -> None:
         images = slice(number * settings.shard_images, (number + 1) * settings.shard_images)
+        path = shards.shard_path(output / REGIONS, number)
+        if not np.array_equal(shards.read_arrays(path)["count"], collection.counts[images]):
+            raise UserError(
+                f"{path} was made again, with other regions than those that were compared; in "
+                f"{output} remove {COLLECTION}, {PAIRS}, {GRAPH}/ and {RANKING}/, which are made "
+                "again, too"
+            )
         start, count = collection.starts[images][0], collection.counts[images].sum()
         shard_scores = {
             name: np.array(array[start : start + count]) for name, array in scores.items()

@@ -12,6 +12,7 @@ from ssl_tf.settings import RankingSettings
 from ssl_tf.sharding import shards
 
 BOXES = "boxes"
+_NO_BOXES = np.zeros([0, 4], np.int32)
 
 
 def choose_shard(
@@ -116,6 +117,7 @@ def boxes_by_method(
     """
     boxes_of: dict[str, list[np.ndarray]] = {name: [] for name in rankers}
     objects = []
+    first = 0  # image of the shard
     for number in range(shard_count):
         regions = shards.read_arrays(shards.shard_path(output / REGIONS, number))
         chosen = shards.read_arrays(shards.shard_path(output / BOXES, number))
@@ -124,7 +126,7 @@ def boxes_by_method(
         objects_of = _split(regions["objects"], np.maximum(regions["object_count"], 0))
         for row in np.flatnonzero(regions["object_count"] > 0):
             size = int(regions["height"][row]), int(regions["width"][row])
-            random = np.random.default_rng([seed, number, int(row)])
+            random = np.random.default_rng([seed, first + int(row)])
             objects.append(objects_of[row])
             for name in rankers:
                 boxes_of[name].append(parts[name][row])
@@ -137,7 +139,10 @@ def boxes_by_method(
                 "all proposals": proposals[row],
             }
             for name, boxes in alternatives.items():
-                boxes_of.setdefault(name, []).append(boxes)
+                # An image that cannot be read is missed by all.
+                found = boxes if regions["readable"][row] else _NO_BOXES
+                boxes_of.setdefault(name, []).append(found)
+        first += len(regions["id"])
     return boxes_of, objects
 
 

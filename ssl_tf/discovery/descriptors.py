@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-# LOD's region max-pooling: twice the grid is sampled, and the largest of 2x2 samples taken.
+# Region max-pooling as of Faster R-CNN: twice the grid is sampled, and the largest of 2x2 samples
+# taken. LOD's own takes the largest of all cells of a bin, which large regions score higher by.
 _GRID = 7
 _SAMPLED = 2 * _GRID
 _BATCH = 256

@@ -14,7 +14,10 @@ _SIDE_STEP = 32
 
 
 def read_examples(source: Source, start: int, stop: int) -> Iterator[dict]:
-    """Yields decoded examples; an unreadable image is empty, uint8 [0, 0, 3]."""
+    """Yields decoded examples; an unreadable image is empty, uint8 [0, 0, 3].
+
+    It keeps the number of its objects, which no box can hit.
+    """
 
     def decode(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         image, readable = attempt(image_of, example["image"], tf.zeros([0, 0, 3], tf.uint8))
@@ -26,7 +29,9 @@ def read_examples(source: Source, start: int, stop: int) -> Iterator[dict]:
         decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     for example in source.read(examples):
-        if "boxes" in example and example["readable"]:
+        if "boxes" in example and not example["readable"]:
+            example["objects"] = np.zeros([len(example.pop("boxes")), 4], np.int32)
+        elif "boxes" in example:
             height, width = example["image"].shape[:2]
             ymin, xmin, ymax, xmax = example.pop("boxes").T
             sides = [xmin * width + 1, ymin * height + 1, xmax * width, ymax * height]

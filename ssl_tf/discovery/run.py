@@ -12,7 +12,7 @@ from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.data.sources.source_checks import check_guesses, warn_of_turns
 from ssl_tf.discovery import beam_stages, report
-from ssl_tf.discovery.choice import read_proposals
+from ssl_tf.discovery.choice import BOXES, read_proposals
 from ssl_tf.discovery.collection import COLLECTION, gather, image_troubles
 from ssl_tf.discovery.description import REGIONS
 from ssl_tf.discovery.feature_maps import Encoder, open_encoder
@@ -34,7 +34,6 @@ from ssl_tf.training.encoders import known_images, with_step
 from ssl_tf.training.output_directory import FLAGS, check_output, open_output
 
 PROPOSALS = "proposals"
-RANKING = "ranking"
 _KIND = "discovery"
 _LISTED = 3
 _IDS_AT_ONCE = 4096
@@ -141,6 +140,7 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
         )
         _warn(settings, readable, trouble)
         beam_stages.choose(settings, sizes, {})
+    _warn_of_area(settings, len(sizes))
     if not (output / PROPOSALS / MANIFEST).exists():
         manifest = write_proposals(
             output / PROPOSALS,
@@ -213,7 +213,7 @@ def rank(
     Returns:
         Ranker -> its file.
     """
-    directory = Path(settings.output) / RANKING
+    directory = Path(settings.output) / beam_stages.RANKING
     directory.mkdir(exist_ok=True)
     files = {name: directory / f"{name}.npy" for name in rankers}
     missing = [name for name, path in files.items() if not path.exists()]
@@ -263,11 +263,43 @@ def _warn(settings: DiscoverSettings, readable: np.ndarray, trouble: np.ndarray)
         if unreadable.size == len(readable):
             raise UserError(f"no image can be decoded: {_names(settings, unreadable)}")
         if unreadable.size > settings.data.max_bad_images:
-            raise UserError(f"{message}; mend them or raise --max_bad_images")
+            raise UserError(
+                f"{message}; raise --max_bad_images, or mend them and give a new --output, for "
+                "they are other data then"
+            )
         warn(message)
     for reason in np.unique(trouble[trouble != ""]).tolist():
         images = np.flatnonzero(trouble == reason)
         warn(f"{images.size} images have {reason} and get no boxes: {_names(settings, images)}")
+
+
+def _warn_of_area(settings: DiscoverSettings, shard_count: int) -> None:
+    """Reports images all of whose regions are above --largest_area.
+
+    Raises:
+        UserError: no image has a box.
+    """
+    output = Path(settings.output)
+    counts, chosen = (
+        np.concatenate(
+            [
+                shards.read_arrays(shards.shard_path(output / directory, number))[name]
+                for number in range(shard_count)
+            ]
+        )
+        for directory, name in ((REGIONS, "count"), (BOXES, f"{settings.scorer}_count"))
+    )
+    large = np.flatnonzero((counts > 0) & (chosen == 0))
+    if large.size:
+        bound = f"--largest_area={settings.ranking.largest_area:g} or less"
+        warn(
+            f"{large.size} images have no region of {bound} and get no boxes: "
+            f"{_names(settings, large)}"
+        )
+    if not chosen.any():
+        raise UserError(
+            "no image has a box, for the reasons above; give other flags and another --output"
+        )
 
 
 def _warn_of_likeness(collection: dict[str, np.ndarray]) -> None:

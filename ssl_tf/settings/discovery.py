@@ -304,4 +304,10 @@ class DiscoverSettings(ShardingSettings):
     def __post_init__(self) -> None:
         if not self.output:
             raise SettingsError("--output: give the directory for the boxes")
+        least, largest = self.regions.least_side**2, self.ranking.largest_area
+        if "least_side" not in self.unused and least > largest:
+            raise SettingsError(
+                f"--least_side={self.regions.least_side:g}: a region has {least:g} of the image at "
+                f"least, above --largest_area={largest:g}; lower the one or raise the other"
+            )
         one_encoder(self.features.init, self.features.encoder, "--encoder")

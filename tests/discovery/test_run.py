@@ -121,6 +121,42 @@ def test_what_a_kill_left_undone_is_made_and_the_boxes_are_the_same(done, export
     assert (done / file).read_bytes() == (again / file).read_bytes()
 
 
+def test_a_damaged_descriptor_can_be_removed_as_it_is_told(done, exported, tmp_path, capsys):
+    again = tmp_path / "again"
+    shutil.copytree(done, again)
+    for name in ("proposals", "boxes", "ranking", "graph"):
+        shutil.rmtree(again / name)
+    flags = (again / "flags.txt").read_text().replace(str(done), str(again))
+    (again / "flags.txt").write_text(flags)
+    damaged = again / "descriptors/000001.npy"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(SystemExit):
+        start(exported, again, *SCENES)
+    assert "descriptors/000001.npy cannot be read" in capsys.readouterr().err
+    damaged.unlink()
+    start(exported, again, *SCENES)
+    file = "proposals/proposals-00000.tfrecord"
+    assert (done / file).read_bytes() == (again / file).read_bytes()
+
+
+def test_regions_that_were_made_again_are_those_that_were_compared(
+    done, exported, tmp_path, capsys
+):
+    again = tmp_path / "again"
+    shutil.copytree(done, again)
+    shutil.rmtree(again / "proposals")
+    shutil.rmtree(again / "boxes")
+    flags = (again / "flags.txt").read_text().replace(str(done), str(again))
+    (again / "flags.txt").write_text(flags)
+    path = again / "collection.npz"
+    arrays = dict(np.load(path))
+    arrays["count"] = arrays["count"] + 1
+    np.savez(path, **arrays)
+    with pytest.raises(SystemExit):
+        start(exported, again, *SCENES)
+    assert "was made again, with other regions than those that were" in capsys.readouterr().err
+
+
 def test_boxes_of_one_ranker_are_measured_beside_the_others_later(done, exported, tmp_path):
     """A start without --boxes leaves those of one ranker; the same with --boxes measures all."""
     later = tmp_path / "later"
@@ -177,7 +213,8 @@ def test_odd_images_are_named_and_the_rest_goes_on(photographs, exported, tmp_pa
     with pytest.raises(SystemExit) as caught:
         start(exported, tmp_path / "strict", f"--image_folder={photographs}", "--max_bad_images=0")
     assert caught.value.code == 1
-    assert "mend them or raise --max_bad_images" in capsys.readouterr().err
+    told = "raise --max_bad_images, or mend them and give a new --output"
+    assert told in capsys.readouterr().err
 
 
 def test_bad_maps_are_told_in_one_line_each_and_disturb_no_other(tmp_path, monkeypatch, capsys):
@@ -273,16 +310,25 @@ def test_without_annotations_there_is_nothing_to_measure(photographs, tmp_path, 
     assert "--encoder, --init_encoder: give one of them" in capsys.readouterr().err
 
 
-def test_boxes_of_unreadable_images_alone_measure_nothing(exported, tmp_path, capsys):
-    """Whether an image can be read is not known before the work."""
+def test_objects_of_an_unreadable_image_are_missed(exported, tmp_path, capsys):
+    """Else the figure would be of other images than where it can be read."""
     corners = {"ymin": 0.1, "xmin": 0.2, "ymax": 0.5, "xmax": 0.6}
     fields = {f"image__object__bbox__{side}": value for side, value in corners.items()}
     records = [example(image__encoded=b"none", **fields)]
-    records += [example(image__encoded=png(n, 64, 64)) for n in range(3)]
+    records += [example(image__encoded=png(n, 64, 64), **fields) for n in range(3)]
     path = write_records(tmp_path / "a", records)
-    with pytest.raises(SystemExit) as ended:
-        start(exported, tmp_path / "out", f"--tfrecord={path}", "--boxes=ground_truth")
-    assert ended.value.code == 2 and "has no boxes to measure on" in capsys.readouterr().err
+    start(exported, tmp_path / "out", f"--tfrecord={path}", "--boxes=ground_truth")
+    found = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert found["images"] == 4
+    # The whole image has less than half of each box; regions have the three that can be read.
+    assert found["all proposals"]["detection_rate"] in (0.0, 0.25, 0.5, 0.75)
+    three = {f"image__object__bbox__{side}": [0.0, 1.0][side[1:] == "max"] for side in corners}
+    records = [example(image__encoded=b"none", **three)]
+    records += [example(image__encoded=png(n, 64, 64), **three) for n in range(3)]
+    path = write_records(tmp_path / "b", records)
+    start(exported, tmp_path / "whole", f"--tfrecord={path}", "--boxes=ground_truth")
+    found = json.loads((tmp_path / "whole/metrics.json").read_text())
+    assert found["full image"]["corloc"] == 0.75
 
 
 def test_ground_truth_in_pixels_measures_nothing(tmp_path, capsys):

@@ -159,6 +159,20 @@ def test_objects_of_all_thresholds_are_ordered_by_contrast():
     np.testing.assert_allclose(contrast.scores, expected, rtol=1e-6)
 
 
+def test_images_without_a_region_of_the_area_are_told(exported, tmp_path, capsys):
+    flags = [*SCENES[:3], *FLAGS["contrast"], "--least_side=0.6"]
+    with pytest.raises(SystemExit) as ended:
+        start(exported, tmp_path / "out", *flags, "--largest_area=0.3")
+    assert ended.value.code == 2 and not (tmp_path / "out").exists()
+    assert "--least_side=0.6: a region has 0.36 of the image" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        start(exported, tmp_path / "out", *flags, "--largest_area=0.360001")
+    told = capsys.readouterr().err
+    assert "10 images have no region of --largest_area=0.360001 or less and get no box" in told
+    assert "no image has a box, for the reasons above" in told
+    assert not (tmp_path / "out/proposals").exists()
+
+
 def test_flags_that_a_discoverer_does_not_read_are_refused(exported, tmp_path, capsys):
     for discoverer, flag in (
         ("ncut", "--neighbours=5"),

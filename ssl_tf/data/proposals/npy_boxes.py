@@ -15,7 +15,7 @@ from ssl_tf.errors import UserError
 # Columns of YMin, XMin, YMax, XMax in an OpenImages row of OHMS, and of IsGroupOf in a whole one.
 _OHMS_COLUMNS = (6, 4, 7, 5)
 _OHMS_GROUP = 10
-_COCO_KEY = re.compile(r"(?:.*/)?(?P<stem>[^/]+)_(?P<number>\d+)\.\w+")
+_COCO_KEY = re.compile(r"(?P<folder>.*/)?(?P<stem>[^/]+)_(?P<number>\d+)\.\w+")
 
 
 def read_npy(file: str, allow_pickle: bool, image_folder: str) -> Iterator[Entry]:
@@ -52,10 +52,17 @@ def _read_coco_crops(file: str, content: dict[str, Any], image_folder: str) -> I
         raise UserError(f"{file} has boxes in pixels and no sizes of images: give --image_folder")
     paths = _paths_by_stem(image_folder)
     numbered: dict[str, list[tuple[int, str]]] = {}
+    folders: dict[str, str] = {}
     for key in content:
         match = _COCO_KEY.fullmatch(str(key))
         if not match:
             raise UserError(f"{file}: the key {key!r} is not FOLDER/STEM_NUMBER.jpg")
+        folder = folders.setdefault(match["stem"], match["folder"] or "")
+        if folder != (match["folder"] or ""):
+            raise UserError(
+                f"{file}: has boxes of {folder}{match['stem']} and of {match['folder'] or ''}"
+                f"{match['stem']}, which are images of one name; import each folder by itself"
+            )
         numbered.setdefault(match["stem"], []).append((int(match["number"]), key))
     for stem, keys in numbered.items():
         place, found = f"key {keys[0][1]!r}", paths.get(stem, [])

@@ -4,7 +4,9 @@ Ids alone do not tell it: other data sets, other scenes and images that were cro
 same ones.
 """
 
+import glob
 import itertools
+import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -38,7 +40,38 @@ def check_images(store: ProposalStore, source: Source, data: DataSettings) -> No
     _check_scenes(store, data)
     _check_upright(store, source, data)
     _warn_of_another_dataset(store, data)
+    _warn_of_another_place(store, data)
     _check_shapes(store, source)
+
+
+def _warn_of_another_place(store: ProposalStore, data: DataSettings) -> None:
+    """Tells where the boxes were made of another folder, files or split, whose ids may be alike.
+
+    A place that is not there any more may have moved.
+    """
+    told = store.manifest.settings
+    for name in ("image_folder", "prepared", "tfrecord"):
+        there, here = told.get(name, ""), getattr(data, name)
+        if there and here and _is_another(there, here):
+            warn(
+                f"{store.path} has boxes of --{name}={there}, and these images are of "
+                f"--{name}={here}: boxes fit other images of the same names only by chance"
+            )
+    there, here = (split.partition("[")[0] for split in (told.get("split", ""), data.split))
+    if data.has_splits and there and data.dataset == told.get("dataset") and there != here:
+        warn(
+            f"{store.path} has boxes of --split={there}, and these images are of --split={here}; "
+            "the ids of two splits may be alike"
+        )
+
+
+def _is_another(there: str, here: str) -> bool:
+    """Whether two paths, or globs of files, name different places that are both there."""
+    old, new = (
+        sorted(os.path.realpath(file) for file in glob.glob(glob.escape(place)) or glob.glob(place))
+        for place in (there, here)
+    )
+    return bool(old and new) and old != new
 
 
 def _warn_of_another_dataset(store: ProposalStore, data: DataSettings) -> None:

@@ -16,13 +16,26 @@ FeaturePath = tuple[str, str | None]
 
 
 def find_boxes(features) -> FeaturePath | None:
-    """The path of the boxes of an image: of its "objects", else the first by name; or None.
+    """The path of the boxes of an image, or None: see `all_boxes`."""
+    return next(iter(all_boxes(features)), None)
+
+
+def all_boxes(features) -> list[FeaturePath]:
+    """The paths of all boxes of an image: of its "objects", of a "bbox", then by name.
 
     TFDS's own order may differ from start to start, see `choose`.
     """
     # Boxes in another order or in pixels are ignored.
     found = _in_sequences(features, is_relative_box)
-    return min(found, key=lambda path: (path[0] != "objects", path[0], path[1] or ""), default=None)
+    return sorted(
+        found,
+        key=lambda path: (
+            path[0] != "objects",
+            path[1] not in (None, "bbox"),
+            path[0],
+            path[1] or "",
+        ),
+    )
 
 
 def is_relative_box(feature) -> bool:

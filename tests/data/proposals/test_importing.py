@@ -165,6 +165,9 @@ def test_numpy_dictionary_of_coco(tmp_path):
     assert list(read(tmp_path / "crops.npy", template="{id}", **options)) == ["7"]
     with pytest.raises(UserError, match="no sizes of images: give --image_folder"):
         read(tmp_path / "crops.npy", allow_pickle=True)
+    np.save(tmp_path / "crops.npy", {f"{x}/0007_1.jpg": [0, 0, 9, 9] for x in ("train", "val")})
+    with pytest.raises(UserError, match="has boxes of train/0007 and of val/0007, which are im"):
+        read(tmp_path / "crops.npy", **options)
     np.save(tmp_path / "crops.npy", {"coco_crops_new/0008_0.jpg": [0, 0, 40, 20]})
     with pytest.raises(UserError, match="0008_0.jpg': --image_folder=.* has no image 0008"):
         read(tmp_path / "crops.npy", **options)

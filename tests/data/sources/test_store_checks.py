@@ -73,6 +73,32 @@ def test_the_images_looked_at_may_stand_anywhere_in_the_store(folder, tmp_path, 
         check_images(ProposalStore(data.proposals), open_split(data, "train"), data)
 
 
+def test_boxes_of_another_folder_of_the_same_names_are_told(folder, tmp_path, capsys):
+    """One that is not there any more, or is the same by another path, is no other."""
+    other = write_folder(tmp_path / "other", {f"{n}.png": png(9 + n, 30, 50) for n in range(4)})
+    (tmp_path / "link").symlink_to(folder)
+    places = {"gone": False, "other": True, "images": False, "link": False}
+    for number, (name, is_told) in enumerate(places.items()):
+        told = {"image_folder": str(tmp_path / name)}
+        sizes = {f"{n}.png": (30, 50) for n in range(4)}
+        joined(folder, store_of(tmp_path / f"store{number}", sizes, told))
+        warned = f"has boxes of --image_folder={other}, and these images are of" in (
+            capsys.readouterr().err
+        )
+        assert warned == is_told, name
+
+
+def test_boxes_of_another_split_are_told(tmp_path, capsys):
+    prepare(tmp_path)
+    for split, is_told in (("test", True), ("train", False), ("train[:50%]", False)):
+        settings = {"dataset": "animals", "split": split}
+        store = store_of(tmp_path / split[:7], {"0.png": (0, 0)}, settings)
+        data = DataSettings(dataset="animals", data_dir=str(tmp_path), proposals=store)
+        with_boxes(open_split(data, "train"), data)
+        warning = "has boxes of --split=test, and these images are of --split=train"
+        assert (warning in capsys.readouterr().err) == is_told
+
+
 def test_boxes_of_another_data_set_are_told(tmp_path, capsys):
     prepare(tmp_path)
     for name, told in (("cats:1.0.0", True), ("animals", False), ("animals:2.0.0", False)):

@@ -169,6 +169,10 @@ def test_labels_of_an_image_or_of_its_boxes():
         ("objects", "bbox"),
         ("labels", None),
     )
+    amodal = tfds.features.Sequence(
+        {"amodal": tfds.features.BBoxFeature(), "bbox": tfds.features.BBoxFeature(), "label": label}
+    )
+    assert places(faces=boxed, objects=amodal)[0] == ("objects", "bbox")
     assert places(bobjects=boxed, objects=named) == (("bobjects", "bbox"), ("bobjects", "label"))
     assert places(objects=named) == (None, None)
     assert places(labels=labels) == (None, ("labels", None))
