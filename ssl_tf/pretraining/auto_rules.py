@@ -306,7 +306,7 @@ RULES = (
     Rule(
         "method",
         _method,
-        "MoCo-v2 is ahead in short runs (docs/measured.md), MA-SSRL in long ones of large batches",
+        "MoCo-v2 is near the best in short runs (docs/measured.md), MA-SSRL in long ones of large batches",
     ),
     Rule(
         "warmup_epochs",
