@@ -306,7 +306,7 @@ RULES = (
     Rule(
         "method",
         _method,
-        "MoCo-v2 is near the best in short runs (docs/measured.md), MA-SSRL in long ones of large batches",
+        "in short runs MoCo-v2 is near the best (docs/measured.md), in long, large ones MA-SSRL",
     ),
     Rule(
         "warmup_epochs",
