@@ -5,7 +5,6 @@ import importlib.metadata
 import sys
 from pathlib import Path
 
-import ssl_tf
 from ssl_tf.benchmarking.processor import processor
 from ssl_tf.errors import UserError
 from ssl_tf.files import prepare_output, read_json, write_json
@@ -143,7 +142,7 @@ def _devices(row: dict) -> str:
 
 def _code() -> str:
     """A digest of the modules of this package, which change between versions, too."""
-    package = Path(ssl_tf.__file__).parent
+    package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())

@@ -141,11 +141,12 @@ def check_scores(scores: np.ndarray) -> None:
         )
 
 
-def best_index(figures: Sequence[dict[str, float] | None]) -> int:
-    """The index of the classifier with the highest top-1 or mAP, the first among equals.
+def best_index(figures: Sequence[dict[str, float] | None], metric: str = "") -> int:
+    """The index of the classifier with the highest figure, the first among equals.
 
     Args:
         figures: `score_figures` of each classifier; None if it diverged.
+        metric: the figure; empty: top-1 or mAP.
 
     Raises:
         UserError: all diverged.
@@ -153,4 +154,6 @@ def best_index(figures: Sequence[dict[str, float] | None]) -> int:
     finite = [i for i, values in enumerate(figures) if values is not None]
     if not finite:
         raise UserError("no classifier has finite scores: lower --base_learning_rates")
-    return max(finite, key=lambda i: figures[i].get("top1", figures[i].get("map")))
+    if not metric:
+        metric = "top1" if "top1" in figures[finite[0]] else "map"
+    return max(finite, key=lambda i: figures[i][metric])

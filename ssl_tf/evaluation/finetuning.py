@@ -110,6 +110,7 @@ def fine_tune(
     directory: Path,
     strategy: tf.distribute.Strategy | None = None,
     reading: Mapping[str, str] | None = None,
+    metric: str = "",
 ) -> FineTuneResult:
     """Trains encoder and classifier on labels, once a trial, and tests the best trial.
 
@@ -128,6 +129,7 @@ def fine_tune(
         strategy: whose replicas train; None: the current one.
         reading: flags by which the images are read, name -> value; a saved result is only that of
             the same.
+        metric: the figure by which a trial is chosen; empty: top-1 or mAP.
 
     Raises:
         UserError: every trial diverged, a label is outside of the classes, or the directory belongs
@@ -142,6 +144,7 @@ def fine_tune(
         directory,
         strategy or tf.distribute.get_strategy(),
         reading,
+        metric,
     )
     return stage.result()
 
@@ -157,6 +160,7 @@ class _Stage:
     directory: Path
     strategy: tf.distribute.Strategy
     reading: Mapping[str, str] | None
+    metric: str
 
     def result(self) -> FineTuneResult:
         encoder = digest(self.new_encoder(False))
@@ -178,7 +182,7 @@ class _Stage:
                 for trial in trials:
                     trial_figures.append(self._trial(trial, signals))
                     self._remove_unused_checkpoints(trial_figures)
-            chosen = trials[best_index(trial_figures)] if trial_figures else trials[0]
+            chosen = trials[self._best(trial_figures)] if trial_figures else trials[0]
             name = "refit" if images.whole is not None else _name(chosen)
             try:
                 model, loss = self._train(whole, chosen, name, signals)
@@ -239,11 +243,14 @@ class _Stage:
         write_json(path, figures)
         return figures
 
+    def _best(self, trial_figures: list[Figures | None]) -> int:
+        return best_index(trial_figures, self.metric)
+
     def _remove_unused_checkpoints(self, trial_figures: list[Figures | None]) -> None:
         """Removes the checkpoints that are not needed any more; the best trial is still tested."""
         best = None
         if self.images.whole is None and any(figures is not None for figures in trial_figures):
-            best = self.settings.trials[best_index(trial_figures)]
+            best = self.settings.trials[self._best(trial_figures)]
         for trial, _ in zip(self.settings.trials, trial_figures):
             if trial != best:
                 shutil.rmtree(self.directory / _name(trial) / CHECKPOINTS, ignore_errors=True)

@@ -274,6 +274,7 @@ class _Evaluation:
             self._trainings / name,
             self.strategy,
             flagfiles.result_flags(self.settings.reading),
+            self.protocol.metric,
         )
         return report_of(result)
 

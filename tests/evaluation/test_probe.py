@@ -228,6 +228,8 @@ def test_a_classifier_that_diverged_is_not_chosen_and_the_first_of_equal_ones_is
     poor, good = {"top1": 0.2}, {"top1": 0.8}
     assert probe.best_index([None, poor, good, good]) == 2
     assert probe.best_index([None, {"map": 0.5}]) == 1
+    unlike = [{"top1": 0.6, "mean_per_class": 0.4}, {"top1": 0.5, "mean_per_class": 0.5}]
+    assert probe.best_index(unlike) == 0 and probe.best_index(unlike, "mean_per_class") == 1
     with pytest.raises(UserError, match="lower --base_learning_rates"):
         probe.best_index([None, None])
 
