@@ -18,26 +18,17 @@ def main(settings: CompareSettings) -> None:
     from ssl_tf.evaluation.curves import draw_panels, write_png
     from ssl_tf.evaluation.equal_budget import at_equal
     from ssl_tf.evaluation.report_names import RANDOM_ROW
-    from ssl_tf.evaluation.run_reports import read_runs
+    from ssl_tf.evaluation.run_reports import earlier_figures, read_runs
     from ssl_tf.evaluation.run_table import panels, table
     from ssl_tf.evaluation.seed_rows import groups_of, joined, joined_panels
 
     output = Path(settings.output)
     prepare_output(output, is_directory=True)
     runs = read_runs([Path(run) for run in settings.runs])
-    remarks = []
-    for run in [] if settings.equal else runs:
-        last = run.last_step
-        for stage, reports in run.reports.items():
-            step = reports[-1]["step"]
-            if step != last:
-                print(
-                    f"{run.name}: its {stage.name} figures are of step {step}, its last step is "
-                    f"{last}",
-                    file=sys.stderr,
-                )
     if settings.equal:
         runs, remarks = at_equal(runs, settings.equal)
+    else:
+        remarks = earlier_figures(runs)
     shown, drawn = table(runs), panels(runs, over=settings.equal or "epochs")
     names = [run.name for run in runs]
     if settings.join_seeds:

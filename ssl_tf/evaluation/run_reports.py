@@ -155,6 +155,16 @@ def read_runs(
     ]
 
 
+def earlier_figures(runs: Sequence[Run]) -> list[str]:
+    """A line on each stage whose figures are not of the last step of its run."""
+    return [
+        f"{run.name}: its {stage.name} figures are of step {step}, its last step is {run.last_step}"
+        for run in runs
+        for stage, reports in run.reports.items()
+        if (step := reports[-1]["step"]) != run.last_step
+    ]
+
+
 def _told_apart(
     found: Sequence[Sequence[Found]], by_place: bool
 ) -> list[dict[Stage, list[Report]]]:

@@ -355,15 +355,18 @@ def result_flags(settings: Any) -> dict[str, str]:
 
 def places(settings: Any) -> dict[str, str]:
     """The flags that name where data lie, if they are given: name -> value."""
-    fields = flag_fields(type(settings))
-    named = {field.name for field, _ in fields if field.metadata["is_place"]}
-    return {name: text for name, text in as_dict(settings).items() if name in named and text}
+    return _marked(settings, "is_place")
 
 
 def inputs(settings: Any) -> dict[str, str]:
     """The flags that name what must be there before the command, data and others, if given."""
+    return _marked(settings, "is_place", "is_input")
+
+
+def _marked(settings: Any, *marks: str) -> dict[str, str]:
+    """The flags that have one of the marks in their metadata, if they are given."""
     fields = flag_fields(type(settings))
-    named = {f.name for f, _ in fields if f.metadata["is_place"] or f.metadata["is_input"]}
+    named = {field.name for field, _ in fields if any(field.metadata[mark] for mark in marks)}
     return {name: text for name, text in as_dict(settings).items() if name in named and text}
 
 

@@ -319,13 +319,18 @@ def test_a_directory_of_other_settings_is_left_alone(coloured, reference, tmp_pa
         tuned(coloured, tmp_path / "mine")
 
 
-def test_checkpoints_do_not_lie_among_those_of_a_run(tmp_path, capsys):
-    run = tmp_path / "run"
-    run.mkdir()
+def pretrained_run(directory):
+    """The directory of a run whose small encoder has a checkpoint."""
+    directory.mkdir()
     flags = ("--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--image_size=16")
     given = flagfiles.parse(flags, PretrainSettings)
-    flagfiles.write_flagfile(given, run / "flags.txt")
-    Checkpoints(run / CHECKPOINTS, keep=1, encoder=build_encoder(given.model, 5)).save(7)
+    flagfiles.write_flagfile(given, directory / "flags.txt")
+    Checkpoints(directory / CHECKPOINTS, keep=1, encoder=build_encoder(given.model, 5)).save(7)
+    return directory
+
+
+def test_checkpoints_do_not_lie_among_those_of_a_run(tmp_path, capsys):
+    run = pretrained_run(tmp_path / "run")
     flags = (
         f"--checkpoint={run}", "--dataset=scenes", "--scenes=16", "--scene_size=16", "--steps=1",
         "--batch_size=8", f"--output={tmp_path}/run.json", "--label_fraction=0.5",
@@ -338,12 +343,7 @@ def test_checkpoints_do_not_lie_among_those_of_a_run(tmp_path, capsys):
 
 def test_flags_that_change_the_pixels_give_another_result(tmp_path, capsys, monkeypatch):
     """Ids, classes and numbers of scenes are the same at all sizes."""
-    run = tmp_path / "run"
-    run.mkdir()
-    flags = ("--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--image_size=16")
-    given = flagfiles.parse(flags, PretrainSettings)
-    flagfiles.write_flagfile(given, run / "flags.txt")
-    Checkpoints(run / CHECKPOINTS, keep=1, encoder=build_encoder(given.model, 5)).save(7)
+    run = pretrained_run(tmp_path / "run")
 
     def tune(size):
         flags = (

@@ -131,3 +131,35 @@ def replica_run(replicas, *flags, make_batch, steps=3):
 
     method.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[Keep()])
     return losses, method
+
+
+def shuffled_forward(*flags):
+    """The first forward pass of two replicas that shuffle their batch for the targets' statistics.
+
+    Returns: what a step keeps, in the order of the batch, and the places of the batch, [B / 2]
+        each, whose target features had their statistics together.
+    """
+    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
+    method = make(*flags, "--batch_norm=shuffled", strategy=strategy)
+    half = BATCH // 2
+    shares = [
+        strategy.experimental_distribute_values_from_function(
+            lambda context, view=view: view[half * context.replica_id_in_sync_group :][:half]
+        )
+        for view in views()
+    ]
+
+    @tf.function
+    def forward():
+        return strategy.run(
+            lambda *share: method.forward({"views": share}, training=True)[1], args=tuple(shares)
+        )
+
+    kept = {
+        name: np.concatenate(strategy.experimental_local_results(part))
+        for name, part in forward().items()
+    }
+    order = tf.random.experimental.stateless_shuffle(
+        tf.range(BATCH), tf.constant([0, 0], tf.int64)
+    ).numpy()
+    return kept, (order[:half], order[half:])

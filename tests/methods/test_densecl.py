@@ -7,8 +7,15 @@ from ssl_tf.methods import losses
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import SPATIAL_FEATURES
 from ssl_tf.pretraining.restoring import run_checkpoints
-from ssl_tf.training.strategy import mirrored_strategy
-from tests.methods.small_methods import BATCH, make, object_batch, replica_run, values, views
+from tests.methods.small_methods import (
+    BATCH,
+    make,
+    object_batch,
+    replica_run,
+    shuffled_forward,
+    values,
+    views,
+)
 
 BLOCKS = ((1, 1, 1, 1), False)  # so that the last map of 16 pixels is 2 x 2
 
@@ -72,28 +79,12 @@ def test_equal_networks_and_views_match_every_position_with_itself():
 
 
 def test_shuffled_maps_are_those_of_the_replicas_of_the_shuffled_batch():
-    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
-    method = make("--method=densecl", "--batch_norm=shuffled", strategy=strategy)
-    one, two = views()
-    shares = [
-        strategy.experimental_distribute_values_from_function(
-            lambda context, view=view: view[4 * context.replica_id_in_sync_group :][:4]
-        )
-        for view in (one, two)
-    ]
-    run = tf.function(
-        lambda: strategy.run(
-            lambda a, b: method.forward({"views": (a, b)}, training=True)[1]["dense"][:, 0],
-            args=tuple(shares),
-        )
-    )
-    found = np.concatenate(strategy.experimental_local_results(run()))
-    order = tf.random.experimental.stateless_shuffle(
-        tf.range(BATCH), tf.constant([0, 0], tf.int64)
-    ).numpy()
+    kept, halves = shuffled_forward("--method=densecl")
+    found = kept["dense"][:, 0]
+    _, two = views()
     alone = make("--method=densecl", synchronized=False)
     expected = np.zeros_like(found)
-    for half in (order[:4], order[4:]):
+    for half in halves:
         expected[half] = unit(slow_maps(alone, "target_", two[half])[1].mean(axis=1))
     np.testing.assert_allclose(found, expected, atol=1e-4)
 

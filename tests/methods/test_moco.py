@@ -7,8 +7,15 @@ import tensorflow as tf
 from ssl_tf.errors import SettingsError
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.restoring import run_checkpoints
-from ssl_tf.training.strategy import mirrored_strategy
-from tests.methods.small_methods import BATCH, make, object_batch, replica_run, values, views
+from tests.methods.small_methods import (
+    BATCH,
+    make,
+    object_batch,
+    replica_run,
+    shuffled_forward,
+    values,
+    views,
+)
 
 OBJECTS = ("--method=moco", "--crops=object_dilated", "--projection_heads=per_view")
 
@@ -163,28 +170,12 @@ def test_two_replicas_learn_what_one_learns_and_hold_its_queue():
 
 
 def test_shuffled_statistics_are_those_of_the_replicas_of_the_shuffled_batch():
-    strategy = mirrored_strategy(["CPU:0", "CPU:1"])
-    method = make("--method=moco", "--batch_norm=shuffled", strategy=strategy)
-    one, two = views()
-    shares = [
-        strategy.experimental_distribute_values_from_function(
-            lambda context, view=view: view[4 * context.replica_id_in_sync_group :][:4]
-        )
-        for view in (one, two)
-    ]
-    run = tf.function(
-        lambda: strategy.run(
-            lambda a, b: method.forward({"views": (a, b)}, training=True)[1]["global"][:, 0],
-            args=tuple(shares),
-        )
-    )
-    found = np.concatenate(strategy.experimental_local_results(run()))
-    order = tf.random.experimental.stateless_shuffle(
-        tf.range(BATCH), tf.constant([0, 0], tf.int64)
-    ).numpy()
-    expected = np.zeros_like(found)
+    kept, halves = shuffled_forward("--method=moco")
+    found = kept["global"][:, 0]
+    _, two = views()
     alone = make("--method=moco", synchronized=False)
-    for half in (order[:4], order[4:]):
+    expected = np.zeros_like(found)
+    for half in halves:
         expected[half] = encoded(alone, "target_", two[half])
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert np.abs(found - encoded(alone, "target_", two)).max() > 1e-2

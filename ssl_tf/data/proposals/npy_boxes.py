@@ -57,13 +57,14 @@ def _read_coco_crops(file: str, content: dict[str, Any], image_folder: str) -> I
         match = _COCO_KEY.fullmatch(str(key))
         if not match:
             raise UserError(f"{file}: the key {key!r} is not FOLDER/STEM_NUMBER.jpg")
-        folder = folders.setdefault(match["stem"], match["folder"] or "")
-        if folder != (match["folder"] or ""):
+        stem, folder = match["stem"], match["folder"] or ""
+        first = folders.setdefault(stem, folder)
+        if folder != first:
             raise UserError(
-                f"{file}: has boxes of {folder}{match['stem']} and of {match['folder'] or ''}"
-                f"{match['stem']}, which are images of one name; import each folder by itself"
+                f"{file}: has boxes of {first}{stem} and of {folder}{stem}, which are images of "
+                "one name; import each folder by itself"
             )
-        numbered.setdefault(match["stem"], []).append((int(match["number"]), key))
+        numbered.setdefault(stem, []).append((int(match["number"]), key))
     for stem, keys in numbered.items():
         place, found = f"key {keys[0][1]!r}", paths.get(stem, [])
         if len(found) != 1:

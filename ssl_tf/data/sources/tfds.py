@@ -6,7 +6,6 @@ import tensorflow as tf
 from ssl_tf.data.record_framing import FRAME_BYTES
 from ssl_tf.data.sources.record_files import RecordSource
 from ssl_tf.data.sources.tfds_features import (
-    all_boxes,
     choose,
     crowd_beside,
     feature_at,
@@ -93,12 +92,13 @@ class PreparedDataset(RecordSource):
             raise UserError(
                 f"--dataset={dataset} has no image feature; it has {', '.join(sorted(features))}"
             )
-        self._boxes = find_boxes(features)
-        others = ["/".join(filter(None, path)) for path in all_boxes(features)[1:]]
-        if others:
+        boxes = find_boxes(features)
+        self._boxes = boxes[0] if boxes else None
+        if len(boxes) > 1:
+            first, *others = ("/".join(filter(None, path)) for path in boxes)
             warn(
                 f"--dataset={dataset} has several kinds of boxes: where boxes are read, those of "
-                f"{'/'.join(filter(None, self._boxes))} are, and not of {', '.join(others)}"
+                f"{first} are, and not of {', '.join(others)}"
             )
         self._crowd = crowd_beside(features, self._boxes)
         if self._crowd:

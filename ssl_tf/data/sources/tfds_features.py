@@ -15,13 +15,8 @@ _GROUP = "is_group_of"
 FeaturePath = tuple[str, str | None]
 
 
-def find_boxes(features) -> FeaturePath | None:
-    """The path of the boxes of an image, or None: see `all_boxes`."""
-    return next(iter(all_boxes(features)), None)
-
-
-def all_boxes(features) -> list[FeaturePath]:
-    """The paths of all boxes of an image: of its "objects", of a "bbox", then by name.
+def find_boxes(features) -> list[FeaturePath]:
+    """The paths of the boxes of an image: first of its "objects", then of a "bbox", then by name.
 
     TFDS's own order may differ from start to start, see `choose`.
     """
