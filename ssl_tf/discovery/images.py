@@ -17,6 +17,9 @@ def read_examples(source: Source, start: int, stop: int) -> Iterator[dict]:
     """Yields decoded examples; an unreadable image is empty, uint8 [0, 0, 3].
 
     It keeps the number of its objects, which no box can hit.
+
+    Raises:
+        UserError: this process has met more unreadable images than allowed.
     """
 
     def decode(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -28,7 +31,9 @@ def read_examples(source: Source, start: int, stop: int) -> Iterator[dict]:
     examples = source.sequence(start, stop).map(
         decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    for example in source.read(examples):
+    for row, example in enumerate(source.read(examples), start):
+        if not example["readable"]:
+            source.unreadable.add(example["id"], row=row)
         if "boxes" in example and not example["readable"]:
             example["objects"] = np.zeros([len(example.pop("boxes")), 4], np.int32)
         elif "boxes" in example:

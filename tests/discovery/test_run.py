@@ -211,10 +211,25 @@ def test_odd_images_are_named_and_the_rest_goes_on(photographs, exported, tmp_pa
     assert counts.pop(b"broken.png") == counts.pop(b"dot.png") == 0
     assert len(counts) == 6 and min(counts.values()) >= 1
     with pytest.raises(SystemExit) as caught:
-        start(exported, tmp_path / "strict", f"--image_folder={photographs}", "--max_bad_images=0")
+        start(exported, output, f"--image_folder={photographs}", "--max_bad_images=0")
     assert caught.value.code == 1
     told = "raise --max_bad_images, or mend them and give a new --output"
     assert told in capsys.readouterr().err
+
+
+def test_too_many_unreadable_images_end_the_first_shard(photographs, exported, tmp_path, capsys):
+    """All other images would else be described before."""
+    (photographs / "0.png").write_bytes(b"no image")
+    output = tmp_path / "out"
+    flags = (f"--image_folder={photographs}", "--workers=1", "--shard_images=2")
+    with pytest.raises(SystemExit) as caught:
+        start(exported, output, *flags, "--max_bad_images=0")
+    assert caught.value.code == 1
+    told = capsys.readouterr().err
+    assert "1 images cannot be decoded (the first: 0.png), more than --max_bad_images=0" in told
+    assert not list((output / "regions").glob("*.npz"))
+    start(exported, output, *flags)
+    assert "1 unreadable images get no boxes: 0.png" in capsys.readouterr().err
 
 
 def test_bad_maps_are_told_in_one_line_each_and_disturb_no_other(tmp_path, monkeypatch, capsys):
