@@ -16,8 +16,8 @@ from ssl_tf.files import write_text
 Track = Callable[[int, Mapping[str, float]], None]
 # A tracker may try for minutes before it fails; it is then left alone for so many times as long.
 _REST = 20
-# Names the run of MLflow that follows the run of the directory.
-_MLFLOW_RUN = "mlflow_run.txt"
+# Name the tracker's run that follows the run of the directory: one that goes on is no second one.
+_WANDB_RUN, _MLFLOW_RUN = "wandb_run.txt", "mlflow_run.txt"
 
 
 def check_tracker(name: str) -> None:
@@ -124,7 +124,10 @@ def _start_nothing(stack: contextlib.ExitStack, directory: Path, flags: Mapping)
 
 def _start_wandb(stack: contextlib.ExitStack, directory: Path, flags: Mapping) -> Track:
     wandb = importlib.import_module("wandb")
+    kept = directory / _WANDB_RUN
     run = wandb.init(
+        id=_read_id(kept),
+        resume="allow",
         project=os.environ.get("WANDB_PROJECT", "ssl_tf"),
         name=directory.name,
         dir=str(directory),
@@ -132,6 +135,7 @@ def _start_wandb(stack: contextlib.ExitStack, directory: Path, flags: Mapping) -
         sync_tensorboard=True,
     )
     stack.callback(run.finish)
+    write_text(kept, f"{run.id}\n")
     return lambda step, figures: None  # it has them from TensorBoard
 
 
@@ -140,13 +144,19 @@ def _start_mlflow(stack: contextlib.ExitStack, directory: Path, flags: Mapping) 
     if "MLFLOW_TRACKING_URI" not in os.environ:
         mlflow.set_tracking_uri(f"sqlite:///{(directory / 'mlflow.db').resolve()}")
     kept = directory / _MLFLOW_RUN
-    if kept.exists():  # a run that goes on is no second one there
-        stack.enter_context(mlflow.start_run(run_id=kept.read_text(encoding="utf-8").strip()))
+    before = _read_id(kept)
+    if before:
+        stack.enter_context(mlflow.start_run(run_id=before))
     else:
         run = stack.enter_context(mlflow.start_run(run_name=directory.name))
         mlflow.log_params(dict(flags))
         write_text(kept, f"{run.info.run_id}\n")
     return lambda step, figures: mlflow.log_metrics(dict(figures), step=step)
+
+
+def _read_id(kept: Path) -> str | None:
+    """The tracker's name of the run, None if this is its first start."""
+    return kept.read_text(encoding="utf-8").strip() if kept.exists() else None
 
 
 _STARTS = {"": _start_nothing, "wandb": _start_wandb, "mlflow": _start_mlflow}

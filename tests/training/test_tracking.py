@@ -17,7 +17,7 @@ def calls():
 
 @pytest.fixture
 def wandb(calls, monkeypatch):
-    run = types.SimpleNamespace(finish=lambda: calls.append("finished"))
+    run = types.SimpleNamespace(id="a1b2", finish=lambda: calls.append("finished"))
 
     def init(**given):
         calls.append(given)
@@ -28,14 +28,19 @@ def wandb(calls, monkeypatch):
 
 def test_wandb_reads_what_tensorboard_shows(wandb, calls, tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    (tmp_path / "run").mkdir()
     with tracked("wandb", tmp_path / "run", {"seed": "3"}) as track:
         track(1, {"loss": 2.0})
     (given, finished) = calls
     assert given == {
         "project": "ssl_tf", "name": "run", "dir": str(tmp_path / "run"), "config": {"seed": "3"},
-        "sync_tensorboard": True,
+        "sync_tensorboard": True, "id": None, "resume": "allow",
     }  # fmt: skip
     assert finished == "finished"
+    # A run that goes on is the same one there.
+    with tracked("wandb", tmp_path / "run", {"seed": "3"}):
+        pass
+    assert calls[2] == {**given, "id": "a1b2"}
 
 
 def test_a_tracker_is_closed_after_a_failure_too(wandb, calls, tmp_path):
@@ -118,7 +123,7 @@ def test_a_tracker_that_does_not_end_hides_nothing(wandb, tmp_path, capsys, monk
     def finish():
         raise OSError("the service is gone")
 
-    run = types.SimpleNamespace(finish=finish)
+    run = types.SimpleNamespace(id="a1b2", finish=finish)
     package = types.SimpleNamespace(init=lambda **given: run)
     monkeypatch.setitem(sys.modules, "wandb", package)
     with tracked("wandb", tmp_path, {}):
