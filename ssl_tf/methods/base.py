@@ -96,6 +96,11 @@ class Method(TimedModel, abc.ABC):
         return [], 1.0
 
     @property
+    def held_variables(self) -> tuple[list[tf.Variable], int]:
+        """Learned variables that the optimizer leaves alone at first, and for how many steps."""
+        return [], 0
+
+    @property
     def state(self) -> dict[str, tf.Variable]:
         """What a checkpoint holds beside networks and optimizer: queues, running means."""
         return {}

@@ -76,6 +76,10 @@ class DINO(OnlineTarget):
         }
 
     @property
+    def held_variables(self) -> tuple[list[tf.Variable], int]:
+        return self.online.heads["prototypes"].trainable_variables, self.frozen_steps
+
+    @property
     def state(self) -> dict[str, tf.Variable]:
         return {"center": self.center}
 
@@ -114,8 +118,7 @@ class DINO(OnlineTarget):
         features = encode_by_size(self.encoder, (views[:_LARGE], views[_LARGE:]), training)
         embedded = self.online.heads["projector"](features, training=training)
         prototypes = self.online.heads["prototypes"].get_layer("prototypes").prototypes()
-        # Frozen prototypes have no gradient. Weight decay still changes their length before it is
-        # normalized, which changes no score.
+        # Frozen prototypes have no gradient, and are held.
         frozen = self.optimizer.iterations < self.frozen_steps
         learned = tf.where(frozen, tf.stop_gradient(prototypes), prototypes)
         return tf.split(tf.matmul(embedded, learned), len(views))

@@ -92,6 +92,10 @@ class SwAV(Method):
         }
 
     @property
+    def held_variables(self) -> tuple[list[tf.Variable], int]:
+        return [self.kernel], self.frozen_steps
+
+    @property
     def state(self) -> dict[str, tf.Variable]:
         return {queue.name: queue.keys for queue in self.queues}
 
@@ -107,8 +111,7 @@ class SwAV(Method):
         """The mean over both codes of the mean over the views that predict it."""
         embedded = self._embedded(batch["views"], training)
         kernel = tf.convert_to_tensor(self.kernel)
-        # Frozen prototypes have no gradient; what weight decay does to their length, the next step
-        # undoes.
+        # Frozen prototypes have no gradient, and are held.
         frozen = self.optimizer.iterations < self.frozen_steps
         learned = tf.where(frozen, tf.stop_gradient(kernel), kernel)
         scores = [tf.matmul(view, learned) for view in embedded]

@@ -118,5 +118,8 @@ def compile_method(
                 "predictor stays constant; give --optimizer=sgd or lars"
             )
         optimizer.fix_learning_rate(method.constant_rate_variables, plan.learning_rate)
+    if optimization.optimizer != "adamw":
+        # Of a gradient of 0, AdamW makes no step, and its decay is of the size of the rate.
+        optimizer.hold(*method.held_variables)
     method.accumulate = optimization.accumulate
     method.compile_training(optimizer, precision=precision, last_step=plan.total_steps)

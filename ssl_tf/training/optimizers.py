@@ -45,6 +45,7 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         self.decay_rank_one = decay_rank_one
         self._rate_factors: dict[str, float] = {}
         self._kept_rates: dict[str, float] = {}
+        self._held_until: dict[str, int] = {}
 
     def scale_learning_rate(self, variables: Sequence[tf.Variable], factor: float) -> None:
         """Trains these variables at `factor` times the learning rate."""
@@ -56,6 +57,15 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         for variable in variables:
             self._kept_rates[self._var_key(variable)] = rate
 
+    def hold(self, variables: Sequence[tf.Variable], steps: int) -> None:
+        """Leaves these variables and their momentum as they are in the first steps.
+
+        A gradient of 0 alone would not: what is left is the decay, of which LARS makes a step of
+        full size. torch passes over parameters without a gradient in the same way.
+        """
+        for variable in variables:
+            self._held_until[self._var_key(variable)] = steps
+
     def build(self, var_list: Sequence[tf.Variable]) -> None:
         super().build(var_list)
         if getattr(self, "_built", False):
@@ -64,7 +74,15 @@ class MomentumSGD(tf.keras.optimizers.Optimizer):
         self._built = True
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        self._descend(self._direction(gradient, variable), variable, 1.0, self._rate_of(variable))
+        direction = self._direction(gradient, variable)
+        steps = self._held_until.get(self._var_key(variable))
+        if steps is not None:
+            direction = tf.where(self.iterations < steps, tf.zeros_like(direction), direction)
+        self._descend(direction, variable, *self._rates_of(variable))
+
+    def _rates_of(self, variable: tf.Variable) -> tuple[float | tf.Tensor, float | tf.Tensor]:
+        """The rates of `_descend`."""
+        return 1.0, self._rate_of(variable)
 
     def _rate_of(self, variable: tf.Variable) -> tf.Tensor:
         key = self._var_key(variable)
@@ -133,10 +151,9 @@ class LARS(MomentumSGD):
         self.trust_coefficient = trust_coefficient
         self.variant = variant
 
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        rate = self._rate_of(variable)
-        inner_rate, outer_rate = (1.0, rate) if self.variant == "byol" else (rate, 1.0)
-        self._descend(self._direction(gradient, variable), variable, inner_rate, outer_rate)
+    def _rates_of(self, variable: tf.Variable) -> tuple[float | tf.Tensor, float | tf.Tensor]:
+        rates = super()._rates_of(variable)
+        return rates if self.variant == "byol" else rates[::-1]
 
     def _direction(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
         gradient = super()._direction(gradient, variable)

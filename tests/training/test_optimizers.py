@@ -112,6 +112,22 @@ def test_lars_momentum_placement_vectors(variant, expected):
     np.testing.assert_allclose(w.numpy()[:, 0], expected, atol=5e-7)
 
 
+@pytest.mark.parametrize("make", [MomentumSGD, LARS])
+def test_what_is_held_begins_later_as_from_a_start(make):
+    """Also where its gradient is not 0, and its momentum."""
+    optimizer, variables = make(0.5, 0.9, 0.1), [tf.Variable(w) for w in start()]
+    optimizer.build(variables)
+    optimizer.hold(variables[:2], 3)
+    for step, table in enumerate(gradients()):
+        optimizer.apply_gradients(zip(map(tf.constant, table), variables))
+        if step == 2:
+            for held, first in zip(variables[:2], start()):
+                np.testing.assert_array_equal(held, first)
+    later = run(make(0.5, 0.9, 0.1), tables=gradients()[3:])
+    never = run(make(0.5, 0.9, 0.1))
+    assert_all_close([v.numpy() for v in variables], [*later[:2], *never[2:]], 1e-6)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_lars_equals_a_slow_loop(variant, weight_decay):
