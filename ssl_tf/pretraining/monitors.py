@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from ssl_tf.data.batches import training_batches
+from ssl_tf.data.batches import transformed_batches
 from ssl_tf.data.labels import HIDDEN, labels_are_hidden
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
@@ -136,16 +136,17 @@ class RepresentationMonitor(StepCallback):
                 for image_source in (bank, queries)
             )
         batch = min(_BATCH, queries.size)
-        # The last batch is filled up by images that `measure` cuts off again.
-        self._embedded = queries.size
         steps = Steps(seed, batch, start=0, stop=-(-queries.size // batch))
-        with_boxes = recipe.takes_boxes and not as_scenes
 
-        def first_two(image: tf.Tensor, image_seed: tf.Tensor, *boxes: tf.Tensor) -> dict:
-            of_scene = (tf.zeros([0, 4]),) if as_scenes else boxes
-            return {"views": recipe(image, image_seed, *of_scene)["views"][:2]}
+        def first_two(example: dict[str, tf.Tensor], image_seed: tf.Tensor) -> dict:
+            boxes = tf.zeros([0, 4])
+            if not as_scenes:
+                boxes = example.get("boxes", boxes)
+            taken = (boxes,) if recipe.takes_boxes else ()
+            views = recipe(example["image"], image_seed, *taken)["views"][:2]
+            return {"index": example["index"], "views": views}
 
-        views = training_batches(queries, first_two, steps, with_boxes=with_boxes)
+        views = transformed_batches(queries, first_two, steps)
         # One iterator for all measurements, since each new one costs seconds of graph rewriting. It
         # reads no measurement ahead, beside the training.
         options = tf.data.Options()
@@ -174,16 +175,19 @@ class RepresentationMonitor(StepCallback):
 
     def measure(self) -> dict[str, float]:
         """The current values of all monitors; prints a warning if they show a collapse."""
-        first, second = [], []
+        indices, first, second = [], [], []
         with self._source.reading():
             for batch in itertools.islice(self._views, self._batches):
                 embedded = [
                     self._embed(images, tf.constant(view))[1].numpy()
                     for view, images in enumerate(batch["views"])
                 ]
+                indices.append(batch["index"].numpy())
                 first.append(embedded[0])
                 second.extend(embedded[1:])
-        embeddings = np.concatenate(first)[: self._embedded]
+        # Each image once: others take the places of unreadable ones, and fill up the last batch.
+        rows = np.sort(np.unique(np.concatenate(indices), return_index=True)[1])
+        embeddings = np.concatenate(first)[rows]
         if not np.isfinite(embeddings).all():
             raise UserError(
                 "the embeddings of the monitor are not finite: the network has diverged; lower "
@@ -195,9 +199,7 @@ class RepresentationMonitor(StepCallback):
             "uniformity": metrics.uniformity(embeddings),
         }
         if second:
-            values["alignment"] = metrics.alignment(
-                embeddings, np.concatenate(second)[: self._embedded]
-            )
+            values["alignment"] = metrics.alignment(embeddings, np.concatenate(second)[rows])
         reason = collapse_reason(values["embedding_std"], values["rankme"], embeddings.shape[1])
         values["collapsed"] = float(reason is not None)
         if reason:

@@ -7,8 +7,9 @@ import tensorflow as tf
 from sklearn.metrics import average_precision_score
 
 from ssl_tf.data.scenes.shapes import Scenes
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
-from ssl_tf.evaluation.metrics import embedding_std, rankme
+from ssl_tf.evaluation.metrics import embedding_std, rankme, uniformity
 from ssl_tf.pretraining import monitors
 from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_reason, spread
 from ssl_tf.settings import MonitorSettings, ViewSettings, flagfiles
@@ -146,6 +147,17 @@ def test_images_that_do_not_fill_the_last_batch_are_measured_too(monkeypatch):
 
     whole = measured(30)
     assert measured(16) == pytest.approx(whole, rel=1e-5) and measured(15) == pytest.approx(whole)
+
+
+def test_unreadable_images_are_no_copies_of_others():
+    queries = Shades(30, 1)
+    colors = np.array([tf.io.decode_png(image).numpy()[0, 0] - 100.0 for image in queries._images])
+    broken = np.arange(30) % 4 == 1
+    queries._images = tf.where(broken, b"no image", queries._images)
+    queries.unreadable = UnreadableImages(8)
+    found = monitor_of(MeanColor(), Shades(40, 0), queries).measure()
+    for metric in (embedding_std, rankme, uniformity):
+        assert found[metric.__name__] == pytest.approx(metric(colors[~broken]), rel=1e-4)
 
 
 def test_images_with_several_labels_get_a_mean_average_precision():
