@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import replacing
-from ssl_tf.networks.encoder import build_encoder
+from ssl_tf.networks.encoder import build_encoder, is_same_network
 from ssl_tf.settings import ModelSettings, StartSettings
 from ssl_tf.training.encoders import load_encoder
 from ssl_tf.weights.loading import load_init_encoder
@@ -109,11 +109,10 @@ def open_starting_encoders(
                 f"--supervised={run} is a run of --method={method}; give one of "
                 "--method=supervised, or this one as --checkpoint of another --output"
             )
-        ours, theirs = model.network, supervised.model.network
-        if ours != theirs:
+        if not is_same_network(model, supervised.model):
             raise SettingsError(
-                f"--supervised={run} is a {theirs}, but the pre-trained encoder a {ours}: a table "
-                "compares encoders of one network; give a run of it"
+                f"--supervised={run} is a {supervised.model.network}, but the pre-trained encoder "
+                f"a {model.network}: a table compares encoders of one network; give a run of it"
             )
         found.append(supervised)
     if settings.random_baseline:

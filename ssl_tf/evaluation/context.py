@@ -155,7 +155,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
     train, test = open_labelled(dataclasses.replace(settings, data=data))
     learned = known_images(settings.checkpoint or settings.init.init_encoder)
     for source in (train, test):
-        warn_of_turns(source, learned.orient)
+        warn_of_turns(source, learned.orient or data.are_upright)
     learned_from = entry_of_learned([settings.checkpoint], test, data, train)
     tested = f"{test.name}, {test.size} images"
     output = Path(settings.output)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ssl_tf.networks.resnet import build_resnet
+from ssl_tf.networks.resnet import build_resnet, scaled_widths
 from ssl_tf.settings import ModelSettings
 
 
@@ -22,3 +22,11 @@ def build_encoder(model: ModelSettings, seed: int, synchronized: bool = False) -
         seed=seed,
         stride_in_1x1=model.stride_in_1x1,
     )
+
+
+def is_same_network(first: ModelSettings, other: ModelSettings) -> bool:
+    """Whether two encoders are of one network. Widths of equal channels are one."""
+    ours, theirs = (
+        {**model.network_flags, "width": scaled_widths(model.width)} for model in (first, other)
+    )
+    return ours == theirs

@@ -192,3 +192,12 @@ class AnnotatedTrainingSettings:
     def __post_init__(self) -> None:
         if not (self.training.output or self.start.checkpoint):
             raise SettingsError("--output: give the directory of the results; there is no run")
+        if self.training.batch_norm == "frozen" and (
+            self.start.is_random or self.start.random_baseline
+        ):
+            way_out = "" if self.start.is_random else ", or leave --random_baseline out"
+            raise SettingsError(
+                "--batch_norm=frozen: of a random encoder it freezes the last scale of each block, "
+                "which begins at 0, so that no block learns; give --batch_norm=synchronized"
+                f"{way_out}"
+            )

@@ -1,6 +1,7 @@
 """The flags that name an encoder in the file of others."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.flagfiles import setting, unless
@@ -47,11 +48,19 @@ class InitEncoderSettings:
     def __post_init__(self) -> None:
         for name in ("init_mean", "init_std"):
             values = getattr(self, name)
-            if values and (len(values) != 3 or (name == "init_std" and min(values) <= 0)):
+            if values and not are_of_pixels(name, values):
                 raise SettingsError(
                     f"--{name}={','.join(f'{x:g}' for x in values)}: give three numbers, of red, "
-                    "green and blue" + (", above 0" if name == "init_std" else "")
+                    "green and blue from 0 to 1 (those of pixels of 0 to 255 over 255)"
+                    + (", above 0" if name == "init_std" else "")
                 )
+
+
+def are_of_pixels(name: str, values: Sequence[float]) -> bool:
+    """Whether values may be the mean or the deviation (name ends in std) of RGB in 0 to 1."""
+    least = min(values, default=0)
+    is_above = least > 0 if name.endswith("std") else least >= 0
+    return len(values) == 3 and is_above and max(values) <= 1
 
 
 def one_encoder(init: InitEncoderSettings, run: str, flag: str = "--checkpoint") -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.files import read_json
+from ssl_tf.networks.resnet import scaled_widths
 
 FACTS, REMEDY = "export.json", "export the encoder again"
 
@@ -23,6 +24,21 @@ class EncoderImages:
     orient: bool = False
 
 
+def exported_width(path: Path, width: float) -> float:
+    """The width that an export tells, if its channels are those of this one; else this one.
+
+    Args:
+        path: as in `exported_images`.
+        width: by the channels of the tensors, which are rounded.
+
+    Raises:
+        UserError: export.json is damaged.
+    """
+    told = _facts(path).get("width")
+    is_number = isinstance(told, (int, float)) and 0 < told <= 2 * width
+    return told if is_number and scaled_widths(told) == scaled_widths(width) else width
+
+
 def exported_images(path: Path, network: Mapping[str, Any] | None = None) -> EncoderImages:
     """The images of an encoder of `ssl_tf.export`.
 
@@ -34,11 +50,15 @@ def exported_images(path: Path, network: Mapping[str, Any] | None = None) -> Enc
     Raises:
         UserError: export.json is damaged.
     """
-    facts = (path if path.is_dir() else path.parent) / FACTS
-    # "vgg16" is no file of the directory where the command is started.
-    is_export = path.exists() and facts.is_file()
-    found = read_json(facts, dict, REMEDY) if is_export else {}
+    found = _facts(path)
     if network and any(found.get(name, value) != value for name, value in network.items()):
         found = {}
     size = found.get("image_size")
     return EncoderImages(size if isinstance(size, int) else 0, found.get("orient") is True)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """What export.json tells in or beside a path; empty without one."""
+    facts = (path if path.is_dir() else path.parent) / FACTS
+    # "vgg16" is no file of the directory where the command is started.
+    return read_json(facts, dict, REMEDY) if path.exists() and facts.is_file() else {}

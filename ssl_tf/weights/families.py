@@ -105,7 +105,10 @@ def from_torch_file(
     _check_convention(convention, own_stride)
     _check_dilation(module, tensors)
     if pixels and (convention == "caffe" or own_stride is not None):
-        raise UserError("has pixels of its own convention; leave --init_mean and --init_std out")
+        raise UserError(
+            "has pixels of its own convention; leave --init_mean and --init_std out, or move away "
+            "the config.json beside it, which tells others"
+        )
     if is_detectron2 and not convention and own_stride is None:
         raise UserError(
             "has Detectron2's names, which do not tell its pixels; give --init_convention=caffe "
@@ -151,19 +154,22 @@ def _check_convention(convention: str, own_stride: bool | None) -> None:
 
 
 def _check_dilation(module: str, tensors: Tensors) -> None:
-    """Refuses the backbones of torchvision's segmentation.
+    """Refuses the backbones of segmentation, torchvision's and mmsegmentation's.
 
-    Their last two stages are dilated in the place of strides, which no tensor tells.
+    Their last two stages are dilated in the place of strides, which no tensor tells; of
+    mmsegmentation's those of most heads.
 
     Raises:
         UserError: it is one.
     """
     heads = [f"{head}.0.weight" for head in ("classifier", "aux_classifier")]
     of_maps = any(getattr(tensors.get(name), "ndim", 0) == 4 for name in heads)
-    if module == "backbone." and (of_maps or "classifier.0.convs.0.0.weight" in tensors):
+    of_torchvision = of_maps or "classifier.0.convs.0.0.weight" in tensors
+    of_mm = any(name.startswith("decode_head.") for name in tensors)
+    if module == "backbone." and (of_torchvision or of_mm):
         raise UserError(
-            "is of torchvision's segmentation, whose backbone is dilated where ours strides; give "
-            "a plain ResNet"
+            f"is of {'torchvision' if of_torchvision else 'mmsegmentation'}'s segmentation, whose "
+            "backbone is dilated where ours strides; give a plain ResNet"
         )
 
 
@@ -271,7 +277,8 @@ def from_keras_file(
     if "conv1.weight" not in tensors:
         raise UserError(
             "holds no encoder of ours and no ResNet50, ResNet101 or ResNet152 of "
-            "keras.applications (the V2 ones are other networks)"
+            "keras.applications (the V2 ones are other networks); of a model that has one among "
+            "its layers, save that layer"
         )
     if pixels and not theirs:
         raise UserError("tells its pixels; leave --init_mean and --init_std out")

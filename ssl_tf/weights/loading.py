@@ -17,7 +17,14 @@ from ssl_tf.errors import UserError
 from ssl_tf.files import read_json
 from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.settings import InitEncoderSettings, ModelSettings
-from ssl_tf.weights.encoder_images import FACTS, REMEDY, EncoderImages, exported_images
+from ssl_tf.settings.initialization import are_of_pixels
+from ssl_tf.weights.encoder_images import (
+    FACTS,
+    REMEDY,
+    EncoderImages,
+    exported_images,
+    exported_width,
+)
 from ssl_tf.weights.families import Pixels, Weights, from_keras_file, from_torch_file
 from ssl_tf.weights.keras_files import read_keras
 from ssl_tf.weights.pickles import read_pickle
@@ -25,6 +32,7 @@ from ssl_tf.weights.torch_names import STRIDE, from_torch, torch_shape, torch_va
 
 _PICKLES = (".pth", ".pt", ".tar", ".pkl", ".bin", ".pyth")
 _KERAS = (".h5", ".hdf5", ".keras")
+_COMPILED = (".onnx", ".tflite")
 # Side of the images that the networks of others are made for, in pixels.
 _USUAL_SIDES = {"imagenet": 224, "small": 32}
 
@@ -123,10 +131,10 @@ def _pixels(settings: InitEncoderSettings, told: Mapping[str, Any]) -> Pixels | 
             values = tuple(map(float, values))
         except (TypeError, ValueError):
             values = ()
-        if len(values) != 3 or (name == "std" and min(values) <= 0):
+        if not are_of_pixels(name, values):
             raise UserError(
-                f"has a config.json beside it whose {name} is not of three numbers; give "
-                f"--init_{name}"
+                f"has a config.json beside it whose {name} is not of three numbers from 0 to 1; "
+                f"give --init_{name}"
             )
         found = dataclasses.replace(found, **{name: values})
     return None if found == Pixels() else found
@@ -144,6 +152,11 @@ def _read(path: Path, settings: InitEncoderSettings) -> Weights:
         is_given = settings.init_mean or settings.init_std
         given = (_pixels(settings, {}) or Pixels()) if is_given else None
         return from_keras_file(variables, convention, own_stride, given)
+    if path.suffix in _COMPILED:
+        raise UserError(
+            f"is a network for use alone ({path.suffix}); give the SavedModel, the .keras file or "
+            "the weights of the same export"
+        )
     told = _beside(path)
     _check_pools([path.name, str(told.get("architecture"))])
     pixels = _pixels(settings, told)
@@ -229,16 +242,16 @@ def load_init_encoder(
         UserError: as `read_weights`, or export.json is damaged.
     """
     weights = read_weights(settings)
-    found = weights.architecture
+    found, path = weights.architecture, Path(settings.init_encoder)
     model = ModelSettings(
         depth=found.depth,
-        width=found.width,
+        width=exported_width(path, found.width),
         stem=found.stem,
         stride_in_1x1=weights.stride_in_1x1,
     )
     encoder = build_encoder(model, seed=0)
     assign(encoder, weights)
-    images = exported_images(Path(settings.init_encoder), model.network_flags)
+    images = exported_images(path, model.network_flags)
     side = images.image_size or _USUAL_SIDES[model.stem]
     return encoder, model, dataclasses.replace(images, image_size=side)
 

@@ -16,6 +16,7 @@ from ssl_tf.data.decoding import KnownImages, decode_fast
 from ssl_tf.data.order import Steps
 from ssl_tf.data.prepared_manifest import REPORT
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
+from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_split, open_training_source
 from ssl_tf.data.sources.source_checks import warn_of_turns
@@ -23,7 +24,7 @@ from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings, flagfiles
 from tests.data.sources import test_prepared
-from tests.data.tiny_images import picture, png, write_folder
+from tests.data.tiny_images import example, picture, png, write_folder, write_records
 from tests.preparation.odd_files import JPEG, SMOOTH, decoded, exif, saved, turned
 
 TURNS = range(1, 9)
@@ -151,14 +152,27 @@ def test_a_hundred_spread_images_of_a_large_folder_are_looked_at(tmp_path, capsy
 def test_a_folder_that_is_not_turned_as_the_encoder_learned_is_told(folder, tmp_path, capsys):
     upright = write_folder(tmp_path / "upright", {"a.jpg": JPEG})
     capsys.readouterr()
-    warn_of_turns(ImageFolder(upright), learned_upright=False)
-    warn_of_turns(ImageFolder(folder, orient=True), learned_upright=True)
+    warn_of_turns(ImageFolder(upright), others_are_upright=False)
+    warn_of_turns(ImageFolder(folder, orient=True), others_are_upright=True)
     assert capsys.readouterr().err == ""
     # Also where no image of the sample is turned.
-    warn_of_turns(ImageFolder(upright), learned_upright=True)
+    warn_of_turns(ImageFolder(upright), others_are_upright=True)
     (line,) = capsys.readouterr().err.splitlines()
     assert "the encoder learned from images that were turned upright" in line
     assert line.endswith("give --orient")
+
+
+def test_record_files_with_turns_are_told_beside_upright_images(tmp_path, capsys):
+    records = [example(image__encoded=content) for content in (JPEG, jpeg(1), jpeg(6))]
+    path = write_records(tmp_path / "a", records)
+    source = open_split(DataSettings(tfrecord=path), "train")
+    capsys.readouterr()
+    warn_of_turns(source, others_are_upright=False)
+    warn_of_turns(Scenes("train", 8, 32), others_are_upright=True)
+    assert capsys.readouterr().err == ""
+    warn_of_turns(source, others_are_upright=True)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "1 of the first 3 of these, which EXIF turns, are taken as they are stored" in line
 
 
 def with_store(path, ids, made_of: DataSettings, here: DataSettings, **other) -> DataSettings:

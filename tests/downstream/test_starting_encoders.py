@@ -1,11 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from ssl_tf.downstream import starting_encoders
 from ssl_tf.downstream.starting_encoders import open_starting_encoders
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.networks.encoder import build_encoder
-from ssl_tf.settings import PretrainSettings, StartSettings, flagfiles
+from ssl_tf.networks.encoder import build_encoder, is_same_network
+from ssl_tf.settings import ModelSettings, PretrainSettings, StartSettings, flagfiles
 
 SMALL = ("--depth=18", "--width=0.0625", "--stem=small")
 
@@ -47,6 +49,14 @@ def test_rows_of_a_table_have_their_own_weights_and_one_network(runs):
 def test_an_encoder_of_another_network_is_refused_in_one_line(runs):
     with pytest.raises(SettingsError, match="deeper is a ResNet-34 x0.0625, small stem, but the"):
         opened("--checkpoint=run", "--supervised=deeper")
+
+
+def test_widths_of_equal_channels_are_one_network():
+    """A file tells the channels alone, from which 0.359375 is read for 0.36."""
+    small = ModelSettings(depth=18, width=0.36)
+    assert is_same_network(small, dataclasses.replace(small, width=0.359375))
+    assert not is_same_network(small, dataclasses.replace(small, width=0.37))
+    assert not is_same_network(small, dataclasses.replace(small, stem="small"))
 
 
 def test_a_run_without_labels_is_not_called_supervised(runs):

@@ -476,6 +476,9 @@ def test_wrong_encoders_and_sources_are_one_line(exported, folder, tmp_path, cap
     assert "--output: give the directory" in refused(capsys, exported, "", images)[0]
     line, _ = refused(capsys, tmp_path / "nowhere", output, images)
     assert "is no run directory" in line
+    (tmp_path / "encoder.keras").write_bytes(b"")
+    line, _ = refused(capsys, tmp_path / "encoder.keras", output, images)
+    assert "or an encoder without its run as --init_encoder" in line
     assert "has no steps" in refused(capsys, exported, output, images, "--step=3")[0]
     module = tf.Module()
     module.double = tf.function(

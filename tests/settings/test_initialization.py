@@ -64,3 +64,12 @@ def test_basic_blocks_have_no_1x1_convolution_for_a_stride():
     flagfiles.parse(flags, SegmentSettings)
     with pytest.raises(SettingsError, match="--depth=18 has no bottlenecks"):
         flagfiles.parse([*flags, "--depth=18"], SegmentSettings)
+
+
+def test_a_random_encoder_has_no_normalization_to_freeze():
+    """Its blocks begin with a last scale of 0: frozen, 16 of 20 kernels would never move."""
+    flags = ["--dataset=scenes", "--output=x", "--batch_norm=frozen"]
+    flagfiles.parse([*flags, "--checkpoint=RUN"], SegmentSettings)
+    for others in ([], [FILE, "--random_baseline"]):
+        with pytest.raises(SettingsError, match="--batch_norm=frozen: of a random encoder it"):
+            flagfiles.parse([*flags, *others], SegmentSettings)

@@ -180,11 +180,14 @@ def test_pixels_of_other_means_are_folded_into_the_weights():
     for name, values in TENSORS.items():
         np.testing.assert_allclose(usual.tensors[name], values, rtol=1e-6)
     assert usual.pixels == "RGB of 0 to 1 less 0.485, 0.456, 0.406 over 0.229, 0.224, 0.225"
-    with pytest.raises(UserError, match="leave --init_mean and --init_std out"):
+    with pytest.raises(UserError, match="--init_std out, or move away the config.json beside it"):
         from_torch_file(TENSORS, "caffe", pixels=Pixels(mean, std))
 
 
-@pytest.mark.parametrize("head", ["classifier.0.convs.0.0.weight", "aux_classifier.0.weight"])
+@pytest.mark.parametrize(
+    "head",
+    ["classifier.0.convs.0.0.weight", "aux_classifier.0.weight", "decode_head.conv_seg.weight"],
+)
 def test_dilated_backbones_of_segmentation_are_refused(head):
     file = {**under("backbone.", TENSORS), head: np.ones([4, 2, 1, 1], np.float32)}
     with pytest.raises(UserError, match="whose backbone is dilated where ours strides"):

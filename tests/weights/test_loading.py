@@ -87,6 +87,13 @@ def test_a_pickle_stays_closed_unless_it_is_allowed(tmp_path, name):
         np.testing.assert_array_equal(weights.tensors[name], value)
 
 
+@pytest.mark.parametrize("name", ["encoder.onnx", "encoder.tflite"])
+def test_a_network_for_use_alone_is_not_called_damaged(tmp_path, name):
+    (tmp_path / name).write_bytes(b"sound")
+    with pytest.raises(UserError, match="is a network for use alone .*; give the SavedModel, the"):
+        read_weights(settings(tmp_path / name))
+
+
 def test_damaged_and_foreign_files_are_one_line(tmp_path):
     path = tmp_path / "a.safetensors"
     with pytest.raises(UserError, match="there is no such file"):
@@ -168,6 +175,13 @@ def test_images_are_those_of_the_export_or_of_the_stem(stem, side, tmp_path):
     (tmp_path / "export.json").write_text(json.dumps({"image_size": 48, "orient": True}))
     *_, images = load_init_encoder(settings(path))
     assert images == exported_images(tmp_path) == EncoderImages(48, orient=True)
+    # Widths whose channels are rounded to the same are one network.
+    export = {"image_size": 48, "width": 0.06, "orient": True}
+    (tmp_path / "export.json").write_text(json.dumps({**export, "width": 0.062}))
+    _, model, images = load_init_encoder(settings(path))
+    assert model.width == 0.062 and images == EncoderImages(48, orient=True)
+    (tmp_path / "export.json").write_text(json.dumps(export))
+    assert load_init_encoder(settings(path))[2] == EncoderImages(side, orient=False)
     # That of another network, beside which the file lies.
     (tmp_path / "export.json").write_text(json.dumps({"image_size": 48, "width": 0.5}))
     assert load_init_encoder(settings(path))[2] == EncoderImages(side, orient=False)
@@ -218,8 +232,12 @@ def test_pixels_are_told_by_flags_or_by_the_config_beside_the_file(tmp_path, cap
         with pytest.raises(UserError, match="that is no JSON, .*; copy it again, or move it away"):
             read_weights(settings(path))
     (tmp_path / "config.json").write_text(json.dumps({"std": [0.5]}))
-    with pytest.raises(UserError, match="whose std is not of three numbers; give --init_std"):
+    with pytest.raises(UserError, match="std is not of three numbers from 0 to 1; give --init_std"):
         read_weights(settings(path))
-    for flag, values in (("init_mean", (0.5,)), ("init_std", (1.0, 0.0, 1.0))):
+    (tmp_path / "config.json").write_text(json.dumps({"mean": [123.7, 116.3, 103.5]}))
+    with pytest.raises(UserError, match="whose mean is not of three numbers from 0 to 1; give"):
+        read_weights(settings(path))
+    others = [("init_mean", (123.7, 116.3, 103.5)), ("init_std", (58.4, 57.1, 57.4))]
+    for flag, values in (("init_mean", (0.5,)), ("init_std", (1.0, 0.0, 1.0)), *others):
         with pytest.raises(SettingsError, match=f"--{flag}=.*: give three numbers"):
             settings(path, **{flag: values})

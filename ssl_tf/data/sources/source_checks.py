@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 
+from ssl_tf.data import orientation
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
@@ -15,6 +16,8 @@ _HEAD_BYTES = 4096
 # Of more images to judge by, so many are looked at for copies: each of them may be of the size of
 # some of a million training images.
 _LOOKED_AT = 2000
+# Of images in record files, so many are looked at for their EXIF.
+_READ = 100
 _UNREADABLE = b""
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
@@ -66,18 +69,28 @@ def warn_of_split_folders(source: Source, data: DataSettings) -> None:
         )
 
 
-def warn_of_turns(source: Source, learned_upright: bool) -> None:
-    """Says on stderr that a folder is taken as stored, for an encoder that learned otherwise.
+def warn_of_turns(source: Source, others_are_upright: bool) -> None:
+    """Says on stderr that images are taken as stored, where others are turned as EXIF says.
 
     Args:
-        source: of the images.
-        learned_upright: the encoder learned from images that were turned as EXIF says.
+        source: of the images; of record files some are looked at.
+        others_are_upright: the encoder learned from images that were turned, or the training
+            images of an evaluation are.
     """
-    if learned_upright and isinstance(source, ImageFolder) and not source.orient:
-        warn(
-            f"{source.name}: the encoder learned from images that were turned upright, as "
-            "EXIF says, and these are taken as they are stored; give --orient"
-        )
+    if not others_are_upright or (isinstance(source, ImageFolder) and source.orient):
+        return
+    seen, way_out = "these are", "give --orient"
+    if not isinstance(source, ImageFolder):
+        first = [example["image"] for example in source.read(source.sequence().take(_READ))]
+        turned = sum(isinstance(x, bytes) and orientation.in_head(x) > 1 for x in first)
+        if not turned:
+            return
+        seen = f"{turned} of the first {len(first)} of these, which EXIF turns, are"
+        way_out = "turn them before they are written"
+    warn(
+        f"{source.name}: the encoder learned from images that were turned upright, as EXIF says, "
+        f"or is judged with such, and {seen} taken as they are stored; {way_out}"
+    )
 
 
 def warn_of_training_images(source: Source, monitored: Source) -> None:
