@@ -63,7 +63,7 @@ def run(tmp_path_factory):
 def test_the_run_directory_holds_the_run(run):
     assert {path.name for path in run.iterdir()} == {
         "flags.txt", "environment.json", "compute.json", "data.json", "metrics.jsonl",
-        "tensorboard", "views.png", "neighbours.png", "checkpoints",
+        "tensorboard", "views.png", "neighbours.png", "checkpoints", "checkpoints.json",
     }  # fmt: skip
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert names == [f"step_{step:08d}" for step in (2, 4, 6, 8, 9)]

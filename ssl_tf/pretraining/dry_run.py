@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from ssl_tf.data.sources.opening import check_holdout
 from ssl_tf.data.sources.source_checks import check_guesses
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.methods.base import Method
@@ -22,7 +23,8 @@ from ssl_tf.training.checkpoints import Checkpoints, checkpoint_bytes
 from ssl_tf.training.data_record import HELD_OUT, check_data
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.run_directory import CHECKPOINTS, as_begun
-from ssl_tf.training.strategy import make_strategy
+from ssl_tf.training.strategy import make_strategy, should_jit_compile
+from ssl_tf.training.tracking import check_tracker
 from ssl_tf.views.canvases import canvas_bytes, canvas_side
 
 _GIB = 2**30
@@ -36,7 +38,7 @@ def describe(settings: PretrainSettings) -> str:
     Raises:
         UserError: the data cannot be opened and --num_images is not given, features of it that
             matter were guessed, or it is other data than the run in the directory began with.
-        SettingsError: flags do not fit the data.
+        SettingsError: flags do not fit the data, or each other on this machine.
     """
     settings = as_begun(settings)
     optimization, views = settings.optimization, settings.views
@@ -45,6 +47,8 @@ def describe(settings: PretrainSettings) -> str:
         settings.run.logical_cpus, optimization.batch_size, optimization.accumulate
     )
     replicas = strategy.num_replicas_in_sync
+    check_tracker(settings.run.track)
+    should_jit_compile(settings.run.xla, strategy)
     try:
         opened = open_images(settings)
         source = opened.source
@@ -54,7 +58,7 @@ def describe(settings: PretrainSettings) -> str:
         if not settings.data.num_images or isinstance(error, SettingsError):
             raise
         name, images = f"not opened ({error}); --num_images", settings.data.num_images
-        images -= settings.data.holdout
+        images -= check_holdout(settings.data, "--num_images", images)
         labels, side, source = (settings.data.num_classes or None, False), None, None
     if source is not None and settings.recorded.is_file():
         check_data(settings.recorded.parent, opened.parts, replaceable=[HELD_OUT])

@@ -51,8 +51,9 @@ def collapse_reason(embedding_std: float, rankme: float, dimension: int) -> str 
 
 
 def _have_labels(source: Source, held_out: Source) -> bool:
-    """Whether both have labels for kNN; says on stderr if they have classes and hide the labels."""
+    """Whether both have labels for kNN; says on stderr if they have not, or hide them."""
     if not (source.has_classes and held_out.num_classes):
+        print("monitors: no kNN, which needs labels of two classes or more", file=sys.stderr)
         return False
     for images in (source, held_out):
         if labels_are_hidden(images):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ssl_tf.errors import UserError
+from ssl_tf.files import read_json, write_json
 from ssl_tf.methods.base import Method
 from ssl_tf.settings import InitEncoderSettings, ModelSettings, PretrainSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints, is_checkpoint, item_names, read_checkpoint
@@ -15,11 +16,45 @@ from ssl_tf.training.run_directory import (
 )
 from ssl_tf.weights.loading import assign, check_encoder, read_weights
 
+# The step of the first checkpoint of a run, null before it. It tells a run that has lost its
+# checkpoints from one that has none yet.
+SAVED = "checkpoints.json"
+_REMEDY = "remove it"
+
 
 def run_checkpoints(directory: Path, method: Method, keep: int) -> Checkpoints:
     """The checkpoints of a run, with all it needs to resume: networks, optimizer and state."""
     items = {"optimizer": method.optimizer, **method.networks, **method.state}
-    return Checkpoints(directory / CHECKPOINTS, keep, **items)
+    return _RunCheckpoints(directory / CHECKPOINTS, keep, **items)
+
+
+class _RunCheckpoints(Checkpoints):
+    """Notes beside them that there are some."""
+
+    _is_noted = False
+
+    def save(self, step: int) -> Path:
+        path = super().save(step)
+        if not self._is_noted:
+            note_saved(path.parents[1], step)
+            self._is_noted = True
+        return path
+
+
+def note_saved(directory: Path, step: int | None) -> None:
+    """Notes in the directory of a run which checkpoint is its first, unless that is noted.
+
+    Args:
+        directory: of the run.
+        step: of a checkpoint; None: there is none yet.
+    """
+    if not _first_saved(directory):
+        write_json(directory / SAVED, {"first": step})
+
+
+def _first_saved(directory: Path) -> int | None:
+    path = directory / SAVED
+    return read_json(path, dict, _REMEDY).get("first") if path.exists() else None
 
 
 def resume_or_init(settings: PretrainSettings, method: Method) -> tuple[Checkpoints, int, str]:
@@ -71,15 +106,19 @@ def check_not_lost(directory: Path, first_due: int) -> None:
 
     Args:
         directory: of a run without a checkpoint, which need not exist.
-        first_due: step of its first checkpoint.
+        first_due: step of its first checkpoint, by which it is judged if it is of a version that
+            noted none.
 
     Raises:
-        UserError: it was trained beyond that step.
+        UserError: it had checkpoints.
     """
     lines = MetricsFile.read(directory / METRICS)
-    if lines and lines[-1]["step"] > first_due:
+    last, first = lines[-1]["step"] if lines else 0, _first_saved(directory)
+    if not (directory / SAVED).exists() and last > first_due:
+        first = first_due
+    if first is not None:
         raise UserError(
-            f"{directory} was trained to step {lines[-1]['step']}, and has no checkpoint any more; "
+            f"{directory} was trained to step {max(first, last)}, and has no checkpoint any more; "
             f"put {directory / CHECKPOINTS} back, or give a new --run_dir"
         )
 

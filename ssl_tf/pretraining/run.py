@@ -27,7 +27,7 @@ from ssl_tf.pretraining.inputs import (
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
 from ssl_tf.pretraining.opened_images import open_images
-from ssl_tf.pretraining.restoring import check_not_lost, resume_or_init
+from ssl_tf.pretraining.restoring import check_not_lost, note_saved, resume_or_init
 from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
@@ -163,6 +163,8 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         directory = open_run(settings)
         keep_data(directory, sources, replaceable={HELD_OUT: _tell_of_other_monitors})
         note_places(directory, settings)
+        if not start_step:
+            note_saved(directory, None)
         if start_step < plan.total_steps:
             note_environment(directory, replicas, settings.in_parts)
         write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))

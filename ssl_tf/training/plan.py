@@ -67,6 +67,11 @@ def make_plan(optimization: OptimizationSettings, images: int) -> Plan:
             f"--warmup_epochs={optimization.warmup_epochs:g}: the learning rate rises for "
             f"{warmup} of the {total} steps; lower it for a short run"
         )
+    if optimization.warmup_epochs and not warmup:
+        warn(
+            f"--warmup_epochs={optimization.warmup_epochs:g}: less than a batch of {images} "
+            "images, so there is no warm-up; raise it, or give 0"
+        )
     return Plan(
         images=images,
         batch_size=batch,

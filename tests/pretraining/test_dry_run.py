@@ -169,6 +169,13 @@ def test_a_new_run_does_not_guess_what_it_learns_from(tmp_path, monkeypatch, cap
     assert "called label; the first is taken" in capsys.readouterr().err
 
 
+def test_a_plan_of_images_that_are_not_here_holds_out_fewer_than_there_are():
+    flags = ["--tfrecord=/gone", "--batch_size=8", "--num_images=64"]
+    for count in (64, 100):
+        with pytest.raises(SettingsError, match=f"--holdout={count}: --num_images has 64 images"):
+            describe(flagfiles.parse([*flags, f"--holdout={count}"], PretrainSettings))
+
+
 @pytest.mark.parametrize(
     "flags, told",
     [
@@ -176,6 +183,8 @@ def test_a_new_run_does_not_guess_what_it_learns_from(tmp_path, monkeypatch, cap
         (["--holdout=1"], "give --holdout=2 or more"),
         (["--num_images=641"], "has 640 images, not the --num_images=641"),
         (["--num_images=640", "--num_classes=3"], "has 10 classes, not the --num_classes=3"),
+        (["--xla=on", "--logical_cpus=2"], "--xla=on: the collectives of several replicas"),
+        (["--track=wandb"], "the package wandb is not installed"),
     ],
 )
 def test_flags_that_do_not_fit_the_images_are_no_plan(flags, told):

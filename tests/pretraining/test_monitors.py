@@ -178,11 +178,13 @@ def test_images_with_several_labels_get_a_mean_average_precision():
     assert expected > 0.8
 
 
-def test_images_of_one_class_get_no_figure_by_their_neighbours():
+def test_images_of_one_class_get_no_figure_by_their_neighbours(capsys):
     bank, queries = Scenes("train", 40, 16), Scenes("test", 40, 16)
     assert "knn_top1" in monitor_of(MeanColor(), bank, queries).measure()
+    assert "no kNN" not in capsys.readouterr().err
     bank.num_classes = queries.num_classes = 1
     assert "knn_top1" not in monitor_of(MeanColor(), bank, queries).measure()
+    assert "no kNN, which needs labels of two classes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("hides", ["bank", "queries"])

@@ -1,6 +1,7 @@
 """Which checkpoint a run starts from, and that weights alone are never taken for a run."""
 
 import contextlib
+import json
 import shutil
 
 import numpy as np
@@ -11,7 +12,12 @@ from ssl_tf.errors import UserError
 from ssl_tf.methods.registry import build_method
 from ssl_tf.networks import resnet
 from ssl_tf.pretraining.compiling import compile_method
-from ssl_tf.pretraining.restoring import check_not_lost, resume_or_init, run_checkpoints
+from ssl_tf.pretraining.restoring import (
+    check_not_lost,
+    note_saved,
+    resume_or_init,
+    run_checkpoints,
+)
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.encoders import load_encoder
 from ssl_tf.training.plan import make_plan
@@ -86,6 +92,23 @@ def test_a_run_that_lost_its_checkpoints_is_not_trained_anew(tmp_path):
             check_not_lost(tmp_path, 7)
     told = f"{tmp_path} was trained to step 8, and has no checkpoint any more; put "
     assert str(raised.value).startswith(told)
+    # Whatever --checkpoint_every is now, a run that notes that it has none has lost none.
+    note_saved(tmp_path, None)
+    check_not_lost(tmp_path, 1)
+
+
+def test_the_first_checkpoint_is_noted_beside_all(tmp_path):
+    _, method = tiny(tmp_path / "run")
+    note_saved(tmp_path, None)
+    checkpoints = run_checkpoints(tmp_path, method, keep=1)
+    for step in (3, 4):
+        checkpoints.save(step)
+    assert json.loads((tmp_path / "checkpoints.json").read_text()) == {"first": 3}
+    run_checkpoints(tmp_path, method, keep=1).save(5)
+    note_saved(tmp_path, None)
+    assert json.loads((tmp_path / "checkpoints.json").read_text()) == {"first": 3}
+    with pytest.raises(UserError, match="was trained to step 3, and has no checkpoint any more"):
+        check_not_lost(tmp_path, 9)
 
 
 @pytest.mark.parametrize("place", ["", "checkpoints/step_00000006"])

@@ -44,3 +44,11 @@ def test_a_warm_up_of_most_steps_is_told(capsys):
     flags = ("--batch_size=8", "--epochs=12", "--warmup_epochs=10")
     make_plan(optimization(*flags), 64)
     assert "the learning rate rises for 80 of the 96 steps" in capsys.readouterr().err
+
+
+def test_a_warm_up_of_less_than_a_step_is_told(capsys):
+    flags = ("--batch_size=16", "--epochs=12", "--warmup_epochs=0.25")
+    assert make_plan(optimization(*flags), 56).warmup_steps == 0
+    assert "--warmup_epochs=0.25: less than a batch of 56 images" in capsys.readouterr().err
+    assert make_plan(optimization(*flags), 64).warmup_steps == 1
+    assert not capsys.readouterr().err

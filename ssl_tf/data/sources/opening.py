@@ -193,11 +193,18 @@ def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Sourc
         source = with_boxes(source, data)
     if not data.holdout:
         return source, None
-    if data.holdout >= source.size:
-        raise SettingsError(
-            f"--holdout={data.holdout}: {source.name} has {source.size} images; hold out fewer"
-        )
-    return source.hold_out(data.holdout)
+    return source.hold_out(check_holdout(data, source.name, source.size))
+
+
+def check_holdout(data: DataSettings, name: str, size: int) -> int:
+    """The number of --holdout, checked against that of the images of this name.
+
+    Raises:
+        SettingsError: no image would be left.
+    """
+    if data.holdout >= size:
+        raise SettingsError(f"--holdout={data.holdout}: {name} has {size} images; hold out fewer")
+    return data.holdout
 
 
 def open_held_out(data: DataSettings, split: str, train: Source) -> Source | None:
