@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def upsample(scores: tf.Tensor, stride: int, height, width, scale: float = 1.0) -> tf.Tensor:
+def upsample(scores: tf.Tensor, stride: int, height, width, scaled=None) -> tf.Tensor:
     """Scores of cells to scores of pixels.
 
     A `build_resnet` pads symmetrically, so the centre of cell k is pixel k * stride, and not the
@@ -13,19 +13,22 @@ def upsample(scores: tf.Tensor, stride: int, height, width, scale: float = 1.0) 
         scores: float [N, h, w, C] of cells.
         stride: pixels between two cells.
         height, width: of the result.
-        scale: side of the image that the cells are of, over that of the result.
+        scaled: height and width of the image that the cells are of; None: those of the result.
 
     Returns:
         float [N, height, width, C].
     """
-    rows = _weights(height, tf.shape(scores)[1], stride, scale, scores.dtype)
-    columns = _weights(width, tf.shape(scores)[2], stride, scale, scores.dtype)
-    tall = tf.einsum("yh,nhwc->nywc", rows, scores)
-    return tf.einsum("xw,nywc->nyxc", columns, tall)
+    tall, wide = (height, width) if scaled is None else scaled
+    rows = _weights(height, tall, tf.shape(scores)[1], stride, scores.dtype)
+    columns = _weights(width, wide, tf.shape(scores)[2], stride, scores.dtype)
+    in_rows = tf.einsum("yh,nhwc->nywc", rows, scores)
+    return tf.einsum("xw,nywc->nyxc", columns, in_rows)
 
 
-def _weights(pixels, cells: tf.Tensor, stride: int, scale: float, dtype: tf.DType) -> tf.Tensor:
+def _weights(pixels, scaled, cells: tf.Tensor, stride: int, dtype: tf.DType) -> tf.Tensor:
     """The weight of each cell in each pixel, along one axis: [pixels, cells]."""
+    # Sides are whole numbers, so that the two axes may be scaled a little otherwise.
+    scale = tf.cast(scaled, dtype) / tf.cast(pixels, dtype)
     centres = (tf.cast(tf.range(pixels), dtype) + 0.5) * scale - 0.5
     last = tf.cast(cells - 1, dtype)
     places = tf.clip_by_value(centres / stride, 0.0, last)[:, tf.newaxis]

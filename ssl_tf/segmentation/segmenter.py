@@ -77,7 +77,7 @@ class Segmenter(DownstreamModel):
         height, width = tf.unstack(tf.shape(images)[1:3])
         found = []
         for scale in scales:
-            scaled = images
+            scaled, sides = images, None
             if scale != 1:
                 sides = tf.cast(tf.stack([height, width]), tf.float32) * scale
                 sides = tf.maximum(tf.cast(tf.round(sides), tf.int32), 1)
@@ -85,7 +85,7 @@ class Segmenter(DownstreamModel):
                 scaled = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
             for mirrored in (False, True) if flip else (False,):
                 shown = scaled[:, :, ::-1] if mirrored else scaled
-                scores = upsample(self._cells(shown, False), self.stride, height, width, scale)
+                scores = upsample(self._cells(shown, False), self.stride, height, width, sides)
                 probability = tf.nn.softmax(scores)
                 found.append(probability[:, :, ::-1] if mirrored else probability)
         return tf.add_n(found) / len(found)

@@ -25,8 +25,12 @@ def test_scores_of_pixels_lie_on_lines_between_those_of_cells(height, width):
 def test_cells_of_a_scaled_image():
     # A ramp over the cells is the same ramp over the pixels, whatever the scale of the image.
     cells = np.arange(8.0)[None, None, :, None] * 4  # the value is the pixel of the scaled image
-    found = upsample(tf.constant(cells), 4, 1, 14, scale=2.0).numpy()[0, 0, :, 0]
+    found = upsample(tf.constant(cells), 4, 1, 14, (2, 28)).numpy()[0, 0, :, 0]
     np.testing.assert_allclose(found, np.minimum((np.arange(14) + 0.5) * 2 - 0.5, 28))
+    # 13 pixels at 0.75 are 10, not 9.75.
+    tall = upsample(tf.constant(cells.transpose(0, 2, 1, 3)), 4, 13, 1, (10, 1)).numpy()
+    expected = np.maximum((np.arange(13) + 0.5) * 10 / 13 - 0.5, 0)
+    np.testing.assert_allclose(tall[0, :, 0, 0], expected, atol=1e-12)
 
 
 def test_a_cell_of_the_encoder_looks_at_the_pixel_of_its_number_times_the_stride():
