@@ -24,7 +24,7 @@ class Method(TimedModel, abc.ABC):
     """Base of all methods.
 
     Subclasses implement `learned_networks`, `forward` and `embed`. They may override
-    `target_networks`, `state`, `after_step`, `step_logs` and the properties about learning rates.
+    `target_networks`, `state`, `after_step`, `step_logs` and what the optimizer does to variables.
 
     Attributes:
         encoder: images to features, the network that is kept. Subclasses must set it.
