@@ -18,7 +18,7 @@ def upsample(scores: tf.Tensor, stride: int, height, width, scaled=None) -> tf.T
     Returns:
         float [N, height, width, C].
     """
-    tall, wide = (height, width) if scaled is None else scaled
+    tall, wide = (height, width) if scaled is None else tf.unstack(scaled)
     rows = _weights(height, tall, tf.shape(scores)[1], stride, scores.dtype)
     columns = _weights(width, wide, tf.shape(scores)[2], stride, scores.dtype)
     in_rows = tf.einsum("yh,nhwc->nywc", rows, scores)
