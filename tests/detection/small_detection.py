@@ -9,11 +9,11 @@ from ssl_tf.downstream.starting_encoders import open_starting_encoders
 from ssl_tf.settings import DetectSettings, flagfiles
 from ssl_tf.training.strategy import mirrored_strategy
 
+NETWORK = ("--depth=18", "--width=0.125")
+FROZEN = "--batch_norm=frozen"
 SMALL = (
     "--dataset=scenes",
     "--output=unused",
-    "--depth=18",
-    "--width=0.125",
     "--canvas=64",
     "--scale_min=1",
     "--scale_max=1",
@@ -38,7 +38,9 @@ MASKS = (*OF_REGIONS, "--masks", "--mask_convs=1")
 
 
 def settings(*flags):
-    return flagfiles.parse([*SMALL, *flags], DetectSettings)
+    """The settings; an encoder whose normalization is frozen is that of a run."""
+    start = ("--checkpoint=unused",) if FROZEN in flags else NETWORK
+    return flagfiles.parse([*SMALL, *start, *flags], DetectSettings)
 
 
 def scenes(count=6, size=64, split="train", masks=True):
@@ -52,7 +54,8 @@ def task(*flags, train=None, test=None):
 
 
 def random_start(*flags):
-    return open_starting_encoders(settings(*flags).start, 0)[0]
+    given = settings(*(flag for flag in flags if flag != FROZEN))
+    return open_starting_encoders(given.start, 0)[0]
 
 
 def one_device():

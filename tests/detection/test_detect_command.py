@@ -26,9 +26,9 @@ from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.networks import resnet
 from ssl_tf.settings import CompareSettings, DetectSettings, flagfiles
 from tests.data.annotations.annotated_files import write_voc
-from tests.detection.small_detection import OF_REGIONS, SMALL
+from tests.detection.small_detection import NETWORK, OF_REGIONS, SMALL
 
-FEW = (*SMALL[:1], *SMALL[2:], *OF_REGIONS, "--scenes=8", "--scene_size=64", "--steps=2")
+FEW = (*NETWORK, *SMALL[:1], *SMALL[2:], *OF_REGIONS, "--scenes=8", "--scene_size=64", "--steps=2")
 
 
 @pytest.fixture(autouse=True)

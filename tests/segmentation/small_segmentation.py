@@ -9,12 +9,11 @@ from ssl_tf.segmentation.segmentation_task import Segmentation
 from ssl_tf.settings import SegmentSettings, flagfiles
 from ssl_tf.training.strategy import mirrored_strategy
 
+NETWORK = ("--depth=18", "--width=0.125", "--stem=small")
+FROZEN = "--batch_norm=frozen"
 SMALL = (
     "--dataset=scenes",
     "--output=unused",
-    "--depth=18",
-    "--width=0.125",
-    "--stem=small",
     "--output_stride=8",
     "--head_channels=8",
     "--crop_size=32",
@@ -27,7 +26,9 @@ SMALL = (
 
 
 def settings(*flags):
-    return flagfiles.parse([*SMALL, *flags], SegmentSettings)
+    """The settings; an encoder whose normalization is frozen is that of a run."""
+    start = ("--checkpoint=unused",) if FROZEN in flags else NETWORK
+    return flagfiles.parse([*SMALL, *start, *flags], SegmentSettings)
 
 
 def scenes(count=6, size=32, split="train"):
@@ -41,7 +42,8 @@ def task(*flags, train=None, test=None):
 
 
 def random_start(*flags):
-    return open_starting_encoders(settings(*flags).start, 0)[0]
+    given = settings(*(flag for flag in flags if flag != FROZEN))
+    return open_starting_encoders(given.start, 0)[0]
 
 
 def batch(size=4, side=32, classes=11, seed=0):

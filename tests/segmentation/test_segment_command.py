@@ -10,9 +10,10 @@ from ssl_tf import command, segment
 from ssl_tf.settings import SegmentSettings
 from ssl_tf.training import resumption
 from tests.data.annotations.annotated_files import label_png, write_maps
-from tests.segmentation.small_segmentation import SMALL
+from tests.segmentation.small_segmentation import NETWORK, SMALL
 
 FLAGS = (
+    *NETWORK,
     *(flag for flag in SMALL if not flag.startswith(("--output=", "--steps"))),
     "--scenes=16",
     "--scene_size=32",
