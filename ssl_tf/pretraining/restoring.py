@@ -31,13 +31,9 @@ def run_checkpoints(directory: Path, method: Method, keep: int) -> Checkpoints:
 class _RunCheckpoints(Checkpoints):
     """Notes beside them that there are some."""
 
-    _is_noted = False
-
     def save(self, step: int) -> Path:
         path = super().save(step)
-        if not self._is_noted:
-            note_saved(path.parents[1], step)
-            self._is_noted = True
+        note_saved(path.parents[1], step)
         return path
 
 

@@ -112,6 +112,11 @@ def object_batch(seed=0):
     }
 
 
+def unit(x, axis=-1):
+    """Vectors of length 1 along an axis."""
+    return x / np.linalg.norm(x, axis=axis, keepdims=True)
+
+
 def values(variables):
     return [v.numpy() for v in variables]
 

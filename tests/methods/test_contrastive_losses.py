@@ -7,14 +7,11 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.methods import losses
+from tests.methods.small_methods import unit
 
 
 def rows(seed, *shape):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def slow_info_nce(queries, keys, queue, temperature):

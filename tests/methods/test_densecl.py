@@ -13,15 +13,12 @@ from tests.methods.small_methods import (
     object_batch,
     replica_run,
     shuffled_forward,
+    unit,
     values,
     views,
 )
 
 BLOCKS = ((1, 1, 1, 1), False)  # so that the last map of 16 pixels is 2 x 2
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def slow_maps(method, prefix, images, window=1):

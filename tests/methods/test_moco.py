@@ -13,15 +13,12 @@ from tests.methods.small_methods import (
     object_batch,
     replica_run,
     shuffled_forward,
+    unit,
     values,
     views,
 )
 
 OBJECTS = ("--method=moco", "--crops=object_dilated", "--projection_heads=per_view")
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def encoded(method, prefix, images, scene=None):

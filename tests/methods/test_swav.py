@@ -17,7 +17,7 @@ from ssl_tf.pretraining.monitors import collapse_reason
 from ssl_tf.pretraining.restoring import run_checkpoints
 from ssl_tf.settings import PretrainSettings
 from tests.methods.slow_sinkhorn import slow_codes
-from tests.methods.small_methods import BATCH, IMAGES, SIZE, make, values
+from tests.methods.small_methods import BATCH, IMAGES, SIZE, make, unit, values
 
 FLAGS = (
     "--method=swav", "--temperature=0.1", "--prototypes=12", "--freeze_prototypes=0",
@@ -31,10 +31,6 @@ def batch_of(seed=0, small=2):
     random = np.random.default_rng(seed)
     sides = [SIZE] * 2 + [SIZE // 2] * small
     return {"views": tuple(random.integers(0, 256, [BATCH, s, s, 3], np.uint8) for s in sides)}
-
-
-def unit(x, axis=-1):
-    return x / np.linalg.norm(x, axis=axis, keepdims=True)
 
 
 def embedded(method, views):
