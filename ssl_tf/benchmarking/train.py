@@ -20,10 +20,10 @@ from ssl_tf.pretraining.dry_run import estimated_bytes
 from ssl_tf.pretraining.inputs import build_recipe, distributed_batches
 from ssl_tf.settings import TrainBenchmarkSettings
 from ssl_tf.settings.benchmarking import Entry
+from ssl_tf.training.environment import environment
 from ssl_tf.training.execution import INPUT_SECONDS
 from ssl_tf.training.host_memory import peak_bytes, resident_bytes
 from ssl_tf.training.plan import make_plan
-from ssl_tf.training.run_directory import environment
 from ssl_tf.training.strategy import make_strategy
 
 # Steps after the first that are not timed: the allocator and the input's buffers settle.

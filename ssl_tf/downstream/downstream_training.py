@@ -26,9 +26,10 @@ from ssl_tf.networks.precision import policy_scope
 from ssl_tf.settings import DownstreamSettings, flagfiles
 from ssl_tf.training.callbacks import Diverged, StepCallback, StopOnNaN
 from ssl_tf.training.clock import StepClock
+from ssl_tf.training.environment import note_environment
 from ssl_tf.training.report_entries import UNREADABLE
 from ssl_tf.training.resumption import fit_to_end, forget_test, training_directory
-from ssl_tf.training.run_directory import METRICS, MetricsFile, note_environment
+from ssl_tf.training.run_directory import METRICS, MetricsFile
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 

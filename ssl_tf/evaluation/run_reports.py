@@ -28,9 +28,9 @@ from ssl_tf.methods.encoder_work import EncoderWork, read_work, work_of_settings
 from ssl_tf.settings import DataSettings, PretrainSettings
 from ssl_tf.settings.model import network_name
 from ssl_tf.training.data_places import DATA
+from ssl_tf.training.environment import CODE, ENVIRONMENT
 from ssl_tf.training.run_directory import (
     COMPUTE,
-    ENVIRONMENT,
     FLAGS,
     METRICS,
     MetricsFile,
@@ -40,7 +40,7 @@ from ssl_tf.training.run_directory import (
 Report = dict[str, Any]
 
 _REMEDY = "make it anew, or remove it"
-_VERSIONS = ("ssl_tf", "tensorflow")
+_VERSIONS = ("ssl_tf", CODE, "tensorflow")
 # A report of a stage, in a file.
 Found = tuple[Stage, Path, Report]
 

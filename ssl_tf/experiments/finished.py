@@ -15,9 +15,9 @@ from ssl_tf.experiments.trials import Step, Trial, trial_name
 from ssl_tf.files import read_json, remove, write_json, write_text
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training.data_places import DATA
+from ssl_tf.training.environment import ENVIRONMENT
 from ssl_tf.training.run_directory import (
     COMPUTE,
-    ENVIRONMENT,
     FLAGS,
     METRICS,
     MetricsFile,

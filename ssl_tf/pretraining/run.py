@@ -35,6 +35,7 @@ from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
 from ssl_tf.training.data_places import note_places
 from ssl_tf.training.data_record import HELD_OUT, digest_data, keep_data
+from ssl_tf.training.environment import note_environment
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile
 from ssl_tf.training.run_directory import (
@@ -43,7 +44,6 @@ from ssl_tf.training.run_directory import (
     MetricsFile,
     as_begun,
     check_run,
-    note_environment,
     open_run,
 )
 from ssl_tf.training.run_log import PICTURE, RunLog

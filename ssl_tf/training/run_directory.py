@@ -3,16 +3,12 @@
 import dataclasses
 import json
 import os
-import platform
-import sys
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.cores import available_cores
-from ssl_tf.errors import SettingsError, UserError, warn
-from ssl_tf.files import UNFINISHED, NotWritten, read_json, write_json, write_text
+from ssl_tf.errors import SettingsError, UserError
+from ssl_tf.files import UNFINISHED, NotWritten, write_text
 from ssl_tf.locks import SUFFIX
 from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, flagfiles
 from ssl_tf.settings.data import with_rule_of
@@ -20,9 +16,9 @@ from ssl_tf.settings.flagfile_lines import FLAGS
 from ssl_tf.settings.views import with_library_of
 from ssl_tf.training import workers
 from ssl_tf.training.data_places import movable
+from ssl_tf.training.environment import ENVIRONMENT
 
 CHECKPOINTS = "checkpoints"
-ENVIRONMENT = "environment.json"
 COMPUTE = "compute.json"
 METRICS = "metrics.jsonl"
 # Metrics of the machine. They differ between two runs whose other metrics are equal.
@@ -35,11 +31,6 @@ MACHINE_FIGURES = (
 _FIRST_FILES = {
     ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY,
 }  # fmt: skip
-# Of these, a stack has its own (setup.py).
-_PACKAGES = (
-    "tensorflow", "keras", "tf-keras", "tensorflow-addons", "tensorflow-datasets", "keras-cv",
-    "numpy",
-)  # fmt: skip
 
 
 def check_run(settings: PretrainSettings) -> bool:
@@ -162,74 +153,6 @@ def with_library_of_run(views: ViewSettings, directory: Path) -> ViewSettings:
     """
     is_run = (directory / FLAGS).is_file()
     return with_library_of(read_settings(directory).views if is_run else views, views)
-
-
-def environment(replicas: int) -> dict[str, str | int]:
-    """Versions and devices on which the last bits of a result may depend."""
-    import tensorflow as tf  # only here: a table of runs is read without it
-
-    gpus = tf.config.get_visible_devices("GPU")
-    details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
-    names = {str(detail.get("device_name", "GPU")) for detail in details}
-    return {
-        "python": platform.python_version(),
-        "ssl_tf": metadata.version("ssl_tf"),
-        **{name: version for name in _PACKAGES if (version := _version(name))},
-        "device": ", ".join(sorted(names)) or "CPU",
-        "cores": len(available_cores()),
-        "replicas": replicas,
-    }
-
-
-def _version(package: str) -> str:
-    """The version of an installed package; empty if it is not installed."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def note_environment(directory: Path, replicas: int, in_parts: bool) -> None:
-    """Appends this environment if it is not the last one; tells on stderr if there were several.
-
-    Numbers may round differently in another one (number of replicas, TensorFlow version). A change
-    is told now and at each later start.
-
-    Args:
-        directory: of a training.
-        replicas: here.
-        in_parts: what is normalized or contrasted is a part of the batch, and another one where
-            there are more replicas or less.
-    """
-    path, here = directory / ENVIRONMENT, environment(replicas)
-    remedy = "it is only a note and is begun anew"
-    try:
-        environments = read_json(path, list, remedy) if path.exists() else []
-        environments = [entry for entry in environments if isinstance(entry, dict)]
-    except UserError as error:
-        warn(str(error))
-        environments = []
-    if not environments or environments[-1] != here:
-        environments.append(here)
-        write_json(path, environments)
-    values = {
-        name: list(dict.fromkeys(str(entry.get(name, "absent")) for entry in environments))
-        for name in dict.fromkeys(name for entry in environments for name in entry)
-    }
-    changed = [
-        f"{name} {', then '.join(variants)}"
-        for name, variants in values.items()
-        if len(variants) > 1
-    ]
-    if changed:
-        equal = "equals that of an uninterrupted run to rounding only"
-        if in_parts and len(values.get("replicas", ())) > 1:
-            equal = "is not that of an uninterrupted run: parts of a batch are other images"
-        print(
-            f"{directory} is trained in several environments ({'; '.join(changed)}): its result "
-            f"{equal}",
-            file=sys.stderr,
-        )
 
 
 def _names(directory: Path) -> set[str]:

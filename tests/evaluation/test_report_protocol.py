@@ -282,11 +282,14 @@ def test_collapsed_runs_and_other_versions_are_told(seeds):
     line = {"step": 30, "epoch": 3.0, "images_per_second": 100.0, "collapsed": 1.0}
     with (seeds[1] / "metrics.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
-    for run, version in zip(seeds, ("2.15.1", "2.21.0")):
-        machine = {"device": "CPU", "replicas": 2, "ssl_tf": "0.1.0", "tensorflow": version}
+    for run, version, code in zip(seeds, ("2.15.1", "2.21.0"), ("0123", "4567")):
+        machine = {"device": "CPU", "replicas": 2, "code": code, "tensorflow": version}
         (run / "environment.json").write_text(json.dumps([machine]))
     remarks = rows_of(seeds)[1].remarks
-    assert "training figures differ in tensorflow 2.15.1 (base-0) and 2.21.0 (base-1)" in remarks
+    assert (
+        "training figures differ in code 0123 (base-0) and 4567 (base-1); "
+        "tensorflow 2.15.1 (base-0) and 2.21.0 (base-1)"
+    ) in remarks
     assert "base-1 has collapsed, as its last look says" in remarks
 
 

@@ -10,16 +10,17 @@ from ssl_tf.evaluation import context
 from ssl_tf.pretraining import run
 from ssl_tf.settings import EvaluationSettings, PretrainSettings, flagfiles
 from ssl_tf.training.data_places import note_places
+from ssl_tf.training.environment import note_environment
 from ssl_tf.training.run_directory import (
     MetricsFile,
     check_run,
-    note_environment,
     open_run,
     read_settings,
     with_library_of_run,
     with_rule_of_run,
 )
 from tests.data.tiny_images import png, write_folder
+from tests.training.foreign_files import FOREIGN
 
 
 def settings(directory, *flags):
@@ -172,30 +173,6 @@ def test_data_may_have_moved_once_a_record_tells_them_from_others(tmp_path, caps
     assert (directory / "flags.txt").read_text().startswith("# python -m ssl_tf.pretrain --flagfil")
 
 
-def test_another_number_of_replicas_is_told_from_then_on(tmp_path, capsys):
-    directory = open_run(settings(tmp_path / "run"))
-    for replicas in (2, 2):
-        note_environment(directory, replicas, False)
-        assert capsys.readouterr().err == ""
-    for replicas in (4, 2, 2):
-        note_environment(directory, replicas, False)
-        told = capsys.readouterr().err
-        assert "(replicas 2, then 4)" in told and "to rounding only" in told
-    seen = json.loads((tmp_path / "run" / "environment.json").read_text())
-    assert [one["replicas"] for one in seen] == [2, 4, 2]
-
-
-@pytest.mark.parametrize("flags", [("--accumulate=2",), ("--method=moco", "--batch_norm=shuffled")])
-def test_other_replicas_of_which_a_part_of_the_batch_depends_are_another_run(
-    flags, tmp_path, capsys
-):
-    given = settings(tmp_path / "run", *flags)
-    assert given.in_parts and not settings(tmp_path / "run").in_parts
-    for replicas, told in ((2, ""), (4, "is not that of an uninterrupted run: parts of a batch")):
-        note_environment(open_run(given), replicas, given.in_parts)
-        assert told in capsys.readouterr().err
-
-
 def test_a_kill_while_the_directory_is_made_leaves_one_that_can_be_taken_up(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
@@ -258,32 +235,6 @@ def test_a_damaged_line_within_metrics_is_named(tmp_path):
     path.write_text('{"step": 0}\n{"step": \n{"step": 2}\n')
     with pytest.raises(UserError, match="line 2 is damaged"):
         MetricsFile(path, 2)
-
-
-# Small files as a power cut, a wrong editor or another program leaves them.
-FOREIGN = [
-    b"",
-    b"\x00\x01\xfe",
-    b"\xff\xfe{\x00}\x00",
-    b"{",
-    b"[1",
-    b"3",
-    b"null",
-    b'"a"',
-    b"[" * 100_000,
-]
-
-
-@pytest.mark.parametrize("content", [*FOREIGN, b"[]", b"{}", b"[3]", b'[{"python": 3}, null]'])
-def test_a_damaged_note_of_the_environment_is_told_and_stops_no_run(tmp_path, content, capsys):
-    note_environment(tmp_path, 2, False)
-    (whole,) = json.loads((tmp_path / "environment.json").read_text())
-    (tmp_path / "environment.json").write_bytes(content)
-    note_environment(tmp_path, 2, False)
-    assert json.loads((tmp_path / "environment.json").read_text())[-1] == whole
-    capsys.readouterr()
-    note_environment(tmp_path, 2, False)
-    assert "warning" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("line", [*FOREIGN, b"[]", b"{}", b'{"step": "1"}', b'{"step": null}'])
