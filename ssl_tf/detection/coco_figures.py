@@ -23,7 +23,7 @@ def coco_figures(
     """The figures of boxes or masks, over the images in both lists.
 
     Sizes (small below 32 x 32 pixels, large above 96 x 96) are those of the original image. What
-    lies in a crowd counts neither for nor against. At most 100 objects of an image count.
+    lies in a crowd counts neither for nor against. At most 100 objects of a class and image count.
 
     Args:
         truth: the true objects of images.

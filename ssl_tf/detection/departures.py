@@ -44,7 +44,7 @@ def departures(detector: str, batch_norm: str, *, is_voc: bool, max_detections: 
         told.append(_FPN_VOC)
     if max_detections > COUNTED:
         told.append(
-            f"COCO's figures count the {COUNTED} best objects of an image, as pycocotools does, of "
-            f"the {max_detections} of --max_detections"
+            f"--max_detections={max_detections}: published figures find {COUNTED} objects of an "
+            f"image; pycocotools counts the {COUNTED} best of each class, so more may raise AP"
         )
     return told

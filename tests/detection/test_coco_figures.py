@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from pycocotools.mask import decode, frPyObjects
 
+from ssl_tf.data.annotations.segments import fill
 from ssl_tf.detection.coco_figures import coco_figures
 from ssl_tf.detection.found_objects import ImageObjects
 from ssl_tf.detection.run_lengths import decode_mask, encode_mask
@@ -109,6 +111,16 @@ def test_figures_of_one_object(found, ap, ap50):
     assert (figures["box_apm"], figures["box_aps"]) == (figures["box_ap"], None)
 
 
+def test_a_hundred_objects_of_each_class_count_in_an_image():
+    cells = [[y, x, y + 10, x + 10] for y in range(0, 200, 10) for x in range(0, 80, 10)]
+    classes = np.repeat([0, 1], [130, 30])
+    scores = np.linspace(1, 0, 160)
+    found = image(cells, classes, scores=scores)
+    _, (first, second) = coco_figures([image(cells, classes)], [found], 2, "box")
+    # 100 of 130 are a recall of 0.77: of the 101 points from 0 to 1, those up to 0.76.
+    assert (first, second) == (pytest.approx(77 / 101), 1.0)
+
+
 def test_sizes_are_those_of_the_annotation():
     figures, _ = coco_figures([image([BOX], areas=[900.0])], [image([BOX], scores=[0.9])], 1, "box")
     assert (figures["box_aps"], figures["box_apm"]) == (pytest.approx(1), None)
@@ -139,3 +151,13 @@ def test_run_lengths_keep_a_mask():
     encoded = json.loads(json.dumps(encode_mask(mask)))
     assert encoded["size"] == [7, 11]
     np.testing.assert_array_equal(decode_mask(encoded), mask)
+
+
+def test_polygons_are_filled_as_by_pycocotools():
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        size = tuple(map(int, random.integers(1, 50, 2)))
+        polygon = random.uniform(-9, 60, (random.integers(3, 20), 2))
+        polygon[1] = random.choice([polygon[0], polygon[1].round()])
+        (counts,) = frPyObjects([polygon.ravel().tolist()], *size)
+        np.testing.assert_array_equal(fill(polygon, size), decode(counts))

@@ -255,11 +255,10 @@ def test_objects_beyond_what_is_learned_and_found_beyond_what_counts_are_told(tm
     told = capsys.readouterr()
     assert "1 of 6 images have more than --max_objects=2 objects (up to 4)" in told.err
     assert "2 of 9 objects; raise it" in told.err
-    assert "count the 100 best objects of an image" in told.out
-    assert "the 150 of --max_detections" in told.out
+    assert "--max_detections=150: published figures find 100" in told.out
     detect.main(of_coco(*flags, "--max_objects=4", "--max_detections=100"))
     told = capsys.readouterr()
-    assert "max_objects" not in told.err and "100 best" not in told.out
+    assert "max_objects" not in told.err and "max_detections" not in told.out
 
 
 def test_as_many_objects_count_as_the_figures_say():

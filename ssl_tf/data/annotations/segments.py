@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 
+# Of COCO's polygons, to a pixel.
+_STEPS = 5
+
 
 class Segments:
     """The segments of many objects.
 
-    A pixel belongs to a polygon if its centre lies inside, by the even-odd rule; several polygons
-    of one object are united. (COCO's own tool rounds corners to fifths of a pixel first, so that a
-    pixel of the border may differ. It belongs to the extra `downstream`, and it trusts what it is
-    given; here run lengths of another size than the image are refused.)
+    Several polygons of one object are united. The masks are those of pycocotools, which belongs to
+    the extra `downstream`, and trusts what it is given; here run lengths of another size than the
+    image are refused.
     """
 
     def __init__(self):
@@ -82,26 +84,50 @@ class Segments:
 
 
 def fill(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The pixels whose centres lie inside a polygon by the even-odd rule: bool [height, width].
+    """The pixels of a polygon as pycocotools has them, so that figures of masks are COCO's.
+
+    Corners are rounded to fifths of a pixel, edges are walked in such steps. Where a walk passes
+    the middle of a column of pixels, the inside begins or ends with the next pixel below. Pixels
+    are counted down the columns, so what lies below the last one begins the next column.
 
     Args:
-        polygon: float [k, 2], corners x, y in pixels.
+        polygon: float64 [k, 2], corners x, y in pixels.
         size: height and width.
+
+    Returns:
+        bool [height, width].
     """
     height, width = size
-    (x0, y0), (x1, y1) = polygon.T, np.roll(polygon, -1, axis=0).T
-    first = np.ceil(np.minimum(y0, y1) - 0.5).clip(0, height).astype(int)
-    last = np.ceil(np.maximum(y0, y1) - 0.5).clip(0, height).astype(int)
-    # Each edge crosses the centre lines first..last-1; right of a crossing the side changes.
-    edges = np.repeat(np.arange(len(polygon)), last - first)
-    begins = np.cumsum(last - first) - (last - first)
-    rows = np.arange(len(edges)) - begins[edges] + first[edges]
-    slope = (x1 - x0)[edges] / (y1 - y0)[edges]
-    crossing = x0[edges] + (rows + 0.5 - y0[edges]) * slope
-    columns = np.ceil(crossing - 0.5).clip(0, width).astype(int)
-    changes = np.zeros((height, width + 1), np.int64)
-    np.add.at(changes, (rows, columns), 1)
-    return np.cumsum(changes, axis=1)[:, :width] % 2 == 1
+    first = np.trunc(_STEPS * polygon + 0.5)
+    last = np.roll(first, -1, axis=0)
+    along_x = np.abs(last - first)[:, 0] >= np.abs(last - first)[:, 1]
+    # The coordinate by which an edge is walked, upwards, and the other one.
+    walked, other = (np.where(along_x, axis, 1 - axis) for axis in (0, 1))
+    edges = np.arange(len(first))
+    backwards = first[edges, walked] > last[edges, walked]
+    begin = np.where(backwards[:, None], last, first)
+    end = np.where(backwards[:, None], first, last)
+    length = (end - begin)[edges, walked]
+    slope = (end - begin)[edges, other] / np.maximum(length, 1)
+
+    counts = length.astype(int) + 1
+    edge = np.repeat(edges, counts)
+    step = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+    step = np.where(backwards[edge], counts[edge] - 1 - step, step)
+    points = np.empty((len(edge), 2))
+    points[np.arange(len(edge)), walked[edge]] = step + begin[edge, walked[edge]]
+    points[np.arange(len(edge)), other[edge]] = np.trunc(
+        begin[edge, other[edge]] + slope[edge] * step + 0.5
+    )
+
+    passes = np.flatnonzero(np.diff(points[:, 0]))
+    x, y = np.minimum(points[passes], points[passes + 1]).T
+    x, y = ((place + 0.5) / _STEPS - 0.5 for place in (x, y))
+    in_middle = (x == np.floor(x)) & (x >= 0) & (x <= width - 1)
+    rows = np.ceil(y.clip(0, height))[in_middle].astype(int)
+    changes = np.bincount(x[in_middle].astype(int) * height + rows, minlength=height * width + 1)
+    inside = np.cumsum(changes[:-1]) % 2 == 1
+    return inside.reshape(size, order="F")
 
 
 def decompress(text: str) -> list[int]:
