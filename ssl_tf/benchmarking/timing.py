@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-# Batches that a pipeline keeps ready: two prefetched, one waiting for its place, one begun.
-_AHEAD = 4
+from ssl_tf.errors import warn
+
 # Seconds between two checks whether the process still works, CPU seconds that it may use between
-# them, and seconds after which the wait ends. Idle threads use a little time, and on a machine with
-# other programs the process is never idle.
-_PAUSE, _IDLE, _PATIENCE = 0.01, 0.001, 1.0
+# them (idle threads use a little), the quiet seconds after which it is idle (beside other programs
+# a thread waits for its turn), and those after which the wait ends.
+_PAUSE, _IDLE, _QUIET, _PATIENCE = 0.01, 0.001, 0.1, 120.0
 
 
 class Contender(NamedTuple):
@@ -38,20 +38,16 @@ class Cost(NamedTuple):
 
 
 def burst(batches: Iterator[int], seconds: float) -> Cost:
-    """The cost of a running contender, over at least `seconds` and one batch.
+    """The cost of a running contender that has been idle, over at least `seconds` and one batch.
 
-    The batches that the pipeline made ahead while it was idle are taken first and not timed. At the
-    end the function waits until the pipeline is idle again, so that its work does not count for the
-    next contender.
+    A pipeline makes batches ahead. They are ready before a burst and, once it is idle again, behind
+    it, so that the time is that of as many images as are taken, however many it keeps ready.
     """
-    for _ in range(_AHEAD):
-        next(batches)
     images, wall, cpu = 0, time.perf_counter(), time.process_time()
     while not images or time.perf_counter() - wall < seconds:
         images += next(batches)
-    cost = Cost((time.process_time() - cpu) / images, (time.perf_counter() - wall) / images)
-    _settle()
-    return cost
+    ended = settle()
+    return Cost((ended.cpu - cpu) / images, (ended.wall - wall) / images)
 
 
 def alternate(
@@ -80,13 +76,23 @@ def alternate(
     return costs
 
 
-def _settle() -> None:
-    """Waits until the threads of the process have nothing left to do, at most `_PATIENCE`."""
-    end = time.monotonic() + _PATIENCE
-    done, before = time.process_time(), -1.0
-    while done - before > _IDLE and time.monotonic() < end:
+def settle() -> Cost:
+    """Waits until the threads of the process have nothing left to do; both clocks at that time."""
+    before = worked = Cost(time.process_time(), time.perf_counter())
+    end = worked.wall + _PATIENCE
+    while before.wall - worked.wall < _QUIET:
         time.sleep(_PAUSE)
-        before, done = done, time.process_time()
+        now = Cost(time.process_time(), time.perf_counter())
+        if now.cpu - before.cpu > _IDLE:
+            worked = now
+        before = now
+        if now.wall > end:
+            warn(
+                f"the input still works {_PATIENCE:g} seconds after it was read: the figures of "
+                "what is measured next have some of its time"
+            )
+            break
+    return worked
 
 
 def median_cost(costs: Sequence[Cost]) -> Cost:

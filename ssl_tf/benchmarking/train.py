@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from ssl_tf.benchmarking.matrix_peak import matrix_peak
+from ssl_tf.benchmarking.timing import settle
 from ssl_tf.benchmarking.torch_rival import TorchRival
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.errors import SettingsError
@@ -26,8 +27,11 @@ from ssl_tf.training.host_memory import peak_bytes, resident_bytes
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.strategy import make_strategy
 
-# Steps after the first that are not timed: the allocator and the input's buffers settle.
+# Steps after the first that are not timed: the allocator settles.
 _WARM = 2
+# Steps that take what the input has made ahead: two batches of its own, those of the data sets
+# behind it, and one begun.
+_AHEAD = 8
 # Time ends a measurement, not the last step of a run, however few the images are. The positions of
 # their examples, at most 2^20 a step, are int64.
 _ENDLESS_STEPS = 2**40
@@ -86,13 +90,14 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     began = time.perf_counter()
     _take_step(method, running)
     first_step = time.perf_counter() - began
-    # The input pipeline stands still while the step is measured alone.
     still = _endless(strategy, next(running))
     rival = TorchRival(pretrain, settings.torch_python, tf32=tf32) if settings.against else None
     for _ in range(_WARM):
         _take_step(method, still)
     repetitions = settings.timing.repetitions
     seconds = settings.timing.seconds / repetitions
+    # The input pipeline, which works ahead, stands still while the step is measured alone.
+    settle()
     step, torch = [], {}
     for _ in range(repetitions):
         step.append(_burst(method, still, entry.batch_size, seconds)[0])
@@ -100,7 +105,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
             torch.setdefault(layout, []).append(rate)
     if rival:
         rival.end()
-    for _ in range(_WARM):
+    for _ in range(_AHEAD):
         _take_step(method, running)
     training = [_burst(method, running, entry.batch_size, seconds) for _ in range(repetitions)]
     on_gpus = bool(tf.config.get_visible_devices("GPU"))

@@ -266,7 +266,7 @@ def _tell_of_canvases(views: ViewSettings, source: Source) -> None:
     if side is not None and (source.largest_side is None or source.largest_side > side):
         print(
             f"--augment_on=device: of images longer than {side} pixels (--canvas), smaller copies "
-            "are cut into views",
+            f"are cut into views: JPEGs of up to {2 * side} pixels are halved",
             file=sys.stderr,
         )
 

@@ -15,7 +15,15 @@ from ssl_tf import benchmark, command
 from ssl_tf.benchmarking import FIRST, FLOOR, HOST, OWN, RECIPE, rivals, tables
 from ssl_tf.benchmarking import input as input_images
 from ssl_tf.benchmarking.floor import BATCH, contender, floor_batches, floor_views
-from ssl_tf.benchmarking.timing import Contender, Cost, alternate, burst, median_cost, median_ratio
+from ssl_tf.benchmarking.timing import (
+    Contender,
+    Cost,
+    alternate,
+    burst,
+    median_cost,
+    median_ratio,
+    settle,
+)
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.pretraining.inputs import build_recipe
 from ssl_tf.settings import InputBenchmarkSettings, ViewSettings, flagfiles
@@ -32,28 +40,49 @@ def png(side=20, seed=0):
     return tf.io.encode_png(pixels).numpy()
 
 
-def test_a_burst_measures_a_batch_at_least_after_what_was_ready(monkeypatch):
-    clock = iter(range(100))  # each look at the wall clock takes a second
-    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(time, "process_time", lambda: 0.0)
-    asked = []
+class Pipeline:
+    """Makes batches of 5 images, each in `seconds` of one core, while there is room for them."""
 
-    def batches():
+    def __init__(self, monkeypatch, ahead, seconds):
+        self.wall = self.cpu = 0.0
+        self._ahead, self._seconds = ahead, seconds
+        self._ready, self._begun = ahead, 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.wall)
+        monkeypatch.setattr(time, "process_time", lambda: self.cpu)
+        monkeypatch.setattr(time, "sleep", self._pass)
+
+    def _pass(self, seconds):
+        self.wall += seconds
+        worked = min(seconds, (self._ahead - self._ready) * self._seconds - self._begun)
+        self.cpu += worked
+        made, self._begun = divmod(self._begun + worked + 1e-12, self._seconds)
+        self._ready += int(made)
+
+    def batches(self):
         while True:
-            asked.append("batch")
+            while not self._ready:
+                self._pass(0.001)
+            self._ready -= 1
             yield 5
 
-    assert burst(batches(), 0.0) == (0.0, 2 / 5)
-    assert len(asked) == 4 + 1
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5])
+@pytest.mark.parametrize("ahead", [1, 4, 7])
+def test_a_burst_costs_what_its_images_cost_however_many_are_ready(ahead, seconds, monkeypatch):
+    pipeline = Pipeline(monkeypatch, ahead, 0.15)
+    cost = burst(pipeline.batches(), seconds)
+    assert cost.cpu == pytest.approx(0.15 / 5, rel=1e-6)
+    # One core, that never waits for the reader; a check is 10 ms late at most.
+    assert cost.wall == pytest.approx(0.15 / 5, rel=0.1)
 
 
-def test_a_burst_ends_when_what_is_made_ahead_is_made(monkeypatch):
-    # Each look at the processor's time while the pipeline fills its buffers finds 10 ms more.
-    times = iter([0.0, 0.02, 0.03, 0.04, 0.05, 0.05, 7.0])
-    monkeypatch.setattr(time, "process_time", lambda: next(times))
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    assert burst(itertools.repeat(2), 0.0).cpu == 0.02 / 2
-    assert next(times) == 7.0
+def test_an_input_that_never_rests_is_told(monkeypatch, capsys):
+    pipeline = Pipeline(monkeypatch, 10**6, 0.15)
+    next(pipeline.batches())
+    pipeline._ready = 0
+    settle()
+    assert 119 < pipeline.wall < 122
+    assert "the input still works 120 seconds after it was read" in capsys.readouterr().err
 
 
 def test_contenders_take_turns_and_are_started_once():
