@@ -11,6 +11,7 @@ from ssl_tf.settings.flagfiles import as_text, setting, unless
 from ssl_tf.settings.methods import METHODS, ObjectPairFlags
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
+from ssl_tf.settings.recipes import STRATEGIES
 from ssl_tf.settings.run import MonitorSettings, RunSettings
 from ssl_tf.settings.views import ViewSettings
 
@@ -66,7 +67,8 @@ class PretrainSettings:
         Raises:
             SettingsError: the warm-up or a period of the method does not end, the crops have no
                 area, a pair is given twice, a view or the recipe's crops are left out, the level of
-                RandAugment is above the scale, or no loss sees the views of one kind.
+                RandAugment is above the scale, no loss sees the views of one kind, or labels of
+                localization are not those of its picture.
         """
         epochs, views = self.optimization.epochs, self.views
         pairs = [tuple(sorted(pair)) for pair in views.pairs]
@@ -108,6 +110,13 @@ class PretrainSettings:
             )
         if views.crops == "object_dilated":
             self._check_surroundings()
+        second = views.strategies[1 % len(views.strategies)]  # the original's, too
+        if self.with_original and STRATEGIES[second]:
+            raise SettingsError(
+                f"--pretext=localization: the original has the operations of the second view, and "
+                f"the policies of {second} shift, shear and turn it, where its labels are of cells "
+                "that stay; give --recipe=moco, or a colour chain as second of --view_strategies"
+            )
         unpaired = {*range(len(views.strategies))} - {*itertools.chain(*pairs)}
         if pairs and unpaired:
             raise SettingsError(

@@ -56,6 +56,15 @@ def test_surroundings_that_no_loss_sees_are_refused(flags):
         read(f"{flags} {DILATED}").check_new()
 
 
+def test_labels_of_cells_beside_policies_that_move_pixels_are_refused():
+    flags = f"--method=moco --pretext=localization {DILATED}"
+    with pytest.raises(SettingsError, match="of the second view, and the policies of integrated"):
+        read(f"{flags} --recipe=ma_ssrl").check_new()
+    read(f"{flags} --recipe=ma_ssrl --view_strategies=integrated,moco").check_new()
+    read(f"{flags} --recipe=ma_ssrl_authors --method=byol").check_new()
+    read(f"{flags} --recipe=ma_ssrl --pretext=rotation").check_new()
+
+
 FOUR = "--view_strategies=plain,plain,plain,plain --compared_pairs=0:1"
 
 
