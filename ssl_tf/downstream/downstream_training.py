@@ -167,9 +167,8 @@ def train_downstream(
     settings = task.settings
     sha256 = weights_digest(start.weights)
     sources = {"train": task.train, "test": task.test}
-    images = {name: f"{source.name}, {source.size} images" for name, source in sources.items()}
     flags = {f"--{name}": text for name, text in flagfiles.result_flags(settings).items()}
-    identity = {**flags, **task.identity, **images, "encoder": sha256}
+    identity = {**flags, **task.identity, "encoder": sha256}
     replaceable = _replaceable(task, directory)
     with training_directory(directory, identity, sources, replaceable=replaceable):
         replicas = strategy.num_replicas_in_sync

@@ -15,7 +15,8 @@ from ssl_tf.files import write_json
 from ssl_tf.settings import flagfiles
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
 from ssl_tf.settings.protocol import protocol
-from ssl_tf.training.data_record import contents_of
+from ssl_tf.training.data_places import note_places
+from ssl_tf.training.data_record import annotations_of, contents_of
 from ssl_tf.training.learned_images import entry_of_learned
 from ssl_tf.training.output_directory import check_output, open_output
 from ssl_tf.training.report_entries import UNREADABLE
@@ -93,6 +94,7 @@ def run_stage(
             "origin": start.origin,
             "encoder_sha256": trained.encoder_sha256,
         }
+    note_places(output, settings)
     path = output / f"{settings.result}.json"
     left_out = {UNREADABLE: unreadable} if unreadable else {}
     write_json(
@@ -102,6 +104,8 @@ def run_stage(
             "train": f"{train.name}, {train.size} images",
             "test": f"{test.name}, {test.size} images",
             **contents_of(whole, test),
+            **annotations_of(whole, test),
+            "classes": test.num_classes,
             "share": settings.data.share.share_name,
             "protocol": protocol(settings),
             "steps": training.steps,

@@ -213,10 +213,7 @@ class _Stage:
         return {name: x for name, x in vars(self.images).items() if x is not None}
 
     def _identity(self, encoder: str) -> dict[str, str]:
-        """Everything that the result depends on beside `reading`, by name."""
-        sources = {
-            name: f"{source.name}, {source.size} images" for name, source in self._sources.items()
-        }
+        """Everything that the result depends on beside images and `reading`, by name."""
         # The trials have the fewest images, so their batch tells whether any batch is smaller than
         # the flag's.
         batch_size = real_batch_size(
@@ -226,7 +223,7 @@ class _Stage:
         )
         settings = dataclasses.replace(self.settings, batch_size=batch_size)
         flags = {f"--{name}": text for name, text in flagfiles.result_flags(settings).items()}
-        return {**flags, **sources, "image_size": str(self.image_size), "encoder": encoder}
+        return {**flags, "image_size": str(self.image_size), "encoder": encoder}
 
     def _trial(self, trial: Trial, signals: StopSignals) -> Figures | None:
         """The validation figures of a trial, from its file if there is one; None if it diverged."""

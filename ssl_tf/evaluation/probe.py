@@ -181,7 +181,7 @@ def probe_encoder(
             return batches(Steps(settings.seed, settings.batch_size, start, steps))
 
         if settings.augment and directory is not None:
-            identity = _identity(settings, train, image_size, digest(encoder))
+            identity = _identity(settings, image_size, digest(encoder))
             reading = flagfiles.result_flags(settings.evaluation.data)
             with (
                 training_directory(directory, identity, {"train": train}, reading),
@@ -233,14 +233,11 @@ def probe_encoder(
     )
 
 
-def _identity(
-    settings: LinearSettings, train: Source, image_size: int, encoder: str
-) -> dict[str, str]:
-    """Everything that the trained classifiers depend on beside the flags of the images, by name."""
+def _identity(settings: LinearSettings, image_size: int, encoder: str) -> dict[str, str]:
+    """Everything that the trained classifiers depend on beside images and their flags, by name."""
     others = flagfiles.result_flags(settings.evaluation)
     flags = {f"--{n}": x for n, x in flagfiles.result_flags(settings).items() if n not in others}
-    images = f"{train.name}, {train.size} images"
-    return {**flags, "train": images, "image_size": str(image_size), "encoder": encoder}
+    return {**flags, "image_size": str(image_size), "encoder": encoder}
 
 
 def _build_probe(

@@ -6,7 +6,7 @@ from typing import Any
 
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.settings.protocol import LEFT_OUT
-from ssl_tf.training.report_entries import CONTENTS
+from ssl_tf.training.report_entries import ANNOTATIONS, CONTENTS
 
 Protocol = Mapping[str, str]
 
@@ -15,7 +15,7 @@ Protocol = Mapping[str, str]
 _ENTRIES = (
     "knn_k", "knn_temperature", "image_size", "holdout_rule", "batch_size", "epochs", "steps",
     "frozen_blocks", "trunk_rate_multiplier", "head", "output_stride", "crop_size", "detector",
-    "masks", "canvas", "batch_norm", "frozen_stages", "sizes",
+    "masks", "canvas", "batch_norm", "frozen_stages", "sizes", "classes",
 )  # fmt: skip
 # Flags of a run on which kNN while training depends beside what is trained.
 _MONITOR = (
@@ -42,7 +42,8 @@ def protocol_of(report: Mapping[str, Any]) -> Protocol:
     flags = recorded if isinstance(recorded, dict) else {}
     known = {name: value for name, value in flags.items() if name not in LEFT_OUT}
     known |= {name: report[name] for name in _ENTRIES if name in report}
-    known |= {f"{part}_{CONTENTS}": x for part, x in report.get(CONTENTS, {}).items()}
+    for entry in (CONTENTS, ANNOTATIONS):
+        known |= {f"{part}_{entry}": x for part, x in report.get(entry, {}).items()}
     train = _TRAIN.match(str(report.get("train", "")))
     if train:
         known |= {"train": train["name"], "train_images": train["images"]}

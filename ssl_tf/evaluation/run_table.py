@@ -184,8 +184,8 @@ def _of_images(runs: Sequence[Run]) -> Iterator[str]:
             report = reports[-1] if reports else {}
             if count := report.get(UNREADABLE):
                 yield (
-                    f"{run.name}: {count} images could not be read for {stage.name} and are in no "
-                    "figure of it"
+                    f"{run.name}: {count} images could not be read for {stage.name} and are "
+                    "left out of it"
                 )
             if count := report.get(LEARNED_FROM):
                 yield (

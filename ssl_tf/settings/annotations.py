@@ -46,7 +46,7 @@ class AnnotationSettings(ReadingSettings):
         False, "Label 0 of --label_maps is ignored, and classes count from label 1, as in ADE20K."
     )
     label_names: str = setting(
-        "", "Text file with the names of the classes of label maps, a line.", is_input=True
+        "", "Text file with the names of the classes of label maps, a line.", is_place=True
     )
     num_classes: int = setting(
         0,

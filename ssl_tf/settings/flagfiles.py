@@ -353,6 +353,11 @@ def result_flags(settings: Any) -> dict[str, str]:
     return {name: text for name, text in as_dict(settings).items() if name in depends}
 
 
+def place_names(settings_class: type) -> list[str]:
+    """The flags of a class that name where data lie."""
+    return [field.name for field, _ in flag_fields(settings_class) if field.metadata["is_place"]]
+
+
 def places(settings: Any) -> dict[str, str]:
     """The flags that name where data lie, if they are given: name -> value."""
     return _marked(settings, "is_place")

@@ -3,30 +3,29 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.settings import DataSettings, flagfiles
+from ssl_tf.settings import flagfiles
 from ssl_tf.settings.flagfile_lines import FLAGS
 
 # The record of the data, by which `data_record` tells them from others.
 DATA = "data.json"
 
 
-def movable(directory: Path, before: Any, now: Any) -> frozenset[str]:
-    """The flags of places by which two starts in a directory may differ.
+def movable(records: Collection[Path], before: Any, now: Any) -> frozenset[str]:
+    """The flags of places by which two starts on the same data may differ.
 
-    There are none without a record that tells the data from others.
+    There are none without records that tell the data from others.
 
     Args:
-        directory: with the record.
-        before, now: settings of both starts; of others than `DataSettings` no data may move.
+        records: of the data; those that are not there tell nothing.
+        before, now: settings of both starts; of such as have no `data` none may move.
     """
-    old, new = getattr(before, "data", None), getattr(now, "data", None)
-    if not (isinstance(old, DataSettings) and isinstance(new, DataSettings)):
-        return frozenset()
-    is_told = old.named == new.named and _tells_from_others(directory / DATA)
-    return frozenset(flagfiles.places(old)) if is_told else frozenset()
+    old, new = (flagfiles.places(getattr(one, "data", one)) for one in (before, now))
+    is_told = bool(records) and all(tells_from_others(path) for path in records)
+    return frozenset(old if is_told and old.keys() == new.keys() else ())
 
 
 def note_places(directory: Path, settings: Any) -> None:
@@ -41,7 +40,8 @@ def note_places(directory: Path, settings: Any) -> None:
     places = flagfiles.places(settings.data)
     if flagfiles.places(before.data) == places:
         return
-    data = dataclasses.replace(before.data, **places)
+    moved = {name: getattr(settings.data, name) for name in places}
+    data = dataclasses.replace(before.data, **moved)
     comments = [x[2:] for x in path.read_text().splitlines() if x.startswith("# ")]
     flagfiles.write_flagfile(dataclasses.replace(before, data=data), path, comments)
     named = ", ".join(places.values())
@@ -51,8 +51,8 @@ def note_places(directory: Path, settings: Any) -> None:
     )
 
 
-def _tells_from_others(record: Path) -> bool:
-    """Whether a record tells more than names; those of earlier versions did not."""
+def tells_from_others(record: Path) -> bool:
+    """Whether a record is there and tells more than names; those of earlier versions did not."""
     try:
         parts = json.loads(record.read_text())
     except (OSError, ValueError):

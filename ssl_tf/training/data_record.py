@@ -11,7 +11,7 @@ from ssl_tf.data.source import LaterDetail, Source
 from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, write_json
 from ssl_tf.training.data_places import DATA
-from ssl_tf.training.report_entries import CONTENTS
+from ssl_tf.training.report_entries import ANNOTATIONS, CONTENTS
 
 # Of the images in the record of a run.
 TRAINING, HELD_OUT = "training", "held-out"
@@ -70,6 +70,12 @@ def contents_of(train: Source, test: Source) -> dict[str, dict[str, str]]:
     """
     sources = {"train": train, "test": test}
     return {CONTENTS: {part: _sha256(sorted(s.contents()))[0][:12] for part, s in sources.items()}}
+
+
+def annotations_of(train: Source, test: Source) -> dict[str, dict[str, str]]:
+    """The entry `ANNOTATIONS` of a report: the begins of the `details` of its sources' digests."""
+    sources = {"train": train, "test": test}
+    return {ANNOTATIONS: {part: digest_data(s).details[:12] for part, s in sources.items()}}
 
 
 def is_recorded(directory: Path, part: str, source: Source) -> bool:

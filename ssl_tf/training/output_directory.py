@@ -9,7 +9,7 @@ from ssl_tf.files import UNFINISHED
 from ssl_tf.locks import LOCK
 from ssl_tf.settings import flagfiles
 from ssl_tf.settings.flagfile_lines import FLAGS
-from ssl_tf.training.data_places import movable
+from ssl_tf.training.data_places import DATA, movable
 
 # Files that a process leaves behind if it is killed while it creates the directory.
 _FIRST_FILES = {LOCK, FLAGS + UNFINISHED}
@@ -86,7 +86,9 @@ def _differences(settings: OutputSettings) -> dict[str, tuple[str, str]]:
     """
     output = Path(settings.output)
     before = flagfiles.read_flagfile(output / FLAGS, type(settings))
-    moved = movable(output, before, settings)
+    # Trainings of several encoders have a record each.
+    records = [*output.glob(DATA)] or [*output.glob(f"*/{DATA}")]
+    moved = movable(records, before, settings)
     differing = flagfiles.result_differences(before, settings)
     return {name: values for name, values in differing.items() if name not in moved}
 

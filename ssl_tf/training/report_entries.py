@@ -2,7 +2,9 @@
 
 # What tells the train and test images from others of their names.
 CONTENTS = "contents"
-# The number of images that could not be decoded and are in none of the figures.
+# What tells the files and annotations of the train and test images from others.
+ANNOTATIONS = "annotations"
+# The number of images, to learn from and to report on, that could not be decoded and are left out.
 UNREADABLE = "unreadable_images"
 # The number of test images that the run has learned from, or words where it cannot be told.
 LEARNED_FROM = "test_images_learned_from"

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -11,9 +11,11 @@ from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import UNFINISHED, read_json, write_json
 from ssl_tf.locks import LOCK, exclusive
+from ssl_tf.settings import DataSettings, flagfiles
 from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
+from ssl_tf.training.data_places import DATA, tells_from_others
 from ssl_tf.training.data_record import keep_data
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.run_directory import CHECKPOINTS
@@ -21,6 +23,7 @@ from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.trainer import fit
 
 _IDENTITY = "identity.json"
+_PLACES = [f"--{name}" for name in flagfiles.place_names(DataSettings)]
 _KEEP = 2
 
 
@@ -36,9 +39,12 @@ def training_directory(
 
     The directory is created, or reopened if this training created it.
 
+    The images may move, with the flags that say where they are, once a record tells them from
+    others.
+
     Args:
         directory: of the training.
-        identity: everything that the result depends on, by name.
+        identity: what the result depends on beside images, by name.
         sources: the images of the training, by their part in it.
         reading: flags by which they are read, name -> value. A directory of an earlier version has
             no record of them, and is taken to be of these.
@@ -54,8 +60,14 @@ def training_directory(
         raise SettingsError(f"{directory} is a file; move it out of the way")
     with exclusive(directory):
         flags = {f"--{name}": text for name, text in (reading or {}).items()}
-        _check_identity(directory, {**flags, **identity}, flags, replaceable or {})
+        images = {name: f"{source.name}, {source.size} images" for name, source in sources.items()}
+        everything = {**flags, **identity, **images}
+        movable = {*images, *_PLACES} if tells_from_others(directory / DATA) else set()
+        moved = _check_identity(directory, everything, flags, movable, replaceable or {})
         keep_data(directory, sources, f"remove {directory} to train anew", replaceable)
+        if moved:
+            places = ", ".join(everything[name] for name in moved)
+            print(f"{directory}: its images are now {places}", file=sys.stderr)
         yield
 
 
@@ -74,9 +86,14 @@ def _check_identity(
     directory: Path,
     identity: dict[str, str],
     flags: dict[str, str],
+    movable: Collection[str],
     replaceable: Mapping[str, Callable[[], None]],
-) -> None:
-    """Checks or records the identity; of the flags in it, those that are not recorded fit."""
+) -> list[str]:
+    """Checks or records the identity; of the flags in it, those that are not recorded fit.
+
+    Returns:
+        Names of what has moved.
+    """
     path = directory / _IDENTITY
     if path.exists():
         recorded = read_json(path, dict, f"remove {directory} to train anew")
@@ -84,10 +101,12 @@ def _check_identity(
         differing = [
             name for name in {**saved, **identity} if saved.get(name) != identity.get(name)
         ]
+        # A place that only one of both names is of other data.
+        moved = [n for n in differing if n in movable and saved.get(n) and identity.get(n)]
         told = [
             f"{name}={saved.get(name)} there, {identity.get(name)} here"
             for name in differing
-            if name not in replaceable
+            if name not in {*replaceable, *moved}
         ]
         if told:
             raise SettingsError(
@@ -95,15 +114,17 @@ def _check_identity(
                 "remove that directory"
             )
         for name in differing:
-            replaceable[name]()
+            if name not in moved:
+                replaceable[name]()
         if recorded != identity:
             write_json(path, identity)
-        return
+        return moved
     if {found.name for found in directory.iterdir()} - {LOCK, _IDENTITY + UNFINISHED}:
         raise SettingsError(
             f"{directory} exists and is no training of this stage; move it out of the way"
         )
     write_json(path, identity)
+    return []
 
 
 def fit_to_end(

@@ -15,7 +15,7 @@ from ssl_tf.settings.data import with_rule_of
 from ssl_tf.settings.flagfile_lines import FLAGS
 from ssl_tf.settings.views import with_library_of
 from ssl_tf.training import workers
-from ssl_tf.training.data_places import movable
+from ssl_tf.training.data_places import DATA, movable
 from ssl_tf.training.environment import ENVIRONMENT
 
 CHECKPOINTS = "checkpoints"
@@ -46,7 +46,7 @@ def check_run(settings: PretrainSettings) -> bool:
             dataclasses.replace(one, views=with_library_of(recorded.views, one.views))
             for one in (recorded, settings)
         )
-        moved = movable(directory, there, here)
+        moved = movable([directory / DATA], there, here)
         differing = {
             name: values
             for name, values in flagfiles.result_differences(there, here).items()

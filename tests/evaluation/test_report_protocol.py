@@ -278,6 +278,15 @@ def test_test_images_of_one_name_may_be_others(seeds):
     )
 
 
+def test_annotations_of_one_place_may_be_others(seeds):
+    for run, test in zip(seeds, ("0123", "4567")):
+        told = {"annotations": {"train": "89ab", "test": test}, "classes": 7}
+        write_report(run / "linear.json", 0.5, **told)
+    assert rows_of(seeds)[1].remarks[0] == (
+        "linear figures differ in test_annotations 0123 (base-0) and 4567 (base-1)"
+    )
+
+
 def test_collapsed_runs_and_other_versions_are_told(seeds):
     line = {"step": 30, "epoch": 3.0, "images_per_second": 100.0, "collapsed": 1.0}
     with (seeds[1] / "metrics.jsonl").open("a") as file:
@@ -296,7 +305,7 @@ def test_collapsed_runs_and_other_versions_are_told(seeds):
 def test_images_that_could_not_be_read_are_told(seeds):
     write_report(seeds[1] / "linear.json", 0.5, unreadable_images=9)
     assert rows_of(seeds[:2])[1].remarks[0] == (
-        "base-1: 9 images could not be read for linear and are in no figure of it"
+        "base-1: 9 images could not be read for linear and are left out of it"
     )
 
 

@@ -128,12 +128,16 @@ def test_a_corrected_test_set_or_other_test_flags_repeat_the_test_alone(
         *(f"--test_image_folder={test_images}", f"--test_label_maps={test_maps}"),
     ]
 
+    def read():
+        return json.loads((output / "segmentation.json").read_text())
+
     def go(*more):
         command.run(segment.main, SegmentSettings, [*flags, *more])
-        report = json.loads((output / "segmentation.json").read_text())
-        return report["random"]["class_iou"], report["random"]["train_loss"]
+        return read()["random"]["class_iou"], read()["random"]["train_loss"]
 
     first, loss = go("--export")
+    of_first = read()
+    assert of_first["classes"] == 3
     assert (output / "random/segmenter").exists()
 
     def no_step(*arguments, **parts):
@@ -147,6 +151,10 @@ def test_a_corrected_test_set_or_other_test_flags_repeat_the_test_alone(
     second, same = go()
     assert "the test is another, and is repeated" in capsys.readouterr().err
     assert same == loss and second != first and second["0"] in (None, 0.0)
+    # The ids are the same, the labels are not.
+    before, now = of_first["annotations"], read()["annotations"]
+    assert read()["contents"] == of_first["contents"] and before["train"] == now["train"]
+    assert before["test"] != now["test"]
     assert go() == (second, loss)
     assert "repeated" not in capsys.readouterr().err
     assert (output / "random/segmenter").exists()
@@ -157,4 +165,45 @@ def test_a_corrected_test_set_or_other_test_flags_repeat_the_test_alone(
     Path(maps, "00.png").write_bytes(label_png(np.full((32, 32), 2)))
     with pytest.raises(SystemExit):
         go("--test_flip")
+    assert "the train images are not those of the first start" in capsys.readouterr().err
+
+
+def test_images_and_label_maps_may_move(tmp_path, monkeypatch, capsys):
+    labels = np.arange(32 * 32).reshape(32, 32) % 3
+    write_maps(tmp_path / "there", {f"{n:02}": labels for n in range(8)}, size=(32, 32))
+    (tmp_path / "there" / "names.txt").write_text("sky\nsea\nsand\n")
+    output = tmp_path / "out"
+
+    def go(place):
+        images, maps, names = (
+            tmp_path / place / name for name in ("images", "annotations", "names.txt")
+        )
+        flags = [
+            *(
+                flag
+                for flag in FLAGS
+                if not flag.startswith(("--dataset", "--scene", "--label_fr"))
+            ),
+            *(f"--image_folder={images}", f"--label_maps={maps}", f"--label_names={names}"),
+            *("--holdout=2", "--batch_size=6", f"--output={output}"),
+        ]
+        command.run(segment.main, SegmentSettings, flags)
+        return json.loads((output / "segmentation.json").read_text())["random"]
+
+    first = go("there")
+    (tmp_path / "there").rename(tmp_path / "here")
+    monkeypatch.setattr(resumption, "fit", None)  # takes no step
+    capsys.readouterr()
+    assert go("here") == first
+    told = capsys.readouterr().err
+    assert "its images are now" in told and "repeated" not in told
+    assert (
+        f"--label_maps={tmp_path / 'here' / 'annotations'}\n" in (output / "flags.txt").read_text()
+    )
+    assert go("here") == first and "now" not in capsys.readouterr().err
+    # Other labels at another place are other data.
+    (tmp_path / "here").rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "annotations" / "00.png").write_bytes(label_png(labels[::-1]))
+    with pytest.raises(SystemExit):
+        go("elsewhere")
     assert "the train images are not those of the first start" in capsys.readouterr().err

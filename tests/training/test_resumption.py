@@ -1,10 +1,13 @@
 import json
+import shutil
 
 import pytest
 
+from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.locks import exclusive
 from ssl_tf.training.resumption import training_directory
+from tests.data.tiny_images import png, write_folder
 
 
 def test_a_second_start_of_a_training_is_refused(tmp_path):
@@ -46,6 +49,36 @@ def test_flags_of_the_images_are_part_of_a_training_and_an_earlier_one_gets_them
         assert go(path, orient="true") == {"--orient": "true", "--seed": "0"}
         with pytest.raises(SettingsError, match="--orient=true there, false here"):
             go(path, orient="false")
+
+
+def test_images_may_move_once_a_record_tells_them_from_others(tmp_path, capsys):
+    def go(place, **other):
+        source = open_source(image_folder=str(tmp_path / place))
+        reading = {"image_folder": str(tmp_path / place), "prepared": "", **other}
+        with training_directory(tmp_path / "trained", {"seed": "0"}, {"train": source}, reading):
+            return json.loads((tmp_path / "trained" / "identity.json").read_text())
+
+    write_folder(tmp_path / "there", {f"a/{n}.png": png(n) for n in range(3)})
+    go("there")
+    shutil.copytree(tmp_path / "there", tmp_path / "here")
+    with pytest.raises(SettingsError, match=r"of other settings \(--prepared= there, b here\)"):
+        go("here", prepared="b")
+    found = go("here")
+    assert found["--image_folder"] == str(tmp_path / "here") and "here" in found["train"]
+    for count in (1, 0):
+        assert capsys.readouterr().err.count("trained: its images are now ") == count
+        go("here")
+    (tmp_path / "there" / "a" / "1.png").unlink()
+    with pytest.raises(UserError, match="train images .*count 3 there, 2 here"):
+        go("there")
+    # A record of an earlier version tells names alone, and others may have these.
+    record = tmp_path / "trained" / "data.json"
+    told = json.loads(record.read_text())
+    del told["train"]["details"]
+    record.write_text(json.dumps(told))
+    shutil.copytree(tmp_path / "here", tmp_path / "elsewhere")
+    with pytest.raises(SettingsError, match="--image_folder="):
+        go("elsewhere")
 
 
 @pytest.mark.parametrize(
