@@ -331,10 +331,10 @@ def _versions(environments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _read_contents(path: Path) -> dict[str, str]:
-    """What the record of a run's data tells of the names of its images."""
+    """What the record of a run's data tells of the names and the number of its images."""
     digests = read_json(path, dict, _REMEDY) if path.exists() else {}
     return {
-        f"{part} images": str(digest["sha256"])[:12]
+        f"{part} images": f"{digest.get('count', '?')} of digest {str(digest['sha256'])[:12]}"
         for part, digest in digests.items()
         if isinstance(digest, dict) and "sha256" in digest
     }

@@ -261,8 +261,9 @@ def test_seeds_of_other_images_are_not_averaged(seeds):
     rows, shown = rows_of(seeds)
     assert rows["base"]["linear top-1"] == rows["base"]["kNN while training, top-1"] == "-"
     assert shown.remarks == (
-        "scenes:train, 4000 of 48 pixels: figures differ in training images aaaaaaaaaaaa (base-0) "
-        "and cccccccccccc (base-1)",
+        "scenes:train, 4000 of 48 pixels: figures differ in training images 9 of digest "
+        "aaaaaaaaaaaa (base-0) "
+        "and 9 of digest cccccccccccc (base-1)",
         "base: no mean of its monitor_knn figures, because its seeds differ in training images",
         "base: no mean of its linear figures, because its seeds differ in training images",
     )
