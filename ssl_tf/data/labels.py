@@ -234,21 +234,21 @@ def write_list(path: Path, ids: np.ndarray, comments: Sequence[str]) -> None:
     Args:
         path: the file.
         ids: ids of images, bytes.
-        comments: lines without the leading #.
+        comments: lines without the leading #; they may name another place than those of a file
+            that exists.
 
     Raises:
-        SettingsError: the file exists and differs.
+        SettingsError: the file exists and has other ids.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = b"\n".join([*(f"# {comment}".encode() for comment in comments), *map(_line, ids)])
-    text += b"\n"
-    if path.exists() and path.read_bytes() != text:
+    lines = [*(f"# {comment}".encode() for comment in comments), *map(_line, ids), b""]
+    if path.exists() and path.read_bytes().split(b"\n")[len(comments) :] != lines[len(comments) :]:
         raise SettingsError(
             f"{path} names other images than these flags do; give another --output, or remove its "
             "directory"
         )
     with replacing(path) as temporary:
-        temporary.write_bytes(text)
+        temporary.write_bytes(b"\n".join(lines))
 
 
 def _line(image_id: bytes) -> bytes:

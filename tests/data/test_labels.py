@@ -107,7 +107,8 @@ def test_a_list_names_its_images_again(source, tmp_path):
     assert path.read_text().startswith("# 9 of 23\n# seed 0\n")
     assert [name.name for name in path.parent.iterdir()] == ["labels.txt"]
     np.testing.assert_array_equal(read_list(path, ids, source), keep)
-    write_list(path, ids[keep], ["9 of 23", "seed 0"])
+    write_list(path, ids[keep], ["9 of 23 in another folder", "seed 0"])
+    assert path.read_text().startswith("# 9 of 23 in another folder\n# seed 0\n")
     with pytest.raises(SettingsError, match="names other images"):
         write_list(path, ids[~keep], ["9 of 23", "seed 0"])
 

@@ -175,17 +175,12 @@ def test_images_and_label_maps_may_move(tmp_path, monkeypatch, capsys):
     output = tmp_path / "out"
 
     def go(place):
-        images, maps, names = (
-            tmp_path / place / name for name in ("images", "annotations", "names.txt")
-        )
+        data = tmp_path / place
         flags = [
-            *(
-                flag
-                for flag in FLAGS
-                if not flag.startswith(("--dataset", "--scene", "--label_fr"))
-            ),
-            *(f"--image_folder={images}", f"--label_maps={maps}", f"--label_names={names}"),
-            *("--holdout=2", "--batch_size=6", f"--output={output}"),
+            *(x for x in FLAGS if not x.startswith(("--dataset", "--scene", "--label_fr"))),
+            *(f"--image_folder={data / 'images'}", f"--label_maps={data / 'annotations'}"),
+            *(f"--label_names={data / 'names.txt'}", "--holdout=2", "--label_fraction=0.7"),
+            *("--batch_size=4", f"--output={output}"),
         ]
         command.run(segment.main, SegmentSettings, flags)
         return json.loads((output / "segmentation.json").read_text())["random"]
@@ -203,7 +198,8 @@ def test_images_and_label_maps_may_move(tmp_path, monkeypatch, capsys):
     assert go("here") == first and "now" not in capsys.readouterr().err
     # Other labels at another place are other data.
     (tmp_path / "here").rename(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere" / "annotations" / "00.png").write_bytes(label_png(labels[::-1]))
+    for path in (tmp_path / "elsewhere" / "annotations").iterdir():
+        path.write_bytes(label_png(labels[::-1]))
     with pytest.raises(SystemExit):
         go("elsewhere")
     assert "the train images are not those of the first start" in capsys.readouterr().err
