@@ -10,7 +10,7 @@ from ssl_tf.errors import warn
 # Seconds between two checks whether the process still works, CPU seconds that it may use between
 # them (idle threads use a little), the quiet seconds after which it is idle (beside other programs
 # a thread waits for its turn), and those after which the wait ends.
-_PAUSE, _IDLE, _QUIET, _PATIENCE = 0.01, 0.001, 0.1, 120.0
+_PAUSE, _IDLE, _QUIET, _PATIENCE = 0.01, 0.001, 0.1, 30.0
 
 
 class Contender(NamedTuple):
