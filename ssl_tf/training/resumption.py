@@ -16,7 +16,7 @@ from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.data_places import DATA, tells_from_others
-from ssl_tf.training.data_record import keep_data
+from ssl_tf.training.data_record import check_data, keep_data
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.training.stop_signals import StopSignals
@@ -63,8 +63,18 @@ def training_directory(
         images = {name: f"{source.name}, {source.size} images" for name, source in sources.items()}
         everything = {**flags, **identity, **images}
         movable = {*images, *_PLACES} if tells_from_others(directory / DATA) else set()
-        moved = _check_identity(directory, everything, flags, movable, replaceable or {})
-        keep_data(directory, sources, f"remove {directory} to train anew", replaceable)
+        way_out = f"remove {directory} to train anew"
+        moved, differing = _check_identity(
+            directory, everything, flags, movable, replaceable or {}, way_out
+        )
+        # Nothing changes where the data are refused, too.
+        check_data(directory, sources, way_out, replaceable or {})
+        for name in differing:
+            replaceable[name]()
+        path = directory / _IDENTITY
+        if not path.exists() or read_json(path, dict, way_out) != everything:
+            write_json(path, everything)
+        keep_data(directory, sources, way_out, replaceable)
         if moved:
             places = ", ".join(everything[name] for name in moved)
             print(f"{directory}: its images are now {places}", file=sys.stderr)
@@ -87,16 +97,17 @@ def _check_identity(
     identity: dict[str, str],
     flags: dict[str, str],
     movable: Collection[str],
-    replaceable: Mapping[str, Callable[[], None]],
-) -> list[str]:
-    """Checks or records the identity; of the flags in it, those that are not recorded fit.
+    replaceable: Collection[str],
+    way_out: str,
+) -> tuple[list[str], list[str]]:
+    """Checks the identity against the recorded one; of its flags, those without a record fit.
 
     Returns:
-        Names of what has moved.
+        Names of what has moved, and of what else differs and may.
     """
     path = directory / _IDENTITY
     if path.exists():
-        recorded = read_json(path, dict, f"remove {directory} to train anew")
+        recorded = read_json(path, dict, way_out)
         saved = {**flags, **recorded}
         differing = [
             name for name in {**saved, **identity} if saved.get(name) != identity.get(name)
@@ -113,18 +124,12 @@ def _check_identity(
                 f"{directory} is of other settings ({', '.join(told)}); give those, or "
                 "remove that directory"
             )
-        for name in differing:
-            if name not in moved:
-                replaceable[name]()
-        if recorded != identity:
-            write_json(path, identity)
-        return moved
+        return moved, [name for name in differing if name not in moved]
     if {found.name for found in directory.iterdir()} - {LOCK, _IDENTITY + UNFINISHED}:
         raise SettingsError(
             f"{directory} exists and is no training of this stage; move it out of the way"
         )
-    write_json(path, identity)
-    return []
+    return [], []
 
 
 def fit_to_end(

@@ -302,8 +302,11 @@ def test_a_directory_of_other_settings_is_left_alone(coloured, reference, tmp_pa
     before = sums(directory)
     with pytest.raises(SettingsError, match="--epochs=2.0 there, 3.0 here"):
         tuned(coloured, directory, *SWEEP, "--epochs=3", validation=True, refit=True)
-    with pytest.raises(SettingsError, match="of other settings .train="):
+    with pytest.raises(SettingsError, match="of other settings .validation="):
         tuned(coloured, directory, *SWEEP)
+    whole, test = coloured
+    with pytest.raises(UserError, match="the train images are not those of the first start"):
+        tuned((whole.hold_out(2)[0], test), directory, *SWEEP, validation=True, refit=True)
 
     def other_weights(synchronized):
         encoder = small_start(synchronized)
@@ -388,7 +391,7 @@ def test_other_test_images_repeat_the_test_alone(coloured, tmp_path, monkeypatch
     assert dataclasses.replace(again, figures=first.figures) == first
     assert again.figures["top1"] in (0, 1 / 3, 2 / 3, 1)
     # Other images to learn from are another training.
-    with pytest.raises(SettingsError, match="of other settings .train="):
+    with pytest.raises(UserError, match="the train images are not those of the first start"):
         tuned((whole.hold_out(2)[0], test), tmp_path / "x", *flags, validation=True)
 
 
