@@ -19,7 +19,7 @@ from ssl_tf.pretraining import opened_images
 from ssl_tf.pretraining import run as pretraining_run
 from ssl_tf.pretraining.run import run
 from ssl_tf.settings import PretrainSettings, flagfiles
-from ssl_tf.training import run_directory
+from ssl_tf.training import environment
 from ssl_tf.training.cluster import Cluster
 from ssl_tf.training.data_record import digest_data
 from ssl_tf.training.run_directory import with_library_of_run
@@ -215,7 +215,7 @@ def test_other_images_for_the_monitors_are_told_and_other_training_images_refuse
     assert told not in start("train", "other")
     (tmp_path / "train" / "a" / "train0.png").rename(tmp_path / "train" / "a" / "new.png")
     noted = (tmp_path / "r" / "environment.json").read_text()
-    monkeypatch.setattr(run_directory, "environment", lambda replicas: {"replicas": 9})
+    monkeypatch.setattr(environment, "environment", lambda replicas: {"replicas": 9})
     with pytest.raises(UserError, match="the training images are not those of the first start"):
         start("train", "other")
     # No step was taken here.
