@@ -355,7 +355,7 @@ def result_flags(settings: Any) -> dict[str, str]:
 
 def place_names(settings_class: type) -> list[str]:
     """The flags of a class that name where data lie."""
-    return [field.name for field, _ in flag_fields(settings_class) if field.metadata["is_place"]]
+    return _marked_names(settings_class, "is_place")
 
 
 def places(settings: Any) -> dict[str, str]:
@@ -370,9 +370,13 @@ def inputs(settings: Any) -> dict[str, str]:
 
 def _marked(settings: Any, *marks: str) -> dict[str, str]:
     """The flags that have one of the marks in their metadata, if they are given."""
-    fields = flag_fields(type(settings))
-    named = {field.name for field, _ in fields if any(field.metadata[mark] for mark in marks)}
+    named = _marked_names(type(settings), *marks)
     return {name: text for name, text in as_dict(settings).items() if name in named and text}
+
+
+def _marked_names(settings_class: type, *marks: str) -> list[str]:
+    fields = (field for field, _ in flag_fields(settings_class))
+    return [field.name for field in fields if any(field.metadata[mark] for mark in marks)]
 
 
 def result_differences(first: Any, second: Any) -> dict[str, tuple[str, str]]:

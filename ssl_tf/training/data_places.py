@@ -21,9 +21,9 @@ def movable(records: Collection[Path], before: Any, now: Any) -> frozenset[str]:
 
     Args:
         records: of the data; those that are not there tell nothing.
-        before, now: settings of both starts; of such as have no `data` none may move.
+        before, now: settings of both starts.
     """
-    old, new = (flagfiles.places(getattr(one, "data", one)) for one in (before, now))
+    old, new = flagfiles.places(before), flagfiles.places(now)
     is_told = bool(records) and all(tells_from_others(path) for path in records)
     return frozenset(old if is_told and old.keys() == new.keys() else ())
 

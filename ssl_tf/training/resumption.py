@@ -64,16 +64,15 @@ def training_directory(
         everything = {**flags, **identity, **images}
         movable = {*images, *_PLACES} if tells_from_others(directory / DATA) else set()
         way_out = f"remove {directory} to train anew"
-        moved, differing = _check_identity(
-            directory, everything, flags, movable, replaceable or {}, way_out
-        )
+        recorded = _recorded_identity(directory, way_out)
+        saved = everything if recorded is None else {**flags, **recorded}
+        moved, differing = _compared(directory, saved, everything, movable, replaceable or {})
         # Nothing changes where the data are refused, too.
         check_data(directory, sources, way_out, replaceable or {})
         for name in differing:
             replaceable[name]()
-        path = directory / _IDENTITY
-        if not path.exists() or read_json(path, dict, way_out) != everything:
-            write_json(path, everything)
+        if recorded != everything:
+            write_json(directory / _IDENTITY, everything)
         keep_data(directory, sources, way_out, replaceable)
         if moved:
             places = ", ".join(everything[name] for name in moved)
@@ -92,44 +91,45 @@ def forget_test(result: Path) -> None:
         print(f"{result.parent}: the test is another, and is repeated", file=sys.stderr)
 
 
-def _check_identity(
-    directory: Path,
-    identity: dict[str, str],
-    flags: dict[str, str],
-    movable: Collection[str],
-    replaceable: Collection[str],
-    way_out: str,
-) -> tuple[list[str], list[str]]:
-    """Checks the identity against the recorded one; of its flags, those without a record fit.
-
-    Returns:
-        Names of what has moved, and of what else differs and may.
-    """
+def _recorded_identity(directory: Path, way_out: str) -> dict[str, str] | None:
+    """The identity of the training in a directory; None if it is a new one."""
     path = directory / _IDENTITY
     if path.exists():
-        recorded = read_json(path, dict, way_out)
-        saved = {**flags, **recorded}
-        differing = [
-            name for name in {**saved, **identity} if saved.get(name) != identity.get(name)
-        ]
-        # A place that only one of both names is of other data.
-        moved = [n for n in differing if n in movable and saved.get(n) and identity.get(n)]
-        told = [
-            f"{name}={saved.get(name)} there, {identity.get(name)} here"
-            for name in differing
-            if name not in {*replaceable, *moved}
-        ]
-        if told:
-            raise SettingsError(
-                f"{directory} is of other settings ({', '.join(told)}); give those, or "
-                "remove that directory"
-            )
-        return moved, [name for name in differing if name not in moved]
+        return read_json(path, dict, way_out)
     if {found.name for found in directory.iterdir()} - {LOCK, _IDENTITY + UNFINISHED}:
         raise SettingsError(
             f"{directory} exists and is no training of this stage; move it out of the way"
         )
-    return [], []
+    return None
+
+
+def _compared(
+    directory: Path,
+    saved: dict[str, str],
+    identity: dict[str, str],
+    movable: Collection[str],
+    replaceable: Collection[str],
+) -> tuple[list[str], list[str]]:
+    """Names of what has moved since an identity was saved, and of what else differs and may.
+
+    Raises:
+        SettingsError: something differs that may not.
+    """
+    differing = [name for name in {**saved, **identity} if saved.get(name) != identity.get(name)]
+    # A place that only one of both names is of other data.
+    moved = [n for n in differing if n in movable and saved.get(n) and identity.get(n)]
+    others = [name for name in differing if name not in moved]
+    told = [
+        f"{name}={saved.get(name)} there, {identity.get(name)} here"
+        for name in others
+        if name not in replaceable
+    ]
+    if told:
+        raise SettingsError(
+            f"{directory} is of other settings ({', '.join(told)}); give those, or "
+            "remove that directory"
+        )
+    return moved, others
 
 
 def fit_to_end(

@@ -10,24 +10,18 @@ import ssl_tf
 from ssl_tf.settings import PretrainSettings, flagfiles
 from ssl_tf.training import environment
 from ssl_tf.training.environment import code_digest, note_environment
-from ssl_tf.training.run_directory import open_run
 from tests.training.foreign_files import FOREIGN
 
 
-def settings_of(directory, *flags):
-    return flagfiles.parse(["--dataset=scenes", f"--run_dir={directory}", *flags], PretrainSettings)
-
-
 def test_another_number_of_replicas_is_told_from_then_on(tmp_path, capsys):
-    directory = open_run(settings_of(tmp_path / "run"))
     for replicas in (2, 2):
-        note_environment(directory, replicas, False)
+        note_environment(tmp_path, replicas, False)
         assert capsys.readouterr().err == ""
     for replicas in (4, 2, 2):
-        note_environment(directory, replicas, False)
+        note_environment(tmp_path, replicas, False)
         told = capsys.readouterr().err
         assert "(replicas 2, then 4)" in told and "to rounding only" in told
-    seen = json.loads((tmp_path / "run" / "environment.json").read_text())
+    seen = json.loads((tmp_path / "environment.json").read_text())
     assert [one["replicas"] for one in seen] == [2, 4, 2]
 
 
@@ -35,10 +29,12 @@ def test_another_number_of_replicas_is_told_from_then_on(tmp_path, capsys):
 def test_other_replicas_of_which_a_part_of_the_batch_depends_are_another_run(
     flags, tmp_path, capsys
 ):
-    given = settings_of(tmp_path / "run", *flags)
-    assert given.in_parts and not settings_of(tmp_path / "run").in_parts
+    plain, given = (
+        flagfiles.parse(["--dataset=scenes", *more], PretrainSettings) for more in ((), flags)
+    )
+    assert given.in_parts and not plain.in_parts
     for replicas, told in ((2, ""), (4, "is not that of an uninterrupted run: parts of a batch")):
-        note_environment(open_run(given), replicas, given.in_parts)
+        note_environment(tmp_path, replicas, given.in_parts)
         assert told in capsys.readouterr().err
 
 
