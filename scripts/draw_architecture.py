@@ -7,6 +7,7 @@ imports, so arrows run down; where they cannot, because folders import each othe
 nothing is drawn, the circle is printed, and the exit code is 1.
 """
 
+import argparse
 import ast
 import sys
 from collections.abc import Iterator
@@ -217,6 +218,9 @@ def _half_height(text: str) -> float:
 
 def main(arguments: list[str]) -> int:
     """Draws the picture, or tells which folders import each other. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("picture", type=Path, nargs="?", default=PICTURE, help="SVG or PNG")
+    picture = parser.parse_args(arguments).picture
     package = ROOT / "ssl_tf"
     arrows = folder_imports(package)
     try:
@@ -224,7 +228,6 @@ def main(arguments: list[str]) -> int:
     except ValueError as circle:
         print(f"error: an arrow goes up: {circle}", file=sys.stderr)
         return 1
-    picture = Path(arguments[0]) if arguments else PICTURE
     draw(arrows, folders_inside(package), picture)
     print(picture)
     return 0
