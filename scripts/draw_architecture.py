@@ -78,8 +78,8 @@ def describe(arrows: Arrows) -> str:
 def draw(arrows: Arrows, inside: dict[str, list[str]], picture: Path) -> None:
     """Writes the picture.
 
-    Of the arrows only those are drawn that no longer way tells: where a imports b and b imports c,
-    one from a to c says nothing new about what lies above what.
+    Arrows that follow from others are left out: where a imports b and b imports c, one from a to c
+    says nothing new about what lies above what.
 
     Args:
         arrows: as `folder_imports` gives them.

@@ -1,6 +1,5 @@
 """Results of the training benchmark: a JSON file that grows entry by entry, and a table."""
 
-import hashlib
 import importlib.metadata
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from ssl_tf.errors import UserError
 from ssl_tf.files import prepare_output, read_json, write_json
 from ssl_tf.settings import TrainBenchmarkSettings, flagfiles
 from ssl_tf.settings.benchmarking import Entry
+from ssl_tf.training.environment import code_digest
 
 # The grid may grow from call to call; what an entry ran by may not change.
 _FREE = ("grid_precision", "grid_xla", "grid_augment_on", "grid_batch_size", "output")
@@ -33,7 +33,7 @@ class TrainResults:
             UserError: it belongs to other flags, or is no such file.
         """
         self._here = here
-        self._code = _code()
+        self._code = code_digest(Path(__file__).parents[1])
         self._path = Path(settings.output) if settings.output else None
         flags = flagfiles.as_dict(settings)
         self._result = {
@@ -138,15 +138,6 @@ def _entry(row: dict) -> Entry:
 def _devices(row: dict) -> str:
     name = row["device"] if row["replicas"] == 1 else f"{row['replicas']} x {row['device']}"
     return f"{name}, {row['cores']} cores" if "cores" in row else name
-
-
-def _code() -> str:
-    """A digest of the modules of this package, which change between versions, too."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def _machine() -> str:

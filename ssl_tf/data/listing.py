@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from ssl_tf.errors import UserError, listed, printable, warn
 
 # What is told of a folder that was read by another way, if a link led to one above it.
+# Folders of all these names are the parts of a data set.
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 _BEHIND = "folders behind links that were read"
 _LINKS = "links to images that were read"
 
@@ -210,6 +212,11 @@ def warn_of_one_class(told: str, classes: Sequence[bytes]) -> None:
             f"{told}: all images lie in the folder {_printable(classes[0])}, which is "
             "their one class"
         )
+
+
+def are_splits(classes: Sequence[str]) -> bool:
+    """Whether folders at the top, taken for classes, are named like the parts of a data set."""
+    return bool(classes) and {name.lower() for name in classes} <= _SPLITS
 
 
 def warn_of_like_classes(told: str, classes: Sequence[bytes]) -> None:

@@ -35,8 +35,9 @@ def _is(pattern: str, encoded: tf.Tensor) -> tf.Tensor:
 
 
 def palette_bmp(encoded: tf.Tensor) -> tf.Tensor:
-    """The uint8 [H, W, 3] image of a BMP (string scalar) of which TensorFlow takes the indices of
-    the palette for grey levels; fails if the file is damaged.
+    """The uint8 [H, W, 3] image of a BMP with a palette (string scalar).
+
+    TensorFlow takes the indices of a palette for grey levels. Fails if the file is damaged.
     """
     return tf.numpy_function(_with_pillow, [encoded], tf.uint8, stateful=False)
 

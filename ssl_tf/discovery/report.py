@@ -94,14 +94,11 @@ def measure_costs(settings: DiscoverSettings, shard_count: int, images: int) -> 
     return {**costs, "cpu_hours_for_a_million_images": 1e6 * image_seconds / 3600}
 
 
-def draw_boxes(settings: DiscoverSettings, source: Source, shard_count: int) -> Path:
+def draw_boxes(settings: DiscoverSettings, source: Source, shard_count: int) -> None:
     """Draws the first images with their best boxes and, where there are any, their masks.
 
     Under an image stand its id and the scores by the colours of the boxes. Those of a ranker of
     regions, which say nothing by themselves, are shares of the image's best.
-
-    Returns:
-        The path of the sheet.
     """
     output, limit = Path(settings.output), settings.sheet_images
     proposals = read_proposals(output, shard_count, settings.scorer)
@@ -117,10 +114,9 @@ def draw_boxes(settings: DiscoverSettings, source: Source, shard_count: int) -> 
             told = [f"{name} {score:.2f}" for name, score in zip(_NAMES, scores)]
             lines = [printable(proposal.image_id.rpartition("/")[2]), *(told or ["no box"])]
             cells.append((with_rectangles(image, proposal.boxes[:_DRAWN]), lines))
-    path = output / "boxes.png"
     if cells:
-        draw_sheet([cells[n : n + _COLUMNS] for n in range(0, len(cells), _COLUMNS)], path)
-    return path
+        rows = [cells[n : n + _COLUMNS] for n in range(0, len(cells), _COLUMNS)]
+        draw_sheet(rows, output / "boxes.png")
 
 
 def _tinted(image: np.ndarray, masks: Sequence[str]) -> np.ndarray:

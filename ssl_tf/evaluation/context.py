@@ -217,9 +217,15 @@ def open_labelled(settings: EvaluationSettings) -> tuple[Source, Source]:
     train, held_out = open_training_source(data)
     folders = split_folders(train, data)
     if folders:
+        first = train.class_names[0]
+        way_out = (
+            f"give --image_folder={data.image_folder}/{first}"
+            if data.image_folder
+            else f"prepare {first} by itself"
+        )
         raise SettingsError(
-            f"{folders}, which are no classes; give --image_folder={data.image_folder}/"
-            f"{train.class_names[0]} and the other one as --test_image_folder"
+            f"{folders}, which are no classes; {way_out} and give the other one as "
+            "--test_image_folder"
         )
     test = held_out or open_test(settings, train)
     if test is None:

@@ -11,11 +11,7 @@ from ssl_tf.evaluation.features import (
     FeatureReader,
     warn_of_absent_classes,
 )
-from ssl_tf.evaluation.metrics import (
-    l2_normalized,
-    mean_average_precision,
-    top_k_accuracy,
-)
+from ssl_tf.evaluation.metrics import l2_normalized
 from ssl_tf.networks.precision import full_float32
 from ssl_tf.settings import NeighbourSettings
 
@@ -138,34 +134,6 @@ def weighted_knn(
     search = NeighbourSearch(queries, k, block)
     search.add(bank)
     return vote(*search.neighbours(), np.asarray(bank_labels), num_classes, temperature, block)
-
-
-def knn_accuracy(
-    bank: np.ndarray,
-    bank_labels: np.ndarray,
-    queries: np.ndarray,
-    query_labels: np.ndarray,
-    num_classes: int,
-    k: int = 200,
-    temperature: float = 0.1,
-) -> float:
-    """Top-1 accuracy of `weighted_knn`, in [0, 1]. query_labels: [Q] integer."""
-    scores = weighted_knn(bank, bank_labels, queries, num_classes, k, temperature)
-    return top_k_accuracy(scores, query_labels)
-
-
-def knn_map(
-    bank: np.ndarray,
-    bank_labels: np.ndarray,
-    queries: np.ndarray,
-    query_labels: np.ndarray,
-    num_classes: int,
-    k: int = 200,
-    temperature: float = 0.1,
-) -> float:
-    """Mean average precision of `weighted_knn`, in [0, 1]. bank_labels, query_labels: multi-hot."""
-    scores = weighted_knn(bank, bank_labels, queries, num_classes, k, temperature)
-    return mean_average_precision(scores, query_labels)
 
 
 def knn_scores(

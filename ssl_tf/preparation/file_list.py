@@ -7,13 +7,14 @@ import os
 from pathlib import Path
 
 from ssl_tf.data.listing import (
+    are_splits,
     list_images,
     warn_of_like_classes,
     warn_of_no_classes,
     warn_of_one_class,
 )
 from ssl_tf.data.parallel_reading import read_each
-from ssl_tf.errors import UserError
+from ssl_tf.errors import UserError, warn
 from ssl_tf.preparation.as_seen import EXTENSIONS
 
 # The file is at fault, not the disk or the network, which may be well again later.
@@ -77,6 +78,11 @@ def collect(source: str, output: str) -> FileList:
     if not os.path.exists(source):
         raise UserError(f"--input={source} does not exist; give a folder, or a file of paths")
     files = _folder(source, output) if os.path.isdir(source) else _list(source)
+    if are_splits(files.classes):
+        warn(
+            f"--input={source} has only the folders {', '.join(files.classes)}, which are taken "
+            "for classes, and their images are mixed; prepare each of them by itself"
+        )
     classes = list(map(os.fsencode, files.classes))
     warn_of_one_class(f"--input={source}", classes)
     warn_of_like_classes(f"--input={source}", classes)

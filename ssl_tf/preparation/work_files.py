@@ -9,8 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.errors import UserError
-from ssl_tf.files import replacing
+from ssl_tf.files import read_json, replacing
 
 LISTING, PIXELS, FACTS, PLANS = "listing", "pixels", "facts", "plans"
 _REMEDY = "remove it, and start the same command again"
@@ -39,9 +38,4 @@ def read(path: Path) -> Any:
     Raises:
         UserError: the file is damaged or gone.
     """
-    try:
-        return json.loads(path.read_text(encoding="ascii"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); {_REMEDY}") from None
-    except ValueError:
-        raise UserError(f"{path} is damaged; {_REMEDY}") from None
+    return read_json(path, object, _REMEDY)

@@ -66,7 +66,7 @@ def _tell_parts(settings: PretrainSettings, replicas: int) -> None:
 def steps_at_once(settings: PretrainSettings, plan: Plan) -> int:
     """--steps_per_execution, cut to the shortest interval of what waits for an execution's end.
 
-    That are lines, looks and checkpoints; a cut is told on stderr.
+    These are lines, looks and checkpoints; a cut is told on stderr.
     """
     run, monitor = settings.run, settings.monitor
     intervals = {

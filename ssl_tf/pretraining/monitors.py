@@ -15,7 +15,7 @@ from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError, warn
 from ssl_tf.evaluation import metrics
 from ssl_tf.evaluation.features import Encode, FeatureReader
-from ssl_tf.evaluation.knn import knn_accuracy, knn_map, real_k
+from ssl_tf.evaluation.knn import real_k, weighted_knn
 from ssl_tf.methods.base import Method
 from ssl_tf.settings import MonitorSettings
 from ssl_tf.training.callbacks import StepCallback
@@ -217,17 +217,17 @@ class RepresentationMonitor(StepCallback):
         queries, labels = _known(*self._queries.read())
         if not (len(bank) and len(queries)):
             return {}
-        name, metric = ("knn_map", knn_map) if self._multi_label else ("knn_top1", knn_accuracy)
-        value = metric(
+        scores = weighted_knn(
             bank,
             bank_labels,
             queries,
-            labels,
             self._num_classes,
             k=min(self._k, len(bank)),
             temperature=self._settings.neighbours.knn_temperature,
         )
-        return {name: value}
+        if self._multi_label:
+            return {"knn_map": metrics.mean_average_precision(scores, labels)}
+        return {"knn_top1": metrics.top_k_accuracy(scores, labels)}
 
 
 def _known(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,10 +14,10 @@ from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError, printable
 from ssl_tf.evaluation.features import Encode
+from ssl_tf.evaluation.freezing import inference
 from ssl_tf.evaluation.nearest import nearest
 from ssl_tf.evaluation.neighbour_sheet import draw_neighbours
 from ssl_tf.networks.encoder import build_encoder
-from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.pretraining.monitors import spread
 from ssl_tf.settings import ModelSettings
 from ssl_tf.views.sheet import Cell
@@ -103,10 +103,7 @@ def random_encoder(model: ModelSettings, seed: int) -> Encode:
         model: depth, width and stem.
         seed: of the run.
     """
-    encoder = build_encoder(model, seed)
-    return tf.function(
-        lambda images: encoder(normalize_images(images), training=False), autograph=False
-    )
+    return inference(build_encoder(model, seed))
 
 
 class _Images:

@@ -49,7 +49,8 @@ class InputBenchmarkSettings:
     def unused(self) -> dict[str, str]:
         """Takes back what pre-training says of its monitors: other images are measured on.
 
-        And of canvases: the host's part of --augment_on=device is always measured.
+        It takes back what it says of canvases, too: the host's part of --augment_on=device is
+        always measured.
         """
         resident = {"resident": "the host's part is that of images which it sends"}
         return {"monitor_split": "", "canvas": "", "auto": AUTO_REFUSED, **resident}

@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -77,5 +78,5 @@ def progress_line(stage: str, unit: str, before: int, done: int, total: int, sec
     rate = (done - before) / max(seconds, 1e-9)
     line = f"{stage}: {done} of {total} {unit}, {rate:.1f}/s"
     if done < total and rate:
-        line += f", {time.strftime('%H:%M:%S', time.gmtime((total - done) / rate))} left"
+        line += f", {timedelta(seconds=int((total - done) / rate))} left"
     return line

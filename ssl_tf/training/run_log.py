@@ -2,6 +2,7 @@
 
 import time
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ class RunLog(StepCallback):
         seconds_left = self.clock.seconds_left(step, self._last_step)
         if 0 < step < self._last_step and seconds_left is not None:
             # Early, where a narrow terminal does not cut it off.
-            parts.insert(2, f"ETA {_duration(seconds_left)}")
+            parts.insert(2, f"ETA {timedelta(seconds=int(seconds_left))}")
         # The figures of the monitors are rare, and worth a line that stays.
         self._progress.tell(step, "  ".join(parts), kept="rankme" in values)
 
@@ -160,9 +161,3 @@ def _event_writer(directory: Path) -> tf.summary.SummaryWriter:
     for earlier in directory.glob("events.out.tfevents.*"):
         earlier.unlink()
     return tf.summary.create_file_writer(str(directory))
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -156,8 +156,8 @@ def _check_convention(convention: str, own_stride: bool | None) -> None:
 def _check_dilation(module: str, tensors: Tensors) -> None:
     """Refuses the backbones of segmentation, torchvision's and mmsegmentation's.
 
-    Their last two stages are dilated in the place of strides, which no tensor tells; of
-    mmsegmentation's those of most heads.
+    Their last two stages are dilated in the place of strides, which no tensor tells; mmsegmentation
+    does so with most heads.
 
     Raises:
         UserError: it is one.

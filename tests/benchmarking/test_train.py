@@ -150,7 +150,7 @@ def test_figures_are_of_the_card_that_they_were_measured_on(tmp_path):
 def test_figures_of_other_code_are_told_and_measured_again(tmp_path, monkeypatch):
     output, entry = tmp_path / "train.json", Entry("tf32", "off", "host", 8)
     with monkeypatch.context() as patch:
-        patch.setattr(train_results, "_code", lambda: "older")
+        patch.setattr(train_results, "code_digest", lambda package: "older")
         TrainResults(settings(f"--output={output}"), CPU).add(entry, figures())
     now = TrainResults(settings(f"--output={output}"), CPU)
     assert entry not in now and ", of other code" in now.table()

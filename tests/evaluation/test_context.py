@@ -9,13 +9,22 @@ import pytest
 from ssl_tf import command
 from ssl_tf import prepare as preparing_command
 from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.sources.source_checks import warn_of_split_folders
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.context import EvaluationContext, open_context, open_labelled, open_test
-from ssl_tf.evaluation.knn import knn_accuracy
+from ssl_tf.evaluation.knn import weighted_knn
+from ssl_tf.evaluation.metrics import top_k_accuracy
 from ssl_tf.pretraining.dry_run import describe
-from ssl_tf.settings import EvaluationSettings, PrepareSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import (
+    DataSettings,
+    EvaluationSettings,
+    PrepareSettings,
+    PretrainSettings,
+    flagfiles,
+)
 from tests.data.annotations.annotated_files import prepare_tfds
 from tests.data.prepared_tfds import prepare, prepare_several
+from tests.data.sources import test_prepared
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 CLASSES = ("a", "b", "c")
@@ -83,9 +92,9 @@ def test_a_folder_of_its_own_is_reported_on_and_noise_is_at_chance(noise):
     np.testing.assert_array_equal(labels, np.repeat([0, 1, 2], 15))
     np.testing.assert_array_equal(queries[0], picture(1000).ravel() - 127.5)
     # Judged on the bank itself, one neighbour is always right.
-    own = knn_accuracy(bank, bank_labels, bank, bank_labels, 3, k=1, temperature=0.1)
-    assert own == 1.0
-    top1 = knn_accuracy(bank, bank_labels, queries, labels, 3, k=1, temperature=0.1)
+    own = weighted_knn(bank, bank_labels, bank, 3, k=1)
+    assert top_k_accuracy(own, bank_labels) == 1.0
+    top1 = top_k_accuracy(weighted_knn(bank, bank_labels, queries, 3, k=1), labels)
     # 45 guesses at 1/3: a mean of 15 and a standard deviation of 3.2.
     assert abs(45 * top1 - 15) < 3.5 * 3.2
 
@@ -232,6 +241,16 @@ def test_folders_of_splits_are_no_classes(noise, capsys):
     describe(flagfiles.parse([*flags, "--image_size=16"], PretrainSettings))
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 and "only the folders test, train" in error[0]
+
+
+def test_prepared_folders_of_splits_are_no_classes_either(tmp_path, capsys):
+    splits = {"train": [2, 3], "validation": [2, 1]}
+    prepared = test_prepared.write(tmp_path, splits, classes=("train", "Val"))
+    told = "folders train, Val, which are no classes; prepare train by itself and give the other"
+    refused(told, f"--prepared={prepared}")
+    data = DataSettings(prepared=prepared)
+    warn_of_split_folders(open_source(prepared=prepared), data)
+    assert "taken for classes; prepare one of them\n" in capsys.readouterr().err
 
 
 def test_other_classes_mean_other_labels(noise):

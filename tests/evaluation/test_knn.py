@@ -14,14 +14,12 @@ from ssl_tf.errors import UserError
 from ssl_tf.evaluation import knn
 from ssl_tf.evaluation.knn import (
     NeighbourSearch,
-    knn_accuracy,
-    knn_map,
     knn_scores,
     real_k,
     search_bytes,
     weighted_knn,
 )
-from ssl_tf.evaluation.metrics import score_figures
+from ssl_tf.evaluation.metrics import mean_average_precision, score_figures, top_k_accuracy
 from ssl_tf.settings import NeighbourSettings
 from tests.evaluation.multi_label_source import Shades
 
@@ -77,14 +75,14 @@ def test_predictions_and_scores_equal_scikit_learn(k):
     ).fit(bank, labels)
     scores = weighted_knn(bank, labels, queries, 5, k, 0.1, block=64)
     np.testing.assert_allclose(scores, classifier.predict_proba(queries), atol=2e-5)
-    accuracy = knn_accuracy(bank, labels, queries, query_labels, 5, k, 0.1)
+    accuracy = top_k_accuracy(scores, query_labels)
     assert accuracy == pytest.approx(classifier.score(queries, query_labels))
     assert 0.4 < accuracy < 1.0
 
 
 def test_nearest_neighbour_of_the_bank_itself_is_itself():
     bank, labels, _, _ = problem()
-    assert knn_accuracy(bank, labels, bank, labels, 5, k=1) == 1.0
+    assert top_k_accuracy(weighted_knn(bank, labels, bank, 5, k=1), labels) == 1.0
 
 
 def test_small_temperatures_do_not_overflow():
@@ -128,7 +126,8 @@ def test_neighbours_with_several_labels_vote_for_each(block):
         named = expected[[index for index, _ in neighbours]]
         np.testing.assert_allclose(scores[row], votes @ named / votes.sum(), atol=2e-5)
     targets = np.eye(5)[query_labels]
-    assert knn_map(bank, both, queries, targets, 5, 7) == pytest.approx(
+    scores = weighted_knn(bank, both, queries, 5, 7)
+    assert mean_average_precision(scores, targets) == pytest.approx(
         average_precision_score(targets, scores, average="macro")
     )
 

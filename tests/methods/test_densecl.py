@@ -6,7 +6,6 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.methods import losses
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import SPATIAL_FEATURES
-from ssl_tf.pretraining.restoring import run_checkpoints
 from tests.methods.small_methods import (
     BATCH,
     make,
@@ -100,18 +99,6 @@ def test_two_replicas_learn_what_one_learns_and_hold_both_queues():
         np.testing.assert_allclose(one.state[name].numpy(), two.state[name].numpy(), atol=1e-5)
     for a, b in zip(values(one.variables), values(two.variables)):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
-
-
-def test_checkpoints_hold_both_queues_and_the_dense_heads(tmp_path):
-    method, fresh = make("--method=densecl"), make("--method=densecl")
-    method.train_step({"views": views()})
-    run_checkpoints(tmp_path, method, keep=1).save(1)
-    assert run_checkpoints(tmp_path, fresh, keep=1).resume() == 1
-    for name, keys in method.state.items():
-        np.testing.assert_array_equal(fresh.state[name], keys)
-    for name in ("dense_projector", "target_dense_projector"):
-        for a, b in zip(*(values(m.networks[name].variables) for m in (method, fresh))):
-            np.testing.assert_array_equal(a, b)
 
 
 def test_a_map_of_one_position_is_refused():

@@ -449,6 +449,15 @@ def test_a_list_of_absolute_paths_is_the_same_wherever_it_lies(place, tmp_path, 
     )  # fmt: skip
 
 
+def test_folders_of_splits_are_told(tmp_path, capsys):
+    write_folder(tmp_path / "in", {"train/a/0.png": png(0), "test/a/0.png": png(1)})
+    found = collect(str(tmp_path / "in"), str(tmp_path / "out"))
+    assert found.classes == ["test", "train"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "has only the folders test, train, which are taken for classes" in line
+    assert line.endswith("prepare each of them by itself")
+
+
 def test_a_list_of_relative_paths(tmp_path, capsys):
     write_folder(tmp_path / "in", {f"{c}/{n}.png": png(n) for c in "ab" for n in range(2)})
     found = write_list(tmp_path / "in" / "list", ["a/0.png", "a/../a/1.png"])

@@ -8,7 +8,9 @@ from ssl_tf.sharding.progress import Progress, progress_line
 def test_the_time_left_is_by_the_rate_of_this_run():
     # 100 were there before; 50 took 10 seconds, 850 are left
     line = progress_line("regions of images (regions/)", "images", 100, 150, 1000, 10.0)
-    assert line == "regions of images (regions/): 150 of 1000 images, 5.0/s, 00:02:50 left"
+    assert line == "regions of images (regions/): 150 of 1000 images, 5.0/s, 0:02:50 left"
+    # Discovery may take longer than a day.
+    assert progress_line("x", "pairs", 0, 1, 31, 3600.0).endswith(", 0.0/s, 1 day, 6:00:00 left")
     assert progress_line("x", "pairs", 0, 8, 8, 2.0) == "x: 8 of 8 pairs, 4.0/s"
 
 

@@ -101,7 +101,7 @@ def write_dataset(
 ) -> None:
     """Writes the data set, with the features id, image and objects: bbox, label and is_crowd.
 
-    The label of a group counts as those of objects; its box is none of an object. The bytes of
+    The label of a group counts as those of objects; its box is not that of an object. The bytes of
     an image are not changed. Images are in the order of their ids, in files of about 256 MiB.
 
     Args:

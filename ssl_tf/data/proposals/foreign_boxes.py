@@ -22,13 +22,13 @@ class Row:
     Attributes:
         place: its line or key in the file, for messages.
         box: ymin, xmin, ymax, xmax, fractions of the image.
-        score: larger is better.
+        score: larger is better; None: the file gives none.
         crowd: it is around several objects: COCO's `iscrowd`, OpenImages' `IsGroupOf`.
     """
 
     place: str
     box: tuple[float, float, float, float]
-    score: float = 1.0
+    score: float | None = None
     crowd: bool = False
 
 

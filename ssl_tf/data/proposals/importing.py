@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.data.proposals.csv_boxes import read_csv
-from ssl_tf.data.proposals.foreign_boxes import Entry
+from ssl_tf.data.proposals.foreign_boxes import Entry, Row
 from ssl_tf.data.proposals.format import ImageProposals, fingerprint, invalid_reason
 from ssl_tf.data.proposals.json_boxes import read_json
 from ssl_tf.data.proposals.npy_boxes import read_npy
@@ -86,7 +86,7 @@ class Importer:
                 )
             seen.add(key)
             valid = []
-            for row in entry.rows:
+            for row in _all_with_a_score(file, entry):
                 reason = invalid_reason(row.box, TOLERANCE)
                 if reason is None and not abs(row.score) <= _LARGEST_SCORE:
                     reason = "its score is no finite number"
@@ -127,6 +127,22 @@ class Importer:
             raise UserError(f"{file}, {entry.place}: the id is empty; give each image its id")
         image_id.encode()  # half of a surrogate pair, which JSON can spell, is no text
         return image_id
+
+
+def _all_with_a_score(file: str, entry: Entry) -> list[Row]:
+    """The boxes of an image, with 1 for their scores where none has one.
+
+    Raises:
+        UserError: some have a score, so that nobody knows how good the others are.
+    """
+    rows = entry.rows
+    without = [row for row in rows if row.score is None]
+    if without and len(without) < len(rows):
+        raise UserError(
+            f"{file}, {without[0].place}: a box has no score, and others of its image have one; "
+            "give each its score, or none"
+        )
+    return [dataclasses.replace(row, score=1.0) for row in rows] if without else rows
 
 
 @contextlib.contextmanager

@@ -76,8 +76,10 @@ def _read_objects(file: str, content: list[Any]) -> Iterator[Entry]:
         for n, box in enumerate(boxes):
             where = f"{place}, box {n}"
             sides = read_numbers(file, where, box, 4, 5)
-            score = sides[4] if len(sides) > 4 else 1.0
+            score = sides[4] if len(sides) > 4 else None
             if scores:
+                if score is not None:
+                    raise UserError(f"{file}, {where}: it has a score, and another one in scores")
                 score = read_number(file, where, scores[n])
             rows.append(Row(where, tuple(sides[:4]), score))
         height, width = (
@@ -122,7 +124,9 @@ def _read_coco(file: str, content: dict[str, Any]) -> Iterator[Entry]:
         unread |= dict.fromkeys(key for key in annotation if key not in _COCO_ANNOTATION)
         x, y, w, h = read_numbers(file, place, annotation.get("bbox"), 4)
         box = (y / entry.height, x / entry.width, (y + h) / entry.height, (x + w) / entry.width)
-        score = read_number(file, place, annotation.get("score", 1.0))
+        score = annotation.get("score")
+        if score is not None:
+            score = read_number(file, place, score)
         marks = [_mark(file, place, annotation, key) for key in ("iscrowd", "ignore")]
         entry.rows.append(Row(place, box, score, crowd=any(marks)))
     tell_unread(file, "keys", unread)

@@ -147,7 +147,7 @@ def _parsed(serialized: tf.Tensor, file: str, first: int) -> dict[str, Any]:
     """The features of some records, of which `first` is the number in their file.
 
     Raises:
-        UserError: a record is none of proposals.
+        UserError: a record holds no proposals.
     """
     try:
         return tf.io.parse_example(serialized, _FEATURES)

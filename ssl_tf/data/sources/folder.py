@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data import orientation
@@ -67,7 +68,7 @@ class ImageFolder(IndexedSource):
         self._links = listing.links
         self.orient = orient
         if not orient:
-            self._warn_of_turns(paths)
+            self._warn_of_turns()
         self._labels = None
         if classes:
             label_of = {name: label for label, name in enumerate(classes)}
@@ -83,11 +84,23 @@ class ImageFolder(IndexedSource):
 
         The heads of files are read until one says so.
         """
+        return any(turn > 1 for turn in read_each(self._turn, self._paths.numpy()))
 
-        def turn(path: bytes) -> bytes:
-            return bytes([orientation.in_file(self._folder + path)])
+    def turns(self, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """The EXIF orientations, 1 to 8, of evenly spaced images, whose heads are read.
 
-        return any(turn != b"\1" for turn in read_each(turn, self._paths.numpy()))
+        Args:
+            most: the largest number of them.
+
+        Returns:
+            Index and orientation of each: int64 and uint8 [N].
+        """
+        indices = np.arange(0, self.size, -(-self.size // most))
+        paths = self._paths.numpy()[self._row_numbers()[indices]]
+        return indices, np.fromiter(read_each(self._turn, paths), np.uint8, len(paths))
+
+    def _turn(self, path: bytes) -> int:
+        return orientation.in_file(self._folder + path)
 
     def files(self) -> set[bytes]:
         """The path of each image, whatever the name under which the folder was given.
@@ -121,12 +134,12 @@ class ImageFolder(IndexedSource):
         turn = {"orientation": orientation.of(encoded)} if self.orient else {}
         return {**self._annotation(row), "image": encoded, **turn}
 
-    def _warn_of_turns(self, paths: list[bytes]) -> None:
+    def _warn_of_turns(self) -> None:
         """Tells on stderr how many of a sample of images EXIF would turn, if there are any."""
-        sample = paths[:: -(-len(paths) // _SAMPLE)]
-        turned = sum(orientation.in_file(self._folder + path) > 1 for path in sample)
+        _, turns = self.turns(_SAMPLE)
+        turned = (turns > 1).sum()
         if turned:
             warn(
-                f"{self.name}: {turned} of {len(sample)} images that were looked at have "
+                f"{self.name}: {turned} of {len(turns)} images that were looked at have "
                 "an EXIF orientation, which is not applied: give --orient, or prepare the folder"
             )

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 
 from ssl_tf.data import orientation
+from ssl_tf.data.listing import are_splits
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import Source
 from ssl_tf.data.sources.folder import ImageFolder
@@ -19,7 +20,6 @@ _LOOKED_AT = 2000
 # Of images in record files, so many are looked at for their EXIF.
 _READ = 100
 _UNREADABLE = b""
-_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "eval"}
 
 
 def check_guesses(source: Source, *, judged: bool, begun: bool = False) -> None:
@@ -42,16 +42,16 @@ def check_guesses(source: Source, *, judged: bool, begun: bool = False) -> None:
 
 
 def split_folders(source: Source, data: DataSettings) -> str:
-    """Tells that the classes of a folder are named like splits; empty if they are not.
+    """Tells that classes were folders that are named like splits; empty if they were not.
 
     Args:
         source: of the images, maybe with boxes.
         data: by which it was opened.
     """
     names = source.class_names
-    if not data.image_folder or not {*map(str.lower, names)} <= _SPLIT_NAMES:
+    if not (data.image_folder or data.prepared) or not are_splits(names):
         return ""
-    return f"{source.name} has only the folders {', '.join(names)}" if names else ""
+    return f"{source.name} has only the folders {', '.join(names)}"
 
 
 def warn_of_split_folders(source: Source, data: DataSettings) -> None:
@@ -63,10 +63,8 @@ def warn_of_split_folders(source: Source, data: DataSettings) -> None:
     """
     folders = split_folders(source, data)
     if folders:
-        warn(
-            f"{folders}: all are learned from, and they are taken for classes; give one "
-            "of them as --image_folder"
-        )
+        way_out = "prepare one of them" if data.prepared else "give one of them as --image_folder"
+        warn(f"{folders}: all are learned from, and they are taken for classes; {way_out}")
 
 
 def warn_of_turns(source: Source, others_are_upright: bool) -> None:

@@ -125,9 +125,11 @@ def test_fractions_in_coco_are_told_and_single_dots_are_no_matter(tmp_path):
 
 def test_keys_of_annotations_that_are_not_read_are_told(tmp_path, capsys):
     content = coco(BOXES)
+    content["annotations"][0] |= {"score": 0.75}
     content["annotations"][1] |= {"confidence": 0.5, "score": 0.25, "area": 3, "category_id": 1}
     images = read(write_json(tmp_path / "scored.json", content))
-    np.testing.assert_array_equal(images["a.jpg"].scores, np.float32([1, 0.25]))
+    np.testing.assert_array_equal(images["a.jpg"].scores, np.float32([0.75, 0.25]))
+    assert images["b.jpg"].scores == 1
     assert "scored.json: keys that are not read: confidence\n" in capsys.readouterr().err
 
 
@@ -287,6 +289,25 @@ HEAD = "id,ymin,xmin,ymax,xmax\n"
         ("f.json", '{"a": [{"0": 1}]}', "box 0: expected numbers"),
         ("f.json", f'{{"a": [[0, 0, 1, 1{"0" * 400}]]}}', "box 0: expected numbers"),
         ("f.json", f'{{"a": [[0, 0, 1, 1, 1{"0" * 60}]]}}', "its score is no finite number"),
+        # A box without a score would be the best, or the worst, of its image.
+        ("f.json", '{"a": [[0, 0, 1, 1, 0.3], [0, 0, 1, 0.5]]}', "box 1: a box has no score, and"),
+        (
+            "f.json", '[{"id": 1, "boxes": [[0, 0, 1, 1, 0.3]], "scores": [0.5]}]',
+            "image 1, box 0: it has a score, and another one in scores",
+        ),
+        (
+            "f.json",
+            json.dumps(
+                coco(
+                    {"a": []},
+                    annotations=[
+                        {"image_id": 0, "bbox": [0, 0, 9, 9]},
+                        {"image_id": 0, "bbox": [0, 0, 9, 9], "score": 0.1},
+                    ],
+                )
+            ),
+            "annotation 0: a box has no score, and others of its image have one",
+        ),
         ("f.json", "[" * 100_000, "is no JSON of boxes: .*recursion"),
         ("f.json", b'{"\xe4": []}', "no text in UTF-8"),
         ("f.json", '{"\\ud800": []}', "no text in UTF-8 .surrogates"),

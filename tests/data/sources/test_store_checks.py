@@ -1,7 +1,10 @@
 """Boxes of other images with the same ids are told: by shapes, and by the name of the data set."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.store import ProposalStore
@@ -11,9 +14,15 @@ from ssl_tf.data.sources.store_checks import check_images
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings
 from tests.data.prepared_tfds import prepare
-from tests.data.tiny_images import png, write_folder
+from tests.data.tiny_images import picture, png, write_folder
+from tests.preparation.odd_files import exif, saved
 
 BOX = np.array([[0.25, 0.25, 0.75, 0.75]])
+
+
+def turned_jpeg(turn, height, width):
+    """Which EXIF turns; height and width are those that are stored."""
+    return saved(Image.fromarray(picture(0, height, width)), "jpeg", exif=exif(turn))
 
 
 def store_of(path, sizes, settings=None):
@@ -55,6 +64,53 @@ def test_copies_of_another_size_and_unknown_sizes_are_taken(sizes, folder, tmp_p
     store = store_of(tmp_path / "store", {f"{n}.png": size for n, size in enumerate(sizes)})
     assert joined(folder, store).size == 4
     assert "warning" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def lying(tmp_path):
+    """Fifty images of 30x50 as they are stored, of which EXIF turns the last upright, to 50x30."""
+    files = {f"{n:02d}.png": png(n, 30, 50) for n in range(49)}
+    return write_folder(tmp_path / "lying", files | {"49.jpg": turned_jpeg(6, 30, 50)})
+
+
+@pytest.mark.parametrize("orient", [True, False])
+def test_sizes_tell_whether_boxes_are_of_images_that_were_turned(lying, tmp_path, orient, capsys):
+    """Also where most images stand as they are stored."""
+    names = [f"{n:02d}.png" for n in range(49)] + ["49.jpg"]
+    data = DataSettings(image_folder=str(lying), orient=orient)
+    for name, last, upright in (("seen", (100, 60), True), ("stored", (15, 25), False)):
+        store = store_of(tmp_path / name, {**dict.fromkeys(names, (30, 50)), "49.jpg": last})
+        here = dataclasses.replace(data, proposals=store)
+        if upright == orient:
+            assert with_boxes(open_split(here, "train"), here).size == 50
+        else:
+            with pytest.raises(UserError, match=f"or give --orient={str(upright).lower()}$"):
+                with_boxes(open_split(here, "train"), here)
+    assert "does not tell" not in capsys.readouterr().err
+
+
+def test_where_no_size_tells_whether_boxes_are_of_turned_images_it_is_said(tmp_path, capsys):
+    """A square, and one that is upside down; images that stay as they are need no word."""
+    folders = {"turned": {"a.jpg": turned_jpeg(6, 30, 30), "b.jpg": turned_jpeg(3, 30, 50)}}
+    folders["standing"] = {"a.jpg": turned_jpeg(1, 30, 30), "b.jpg": turned_jpeg(1, 30, 50)}
+    for name, files in folders.items():
+        folder = write_folder(tmp_path / name, files)
+        for sizes in ([(30, 30), (30, 50)], [(0, 0)] * 2):
+            store = store_of(
+                tmp_path / f"{name}{sizes[0][0]}", dict(zip(("a.jpg", "b.jpg"), sizes))
+            )
+            data = DataSettings(image_folder=str(folder), orient=True, proposals=store)
+            with_boxes(open_split(data, "train"), data)
+            told = "does not tell whether its boxes are of images turned upright"
+            assert (told in capsys.readouterr().err) == (name == "turned")
+
+
+def test_images_are_looked_at_for_their_shapes_from_the_first_to_the_last(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_checks, "_LOOKED_AT", 3)
+    folder = write_folder(tmp_path / "images", {f"{n}.png": png(n, 30, 50) for n in range(9)})
+    sizes = {f"{n}.png": (30, 50) if n < 4 else (50, 30) for n in range(9)}
+    with pytest.raises(UserError, match="2 of 3 that were looked at, such as '4.png' of 50x30"):
+        joined(folder, store_of(tmp_path / "store", sizes))
 
 
 def test_one_image_of_another_shape_is_a_warning(folder, tmp_path, capsys):
