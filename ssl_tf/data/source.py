@@ -20,10 +20,6 @@ _IDS_AT_ONCE = 4096
 Transform = Callable[[dict[str, tf.Tensor]], object]
 
 
-class LaterDetail(bytes):
-    """A detail that earlier versions did not have: a record of theirs goes on, and gets it."""
-
-
 def identity(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """The example itself."""
     return example
@@ -124,8 +120,7 @@ class Source(abc.ABC):
         """What tells these examples from others of the same names, in canonical order.
 
         That are sizes of files, labels and annotations. No image is read, and a copy of the data
-        on another machine has the same details. One that a kind of source gets in a later version
-        is a `LaterDetail`.
+        on another machine has the same details.
         """
         return iter(())
 

@@ -24,7 +24,7 @@ from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
 from ssl_tf.files import read_json, write_json
 from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
-from ssl_tf.training.data_record import completed, digest_data
+from ssl_tf.training.data_record import digest_data
 from ssl_tf.training.learned_images import entry_of_learned
 from ssl_tf.training.report_entries import LEARNED_FROM, UNREADABLE
 
@@ -132,10 +132,6 @@ class _Evaluation:
             return
         sources = {part: splits[part] for part in ("whole", "test")}
         identity["data"] = {n: dataclasses.asdict(digest_data(s)) for n, s in sources.items()}
-        if isinstance(report.get("data"), dict):  # of an earlier version, maybe
-            recorded = report["data"]
-            told = {n: completed(recorded.get(n), source) for n, source in sources.items()}
-            report = {**report, "data": {**recorded, **told}}
         if report and not _is_of(report, identity["data"]):
             self._replace(path, "of other images")
             report = {}

@@ -1,7 +1,6 @@
 """Where the data of a directory lie. They may move; its flags then name the new place."""
 
 import dataclasses
-import json
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -24,7 +23,7 @@ def movable(records: Collection[Path], before: Any, now: Any) -> frozenset[str]:
         before, now: settings of both starts.
     """
     old, new = flagfiles.places(before), flagfiles.places(now)
-    is_told = bool(records) and all(tells_from_others(path) for path in records)
+    is_told = bool(records) and all(path.is_file() for path in records)
     return frozenset(old if is_told and old.keys() == new.keys() else ())
 
 
@@ -49,12 +48,3 @@ def note_places(directory: Path, settings: Any) -> None:
         f"{directory}: its images are now in {named}, which has the same names and sizes",
         file=sys.stderr,
     )
-
-
-def tells_from_others(record: Path) -> bool:
-    """Whether a record is there and tells more than names; those of earlier versions did not."""
-    try:
-        parts = json.loads(record.read_text())
-    except (OSError, ValueError):
-        return False
-    return bool(parts) and all("details" in part for part in parts.values())

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from ssl_tf.data.source import LaterDetail, Source
+from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, write_json
 from ssl_tf.training.data_places import DATA
@@ -15,8 +15,6 @@ from ssl_tf.training.report_entries import ANNOTATIONS, CONTENTS
 
 # Of the images in the record of a run.
 TRAINING, HELD_OUT = "training", "held-out"
-# What a record of an earlier version lacks.
-_LATER = ("classes", "details")
 # Keys of a digest, and what they are in words.
 _TOLD = {
     "count": "count",
@@ -49,9 +47,8 @@ class DataDigest:
     details: str
 
 
-# Digest of a source, and its `details` in earlier versions. Several encoders are judged on one
-# source, and workers compare what the chief records.
-_DIGESTS: weakref.WeakKeyDictionary[Source, tuple[DataDigest, str]] = weakref.WeakKeyDictionary()
+# Several encoders are judged on one source, and workers compare what the chief records.
+_DIGESTS: weakref.WeakKeyDictionary[Source, DataDigest] = weakref.WeakKeyDictionary()
 
 
 def digest_data(source: Source) -> DataDigest:
@@ -60,7 +57,9 @@ def digest_data(source: Source) -> DataDigest:
     Raises:
         UserError: the stored data cannot be read, or is damaged.
     """
-    return _digests(source)[0]
+    if source not in _DIGESTS:
+        _DIGESTS[source] = _digest(source)
+    return _DIGESTS[source]
 
 
 def contents_of(train: Source, test: Source) -> dict[str, dict[str, str]]:
@@ -69,7 +68,7 @@ def contents_of(train: Source, test: Source) -> dict[str, dict[str, str]]:
     No details are read, such as sizes of files.
     """
     sources = {"train": train, "test": test}
-    return {CONTENTS: {part: _sha256(sorted(s.contents()))[0][:12] for part, s in sources.items()}}
+    return {CONTENTS: {part: _sha256(sorted(s.contents()))[:12] for part, s in sources.items()}}
 
 
 def annotations_of(train: Source, test: Source) -> dict[str, dict[str, str]]:
@@ -95,52 +94,28 @@ def is_recorded(directory: Path, part: str, source: Source) -> bool:
     record = read_json(path, dict, "restore it").get(part) if path.is_file() else None
     if not isinstance(record, dict):
         return True
-    return record.get("sha256") == _sha256(sorted(source.contents()))[0]
+    return record.get("sha256") == _sha256(sorted(source.contents()))
 
 
-def completed(record: object, source: Source) -> object:
-    """The recorded digest of a source, with what an earlier version left out as it is now.
-
-    Args:
-        record: as `DataDigest` has it, in a dict; anything else, if it is damaged or not there.
-        source: the source.
-    """
-    if not isinstance(record, dict):
-        return record
-    digest, earlier = _digests(source)
-    # Details of an earlier version agree with all data that has these, like none at all.
-    told = {key: value for key, value in record.items() if (key, value) != ("details", earlier)}
-    return {**{key: getattr(digest, key) for key in _LATER}, **told}
-
-
-def _digests(source: Source) -> tuple[DataDigest, str]:
-    if source not in _DIGESTS:
-        _DIGESTS[source] = _digest(source)
-    return _DIGESTS[source]
-
-
-def _digest(source: Source) -> tuple[DataDigest, str]:
+def _digest(source: Source) -> DataDigest:
     names = sorted(source.contents())
     first, last = (name.decode("utf-8", "backslashreplace") for name in (names[0], names[-1]))
     classes = [name.encode("utf-8", "surrogateescape") for name in source.class_names]
     details = itertools.chain([b"%d" % len(classes)], classes, source.details())
-    sha256, _ = _sha256(names)
-    every, earlier = _sha256(details)
-    return DataDigest(source.size, first, last, sha256, source.num_classes, every), earlier
+    return DataDigest(
+        source.size, first, last, _sha256(names), source.num_classes, _sha256(details)
+    )
 
 
-def _sha256(texts: Iterable[bytes]) -> tuple[str, str]:
-    """The SHA-256 of texts, and that of those which earlier versions had, too.
+def _sha256(texts: Iterable[bytes]) -> str:
+    """The SHA-256 of texts, hexadecimal.
 
     Each text is taken with its length, so that no two lists run together.
     """
-    every, earlier = hashlib.sha256(), hashlib.sha256()
+    sha = hashlib.sha256()
     for text in texts:
-        counted = b"%d:%s" % (len(text), text)
-        every.update(counted)
-        if not isinstance(text, LaterDetail):
-            earlier.update(counted)
-    return every.hexdigest(), earlier.hexdigest()
+        sha.update(b"%d:%s" % (len(text), text))
+    return sha.hexdigest()
 
 
 def keep_data(
@@ -151,7 +126,7 @@ def keep_data(
 ) -> None:
     """Checks that a directory goes on with its data, or records the data of its first start.
 
-    A directory of an earlier version has no record, or one without some details; it gets them now.
+    A directory of version 0.1.0 has no record, and gets one now.
 
     Args:
         directory: with a lock that this process holds.
@@ -168,9 +143,10 @@ def keep_data(
         write_json(path, here)
         return
     replaceable = replaceable or {}
-    for name in check_data(directory, sources, way_out, replaceable):
+    others = check_data(directory, sources, way_out, replaceable)
+    for name in others:
         replaceable[name]()
-    if read_json(path, dict, way_out) != here:
+    if others:
         write_json(path, here)
 
 
@@ -200,7 +176,6 @@ def check_data(
     for name in {**there, **sources}:
         old, new = there.get(name), None
         if name in sources:
-            old = completed(old, sources[name])
             new = dataclasses.asdict(digest_data(sources[name]))
         if old != new and name in replaceable:
             others.append(name)

@@ -15,7 +15,7 @@ from ssl_tf.settings import DataSettings, flagfiles
 from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
-from ssl_tf.training.data_places import DATA, tells_from_others
+from ssl_tf.training.data_places import DATA
 from ssl_tf.training.data_record import check_data, keep_data
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.run_directory import CHECKPOINTS
@@ -62,7 +62,7 @@ def training_directory(
         flags = {f"--{name}": text for name, text in (reading or {}).items()}
         images = {name: f"{source.name}, {source.size} images" for name, source in sources.items()}
         everything = {**flags, **identity, **images}
-        movable = {*images, *_PLACES} if tells_from_others(directory / DATA) else set()
+        movable = {*images, *_PLACES} if (directory / DATA).is_file() else set()
         way_out = f"remove {directory} to train anew"
         recorded = _recorded_identity(directory, way_out)
         saved = everything if recorded is None else {**flags, **recorded}

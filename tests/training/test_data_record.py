@@ -1,4 +1,3 @@
-import dataclasses
 import hashlib
 import json
 import shutil
@@ -8,9 +7,6 @@ import pytest
 from PIL import Image
 
 from ssl_tf.data.prepared_manifest import Manifest, PixelIndex, RecordFile
-from ssl_tf.data.proposals.format import ImageProposals, write_proposals
-from ssl_tf.data.proposals.join import WithProposals
-from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.sources.memory import in_memory
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
@@ -83,23 +79,20 @@ def test_files_that_were_replaced_under_their_names_are_told(tmp_path):
         keep_data(run, {"training": open_source(image_folder=str(data))})
 
 
-def test_a_record_of_an_earlier_version_goes_on_and_gets_what_it_lacks(tmp_path):
-    data, run = tmp_path / "data", tmp_path / "run"
-    run.mkdir()
-    source = folder(data, ["a/1.png", "b/2.png"])
-    earlier = {
+def test_the_record_has_digests_of_texts_with_their_lengths(tmp_path):
+    source = folder(tmp_path / "data", ["a/1.png", "b/2.png"])
+    keep_data(tmp_path, {"training": source})
+    size = b"%d" % (tmp_path / "data/a/1.png").stat().st_size
+    details = b"1:21:a1:b" + 2 * (b"%d:%s" % (len(size), size))
+    record = {
         "count": 2,
         "first": "a/1.png",
         "last": "b/2.png",
         "sha256": hashlib.sha256(b"7:a/1.png7:b/2.png").hexdigest(),
+        "classes": 2,
+        "details": hashlib.sha256(details).hexdigest(),
     }
-    (run / "data.json").write_text(json.dumps({"training": earlier}))
-    keep_data(run, {"training": source})
-    kept = json.loads((run / "data.json").read_text())["training"]
-    assert {key: kept[key] for key in earlier} == earlier and kept["classes"] == 2
-    (data / "b/2.png").write_bytes(png(0))
-    with pytest.raises(UserError, match="files or annotations"):
-        keep_data(run, {"training": open_source(image_folder=str(data))})
+    assert json.loads((tmp_path / "data.json").read_text()) == {"training": record}
 
 
 def details(source):
@@ -186,13 +179,6 @@ def in_records(directory):
     return open_source(prepared=str(directory))
 
 
-def with_boxes(source, path):
-    ids = (identity.decode() for identity in source.ids().as_numpy_iterator())
-    images = (ImageProposals(identity, [[0, 0, 0.5, 0.5]]) for identity in ids)
-    write_proposals(path, images, generator="x", settings={})
-    return WithProposals(source, ProposalStore(path))
-
-
 @pytest.mark.parametrize(
     "write, change",
     [
@@ -227,50 +213,6 @@ def test_record_files_that_were_made_anew_are_told_where_their_sizes_are_equal(
         keep_data(run, {"training": anew})
     # Of a part the files are those of the whole.
     assert digest_data(anew.hold_out(1)[0]).details != part.details
-
-
-@pytest.mark.parametrize("proposals", [False, True])
-@pytest.mark.parametrize("write", [of_tfds, of_prepare, of_prepare_raw])
-def test_a_record_of_names_and_sizes_of_record_files_goes_on_and_gets_the_rest(
-    tmp_path, write, proposals
-):
-    run = tmp_path / "run"
-    run.mkdir()
-
-    def opened(directory, *labels):
-        write(tmp_path / directory, *labels)
-        source = in_records(tmp_path / directory)
-        return with_boxes(source, tmp_path / f"{directory}_boxes") if proposals else source
-
-    source = opened("data")
-    # As earlier versions had them: of raw pixels sizes and columns, of other record files nothing.
-    before = [b"2", b"a", b"b"]
-    if write is of_prepare_raw:
-        index = PixelIndex.read(tmp_path / "data" / "train.tfrecord", "")
-        before += [b"%d" % (tmp_path / "data" / "train.tfrecord").stat().st_size]
-        columns = (np.zeros(4, np.int64), index.offset, index.height, index.width, index.label)
-        before += [column.tobytes() for column in columns]
-    if proposals:
-        before += details(source)[-3:]
-    told = b"".join(b"%d:%s" % (len(text), text) for text in before)
-    now = digest_data(source)
-    earlier = dataclasses.asdict(now) | {"details": hashlib.sha256(told).hexdigest()}
-    assert earlier["details"] != now.details
-    (run / "data.json").write_text(json.dumps({"training": earlier}))
-    keep_data(run, {"training": source})
-    assert json.loads((run / "data.json").read_text()) == {"training": dataclasses.asdict(now)}
-    with pytest.raises(UserError, match=r"first start \(files or annotations "):
-        keep_data(run, {"training": opened("anew", (0, 1, 1, 1))})
-
-
-def test_an_earlier_record_of_other_classes_is_told(tmp_path):
-    of_prepare(tmp_path / "data")
-    source = in_records(tmp_path / "data")
-    of_others = hashlib.sha256(b"1:21:a1:c").hexdigest()
-    earlier = dataclasses.asdict(digest_data(source)) | {"details": of_others}
-    (tmp_path / "data.json").write_text(json.dumps({"training": earlier}))
-    with pytest.raises(UserError, match=r"first start \(files or annotations "):
-        keep_data(tmp_path, {"training": source})
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"training": 3}', '{"training": {"count": 1}}'])

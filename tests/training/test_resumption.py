@@ -71,14 +71,6 @@ def test_images_may_move_once_a_record_tells_them_from_others(tmp_path, capsys):
     (tmp_path / "there" / "a" / "1.png").unlink()
     with pytest.raises(UserError, match="train images .*count 3 there, 2 here"):
         go("there")
-    # A record of an earlier version tells names alone, and others may have these.
-    record = tmp_path / "trained" / "data.json"
-    told = json.loads(record.read_text())
-    del told["train"]["details"]
-    record.write_text(json.dumps(told))
-    shutil.copytree(tmp_path / "here", tmp_path / "elsewhere")
-    with pytest.raises(SettingsError, match="--image_folder="):
-        go("elsewhere")
 
 
 @pytest.mark.parametrize(

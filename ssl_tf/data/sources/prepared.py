@@ -11,7 +11,7 @@ import tensorflow as tf
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.prepared_manifest import ID, IMAGE, LABEL, Manifest, PixelIndex, RecordFile
 from ssl_tf.data.record_framing import FRAME_BYTES, first_checksums
-from ssl_tf.data.source import IndexedSource, LaterDetail, Source
+from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.originals import original_files
 from ssl_tf.data.sources.record_files import RecordSource, Shard
 from ssl_tf.errors import NoSuchSplit, UserError
@@ -145,7 +145,7 @@ class RawImages(_Prepared, IndexedSource):
             yield b"%d" % os.path.getsize(path)
         for name in ("file", "offset", "height", "width", "label"):
             yield self._columns[name].numpy()[self._row_numbers()].tobytes()
-        yield from map(LaterDetail, read_each(first_checksums, self._paths))
+        yield from read_each(first_checksums, self._paths)
         yield self._listing
 
     def places(self) -> dict[str, np.ndarray]:
@@ -192,6 +192,6 @@ class RawImages(_Prepared, IndexedSource):
         return values
 
 
-def _listing(manifest: Manifest) -> LaterDetail:
+def _listing(manifest: Manifest) -> bytes:
     """The files of which the images were prepared, by the digests in their manifest."""
-    return LaterDetail(json.dumps(manifest.listing, sort_keys=True).encode())
+    return json.dumps(manifest.listing, sort_keys=True).encode()

@@ -18,7 +18,7 @@ import tensorflow as tf
 from ssl_tf.data import order
 from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.record_framing import count_records, first_checksums
-from ssl_tf.data.source import LaterDetail, Source, Transform, identity
+from ssl_tf.data.source import Source, Transform, identity
 from ssl_tf.errors import UserError
 
 _FILES_AT_A_TIME = 8
@@ -142,7 +142,7 @@ class RecordSource(Source):
             UserError: a file cannot be read, or is damaged there.
         """
         files = list(dict.fromkeys(shard.file for shard in self._shards))
-        return map(LaterDetail, read_each(first_checksums, files))
+        return read_each(first_checksums, files)
 
     def stream(
         self,

@@ -58,6 +58,7 @@ def test_other_boxes_are_other_data_in_whatever_order_they_are_stored(source, kn
     def details(name, ids):
         joined = WithProposals(source, make_store(tmp_path / name, ids))
         assert list(joined.contents()) == list(source.contents())
+        assert list(joined.details())[:-3] == list(source.details())
         return list(joined.details())
 
     assert details("one", known) == details("two", known[::-1]) != details("three", known[:-1])
