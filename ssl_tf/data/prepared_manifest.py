@@ -60,8 +60,8 @@ class Manifest:
         class_names: by label; empty without classes.
         splits: name -> its record files; a split without images is left out.
         listing: number of the files from which it was made, and SHA-256 of their paths and of
-            their sizes; the last is missing in the manifests of earlier versions.
-        root: folder of those files, absolute and without links; empty in earlier versions.
+            their sizes.
+        root: folder of those files, absolute and without links.
     """
 
     encoding: str
@@ -69,7 +69,7 @@ class Manifest:
     class_names: tuple[str, ...]
     splits: dict[str, list[RecordFile]]
     listing: dict[str, Any]
-    root: str = ""
+    root: str
 
     def write(self, directory: Path) -> None:
         """Writes the manifest, which means that all other files are complete."""

@@ -79,8 +79,7 @@ class Counts:
         if "mode" in facts:
             self.of["mode"][facts["mode"]] += 1
             for name in ("turned", "profile", "several", "transparent"):
-                # Work that an earlier version began lacks the last.
-                self.of["special"][name] += facts.get(name, False)
+                self.of["special"][name] += facts[name]
 
     def summary(self) -> dict:
         """All figures as JSON values; counts are in falling order, sides in rising order."""

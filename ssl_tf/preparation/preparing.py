@@ -116,15 +116,13 @@ def _check_unchanged(manifest: Manifest, files: FileList, settings: PrepareSetti
     Raises:
         UserError: there are.
     """
-    if manifest.root not in ("", files.root):
+    if manifest.root != files.root:
         raise UserError(
             f"--output={settings.output} is complete, with the files in {manifest.root}; "
             f"--input={settings.input} has those in {files.root}; give a new directory to prepare "
             "them"
         )
-    now = files.listing()
-    # Earlier versions recorded no sizes.
-    if {"sizes": now["sizes"], **manifest.listing} != now:
+    if manifest.listing != files.listing():
         raise UserError(
             f"--output={settings.output} is complete, with {manifest.listing['count']} files; "
             f"--input={settings.input} has other ones now ({len(files.paths)}); give a new "

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.errors import SettingsError, warn
-from ssl_tf.files import remove
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.file_list import FileList
 from ssl_tf.settings import PrepareSettings
@@ -44,21 +43,14 @@ def recorded(settings: PrepareSettings, work: Path, files: FileList) -> tuple[Fi
         for unit in range(begun["units"])
     ]
     lengths, rows = [len(unit) for unit in units], [row for unit in units for row in unit]
-    if "root" in begun:
-        paths, sizes = map(list, zip(*rows))
-        before = FileList(begun["root"], paths, sizes, begun["classes"])
-        if before.root != files.root:
-            raise SettingsError(
-                f"--output={settings.output} was begun with the files in {before.root}, "
-                f"--input={settings.input} has those in {files.root}; give the former, or a new "
-                "directory"
-            )
-    else:
-        before = _of_earlier_version(settings, begun, rows, files.root)
-        # They drew other splits: what they planned and wrote of one is made again.
-        for path in (work / work_files.PLANS, *Path(settings.output).glob("*.tfrecord*")):
-            remove(path)
-        _record(work, before, lengths)
+    paths, sizes = map(list, zip(*rows))
+    before = FileList(begun["root"], paths, sizes, begun["classes"])
+    if before.root != files.root:
+        raise SettingsError(
+            f"--output={settings.output} was begun with the files in {before.root}, "
+            f"--input={settings.input} has those in {files.root}; give the former, or a new "
+            "directory"
+        )
     _tell_changes(before, files)
     return before, np.array(lengths)
 
@@ -72,28 +64,6 @@ def _record(work: Path, files: FileList, lengths: list[int]) -> None:
     # Last: it means that the list is whole.
     begun = {"root": files.root, "classes": files.classes, "units": len(lengths)}
     work_files.write(work / _BEGUN, begun)
-
-
-def _of_earlier_version(settings: PrepareSettings, begun: dict, rows: list, root: str) -> FileList:
-    """The list of a version that recorded neither the folder nor the size of each file.
-
-    Args:
-        settings: of the preparation.
-        begun: what it recorded; a digest of the sizes, except in the first versions.
-        rows: its paths, some already with a size if the recording was interrupted.
-        root: the folder of now.
-
-    Raises:
-        SettingsError: the files are others now.
-    """
-    paths = [row if isinstance(row, str) else row[0] for row in rows]
-    before = FileList.at(root, paths, begun["classes"])
-    if begun.get("listing", before.listing()) != before.listing():
-        raise SettingsError(
-            f"--output={settings.output} was begun with other files than --input={settings.input} "
-            "has now; bring them back, or give a new directory"
-        )
-    return before
 
 
 def _tell_changes(before: FileList, files: FileList) -> None:

@@ -248,16 +248,10 @@ def test_a_complete_result_is_left_alone_and_a_changed_folder_is_told(folder, tm
     write_folder(tmp_path / "in", {"new.png": png(9, 20, 20)})
     assert "has other ones now (4); give a new directory" in fails(capsys, changing, output)
     assert files(output) == before
-    # So is a file that was replaced under its name, which a manifest of an earlier version cannot
-    # know.
+    # So is a file that was replaced under its name.
     os.remove(tmp_path / "in" / "new.png")
     write_folder(tmp_path / "in", {"1.png": png(1, 30, 30)})
     assert "has other ones now (3); give a new directory" in fails(capsys, changing, output)
-    manifest = json.loads((output / "prepared.json").read_text())
-    del manifest["listing"]["sizes"]
-    (output / "prepared.json").write_text(json.dumps(manifest))
-    start(changing, output)
-    assert "is complete" in capsys.readouterr().err
     assert "was made with other flags (--seed=0 there, 5 here)" in fails(
         capsys, changing, output, "--seed=5"
     )
@@ -357,36 +351,6 @@ def test_another_folder_of_the_same_name_is_refused(tmp_path, capsys, in_turn, m
         name: hashlib.sha256(content).hexdigest()
         for name, content in files(tmp_path / "a" / "photos").items()
     }
-
-
-@pytest.mark.parametrize("digest", [False, True])
-def test_a_preparation_that_an_earlier_version_began_goes_on(digest, tmp_path, capsys, in_turn):
-    """It recorded neither the folder nor sizes, but for a digest of them in its last state."""
-    folder, output = twenty(tmp_path / "in"), tmp_path / "out"
-    killed_after(1, folder, output)
-    lists = [output / "work" / "listing" / f"{unit:06}.json" for unit in range(3)]
-    for path in lists:
-        path.write_text(json.dumps([name for name, _ in json.loads(path.read_text())]))
-    begun = output / "work" / "begun.json"
-    older = {"classes": [], "units": 3}
-    if digest:
-        older["listing"] = collect(folder, str(output)).listing()
-    begun.write_text(json.dumps(older))
-    if digest:
-        content = (tmp_path / "in" / "19.png").read_bytes()
-        write_folder(tmp_path / "in", {"19.png": content + b"0"})
-        assert "was begun with other files than" in fails(capsys, folder, output)
-        write_folder(tmp_path / "in", {"19.png": content})
-    # It drew the split otherwise, and may have written parts of one.
-    record = "train-00000-of-00001.tfrecord"
-    (output / record).write_bytes(b"")
-    (output / "work" / "plans").mkdir()
-    work_files.write(output / "work" / "plans" / "000000.json", {"name": record, "images": []})
-    start(folder, output)
-    assert {row["status"] for row in listed(output).values()} == {"kept"}
-    assert len(records(output, "train")) == 18 and len(records(output, "validation")) == 2
-    start(folder, output)
-    assert "is complete" in capsys.readouterr().err
 
 
 def test_a_file_that_never_was_there_is_left_out(tmp_path, in_turn):

@@ -166,7 +166,7 @@ def of_prepare(directory, labels=LABELS, listing=LISTING, first=0, encoding="png
     if encoding == "raw":
         PixelIndex.of(places).write(path)
     files = [RecordFile(path.name, len(records), path.stat().st_size)]
-    Manifest(encoding, 6, ("a", "b"), {"train": files}, listing).write(directory)
+    Manifest(encoding, 6, ("a", "b"), {"train": files}, listing, "/images").write(directory)
 
 
 def of_prepare_raw(directory, labels=LABELS, listing=LISTING, first=0):

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssl_tf.data.prepared_manifest import IMAGES, Manifest
-from ssl_tf.settings import PrepareSettings, flagfiles
-from ssl_tf.settings.flagfile_lines import FLAGS
 
 
 def original_files(prepared: Path, split: str) -> set[bytes]:
@@ -20,10 +18,8 @@ def original_files(prepared: Path, split: str) -> set[bytes]:
     Returns:
         Paths as `ImageFolder.files` has them; none where the list of images is gone.
     """
-    root, flags, listed = Manifest.read(prepared).root, prepared / FLAGS, prepared / IMAGES
-    if not root and flags.is_file():  # of an earlier version
-        root = os.path.realpath(flagfiles.read_flagfile(flags, PrepareSettings).input)
-    if not (root and listed.is_file()):
+    root, listed = Manifest.read(prepared).root, prepared / IMAGES
+    if not listed.is_file():
         return set()
     kept = {row["id"] for row in _rows(listed) if row["split"] == split}
     alike = {

@@ -16,6 +16,11 @@ from ssl_tf.settings import DataSettings, KnnSettings, flagfiles
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 
+def listing(number):
+    """What a manifest tells of the originals."""
+    return {"count": number, "sha256": "", "sizes": ""}
+
+
 def write(directory, splits, classes=("a", "b"), encode=png):
     """Two record files a split; images are numbered on."""
     number, found = 0, {}
@@ -32,7 +37,7 @@ def write(directory, splits, classes=("a", "b"), encode=png):
                 number += 1
             write_records(directory / name, records)
             found[split].append(RecordFile(name, size, (directory / name).stat().st_size))
-    Manifest("png", 6, classes, found, {"count": number, "sha256": ""}).write(directory)
+    Manifest("png", 6, classes, found, listing(number), "/images").write(directory)
     return str(directory)
 
 
@@ -81,7 +86,7 @@ def write_raw(directory, sizes, classes=("a", "b"), wider=8):
         write_records(path, records)
         PixelIndex.of(places).write(path)
         files.append(RecordFile(path.name, size, path.stat().st_size))
-    Manifest("raw", 6, classes, {"train": files}, {"count": number, "sha256": ""}).write(directory)
+    Manifest("raw", 6, classes, {"train": files}, listing(number), "/images").write(directory)
     return str(directory)
 
 
