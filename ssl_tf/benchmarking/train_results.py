@@ -118,13 +118,11 @@ def _read(path: Path, expected: dict) -> dict:
                 "file"
             )
     try:
-        # Keys of earlier versions lack devices and cores; their failures lack those, too.
-        rows = [row for row in found["entries"].values() if "device" in row]
-        return {**found, "entries": {_key(row): row for row in rows}}
+        if [*found["entries"]] == [*map(_key, found["entries"].values())]:
+            return found
     except (AttributeError, KeyError, TypeError):
-        raise UserError(
-            f"--output={path} is no result of this benchmark; give another file"
-        ) from None
+        pass
+    raise UserError(f"--output={path} is no result of this benchmark; give another file")
 
 
 def _key(row: dict) -> str:
@@ -137,7 +135,7 @@ def _entry(row: dict) -> Entry:
 
 def _devices(row: dict) -> str:
     name = row["device"] if row["replicas"] == 1 else f"{row['replicas']} x {row['device']}"
-    return f"{name}, {row['cores']} cores" if "cores" in row else name
+    return f"{name}, {row['cores']} cores"
 
 
 def _machine() -> str:

@@ -159,22 +159,6 @@ def test_figures_of_other_code_are_told_and_measured_again(tmp_path, monkeypatch
     assert entry in again and "of other code" not in again.table()
 
 
-def test_a_file_of_an_earlier_version_goes_on(tmp_path):
-    """Its keys are entries without a card, and its failures do not say on which they were."""
-    output, entry = tmp_path / "train.json", Entry("tf32", "off", "host", 8)
-    large = entry._replace(batch_size=4096)
-    TrainResults(settings(f"--output={output}"), H100).add(entry, figures())
-    told = json.loads(output.read_text())
-    (row,) = told["entries"].values()
-    failed = {**large._asdict(), "failed": "out of memory"}
-    output.write_text(json.dumps({**told, "entries": {str(entry): row, str(large): failed}}))
-    again = TrainResults(settings(f"--output={output}"), H100)
-    assert entry in again and large not in again
-    assert entry not in TrainResults(settings(f"--output={output}"), H200)
-    again.add(large, figures(step=7.0))
-    assert len(json.loads(output.read_text())["entries"]) == 2
-
-
 def test_a_file_of_other_flags_is_left_alone(tmp_path):
     output = tmp_path / "train.json"
     results = TrainResults(settings(f"--output={output}"), CPU)
@@ -183,10 +167,12 @@ def test_a_file_of_other_flags_is_left_alone(tmp_path):
     with pytest.raises(UserError, match="other flags"):
         TrainResults(settings(f"--output={output}", "--depth=34"), CPU)
     assert output.read_bytes() == before
-    output.write_text("{}")
-    with pytest.raises(UserError, match="no result of this benchmark"):
-        TrainResults(settings(f"--output={output}"), CPU)
-    assert output.read_text() == "{}"
+    told = json.loads(before)
+    for other in ({}, told | {"entries": [1]}, told | {"entries": {"a": {"device": "CPU"}}}):
+        output.write_text(json.dumps(other))
+        with pytest.raises(UserError, match="no result of this benchmark"):
+            TrainResults(settings(f"--output={output}"), CPU)
+        assert json.loads(output.read_text()) == other
 
 
 def fake_python(path, lines):
