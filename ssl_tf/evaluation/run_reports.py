@@ -266,7 +266,6 @@ def _check_one_encoder(directory: Path, reports: Sequence[Report]) -> None:
         UserError: names their files.
     """
     files = {r["trained"].get("encoder_sha256"): r["init_encoder"] for r in reports}
-    files.pop(None, None)  # of an earlier version
     if len(files) > 1:
         told = ", ".join(sorted(files.values()))
         raise UserError(
@@ -295,12 +294,10 @@ def _read_work(
 
 
 def _network_of(report: Report) -> str:
-    """The network of an encoder in a file; empty if a report does not tell it.
-
-    A report of an earlier version tells depth and width alone.
-    """
+    """The network of an encoder in a file; empty if a report does not tell it."""
+    # The stride is left out where the depth has no bottlenecks.
     told = {k: report[k] for k in ("depth", "width", "stem", "stride_in_1x1") if k in report}
-    return network_name(**told) if {"depth", "width"} <= told.keys() else ""
+    return network_name(**told) if {"depth", "width", "stem"} <= told.keys() else ""
 
 
 def _with_known_figures(report: Report) -> Report:

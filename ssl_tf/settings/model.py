@@ -87,9 +87,7 @@ class ModelSettings:
         return METHODS[self.method]
 
 
-def network_name(
-    depth: int, width: float, stem: str = ModelSettings.stem, stride_in_1x1: bool = False
-) -> str:
+def network_name(depth: int, width: float, stem: str, stride_in_1x1: bool = False) -> str:
     """A network in words, such as `ResNet-50 x2, small stem`: what is at its default is left out.
 
     Args:

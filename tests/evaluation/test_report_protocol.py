@@ -311,7 +311,8 @@ def test_images_that_could_not_be_read_are_told(seeds):
 
 
 def test_an_encoder_in_a_file_has_no_seed_but_a_row(seeds, tmp_path):
-    of_file = {"init_encoder": "f", "depth": 50, "width": 1.0}
+    network = {"depth": 50, "width": 1.0, "stem": "imagenet", "stride_in_1x1": False}
+    of_file = {"init_encoder": "f", **network}
     write_report(tmp_path / "file" / "linear.json", 0.7, step=0, **of_file)
     rows, _ = rows_of([*seeds, tmp_path / "file"], "base")
     assert (rows["file"]["seeds"], rows["file"]["linear top-1"]) == ("", "70.00")

@@ -128,7 +128,8 @@ def test_an_encoder_in_a_file_has_a_row_beside_runs(tmp_path):
     for directory, figure, step in ((run, 0.5, 10), (file, 0.7, 0)):
         write_report(directory / "linear.json", SCENES, figure, 0.1, step=step)
     report = json.loads((file / "linear.json").read_text())
-    of_file = {"init_encoder": "resnet50.safetensors", "depth": 50, "width": 2.0}
+    network = {"depth": 50, "width": 2.0, "stem": "imagenet", "stride_in_1x1": False}
+    of_file = {"init_encoder": "resnet50.safetensors", **network}
     (file / "linear.json").write_text(json.dumps({**report, **of_file}))
     runs = read_runs([run, file])
     first, second, random, other = cells_of(table(runs))
@@ -167,7 +168,7 @@ def test_the_network_of_an_encoder_in_a_file_is_told(tmp_path):
         (
             {"stem": "small", "stride_in_1x1": True},
             {"stem": "imagenet", "stride_in_1x1": False},
-            {},  # of an earlier version
+            {"stem": "imagenet", "depth": 18},
         )
     ):
         file = tmp_path / str(number)
@@ -177,7 +178,7 @@ def test_the_network_of_an_encoder_in_a_file_is_told(tmp_path):
         report |= {"init_encoder": "a.safetensors", "depth": 50, "width": 1.0, **told}
         (file / "linear.json").write_text(json.dumps(report))
         networks.append(read_runs([file])[0].encoder)
-    assert networks == ["ResNet-50, small stem, stride in 1x1", "ResNet-50", "ResNet-50"]
+    assert networks == ["ResNet-50, small stem, stride in 1x1", "ResNet-50", "ResNet-18"]
 
 
 def test_a_segmentation_has_its_mean_iou_in_the_table_and_a_panel(tmp_path):
