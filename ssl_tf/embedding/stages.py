@@ -126,9 +126,7 @@ def _open_encoder(
     except UserError as error:
         shards = [done_path(output, n).exists() for n in range(shard_count)]
         stored = [stored_format(output, n) is not None for n in range(shard_count)]
-        # Earlier versions recorded the place in words alone.
-        place = record.get("given", place_of(record.get("origin", "").rpartition(" ")[2]))
-        is_first = (place, record.get("step")) == (place_of(given), step)
+        is_first = (record.get("given"), record.get("step")) == (place_of(given), step)
         if not (is_first and all(shards) and all(stored)):
             raise
         print(f"{error}; all features are there", file=sys.stderr)

@@ -38,8 +38,7 @@ def first_step(directory: Path, given: str) -> int:
         UserError: the record is damaged.
     """
     record = recorded_encoder(directory)
-    # Earlier versions recorded no place.
-    return record.get("step", 0) if record.get("given") in (None, place_of(given)) else 0
+    return record["step"] if record.get("given") == place_of(given) else 0
 
 
 def keep_encoder(directory: Path, facts: dict[str, Any]) -> None:
