@@ -197,9 +197,7 @@ def train_downstream(
             write_json(path, result)
         if not picture.exists():
             task.draw(model, picture)
-        # An earlier version did not keep the number.
-        unreadable = result.pop(UNREADABLE, 0)
-        return Trained(result, loss, unreadable, sha256, model)
+        return Trained(result, loss, result.pop(UNREADABLE), sha256, model)
 
 
 def _replaceable(task: Task, directory: Path) -> dict[str, Callable[[], None]]:

@@ -66,7 +66,7 @@ def run_stage(
     learned_from = entry_of_learned(runs, test)
     if not training.dry_run:
         open_output(settings, settings.result, command, replaceable)
-        # A training of an earlier version kept none, and may have begun with another one.
+        # A training whose file is gone may have begun with another encoder than the run has now.
         keep([start for start in starts if not (output / start.name).exists()], kept)
     labels = None if training.dry_run else output / "labels.txt"
     train = labelled_share(whole, settings.data.share, labels)
