@@ -93,7 +93,7 @@ class FineTuneResult:
     weight_decay: float
     trials: list[dict[str, float | dict[str, float] | None]]
     encoder_sha256: str
-    unreadable_images: int = 0  # an earlier version did not keep the number
+    unreadable_images: int = 0  # 0.1.0 did not keep the number
 
 
 def report_of(result: FineTuneResult) -> dict[str, Any]:

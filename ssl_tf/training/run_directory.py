@@ -27,7 +27,7 @@ MACHINE_FIGURES = (
     "wall_time",
 )  # fmt: skip
 # Files that a process leaves behind if it is killed while it creates the directory; the first is of
-# earlier versions.
+# 0.1.0.
 _FIRST_FILES = {
     ENVIRONMENT, ENVIRONMENT + UNFINISHED, FLAGS + UNFINISHED, workers.DIRECTORY,
 }  # fmt: skip
