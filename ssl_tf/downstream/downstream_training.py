@@ -24,12 +24,11 @@ from ssl_tf.files import read_json, write_json
 from ssl_tf.networks.digest import weights_digest
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.settings import DownstreamSettings, flagfiles
-from ssl_tf.training.callbacks import Diverged, StepCallback, StopOnNaN
-from ssl_tf.training.clock import StepClock
+from ssl_tf.training.callbacks import Diverged, StepCallback
 from ssl_tf.training.environment import note_environment
+from ssl_tf.training.logged_fit import fit_logged
 from ssl_tf.training.report_entries import UNREADABLE
-from ssl_tf.training.resumption import fit_to_end, forget_test, training_directory
-from ssl_tf.training.run_directory import METRICS, MetricsFile
+from ssl_tf.training.resumption import forget_test, training_directory
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.training.stop_signals import StopSignals
 
@@ -221,47 +220,25 @@ def _fit(
     signals: StopSignals,
 ) -> float:
     """Trains to the last step; returns its loss."""
-    settings, source = task.settings, task.train
-    replicas = strategy.num_replicas_in_sync
+    settings = task.settings
 
-    def batches(first: int) -> tf.data.Dataset:
-        def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            made = task.batches(Steps(settings.seed, settings.batch_size, first, settings.steps))
-            if replicas > 1:
-                return made.rebatch(settings.batch_size // replicas, drop_remainder=True)
-            return made
+    def looks(start: int, log: RunLog) -> list[StepCallback]:
+        return [_Looks(start, task, log, directory)] if settings.evaluate_every else []
 
-        return strategy.distribute_datasets_from_function(worker_batches)
-
-    def observers(first: int) -> list[tf.keras.callbacks.Callback]:
-        metrics = MetricsFile(directory / METRICS, first)
-        clock = StepClock(first, settings.batch_size, metrics.last)
-        log = RunLog(
-            first,
-            metrics,
-            clock,
-            last_step=settings.steps,
-            images=source.size,
-            batch_size=settings.batch_size,
-            every=settings.log_every,
-            constants={},
-            learning_rate=make_schedule(settings),
-        )
-        looks = [_Looks(first, task, log, directory)] if settings.evaluate_every else []
-        return [StopOnNaN(first), clock, *looks, log]
-
-    return fit_to_end(
+    return fit_logged(
         model,
-        batches,
+        task.batches,
+        strategy=strategy,
         directory=directory,
         items={"encoder": model.encoder, "head": model.head},
-        logged=("loss",),
-        source=source,
-        steps=settings.steps,
+        source=task.train,
+        steps=Steps(settings.seed, settings.batch_size, 0, settings.steps),
+        learning_rate=make_schedule(settings),
+        log_every=settings.log_every,
         save_every=settings.save_every,
         signals=signals,
-        observers=observers,
-    )["loss"]
+        observers=looks,
+    )
 
 
 class _Looks(StepCallback):

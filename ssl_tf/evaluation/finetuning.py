@@ -36,16 +36,9 @@ from ssl_tf.files import read_json, write_json
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.settings import TuningSettings, flagfiles
 from ssl_tf.training import schedules
-from ssl_tf.training.callbacks import Diverged, StopOnNaN
-from ssl_tf.training.clock import StepClock
-from ssl_tf.training.resumption import (
-    CHECKPOINTS,
-    fit_to_end,
-    forget_test,
-    training_directory,
-)
-from ssl_tf.training.run_directory import METRICS, MetricsFile
-from ssl_tf.training.run_log import RunLog
+from ssl_tf.training.callbacks import Diverged
+from ssl_tf.training.logged_fit import fit_logged
+from ssl_tf.training.resumption import CHECKPOINTS, forget_test, training_directory
 from ssl_tf.training.stop_signals import StopSignals
 
 _SCORED_AT_ONCE = 250
@@ -279,46 +272,22 @@ class _Stage:
                 self.new_encoder, source.num_classes, settings, schedule, decay, source.size, steps
             )
 
-        def batches(start: int) -> tf.data.Dataset:
-            def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-                remaining = Steps(settings.seed, batch_size, start, steps)
-                batches = cropped_batches(source, self.image_size, remaining)
-                return batches.rebatch(batch_size // replicas) if replicas > 1 else batches
-
-            return self.strategy.distribute_datasets_from_function(worker_batches)
-
         directory = self.directory / name
-
-        def observers(first: int) -> list[tf.keras.callbacks.Callback]:
-            metrics = MetricsFile(directory / METRICS, first)
-            clock = StepClock(first, batch_size, metrics.last)
-            log = RunLog(
-                first,
-                metrics,
-                clock,
-                last_step=steps,
-                images=source.size,
-                batch_size=batch_size,
-                every=settings.log_every,
-                constants={},
-                learning_rate=schedule,
-            )
-            return [StopOnNaN(first), clock, log]
-
         directory.mkdir(exist_ok=True)
-        logs = fit_to_end(
+        loss = fit_logged(
             model,
-            batches,
+            functools.partial(cropped_batches, source, self.image_size),
+            strategy=self.strategy,
             directory=directory,
             items={"encoder": model.encoder, "classifier": model.classifier},
-            logged=("loss",),
             source=source,
-            steps=steps,
+            steps=Steps(settings.seed, batch_size, 0, steps),
+            learning_rate=schedule,
+            log_every=settings.log_every,
             save_every=max(1, round(settings.checkpoint_every * source.size / batch_size)),
             signals=signals,
-            observers=observers,
         )
-        return model, logs["loss"]
+        return model, loss
 
     def _scores(self, model: EncoderClassifier, source: Source) -> tuple[np.ndarray, np.ndarray]:
         """The logits [N, C] of a source's readable images, maybe not finite, and their labels."""
