@@ -97,30 +97,48 @@ def run_stage(
     note_places(output, settings)
     path = output / f"{settings.result}.json"
     left_out = {UNREADABLE: unreadable} if unreadable else {}
-    write_json(
-        path,
-        {
-            "step": starts[0].step,
-            "train": f"{train.name}, {train.size} images",
-            "test": f"{test.name}, {test.size} images",
-            **contents_of(whole, test),
-            **annotations_of(whole, test),
-            "classes": test.num_classes,
-            "share": settings.data.share.share_name,
-            "protocol": protocol(settings),
-            "steps": training.steps,
-            "batch_size": training.batch_size,
-            "replicas": strategy.num_replicas_in_sync,
-            **facts,
-            "batch_norm": training.batch_norm,
-            "frozen_stages": training.frozen_stages,
-            **left_out,
-            **learned_from,
-            **rows,
-        },
-    )
+    replicas = strategy.num_replicas_in_sync
+    report = _report(settings, task, whole, starts[0].step, replicas, facts)
+    write_json(path, {**report, **left_out, **learned_from, **rows})
     print(f"result in {path}{train.unreadable.summary()}")
     return task, rows
+
+
+def _report(
+    settings: AnnotatedTrainingSettings,
+    task: Task,
+    whole: AnnotatedSource,
+    step: int,
+    replicas: int,
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """What a report tells of images, protocol and training, before its rows.
+
+    Args:
+        settings: of the command.
+        task: that is learned.
+        whole: the images of which it learns from a share.
+        step: of the first encoder.
+        replicas: number of replicas.
+        facts: of `Task.facts`.
+    """
+    training, train, test = settings.training, task.train, task.test
+    return {
+        "step": step,
+        "train": f"{train.name}, {train.size} images",
+        "test": f"{test.name}, {test.size} images",
+        **contents_of(whole, test),
+        **annotations_of(whole, test),
+        "classes": test.num_classes,
+        "share": settings.data.share.share_name,
+        "protocol": protocol(settings),
+        "steps": training.steps,
+        "batch_size": training.batch_size,
+        "replicas": replicas,
+        **facts,
+        "batch_norm": training.batch_norm,
+        "frozen_stages": training.frozen_stages,
+    }
 
 
 def _export(task: Task, start: StartingEncoder, trained: Trained, directory: Path) -> None:

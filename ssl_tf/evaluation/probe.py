@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -151,14 +152,7 @@ def probe_encoder(
             classes; no classifier has finite scores; or the directory belongs to other settings.
         Stopped: a signal asked to stop; the state is saved.
     """
-    validation = None
-    if settings.validation >= train.size:
-        raise SettingsError(
-            f"--validation={settings.validation}: {train.name} has {train.size} images; hold out "
-            "fewer"
-        )
-    if settings.validation:
-        train, validation = train.hold_out(settings.validation)
+    train, validation = _held_out(train, settings.validation)
     scored_at_once = settings.batch_size
     settings = with_real_batch(settings, train)
     steps = training_steps(settings.epochs, train.size, settings.batch_size)
@@ -169,7 +163,6 @@ def probe_encoder(
             return FeatureReader(encode, source, *sizes).read()
 
         probe = _build_probe(train, encoder.output_shape[-1], encode, settings, steps)
-        logged = [f"loss_{i}" for i in range(len(settings.rates))]
         if settings.augment:
             annotations = read_annotations(train)
             batches = functools.partial(cropped_batches, train, image_size)
@@ -182,38 +175,15 @@ def probe_encoder(
 
         if settings.augment and directory is not None:
             identity = _identity(settings, image_size, digest(encoder))
-            reading = flagfiles.result_flags(settings.evaluation.data)
-            with (
-                training_directory(directory, identity, {"train": train}, reading),
-                StopSignals() as signals,
-            ):
-                losses = fit_to_end(
-                    probe,
-                    batches_from,
-                    directory=directory,
-                    items={"probe": probe},
-                    logged=logged,
-                    source=train,
-                    steps=steps,
-                    save_every=max(
-                        1, round(settings.checkpoint_every * train.size / settings.batch_size)
-                    ),
-                    signals=signals,
-                )
+            losses = _resumed_losses(probe, batches_from, train, settings, directory, identity)
         else:
-            last = LastLogs(logged)
+            last = LastLogs(_loss_names(settings))
             fit(probe, batches_from(0), source=train, steps=steps, callbacks=[last])
             losses = last.values()
         probe.correct_averages(steps)
         chosen, by_rate = 0, {}
         if validation is not None:
-            features, labels = features_of(validation)
-            scores = [logits.numpy() for logits in probe(features, training=False)]
-            rate_figures = [
-                score_figures(x, labels) if np.isfinite(x).all() else None for x in scores
-            ]
-            by_rate = dict(zip(settings.rates, rate_figures))
-            chosen = best_index(rate_figures)
+            chosen, by_rate = _choice(probe, *features_of(validation), settings)
         features, labels = features_of(test)
         if settings.augment:
             train_labels = readable_labels(train, *annotations)
@@ -231,6 +201,82 @@ def probe_encoder(
         by_rate,
         settings.batch_size,
     )
+
+
+def _held_out(train: Source, images: int) -> tuple[Source, Source | None]:
+    """The train images without those of validation, and these; None for 0 images.
+
+    Raises:
+        SettingsError: there are no more train images than that.
+    """
+    if images >= train.size:
+        raise SettingsError(
+            f"--validation={images}: {train.name} has {train.size} images; hold out fewer"
+        )
+    return train.hold_out(images) if images else (train, None)
+
+
+def _resumed_losses(
+    probe: Probe,
+    batches_from: Callable[[int], tf.data.Dataset],
+    train: Source,
+    settings: LinearSettings,
+    directory: Path,
+    identity: dict[str, str],
+) -> dict[str, float]:
+    """Trains the classifiers in a directory, from its newest checkpoint if there is one.
+
+    Args:
+        probe: of `_build_probe`.
+        batches_from: first of the remaining steps -> their batches.
+        train: of the images in the batches.
+        settings: of the classifiers.
+        directory: as in `probe_encoder`.
+        identity: of `_identity`.
+
+    Returns:
+        The losses of the last batch, by their `_loss_names`.
+    """
+    reading = flagfiles.result_flags(settings.evaluation.data)
+    with (
+        training_directory(directory, identity, {"train": train}, reading),
+        StopSignals() as signals,
+    ):
+        return fit_to_end(
+            probe,
+            batches_from,
+            directory=directory,
+            items={"probe": probe},
+            logged=_loss_names(settings),
+            source=train,
+            steps=probe.last_step,
+            save_every=max(1, round(settings.checkpoint_every * train.size / settings.batch_size)),
+            signals=signals,
+        )
+
+
+def _loss_names(settings: LinearSettings) -> list[str]:
+    """The names of the classifiers' losses in the logs of a `Probe`."""
+    return [f"loss_{i}" for i in range(len(settings.rates))]
+
+
+def _choice(
+    probe: Probe, features: np.ndarray, labels: np.ndarray, settings: LinearSettings
+) -> tuple[int, dict[float, dict[str, float] | None]]:
+    """The index of the classifier that is best on validation images, and the figures of each.
+
+    Args:
+        probe: the trained classifiers.
+        features: of the validation images, [N, D].
+        labels: of these, [N] or [N, C].
+        settings: of the classifiers.
+
+    Returns:
+        The index; base learning rate -> figures, None if it diverged.
+    """
+    scores = [logits.numpy() for logits in probe(features, training=False)]
+    figures = [score_figures(x, labels) if np.isfinite(x).all() else None for x in scores]
+    return best_index(figures), dict(zip(settings.rates, figures))
 
 
 def _identity(settings: LinearSettings, image_size: int, encoder: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ _CSV = "table.csv"
 _REMEDY = "remove it, and start the study again"
 # Seconds after which the writer of a table on another machine is taken for dead.
 _SILENCE = 30.0
+
+# Name of a trial -> names of its stages that are done.
+Done = Mapping[str, Collection[str]]
 
 
 def write_outcome(study: Study, trials: Sequence[Trial], output: Path) -> None:
@@ -43,41 +46,22 @@ def write_outcome(study: Study, trials: Sequence[Trial], output: Path) -> None:
 def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     from ssl_tf.evaluation.curves import draw_panels, write_png
     from ssl_tf.evaluation.report_names import RANDOM_ROW
-    from ssl_tf.evaluation.run_reports import read_runs, report_paths
-    from ssl_tf.evaluation.run_table import BOX_FIGURES, Row, panels, table
+    from ssl_tf.evaluation.run_table import panels, table
     from ssl_tf.evaluation.seed_rows import Group, joined, joined_panels
 
     records = {trial.name: read_record(output, trial.name) for trial in trials}
     done = {t.name: {s.name for s in t.steps if records[t.name].has_done(s)} for t in trials}
     begun = [trial for trial in trials if done[trial.name]]
-    trained = [trial for trial in begun if PRETRAIN in done[trial.name]]
-    made = {p for t in trained for s in t.steps if s.name in done[t.name] for p in s.reports}
-    foreign = [path for t in trained for path in report_paths(t.run) if path not in made]
-    # A directory may be a link to one of another name.
-    runs = [
-        dataclasses.replace(run, name=trial.name)
-        for run, trial in zip(
-            read_runs([t.run for t in trained], foreign, by_place=True), trained, strict=True
-        )
-    ]
+    runs, foreign = _runs([trial for trial in begun if PRETRAIN in done[trial.name]], done)
     single = table(runs)
+    trained, random = single.rows[: len(runs)], single.rows[len(runs) :]
+    rows, of_boxes = _trial_rows(begun, done, trained)
+    columns = {**single.columns, **of_boxes}
+    single = dataclasses.replace(single, columns=columns, rows=[*rows, *random])
     if foreign:
         told = ", ".join(str(path.relative_to(output)) for path in foreign)
         remark = f"left out, for no stage of the study that is done has made them: {told}"
         single = dataclasses.replace(single, remarks=(*single.remarks, remark))
-    rows: dict[str, Row] = {trial.name: {"run": trial.name, "seed": trial.seed} for trial in begun}
-    for row in single.rows[: len(runs)]:
-        rows[row["run"]] |= row
-    random = single.rows[len(runs) :]
-    columns = dict(single.columns)
-    for trial in begun:
-        for step in trial.steps:
-            if step.name.partition("_")[0] == DISCOVER and step.name in done[trial.name]:
-                found = _box_figures(step)
-                rows[trial.name] |= found
-                heads = {f"{step.name}_{n}": f"{step.name} {h}" for n, h in BOX_FIGURES.items()}
-                columns |= {name: heads[name] for name in found}
-    single = dataclasses.replace(single, columns=columns, rows=[*rows.values(), *random])
     groups = [
         Group(arm, {t.name: t.seed for t in sorted(begun, key=lambda t: t.seed) if t.arm == arm})
         for arm in study.arms
@@ -98,20 +82,7 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
         "remarks": list(shown.remarks),
     }
     if study.stop:
-        figure, stages = study.stop.figure, results["stages"]
-        each = {row["run"]: _differences_of(figure, row, stages) for row in results["rows"]}
-        told = [
-            f"{arm} is not stopped: {figure} of the stop rule is each of {', '.join(among)}"
-            for arm, among in each.items()
-            if len(among) > 1
-        ]
-        of_reference = {trial.name for trial in trials if trial.arm == reference}
-        measured = {n for row in results["runs"] for n in row if row["run"] in of_reference}
-        is_done = any(t.arm == reference and len(done[t.name]) == len(t.steps) for t in trials)
-        if is_done and not measured & _columns_of(figure, stages):
-            told.append(
-                f"no arm is stopped: no report of {reference} has {figure}, the stop rule's"
-            )
+        told = _stop_remarks(study.stop.figure, trials, done, reference, results)
         shown = dataclasses.replace(shown, remarks=(*shown.remarks, *told))
         results["remarks"] += told
     results["missing"] = left = missing(study, trials, output, results)
@@ -122,6 +93,52 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     drawn = joined_panels(panels(runs), groups)
     if drawn:
         write_png(draw_panels(drawn), output / PICTURE)
+
+
+def _runs(trained: Sequence[Trial], done: Done) -> tuple[list[Any], list[Path]]:
+    """The runs of trials with the reports of stages that are done, and the paths of all others.
+
+    Args:
+        trained: trials whose pre-training is done.
+        done: stages that are done.
+    """
+    from ssl_tf.evaluation.run_reports import read_runs, report_paths
+
+    made = {p for t in trained for s in t.steps if s.name in done[t.name] for p in s.reports}
+    foreign = [path for t in trained for path in report_paths(t.run) if path not in made]
+    runs = read_runs([trial.run for trial in trained], foreign, by_place=True)
+    # A directory may be a link to one of another name.
+    named = [dataclasses.replace(run, name=t.name) for run, t in zip(runs, trained, strict=True)]
+    return named, foreign
+
+
+def _trial_rows(
+    begun: Sequence[Trial], done: Done, trained: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """A row for each trial, with the figures of its boxes.
+
+    Args:
+        begun: trials of which a stage is done.
+        done: stages that are done.
+        trained: the rows of their runs.
+
+    Returns:
+        The rows, in the order of the trials; columns of boxes -> headings.
+    """
+    from ssl_tf.evaluation.run_table import BOX_FIGURES
+
+    rows: dict[str, dict[str, Any]] = {t.name: {"run": t.name, "seed": t.seed} for t in begun}
+    for row in trained:
+        rows[row["run"]] |= row
+    columns: dict[str, str] = {}
+    for trial in begun:
+        for step in trial.steps:
+            if step.name.partition("_")[0] == DISCOVER and step.name in done[trial.name]:
+                found = _box_figures(step)
+                rows[trial.name] |= found
+                heads = {f"{step.name}_{n}": f"{step.name} {h}" for n, h in BOX_FIGURES.items()}
+                columns |= {name: heads[name] for name in found}
+    return list(rows.values()), columns
 
 
 def _box_figures(step: Step) -> dict[str, float]:
@@ -142,6 +159,37 @@ def _known(table: Any) -> list[dict[str, Any]]:
         {name: value for name, value in row.items() if name in table.columns and value is not None}
         for row in table.rows
     ]
+
+
+def _stop_remarks(
+    figure: str,
+    trials: Sequence[Trial],
+    done: Done,
+    reference: str,
+    results: Mapping[str, Any],
+) -> list[str]:
+    """The arms that the stop rule cannot stop, and why, a remark each.
+
+    Args:
+        figure: of the stop rule.
+        trials: of the study.
+        done: stages that are done.
+        reference: arm that the others are compared with; empty: it has no row.
+        results: as in results.json.
+    """
+    stages = results["stages"]
+    each = {row["run"]: _differences_of(figure, row, stages) for row in results["rows"]}
+    told = [
+        f"{arm} is not stopped: {figure} of the stop rule is each of {', '.join(among)}"
+        for arm, among in each.items()
+        if len(among) > 1
+    ]
+    of_reference = {trial.name for trial in trials if trial.arm == reference}
+    measured = {n for row in results["runs"] for n in row if row["run"] in of_reference}
+    is_done = any(t.arm == reference and len(done[t.name]) == len(t.steps) for t in trials)
+    if is_done and not measured & _columns_of(figure, stages):
+        told.append(f"no arm is stopped: no report of {reference} has {figure}, the stop rule's")
+    return told
 
 
 def _page(study: Study, shown: Any, reference: str, left: Mapping[str, str]) -> str:
