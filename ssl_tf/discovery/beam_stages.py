@@ -10,7 +10,7 @@ from ssl_tf.data.source import Source
 from ssl_tf.discovery.choice import BOXES, choose_shard
 from ssl_tf.discovery.collection import COLLECTION, Collection
 from ssl_tf.discovery.description import DESCRIPTORS, REGIONS, describe_shard
-from ssl_tf.discovery.feature_maps import Encoder
+from ssl_tf.discovery.map_encoder import Encoder
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, match_shard
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DiscoverSettings

@@ -10,7 +10,6 @@ from ssl_tf.data.source import Source
 from ssl_tf.discovery.cells import trouble_of
 from ssl_tf.discovery.contrast import box_contrast
 from ssl_tf.discovery.descriptors import describe_regions, make_projection
-from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.discovery.images import (
     describe_images,
     equal_batches,
@@ -18,6 +17,7 @@ from ssl_tf.discovery.images import (
     resized,
     size_troubles,
 )
+from ssl_tf.discovery.map_encoder import Encoder
 from ssl_tf.discovery.region_proposals import Regions, propose_regions, salient_box
 from ssl_tf.settings import DiscoverSettings
 from ssl_tf.sharding import shards

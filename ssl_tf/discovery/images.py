@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.data.decoding import attempt, image_of, upright
 from ssl_tf.data.source import Source
-from ssl_tf.discovery.feature_maps import Encoder
+from ssl_tf.discovery.map_encoder import Encoder
 
 # Sides of resized images are multiples of this, so that few sizes occur.
 _SIDE_STEP = 32

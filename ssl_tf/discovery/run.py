@@ -15,9 +15,10 @@ from ssl_tf.discovery import beam_stages, report
 from ssl_tf.discovery.choice import BOXES, read_proposals
 from ssl_tf.discovery.collection import COLLECTION, gather, image_troubles
 from ssl_tf.discovery.description import REGIONS
-from ssl_tf.discovery.feature_maps import Encoder, open_encoder
+from ssl_tf.discovery.feature_maps import open_encoder
 from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.images import equal_batches, read_examples
+from ssl_tf.discovery.map_encoder import Encoder
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, write_pairs
 from ssl_tf.discovery.ranking import rank_regions
 from ssl_tf.errors import SettingsError, UserError, listed, warn

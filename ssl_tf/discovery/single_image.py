@@ -11,7 +11,6 @@ from ssl_tf.data.source import Source
 from ssl_tf.discovery.cells import joined_cells, trouble_of
 from ssl_tf.discovery.contrast import box_contrast
 from ssl_tf.discovery.description import REGIONS
-from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.discovery.images import (
     describe_images,
     equal_batches,
@@ -19,6 +18,7 @@ from ssl_tf.discovery.images import (
     size_troubles,
 )
 from ssl_tf.discovery.lost import grow_objects
+from ssl_tf.discovery.map_encoder import Encoder
 from ssl_tf.discovery.normalized_cut import cut_objects
 from ssl_tf.discovery.region_proposals import propose_regions, salient_box, to_pixels
 from ssl_tf.settings import DiscoverSettings

@@ -7,8 +7,8 @@ from PIL import Image
 
 from ssl_tf.data.decoding import decode
 from ssl_tf.data.sources.opening import open_source
-from ssl_tf.discovery.feature_maps import Encoder
 from ssl_tf.discovery.images import equal_batches, read_examples, size_troubles
+from ssl_tf.discovery.map_encoder import Encoder
 from tests.data.tiny_images import picture, png, write_folder
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ssl_tf.data.source import IndexedSource
 from ssl_tf.discovery import run
-from ssl_tf.discovery.feature_maps import Encoder
+from ssl_tf.discovery.map_encoder import Encoder
 from ssl_tf.settings import DiscoverSettings, flagfiles
 
 HEIGHT, WIDTH, KINDS, HUES, IMAGES = 128, 160, 4, 8, 48

@@ -11,7 +11,7 @@ from ssl_tf import command, discover
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.discovery import run
-from ssl_tf.discovery.feature_maps import Encoder
+from ssl_tf.discovery.map_encoder import Encoder
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import DiscoverSettings, flagfiles
 from tests.data.prepared_tfds import prepare_several

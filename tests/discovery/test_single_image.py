@@ -12,7 +12,7 @@ from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.discovery import run, single_image
 from ssl_tf.discovery.cells import normalized
 from ssl_tf.discovery.contrast import surround_contrast
-from ssl_tf.discovery.feature_maps import Encoder
+from ssl_tf.discovery.map_encoder import Encoder
 from ssl_tf.settings import DiscoverSettings, flagfiles
 from tests.discovery.test_normalized_cut import planted
 
