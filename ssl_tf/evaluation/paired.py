@@ -41,8 +41,9 @@ def mean_of(values: Sequence[float]) -> Mean:
     """The mean of values, one or more, with its standard error."""
     numbers = np.asarray(values, np.float64)
     count = len(numbers)
-    error = float(numbers.std(ddof=1) / math.sqrt(count)) if count > 1 else None
-    return Mean(float(numbers.mean()), error, count)
+    if np.ptp(numbers) == 0:  # the mean of three tenths is more than a tenth
+        return Mean(float(numbers[0]), 0.0 if count > 1 else None, count)
+    return Mean(float(numbers.mean()), float(numbers.std(ddof=1) / math.sqrt(count)), count)
 
 
 def difference_of(values: Mapping[int, float], reference: Mapping[int, float]) -> Difference | None:

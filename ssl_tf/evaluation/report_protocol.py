@@ -44,6 +44,13 @@ def protocol_of(report: Mapping[str, Any]) -> Protocol:
     known |= {name: report[name] for name in _ENTRIES if name in report}
     for entry in (CONTENTS, ANNOTATIONS):
         known |= {f"{part}_{entry}": x for part, x in report.get(entry, {}).items()}
+    data = report.get("data")  # of a transfer
+    for part, digest in data.items() if isinstance(data, dict) else ():
+        known |= {
+            f"{part}_{entry}": digest[name][:12]
+            for entry, name in ((CONTENTS, "sha256"), (ANNOTATIONS, "details"))
+            if name in digest
+        }
     train = _TRAIN.match(str(report.get("train", "")))
     if train:
         known |= {"train": train["name"], "train_images": train["images"]}

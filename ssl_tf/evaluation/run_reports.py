@@ -254,7 +254,7 @@ def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) ->
         _machines(environments, path),
         reports,
         _read_work(directory / COMPUTE, settings, lines),
-        _read_contents(directory / DATA),
+        _read_contents(directory / DATA, settings),
         _versions(environments),
     )
 
@@ -311,14 +311,23 @@ def _with_known_figures(report: Report) -> Report:
 
 
 def _machines(environments: Any, path: Path) -> tuple[tuple[int, str], ...]:
-    """Each replicas and device of the environments of a run once, in the order of their starts."""
+    """Each replicas and device of the environments of a run once, in the order of their starts.
+
+    A CPU is told with its cores.
+    """
     try:
-        found = dict.fromkeys((entry["replicas"], entry["device"]) for entry in environments)
+        found = dict.fromkeys((entry["replicas"], _device(entry)) for entry in environments)
     except (KeyError, TypeError):
         found = {}
     if path.exists() and not found:
         raise UserError(f"{path} is no list of environments with device and replicas; remove it")
     return tuple(found)
+
+
+def _device(environment: Mapping[str, Any]) -> str:
+    device = environment["device"]
+    has_cores = device == "CPU" and "cores" in environment  # those of 0.1.0 have not
+    return f"{device} of {environment['cores']} cores" if has_cores else device
 
 
 def _versions(environments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -327,14 +336,26 @@ def _versions(environments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {name: ", then ".join(versions) for name, versions in found.items() if versions}
 
 
-def _read_contents(path: Path) -> dict[str, str]:
-    """What the record of a run's data tells of the names and the number of its images."""
+def _read_contents(path: Path, settings: PretrainSettings | None) -> dict[str, str]:
+    """What the record of a run's data tells of its images: names, number, classes and annotations.
+
+    Annotations are the labels, the sizes of files and the boxes. Boxes at another place are meant
+    to be others, and are told by that flag.
+    """
     digests = read_json(path, dict, _REMEDY) if path.exists() else {}
-    return {
-        f"{part} images": f"{digest.get('count', '?')} of digest {str(digest['sha256'])[:12]}"
-        for part, digest in digests.items()
-        if isinstance(digest, dict) and "sha256" in digest
-    }
+    proposals = settings.data.proposals if settings is not None else ""
+    boxes = f" with boxes in {proposals}" if proposals else ""
+    found = {}
+    for part, digest in digests.items():
+        if isinstance(digest, dict) and "sha256" in digest:
+            found[f"{part} images"] = (
+                f"{digest.get('count', '?')} of digest {str(digest['sha256'])[:12]}"
+            )
+            if "classes" in digest:
+                found[f"{part} classes"] = str(digest["classes"])
+            if "details" in digest:
+                found[f"{part} annotations{boxes}"] = str(digest["details"])[:12]
+    return found
 
 
 def _read_report(path: Path, *needed: str) -> Report:

@@ -12,6 +12,7 @@ from ssl_tf.evaluation.report_protocol import differing, told_differences, unlik
 from ssl_tf.evaluation.report_stages import HEADINGS
 from ssl_tf.evaluation.run_reports import Run
 from ssl_tf.evaluation.run_table import (
+    BOX_FIGURES,
     COMPUTE_UNITS,
     LEARNED,
     MONITOR,
@@ -217,7 +218,8 @@ def _is_of(column: str, stages: Iterable[str]) -> bool:
     """Whether a column has figures of one of these stages."""
     if column in _COSTS:
         return TRAINING in stages
-    return any(column.removeprefix(f"{stage}_") in HEADINGS for stage in stages)
+    figures = HEADINGS | BOX_FIGURES
+    return any(column.removeprefix(f"{stage}_") in figures for stage in stages)
 
 
 def _joined_row(name: str, rows: Sequence[Row], figures: Sequence[str]) -> Row:

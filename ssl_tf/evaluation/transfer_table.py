@@ -7,6 +7,7 @@ from pathlib import Path
 from ssl_tf import markdown
 from ssl_tf.evaluation.protocols import PROTOCOLS
 from ssl_tf.evaluation.transfer import Report, read_report, report_path
+from ssl_tf.training.report_entries import LEARNED_FROM, UNREADABLE
 
 _HEADINGS = {"linear": "Logistic regression on frozen features", "finetune": "Fine-tuned"}
 _MA_SSRL = "MA-SSRL paper, transfer table: ResNet-50, 300 epochs"
@@ -130,6 +131,13 @@ def _remarks(reports: Mapping[str, Report]) -> str:
     other = [PROTOCOLS[n].title for n, r in reports.items() if r["sizes"] != r["published_sizes"]]
     if other:
         lines.append(f"Not of the published images: {', '.join(other)}.")
+    for name, report in reports.items():
+        if count := report.get(LEARNED_FROM):
+            lines.append(
+                f"{PROTOCOLS[name].title}: the run has learned from {count} of the test images."
+            )
+        if count := report.get(UNREADABLE):
+            lines.append(f"{PROTOCOLS[name].title}: {count} images could not be read.")
     stopped = [
         PROTOCOLS[name].title
         for name, report in reports.items()

@@ -57,7 +57,8 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     trained, random = single.rows[: len(runs)], single.rows[len(runs) :]
     rows, of_boxes = _trial_rows(begun, done, trained)
     columns = {**single.columns, **of_boxes}
-    single = dataclasses.replace(single, columns=columns, rows=[*rows, *random])
+    remarks = (*single.remarks, *_told_of_boxes(rows))
+    single = dataclasses.replace(single, columns=columns, rows=[*rows, *random], remarks=remarks)
     if foreign:
         told = ", ".join(str(path.relative_to(output)) for path in foreign)
         remark = f"left out, for no stage of the study that is done has made them: {told}"
@@ -125,7 +126,7 @@ def _trial_rows(
     Returns:
         The rows, in the order of the trials; columns of boxes -> headings.
     """
-    from ssl_tf.evaluation.run_table import BOX_FIGURES
+    from ssl_tf.evaluation.run_table import BOX_FIGURES, PROTOCOLS
 
     rows: dict[str, dict[str, Any]] = {t.name: {"run": t.name, "seed": t.seed} for t in begun}
     for row in trained:
@@ -134,23 +135,43 @@ def _trial_rows(
     for trial in begun:
         for step in trial.steps:
             if step.name.partition("_")[0] == DISCOVER and step.name in done[trial.name]:
-                found = _box_figures(step)
+                found, images = _box_figures(step)
                 rows[trial.name] |= found
+                if found:
+                    rows[trial.name].setdefault(PROTOCOLS, {})[step.name] = {"images": images}
                 heads = {f"{step.name}_{n}": f"{step.name} {h}" for n, h in BOX_FIGURES.items()}
                 columns |= {name: heads[name] for name in found}
     return list(rows.values()), columns
 
 
-def _box_figures(step: Step) -> dict[str, float]:
-    """The metrics of a discovery's boxes, as columns; none where they were not measured."""
+def _told_of_boxes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each discovery whose figures are of other numbers of images in some rows."""
+    from ssl_tf.evaluation.report_protocol import told_differences
+    from ssl_tf.evaluation.run_table import PROTOCOLS
+
+    protocols: dict[str, dict[str, Mapping[str, str]]] = {}
+    for row in rows:
+        for stage, protocol in row.get(PROTOCOLS, {}).items():
+            if stage.partition("_")[0] == DISCOVER:
+                protocols.setdefault(stage, {})[row["run"]] = protocol
+    lines = [told_differences(stage, found) for stage, found in protocols.items()]
+    return [line for line in lines if line]
+
+
+def _box_figures(step: Step) -> tuple[dict[str, float], str]:
+    """The metrics of a discovery's boxes, as columns, and the number of their images.
+
+    There are none where they were not measured.
+    """
     from ssl_tf.evaluation.run_table import BOX_FIGURES
 
     if not step.reports:
-        return {}
+        return {}, ""
     by_name = read_json(step.reports[0], dict, _REMEDY)
     kind = step.flags["discoverer"]
     measured = by_name[step.flags["ranker"] if kind == "lod" else kind]
-    return {f"{step.name}_{name}": measured[name] for name in BOX_FIGURES}
+    figures = {f"{step.name}_{name}": measured[name] for name in BOX_FIGURES}
+    return figures, str(by_name["images"])
 
 
 def _known(table: Any) -> list[dict[str, Any]]:

@@ -31,13 +31,14 @@ COLLAPSED_STD = 0.1
 COLLAPSED_RANK = 2.0
 
 
-def collapse_reason(embedding_std: float, rankme: float, dimension: int) -> str | None:
+def collapse_reason(embedding_std: float, rankme: float, dimension: int, count: int) -> str | None:
     """The reason to call an embedding collapsed; None if it is not.
 
     Args:
         embedding_std: standard deviation of the l2-normalized embedding, mean over dimensions.
         rankme: effective rank of the embedding.
         dimension: d, that of the embedding.
+        count: number of embeddings.
     """
     healthy = 1 / math.sqrt(dimension)
     if embedding_std < COLLAPSED_STD * healthy:
@@ -45,7 +46,7 @@ def collapse_reason(embedding_std: float, rankme: float, dimension: int) -> str 
             f"the standard deviation of the normalized embedding is {embedding_std:.2g} "
             f"(healthy: about {healthy:.2g})"
         )
-    if rankme < COLLAPSED_RANK:
+    if rankme < COLLAPSED_RANK and count > 2:  # two always lie on a line
         return f"the effective rank of the embedding is {rankme:.2g} of {dimension}"
     return None
 
@@ -201,7 +202,8 @@ class RepresentationMonitor(StepCallback):
         }
         if second:
             values["alignment"] = metrics.alignment(embeddings, np.concatenate(second)[rows])
-        reason = collapse_reason(values["embedding_std"], values["rankme"], embeddings.shape[1])
+        count, dimension = embeddings.shape
+        reason = collapse_reason(values["embedding_std"], values["rankme"], dimension, count)
         values["collapsed"] = float(reason is not None)
         if reason:
             warn(

@@ -38,3 +38,11 @@ def test_one_seed_has_no_error_and_equal_differences_no_p():
     ours, theirs = {0: 207 / 500, 1: 226 / 500}, {0: 202 / 500, 1: 221 / 500}
     assert len({ours[seed] - theirs[seed] for seed in ours}) == 2
     assert difference_of(ours, theirs).p is None
+
+
+@pytest.mark.parametrize("value", [0.1, 0.02, -0.07])
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_equal_differences_have_no_error_whatever_their_rounding(value, count):
+    """The mean of three tenths is more than a tenth in double precision."""
+    found = difference_of(dict.fromkeys(range(count), value), dict.fromkeys(range(count), 0.0))
+    assert (found.mean, found.error, found.p) == (value, 0.0, None)

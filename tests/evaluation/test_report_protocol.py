@@ -271,6 +271,40 @@ def test_seeds_of_other_images_are_not_averaged(seeds):
     assert not any(panel.title == "linear" for panel in curves)
 
 
+@pytest.mark.parametrize("key", ["classes", "details"])
+def test_annotations_that_runs_learned_from_may_be_others(seeds, key):
+    """Boxes made again at one place, or other labels in record files of the same images."""
+    for run, told in zip(seeds, ("4" * 20, "5" * 20)):
+        digest = {"count": 9, "sha256": "a", "classes": 7, "details": "0"}
+        (run / "data.json").write_text(json.dumps({"training": digest | {key: told}}))
+    name = "classes" if key == "classes" else "annotations"
+    reason = f"base: no mean of its linear figures, because its seeds differ in training {name}"
+    rows, shown = rows_of(seeds)
+    assert rows["base"]["linear top-1"] == "-" and reason in shown.remarks
+
+
+def test_boxes_of_each_seed_at_its_own_place_are_meant_to_be_others(tmp_path):
+    runs = []
+    for seed in (0, 1):
+        boxes = ("--crops=object_dilated", f"--proposals=boxes-{seed}")
+        run = write_run(tmp_path / f"found-{seed}", f"--seed={seed}", *boxes)
+        write_report(run / "linear.json", 0.5, protocol={"epochs": "50.0"})
+        digest = {"count": 9, "sha256": "a", "details": f"{seed}"}
+        (run / "data.json").write_text(json.dumps({"training": digest}))
+        runs.append(run)
+    rows, shown = rows_of(runs)
+    assert rows["found"]["linear top-1"].startswith("50.00") and not shown.remarks
+
+
+def test_data_of_a_transfer_may_be_others(seeds):
+    for run, test in zip(seeds, ("0" * 20, "1" * 20)):
+        data = {"whole": {"sha256": "a", "details": "b"}, "test": {"sha256": "c", "details": test}}
+        write_report(run / "linear.json", 0.5, data=data)
+    assert rows_of(seeds)[1].remarks[0] == (
+        "linear figures differ in test_annotations 000000000000 (base-0) and 111111111111 (base-1)"
+    )
+
+
 def test_test_images_of_one_name_may_be_others(seeds):
     for run, test in zip(seeds, ("0123", "4567")):
         write_report(run / "linear.json", 0.5, contents={"train": "89ab", "test": test})

@@ -462,6 +462,14 @@ def test_there_are_no_mean_hours_of_unlike_machines(runs):
     assert "machine" not in unlike and unlike["flops"] == alike["flops"]
 
 
+def test_processors_of_unlike_cores_are_unlike_machines(runs):
+    for run, cores in zip(runs, (2, 2, 64)):
+        entry = {"device": "CPU", "replicas": 1, "cores": cores}
+        (run / "environment.json").write_text(json.dumps([entry]))
+    machines = [run.machines for run in read_runs(runs[:3])]
+    assert machines == [((1, "CPU of 2 cores"),)] * 2 + [((1, "CPU of 64 cores"),)]
+
+
 def test_monitors_of_unlike_images_have_no_difference(tmp_path):
     base = write_seeds(tmp_path, "base", BASE)
     other = write_seeds(tmp_path, "other", WIDE, "--scenes=999")

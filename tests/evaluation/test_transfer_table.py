@@ -59,3 +59,13 @@ def test_figures_of_several_settings_stand_in_rows_of_their_own(tmp_path):
         ["RUN", "-", "50.0", "this run, step 0, 32 pixels, --max_iterations=1"],
         ["RUN", "90.0", "-", "this run, step 0, 32 pixels, --max_iterations=1000"],
     ]
+
+
+def test_test_images_that_the_run_has_seen_and_those_left_out_are_told(tmp_path):
+    write(tmp_path, "cifar10", (A, 90))
+    path = report_path(tmp_path, "cifar10", "linear")
+    told = {"test_images_learned_from": 17, "unreadable_images": 4}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **told}))
+    lines = tables(tmp_path, ("cifar10", "cifar100"), "RUN", True).splitlines()
+    assert "CIFAR-10: the run has learned from 17 of the test images." in lines
+    assert "CIFAR-10: 4 images could not be read." in lines

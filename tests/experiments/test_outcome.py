@@ -110,6 +110,16 @@ def test_a_discovery_that_is_measured_later_is_not_done(study):
     assert (rows["far"]["discover_corloc"], rows["far"]["discover_corloc_seeds"]) == (0.25, 1)
 
 
+def test_figures_of_boxes_on_other_numbers_of_images_are_no_mean_and_are_told(study):
+    place = study[2] / "discover" / "far-1" / "metrics.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "images": 8}))
+    write_outcome(*study)
+    found = json.loads((study[2] / "results.json").read_text())
+    rows = {row["run"]: row for row in found["rows"]}
+    assert "discover_corloc" not in rows["far"] and rows["far"]["linear_top1"] > 0
+    assert "discover figures differ in images 4 (far-0) and 8 (far-1)" in found["remarks"]
+
+
 def test_the_stop_rule(study):
     the_study, trials, out = study
     by_name = {trial.name: trial for trial in trials}

@@ -239,7 +239,7 @@ def test_a_collapsed_network_is_stuck_at_chance_and_the_monitor_says_so():
     # All codes are 1 / K; the prediction of equal codes can be no better than they.
     one, two = (method.embed(batch_of(seed)["views"][0])[1].numpy() for seed in (0, 1))
     z = np.concatenate([one, two])
-    assert "standard deviation" in collapse_reason(embedding_std(z), rankme(z), z.shape[1])
+    assert "standard deviation" in collapse_reason(embedding_std(z), rankme(z), *z.shape[::-1])
     assert tf.reduce_min(found["swapped_loss"]).numpy() >= math.log(K) - 1e-5
     assert "--sinkhorn_epsilon" in SwAV.against_collapse
 

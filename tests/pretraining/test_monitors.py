@@ -18,7 +18,7 @@ from tests.evaluation.multi_label_source import Shades
 
 
 def verdict(z):
-    return collapse_reason(embedding_std(z), rankme(z), z.shape[1])
+    return collapse_reason(embedding_std(z), rankme(z), z.shape[1], len(z))
 
 
 def test_spread_out_embeddings_are_healthy():
@@ -41,8 +41,16 @@ def test_one_line_is_a_collapse():
 @pytest.mark.parametrize("d", [8, 2048])
 def test_the_threshold_scales_with_the_dimension(d):
     healthy = 1 / math.sqrt(d)
-    assert collapse_reason(0.11 * healthy, 5.0, d) is None
-    assert collapse_reason(0.09 * healthy, 5.0, d) is not None
+    assert collapse_reason(0.11 * healthy, 5.0, d, 500) is None
+    assert collapse_reason(0.09 * healthy, 5.0, d, 500) is not None
+
+
+def test_two_embeddings_lie_on_a_line_whatever_the_network():
+    assert verdict(np.eye(2, 64)) is None
+    assert "standard deviation" in verdict(np.ones((2, 64)))
+    assert verdict(np.eye(3, 64)) is None
+    on_a_line = np.eye(1, 64) * np.array([[1.0], [-1.0], [1.0]])
+    assert verdict(on_a_line) is not None
 
 
 def test_spread_takes_at_most_what_there_is():
