@@ -27,7 +27,7 @@ from ssl_tf.files import read_json
 from ssl_tf.methods.encoder_work import EncoderWork, read_work, work_of_settings
 from ssl_tf.settings import DataSettings, PretrainSettings
 from ssl_tf.settings.model import network_name
-from ssl_tf.training.data_places import DATA
+from ssl_tf.training.data_places import DATA, TRAINING
 from ssl_tf.training.environment import CODE, ENVIRONMENT
 from ssl_tf.training.run_directory import (
     COMPUTE,
@@ -71,6 +71,7 @@ class Run:
         machines: replicas and device that the run was trained on, one after the other; empty where
             none is noted.
         reports: of each stage, by step, one for each step.
+        images_an_epoch: that the run learns from; 0 where they are not known.
         work: for an image of one step; None where it is not known.
         contents: part in the training, such as "training images" -> what tells its images from
             others of their name.
@@ -84,6 +85,7 @@ class Run:
     lines: list[dict[str, Any]]
     machines: tuple[tuple[int, str], ...]
     reports: dict[Stage, list[Report]]
+    images_an_epoch: int = 0
     work: EncoderWork | None = None
     contents: Protocol = dataclasses.field(default_factory=dict)
     versions: Protocol = dataclasses.field(default_factory=dict)
@@ -98,9 +100,8 @@ class Run:
         return _data_name(self.settings.data) if self.settings else ""
 
     def epoch(self, step: int) -> float:
-        """Returns the epoch at a step; all steps of a run are equally long."""
-        last = self.lines[-1] if self.lines else {"step": 0}
-        return last["epoch"] * step / last["step"] if last["step"] else 0.0
+        """Returns the epoch at a step, with the digits that lines have; 0 where not known."""
+        return round(self.images(step) / self.images_an_epoch, 4) if self.images_an_epoch else 0.0
 
     def images(self, step: int) -> int:
         """Returns the images that a run has seen at a step, each as often as it came."""
@@ -243,6 +244,7 @@ def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) ->
         settings = read_settings(directory)
         encoder, seed = settings.model.network, settings.run.seed
     lines = MetricsFile.read(directory / METRICS)
+    images = _read_images_an_epoch(directory / DATA, settings, lines)
     path = directory / ENVIRONMENT
     environments = read_json(path, object, _REMEDY) if path.exists() else []
     return Run(
@@ -253,7 +255,8 @@ def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) ->
         lines,
         _machines(environments, path),
         reports,
-        _read_work(directory / COMPUTE, settings, lines),
+        images,
+        _read_work(directory / COMPUTE, settings, images),
         _read_contents(directory / DATA, settings),
         _versions(environments),
     )
@@ -274,19 +277,29 @@ def _check_one_encoder(directory: Path, reports: Sequence[Report]) -> None:
         )
 
 
-def _read_work(
+def _read_images_an_epoch(
     path: Path, settings: PretrainSettings | None, lines: Sequence[Mapping[str, Any]]
-) -> EncoderWork | None:
+) -> int:
+    """Returns the images that a run learns from, by its record or else by its last line; or 0."""
+    record = read_json(path, dict, _REMEDY) if path.exists() else {}
+    training = record.get(TRAINING)
+    if isinstance(training, dict) and isinstance(training.get("count"), int):
+        return training["count"]
+    last = lines[-1] if lines else {"epoch": 0}
+    if settings is None or not last["epoch"]:
+        return 0
+    return round(last["step"] * settings.optimization.batch_size / last["epoch"])
+
+
+def _read_work(path: Path, settings: PretrainSettings | None, images: int) -> EncoderWork | None:
     """Returns the work that a run has noted; of an older run that which its flags describe."""
     if path.exists():
         try:
             return read_work(read_json(path, object, _REMEDY))
         except (KeyError, TypeError):
             raise UserError(f"{path} tells no work of a run; remove it") from None
-    last = lines[-1] if lines else {"step": 0}
-    if settings is None or not last["step"]:
+    if settings is None or not images:
         return None
-    images = round(last["step"] * settings.optimization.batch_size / last["epoch"])
     try:
         return work_of_settings(settings, images)
     except UserError:

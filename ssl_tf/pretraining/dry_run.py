@@ -20,7 +20,8 @@ from ssl_tf.pretraining.resident import should_be_resident
 from ssl_tf.pretraining.restoring import first_weights
 from ssl_tf.settings import PretrainSettings, ViewSettings
 from ssl_tf.training.checkpoints import Checkpoints, checkpoint_bytes
-from ssl_tf.training.data_record import HELD_OUT, check_data
+from ssl_tf.training.data_places import HELD_OUT
+from ssl_tf.training.data_record import check_data
 from ssl_tf.training.plan import make_plan
 from ssl_tf.training.run_directory import CHECKPOINTS, as_begun
 from ssl_tf.training.strategy import make_strategy, should_jit_compile

@@ -11,7 +11,7 @@ from ssl_tf.data.sources.source_checks import (
 )
 from ssl_tf.errors import SettingsError, warn
 from ssl_tf.settings import PretrainSettings
-from ssl_tf.training.data_record import HELD_OUT, TRAINING
+from ssl_tf.training.data_places import HELD_OUT, TRAINING
 
 
 class Images(NamedTuple):

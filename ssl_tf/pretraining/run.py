@@ -33,8 +33,8 @@ from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
 from ssl_tf.training.cluster import Cluster, read_cluster
-from ssl_tf.training.data_places import note_places
-from ssl_tf.training.data_record import HELD_OUT, digest_data, keep_data
+from ssl_tf.training.data_places import HELD_OUT, note_places
+from ssl_tf.training.data_record import digest_data, keep_data
 from ssl_tf.training.environment import note_environment
 from ssl_tf.training.plan import Plan, make_plan
 from ssl_tf.training.profiler import Profile

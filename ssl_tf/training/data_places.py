@@ -11,6 +11,8 @@ from ssl_tf.settings.flagfile_lines import FLAGS
 
 # The record of the data, by which `data_record` tells them from others.
 DATA = "data.json"
+# Of the images in the record of a run.
+TRAINING, HELD_OUT = "training", "held-out"
 
 
 def movable(records: Collection[Path], before: Any, now: Any) -> frozenset[str]:

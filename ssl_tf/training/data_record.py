@@ -13,8 +13,6 @@ from ssl_tf.files import read_json, write_json
 from ssl_tf.training.data_places import DATA
 from ssl_tf.training.report_entries import ANNOTATIONS, CONTENTS
 
-# Of the images in the record of a run.
-TRAINING, HELD_OUT = "training", "held-out"
 # Keys of a digest, and what they are in words.
 _TOLD = {
     "count": "count",

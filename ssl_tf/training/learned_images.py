@@ -8,7 +8,8 @@ from ssl_tf.data.source import Source
 from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.settings import DataSettings, PretrainSettings
-from ssl_tf.training.data_record import TRAINING, is_recorded
+from ssl_tf.training.data_places import TRAINING
+from ssl_tf.training.data_record import is_recorded
 from ssl_tf.training.report_entries import LEARNED_FROM
 from ssl_tf.training.run_directory import FLAGS, read_settings, run_of
 

@@ -481,3 +481,35 @@ def test_monitors_of_unlike_images_have_no_difference(tmp_path):
     assert rows["other"]["linear_top1_difference"] == pytest.approx(0.055)
     assert rows["large"]["monitor_knn_top1_difference"] == pytest.approx(0)
     assert any("monitor_knn figures differ in image_size" in told for told in shown.remarks)
+
+
+def write_lines(run, steps, batch=64, images=640):
+    """Lines of losses at these steps."""
+    lines = [{"step": n, "epoch": round(n * batch / images, 4), "loss": 1.0} for n in steps]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize("record", [{}, {"training": {"count": 50000}}])
+def test_equal_steps_of_seeds_that_end_elsewhere_are_one_point(record, tmp_path):
+    """The last epoch of the first, 9.99936, is 9.9994 in its line."""
+    runs = []
+    for seed, last in enumerate((3906, 2000)):
+        probes = [(1000, {"top1": 0.40 + seed / 50}), (2000, {"top1": 0.50})]
+        run = write_run(tmp_path / f"a-{seed}", f"--seed={seed}", "--batch_size=128", probes=probes)
+        write_lines(run, (1, 1000, last), batch=128, images=50000)
+        (run / "data.json").write_text(json.dumps(record))
+        runs.append(run)
+    found = read_runs(runs)
+    (linear,) = joined_panels(panels(found), groups_of(found))
+    assert linear.series == {"a": [(2.56, pytest.approx(41.0)), (5.12, pytest.approx(50.0))]}
+    assert [run.epoch(run.last_step) for run in found] == [9.9994, 5.12]
+
+
+def test_a_run_that_keeps_no_line_within_the_budget_keeps_its_epochs(tmp_path):
+    short = write_run(tmp_path / "short", probes=[(20, {"top1": 0.3})])
+    long = write_run(tmp_path / "long", "--tau=0.9", probes=[(10, {"top1": 0.4})])
+    write_lines(long, range(50, 1001, 50))
+    cut, _ = at_equal(read_runs([short, long]), "epochs")
+    assert cut[1].lines == []
+    (linear,) = [panel for panel in panels(cut) if panel.title == "linear classifier"]
+    assert linear.series == {"short": [(2.0, 30.0)], "long": [(1.0, 40.0)]}
