@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from ssl_tf.errors import UserError
-from ssl_tf.evaluation.run_reports import Run
+from ssl_tf.evaluation.run_reports import Run, last_steps, unfinished
 from ssl_tf.training.run_directory import is_look
 
 # What a run may have beyond the budget: steps are rounded, so equal runs differ by a step or two.
@@ -26,8 +26,9 @@ def at_equal(runs: Sequence[Run], measure: str) -> tuple[list[Run], list[str]]:
         measure: a name in `AMOUNTS`.
 
     Returns:
-        The runs, and lines on figures that are of less than the budget, and on starts whose cost is
-        not counted.
+        The runs, whose end is the budget, and lines on those that stand before the end that their
+        flags ask for, on figures that are of less than the budget, and on starts whose cost is not
+        counted.
 
     Raises:
         UserError: the compute of a run is not known, or a run has taken no step.
@@ -41,11 +42,11 @@ def at_equal(runs: Sequence[Run], measure: str) -> tuple[list[Run], list[str]]:
             )
     least = min(spent.values())
     cut = [_until(run, lambda step, run=run: amount(run, step) <= SLACK * least) for run in runs]
-    told = [
-        f"{run.name}: the figures of its {name} are of step {step}, at {share:.0%} of the equal "
-        f"{measure}"
+    told = unfinished(runs)
+    told += [
+        f"{run.name}: its {name} figures are of step {step}, at {share:.0%} of the equal {measure}"
         for run, within in zip(runs, cut, strict=True)
-        for name, step in _last_steps(within).items()
+        for name, step in last_steps(within).items()
         if SLACK * (share := amount(run, step) / least) < 1
     ]
     told += [
@@ -54,13 +55,6 @@ def at_equal(runs: Sequence[Run], measure: str) -> tuple[list[Run], list[str]]:
         if (start := _start(run))
     ]
     return cut, told
-
-
-def _last_steps(run: Run) -> dict[str, int]:
-    """What has figures -> the step of the last ones."""
-    steps = {stage.name: reports[-1]["step"] for stage, reports in run.reports.items()}
-    looks = [line["step"] for line in run.lines if is_look(line)]
-    return {**({"monitors": looks[-1]} if looks else {}), **steps}
 
 
 def _start(run: Run) -> str:
@@ -82,4 +76,5 @@ def _until(run: Run, within: Callable[[int], bool]) -> Run:
         run,
         lines=lines,
         reports={stage: found for stage, found in reports.items() if found},
+        epochs_asked=None,
     )

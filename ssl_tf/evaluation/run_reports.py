@@ -34,12 +34,15 @@ from ssl_tf.training.run_directory import (
     FLAGS,
     METRICS,
     MetricsFile,
+    is_look,
     read_settings,
 )
 
 Report = dict[str, Any]
 
 _REMEDY = "make it anew, or remove it"
+# What two roundings of an epoch to four digits make: that of a line, and that of `Run.epoch`.
+_ROUNDED = 2e-4
 _VERSIONS = ("ssl_tf", CODE, "tensorflow")
 # A report of a stage, in a file.
 Found = tuple[Stage, Path, Report]
@@ -72,6 +75,8 @@ class Run:
             none is noted.
         reports: of each stage, by step, one for each step.
         images_an_epoch: that the run learns from; 0 where they are not known.
+        epochs_asked: at which the run has its end, by its flags; None of an encoder in a file, and
+            where the run is looked at before its end on purpose.
         work: for an image of one step; None where it is not known.
         contents: part in the training, such as "training images" -> what tells its images from
             others of their name.
@@ -86,6 +91,7 @@ class Run:
     machines: tuple[tuple[int, str], ...]
     reports: dict[Stage, list[Report]]
     images_an_epoch: int = 0
+    epochs_asked: float | None = None
     work: EncoderWork | None = None
     contents: Protocol = dataclasses.field(default_factory=dict)
     versions: Protocol = dataclasses.field(default_factory=dict)
@@ -102,6 +108,14 @@ class Run:
     def epoch(self, step: int) -> float:
         """Returns the epoch at a step, with the digits that lines have; 0 where not known."""
         return round(self.images(step) / self.images_an_epoch, 4) if self.images_an_epoch else 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a run has come to its end; one without lines does not tell of any other."""
+        if self.epochs_asked is None or not self.lines:
+            return True
+        # The steps of a run are rounded down: one more would go beyond the end.
+        return self.epoch(self.last_step + 1) + _ROUNDED > self.epochs_asked
 
     def images(self, step: int) -> int:
         """Returns the images that a run has seen at a step, each as often as it came."""
@@ -157,13 +171,30 @@ def read_runs(
 
 
 def earlier_figures(runs: Sequence[Run]) -> list[str]:
-    """A line on each stage whose figures are not of the last step of its run."""
-    return [
-        f"{run.name}: its {stage.name} figures are of step {step}, its last step is {run.last_step}"
+    """A line on each run before its end, and on all figures that are not of the last step."""
+    earlier = [
+        f"{run.name}: its {name} figures are of step {step}, its last step is {run.last_step}"
         for run in runs
-        for stage, reports in run.reports.items()
-        if (step := reports[-1]["step"]) != run.last_step
+        for name, step in last_steps(run).items()
+        if step != run.last_step
     ]
+    return [*unfinished(runs), *earlier]
+
+
+def unfinished(runs: Sequence[Run]) -> list[str]:
+    """A line on each run that stands before its end."""
+    return [
+        f"{run.name}: stands at {run.lines[-1]['epoch']:g} of its {run.epochs_asked:g} epochs"
+        for run in runs
+        if not run.is_complete
+    ]
+
+
+def last_steps(run: Run) -> dict[str, int]:
+    """What has figures -> the step of the last ones."""
+    steps = {stage.name: reports[-1]["step"] for stage, reports in run.reports.items()}
+    looks = [line["step"] for line in run.lines if is_look(line)]
+    return {**({"monitor": looks[-1]} if looks else {}), **steps}
 
 
 def _told_apart(
@@ -256,6 +287,7 @@ def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) ->
         _machines(environments, path),
         reports,
         images,
+        settings.optimization.epochs if settings else None,
         _read_work(directory / COMPUTE, settings, images),
         _read_contents(directory / DATA, settings),
         _versions(environments),

@@ -23,11 +23,12 @@ Row = dict[str, Any]
 
 # Entries of a row that are no columns: stage -> protocol of its figures; stage -> step and epoch
 # of pre-training that they are of; values of the random encoder in the run's own reports; contents
-# of the images of its training.
+# of the images of its training; whether the run stands before its end.
 PROTOCOLS = "protocols"
 REACHED = "reached"
 RANDOM = "random"
 LEARNED = "learned"
+UNFINISHED = "unfinished"
 # Stage of what a run has cost so far.
 TRAINING = "training"
 # Stage of kNN while training.
@@ -317,6 +318,7 @@ def _run_row(run: Run) -> Row:
         PROTOCOLS: {},
         REACHED: {},
         LEARNED: run.contents,
+        UNFINISHED: not run.is_complete,
     }
     if settings.views.object_crops:
         row["views"] += f", {settings.views.crops}"

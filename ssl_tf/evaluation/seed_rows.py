@@ -20,6 +20,7 @@ from ssl_tf.evaluation.run_table import (
     RANDOM,
     REACHED,
     TRAINING,
+    UNFINISHED,
     Row,
     Table,
     is_figure,
@@ -34,7 +35,7 @@ _COSTS = (*COMPUTE_UNITS, "epochs")
 _AVERAGED = (*_COSTS, "images_per_second")
 # Of these there is no mean over machines of several kinds.
 _OF_MACHINES = ("device_seconds", "images_per_second")
-_NO_COLUMNS = ("run", "seed", PROTOCOLS, REACHED, RANDOM, LEARNED)
+_NO_COLUMNS = ("run", "seed", PROTOCOLS, REACHED, RANDOM, LEARNED, UNFINISHED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +125,8 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
     counts once, by the mean of its figures. With a reference each has its mean paired
     difference to that row (`NAME_difference`, with `_error`, `_seeds` and `_p`). What differs
     between the runs of a row is left out; so are figures of protocols that differ, or of unlike
-    lengths of pre-training, and a remark tells it.
+    lengths of pre-training, and a remark tells it. Rows of which one has a run before its end have
+    no difference of its figures.
 
     Args:
         table: of all runs, those of random encoders last.
@@ -160,8 +162,10 @@ def joined(table: Table, groups: Sequence[Group], reference: str = "") -> Table:
             of_network = random.get(network, [])
             for figure in figures:
                 others = referred
-                if reference == RANDOM_ROW:
+                if reference == RANDOM_ROW:  # which has no end to come to
                     others = _random_beside(figure, own, of_network)
+                elif _is_unfinished(figure, own) != _is_unfinished(figure, referred):
+                    continue
                 row |= _difference(figure, own, others)
         rows.append(row)
     rows += [_joined_row(RANDOM_ROW, own, figures) for own in random.values()]
@@ -273,6 +277,14 @@ def _random_beside(figure: str, rows: Sequence[Row], of_network: Sequence[Row]) 
     seeds = {row.get("seed") for row in own}
     others = [row for row in of_network if row["seed"] not in seeds]
     return [*own, *(row for row in others if not _is_of(figure, _unlike([*rows, row])))]
+
+
+def _is_unfinished(figure: str, rows: Sequence[Row]) -> bool:
+    """Whether a figure is of a run before its end in any of the rows; boxes are of no run."""
+    return any(
+        row.get(UNFINISHED) and row.get(figure) is not None and _is_of(figure, row[REACHED])
+        for row in rows
+    )
 
 
 def _difference(figure: str, rows: Sequence[Row], reference: Sequence[Row]) -> Row:

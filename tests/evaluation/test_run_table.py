@@ -21,9 +21,10 @@ from ssl_tf.settings import CompareSettings, PretrainSettings, flagfiles
 
 
 def write_run(directory, *flags, knn="knn_top1", values=(0.2, 0.3, 0.35), probes=(), random="r"):
-    """A run of 10 steps an epoch whose figures are those given."""
+    """A run of 10 steps an epoch whose figures are those given; its flags ask for two epochs."""
     directory.mkdir(parents=True)
-    given = ["--dataset=scenes", "--depth=18", "--width=0.5", "--batch_size=64", *flags]
+    given = ["--dataset=scenes", "--depth=18", "--width=0.5", "--batch_size=64"]
+    given += ["--epochs=2", "--warmup_epochs=0", *flags]
     flagfiles.write_flagfile(flagfiles.parse(given, PretrainSettings), directory / "flags.txt")
     lines = [
         {
@@ -60,11 +61,11 @@ def runs(tmp_path):
     (one / "knn.json").write_text(json.dumps(knn))
     other = write_run(
         tmp_path / "two",
-        *("--method=byol", "--recipe=byol", "--seed=3"),
+        *("--method=byol", "--recipe=byol", "--seed=3", "--epochs=1"),
         values=(0.1, 0.25),
         probes=[(10, {"top1": 0.55})],
     )
-    several = write_run(tmp_path / "three", knn="knn_map", values=(0.3, 0.31))
+    several = write_run(tmp_path / "three", "--epochs=1", knn="knn_map", values=(0.3, 0.31))
     return [one, other, several]
 
 
@@ -315,7 +316,7 @@ def test_the_command_writes_table_and_picture(runs, tmp_path, capsys):
 
 
 def test_runs_without_figures_have_a_table_alone(tmp_path, capsys):
-    run = write_run(tmp_path / "one", values=())
+    run = write_run(tmp_path / "one", "--epochs=0.5", values=())
     arguments = [str(run), f"--output={tmp_path / 'out'}"]
     compare.main(flagfiles.parse(compare.flags_of(arguments), CompareSettings))
     assert capsys.readouterr().err == "no figures yet, so no curves.png\n"

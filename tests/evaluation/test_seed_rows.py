@@ -9,8 +9,8 @@ from ssl_tf import compare
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.curves import draw_panels
 from ssl_tf.evaluation.equal_budget import at_equal
-from ssl_tf.evaluation.run_reports import read_runs
-from ssl_tf.evaluation.run_table import Table, panels, table
+from ssl_tf.evaluation.run_reports import earlier_figures, read_runs
+from ssl_tf.evaluation.run_table import REACHED, UNFINISHED, Table, panels, table
 from ssl_tf.evaluation.seed_rows import Group, groups_of, joined, joined_panels
 from ssl_tf.settings import CompareSettings, flagfiles
 from tests.evaluation.test_run_table import write_run
@@ -30,7 +30,7 @@ def write_seeds(directory, name, values, *flags, work=WORK, epochs=2):
         run = write_run(
             directory / f"{name}-{seed}",
             *(f"--seed={seed}", f"--proposals={directory}/boxes-{seed}", "--crops=object_object"),
-            *flags,
+            *(f"--epochs={epochs}", *flags),
             values=[0.1 + 0.1 * epoch + seed / 100 for epoch in range(epochs + 1)],
             probes=[(10 * epochs, {"top1": value}), (10, {"top1": value - 0.1})],
             random=f"random-{seed}",
@@ -365,7 +365,7 @@ def test_runs_at_equal_epochs_and_equal_compute(tmp_path):
     dear = write_seeds(tmp_path, "dear", WIDE[:1], "--tau=0.98", work=double)
     runs = read_runs([*long, *dear])
     (one, other), told = at_equal(runs, "epochs")
-    assert told == ["long-0: the figures of its linear are of step 10, at 50% of the equal epochs"]
+    assert told == ["long-0: its linear figures are of step 10, at 50% of the equal epochs"]
     assert (one.last_step, other.last_step) == (20, 20)
     assert [report["step"] for found in one.reports.values() for report in found] == [10]
     # Four epochs at half the price.
@@ -383,7 +383,8 @@ def test_runs_at_equal_epochs_and_equal_compute(tmp_path):
 
 def test_a_figure_of_the_start_is_none_of_an_equal_budget(tmp_path):
     """A look every two epochs beside a budget of 1.5, and of 2.5; lines of losses every half."""
-    short, rare = write_run(tmp_path / "short"), write_run(tmp_path / "rare")
+    short = write_run(tmp_path / "short", "--epochs=1.5")
+    rare = write_run(tmp_path / "rare", "--epochs=4")
     looks = {0: 0.1, 20: 0.4, 40: 0.6}
 
     def write(directory, last):
@@ -404,7 +405,7 @@ def test_a_figure_of_the_start_is_none_of_an_equal_budget(tmp_path):
     (_, cut), told = at_equal(read_runs([short, rare]), "epochs")
     assert cut.last_step == 25 and table([cut]).rows[0]["monitor_knn_top1"] == 0.4
     assert told == [
-        f"{name}: the figures of its monitors are of step 20, at 80% of the equal epochs"
+        f"{name}: its monitor figures are of step 20, at 80% of the equal epochs"
         for name in ("short", "rare")
     ]
 
@@ -513,3 +514,65 @@ def test_a_run_that_keeps_no_line_within_the_budget_keeps_its_epochs(tmp_path):
     assert cut[1].lines == []
     (linear,) = [panel for panel in panels(cut) if panel.title == "linear classifier"]
     assert linear.series == {"short": [(2.0, 30.0)], "long": [(1.0, 40.0)]}
+
+
+def test_a_run_before_its_end_is_told_and_has_no_difference_to_a_finished_one(tmp_path):
+    base = write_seeds(tmp_path, "base", BASE)
+    stopped = write_seeds(tmp_path, "stopped", WIDE, "--tau=0.98", "--epochs=4")
+    halted = write_seeds(tmp_path, "halted", BASE, "--tau=0.96", "--epochs=4")
+    short = write_seeds(tmp_path, "short", WIDE, "--tau=0.97", epochs=1)
+    found = read_runs([*base, *stopped, *halted, *short])
+    assert earlier_figures(found) == [
+        f"{arm}-{seed}: stands at 2 of its 4 epochs"
+        for arm in ("stopped", "halted")
+        for seed in range(3)
+    ]
+    rows = {r["run"]: r for r in joined(table(found), groups_of(found), "base").rows}
+    for arm in ("stopped", "halted"):
+        assert not [name for name in rows[arm] if "_difference" in name]
+        assert rows[arm]["linear_top1"] is not None
+    # It has come to the one epoch that its flags ask for, with figures 0.1 lower.
+    assert rows["short"]["linear_top1_difference"] == pytest.approx(-0.045)
+    assert rows["short"]["monitor_knn_top1_difference"] == pytest.approx(-0.1)
+    # Both are before their ends, and a random encoder has none.
+    rows = {r["run"]: r for r in joined(table(found), groups_of(found), "halted").rows}
+    assert rows["stopped"]["linear_top1_difference"] == pytest.approx(0.055)
+    assert "linear_top1_difference" not in rows["base"]
+    rows = {r["run"]: r for r in joined(table(found), groups_of(found), "random encoder").rows}
+    assert rows["stopped"]["linear_top1_difference"] == pytest.approx(0.475 - 0.125)
+
+
+def test_a_seed_before_its_end_without_the_figure_leaves_those_of_others(tmp_path):
+    """And figures of boxes, which are of no training, whatever has become of the run."""
+    columns = {name: name for name in ("run", "encoder", "seed", "linear_top1", "discover_corloc")}
+    begun, done = (
+        {REACHED: {}, UNFINISHED: True},
+        {REACHED: {"linear": (20, 2.0)}, UNFINISHED: False},
+    )
+    rows = [
+        {"run": "a-0", "seed": 0, "discover_corloc": 0.5, "linear_top1": 0.4, **done},
+        {"run": "a-1", "seed": 1, "discover_corloc": 0.4, "linear_top1": 0.5, **done},
+        {"run": "b-0", "seed": 0, "discover_corloc": 0.6, "linear_top1": 0.7, **done},
+        {"run": "b-1", "seed": 1, "discover_corloc": 0.6, **begun},
+    ]
+    groups = [Group("a", {"a-0": 0, "a-1": 1}), Group("b", {"b-0": 0, "b-1": 1})]
+    _, row = joined(Table(columns, rows), groups, "a").rows
+    assert row["linear_top1_difference"] == pytest.approx(0.3)
+    assert row["discover_corloc_difference"] == pytest.approx(0.15)
+
+
+def test_monitors_before_the_last_step_are_told(tmp_path):
+    run = write_run(tmp_path / "a", values=(0.1, 0.2))
+    assert earlier_figures(read_runs([run])) == ["a: stands at 1 of its 2 epochs"]
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 20, "epoch": 2.0, "loss": 1.0}) + "\n")
+    told = ["a: its monitor figures are of step 10, its last step is 20"]
+    assert earlier_figures(read_runs([run])) == told
+
+
+@pytest.mark.parametrize("step, told", [(4, []), (3, ["a: stands at 1.92 of its 3 epochs"])])
+def test_the_last_step_of_a_run_may_be_before_its_last_epoch(step, told, tmp_path):
+    """Three epochs of 50 images are four batches of 32, 2.56 epochs."""
+    run = write_run(tmp_path / "a", "--epochs=3", "--batch_size=32")
+    write_lines(run, range(1, step + 1), batch=32, images=50)
+    assert earlier_figures(read_runs([run])) == told

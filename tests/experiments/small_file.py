@@ -21,7 +21,7 @@ THREE_ARMS = (
 title = "Three arms"
 reference = "base"
 """
-    + HEAD.replace("[0, 1]", "[0, 1, 2]")
+    + HEAD.replace("[0, 1]", "[0, 1, 2]").replace("--epochs=20", "--epochs=2 --warmup_epochs=0")
     + """
 [arms.base]
 [arms.near]
