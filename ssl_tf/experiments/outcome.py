@@ -46,6 +46,7 @@ def write_outcome(study: Study, trials: Sequence[Trial], output: Path) -> None:
 def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     from ssl_tf.evaluation.curves import draw_panels, write_png
     from ssl_tf.evaluation.report_names import RANDOM_ROW
+    from ssl_tf.evaluation.run_reports import earlier_figures
     from ssl_tf.evaluation.run_table import panels, table
     from ssl_tf.evaluation.seed_rows import Group, joined, joined_panels
 
@@ -57,7 +58,7 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
     trained, random = single.rows[: len(runs)], single.rows[len(runs) :]
     rows, of_boxes = _trial_rows(begun, done, trained)
     columns = {**single.columns, **of_boxes}
-    remarks = (*single.remarks, *_told_of_boxes(rows))
+    remarks = (*earlier_figures(runs), *single.remarks, *_told_of_boxes(rows))
     single = dataclasses.replace(single, columns=columns, rows=[*rows, *random], remarks=remarks)
     if foreign:
         told = ", ".join(str(path.relative_to(output)) for path in foreign)

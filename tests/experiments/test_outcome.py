@@ -33,7 +33,7 @@ def test_the_outcome_has_means_differences_boxes_and_what_is_missing(study):
     assert "+10.50 ± 0.50" in text and "discover CorLoc" in text
     assert "near-2 is missing: pretrain is not done" in text
     assert "An arm gets no further seed once 2 are done" in text
-    assert (out / "figures.png").stat().st_size > 10_000
+    assert (out / "figures.png").stat().st_size > 10_000 and results["remarks"] == []
     assert "discover_corloc_error" in (out / "table.csv").read_text().splitlines()[0]
 
 
@@ -96,9 +96,45 @@ def test_a_stage_at_an_earlier_step_has_columns_of_its_own(study, tmp_path):
             done = {step.name: {"flags": dict(step.flags)} for step in trial.steps}
             write_record(out, trial.name, Record(done))
     write_outcome(study, trials, out)
-    rows = {row["run"]: row for row in json.loads((out / "results.json").read_text())["rows"]}
+    results = json.loads((out / "results.json").read_text())
+    rows = {row["run"]: row for row in results["rows"]}
+    assert results["remarks"] == [
+        f"{arm}-{seed}: its linear_mid figures are of step 10, its last step is 20"
+        for seed in (0, 1)
+        for arm in ("base", "near")
+    ]
     assert rows["near"]["linear_top1"] == pytest.approx(0.425)
     assert rows["near"]["linear_mid_top1"] == 0.25 and "linear_mid_top1" not in rows["far"]
+
+
+def test_figures_of_an_earlier_step_and_runs_before_their_end_are_told(study):
+    _, trials, out = study
+    by_name = {trial.name: trial for trial in trials}
+    path = by_name["near-0"].run / "linear.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"step": 10}))
+    for name in ("far-0", "far-1"):
+        stop_at(by_name[name].run, 10)
+    write_outcome(*study)
+    results = json.loads((out / "results.json").read_text())
+    told = [
+        *(f"far-{seed}: stands at 1 of its 2 epochs" for seed in (0, 1)),
+        "near-0: its linear figures are of step 10, its last step is 20",
+    ]
+    assert results["remarks"][:3] == told
+    assert all(f"\n{remark}\n" in (out / "table.md").read_text() for remark in told)
+    rows = {row["run"]: row for row in results["rows"]}
+    assert rows["far"]["linear_top1"] == pytest.approx(0.515)
+    assert "linear_top1_difference" not in rows["far"]
+    assert rows["far"]["discover_corloc"] == pytest.approx(0.375)
+
+
+def stop_at(run, step):
+    """Leaves a run with what it had at a step, and its linear figures as those of that step."""
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["step"] <= step]
+    (run / "metrics.jsonl").write_text("".join(kept))
+    report = json.loads((run / "linear.json").read_text())
+    (run / "linear.json").write_text(json.dumps(report | {"step": step}))
 
 
 def test_a_discovery_that_is_measured_later_is_not_done(study):
