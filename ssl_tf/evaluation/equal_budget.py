@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.run_reports import Run, last_steps, unfinished
@@ -13,6 +13,8 @@ SLACK = 1.01
 
 Amount = Callable[[Run, int], float]
 AMOUNTS: dict[str, Amount] = {"epochs": Run.epoch, "compute": Run.flops}
+# How a budget is told: its unit, and what it is divided by.
+_UNITS = {"epochs": ("epochs", 1.0), "compute": ("PFLOP", 1e15)}
 
 
 def at_equal(runs: Sequence[Run], measure: str) -> tuple[list[Run], list[str]]:
@@ -27,8 +29,8 @@ def at_equal(runs: Sequence[Run], measure: str) -> tuple[list[Run], list[str]]:
 
     Returns:
         The runs, whose end is the budget, and lines on those that stand before the end that their
-        flags ask for, on figures that are of less than the budget, and on starts whose cost is not
-        counted.
+        flags ask for, on the runs that set the budget, on figures that are of more than it, so that
+        they are left out, or of less, and on starts whose cost is not counted.
 
     Raises:
         UserError: the compute of a run is not known, or a run has taken no step.
@@ -42,7 +44,14 @@ def at_equal(runs: Sequence[Run], measure: str) -> tuple[list[Run], list[str]]:
             )
     least = min(spent.values())
     cut = [_until(run, lambda step, run=run: amount(run, step) <= SLACK * least) for run in runs]
-    told = unfinished(runs)
+    told = [*unfinished(runs), *_of_budget(spent, measure)]
+    told += [
+        f"{run.name}: its {name} figures begin at step {step}, beyond the equal {measure}, and are "
+        "left out"
+        for run, within in zip(runs, cut, strict=True)
+        for name, step in _first_steps(run).items()
+        if name not in last_steps(within)
+    ]
     told += [
         f"{run.name}: its {name} figures are of step {step}, at {share:.0%} of the equal {measure}"
         for run, within in zip(runs, cut, strict=True)
@@ -55,6 +64,28 @@ def at_equal(runs: Sequence[Run], measure: str) -> tuple[list[Run], list[str]]:
         if (start := _start(run))
     ]
     return cut, told
+
+
+def _of_budget(spent: Mapping[str, float], measure: str) -> list[str]:
+    """A line on the runs that set the budget; none where it cuts no run.
+
+    Args:
+        spent: name of a run -> what it has spent.
+        measure: as in `at_equal`.
+    """
+    least = min(spent.values())
+    shortest = [name for name, value in spent.items() if value <= SLACK * least]
+    if len(shortest) == len(spent):
+        return []
+    unit, size = _UNITS[measure]
+    return [f"the budget, {least / size:.4g} {unit}, is all that {', '.join(shortest)} spent"]
+
+
+def _first_steps(run: Run) -> dict[str, int]:
+    """What has figures -> the step of the first ones, but for the look before the first step."""
+    steps = {stage.name: reports[0]["step"] for stage, reports in run.reports.items()}
+    looks = [line["step"] for line in run.lines if is_look(line) and line["step"]]
+    return {**({"monitor": looks[0]} if looks else {}), **steps}
 
 
 def _start(run: Run) -> str:

@@ -365,11 +365,15 @@ def test_runs_at_equal_epochs_and_equal_compute(tmp_path):
     dear = write_seeds(tmp_path, "dear", WIDE[:1], "--tau=0.98", work=double)
     runs = read_runs([*long, *dear])
     (one, other), told = at_equal(runs, "epochs")
-    assert told == ["long-0: its linear figures are of step 10, at 50% of the equal epochs"]
+    assert told == [
+        "the budget, 2 epochs, is all that dear-0 spent",
+        "long-0: its linear figures are of step 10, at 50% of the equal epochs",
+    ]
     assert (one.last_step, other.last_step) == (20, 20)
     assert [report["step"] for found in one.reports.values() for report in found] == [10]
     # Four epochs at half the price.
     (one, other), told = at_equal(runs, "compute")
+    assert told == []
     assert (one.last_step, other.last_step) == (40, 20)
     assert table([one, other]).rows[0]["linear_top1"] == pytest.approx(BASE[0])
     over = panels(runs, over="compute")[0]
@@ -400,14 +404,56 @@ def test_a_figure_of_the_start_is_none_of_an_equal_budget(tmp_path):
     write(short, 15)
     (_, cut), told = at_equal(read_runs([short, rare]), "epochs")
     assert cut.last_step == 15 and "monitor_knn_top1" not in table([cut]).rows[0]
-    assert told == []
+    assert told == [
+        "the budget, 1.5 epochs, is all that short spent",
+        "rare: its monitor figures begin at step 20, beyond the equal epochs, and are left out",
+    ]
     write(short, 25)
     (_, cut), told = at_equal(read_runs([short, rare]), "epochs")
     assert cut.last_step == 25 and table([cut]).rows[0]["monitor_knn_top1"] == 0.4
-    assert told == [
+    assert told[0] == "the budget, 2.5 epochs, is all that short spent"
+    assert told[1:] == [
         f"{name}: its monitor figures are of step 20, at 80% of the equal epochs"
         for name in ("short", "rare")
     ]
+
+
+def test_whose_budget_it_is_and_what_it_leaves_out_is_told(tmp_path):
+    """One seed has ended at its first epoch, before its looks."""
+    full = [
+        write_run(tmp_path / f"a-{seed}", f"--seed={seed}", probes=[(20, {"top1": value})])
+        for seed, value in enumerate(BASE[:2])
+    ]
+    dead = write_run(tmp_path / "a-2", "--seed=2")
+    write_lines(dead, [8])
+    cut, told = at_equal(read_runs([*full, dead]), "epochs")
+    assert told == [
+        "a-2: stands at 0.8 of its 2 epochs",
+        "the budget, 0.8 epochs, is all that a-2 spent",
+        *(
+            f"{name}: its {what} figures begin at step {step}, beyond the equal epochs, and are "
+            "left out"
+            for name in ("a-0", "a-1")
+            for what, step in (("monitor", 10), ("linear", 20))
+        ),
+    ]
+    assert not any("linear_top1" in row or "monitor_knn_top1" in row for row in table(cut).rows)
+    # Without it nothing is cut.
+    whole, told = at_equal(read_runs(full), "epochs")
+    assert told == [] and [row["linear_top1"] for row in table(whole).rows[:2]] == [*BASE[:2]]
+
+
+def test_runs_at_an_equal_budget_have_differences_wherever_their_ends_are(tmp_path):
+    base = write_seeds(tmp_path, "base", BASE, epochs=4)
+    stopped = write_seeds(tmp_path, "stopped", WIDE, "--tau=0.98", "--epochs=4")
+    cut, told = at_equal(read_runs([*base, *stopped]), "epochs")
+    assert "stopped-0: stands at 2 of its 4 epochs" in told
+    assert "the budget, 2 epochs, is all that stopped-0, stopped-1, stopped-2 spent" in told
+    _, row, _ = joined(table(cut), groups_of(cut), "base").rows
+    assert row["monitor_knn_top1_difference"] == pytest.approx(0.0)
+    # 20 steps of 64 images, each 6000 operations.
+    _, told = at_equal(read_runs([base[0], stopped[0]]), "compute")
+    assert "the budget, 7.68e-09 PFLOP, is all that stopped-0 spent" in told
 
 
 def test_what_the_start_of_a_run_has_cost_is_told(tmp_path):
