@@ -283,7 +283,8 @@ def _stage_panel(
 
 
 def _stages(runs: Sequence[Run], *always: Stage) -> list[Stage]:
-    found = {*always, *(stage for run in runs for stage in run.reports)}
+    # The order of a set of texts is another one in each process.
+    found = dict.fromkeys([*always, *(stage for run in runs for stage in run.reports)])
     return sorted(found, key=lambda stage: stage.position)
 
 

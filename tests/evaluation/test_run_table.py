@@ -1,6 +1,7 @@
 """The table and the figure of runs, from directories written by hand."""
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -492,3 +493,14 @@ def test_reports_named_by_their_place_keep_what_their_data_is(tmp_path):
         own = next(found for found in rows if found["run"] == row)
         assert own[f"linear_augment_{row}_9_images_top1"] == 0.5
         assert not any(f"_{other}_" in column for column in own)
+
+
+def test_columns_of_stages_at_one_place_stand_in_the_order_of_their_reports(tmp_path):
+    """Not in that of a set of texts, which is another one in each process."""
+    run = read_runs([write_run(tmp_path / "run", probes=[(20, {"top1": 0.5})])])[0]
+    (stage,) = run.reports
+    names = [f"linear_{letter}" for letter in "hgfedcba"]
+    reports = {dataclasses.replace(stage, name=name): run.reports[stage] for name in names}
+    columns = table([dataclasses.replace(run, reports=reports)]).columns
+    found = [name.removesuffix("_top1") for name in columns if name.endswith("_top1")]
+    assert [name for name in found if name in names] == names
