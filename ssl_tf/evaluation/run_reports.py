@@ -275,7 +275,9 @@ def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) ->
         settings = read_settings(directory)
         encoder, seed = settings.model.network, settings.run.seed
     lines = MetricsFile.read(directory / METRICS)
-    images = _read_images_an_epoch(directory / DATA, settings, lines)
+    path = directory / DATA
+    data = read_json(path, dict, _REMEDY) if path.exists() else {}
+    images = _images_an_epoch(data, settings, lines)
     path = directory / ENVIRONMENT
     environments = read_json(path, object, _REMEDY) if path.exists() else []
     return Run(
@@ -289,7 +291,7 @@ def _read_run(directory: Path, name: str, reports: dict[Stage, list[Report]]) ->
         images,
         settings.optimization.epochs if settings else None,
         _read_work(directory / COMPUTE, settings, images),
-        _read_contents(directory / DATA, settings),
+        _contents(data, settings),
         _versions(environments),
     )
 
@@ -309,12 +311,13 @@ def _check_one_encoder(directory: Path, reports: Sequence[Report]) -> None:
         )
 
 
-def _read_images_an_epoch(
-    path: Path, settings: PretrainSettings | None, lines: Sequence[Mapping[str, Any]]
+def _images_an_epoch(
+    data: Mapping[str, Any],
+    settings: PretrainSettings | None,
+    lines: Sequence[Mapping[str, Any]],
 ) -> int:
     """Returns the images that a run learns from, by its record or else by its last line; or 0."""
-    record = read_json(path, dict, _REMEDY) if path.exists() else {}
-    training = record.get(TRAINING)
+    training = data.get(TRAINING)
     if isinstance(training, dict) and isinstance(training.get("count"), int):
         return training["count"]
     last = lines[-1] if lines else {"epoch": 0}
@@ -381,17 +384,16 @@ def _versions(environments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {name: ", then ".join(versions) for name, versions in found.items() if versions}
 
 
-def _read_contents(path: Path, settings: PretrainSettings | None) -> dict[str, str]:
+def _contents(data: Mapping[str, Any], settings: PretrainSettings | None) -> dict[str, str]:
     """What the record of a run's data tells of its images: names, number, classes and annotations.
 
     Annotations are the labels, the sizes of files and the boxes. Boxes at another place are meant
     to be others, and are told by that flag.
     """
-    digests = read_json(path, dict, _REMEDY) if path.exists() else {}
     proposals = settings.data.proposals if settings is not None else ""
     boxes = f" with boxes in {proposals}" if proposals else ""
     found = {}
-    for part, digest in digests.items():
+    for part, digest in data.items():
         if isinstance(digest, dict) and "sha256" in digest:
             found[f"{part} images"] = (
                 f"{digest.get('count', '?')} of digest {str(digest['sha256'])[:12]}"

@@ -137,9 +137,10 @@ def _trial_rows(
         for step in trial.steps:
             if step.name.partition("_")[0] == DISCOVER and step.name in done[trial.name]:
                 found, images = _box_figures(step)
+                if not found:
+                    continue
                 rows[trial.name] |= found
-                if found:
-                    rows[trial.name].setdefault(PROTOCOLS, {})[step.name] = {"images": images}
+                rows[trial.name].setdefault(PROTOCOLS, {})[step.name] = {"images": images}
                 heads = {f"{step.name}_{n}": f"{step.name} {h}" for n, h in BOX_FIGURES.items()}
                 columns |= {name: heads[name] for name in found}
     return list(rows.values()), columns
