@@ -5,7 +5,7 @@
 
 from ssl_tf import command
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings import FineTuneSettings, flagfiles
+from ssl_tf.settings import FineTuneSettings, fields
 
 
 def main(settings: FineTuneSettings) -> None:
@@ -19,7 +19,7 @@ def main(settings: FineTuneSettings) -> None:
     from ssl_tf.training.run_directory import FLAGS
     from ssl_tf.training.strategy import make_strategy
 
-    reading = flagfiles.result_flags(settings.evaluation.data)
+    reading = fields.result_flags(settings.evaluation.data)
     tuning, labels = settings.tuning, settings.labels
     # First, because a CPU can be split only before any operation runs on it.
     strategy = make_strategy(tuning.logical_cpus, tuning.batch_size)

@@ -90,14 +90,14 @@ def shuffle(settings: ShuffleSettings) -> None:
     from ssl_tf.data.proposals.format import write_proposals
     from ssl_tf.data.proposals.shuffled_boxes import shuffled
     from ssl_tf.data.sources.opening import open_training_source
-    from ssl_tf.settings import flagfiles
+    from ssl_tf.settings import fields
 
     source, _ = open_training_source(settings.data, boxes=True)
     manifest = write_proposals(
         settings.output,
         shuffled(source, settings.seed),
         generator="shuffle",
-        settings=flagfiles.as_dict(settings),
+        settings=fields.as_dict(settings),
         max_boxes=None,
     )
     print(f"{settings.output}: {_summary(manifest)}")

@@ -15,6 +15,7 @@ from ssl_tf.settings import (
     PretrainSettings,
     SegmentSettings,
     TransferSettings,
+    fields,
     flagfiles,
 )
 from ssl_tf.training.plan import make_plan
@@ -132,7 +133,7 @@ def test_transfer_flagfiles_compose_and_the_published_one_holds_the_published_gr
 def test_discovery_flagfiles_compose_and_the_published_one_holds_the_defaults(path):
     needed = ["--dataset=scenes", "--output=DIR", "--encoder=vgg16"]
     settings = flagfiles.parse([f"--flagfile={path}", *needed], DiscoverSettings)
-    differing = flagfiles.result_differences(flagfiles.parse(needed, DiscoverSettings), settings)
+    differing = fields.result_differences(flagfiles.parse(needed, DiscoverSettings), settings)
     if path.stem == "lod":
         # fewer images of that size a shard; all else as published
         assert set(differing) == {"shard_images"}

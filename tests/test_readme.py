@@ -8,7 +8,7 @@ import pytest
 
 from ssl_tf import __main__ as commands
 from ssl_tf import settings
-from ssl_tf.settings import flagfiles
+from ssl_tf.settings import fields, flagfiles
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -109,7 +109,7 @@ def test_every_command_of_the_pages_exists_and_its_flags_are_right(page, line, m
 
 
 def test_every_flag_that_the_pages_name_is_one():
-    known = {field.name for kind in SETTINGS.values() for field, _ in flagfiles.flag_fields(kind)}
+    known = {field.name for kind in SETTINGS.values() for field, _ in fields.flag_fields(kind)}
     known |= {f"no{name}" for name in known} | {"flagfile"} | OTHER_FLAGS
     for page, text in TEXT.items():
         for flag in re.findall(r"(?<![-\w])--([a-z][\w-]*)", text):

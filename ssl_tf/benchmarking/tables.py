@@ -4,7 +4,7 @@ import math
 
 from ssl_tf.benchmarking import OWN, READING, RECIPE
 from ssl_tf.benchmarking.processor import processor
-from ssl_tf.settings import InputBenchmarkSettings, flagfiles
+from ssl_tf.settings import InputBenchmarkSettings, fields
 
 
 def summarize(
@@ -24,7 +24,7 @@ def summarize(
         several = {name: {"images_per_second": rates[name], "used": 1.0} for name in OWN}
     wanted = settings.gpus * settings.gpu_images_per_second
     return {
-        "flags": flagfiles.as_dict(settings),
+        "flags": fields.as_dict(settings),
         "processor": processor(),
         "sample": one_core["sample"],
         "views": [views.image_size, *views.strategies],

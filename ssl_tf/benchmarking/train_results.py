@@ -7,7 +7,7 @@ from pathlib import Path
 from ssl_tf.benchmarking.processor import processor
 from ssl_tf.errors import UserError
 from ssl_tf.files import prepare_output, read_json, write_json
-from ssl_tf.settings import TrainBenchmarkSettings, flagfiles
+from ssl_tf.settings import TrainBenchmarkSettings, fields
 from ssl_tf.settings.benchmarking import Entry
 from ssl_tf.training.environment import code_digest
 
@@ -35,7 +35,7 @@ class TrainResults:
         self._here = here
         self._code = code_digest(Path(__file__).parents[1])
         self._path = Path(settings.output) if settings.output else None
-        flags = flagfiles.as_dict(settings)
+        flags = fields.as_dict(settings)
         self._result = {
             "flags": {name: value for name, value in flags.items() if name not in _FREE},
             "machine": _machine(),

@@ -26,7 +26,7 @@ from ssl_tf.detection.voc_figures import voc_figures
 from ssl_tf.downstream.downstream_training import Task
 from ssl_tf.errors import UserError
 from ssl_tf.networks.resnet import activation_floats
-from ssl_tf.settings import DetectorSettings, DownstreamSettings, flagfiles
+from ssl_tf.settings import DetectorSettings, DownstreamSettings, fields
 
 _SHOWN = 8
 
@@ -54,7 +54,7 @@ class Detection(Task):
 
     @property
     def identity(self) -> dict[str, str]:
-        flags = flagfiles.result_flags(self.network).items()
+        flags = fields.result_flags(self.network).items()
         classes = str(self.train.num_classes)
         return {**{f"--{name}": text for name, text in flags}, "classes": classes}
 

@@ -24,7 +24,7 @@ from ssl_tf.discovery.ranking import rank_regions
 from ssl_tf.errors import SettingsError, UserError, listed, warn
 from ssl_tf.files import remove_unfinished, write_json
 from ssl_tf.locks import exclusive
-from ssl_tf.settings import RANKERS, DiscoverSettings, flagfiles
+from ssl_tf.settings import RANKERS, DiscoverSettings, fields, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.sharding import shards
 from ssl_tf.training.begun_output import NEW_OUTPUT
@@ -147,7 +147,7 @@ def _run_stages(settings: DiscoverSettings, source: Source, encoder: Encoder) ->
             output / PROPOSALS,
             read_proposals(output, len(sizes), settings.scorer),
             generator="ssl_tf.discover",
-            settings=flagfiles.as_dict(settings),
+            settings=fields.as_dict(settings),
             max_boxes=settings.ranking.boxes_per_image,
         )
         _log(

@@ -23,7 +23,7 @@ from ssl_tf.errors import UserError
 from ssl_tf.files import read_json, write_json
 from ssl_tf.networks.digest import weights_digest
 from ssl_tf.networks.precision import policy_scope
-from ssl_tf.settings import DownstreamSettings, flagfiles
+from ssl_tf.settings import DownstreamSettings, fields
 from ssl_tf.training.callbacks import Diverged, StepCallback
 from ssl_tf.training.environment import note_environment
 from ssl_tf.training.logged_fit import fit_logged
@@ -166,7 +166,7 @@ def train_downstream(
     settings = task.settings
     sha256 = weights_digest(start.weights)
     sources = {"train": task.train, "test": task.test}
-    flags = {f"--{name}": text for name, text in flagfiles.result_flags(settings).items()}
+    flags = {f"--{name}": text for name, text in fields.result_flags(settings).items()}
     identity = {**flags, **task.identity, "encoder": sha256}
     replaceable = _replaceable(task, directory)
     with training_directory(directory, identity, sources, replaceable=replaceable):

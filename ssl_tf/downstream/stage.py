@@ -12,7 +12,7 @@ from ssl_tf.downstream.downstream_training import Task, Trained, train_downstrea
 from ssl_tf.downstream.starting_encoders import StartingEncoder, keep, open_starting_encoders
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import write_json
-from ssl_tf.settings import flagfiles
+from ssl_tf.settings import fields
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
 from ssl_tf.settings.protocol import protocol
 from ssl_tf.training.data_places import note_places
@@ -56,7 +56,7 @@ def run_stage(
     sharing = strategy.num_replicas_in_sync if training.batch_norm == "replica" else 1
     check_part(training.batch_size // (training.accumulate * sharing))
     # They move no weight, so that they alone repeat the test.
-    replaceable = [name for name in flagfiles.result_flags(settings) if name.startswith("test_")]
+    replaceable = [name for name in fields.result_flags(settings) if name.startswith("test_")]
     check_owner(output, [output.parent], settings.start.checkpoint)
     check_output(settings, settings.result, replaceable)
     kept = output / "encoders"

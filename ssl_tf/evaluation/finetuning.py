@@ -34,7 +34,7 @@ from ssl_tf.evaluation.freezing import digest
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.files import read_json, write_json
 from ssl_tf.networks.precision import policy_scope
-from ssl_tf.settings import TuningSettings, flagfiles
+from ssl_tf.settings import TuningSettings, fields
 from ssl_tf.training import schedules
 from ssl_tf.training.callbacks import Diverged
 from ssl_tf.training.logged_fit import fit_logged
@@ -215,7 +215,7 @@ class _Stage:
             self.strategy.num_replicas_in_sync,
         )
         settings = dataclasses.replace(self.settings, batch_size=batch_size)
-        flags = {f"--{name}": text for name, text in flagfiles.result_flags(settings).items()}
+        flags = {f"--{name}": text for name, text in fields.result_flags(settings).items()}
         return {**flags, "image_size": str(self.image_size), "encoder": encoder}
 
     def _trial(self, trial: Trial, signals: StopSignals) -> Figures | None:

@@ -25,7 +25,7 @@ from ssl_tf.evaluation.classification import (
 from ssl_tf.evaluation.features import Encode, FeatureReader, warn_of_absent_classes
 from ssl_tf.evaluation.freezing import digest, frozen
 from ssl_tf.evaluation.metrics import batchwise_mean_average_precision, score_figures
-from ssl_tf.settings import LinearSettings, flagfiles
+from ssl_tf.settings import LinearSettings, fields
 from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.optimizers import build_optimizer
 from ssl_tf.training.resumption import LastLogs, fit_to_end, training_directory
@@ -237,7 +237,7 @@ def _resumed_losses(
     Returns:
         The losses of the last batch, by their `_loss_names`.
     """
-    reading = flagfiles.result_flags(settings.evaluation.data)
+    reading = fields.result_flags(settings.evaluation.data)
     with (
         training_directory(directory, identity, {"train": train}, reading),
         StopSignals() as signals,
@@ -281,8 +281,8 @@ def _choice(
 
 def _identity(settings: LinearSettings, image_size: int, encoder: str) -> dict[str, str]:
     """Everything that the trained classifiers depend on beside images and their flags, by name."""
-    others = flagfiles.result_flags(settings.evaluation)
-    flags = {f"--{n}": x for n, x in flagfiles.result_flags(settings).items() if n not in others}
+    others = fields.result_flags(settings.evaluation)
+    flags = {f"--{n}": x for n, x in fields.result_flags(settings).items() if n not in others}
     return {**flags, "image_size": str(image_size), "encoder": encoder}
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.settings import PretrainSettings, fields
 from ssl_tf.settings.protocol import LEFT_OUT
 from ssl_tf.training.report_entries import ANNOTATIONS, CONTENTS
 
@@ -54,16 +54,16 @@ def protocol_of(report: Mapping[str, Any]) -> Protocol:
     train = _TRAIN.match(str(report.get("train", "")))
     if train:
         known |= {"train": train["name"], "train_images": train["images"]}
-    return {name: flagfiles.as_text(value) for name, value in known.items()}
+    return {name: fields.as_text(value) for name, value in known.items()}
 
 
 def monitor_protocol(settings: PretrainSettings) -> Protocol:
     """What the flags of a run say of its kNN while training: name -> value as text."""
-    unread = set(flagfiles.unused(settings))
+    unread = set(fields.unused(settings))
     if not settings.data.holdout:
         unread.add("holdout_rule")
-    flags = flagfiles.as_dict(settings)
-    return {name: flagfiles.as_text(flags[name]) for name in _MONITOR if name not in unread}
+    flags = fields.as_dict(settings)
+    return {name: fields.as_text(flags[name]) for name in _MONITOR if name not in unread}
 
 
 def differing(protocols: Iterable[Protocol]) -> list[str]:

@@ -25,7 +25,7 @@ from ssl_tf.evaluation.run_table import (
     Table,
     is_figure,
 )
-from ssl_tf.settings import flagfiles
+from ssl_tf.settings import fields
 
 # Flags with the path of something that another run made, perhaps with the same seed.
 _PATHS = ("proposals", "init_from", "init_encoder")
@@ -101,7 +101,7 @@ def _is_seed_of(run: Run, other: Run) -> bool:
     """Whether two runs differ in their seed alone."""
     if run.settings is None or other.settings is None:
         return False
-    flags, others = flagfiles.result_flags(run.settings), flagfiles.result_flags(other.settings)
+    flags, others = fields.result_flags(run.settings), fields.result_flags(other.settings)
     if any(flags[name] != others[name] for name in flags.keys() - {"seed", *_PATHS}):
         return False
     seeds = (flags["seed"], others["seed"])

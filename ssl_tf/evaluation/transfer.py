@@ -23,7 +23,7 @@ from ssl_tf.evaluation.logistic_regression import (
 from ssl_tf.evaluation.metrics import score_figures
 from ssl_tf.evaluation.protocols import PROTOCOLS, Protocol
 from ssl_tf.files import read_json, write_json
-from ssl_tf.settings import TransferSettings, TuningSettings, flagfiles
+from ssl_tf.settings import TransferSettings, TuningSettings, fields
 from ssl_tf.training.data_record import digest_data
 from ssl_tf.training.learned_images import entry_of_learned
 from ssl_tf.training.report_entries import LEARNED_FROM, UNREADABLE
@@ -205,7 +205,7 @@ class _Evaluation:
         settings = self.settings
         options = {"max_iterations": settings.max_iterations}
         if settings.protocol == "finetune":
-            options = flagfiles.result_flags(settings.tuning)
+            options = fields.result_flags(settings.tuning)
         return {
             "dataset": self.protocol.dataset,
             "protocol": settings.protocol,
@@ -269,7 +269,7 @@ class _Evaluation:
             self._tuning(images.train.size),
             self._trainings / name,
             self.strategy,
-            flagfiles.result_flags(self.settings.reading),
+            fields.result_flags(self.settings.reading),
             self.protocol.metric,
         )
         return report_of(result)

@@ -13,7 +13,7 @@ from ssl_tf.settings import (
     SegmentSettings,
     ShuffleSettings,
     TransferSettings,
-    flagfiles,
+    fields,
 )
 
 
@@ -103,8 +103,8 @@ def stage_of(name: str) -> Stage | None:
 def default_flags(stage: str) -> dict[str, str]:
     """The values of a stage's flags that a record does not tell, since it is older than they."""
     return {
-        field.name: flagfiles.as_text(
+        field.name: fields.as_text(
             field.default if field.metadata["before"] is None else field.metadata["before"]
         )
-        for field, _ in flagfiles.flag_fields(stage_of(stage).settings)
+        for field, _ in fields.flag_fields(stage_of(stage).settings)
     }

@@ -16,6 +16,7 @@ from ssl_tf.settings import (
     ReadingSettings,
     StudySettings,
     TransferSettings,
+    fields,
     flagfiles,
 )
 from ssl_tf.settings.data import GROUND_TRUTH
@@ -148,7 +149,7 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
         if "seed" in _names(stage.settings):
             given["seed"] = str(seed)
         arguments, bound = _checked(stage, flags, given, settings, place)
-        flags_of_result = flagfiles.result_flags(bound)
+        flags_of_result = fields.result_flags(bound)
         reports = _reports(stage, result, bound)
         for path in reports or (result,):
             if path in made:
@@ -251,7 +252,7 @@ def _checked(
                 )
         # What the command line of the study says of reading images goes to those who read any and
         # have not said it themselves.
-        unused = flagfiles.unused(flagfiles.parse([*flags, *fixed], stage.settings))
+        unused = fields.unused(flagfiles.parse([*flags, *fixed], stage.settings))
         own = flagfiles.given(flags, stage.settings)
         reading = {
             name: value
@@ -262,7 +263,7 @@ def _checked(
         arguments = [*flags, *flagfiles.as_arguments(None, reading), *extra, *fixed]
         bound = flagfiles.parse(arguments, stage.settings)
         for flag in _REFUSED.keys() & names:
-            if flagfiles.as_dict(bound)[flag] == "true":
+            if fields.as_dict(bound)[flag] == "true":
                 raise SettingsError(f"--{flag}: {_REFUSED[flag]}; remove it")
         begins = isinstance(bound, PretrainSettings) and not bound.recorded.is_file()
         if begins and not settings.report:
@@ -276,7 +277,7 @@ def _inputs(output: Path, settings: Any) -> dict[str, str]:
     """What a stage reads that no stage of the study makes."""
     return {
         name: value
-        for name, value in flagfiles.inputs(settings).items()
+        for name, value in fields.inputs(settings).items()
         if value not in _NO_PATHS and value == _within(output, value)
     }
 
@@ -288,12 +289,12 @@ def _within(output: Path, value: str) -> str:
 
 
 def _names(settings_class: type) -> set[str]:
-    return {field.name for field, _ in flagfiles.flag_fields(settings_class)}
+    return {field.name for field, _ in fields.flag_fields(settings_class)}
 
 
 def _changed(reading: ReadingSettings) -> dict[str, str]:
-    default = flagfiles.as_dict(ReadingSettings())
-    return {n: v for n, v in flagfiles.as_dict(reading).items() if v != default[n]}
+    default = fields.as_dict(ReadingSettings())
+    return {n: v for n, v in fields.as_dict(reading).items() if v != default[n]}
 
 
 def _flag_name(flag: str, names: set[str]) -> str:

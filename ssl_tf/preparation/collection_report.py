@@ -19,7 +19,7 @@ from ssl_tf.preparation.facts_table import FactsTable, read_facts
 from ssl_tf.preparation.file_list import class_of
 from ssl_tf.preparation.image_units import KEPT
 from ssl_tf.preparation.report_page import page
-from ssl_tf.settings import PrepareSettings, flagfiles
+from ssl_tf.settings import PrepareSettings, fields
 from ssl_tf.views.sheet import Cell, draw_sheet
 
 PAGE = "report.html"
@@ -150,9 +150,7 @@ def write_report(
         draw_sheet(rows, output / ALIKE_SHEET)
     listed = {status: counts.listed[status] for status in sorted(counts.listed)}
     # The page may be sent on, so it does not tell where it was made.
-    flags = {
-        name: text for name, text in flagfiles.result_flags(settings).items() if name != "output"
-    }
+    flags = {name: text for name, text in fields.result_flags(settings).items() if name != "output"}
     write_json(output / REPORT, {"flags": flags, **figures, "left out": listed})
     sheets = {name: output / name for name in (SHEET, ALIKE_SHEET) if (output / name).exists()}
     write_text(output / PAGE, page(flags, figures, listed, sheets))

@@ -15,7 +15,7 @@ from ssl_tf.data.sources.opening import open_held_out, open_split
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.pretraining.auto_rules import Choice, Facts, Values, choose
 from ssl_tf.pretraining.machine import read_machine
-from ssl_tf.settings import DataSettings, ModelSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import DataSettings, ModelSettings, PretrainSettings, fields, flagfiles
 from ssl_tf.training.cluster import read_cluster
 from ssl_tf.training.run_directory import FLAGS, read_settings, run_of
 from ssl_tf.training.strategy import split_cpu
@@ -44,7 +44,7 @@ def with_chosen(arguments: Sequence[str]) -> list[str]:
     flags = Path(directory) / FLAGS
     if flags.exists():
         print(f"--auto: the flags are those of {flags}", file=sys.stderr)
-        chosen = flagfiles.as_dict(read_settings(Path(directory)))
+        chosen = fields.as_dict(read_settings(Path(directory)))
         return [*flagfiles.as_arguments(None, chosen), *arguments, "--noauto"]
     if read_cluster().workers > 1:
         # They connect before TensorFlow's first operation, and looking at images is one.
@@ -75,7 +75,7 @@ def look(given: Values) -> tuple[Facts, str]:
     Args:
         given: the flags of the command line, name -> value.
     """
-    names = {field.name for field, _ in flagfiles.flag_fields(DataSettings)}
+    names = {field.name for field, _ in fields.flag_fields(DataSettings)}
     data = flagfiles.from_keywords(DataSettings, **{n: x for n, x in given.items() if n in names})
     # The run opens the images again, and tells then what is to be told of them.
     with contextlib.redirect_stderr(io.StringIO()):

@@ -28,7 +28,7 @@ from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
 from ssl_tf.pretraining.opened_images import open_images
 from ssl_tf.pretraining.restoring import check_not_lost, note_saved, resume_or_init
-from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, flagfiles
+from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, fields
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
@@ -77,7 +77,7 @@ def run(settings: PretrainSettings) -> None:
         Workers(directory, cluster, settings.run.worker_timeout) as workers,
     ):
         # Before all else that workers do together, which other flags would make different.
-        flags = flagfiles.result_flags(settings)
+        flags = fields.result_flags(settings)
         workers.agree("flags", {f"--{name}": value for name, value in flags.items()})
         training = _open(settings, cluster, workers)
         if training.start_step < training.plan.total_steps:
@@ -235,7 +235,7 @@ def _fit(training: _Training, workers: Workers) -> None:
                 signals,
                 clock.pause,
             )
-            flags = flagfiles.as_dict(training.settings)
+            flags = fields.as_dict(training.settings)
             track = stack.enter_context(
                 tracked(training.settings.run.track, training.directory, flags)
             )

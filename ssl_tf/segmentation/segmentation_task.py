@@ -20,7 +20,7 @@ from ssl_tf.segmentation.exported_segmenter import export_segmenter
 from ssl_tf.segmentation.segmentation_crops import random_crop
 from ssl_tf.segmentation.segmentation_sheet import draw_label_maps
 from ssl_tf.segmentation.segmenter import Segmenter
-from ssl_tf.settings import DownstreamSettings, SegmenterSettings, flagfiles
+from ssl_tf.settings import DownstreamSettings, SegmenterSettings, fields
 
 _SHOWN = 6
 # Scores, probabilities and their gradients, of each pixel and class.
@@ -45,7 +45,7 @@ class Segmentation(Task):
 
     @property
     def identity(self) -> dict[str, str]:
-        flags = flagfiles.result_flags(self.segmenter).items()
+        flags = fields.result_flags(self.segmenter).items()
         return {**{f"--{name}": text for name, text in flags}, "classes": str(self._classes)}
 
     def build(self, encoder: tf.keras.Model, synchronized: bool) -> Segmenter:

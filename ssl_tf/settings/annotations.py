@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import HOLDOUT_RULES, ReadingSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 from ssl_tf.settings.label_share import ShareSettings
 
 _OF_SCENES = ("scenes", "scene_size", "scene_objects", "one_class")
@@ -81,7 +81,7 @@ class AnnotationSettings(ReadingSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         source = " and ".join(self.named)
         of_scenes = self.dataset == "scenes"
         of_tfds = (self.dataset and not of_scenes) or self.scene_objects

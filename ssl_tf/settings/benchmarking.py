@@ -5,7 +5,7 @@ import itertools
 from typing import NamedTuple
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 from ssl_tf.settings.methods import ObjectPairFlags
 from ssl_tf.settings.pretraining import AUTO_REFUSED, PretrainSettings
 
@@ -110,7 +110,7 @@ class TrainBenchmarkSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`; takes back what pre-training says."""
+        """Flags without effect, as in `fields.unused`; takes back what pre-training says."""
         on_device = "device" in self.grid_augment_on
         return {
             **(dict.fromkeys(("canvas", "resident"), "") if on_device else {}),

@@ -6,7 +6,7 @@ import string
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import GROUND_TRUTH, DataSettings, OptionalDataSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 
 _ID_FIELDS = ("id", "stem", "file_name")
 # The format of a field: fill, side and a width of at most three digits.
@@ -48,7 +48,7 @@ class OpenImagesSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         filters = ("min_classes", "min_images", "min_classes_after", "to_fixed_point")
         drawn = self.max_images or self.random_control
         return {
@@ -100,7 +100,7 @@ class ImportProposalsSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         numpy = self.input.lower().endswith(".npy")
         return {
             **unless(numpy, "only .npy files are pickled", "allow_pickle"),
@@ -124,7 +124,7 @@ class ShuffleSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return unless(False, "the boxes of all images are shuffled", "holdout")
 
     def __post_init__(self) -> None:
@@ -163,7 +163,7 @@ class StoreSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         reason = "the ids of all images are compared"
         return unless(False, reason, "num_images", "num_classes", "holdout")
 
@@ -180,7 +180,7 @@ class InspectSettings(StoreSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         reason = "the store alone is read; verify compares it with images"
         names = ("dataset", "image_folder", "prepared", "tfrecord", "max_bad_images")
         return {**super().unused, **unless(False, reason, *names, "unmatched_proposals")}

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 
 GROUND_TRUTH = "ground_truth"
 HOLDOUT_RULES = ("seeded", "spaced")
@@ -119,7 +119,7 @@ class DataSettings(ReadingSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         of_tfds = self.dataset and (self.dataset != "scenes" or self.scene_objects)
         records = of_tfds or self.tfrecord or self.prepared
         source = " and ".join(self.named) or "no source"

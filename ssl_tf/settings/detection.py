@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 
 # Stride of the last map of an encoder, to whose multiples the canvas is bound.
 _LAST_STRIDE = 32
@@ -59,7 +59,7 @@ class DetectorSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         regions = self.detector == "faster_rcnn"
         return {
             **unless(self.masks, "there is no mask head without --masks", "mask_convs"),
@@ -90,7 +90,7 @@ class DetectSettings(AnnotatedTrainingSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         names = ("test_label_maps", "reduce_zero_label", "label_names", "num_classes")
         return unless(False, "a detector learns from boxes, not from label maps", *names)
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 from ssl_tf.settings.sharding import ShardingSettings
 
@@ -262,7 +262,7 @@ class DiscoverSettings(ShardingSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         of_keras = self.features.encoder in KERAS_ENCODERS
         rankers = RANKERS if self.boxes else (self.ranking.ranker,)
         reason = f"--ranker={self.ranking.ranker} does not read it"

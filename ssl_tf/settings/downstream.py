@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.annotations import AnnotationSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings
 from ssl_tf.settings.model import DEPTHS_TOLD, STEMS, ModelSettings
 from ssl_tf.settings.run import logical_cpus_flag, precision_flag
@@ -52,7 +52,7 @@ class StartSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         given = "the encoder that is given has its own network"
         alone = "without --checkpoint and --init_encoder the random encoder is the only one"
         narrow = f"--depth={self.depth} has no bottlenecks"
@@ -140,7 +140,7 @@ class DownstreamSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         reason = f"--optimizer={self.optimizer} does not read it"
         return unless(self.optimizer == "sgd", reason, "momentum", "head_rate")
 

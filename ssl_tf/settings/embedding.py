@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 from ssl_tf.settings.sharding import ShardingSettings
 
@@ -84,7 +84,7 @@ class EmbedSettings(ShardingSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         init = self.init.init_encoder
         of_report = ("queries", "duplicate_cosine", "map_projection", "map_images")
         return {

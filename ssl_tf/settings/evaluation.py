@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.flagfiles import as_text, setting, unless
+from ssl_tf.settings.fields import as_text, setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 from ssl_tf.settings.run import NeighbourSettings
 
@@ -29,7 +29,7 @@ class EncoderSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return unless(self.checkpoint, "the encoder is of no run", "step")
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class EvaluationSettings(EncoderSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return {
             **super().unused,
             **unless(self.data.has_splits, f"{self.data.named[0]} has no splits", "test_split"),
@@ -161,7 +161,7 @@ class LinearSettings(ScheduleSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         several = "--base_learning_rates is given"
         return {
             **unless(not self.base_learning_rates, several, "base_learning_rate"),
@@ -208,7 +208,7 @@ class CompareSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return unless(self.join_seeds, "differences are of --join_seeds", "reference")
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import OptionalDataSettings
-from ssl_tf.settings.flagfiles import flag_fields, setting, unless
+from ssl_tf.settings.fields import flag_fields, setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 
 # Names of `exporters.formats.FORMATS`.
@@ -42,7 +42,7 @@ class FormatSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return {
             **unless("onnx" in self.format, "no --format is onnx", "onnx_layout", "onnx_maps"),
             **unless("tflite" in self.format, "no --format is tflite", "tflite_types"),
@@ -76,7 +76,7 @@ class ExportSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         names = [field.name for field, _ in flag_fields(OptionalDataSettings)]
         return {
             **unless(self.checkpoint, "the encoder is of no run", "step"),

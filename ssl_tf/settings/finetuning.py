@@ -5,7 +5,7 @@ import re
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.evaluation import EvaluationSettings, ScheduleSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 from ssl_tf.settings.label_share import LISTS_OF, ShareSettings
 from ssl_tf.settings.run import logical_cpus_flag, precision_flag
 
@@ -67,7 +67,7 @@ class TuningSettings(ScheduleSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         rates, decays = "--base_learning_rates is given", "--weight_decays is given"
         return {
             **unless(not self.steps, "--steps is given", "epochs"),
@@ -119,7 +119,7 @@ class LabelSettings(ShareSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return {
             **super().unused,
             **unless(self.validation, "there is no --validation", "validation_of"),

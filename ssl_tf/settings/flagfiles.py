@@ -1,14 +1,14 @@
 """The conversion between settings (frozen dataclasses), absl flags and flagfiles.
 
-A settings class declares each flag once, as a field made with `setting`. `parse` reads a command
-line (and its `--flagfile=`) into an instance. `write_flagfile` writes an instance to a file, so
-that `--flagfile=RUN/flags.txt` starts the same run again. Only this module uses absl's flags.
+`parse` reads a command line (and its `--flagfile=`) into an instance. `write_flagfile` writes an
+instance to a file, so that `--flagfile=RUN/flags.txt` starts the same run again. Only this module
+uses absl's flags. What a flag is says `fields`.
 """
 
 import dataclasses
 import math
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,67 +16,10 @@ from absl import flags
 
 from ssl_tf.errors import SettingsError, printable
 from ssl_tf.files import write_text
+from ssl_tf.settings.fields import LARGEST, as_dict, as_text, flag_fields, parts, unused
 from ssl_tf.settings.flagfile_lines import expand
 
 Settings = TypeVar("Settings")
-
-# The upper bound of a number that has none of its own: what TensorFlow's 32-bit counts can hold.
-LARGEST = 2**31 - 1
-
-
-def setting(
-    default: Any,
-    description: str,
-    *,
-    choices: Sequence[str] | None = None,
-    low: float | None = None,
-    above: float | None = None,
-    high: float | None = None,
-    affects_result: bool = True,
-    is_place: bool = False,
-    is_input: bool = False,
-    before: Any = None,
-) -> Any:
-    """A dataclass field that is also a flag.
-
-    Args:
-        default: value without the flag; a tuple makes a comma-separated list flag.
-        description: help text of the flag, one line.
-        choices: allowed strings (of each element of a list flag).
-        low: inclusive lower bound (of each element of a list flag).
-        above: exclusive lower bound.
-        high: inclusive upper bound, where more than `LARGEST` is no use. Numbers are finite.
-        affects_result: whether a result depends on the flag; if not, a resumed run may change it.
-        is_place: whether it names where data lie that are there before the command.
-        is_input: whether it names another file or directory that is there then.
-        before: value of the runs that are older than the flag, so that their file lacks it; None:
-            the default.
-    """
-    metadata = dict(
-        description=description,
-        choices=choices,
-        low=low,
-        above=above,
-        high=high,
-        affects_result=affects_result,
-        is_place=is_place,
-        is_input=is_input,
-        before=before,
-    )
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def flag_fields(settings_class: type) -> list[tuple[dataclasses.Field, Any]]:
-    """All (field, type) pairs of a settings class and its nested settings classes."""
-    hints = typing.get_type_hints(settings_class)
-    found = []
-    for field in dataclasses.fields(settings_class):
-        kind = hints[field.name]
-        if dataclasses.is_dataclass(kind):
-            found.extend(flag_fields(kind))
-        else:
-            found.append((field, kind))
-    return found
 
 
 def _element_type(kind: Any) -> type | None:
@@ -111,38 +54,6 @@ def _convert(name: str, text: Any, kind: Any) -> Any:
         raise SettingsError(f"--{name}={text}: expected numbers separated by commas") from None
 
 
-def unless(honoured: object, reason: str, *names: str) -> dict[str, str]:
-    """Rows of a settings class's `unused`: nothing if `honoured`, else each name with the reason.
-
-    Args:
-        honoured: whether something reads the flags.
-        reason: why nothing does, as the end of a sentence.
-        *names: the flags.
-    """
-    return {} if honoured else dict.fromkeys(names, reason)
-
-
-def _parts(settings: Any) -> Iterator[Any]:
-    """The settings and those nested in them, inner ones first."""
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from _parts(value)
-    yield settings
-
-
-def unused(settings: Any) -> dict[str, str]:
-    """The flags that nothing reads beside the others that are given: name -> reason.
-
-    A settings class says in its property `unused` which flags depend on its own fields. What an
-    outer class says of a flag replaces what an inner one says; an empty reason takes it back.
-    """
-    found: dict[str, str] = {}
-    for part in _parts(settings):
-        found.update(getattr(part, "unused", {}))
-    return {name: reason for name, reason in found.items() if reason}
-
-
 def _refuse_unused(settings: Any) -> None:
     """Refuses a flag that differs from its default and that nothing would read.
 
@@ -151,13 +62,13 @@ def _refuse_unused(settings: Any) -> None:
     Raises:
         SettingsError: names the first such flag.
     """
-    values = {f.name: (f, getattr(p, f.name)) for p in _parts(settings) for f in _flags_of(p)}
+    values = {f.name: (f, getattr(p, f.name)) for p in parts(settings) for f in _flags_of(p)}
     given = as_dict(settings)
     wrong = {n: r for n, r in unused(settings).items() if values[n][1] != values[n][0].default}
     if not wrong:
         return
     recorded: dict[str, str] = {}
-    for part in _parts(settings):
+    for part in parts(settings):
         path = getattr(part, "recorded", None)
         if path is not None and path.is_file():
             recorded.update(as_dict(read_flagfile(path, type(part))))
@@ -299,25 +210,6 @@ def as_arguments(flagfile: str | Path | None, flags: Mapping[str, Any]) -> list[
     return [*first, *given]
 
 
-def as_text(value: Any) -> str:
-    """The value of a flag as a command line gives it."""
-    if isinstance(value, tuple | list):
-        return ",".join(str(element) for element in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def as_dict(settings: Any) -> dict[str, str]:
-    """Flag name -> value, as text of a command line."""
-    flat: dict[str, str] = {}
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if dataclasses.is_dataclass(value):
-            flat.update(as_dict(value))
-        else:
-            flat[field.name] = as_text(value)
-    return flat
-
-
 def write_flagfile(settings: Any, path: Path, comments: Sequence[str] = ()) -> None:
     """Writes `comments` and then all flags, one a line; the file is complete or absent."""
     lines = [f"# {line}" for line in comments]
@@ -344,43 +236,3 @@ def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
         if str(path) in str(error):
             raise
         raise SettingsError(f"{path}: {error}") from None
-
-
-def result_flags(settings: Any) -> dict[str, str]:
-    """The flags on which a result depends: name -> value as text."""
-    fields = flag_fields(type(settings))
-    depends = {field.name for field, _ in fields if field.metadata["affects_result"]}
-    return {name: text for name, text in as_dict(settings).items() if name in depends}
-
-
-def place_names(settings_class: type) -> list[str]:
-    """The flags of a class that name where data lie."""
-    return _marked_names(settings_class, "is_place")
-
-
-def places(settings: Any) -> dict[str, str]:
-    """The flags that name where data lie, if they are given: name -> value."""
-    return _marked(settings, "is_place")
-
-
-def inputs(settings: Any) -> dict[str, str]:
-    """The flags that name what must be there before the command, data and others, if given."""
-    return _marked(settings, "is_place", "is_input")
-
-
-def _marked(settings: Any, *marks: str) -> dict[str, str]:
-    """The flags that have one of the marks in their metadata, if they are given."""
-    named = _marked_names(type(settings), *marks)
-    return {name: text for name, text in as_dict(settings).items() if name in named and text}
-
-
-def _marked_names(settings_class: type, *marks: str) -> list[str]:
-    fields = (field for field, _ in flag_fields(settings_class))
-    return [field.name for field in fields if any(field.metadata[mark] for mark in marks)]
-
-
-def result_differences(first: Any, second: Any) -> dict[str, tuple[str, str]]:
-    """The flags that differ and on which a result depends: name -> (first, second) as text."""
-    ours, theirs = result_flags(first), result_flags(second)
-    ignored = unused(first).keys() & unused(second).keys()
-    return {n: (ours[n], theirs[n]) for n in ours if ours[n] != theirs[n] and n not in ignored}

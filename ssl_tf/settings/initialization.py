@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class InitEncoderSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         reason = "there is no --init_encoder"
         names = "init_convention", "init_mean", "init_std", "allow_pickle"
         return unless(self.init_encoder, reason, *names)

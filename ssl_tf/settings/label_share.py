@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 
 # Data sets of TFDS whose configurations are published lists of labelled images of another one.
 LISTS_OF = {"imagenet2012_subset": "imagenet2012"}
@@ -39,7 +39,7 @@ class ShareSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return unless(self.label_fraction < 1, "--label_fraction draws no share", "label_seed")
 
     def __post_init__(self) -> None:

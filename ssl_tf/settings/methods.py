@@ -8,7 +8,7 @@ TensorFlow is not imported: a row names its class, and `ssl_tf.methods.registry`
 import dataclasses
 from typing import TypeVar
 
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 
 PRETEXT = ("rotation", "localization")
 
@@ -149,7 +149,7 @@ class SinkhornFlags:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return unless(self.feature_queue, "there is no --feature_queue", "feature_queue_start")
 
     @property
@@ -199,7 +199,7 @@ class DinoFlags:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         equal = "the teacher's two temperatures are equal"
         no_warmup = "--teacher_temperature_epochs=0 leaves the teacher one temperature"
         return {
@@ -243,7 +243,7 @@ class ObjectPairFlags:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         localization = ("localization_weight", "localization_grid")
         return {
             **unless("rotation" in self.pretext, "--pretext has no rotation", "rotation_weight"),

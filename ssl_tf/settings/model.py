@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import flag_fields, setting, unless
+from ssl_tf.settings.fields import flag_fields, setting, unless
 from ssl_tf.settings.methods import METHODS, LayersFlags, MethodFlags, MethodRow
 
 # Those of `networks.resnet`.
@@ -44,7 +44,7 @@ class ModelSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return {
             **dict.fromkeys(self._foreign, f"--method={self.method} does not read it"),
             **unless(self.depth >= 50, f"--depth={self.depth} has no bottlenecks", "stride_in_1x1"),

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class OptimizationSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         reason = f"--optimizer={self.optimizer} does not read it"
         return {
             **unless(self.optimizer == "lars", reason, "lars_variant", "trust_coefficient"),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings import flagfiles
+from ssl_tf.settings import fields
 
 _PLACES = ("output", "run_dir")
 _IMAGE_FOLDERS = ("image_folder", "test_image_folder")
@@ -21,7 +21,7 @@ def refuse_output_among_images(settings: Any) -> None:
     Raises:
         SettingsError: the place of the results is an image folder, or lies in one.
     """
-    values = flagfiles.as_dict(settings)
+    values = fields.as_dict(settings)
     flag = next((name for name in _PLACES if values.get(name)), None)
     recorded = getattr(settings, "recorded", None)
     if flag is None or (recorded is not None and recorded.is_file()):

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 from ssl_tf.settings.sharding import ShardingSettings
 
 ENCODINGS = ("jpeg", "png", "raw")
@@ -49,7 +49,7 @@ class PrepareSettings(ShardingSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         reason = f"--encoding={self.encoding} has no quality"
         return {
             **unless(self.encoding == "jpeg", reason, "quality"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import GROUND_TRUTH, DataSettings
+from ssl_tf.settings.fields import as_text, setting, unless
 from ssl_tf.settings.flagfile_lines import FLAGS
-from ssl_tf.settings.flagfiles import as_text, setting, unless
 from ssl_tf.settings.methods import METHODS, ObjectPairFlags
 from ssl_tf.settings.model import ModelSettings
 from ssl_tf.settings.optimization import OptimizationSettings
@@ -47,7 +47,7 @@ class PretrainSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         split = "--holdout is given" if self.data.holdout else f"{self.data.named[0]} has no splits"
         return {
             **unless(self.views.object_crops, "--crops=scene_scene takes no boxes", *_OF_PROPOSALS),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ssl_tf.settings.flagfiles import result_flags, unused
+from ssl_tf.settings.fields import result_flags, unused
 
 # Which encoder is judged.
 _ENCODER = {

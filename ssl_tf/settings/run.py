@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.fields import setting
 from ssl_tf.settings.initialization import InitEncoderSettings
 
 TRACKERS = ("wandb", "mlflow")

@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,5 +57,5 @@ class SegmentSettings(AnnotatedTrainingSettings):
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return unless(False, "a segmentation learns from every pixel", "keep_empty")

@@ -3,8 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+from ssl_tf.settings.fields import setting, unless
 from ssl_tf.settings.flagfile_lines import FLAGS
-from ssl_tf.settings.flagfiles import setting, unless
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,5 +37,5 @@ class ShardingSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         return unless(not self.beam_options, "--beam_options names the workers", "workers")

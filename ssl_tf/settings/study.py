@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import ReadingSettings
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.fields import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ import dataclasses
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import ReadingSettings
 from ssl_tf.settings.evaluation import EncoderSettings
+from ssl_tf.settings.fields import flag_fields, setting, unless
 from ssl_tf.settings.finetuning import TuningSettings
-from ssl_tf.settings.flagfiles import flag_fields, setting, unless
 
 # Names of `evaluation.protocols.PROTOCOLS`, in the order of the table's columns. The first six of
 # ma_ssrl are those of its paper; BYOL reports CIFAR-10 in addition.
@@ -49,7 +49,7 @@ class TransferSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`."""
+        """Flags without effect, as in `fields.unused`."""
         linear, unread = self.protocol == "linear", f"--protocol={self.protocol} does not read it"
         # A study gives every stage its seed.
         tuning = [f.name for f, _ in flag_fields(TuningSettings) if f.name != "seed"]

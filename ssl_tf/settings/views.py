@@ -3,7 +3,7 @@
 import dataclasses
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.flagfiles import setting, unless
+from ssl_tf.settings.fields import setting, unless
 from ssl_tf.settings.recipes import LIBRARIES, RECIPES, STRATEGIES, RecipeDefaults
 
 CROPS = ("uniform", "inception", "byol", "random_resized", "full")
@@ -162,7 +162,7 @@ class ViewSettings:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Flags without effect, as in `flagfiles.unused`.
+        """Flags without effect, as in `fields.unused`.
 
         --policy_set is none of them: it says which data set the images are of.
         """

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.settings import flagfiles
+from ssl_tf.settings import fields, flagfiles
 from ssl_tf.settings.flagfile_lines import FLAGS
 
 # The record of the data, by which `data_record` tells them from others.
@@ -24,7 +24,7 @@ def movable(records: Collection[Path], before: Any, now: Any) -> frozenset[str]:
         records: of the data; those that are not there tell nothing.
         before, now: settings of both starts.
     """
-    old, new = flagfiles.places(before), flagfiles.places(now)
+    old, new = fields.places(before), fields.places(now)
     is_told = bool(records) and all(path.is_file() for path in records)
     return frozenset(old if is_told and old.keys() == new.keys() else ())
 
@@ -38,8 +38,8 @@ def note_places(directory: Path, settings: Any) -> None:
     """
     path = directory / FLAGS
     before = flagfiles.read_flagfile(path, type(settings))
-    places = flagfiles.places(settings.data)
-    if flagfiles.places(before.data) == places:
+    places = fields.places(settings.data)
+    if fields.places(before.data) == places:
         return
     moved = {name: getattr(settings.data, name) for name in places}
     data = dataclasses.replace(before.data, **moved)

@@ -7,7 +7,7 @@ from typing import Protocol
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import UNFINISHED
 from ssl_tf.locks import LOCK
-from ssl_tf.settings import flagfiles
+from ssl_tf.settings import fields, flagfiles
 from ssl_tf.settings.flagfile_lines import FLAGS
 from ssl_tf.training.data_places import DATA, movable
 
@@ -80,7 +80,7 @@ def open_output(
 
 
 def _differences(settings: OutputSettings) -> dict[str, tuple[str, str]]:
-    """The flags on which results depend and that differ, as in `flagfiles.result_differences`.
+    """The flags on which results depend and that differ, as in `fields.result_differences`.
 
     Those of data that may have moved are left out.
     """
@@ -89,7 +89,7 @@ def _differences(settings: OutputSettings) -> dict[str, tuple[str, str]]:
     # Trainings of several encoders have a record each.
     records = [*output.glob(DATA)] or [*output.glob(f"*/{DATA}")]
     moved = movable(records, before, settings)
-    differing = flagfiles.result_differences(before, settings)
+    differing = fields.result_differences(before, settings)
     return {name: values for name, values in differing.items() if name not in moved}
 
 

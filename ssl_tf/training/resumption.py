@@ -11,7 +11,7 @@ from ssl_tf.data.source import Source
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import UNFINISHED, read_json, write_json
 from ssl_tf.locks import LOCK, exclusive
-from ssl_tf.settings import DataSettings, flagfiles
+from ssl_tf.settings import DataSettings, fields
 from ssl_tf.training.callbacks import SaveCheckpoint
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
@@ -23,7 +23,7 @@ from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.trainer import fit
 
 _IDENTITY = "identity.json"
-_PLACES = [f"--{name}" for name in flagfiles.place_names(DataSettings)]
+_PLACES = [f"--{name}" for name in fields.place_names(DataSettings)]
 _KEEP = 2
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import UNFINISHED, NotWritten, write_text
 from ssl_tf.locks import SUFFIX
-from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, flagfiles
+from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, fields, flagfiles
 from ssl_tf.settings.data import with_rule_of
 from ssl_tf.settings.flagfile_lines import FLAGS
 from ssl_tf.settings.views import with_library_of
@@ -49,7 +49,7 @@ def check_run(settings: PretrainSettings) -> bool:
         moved = movable([directory / DATA], there, here)
         differing = {
             name: values
-            for name, values in flagfiles.result_differences(there, here).items()
+            for name, values in fields.result_differences(there, here).items()
             if name not in moved
         }
         if differing:

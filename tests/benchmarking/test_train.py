@@ -14,7 +14,7 @@ from ssl_tf.benchmarking import train, train_results
 from ssl_tf.benchmarking.torch_rival import TorchRival
 from ssl_tf.benchmarking.train_results import TrainResults
 from ssl_tf.errors import SettingsError, UserError
-from ssl_tf.settings import TrainBenchmarkSettings, flagfiles
+from ssl_tf.settings import TrainBenchmarkSettings, fields, flagfiles
 from ssl_tf.settings.benchmarking import Entry
 from ssl_tf.training.execution import INPUT_SECONDS
 from ssl_tf.training.strategy import mirrored_strategy
@@ -59,7 +59,7 @@ def test_without_a_grid_the_flagfile_is_measured():
 
 def test_an_entry_changes_its_four_flags_and_never_ends():
     pretrain = settings().of_entry(Entry("mixed_float16", "on", "device", 24))
-    changed = flagfiles.as_dict(pretrain).items() - flagfiles.as_dict(settings().pretrain).items()
+    changed = fields.as_dict(pretrain).items() - fields.as_dict(settings().pretrain).items()
     assert dict(changed) == {
         "precision": "mixed_float16", "xla": "on", "augment_on": "device", "batch_size": "24",
         "epochs": "1000000.0",

@@ -22,7 +22,7 @@ from ssl_tf.data.sources.opening import open_split, open_training_source
 from ssl_tf.data.sources.source_checks import warn_of_turns
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
-from ssl_tf.settings import DataSettings, flagfiles
+from ssl_tf.settings import DataSettings, fields, flagfiles
 from tests.data.sources import test_prepared
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
 from tests.preparation.odd_files import JPEG, SMOOTH, decoded, exif, saved, turned
@@ -178,7 +178,7 @@ def test_record_files_with_turns_are_told_beside_upright_images(tmp_path, capsys
 def with_store(path, ids, made_of: DataSettings, here: DataSettings, **other) -> DataSettings:
     """Settings with a store of boxes that `discover` would make of the images of others."""
     images = [ImageProposals(name, [[0, 0, 0.5, 1]]) for name in ids]
-    told = {**flagfiles.as_dict(made_of), **other}
+    told = {**fields.as_dict(made_of), **other}
     told = {name: value for name, value in told.items() if value is not None}
     write_proposals(path, images, generator="test", settings=told)
     return dataclasses.replace(here, proposals=str(path))

@@ -16,7 +16,7 @@ from ssl_tf.experiments.records import (
 )
 from ssl_tf.experiments.study_file import read_study
 from ssl_tf.experiments.trials import make_trials
-from ssl_tf.settings import PretrainSettings, StudySettings, flagfiles
+from ssl_tf.settings import PretrainSettings, StudySettings, fields, flagfiles
 from tests.experiments.small_file import ARMS, HEAD, trials_of
 
 ROOT = Path(__file__).parents[2]
@@ -306,9 +306,7 @@ shuffle = "--dataset=scenes --proposals=ground_truth"
 pretrain = "--crops=object_object --proposals={shuffle} --flip=0.5"
 """
     )
-    assert (
-        flagfiles.as_dict(flagfiles.parse(["--dataset=scenes"], PretrainSettings))["flip"] == "0.5"
-    )
+    assert fields.as_dict(flagfiles.parse(["--dataset=scenes"], PretrainSettings))["flip"] == "0.5"
     trials_of(tmp_path, boxes)
     assert "arms one and two differ in no flag on which a result depends" in capsys.readouterr().err
     trials_of(tmp_path, boxes.replace("--flip=0.5", "--flip=0"))

@@ -12,7 +12,7 @@ from ssl_tf import settings
 from ssl_tf.methods.base import Method
 from ssl_tf.methods.pretext import TASKS
 from ssl_tf.methods.registry import method_class
-from ssl_tf.settings import METHODS, ModelSettings, PretrainSettings, flagfiles
+from ssl_tf.settings import METHODS, ModelSettings, PretrainSettings, fields, flagfiles
 from ssl_tf.settings.methods import MethodFlags, ObjectPairFlags, QueueFlags
 from tests.methods.small_methods import SMALL, make
 
@@ -43,12 +43,12 @@ def test_a_method_reads_the_groups_of_its_row_and_no_others(name, monkeypatch):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_flags_of_a_row_are_flags(name):
-    flags = {field.name for field, _ in flagfiles.flag_fields(PretrainSettings)}
+    flags = {field.name for field, _ in fields.flag_fields(PretrainSettings)}
     assert METHODS[name].flag_names <= flags
 
 
 def test_a_flag_belongs_to_one_group():
-    names = [field.name for field, _ in flagfiles.flag_fields(ModelSettings)]
+    names = [field.name for field, _ in fields.flag_fields(ModelSettings)]
     assert len(names) == len(set(names))
     groups = {group for row in METHODS.values() for group in row.flags}
     assert groups == {field.type for field in dataclasses.fields(MethodFlags)}

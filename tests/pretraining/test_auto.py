@@ -15,7 +15,7 @@ from ssl_tf import pretrain
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.pretraining import auto, machine
 from ssl_tf.pretraining.machine import Machine
-from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.settings import PretrainSettings, fields, flagfiles
 from ssl_tf.training.cluster import Cluster
 from ssl_tf.training.strategy import split_cpu
 
@@ -85,7 +85,7 @@ def test_a_later_start_keeps_the_written_flags(folder, monkeypatch, capsys):
     assert flagfiles.parse(pretrain.with_chosen(given), PretrainSettings) == settings
     assert capsys.readouterr().err == "--auto: the flags are those of runs/my_photos/flags.txt\n"
     other = flagfiles.parse(pretrain.with_chosen([*given, "--seed=3"]), PretrainSettings)
-    assert flagfiles.result_differences(settings, other) == {"seed": ("0", "3")}
+    assert fields.result_differences(settings, other) == {"seed": ("0", "3")}
 
 
 @pytest.mark.parametrize(

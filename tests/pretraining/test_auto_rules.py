@@ -9,7 +9,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.networks.resnet import activation_floats, build_resnet
 from ssl_tf.pretraining.auto_rules import FLOATS_A_PIXEL, RULES, SMALL_STEM, Facts, choose
 from ssl_tf.pretraining.machine import Machine
-from ssl_tf.settings import METHODS, PretrainSettings, flagfiles
+from ssl_tf.settings import METHODS, PretrainSettings, fields, flagfiles
 from ssl_tf.settings.methods import PrototypeFlags, QueueFlags
 
 TWO_CORES = Machine(2, 8.0)
@@ -77,7 +77,7 @@ def test_every_method_gets_its_own_recipe(method, count, machine, side):
     assert made.model.method == method
     supervised = method == "supervised"
     assert len(made.views.strategies) == (1 if supervised else 2)
-    if "blur" not in flagfiles.unused(made):
+    if "blur" not in fields.unused(made):
         assert made.views.blur or side == 32
 
 

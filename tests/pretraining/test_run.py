@@ -18,7 +18,7 @@ from ssl_tf.networks import resnet
 from ssl_tf.pretraining import opened_images
 from ssl_tf.pretraining import run as pretraining_run
 from ssl_tf.pretraining.run import run
-from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.settings import PretrainSettings, fields, flagfiles
 from ssl_tf.training import environment
 from ssl_tf.training.cluster import Cluster
 from ssl_tf.training.data_record import digest_data
@@ -79,7 +79,7 @@ def told_beside_a_worker(directory, monkeypatch, given, **facts):
 def flags_of(directory, *flags):
     given = settings(directory, *flags)
     given = dataclasses.replace(given, views=with_library_of_run(given.views, directory))
-    return {f"--{name}": value for name, value in flagfiles.result_flags(given).items()}
+    return {f"--{name}": value for name, value in fields.result_flags(given).items()}
 
 
 def test_workers_with_other_flags_are_refused(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from ssl_tf.settings import (
     PrepareSettings,
     PretrainSettings,
     SegmentSettings,
+    fields,
     flagfile_lines,
     flagfiles,
 )
@@ -157,7 +158,7 @@ def test_the_flags_of_other_commands_go_on_where_they_lie(
 
     def again(path, *more):
         found = flagfiles.parse([f"--flagfile={path}/flags.txt", *more], settings_class)
-        assert flagfiles.result_differences(settings, found) == {}
+        assert fields.result_differences(settings, found) == {}
         return found.output
 
     assert again("out") == "out"
@@ -168,7 +169,7 @@ def test_the_flags_of_other_commands_go_on_where_they_lie(
     assert again("moved") == f"{tmp_path}/sub/moved"
     before = flagfiles.read_flagfile(tmp_path / "sub" / "moved" / "flags.txt", settings_class)
     typed = flagfiles.parse([*flags, "--output=moved"], settings_class)
-    assert flagfiles.result_differences(before, typed) == {}
+    assert fields.result_differences(before, typed) == {}
     # A copy of the file alone begins anew.
     (tmp_path / "sub" / "moved" / "flags.txt").rename("flags.txt")
     assert again(".") == "out"

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from ssl_tf.errors import EXIT_FLAGS, SettingsError
-from ssl_tf.settings import PretrainSettings, flagfiles
+from ssl_tf.settings import PretrainSettings, fields, flagfiles
 
 GIVEN = ["--dataset=cifar10", "--crop_ratio=0.25,0.75", "--view_strategies=simclr,autoaugment"]
 
@@ -34,7 +34,7 @@ def test_settings_are_frozen():
 def test_only_flags_that_bind_the_result_count_as_differences():
     one = flagfiles.parse([*GIVEN, "--run_dir=a"], PretrainSettings)
     two = flagfiles.parse([*GIVEN, "--run_dir=b", "--seed=4", "--epochs=90"], PretrainSettings)
-    assert flagfiles.result_differences(one, two) == {
+    assert fields.result_differences(one, two) == {
         "seed": ("0", "4"),
         "epochs": ("300.0", "90.0"),
     }

@@ -6,8 +6,8 @@ import pytest
 
 from ssl_tf import settings
 from ssl_tf.errors import EXIT_CODES
-from ssl_tf.settings import PretrainSettings, flagfiles
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings import PretrainSettings, fields
+from ssl_tf.settings.fields import setting
 from ssl_tf.settings.help_page import COMMON, help_text
 
 # Everything that a command takes.
@@ -40,15 +40,15 @@ def test_all_flags_are_there_once_with_their_descriptions(name):
     text = help_text(TAKEN[name], DOCUMENT, "python -m ssl_tf.some", True)
     flat = " ".join(text.split())
     names = [line.split()[0].split("=")[0] for line in text.splitlines() if line[:4] == "  --"]
-    fields = [field for field, _ in flagfiles.flag_fields(TAKEN[name])]
-    assert sorted(names) == sorted(f"--{field.name}" for field in fields)
-    for field in fields:
+    taken = [field for field, _ in fields.flag_fields(TAKEN[name])]
+    assert sorted(names) == sorted(f"--{field.name}" for field in taken)
+    for field in taken:
         assert " ".join(field.metadata["description"].split()) in flat
     assert " ".join(EXIT_CODES.split()) in flat
 
 
 def test_the_common_flags_are_flags():
-    known = {f.name for kind in TAKEN.values() for f, _ in flagfiles.flag_fields(kind)}
+    known = {f.name for kind in TAKEN.values() for f, _ in fields.flag_fields(kind)}
     named = [name for names in COMMON.values() for name in names]
     assert len(set(named)) == len(named) and set(named) <= known
 

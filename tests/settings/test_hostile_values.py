@@ -23,6 +23,7 @@ from ssl_tf.settings import (
     StudySettings,
     TransferSettings,
     ViewsReportSettings,
+    fields,
     flagfiles,
 )
 
@@ -146,13 +147,13 @@ def test_a_hostile_value_is_one_line_with_the_exit_code_of_flags(settings_class,
 
 @pytest.mark.parametrize("settings_class", STAGES)
 def test_no_number_of_any_stage_takes_nan_or_more_than_its_bound(settings_class):
-    for field, kind in flagfiles.flag_fields(settings_class):
+    for field, kind in fields.flag_fields(settings_class):
         element = flagfiles._element_type(kind) or kind
         if element is float:
             for value in (float("nan"), float("inf"), float("-inf")):
                 with pytest.raises(flagfiles.SettingsError, match="must be"):
                     flagfiles._check(field.name, value, field.metadata)
         if element in (int, float):
-            bound = field.metadata["high"] or flagfiles.LARGEST
+            bound = field.metadata["high"] or fields.LARGEST
             with pytest.raises(flagfiles.SettingsError, match="must be at most"):
                 flagfiles._check(field.name, element(2 * bound), field.metadata)

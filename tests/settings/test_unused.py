@@ -26,6 +26,7 @@ from ssl_tf.settings import (
     StoreSettings,
     TransferSettings,
     ViewsReportSettings,
+    fields,
     flagfiles,
 )
 from ssl_tf.settings.data import with_rule_of
@@ -162,7 +163,7 @@ def test_what_nothing_reads_is_refused_in_one_line(settings_class, given, ignore
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_refuses_the_flags_of_the_others_alone(method):
     settings = flagfiles.parse([FOLDER, f"--method={method}"], PretrainSettings)
-    refused = set(flagfiles.unused(settings))
+    refused = set(fields.unused(settings))
     for row in METHODS.values():
         for name in row.flag_names:
             own = name in METHODS[method].flag_names
@@ -185,8 +186,8 @@ def test_names_in_unused_are_flags_of_the_stage():
         (StoreSettings, ("--proposals=P",)),
         (InspectSettings, ("--proposals=P",)),
     ):
-        flags = {field.name for field, _ in flagfiles.flag_fields(settings_class)}
-        assert set(flagfiles.unused(flagfiles.parse(given, settings_class))) <= flags
+        flags = {field.name for field, _ in fields.flag_fields(settings_class)}
+        assert set(fields.unused(flagfiles.parse(given, settings_class))) <= flags
 
 
 def test_a_flags_txt_lists_all_flags_and_is_taken(tmp_path):
@@ -210,7 +211,7 @@ def test_a_run_of_an_earlier_version_goes_on_with_or_without_what_nothing_read(t
         return dataclasses.replace(settings, data=data, views=views)
 
     assert as_recorded(same) == recorded
-    assert flagfiles.result_differences(recorded, as_recorded(without)) == {}
+    assert fields.result_differences(recorded, as_recorded(without)) == {}
     with pytest.raises(SettingsError, match="--queue=64: has no effect"):
         flagfiles.parse([*given, "--queue=64"], PretrainSettings)
 

@@ -5,7 +5,7 @@ import pytest
 from ssl_tf.errors import SettingsError
 from ssl_tf.locks import LOCK
 from ssl_tf.settings import EmbedSettings, flagfiles
-from ssl_tf.settings.flagfiles import setting
+from ssl_tf.settings.fields import setting
 from ssl_tf.training.output_directory import check_output, open_output
 
 

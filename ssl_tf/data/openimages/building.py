@@ -20,7 +20,7 @@ from ssl_tf.data.openimages.id_lists import read_ids
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import write_json
 from ssl_tf.locks import exclusive
-from ssl_tf.settings import OpenImagesSettings, flagfiles
+from ssl_tf.settings import OpenImagesSettings, fields
 
 _VERSION = "1.0.0"
 
@@ -62,7 +62,7 @@ def _build(settings: OpenImagesSettings, target: Path) -> None:
     counts = _counts(train, label_numbers)
     train.check_sources()  # the test boxes may lack one
     chosen, steps = _choose_train(settings, counts)
-    stats = {"paper": selection.PAPER, "settings": flagfiles.as_dict(settings), "train": steps}
+    stats = {"paper": selection.PAPER, "settings": fields.as_dict(settings), "train": steps}
     splits = {"train": _Split(train, settings.images, chosen.images, chosen)}
     if settings.test_boxes:
         test = _box_file(settings, "test_boxes")

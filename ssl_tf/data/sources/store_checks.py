@@ -20,7 +20,7 @@ from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.errors import UserError, warn
-from ssl_tf.settings import DataSettings, flagfiles
+from ssl_tf.settings import DataSettings, fields
 
 # Images that are decoded for their sizes, and records of a store of which one must tell a size.
 _LOOKED_AT = 64
@@ -189,7 +189,7 @@ def _check_scenes(store: ProposalStore, data: DataSettings) -> None:
     # Scenes of shapes are the same at every size. A store of an older version lacks later flags.
     of_objects = ("scene_size", "image_feature", "label_feature") if data.scene_objects else ()
     names = ("scene_objects", "scene_ground", *of_objects)
-    here, usual = flagfiles.as_dict(data), flagfiles.as_dict(DataSettings(dataset="scenes"))
+    here, usual = fields.as_dict(data), fields.as_dict(DataSettings(dataset="scenes"))
     for name in names:
         there = told.get(name, usual[name])
         if there != here[name]:

@@ -13,7 +13,7 @@ from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.sources.opening import open_split, open_training_source, with_boxes
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.errors import UserError
-from ssl_tf.settings import DataSettings, ViewSettings, flagfiles
+from ssl_tf.settings import DataSettings, ViewSettings, fields
 from ssl_tf.views.regions import smallest_areas
 from tests.data.tiny_images import example, png, write_records
 
@@ -124,7 +124,7 @@ SCENES = dict(dataset="scenes", scenes=5, scene_size=16)
 
 
 def store_of_scenes(path, **told):
-    settings = flagfiles.as_dict(DataSettings(**SCENES)) | told
+    settings = fields.as_dict(DataSettings(**SCENES)) | told
     images = [ImageProposals(f"scenes/train/{n}", [[0, 0, 0.5, 0.5]]) for n in range(5)]
     write_proposals(path, images, generator="test", settings=settings)
     return DataSettings(**SCENES, proposals=str(path))
