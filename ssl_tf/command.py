@@ -24,6 +24,7 @@ from ssl_tf.errors import (
     printable,
 )
 from ssl_tf.files import refusal
+from ssl_tf.quiet import no_error_output
 from ssl_tf.settings import flagfiles, help_page
 from ssl_tf.settings.placement import refuse_output_among_images
 
@@ -44,14 +45,8 @@ def import_quietly() -> None:
     warnings.filterwarnings("ignore", "You are using a Python version", FutureWarning)
     if sys.version_info < (3, 12):
         return
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
+    with no_error_output():
         importlib.import_module("tensorflow")
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 class _Output:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "ssl_tf"
 # the root of the package; "ssl_tf" is the package itself. Root modules without a line are commands,
 # which stand above all and are imported by none.
 LAYERS = """
-    errors cores markdown
+    errors cores markdown quiet
     files locks
     settings
     command networks views sharding

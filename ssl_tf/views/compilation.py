@@ -6,12 +6,12 @@ of a training step, which runs on a batch, every node should take many images.
 
 import contextlib
 import contextvars
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial, wraps
 
 import tensorflow as tf
 
+from ssl_tf.quiet import no_error_output
 from ssl_tf.views.layout import gather_bytes, per_image
 
 _EVERY_BRANCH = contextvars.ContextVar("every_branch", default=False)
@@ -108,23 +108,5 @@ def _announce_xla() -> None:
 
     TensorFlow tells of the first use of XLA in two lines that no setting turns off.
     """
-    with _no_error_output(), tf.init_scope(), tf.device("CPU:0"):
+    with no_error_output(), tf.init_scope(), tf.device("CPU:0"):
         tf.function(lambda x: x + 1, jit_compile=True, autograph=False)(tf.constant(1))
-
-
-@contextlib.contextmanager
-def _no_error_output() -> Iterator[None]:
-    """Sends to nowhere what this process writes to its error output, libraries included."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # it has none
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

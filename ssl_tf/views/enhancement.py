@@ -9,8 +9,7 @@ float32 by a cast, since a compiler may leave out any other rounding.
 import tensorflow as tf
 
 from ssl_tf.views import jitter
-from ssl_tf.views.compilation import choose, compiled
-from ssl_tf.views.layout import per_image, pixels, planes
+from ssl_tf.views.layout import pixels, planes
 
 
 def pillow_jitter(
@@ -125,17 +124,8 @@ def _rounded(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.cast(x, tf.float32), tf.float64)
 
 
-_STEPS = (scale_brightness, adjust_contrast, adjust_saturation, turn_hue)
-
-
-@compiled
-def _jittered(levels: tf.Tensor, amount: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-    """Takes uint8 `planes`, returns float32 ones of whole levels."""
-    made = tf.cast(levels, tf.float32)
-    branches = [
-        lambda made, amount, step=step, index=index: step(made, per_image(amount[..., index]))
-        for index, step in enumerate(_STEPS)
-    ]
-    for slot in range(4):
-        made = choose(order[..., slot], branches, made, amount)
-    return made
+# Takes uint8 planes, returns float32 ones of whole levels.
+_jittered = jitter.in_order(
+    lambda planes: tf.cast(planes, tf.float32),
+    (scale_brightness, adjust_contrast, adjust_saturation, turn_hue),
+)

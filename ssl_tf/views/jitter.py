@@ -5,6 +5,7 @@ or a batch [N, 3, H, W] and amounts [N, 1, 1, 1].
 """
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,8 @@ import tensorflow as tf
 from ssl_tf.views.compilation import choose, compiled
 from ssl_tf.views.layout import per_image, pixels, planes
 from ssl_tf.views.photometric import to_float
+
+_Step = Callable[..., tf.Tensor]
 
 _ORDERS = np.array(list(itertools.permutations(range(4))), np.int32)
 
@@ -161,24 +164,37 @@ def _value_and_chroma(planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return value, value - tf.minimum(tf.minimum(red, green), blue)
 
 
-def _in_order(brightness):
+def in_order(start: _Step, steps: tuple[_Step, ...]) -> _Step:
+    """A function that changes planes by each of the steps once, compiled as one.
+
+    Args:
+        start: makes the planes those that the steps take.
+        steps: planes and amounts to planes.
+
+    Returns:
+        A function of planes, amounts [..., S] of the S steps, and their order, int32 [..., S].
+    """
+
     @compiled
-    def steps(planes: tf.Tensor, amount: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-        if planes.dtype == tf.uint8:
-            planes = to_float(planes)
-        functions = (brightness, adjust_contrast, adjust_saturation, adjust_hue)
+    def changed(planes: tf.Tensor, amount: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+        planes = start(planes)
         branches = [
             lambda planes, amount, step=step, index=index: step(
                 planes, per_image(amount[..., index])
             )
-            for index, step in enumerate(functions)
+            for index, step in enumerate(steps)
         ]
-        for slot in range(4):
+        for slot in range(len(steps)):
             planes = choose(order[..., slot], branches, planes, amount)
         return planes
 
-    return steps
+    return changed
 
 
-_jitter_additive = _in_order(add_brightness)
-_jitter_multiplicative = _in_order(scale_brightness)
+def _unit(planes: tf.Tensor) -> tf.Tensor:
+    return to_float(planes) if planes.dtype == tf.uint8 else planes
+
+
+_OTHERS = adjust_contrast, adjust_saturation, adjust_hue
+_jitter_additive = in_order(_unit, (add_brightness, *_OTHERS))
+_jitter_multiplicative = in_order(_unit, (scale_brightness, *_OTHERS))
