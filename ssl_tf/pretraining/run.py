@@ -183,7 +183,8 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
             )
         print(
             f"{source.name}: {source.size} images, {plan.total_steps} steps of {plan.batch_size} "
-            f"on {replicas} replica(s), {origin}, in {run.run_dir}",
+            f"on {replicas} replica(s), {settings.model.method} with views of {views.recipe}, "
+            f"{origin}, in {run.run_dir}",
             file=sys.stderr,
         )
     return _Training(

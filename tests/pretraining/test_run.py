@@ -157,6 +157,7 @@ def test_where_the_monitors_crop_is_told(tmp_path, monkeypatch, capsys, boxes, h
     assert "crops cover 80% of a box or more (--smallest_area)\n" in error  # 0.2 / a quarter
     assert ("warning: --crop_area bounds the crops of images without a box" in error) == as_scenes
     name = "scenes:train, 8 held out" if holdout == "8" else "scenes:test"
+    assert "on 1 replica(s), byol with views of byol, from scratch, in" in error
     crops = "scene crops, since .*store is of the training images; see --holdout"
     told = f"monitors: the views of {name} are {crops if as_scenes else 'object crops'}\n"
     assert re.search(told, error)
