@@ -140,13 +140,19 @@ def header(image: Image.Image) -> Header:
 def _turn(image: Image.Image) -> int:
     """How EXIF says that an image is turned; 1, not at all, where it is damaged or absent.
 
+    `getexif` would take the word of XMP where EXIF is silent, which browsers and --orient do not.
+
     Raises:
         Exception: of many kinds, if a PNG is damaged, which is decoded for EXIF at its end.
     """
     if image.format == "PNG" and "exif" not in image.info:
         image.load()
     try:
-        return image.getexif().get(_ORIENTATION, 1)
+        if image.format == "TIFF":
+            return image.getexif().get(_ORIENTATION, 1)
+        exif = Image.Exif()
+        exif.load(image.info.get("exif", b""))
+        return exif.get(_ORIENTATION, 1)
     except Exception:  # of many kinds, by the format; the pixels are none the worse
         return 1
 

@@ -50,6 +50,22 @@ def test_an_image_is_transparent_where_something_shows_through(kind, alpha, tran
         assert header(opened).transparent == transparent
 
 
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+ xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_xmp_turns_nothing_as_in_browsers(kind):
+    file = io.BytesIO()
+    Image.new("RGB", (20, 12)).save(file, kind, xmp=XMP)
+    image = open_image(file.getvalue())
+    assert image.getexif()[0x0112] == 6  # Pillow would turn it
+    told = header(image)
+    assert (told.turned, told.width, told.height) == (False, 20, 12)
+    assert seen(file.getvalue()).shape == (12, 20, 3)
+
+
 @pytest.mark.parametrize("dtype", ["u1", "u2"])
 def test_white_may_be_zero(dtype):
     values = np.arange(12 * 16).astype(dtype).reshape(12, 16)
