@@ -3,6 +3,7 @@
 import copy
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from ssl_tf.errors import UserError, listed, printable, warn
 
@@ -19,7 +20,8 @@ class UnreadableImages:
     are counted together, an id of both is one image.
 
     Attributes:
-        limit: number of distinct images that may be unreadable (--max_bad_images).
+        limit: number of distinct images that may be unreadable (--max_bad_images), without those of
+            earlier processes.
         consequence: what becomes of such an image, for the warning.
     """
 
@@ -32,6 +34,7 @@ class UnreadableImages:
         self._rows: defaultdict[tuple[object, bytes], set[int]] = defaultdict(set)
         self._most: Counter[bytes] = Counter()
         self._names: list[str] = []
+        self._earlier: list[str] = []
         self._errors: list[UserError] = []
         self._lock = threading.Lock()
 
@@ -44,6 +47,24 @@ class UnreadableImages:
     def ids(self) -> set[bytes]:
         """The ids of the unreadable images so far."""
         return {image_id for _, image_id in self._rows}
+
+    @property
+    def rows(self) -> list[tuple[bytes, int]]:
+        """Id and row of the unreadable images of this source so far, in a fixed order."""
+        with self._lock:
+            return sorted(
+                (image_id, row)
+                for (source, image_id), rows in self._rows.items()
+                if source is self._source
+                for row in rows
+            )
+
+    def remember(self, rows: Sequence[tuple[bytes, int]]) -> None:
+        """Counts images that an earlier process of the same training has told."""
+        with self._lock:
+            for image_id, row in rows:
+                if self._is_new(image_id, row):
+                    self._earlier.append(self._names[-1])
 
     def of_another_source(self) -> "UnreadableImages":
         """The same count, for a source that has rows of its own; with the limit as it is now."""
@@ -62,17 +83,12 @@ class UnreadableImages:
         Raises:
             UserError: more than `limit` images are unreadable.
         """
-        name = printable(image_id.decode("utf-8", errors="backslashreplace"))
         with self._lock:
-            rows = self._rows[self._source, image_id]
-            rows.add(row)
-            if len(rows) > self._most[image_id]:
-                self._most[image_id] += 1
-                self._names.append(name)
-                self._warn(name, reason)
-            if self.count > self.limit:
+            if self._is_new(image_id, row):
+                self._warn(self._names[-1], reason)
+            if (count := self.count - len(self._earlier)) > self.limit:
                 self._fail(
-                    f"{self.count} images cannot be decoded (the first: "
+                    f"{count} images cannot be decoded (the first: "
                     f"{self._first(3)}{reason and f': {reason}'}), more than "
                     f"--max_bad_images={self.limit}: mend or remove them, or raise the flag"
                 )
@@ -113,8 +129,19 @@ class UnreadableImages:
             return ""
         return f"; {self.count} unreadable images: {listed(self._names, _LISTED)}"
 
+    def _is_new(self, image_id: bytes, row: int) -> bool:
+        """Registers an image; whether it is one more. Called under the lock."""
+        rows = self._rows[self._source, image_id]
+        rows.add(row)
+        if len(rows) <= self._most[image_id]:
+            return False
+        self._most[image_id] += 1
+        self._names.append(printable(image_id.decode("utf-8", errors="backslashreplace")))
+        return True
+
     def _first(self, count: int) -> str:
-        return ", ".join(self._names[:count])
+        names = [name for name in self._names if name not in self._earlier]
+        return ", ".join(names[:count])
 
     def _warn(self, name: str, reason: str) -> None:
         if self.count <= _LISTED:

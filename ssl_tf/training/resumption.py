@@ -21,6 +21,7 @@ from ssl_tf.training.execution import TimedModel
 from ssl_tf.training.run_directory import CHECKPOINTS
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.trainer import fit
+from ssl_tf.training.unreadable_record import UnreadableRecord
 
 _IDENTITY = "identity.json"
 _PLACES = [f"--{name}" for name in fields.place_names(DataSettings)]
@@ -173,11 +174,12 @@ def fit_to_end(
     start = checkpoints.resume() or 0
     if start:
         print(f"{directory}: resumed from its step {start} of {steps}", file=sys.stderr)
+    record = UnreadableRecord(directory, source.unreadable)
     if start < steps:
         observing = observers(start)
         pauses = [callback.pause for callback in observing if isinstance(callback, StepClock)]
         saver = SaveCheckpoint(start, checkpoints, save_every, steps, signals, *pauses)
-        callbacks = [*observing, last, saver]
+        callbacks = [*observing, last, record, saver]
         fit(
             model,
             batches(start),
