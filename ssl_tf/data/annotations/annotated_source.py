@@ -169,7 +169,7 @@ class AnnotatedSource(IndexedSource):
         """The ids of the classes, and a digest of the `_detail` of each image."""
         try:
             yield np.array(self.category_ids, np.int64).tobytes()
-        except (ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError):
             yield repr(self.category_ids).encode()
 
         def digest(row: np.ndarray) -> bytes:

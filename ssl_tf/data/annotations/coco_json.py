@@ -55,7 +55,7 @@ class CocoImages(AnnotatedFiles):
                 by_image[annotation["image_id"]].append(annotation)
             label_of = {category["id"]: label for label, category in enumerate(categories)}
             names = tuple(str(category["name"]) for category in categories)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(f"{told}: an entry lacks {error}; {_REMEDY}") from None
         for kind, entries in (("images", images), ("categories", categories)):
             _check_ids(kind, [entry["id"] for entry in entries], told)

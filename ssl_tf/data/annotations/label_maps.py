@@ -25,6 +25,9 @@ def read_label_map(encoded: bytes, name: str, size: tuple[int, int] | None) -> n
     Raises:
         UserError: the file is no such PNG, or of another size.
     """
+    if not encoded.startswith(PNG_SIGNATURE):
+        # A JPEG, for example, has other labels at every edge.
+        raise UserError(f"the label map {name} is no PNG; write one, which keeps labels")
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             labels = np.asarray(image)
@@ -49,7 +52,7 @@ def _stretch(encoded: bytes) -> int:
     It does so for 2 and 4 bits a pixel, not for 1 and not for palettes. Programs that pack PNGs
     choose the depth by the numbers, file by file.
     """
-    depth, colour = encoded[_DEPTH_AND_COLOUR] if encoded.startswith(PNG_SIGNATURE) else (8, 0)
+    depth, colour = encoded[_DEPTH_AND_COLOUR]
     return 255 // (2**depth - 1) if colour == 0 and depth in (2, 4) else 1
 
 

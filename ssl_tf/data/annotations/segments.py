@@ -6,6 +6,8 @@ import numpy as np
 
 # Of COCO's polygons, to a pixel.
 _STEPS = 5
+# A corner lies at most as many sides of the image away.
+_FARTHEST = 10
 
 
 class Segments:
@@ -37,10 +39,13 @@ class Segments:
             if isinstance(segmentation, dict):
                 return self._add_runs(segmentation, size)
             polygons = [np.array(polygon, np.float64) for polygon in segmentation]
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, OverflowError):
             return "segments that are neither polygons nor run lengths"
         if any(p.ndim != 1 or p.size % 2 or p.size < 6 for p in polygons) or not polygons:
             return "segments without a polygon of three corners"
+        # COCO's tool walks an edge to its end, however far that is.
+        if not all((np.abs(p) <= _FARTHEST * max(size)).all() for p in polygons):
+            return "segments with corners that are no numbers, or far outside of the image"
         self._corners.append(np.concatenate(polygons).reshape(-1, 2))
         self._lengths.append(tuple(p.size // 2 for p in polygons))
         return ""
@@ -50,7 +55,7 @@ class Segments:
         counts = decompress(counts) if isinstance(counts, str) else counts
         counts = np.array(counts, np.int64)
         is_of_size = list(segmentation["size"]) == list(size) and counts.sum() == np.prod(size)
-        if not is_of_size or (counts < 0).any():
+        if not is_of_size or (counts < 0).any() or counts.ndim != 1:
             return "segments of another size than the image"
         self._corners.append(counts.astype(np.uint32))
         self._lengths.append(None)

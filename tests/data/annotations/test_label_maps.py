@@ -121,8 +121,12 @@ def test_what_is_no_map_is_told(tmp_path):
     (Path(maps) / "b.png").write_bytes(label_png(LABELS + 254))
     with pytest.raises(SettingsError, match="label 255 is ignored"):
         LabelMapFolders(images, maps, class_names=[str(n) for n in range(256)])
-    (Path(maps) / "b.png").write_bytes(b"")
+    (Path(maps) / "b.png").write_bytes(label_png(LABELS)[:40])
     with pytest.raises(UserError, match="b.png cannot be decoded"):
+        LabelMapFolders(images, maps)
+    # A JPEG has other labels at every edge.
+    Image.fromarray(LABELS.astype(np.uint8)).save(Path(maps) / "b.png", "JPEG")
+    with pytest.raises(UserError, match="b.png is no PNG; write"):
         LabelMapFolders(images, maps)
 
 

@@ -59,10 +59,14 @@ def test_a_rectangle_of_whole_pixels_is_filled_and_no_more():
         (None, "neither polygons"),
         ([], "without a polygon"),
         ([[1, 2, 3, 4]], "three corners"),
+        ([[1, 2, 3, 4, float("nan"), 4]], "no numbers, or far outside"),
+        ([[1, 2, 3, 4, 1e9, 4]], "no numbers, or far outside"),
         ({"size": [4, 4], "counts": [16]}, "another size"),
         ({"size": [3, 2], "counts": [5]}, "another size"),
         ({"size": [3, 2], "counts": [7, -1]}, "another size"),
         ({"counts": [6]}, "neither polygons"),
+        ({"size": [3, 2], "counts": [[6]]}, "another size"),
+        ({"size": [3, 2], "counts": [1e30]}, "neither polygons"),
     ],
 )
 def test_what_is_no_segment_is_refused(segmentation, reason):
