@@ -43,9 +43,11 @@ def main(settings: ExportSettings) -> None:
     reports = export_encoder(exported, output, facts)
     print(f"exported {origin} to {output}: {encoder.output_shape[-1]} features", file=sys.stderr)
     if learned.orient:
+        others = "all formats"
+        if "saved_model" in settings.formats.format:
+            others = "`encoded` of the SavedModel turns files as EXIF says, all else"
         print(
-            "the encoder learned from upright images: `encoded` of the SavedModel turns files as "
-            "EXIF says, all else must be given upright images",
+            f"the encoder learned from upright images: {others} must be given upright images",
             file=sys.stderr,
         )
     for name, report in reports.items():

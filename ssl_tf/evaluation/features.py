@@ -83,7 +83,7 @@ class FeatureReader:
 
 
 def check_finite(features: np.ndarray, indices: np.ndarray, source: Source) -> None:
-    """Refuses features that are NaN or infinite.
+    """Refuses features that are NaN or infinite, or whose squares are beyond float32.
 
     Args:
         features: [N, D].
@@ -93,11 +93,13 @@ def check_finite(features: np.ndarray, indices: np.ndarray, source: Source) -> N
     Raises:
         UserError: names the first such image.
     """
-    infinite = ~np.isfinite(features).all(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        infinite = ~np.isfinite(np.linalg.norm(features.astype(np.float32), axis=1))
     if infinite.any():
         raise UserError(
             f"{source.name}: the features of image {indices[np.argmax(infinite)]} are not finite: "
-            "the encoder has diverged; give an earlier --step, or train it at a lower rate"
+            "the encoder has diverged, or its file is damaged; give an earlier --step, train it at "
+            "a lower rate, or copy the file again"
         )
 
 

@@ -116,7 +116,8 @@ def _export_alone(
             "image_size": exported.image_size,
             "orient": exported.orient,
             "preprocessing": f"RGB{upright}; short side to {resized_side(exported.image_size)} "
-            "pixels, bicubic; the centre square of image_size; (pixel / 255 - mean) / std",
+            "pixels, bicubic, antialiased; the centre square of image_size; "
+            "(pixel / 255 - mean) / std",
             "mean": MEAN,
             "std": STD,
             "feature_dim": exported.encoder.output_shape[-1],

@@ -1,6 +1,8 @@
 """Test images that a run has learned from, so that a figure of them says less."""
 
+import contextlib
 import dataclasses
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -149,7 +151,11 @@ def _common(run: Path, learned: DataSettings, test: Source, data: DataSettings |
     if learned.image_folder and not files:
         return 0
     try:
-        source, _ = open_training_source(dataclasses.replace(learned, num_images=0, num_classes=0))
+        # What is to be told of the images of a run, the run has told.
+        with contextlib.redirect_stderr(io.StringIO()):
+            source, _ = open_training_source(
+                dataclasses.replace(learned, num_images=0, num_classes=0)
+            )
     except UserError as error:
         alike = test.are_files or test.name.startswith(f"{learned.dataset}:")
         if alike if data is None else learned.dataset == data.dataset:

@@ -97,7 +97,9 @@ def read_settings(directory: Path) -> PretrainSettings:
     flags = directory / FLAGS
     if not flags.is_file():
         run = run_of(directory)
-        found = f"that run is {run}" if run else "give the directory of a run"
+        found = "give the directory of a run"
+        if run is not None:
+            found = f"that run is {run}, whose encoder is as it was pre-trained"
         if directory.is_file() or (directory / "saved_model.pb").is_file():
             found += ", or an encoder without its run as --init_encoder"
         raise UserError(f"{directory} is no run directory: it has no {FLAGS}; {found}")

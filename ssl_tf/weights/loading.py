@@ -30,6 +30,8 @@ from ssl_tf.weights.keras_files import read_keras
 from ssl_tf.weights.pickles import read_pickle
 from ssl_tf.weights.torch_names import STRIDE, from_torch, torch_shape, torch_variables
 
+# Variances of some millions occur; damaged bytes are mostly far beyond.
+_LARGEST = 1e12
 _PICKLES = (".pth", ".pt", ".tar", ".pkl", ".bin", ".pyth")
 _KERAS = (".h5", ".hdf5", ".keras")
 _COMPILED = (".onnx", ".tflite")
@@ -152,6 +154,8 @@ def _read(path: Path, settings: InitEncoderSettings) -> Weights:
         is_given = settings.init_mean or settings.init_std
         given = (_pixels(settings, {}) or Pixels()) if is_given else None
         return from_keras_file(variables, convention, own_stride, given)
+    if path.suffix == ".json":
+        raise UserError("holds no weights; give the directory that it lies in, or a file beside it")
     if path.suffix in _COMPILED:
         raise UserError(
             f"is a network for use alone ({path.suffix}); give the SavedModel, the .keras file or "
@@ -219,7 +223,7 @@ def _read_saved_model(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_numbers(path: Path, weights: Weights) -> None:
-    """Refuses what no training leaves: numbers that are not finite, negative variances.
+    """Refuses what no training leaves: infinite or huge numbers, negative variances.
 
     Raises:
         UserError: names the first such tensor.
@@ -227,6 +231,11 @@ def _check_numbers(path: Path, weights: Weights) -> None:
     for name, value in weights.tensors.items():
         if not np.isfinite(value).all():
             raise UserError(f"--init_encoder={path}: {name} holds numbers that are not finite")
+        if value.size and np.abs(value).max() > _LARGEST:
+            raise UserError(
+                f"--init_encoder={path}: {name} holds a number beyond {_LARGEST:g}; the file is "
+                "damaged, copy it again"
+            )
         if name.endswith(".running_var") and value.min() < 0:
             raise UserError(f"--init_encoder={path}: {name} holds negative variances")
 

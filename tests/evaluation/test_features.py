@@ -41,6 +41,16 @@ def test_features_that_are_not_finite_are_one_line_that_names_the_image(bad):
     assert (~np.isfinite(features)).sum() == 9
 
 
+def test_features_whose_squares_are_beyond_float32_are_refused_too():
+    """Their cosines would all be 0: near-duplicates were lost without a word."""
+
+    def encode(images):
+        return tf.where(tf.range(len(images))[:, None] == 2, 2e34, tf.ones([len(images), 3]))
+
+    with pytest.raises(UserError, match="features of image 2 are not finite: .*file is damaged"):
+        FeatureReader(encode, Shades(20, 0), 16, 8).read()
+
+
 def test_a_source_without_any_readable_image_is_one_line(tmp_path):
     (tmp_path / "no.png").write_text("no image")
     source = open_source(image_folder=str(tmp_path))

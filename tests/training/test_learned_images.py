@@ -72,6 +72,17 @@ def test_the_same_hold_out_and_other_images_say_nothing(folder, tmp_path, capsys
     assert RUN not in capsys.readouterr().err
 
 
+def test_warnings_of_the_images_of_the_run_are_not_repeated(folder, tmp_path, capsys):
+    odd = write_folder(
+        tmp_path / "odd", {"a/0.png": png(0), "b/1.png": png(1), "loose.png": png(2)}
+    )
+    other = write_folder(tmp_path / "other", {"a/00.png": png(0), "b/00.png": png(1)})
+    open_source(image_folder=odd)
+    assert str(odd) in capsys.readouterr().err
+    checked([f"--image_folder={odd}"], [f"--image_folder={other}"], open_source(image_folder=other))
+    assert str(odd) not in capsys.readouterr().err
+
+
 def test_labels_that_were_learned_are_refused(folder):
     images = f"--image_folder={folder}"
     with pytest.raises(SettingsError, match=r"with their labels; .* by --holdout=6") as raised:

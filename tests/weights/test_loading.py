@@ -138,6 +138,8 @@ def test_safetensors_of_another_name_are_no_pickle_whatever_their_length(tmp_pat
     "name, value, told",
     [
         ("bn1.weight", np.nan, "bn1.weight holds numbers that are not finite"),
+        # Eight bytes "x" in the place of two numbers.
+        ("conv1.weight", 2e34, "conv1.weight holds a number beyond 1e\\+12; the file is damaged"),
         ("layer1.0.bn1.running_var", -1.0, "layer1.0.bn1.running_var holds negative variances"),
     ],
 )

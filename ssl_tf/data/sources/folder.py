@@ -51,7 +51,8 @@ class ImageFolder(IndexedSource):
         """
         if not os.path.isdir(folder):
             problem = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
-            raise UserError(f"--image_folder={folder} {problem}")
+            place = "" if os.path.isabs(folder) else f" in {os.getcwd()}"
+            raise UserError(f"--image_folder={folder} {problem}{place}; correct the path")
         listing = list_images(f"--image_folder={folder}", folder, EXTENSIONS)
         paths = sorted(listing.paths)
         classes = listing.classes()

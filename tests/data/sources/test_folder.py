@@ -204,3 +204,11 @@ def test_bad_folders(tmp_path, name, message):
     with pytest.raises(UserError, match=f"--image_folder=.*{name} {message}") as caught:
         ImageFolder(str(tmp_path / name))
     assert "\n" not in str(caught.value)
+
+
+def test_a_relative_folder_that_is_not_there_is_told_with_its_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        ImageFolder("photos")
+    told = f"--image_folder=photos does not exist in {tmp_path}; correct the path"
+    assert str(caught.value) == told
