@@ -120,6 +120,7 @@ class RegionHead(DetectorHead):
         logits, boxes = self.propose(maps, training=False)
         regions = self.proposals(logits, boxes, shapes, training=False)
         logits, boxes = (tf.cast(x, tf.float32) for x in self.classify(maps, regions, False))
+        logits = _background_without_area(logits, regions)
         found = self._generator(
             tf.reshape(boxes, [*_leading(logits), 4 * logits.shape[-1]]),
             logits,
@@ -137,6 +138,17 @@ class RegionHead(DetectorHead):
             return detections
         masks = self.masks(maps, detections.boxes, detections.classes, training=False)
         return dataclasses.replace(detections, masks=tf.sigmoid(tf.cast(masks, tf.float32)))
+
+
+def _background_without_area(logits: tf.Tensor, regions: tf.Tensor) -> tf.Tensor:
+    """Logits [B, R, C + 1] that make regions [B, R, 4] without an area background.
+
+    Model Garden cuts proposals beyond the image to lines on its border, and fills up their number
+    with points. Suppression drops none of them, because their overlap is 0.
+    """
+    has_area = tf.reduce_all(regions[..., 2:] > regions[..., :2], axis=-1, keepdims=True)
+    background = 1e9 * (tf.one_hot(0, logits.shape[-1]) - 1.0)
+    return tf.where(has_area, logits, background)
 
 
 def _seen(maps: Maps) -> Maps:

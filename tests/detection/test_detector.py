@@ -218,3 +218,20 @@ def test_the_pyramid_stands_on_the_maps_that_an_encoder_has():
 def test_model_garden_comes_without_its_tasks_and_trainers():
     parts()
     assert not {"official.vision.tasks", "official.nlp", "orbit"} & set(sys.modules)
+
+
+def test_regions_without_an_area_are_no_objects(monkeypatch):
+    model = build(*OF_REGIONS)
+    head, shapes = model.head, tf.constant([[64.0, 64.0]])
+    maps = model.pyramid(np.zeros((1, 64, 64, 3), np.uint8), shapes, training=False)
+    given = tf.constant([[[8, 8, 40, 40], [0, 3, 0, 9], [0, 0, 0, 0], [5, 7, 9, 7.0]]])
+    monkeypatch.setattr(head, "proposals", lambda *_, **__: given)
+    certain = tf.constant([0.0, 9.0] + 9 * [0.0])
+
+    def classify(maps, regions, training):
+        return certain + tf.zeros([1, 4, 11]), tf.zeros([1, 4, 11, 4])
+
+    monkeypatch.setattr(head, "classify", classify)
+    found = head.detect(maps, shapes)
+    assert found.count.numpy().tolist() == [1]
+    np.testing.assert_allclose(found.boxes[0, 0], [8, 8, 40, 40], atol=1e-4)
