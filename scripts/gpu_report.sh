@@ -33,7 +33,7 @@ piece augment --method=byol --recipe=byol "${images[@]}" --grid_precision=mixed_
 
 echo "== BYOL on CIFAR-10"
 run="$directory/cifar10"
-python -m ssl_tf.pretrain --flagfile=configs/cifar10_byol.flags --data_dir="$data" --width=1 \
+python -m ssl_tf.pretrain --flagfile=configs/cifar10_byol_paper.flags --data_dir="$data" --width=1 \
   --stem=small --batch_size=512 --epochs=200 --warmup_epochs=10 --precision=mixed_bfloat16 \
   --augment_on=device --run_dir="$run" "$@"
 python -m ssl_tf.knn --dataset=cifar10 --data_dir="$data" --checkpoint="$run"

@@ -28,6 +28,8 @@ class BarlowTwins(OnlineNetwork):
     Biases and normalization have a learning rate of their own (section 2.2, `--bias_rate`).
     """
 
+    scaled_rate_flag = "bias_rate"
+
     def __init__(self, builder: NetworkBuilder):
         optimization = builder.settings.optimization
         flags, dim = builder.flags(BarlowTwinsFlags), builder.flags(ProjectorFlags).projection

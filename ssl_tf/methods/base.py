@@ -34,11 +34,13 @@ class Method(TimedModel, abc.ABC):
         encoder_passes: how many forward passes of the encoder on views of --image_size a step
             keeps for the gradients. Estimates of memory and work read it.
         target_passes: how many forward passes of the target encoder on such views it takes.
+        scaled_rate_flag: the flag with the multiple of `scaled_rate_variables`.
         against_collapse: what to do about a collapse, for the warning of the monitors.
         pairs: the pairs of views that are compared.
         used_views: the views in `pairs`, sorted.
     """
 
+    scaled_rate_flag = ""
     against_collapse = "Lower --base_learning_rate or lengthen --warmup_epochs"
     chance_loss: float | None = None
     encoder: tf.keras.Model

@@ -9,7 +9,7 @@ from ssl_tf.methods.network_builder import NetworkBuilder
 from ssl_tf.methods.online_target import OnlineTarget
 from ssl_tf.methods.online_views import OnlineViews
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.settings.methods import PairLossFlags, ProjectorFlags
+from ssl_tf.settings.methods import PairLossFlags, PredictorFlags, ProjectorFlags
 
 
 class BYOL(OnlineTarget):
@@ -19,12 +19,14 @@ class BYOL(OnlineTarget):
     """
 
     pair_chance = losses.BYOL_CHANCE
+    scaled_rate_flag = "predictor_rate"
 
     def __init__(self, builder: NetworkBuilder):
         pairs = len(builder.settings.views.pairs)
         is_mean = builder.flags(PairLossFlags).pair_loss == "mean"
         super().__init__(builder, self.pair_chance * (1 if is_mean else pairs))
         self.pairs_divisor = pairs if is_mean else 1
+        self.predictor_rate = builder.flags(PredictorFlags).predictor_rate
         self.predictor = builder.mlp(builder.flags(ProjectorFlags).projection, "predictor")
 
     @staticmethod
@@ -34,6 +36,15 @@ class BYOL(OnlineTarget):
     @property
     def learned_networks(self) -> dict[str, tf.keras.Model]:
         return {**super().learned_networks, "predictor": self.predictor}
+
+    @property
+    def scaled_rate_variables(self) -> tuple[list[tf.Variable], float]:
+        """The predictor's: near its best for the projections of the moment, it keeps what they tell
+        (Grill et al. 2020, section 3.2).
+        """
+        if self.predictor_rate == 1:
+            return [], 1.0
+        return self.predictor.trainable_variables, self.predictor_rate
 
     def pair_loss(self, p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
         """Both directions of one pair of views, [N]."""

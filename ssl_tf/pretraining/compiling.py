@@ -108,7 +108,8 @@ def compile_method(
         if optimization.optimizer == "adamw":
             raise SettingsError(
                 "--optimizer=adamw: has one rate for all variables, and this method another one "
-                "for biases and normalization; give --optimizer=lars or sgd, or --bias_rate=1"
+                "for some of them; give --optimizer=lars or sgd, or "
+                f"--{method.scaled_rate_flag}=1"
             )
         optimizer.scale_learning_rate(scaled, factor)
     if method.constant_rate_variables:

@@ -75,6 +75,19 @@ class PairLossFlags:
 
 
 @dataclasses.dataclass(frozen=True)
+class PredictorFlags:
+    """A predictor behind the online network alone."""
+
+    predictor_rate: float = setting(
+        1.0,
+        "byol and ma_ssrl: learning rate of the predictor, as a multiple of that of all else; 10 "
+        "helps short runs.",
+        above=0,
+        high=1e6,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class TemperatureFlags:
     """A softmax over similarities."""
 
@@ -283,9 +296,13 @@ class MethodRow:
 
 METHODS = {
     "ma_ssrl": MethodRow(
-        "byol:MaSsrl", (ProjectorFlags, TargetFlags, PairLossFlags, ObjectPairFlags)
+        "byol:MaSsrl",
+        (ProjectorFlags, TargetFlags, PredictorFlags, PairLossFlags, ObjectPairFlags),
     ),
-    "byol": MethodRow("byol:BYOL", (ProjectorFlags, TargetFlags, PairLossFlags, ObjectPairFlags)),
+    "byol": MethodRow(
+        "byol:BYOL",
+        (ProjectorFlags, TargetFlags, PredictorFlags, PairLossFlags, ObjectPairFlags),
+    ),
     "moco": MethodRow(
         "moco:MoCo",
         (ProjectorFlags, TargetFlags, TemperatureFlags, QueueFlags, ObjectPairFlags),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ssl_tf.errors import SettingsError
 from ssl_tf.methods.base import move_towards
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.training.schedules import ema_decay
@@ -200,3 +201,31 @@ def test_the_monitors_see_each_view_through_the_head_that_learns_from_it(heads):
             np.testing.assert_allclose(embedding, expected, rtol=1e-5, atol=1e-5)
     zero, one = (method.embed(images, view)[1].numpy() for view in (0, 1))
     assert (np.abs(zero - one).max() > 0.1) == (heads == "per_view")
+
+
+@pytest.mark.parametrize("name", ["byol", "ma_ssrl"])
+def test_the_predictor_may_have_a_rate_of_its_own(name):
+    """A step of SGD without momentum and decay moves it by ten times what it does at one rate."""
+    flags = (f"--method={name}", "--optimizer=sgd", "--momentum=0", "--weight_decay=0")
+    moved = {}
+    for rate in (1, 10):
+        method = make(*flags, f"--predictor_rate={rate}")
+        networks = method.learned_networks
+        before = {n: values(network.trainable_variables) for n, network in networks.items()}
+        method.train_step({"views": views(2)})
+        moved[rate] = {
+            n: [new - old for new, old in zip(values(network.trainable_variables), before[n])]
+            for n, network in networks.items()
+        }
+    assert [*moved[1]] == ["encoder", "projector", "predictor"]
+    for network, steps in moved[1].items():
+        factor = 10 if network == "predictor" else 1
+        for one, other in zip(steps, moved[10][network]):
+            np.testing.assert_allclose(other, factor * one, rtol=1e-3, atol=1e-6)
+
+
+def test_adamw_has_one_rate():
+    flags = ("--method=byol", "--optimizer=adamw", "--base_learning_rate=0.001")
+    with pytest.raises(SettingsError, match="give --optimizer=lars or sgd, or --predictor_rate=1"):
+        make(*flags, "--predictor_rate=10")
+    make(*flags)
