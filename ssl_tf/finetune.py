@@ -3,9 +3,21 @@
 `python -m ssl_tf.finetune --flagfile=configs/finetune_cifar10_1pct.flags --checkpoint=RUN`
 """
 
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from ssl_tf import command
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings import FineTuneSettings, fields
+
+if TYPE_CHECKING:
+    from ssl_tf.data.source import Source
+    from ssl_tf.evaluation.context import EvaluationContext
+    from ssl_tf.evaluation.encoder_classifier import EncoderClassifier
+    from ssl_tf.evaluation.finetuning import Export
 
 
 def main(settings: FineTuneSettings) -> None:
@@ -61,6 +73,7 @@ def main(settings: FineTuneSettings) -> None:
             directory / name,
             strategy,
             reading,
+            export=_exporter(settings, context, directory) if name == "trained" else None,
         )
         results[name] = report_of(result)
         # Of the encoders together, as in reports of other protocols.
@@ -76,6 +89,25 @@ def main(settings: FineTuneSettings) -> None:
             )
         print(f"{name:<8} encoder, fine-tuned: {format_figures(result.figures)}", flush=True)
     context.report(results, f"checkpoints and curves in {directory}", unreadable)
+
+
+def _exporter(
+    settings: FineTuneSettings, context: EvaluationContext, directory: Path
+) -> Export | None:
+    """What writes the fine-tuned network of the run, if it is asked for and not there."""
+    from ssl_tf.evaluation.exported_classifier import export_classifier
+
+    exported = directory / "classifier"
+    if not settings.export or exported.exists():
+        return None
+
+    def export(model: EncoderClassifier, learned: Source) -> None:
+        origin = context.facts.get("checkpoint") or settings.evaluation.init.init_encoder
+        upright = settings.evaluation.data.are_upright
+        export_classifier(model, learned, context.image_size, upright, exported, str(origin))
+        print(f"trained  exported to {exported}", file=sys.stderr)
+
+    return export
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ _SCORED_AT_ONCE = 250
 _RECOMPUTED = "remove it, and it is computed again"
 
 Trial = tuple[float, float]  # base learning rate, weight decay
+Export = Callable[[EncoderClassifier, Source], None]
 Figures = dict[str, float]
 
 
@@ -104,6 +105,7 @@ def fine_tune(
     strategy: tf.distribute.Strategy | None = None,
     reading: Mapping[str, str] | None = None,
     metric: str = "",
+    export: Export | None = None,
 ) -> FineTuneResult:
     """Trains encoder and classifier on labels, once a trial, and tests the best trial.
 
@@ -123,6 +125,8 @@ def fine_tune(
         reading: flags by which the images are read, name -> value; a saved result is only that of
             the same.
         metric: the figure by which a trial is chosen; empty: top-1 or mAP.
+        export: called with the network of the result, on one device, float32, and the images that
+            it learned from.
 
     Raises:
         UserError: every trial diverged, a label is outside of the classes, or the directory belongs
@@ -138,6 +142,7 @@ def fine_tune(
         strategy or tf.distribute.get_strategy(),
         reading,
         metric,
+        export,
     )
     return stage.result()
 
@@ -154,6 +159,7 @@ class _Stage:
     strategy: tf.distribute.Strategy
     reading: Mapping[str, str] | None
     metric: str
+    export: Export | None
 
     def result(self) -> FineTuneResult:
         encoder = digest(self.new_encoder(False))
@@ -161,13 +167,16 @@ class _Stage:
         path = self.directory / "result.json"
         replaceable = {"test": functools.partial(forget_test, path)}
         with training_directory(self.directory, identity, self._sources, self.reading, replaceable):
-            return self._resumed_result(encoder, path)
+            result = self._resumed_result(encoder, path)
+            if self.export is not None:
+                self.export(self._network(result), self._learned)
+            return result
 
     def _resumed_result(self, encoder: str, path: Path) -> FineTuneResult:
         if path.exists():
             return _read_result(path)
         images, trials = self.images, self.settings.trials
-        whole = images.whole or images.train
+        whole = self._learned
         annotations = read_annotations(whole)
         trial_figures: list[Figures | None] = []
         with StopSignals() as signals:
@@ -176,9 +185,8 @@ class _Stage:
                     trial_figures.append(self._trial(trial, signals))
                     self._remove_unused_checkpoints(trial_figures)
             chosen = trials[self._best(trial_figures)] if trial_figures else trials[0]
-            name = "refit" if images.whole is not None else _name(chosen)
             try:
-                model, loss = self._train(whole, chosen, name, signals)
+                model, loss = self._train(whole, chosen, self._final_name(chosen), signals)
             except Diverged as error:
                 raise UserError(f"{error.cause}: lower --base_learning_rate") from None
         scores, test_labels = self._scores(model, images.test)
@@ -200,6 +208,25 @@ class _Stage:
         )
         write_json(path, dataclasses.asdict(result))
         return result
+
+    def _network(self, result: FineTuneResult) -> EncoderClassifier:
+        """The network of a result, from its last checkpoint."""
+        chosen = result.base_learning_rate, result.weight_decay
+        with StopSignals() as signals:
+            trained, _ = self._train(self._learned, chosen, self._final_name(chosen), signals)
+        plain = EncoderClassifier(self.new_encoder(False), self._learned.num_classes)
+        for name in ("encoder", "classifier"):
+            getattr(plain, name).set_weights(getattr(trained, name).get_weights())
+        return plain
+
+    def _final_name(self, chosen: Trial) -> str:
+        """The directory of the training whose test is the result."""
+        return "refit" if self.images.whole is not None else _name(chosen)
+
+    @property
+    def _learned(self) -> Source:
+        """The images of that training."""
+        return self.images.whole or self.images.train
 
     @property
     def _sources(self) -> dict[str, Source]:

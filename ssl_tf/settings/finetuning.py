@@ -148,6 +148,11 @@ class FineTuneSettings:
     evaluation: EvaluationSettings
     labels: LabelSettings
     tuning: TuningSettings
+    export: bool = setting(
+        False,
+        "Write the fine-tuned network as a SavedModel, checked by loading.",
+        affects_result=False,
+    )
 
     @property
     def share(self) -> str:

@@ -99,7 +99,8 @@ def read_settings(directory: Path) -> PretrainSettings:
         run = run_of(directory)
         found = "give the directory of a run"
         if run is not None:
-            found = f"that run is {run}, whose encoder is as it was pre-trained"
+            found = f"that run is {run}, and its encoder the pre-trained one: a fine-tuned one is "
+            found += "written by finetune --export"
         if directory.is_file() or (directory / "saved_model.pb").is_file():
             found += ", or an encoder without its run as --init_encoder"
         raise UserError(f"{directory} is no run directory: it has no {FLAGS}; {found}")

@@ -21,21 +21,19 @@ from ssl_tf.evaluation.encoder_classifier import build_encoder_classifier
 from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
 from ssl_tf.evaluation.labelled import choose_labelled
 from ssl_tf.networks.batch_normalization import batch_normalization
-from ssl_tf.networks.encoder import build_encoder
 from ssl_tf.networks.precision import policy_scope
 from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import (
     FineTuneSettings,
     LabelSettings,
-    PretrainSettings,
     TuningSettings,
     flagfiles,
 )
 from ssl_tf.training.callbacks import SaveCheckpoint
-from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.encoders import CHECKPOINTS
 from ssl_tf.training.strategy import mirrored_strategy
 from tests.evaluation.multi_label_source import Shades
+from tests.evaluation.small_run import pretrained_run
 from tests.training.killed_training import Killed, killed_after
 
 
@@ -320,16 +318,6 @@ def test_a_directory_of_other_settings_is_left_alone(coloured, reference, tmp_pa
     (tmp_path / "mine" / "thesis.txt").write_text("")
     with pytest.raises(SettingsError, match="is no training of this stage"):
         tuned(coloured, tmp_path / "mine")
-
-
-def pretrained_run(directory):
-    """The directory of a run whose small encoder has a checkpoint."""
-    directory.mkdir()
-    flags = ("--dataset=none", "--depth=18", "--width=0.0625", "--stem=small", "--image_size=16")
-    given = flagfiles.parse(flags, PretrainSettings)
-    flagfiles.write_flagfile(given, directory / "flags.txt")
-    Checkpoints(directory / CHECKPOINTS, keep=1, encoder=build_encoder(given.model, 5)).save(7)
-    return directory
 
 
 def test_checkpoints_do_not_lie_among_those_of_a_run(tmp_path, capsys):
