@@ -182,8 +182,8 @@ class PaddedConv2D(tf.keras.layers.Conv2D):
     On a map of at most 2x2 every position sees every other, so the convolution is the product with
     one matrix, whose blocks are the taps of the kernel. Half or more of what the kernel meets there
     is padding, which the product leaves out. The last stages of images of 32 to 64 pixels behind
-    the stem of ImageNet have such maps, and `benchmark train` of `cifar10_byol_paper.flags` is about 15 %
-    faster with it on two CPU cores.
+    the stem of ImageNet have such maps, and `benchmark train` of `cifar10_byol_paper.flags` is
+    about 15 % faster with it on two CPU cores.
     """
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
