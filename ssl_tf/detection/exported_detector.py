@@ -9,10 +9,9 @@ from ssl_tf.data.annotations.annotated_source import AnnotatedSource
 from ssl_tf.detection.canvas import place, place_image
 from ssl_tf.detection.detector import Detector
 from ssl_tf.errors import UserError
+from ssl_tf.exporters.checked_model import Signatures, save_checked
 from ssl_tf.exporters.encoded_images import readable_image
 from ssl_tf.exporters.equality import TOLERANCE
-from ssl_tf.files import replacing, write_json
-from ssl_tf.networks.precision import full_float32
 
 
 class ExportedDetector(tf.Module):
@@ -89,39 +88,34 @@ def export_detector(
         UserError: what was written finds other objects than the detector.
     """
     module = ExportedDetector(detector)
+    signatures = {
+        "encoded": "string [N], encoded images, which EXIF does not turn; gives count, boxes "
+        "(ymin, xmin, ymax, xmax in pixels), classes, scores, masks (of the inside of each "
+        "box) and readable"
+    }
     facts = {
         "origin": origin,
         "classes": list(source.class_names) or source.num_classes,
         "category_ids": list(source.category_ids),
         "canvas": detector.head.canvas,
-        "signatures": {
-            "encoded": "string [N], encoded images, which EXIF does not turn; gives count, boxes "
-            "(ymin, xmin, ymax, xmax in pixels), classes, scores, masks (of the inside of each "
-            "box) and readable"
-        },
     }
-    noise = np.random.default_rng(0).integers(0, 256, [64, 96, 3], np.uint8)
-    encoded = tf.stack([tf.io.encode_png(noise), tf.constant(b"no image")])
-    with replacing(directory) as temporary:
-        tf.saved_model.save(
-            module,
-            str(temporary),
-            signatures={"serving_default": module.encoded, "encoded": module.encoded},
+
+    def check(loaded: Signatures) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, [64, 96, 3], np.uint8)
+        encoded = tf.stack([tf.io.encode_png(noise), tf.constant(b"no image")])
+        found, expected = (
+            {name: value.numpy() for name, value in outputs.items()}
+            for outputs in (loaded["encoded"](encoded=encoded), module.encoded(encoded))
         )
-        signature = tf.saved_model.load(str(temporary)).signatures["encoded"]
-        with full_float32():
-            loaded, expected = (
-                {name: value.numpy() for name, value in outputs.items()}
-                for outputs in (signature(encoded=encoded), module.encoded(encoded))
-            )
         difference = max(
-            float(np.abs(loaded[name] - expected[name]).max(initial=0)) / scale
+            float(np.abs(found[name] - expected[name]).max(initial=0)) / scale
             for name, scale in (("boxes", detector.head.canvas), ("scores", 1.0))
         )
-        same = all(np.array_equal(loaded[name], expected[name]) for name in ("count", "readable"))
+        same = all(np.array_equal(found[name], expected[name]) for name in ("count", "readable"))
         if not (same and difference <= TOLERANCE):
             raise UserError(
                 f"the SavedModel finds other objects than its detector ({difference:.2g}); this is "
                 "a defect, nothing is exported"
             )
-        write_json(temporary / "detector.json", facts)
+
+    save_checked(module, signatures, directory, facts, check)

@@ -1,5 +1,6 @@
 """A fine-tuned network as a SavedModel that needs nothing but TensorFlow."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,9 @@ import tensorflow as tf
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation.encoder_classifier import EncoderClassifier
-from ssl_tf.exporters.encoded_images import readable_crop
+from ssl_tf.exporters.checked_model import Signatures, save_checked
+from ssl_tf.exporters.encoded_images import readable_crops
 from ssl_tf.exporters.equality import TOLERANCE
-from ssl_tf.files import replacing, write_json
-from ssl_tf.networks.precision import full_float32
 from ssl_tf.views.evaluation import evaluation_crop
 
 
@@ -33,37 +33,23 @@ class ExportedClassifier(tf.Module):
             orient: turn images upright, as EXIF says.
         """
         super().__init__(name="classifier")
-        # What holds the variables; the function alone is no part that TensorFlow saves.
-        self.networks = [model.encoder, model.classifier]
-        self._model = model
-        self._size = image_size
-        self._orient = orient
+        # Its variables alone are saved: Keras would trace each layer once more.
+        self._variables = list(model.variables)
+        self._logits = functools.partial(model, training=False)
         self._probabilities = tf.sigmoid if multi_label else tf.nn.softmax
-        self.images = tf.function(
-            self._images,
-            input_signature=[
-                tf.TensorSpec([None, image_size, image_size, 3], tf.uint8, name="images")
-            ],
-            autograph=False,
-        )
+        self._size, self._orient = image_size, orient
+        crops = tf.TensorSpec([None, image_size, image_size, 3], tf.uint8, name="images")
+        self.images = tf.function(self._scores, input_signature=[crops], autograph=False)
 
-    def _images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"scores": self._probabilities(self._model(images, training=False))}
+    def _scores(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": self._probabilities(self._logits(images))}
 
     @tf.function(
         input_signature=[tf.TensorSpec([None], tf.string, name="encoded")], autograph=False
     )
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        size = self._size
-        images, readable = tf.map_fn(
-            lambda content: readable_crop(content, size, self._orient),
-            encoded,
-            fn_output_signature=(
-                tf.TensorSpec([size, size, 3], tf.uint8),
-                tf.TensorSpec([], tf.bool),
-            ),
-        )
-        scores = self._images(images)["scores"]
+        images, readable = readable_crops(encoded, self._size, self._orient)
+        scores = self._scores(images)["scores"]
         return {"scores": tf.where(readable[:, tf.newaxis], scores, 0.0), "readable": readable}
 
 
@@ -90,52 +76,31 @@ def export_classifier(
     """
     module = ExportedClassifier(model, image_size, source.multi_label, orient)
     turned = "upright as EXIF says" if orient else "as they are stored"
-    with replacing(directory) as temporary:
-        tf.saved_model.save(
-            module,
-            str(temporary),
-            signatures={
-                "serving_default": module.encoded,
-                "encoded": module.encoded,
-                "images": module.images,
-            },
-        )
-        with full_float32():
-            _check(temporary, module, image_size)
-        write_json(
-            temporary / "classifier.json",
-            {
-                "origin": origin,
-                "classes": list(source.class_names) or source.num_classes,
-                "multi_label": source.multi_label,
-                "image_size": image_size,
-                "signatures": {
-                    "encoded": f"string [N], encoded images, {turned}; gives scores float32 "
-                    "[N, C], probabilities, and readable, bool [N]",
-                    "images": "uint8 [N, S, S, 3]; gives scores",
-                },
-            },
-        )
+    signatures = {
+        "encoded": f"string [N], encoded images, {turned}; gives scores float32 [N, C], "
+        "probabilities, and readable, bool [N]",
+        "images": "uint8 [N, S, S, 3]; gives scores",
+    }
+    facts = {
+        "origin": origin,
+        "classes": list(source.class_names) or source.num_classes,
+        "multi_label": source.multi_label,
+        "image_size": image_size,
+    }
 
+    def check(loaded: Signatures) -> None:
+        shape = image_size * 3 // 2, image_size * 2, 3
+        pixels = tf.constant(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+        crops = evaluation_crop(pixels, image_size)[tf.newaxis]
+        expected = module.images(crops)["scores"].numpy()
+        encoded = tf.io.encode_png(pixels)[tf.newaxis]
+        found = {"images": loaded["images"](crops), "encoded": loaded["encoded"](encoded)}
+        for name, outputs in found.items():
+            difference = float(np.abs(outputs["scores"].numpy() - expected).max())
+            if not difference <= TOLERANCE:
+                raise UserError(
+                    f"scores of the SavedModel's signature {name} differ by {difference:.2g}; this "
+                    "is a defect, nothing is exported"
+                )
 
-def _check(directory: Path, module: ExportedClassifier, size: int) -> None:
-    """Compares the scores of a SavedModel with those of its network, in both signatures.
-
-    Raises:
-        UserError: they differ by more than rounding.
-    """
-    loaded = tf.saved_model.load(str(directory)).signatures
-    pixels = np.random.default_rng(0).integers(0, 256, [size * 3 // 2, size * 2, 3], np.uint8)
-    crops = evaluation_crop(tf.constant(pixels), size)[tf.newaxis]
-    expected = module.images(crops)["scores"].numpy()
-    encoded = tf.io.encode_png(pixels)[tf.newaxis]
-    for name, found in (
-        ("images", loaded["images"](images=crops)),
-        ("encoded", loaded["encoded"](encoded=encoded)),
-    ):
-        difference = float(np.abs(found["scores"].numpy() - expected).max())
-        if not difference <= TOLERANCE:
-            raise UserError(
-                f"scores of the SavedModel's signature {name} differ by {difference:.2g}; this is "
-                "a defect, nothing is exported"
-            )
+    save_checked(module, signatures, directory, facts, check)

@@ -40,6 +40,29 @@ def readable_crop(
     return attempt(crop, encoded, black)
 
 
+def readable_crops(
+    encoded: tf.Tensor, image_size: int, orient: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`readable_crop` of each of several images.
+
+    Args:
+        encoded: string [N].
+        image_size, orient: as in `readable_crop`.
+
+    Returns:
+        images: uint8 [N, image_size, image_size, 3].
+        readable: bool [N].
+    """
+    return tf.map_fn(
+        lambda content: readable_crop(content, image_size, orient),
+        encoded,
+        fn_output_signature=(
+            tf.TensorSpec([image_size, image_size, 3], tf.uint8),
+            tf.TensorSpec([], tf.bool),
+        ),
+    )
+
+
 def readable_image(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """An encoded image at its own size, in graph mode.
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ssl_tf.data.orientation import MARK, TAG
 from ssl_tf.errors import UserError
-from ssl_tf.exporters.encoded_images import readable_crop
+from ssl_tf.exporters.encoded_images import readable_crops
 from ssl_tf.exporters.equality import TOLERANCE, Outputs, compare, largest_difference
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.networks.normalization import normalize_images
@@ -55,15 +55,7 @@ class ExportedEncoder(tf.Module):
         input_signature=[tf.TensorSpec([None], tf.string, name="encoded")], autograph=False
     )
     def encoded(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        size = self._image_size
-        images, readable = tf.map_fn(
-            lambda content: readable_crop(content, size, self._orient),
-            encoded,
-            fn_output_signature=(
-                tf.TensorSpec([size, size, 3], tf.uint8),
-                tf.TensorSpec([], tf.bool),
-            ),
-        )
+        images, readable = readable_crops(encoded, self._image_size, self._orient)
         features = self.images(normalize_images(images))["features"]
         return {
             "features": tf.where(readable[:, tf.newaxis], features, 0),

@@ -7,10 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.errors import UserError
+from ssl_tf.exporters.checked_model import Signatures, save_checked
 from ssl_tf.exporters.encoded_images import readable_image
 from ssl_tf.exporters.equality import TOLERANCE
-from ssl_tf.files import replacing, write_json
-from ssl_tf.networks.precision import full_float32
 from ssl_tf.segmentation.segmenter import Segmenter
 
 
@@ -63,43 +62,33 @@ def export_segmenter(
     Raises:
         UserError: the scores of what was written differ by more than rounding.
     """
-    module = ExportedSegmenter(segmenter)
-    with replacing(directory) as temporary:
-        tf.saved_model.save(
-            module,
-            str(temporary),
-            signatures={
-                "serving_default": module.encoded,
-                "encoded": module.encoded,
-                "images": module.images,
-            },
-        )
-        with full_float32():
-            _check(temporary, segmenter)
-        write_json(
-            temporary / "segmenter.json",
-            {
-                "origin": origin,
-                "classes": list(class_names) or segmenter.num_classes,
-                "category_ids": list(category_ids),
-                "test_scales": list(segmenter.test_scales),
-                "test_flip": segmenter.test_flip,
-                "signatures": {
-                    "encoded": "string scalar, an encoded image, which EXIF does not turn; gives "
-                    "label_map int32 [H, W], scores float32 [H, W, C] and readable, bool",
-                    "images": "uint8 [N, H, W, 3]; gives label_map and scores of each",
-                },
-            },
-        )
+    signatures = {
+        "encoded": "string scalar, an encoded image, which EXIF does not turn; gives label_map "
+        "int32 [H, W], scores float32 [H, W, C] and readable, bool",
+        "images": "uint8 [N, H, W, 3]; gives label_map and scores of each",
+    }
+    facts = {
+        "origin": origin,
+        "classes": list(class_names) or segmenter.num_classes,
+        "category_ids": list(category_ids),
+        "test_scales": list(segmenter.test_scales),
+        "test_flip": segmenter.test_flip,
+    }
+    save_checked(
+        ExportedSegmenter(segmenter),
+        signatures,
+        directory,
+        facts,
+        lambda loaded: _check(loaded, segmenter),
+    )
 
 
-def _check(directory: Path, segmenter: Segmenter) -> None:
+def _check(loaded: Signatures, segmenter: Segmenter) -> None:
     """Compares the scores of a SavedModel with those of the segmenter.
 
     Raises:
         UserError: they differ by more than rounding.
     """
-    loaded = tf.saved_model.load(str(directory)).signatures
     pixels = np.random.default_rng(0).integers(0, 256, [1, 45, 64, 3], np.uint8)
     expected = segmenter.test_probabilities(tf.constant(pixels)).numpy()
     encoded = tf.io.encode_png(pixels[0])
