@@ -103,7 +103,8 @@ def test_two_workers_are_two_replicas_also_when_one_is_killed_between(
     kill_at_the_end.extend(workers)
     told = [worker.communicate()[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], told
-    assert all(re.search(r"on 2 replica\(s\), moco with views of moco, resumed from its step \d+", text) for text in told)
+    resumed = r"on 2 replica\(s\), moco with views of moco, resumed from its step \d+"
+    assert all(re.search(resumed, text) for text in told)
 
     expected, found = metrics(one), metrics(two)
     assert [line["step"] for line in found] == [line["step"] for line in expected]
