@@ -95,11 +95,10 @@ def _exporter(
     settings: FineTuneSettings, context: EvaluationContext, directory: Path
 ) -> Export | None:
     """What writes the fine-tuned network of the run, if it is asked for and not there."""
-    from ssl_tf.evaluation.exported_classifier import export_classifier
-
     exported = directory / "classifier"
     if not settings.export or exported.exists():
         return None
+    from ssl_tf.evaluation.exported_classifier import export_classifier
 
     def export(model: EncoderClassifier, learned: Source) -> None:
         origin = context.facts.get("checkpoint") or settings.evaluation.init.init_encoder

@@ -99,8 +99,10 @@ def read_settings(directory: Path) -> PretrainSettings:
         run = run_of(directory)
         found = "give the directory of a run"
         if run is not None:
-            found = f"that run is {run}, and its encoder the pre-trained one: a fine-tuned one is "
-            found += "written by finetune --export"
+            found = (
+                f"that run is {run}, with the encoder as it was pre-trained; finetune --export "
+                "writes a fine-tuned one"
+            )
         if directory.is_file() or (directory / "saved_model.pb").is_file():
             found += ", or an encoder without its run as --init_encoder"
         raise UserError(f"{directory} is no run directory: it has no {FLAGS}; {found}")

@@ -30,9 +30,9 @@ class UnreadableRecord(tf.keras.callbacks.Callback):
         super().__init__()
         self._path = directory / RECORD
         self._unreadable = unreadable
-        if self._path.exists():
-            unreadable.remember(_read(self._path))
-        self._written = len(unreadable.rows)
+        kept = _read(self._path) if self._path.exists() else []
+        unreadable.remember(kept)
+        self._written = len(kept)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         rows = self._unreadable.rows

@@ -229,9 +229,10 @@ def _check_numbers(path: Path, weights: Weights) -> None:
         UserError: names the first such tensor.
     """
     for name, value in weights.tensors.items():
-        if not np.isfinite(value).all():
+        largest = np.abs(value).max(initial=0)
+        if not np.isfinite(largest):
             raise UserError(f"--init_encoder={path}: {name} holds numbers that are not finite")
-        if value.size and np.abs(value).max() > _LARGEST:
+        if largest > _LARGEST:
             raise UserError(
                 f"--init_encoder={path}: {name} holds a number beyond {_LARGEST:g}; the file is "
                 "damaged, copy it again"

@@ -42,6 +42,15 @@ def test_a_test_that_is_counted_together_knows_them_too(tmp_path):
     assert test.count == 1
 
 
+def test_a_second_training_of_a_process_keeps_what_the_first_has_met(tmp_path):
+    images = UnreadableImages(2)
+    images.add(b"a", row=0)
+    UnreadableRecord(tmp_path, images).on_train_batch_end(0)
+    later = UnreadableImages(0)
+    UnreadableRecord(tmp_path, later)
+    assert later.rows == [(b"a", 0)]
+
+
 @pytest.mark.parametrize("text", ["{}", "[3]", '[["a", "b"]]', '[["a"]]', "[[3, 4]]", "["])
 def test_a_damaged_record_is_told(tmp_path, text):
     (tmp_path / RECORD).write_text(text)

@@ -43,10 +43,11 @@ class Segments:
             return "segments that are neither polygons nor run lengths"
         if any(p.ndim != 1 or p.size % 2 or p.size < 6 for p in polygons) or not polygons:
             return "segments without a polygon of three corners"
+        corners = np.concatenate(polygons)
         # COCO's tool walks an edge to its end, however far that is.
-        if not all((np.abs(p) <= _FARTHEST * max(size)).all() for p in polygons):
+        if not np.abs(corners).max() <= _FARTHEST * max(size):
             return "segments with corners that are no numbers, or far outside of the image"
-        self._corners.append(np.concatenate(polygons).reshape(-1, 2))
+        self._corners.append(corners.reshape(-1, 2))
         self._lengths.append(tuple(p.size // 2 for p in polygons))
         return ""
 
