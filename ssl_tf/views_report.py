@@ -27,7 +27,7 @@ def main(settings: ViewsReportSettings) -> None:
     from ssl_tf.data.sources.opening import open_training_source
     from ssl_tf.pretraining.inputs import build_recipe, first_examples
     from ssl_tf.training.run_directory import FLAGS
-    from ssl_tf.views.evaluation import evaluation_crop
+    from ssl_tf.views.evaluation_crop import evaluation_crop
     from ssl_tf.views.gallery import op_cells, view_cells
     from ssl_tf.views.sheet import draw_sheet
 

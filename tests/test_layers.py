@@ -36,7 +36,6 @@ RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer.split
 # commands are named after what they run, a name stands for one thing; these folders tell two apart.
 SHARED_NAMES = {
     "run": {"discovery", "pretraining"},
-    "selection": {"data/openimages", "discovery"},
 }
 
 

@@ -21,7 +21,7 @@ from ssl_tf.errors import UserError
 from ssl_tf.pretraining.inputs import OnDevice, build_recipe, placed_batches
 from ssl_tf.settings import InputBenchmarkSettings
 from ssl_tf.views.canvases import canvas_side
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 from ssl_tf.views.level_rules import Level
 from ssl_tf.views.ops import OPS, Op
 from ssl_tf.views.recipe import Recipe

@@ -11,7 +11,7 @@ from ssl_tf.data.decoding import KnownImages
 from ssl_tf.data.order import Share, Steps, example_seed
 from ssl_tf.data.source import Source
 from ssl_tf.data.unreadable import UnreadableImages
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 
 Tensors = dict[str, tf.Tensor]
 

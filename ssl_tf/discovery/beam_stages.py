@@ -9,7 +9,7 @@ import numpy as np
 from ssl_tf.data.source import Source
 from ssl_tf.discovery.choice import BOXES, choose_shard
 from ssl_tf.discovery.collection import COLLECTION, Collection
-from ssl_tf.discovery.description import DESCRIPTORS, REGIONS, describe_shard
+from ssl_tf.discovery.describing_shards import DESCRIPTORS, REGIONS, describe_shard
 from ssl_tf.discovery.map_encoder import Encoder
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS, match_shard
 from ssl_tf.errors import UserError

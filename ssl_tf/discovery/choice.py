@@ -6,8 +6,8 @@ import numpy as np
 
 from ssl_tf.data.proposals.format import ImageProposals
 from ssl_tf.discovery import baselines
-from ssl_tf.discovery.description import REGIONS
-from ssl_tf.discovery.selection import select_regions
+from ssl_tf.discovery.describing_shards import REGIONS
+from ssl_tf.discovery.suppression import select_regions
 from ssl_tf.settings import RankingSettings
 from ssl_tf.sharding import shards
 

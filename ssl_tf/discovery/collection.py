@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.discovery.description import DESCRIPTORS, REGIONS
+from ssl_tf.discovery.describing_shards import DESCRIPTORS, REGIONS
 from ssl_tf.sharding import shards
 
 COLLECTION = "collection.npz"

@@ -12,7 +12,7 @@ from ssl_tf.data.proposals.masks import decode_mask
 from ssl_tf.data.source import Source
 from ssl_tf.discovery.box_metrics import BoxMetrics, measure
 from ssl_tf.discovery.choice import boxes_by_method, read_proposals
-from ssl_tf.discovery.description import REGIONS
+from ssl_tf.discovery.describing_shards import REGIONS
 from ssl_tf.discovery.matching_shards import GRAPH, PAIRS
 from ssl_tf.errors import printable
 from ssl_tf.files import write_json

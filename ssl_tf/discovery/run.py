@@ -14,7 +14,7 @@ from ssl_tf.data.sources.source_checks import check_guesses, warn_of_turns
 from ssl_tf.discovery import beam_stages, report
 from ssl_tf.discovery.choice import BOXES, read_proposals
 from ssl_tf.discovery.collection import COLLECTION, gather, image_troubles
-from ssl_tf.discovery.description import REGIONS
+from ssl_tf.discovery.describing_shards import REGIONS
 from ssl_tf.discovery.feature_maps import open_encoder
 from ssl_tf.discovery.graph import Graph
 from ssl_tf.discovery.images import equal_batches, read_examples

@@ -10,7 +10,7 @@ from ssl_tf.data.proposals.masks import encode_mask
 from ssl_tf.data.source import Source
 from ssl_tf.discovery.cells import joined_cells, trouble_of
 from ssl_tf.discovery.contrast import box_contrast
-from ssl_tf.discovery.description import REGIONS
+from ssl_tf.discovery.describing_shards import REGIONS
 from ssl_tf.discovery.images import (
     describe_images,
     equal_batches,

@@ -19,7 +19,7 @@ from ssl_tf.evaluation.features import check_finite
 from ssl_tf.files import write_json
 from ssl_tf.settings import EmbedSettings
 from ssl_tf.sharding import shards
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 
 # A shard's file there lists its unreadable images, and says that all its rows are written.
 DONE = "done"

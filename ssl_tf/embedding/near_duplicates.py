@@ -1,8 +1,6 @@
 """Pairs of images whose features point in nearly the same direction."""
 
-import csv
 import dataclasses
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import numpy as np
 
 from ssl_tf.embedding.principal_components import principal_components
 from ssl_tf.embedding.rows import Rows
-from ssl_tf.files import write_text
+from ssl_tf.files import write_csv
 
 NEAR_DUPLICATES = "near_duplicates.csv"
 # Pairs that are listed, the nearest first; all are counted.
@@ -100,14 +98,12 @@ def _near_blocks(
 
 def write_pairs(output: Path, pairs: Pairs, rows: Rows) -> None:
     """Writes `near_duplicates.csv`: cosine, and index, id and single label of both images."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = {"index": rows.index, "id": rows.id}
     if rows.single_label is not None:
         columns["label"] = rows.single_label
     sides = [f"{name}_{side}" for side in ("a", "b") for name in columns]
-    writer.writerow(["cosine", *sides])
-    for first, second, cosine in zip(pairs.first, pairs.second, pairs.cosine):
-        both = (column[row] for row in (first, second) for column in columns.values())
-        writer.writerow([f"{cosine:.6f}", *both])
-    write_text(output / NEAR_DUPLICATES, text.getvalue())
+    lines = (
+        [f"{cosine:.6f}", *(column[row] for row in both for column in columns.values())]
+        for *both, cosine in zip(pairs.first, pairs.second, pairs.cosine)
+    )
+    write_csv(output / NEAR_DUPLICATES, ["cosine", *sides], lines)

@@ -1,12 +1,10 @@
 """The list of the images that cannot be decoded and have no row."""
 
-import csv
-import io
 from pathlib import Path
 
 from ssl_tf.embedding.encoding import done_path
 from ssl_tf.errors import UserError
-from ssl_tf.files import read_json, write_text
+from ssl_tf.files import read_json, write_csv
 
 UNREADABLE = "unreadable.csv"
 _REMEDY = "remove it, its shard is recomputed"
@@ -31,8 +29,4 @@ def read_unreadable(output: Path, shard_count: int) -> list[tuple[int, str]]:
 
 def write_unreadable(output: Path, unreadable: list[tuple[int, str]]) -> None:
     """Writes `unreadable.csv`, with a line of names only if all images are readable."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["index", "id"])
-    writer.writerows(unreadable)
-    write_text(output / UNREADABLE, text.getvalue())
+    write_csv(output / UNREADABLE, ["index", "id"], unreadable)

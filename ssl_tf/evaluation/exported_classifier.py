@@ -12,7 +12,7 @@ from ssl_tf.evaluation.encoder_classifier import EncoderClassifier
 from ssl_tf.exporters.checked_model import Signatures, save_checked
 from ssl_tf.exporters.encoded_images import readable_crops
 from ssl_tf.exporters.equality import TOLERANCE
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 
 
 class ExportedClassifier(tf.Module):

@@ -5,7 +5,7 @@ import tensorflow as tf
 from ssl_tf.data import orientation, unusual
 from ssl_tf.data.decoding import attempt, pixels
 from ssl_tf.exporters.encoded_orientation import orientation_of
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 
 # Where a BMP has its numbers: bytes from the start of the file.
 _START, _HEADER, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS = 10, 14, 18, 22, 28, 30, 46

@@ -18,7 +18,7 @@ from ssl_tf.locks import SUFFIX, exclusive
 from ssl_tf.networks.normalization import MEAN, STD
 from ssl_tf.networks.precision import full_float32
 from ssl_tf.settings import ModelSettings
-from ssl_tf.views.evaluation import resized_side
+from ssl_tf.views.evaluation_crop import resized_side
 from ssl_tf.weights.torch_names import STRIDE
 
 

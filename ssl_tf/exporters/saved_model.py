@@ -15,7 +15,7 @@ from ssl_tf.exporters.equality import TOLERANCE, Outputs, compare, largest_diffe
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.networks.resnet import stage_outputs
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 
 
 class ExportedEncoder(tf.Module):

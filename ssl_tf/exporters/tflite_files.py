@@ -15,7 +15,7 @@ from ssl_tf.exporters.equality import TOLERANCE, largest_difference
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.exporters.keras_file import plain_layers
 from ssl_tf.networks.normalization import normalize_images
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 
 # Images that are passed through a written file, for the figures of the report; of fewer than these
 # and those of the calibration, half at least.

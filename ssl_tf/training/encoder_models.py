@@ -10,7 +10,7 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import InitEncoderSettings
 from ssl_tf.training.encoders import images_of, load_encoder
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 from ssl_tf.weights.loading import load_init_encoder
 
 

@@ -14,7 +14,7 @@ from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.training.trainer import fit
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 each_kind = pytest.mark.parametrize(

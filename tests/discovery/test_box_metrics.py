@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssl_tf.discovery import baselines, box_metrics
-from ssl_tf.discovery.selection import select_regions
+from ssl_tf.discovery.suppression import select_regions
 
 A, B, C = [1, 1, 10, 10], [21, 21, 30, 30], [41, 41, 50, 50]
 NEAR_A = [1, 1, 10, 12]  # IoU 100 / 120 with A

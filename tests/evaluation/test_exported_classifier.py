@@ -13,7 +13,7 @@ from ssl_tf.evaluation.encoder_classifier import EncoderClassifier
 from ssl_tf.evaluation.exported_classifier import export_classifier
 from ssl_tf.networks.resnet import build_resnet
 from ssl_tf.settings import FineTuneSettings
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 from tests.data.tiny_images import write_folder
 from tests.evaluation.multi_label_source import Shades
 from tests.evaluation.small_run import pretrained_run

@@ -11,7 +11,7 @@ from PIL import Image
 from ssl_tf.data.decoding import decode
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.exporters.encoded_images import readable_crop
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 from tests.data.tiny_images import picture
 from tests.preparation.odd_files import exif
 

@@ -13,7 +13,7 @@ from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.exporters.saved_model import ExportedEncoder, _check_encoded
 from ssl_tf.networks.normalization import MEAN, STD, normalize_images
 from ssl_tf.settings import InitEncoderSettings, ModelSettings
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 from ssl_tf.weights.loading import load_init_encoder
 from tests.exporters.random_encoder import random_encoder
 from tests.preparation.odd_files import SMOOTH, exif, saved

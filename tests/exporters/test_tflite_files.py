@@ -9,7 +9,7 @@ from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.tflite_files import write_tflite_files
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import ExportSettings, FormatSettings, ModelSettings, flagfiles
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 from tests.data.tiny_images import picture, png, write_folder
 from tests.exporters.random_encoder import random_encoder
 

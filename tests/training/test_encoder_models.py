@@ -12,7 +12,7 @@ from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import FormatSettings, ModelSettings
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 from tests.data.tiny_images import picture
 from tests.exporters.random_encoder import ONE_BLOCK_A_STAGE, random_encoder
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import chains, photometric
-from ssl_tf.views.evaluation import evaluation_crop
+from ssl_tf.views.evaluation_crop import evaluation_crop
 from ssl_tf.views.recipe import Recipe
 
 RECIPES = {

@@ -1,4 +1,4 @@
-"""The selection of an image's boxes among its scored regions."""
+"""Suppression of regions that a better one of their group, or of nearly their place, stands for."""
 
 import numpy as np
 
