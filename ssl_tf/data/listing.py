@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ssl_tf.errors import UserError, listed, printable, warn
 
@@ -184,15 +184,15 @@ def list_images(told: str, folder: str, extensions: Sequence[str]) -> Listing:
     return listing
 
 
-def warn_of_no_classes(told: str, listing: Listing) -> None:
+def warn_of_no_classes(told: str, paths: Collection[bytes]) -> None:
     """Tells on stderr that folders are no classes, because images lie beside them.
 
     Args:
         told: the flag that gives the images.
-        listing: of them.
+        paths: of them, relative to the top.
     """
-    beside = sorted(path for path in listing.paths if b"/" not in path)
-    if beside and len(beside) < len(listing.paths):
+    beside = sorted(path for path in paths if b"/" not in path)
+    if beside and len(beside) < len(paths):
         names = listed([_printable(path) for path in beside], 3)
         warn(
             f"{told}: {len(beside)} images lie beside the folders ({names}), so the images have no "

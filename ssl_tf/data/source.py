@@ -138,6 +138,11 @@ class Source(abc.ABC):
             if name in theirs
         )
 
+    def count_unreadable_with(self, other: "Source") -> None:
+        """Counts its unreadable images together with those of another, of the same place once."""
+        elsewhere = not self.common_images(other)
+        self.unreadable = other.unreadable.of_another_source(elsewhere)
+
     def places(self) -> dict[str, np.ndarray]:
         """Where the images are that lie in something larger: its name -> int64 numbers in it.
 

@@ -17,7 +17,7 @@ class UnreadableImages:
 
     Each source has one counter. Its subsets and the threads of all its input pipelines share it.
     Images of a source are told apart by their rows, since records may repeat an id. Where sources
-    are counted together, an id of both is one image.
+    of one place are counted together, an id of both is one image.
 
     Attributes:
         limit: number of distinct images that may be unreadable (--max_bad_images), without those of
@@ -29,10 +29,10 @@ class UnreadableImages:
 
     def __init__(self, limit: int = MAX_BAD_IMAGES):
         self.limit = limit
-        self._source = object()
-        # (source, id) -> rows, and id -> their largest number in a source.
+        self._source, self._place = object(), object()
+        # (source, id) -> rows, and (place, id) -> their largest number in a source.
         self._rows: defaultdict[tuple[object, bytes], set[int]] = defaultdict(set)
-        self._most: Counter[bytes] = Counter()
+        self._most: Counter[tuple[object, bytes]] = Counter()
         self._names: list[str] = []
         self._earlier: list[str] = []
         self._errors: list[UserError] = []
@@ -66,10 +66,16 @@ class UnreadableImages:
                 if self._is_new(image_id, row):
                     self._earlier.append(self._names[-1])
 
-    def of_another_source(self) -> "UnreadableImages":
-        """The same count, for a source that has rows of its own; with the limit as it is now."""
+    def of_another_source(self, elsewhere: bool = False) -> "UnreadableImages":
+        """The same count, for a source that has rows of its own; with the limit as it is now.
+
+        Args:
+            elsewhere: the source lies in another place, and an id of both is two images.
+        """
         made = copy.copy(self)
         made._source = object()
+        if elsewhere:
+            made._place = object()
         return made
 
     def add(self, image_id: bytes, reason: str = "", row: int = -1) -> None:
@@ -133,9 +139,9 @@ class UnreadableImages:
         """Registers an image; whether it is one more. Called under the lock."""
         rows = self._rows[self._source, image_id]
         rows.add(row)
-        if len(rows) <= self._most[image_id]:
+        if len(rows) <= self._most[self._place, image_id]:
             return False
-        self._most[image_id] += 1
+        self._most[self._place, image_id] += 1
         self._names.append(printable(image_id.decode("utf-8", errors="backslashreplace")))
         return True
 

@@ -312,7 +312,7 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
         # A source names the flag of the training images.
         name = next(iter(named))
         raise type(error)(str(error).replace(f"--{name}", f"--test_{name}")) from None
-    test.unreadable = train.unreadable.of_another_source()
+    test.count_unreadable_with(train)
     return test
 
 

@@ -65,9 +65,10 @@ class Protocol:
         if self.validation:
             splits |= {"validation": self.validation, "whole": f"train+{self.validation}"}
         sources = {part: self._split(split, reading) for part, split in splits.items()}
+        sources = {"whole": sources["train"], **sources}
         for source in sources.values():
-            source.unreadable = sources["train"].unreadable.of_another_source()
-        return {"whole": sources["train"], **sources}
+            source.count_unreadable_with(sources["whole"])
+        return sources
 
     def images(self, splits: Mapping[str, Source]) -> LabelledImages:
         """The images: train, validation, the two together, and test.

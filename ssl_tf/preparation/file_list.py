@@ -84,6 +84,7 @@ def collect(source: str, output: str) -> FileList:
             "for classes, and their images are mixed; prepare each of them by itself"
         )
     classes = list(map(os.fsencode, files.classes))
+    warn_of_no_classes(f"--input={source}", list(map(os.fsencode, files.paths)))
     warn_of_one_class(f"--input={source}", classes)
     warn_of_like_classes(f"--input={source}", classes)
     return files
@@ -118,7 +119,6 @@ def _folder(source: str, output: str) -> FileList:
     listing = list_images(f"--input={source}", source, EXTENSIONS)
     classes = listing.classes()
     listing.warn(f"--input={source}", classes)
-    warn_of_no_classes(f"--input={source}", listing)
     paths = map(os.fsdecode, sorted(listing.paths))
     return FileList.at(root, list(paths), list(map(os.fsdecode, classes)))
 

@@ -187,6 +187,18 @@ def test_images_of_one_id_are_told_apart_by_their_rows():
         unreadable.check()
 
 
+def test_images_of_one_id_in_two_places_are_two(capsys):
+    unreadable = UnreadableImages(2)
+    unreadable.add(b"cat/0.jpg", row=0)
+    elsewhere = unreadable.of_another_source(elsewhere=True)
+    elsewhere.add(b"cat/0.jpg", row=0)
+    elsewhere.of_another_source().add(b"cat/0.jpg", row=7)
+    assert unreadable.count == 2
+    assert capsys.readouterr().err.count("warning: cannot decode cat/0.jpg,") == 2
+    with pytest.raises(UserError, match="--max_bad_images=2"):
+        elsewhere.add(b"cat/1.jpg", row=1)
+
+
 def test_warnings_end_after_ten(capsys):
     unreadable = UnreadableImages(100)
     for number in range(30):

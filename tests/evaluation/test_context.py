@@ -70,6 +70,16 @@ def test_test_images_are_turned_beside_train_images_that_are_upright(noise):
     refused("--orient=true: has no effect", "--prepared=P", "--test_split=test", "--orient")
 
 
+def test_unreadable_images_of_one_name_are_one_in_one_folder_alone(noise):
+    train, again = (open_source(image_folder=f"{noise}/train") for _ in range(2))
+    flags = [f"--image_folder={noise}/train", f"--test_image_folder={noise}/test"]
+    test = open_test(flagfiles.parse(["--checkpoint=RUN", *flags], EvaluationSettings), train)
+    again.count_unreadable_with(train)
+    for source, count in ((train, 1), (again, 1), (test, 2)):
+        source.unreadable.add(b"a/00.png", row=0)
+        assert train.unreadable.count == count
+
+
 def test_a_report_is_not_put_among_those_of_another_run(tmp_path):
     runs = [tmp_path / name for name in ("one", "two")]
     for run in runs:

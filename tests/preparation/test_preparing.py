@@ -381,6 +381,14 @@ def test_classes_of_a_list_that_differ_in_case_are_told(tmp_path, capsys):
     assert line.startswith("warning: --input=") and "form alone: Dog and dog; rename" in line
 
 
+def test_a_line_beside_the_folders_takes_the_classes_of_a_list_which_is_told(tmp_path, capsys):
+    write_folder(tmp_path / "in", {"cat/0.png": b"", "dog/0.png": b""})
+    files = write_list(tmp_path / "in" / "some.txt", ["path", "cat/0.png", "dog/0.png"])
+    assert files.classes == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "1 images lie beside the folders (path), so the images have no classes" in line
+
+
 def test_a_list_may_have_odd_names_and_what_is_no_file(tmp_path, in_turn):
     odd = ["two\u2028lines.png", "page\x0c.png", " spaces .png "]
     write_folder(tmp_path / "in", {name: png(n, 20, 20) for n, name in enumerate(odd)})

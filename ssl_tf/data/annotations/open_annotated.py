@@ -48,7 +48,7 @@ def open_annotated(
         warn_of_copies(train, test)
     else:
         test = _open_test(data, wanted, train)
-        test.unreadable = train.unreadable.of_another_source()
+        test.count_unreadable_with(train)
         _check_apart(train, test)
     if train.num_classes != test.num_classes or (
         train.class_names and test.class_names and train.class_names != test.class_names

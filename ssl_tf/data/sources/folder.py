@@ -57,7 +57,7 @@ class ImageFolder(IndexedSource):
         paths = sorted(listing.paths)
         classes = listing.classes()
         listing.warn(f"--image_folder={folder}", classes)
-        warn_of_no_classes(f"--image_folder={folder}", listing)
+        warn_of_no_classes(f"--image_folder={folder}", listing.paths)
         warn_of_one_class(f"--image_folder={folder}", classes)
         warn_of_like_classes(f"--image_folder={folder}", classes)
         super().__init__(

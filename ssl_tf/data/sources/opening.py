@@ -230,6 +230,6 @@ def open_held_out(data: DataSettings, split: str, train: Source) -> Source | Non
         if not split and labels_are_hidden(held_out):
             print(f"{held_out.name} is passed over: its labels are not public", file=sys.stderr)
             continue
-        held_out.unreadable = train.unreadable.of_another_source()
+        held_out.count_unreadable_with(train)
         return held_out
     return None
