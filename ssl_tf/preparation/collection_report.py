@@ -121,7 +121,7 @@ def write_report(
     wanted = {*shown, *(row for pair in pairs for row in pair)}
     captions: dict[int, list[str]] = {}
     counts = Counts()
-    facts_of_all = (facts for _, facts in read_facts(output / "work", units))
+    facts_of_all = (facts for _, facts in read_facts(output / work_files.WORK, units))
     with replacing(output / IMAGES) as temporary:
         with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
@@ -136,7 +136,7 @@ def write_report(
     figures["alike in several classes"] = int(choice.contradicted.sum())
 
     def cell(row: int) -> Cell:
-        return _tile(output / "work", table, row), captions[row]
+        return _tile(output / work_files.WORK, table, row), captions[row]
 
     if shown:
         tiles = [cell(row) for row in shown]

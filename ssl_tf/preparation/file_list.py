@@ -139,7 +139,7 @@ def _list(source: str) -> FileList:
     root = _root(source, folder, lines, paths)
     names = sorted((os.path.relpath(path, root) for path in paths), key=os.fsencode)
     with_folders = all("/" in name for name in names)
-    classes = sorted({class_of(name) for name in names}) if with_folders else []
+    classes = sorted({class_of(name) for name in names}, key=os.fsencode) if with_folders else []
     return FileList.at(os.path.realpath(root), names, classes)
 
 

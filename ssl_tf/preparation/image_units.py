@@ -28,7 +28,7 @@ def image_work(settings: PrepareSettings, root: str) -> Callable[[int], None]:
         settings: of the preparation.
         root: folder to which the paths are relative.
     """
-    work = Path(settings.output) / "work"
+    work = Path(settings.output) / work_files.WORK
     return lambda number: _read_unit(number, work, root, settings)
 
 

@@ -12,7 +12,6 @@ from ssl_tf.data.prepared_manifest import IMAGES, MANIFEST, TRAIN, VALIDATION, M
 from ssl_tf.errors import UserError, listed, printable, warn
 from ssl_tf.files import prepare_output, remove, remove_unfinished
 from ssl_tf.locks import exclusive
-from ssl_tf.preparation import work_files
 from ssl_tf.preparation.choosing import SPLITS, choose
 from ssl_tf.preparation.collection_report import PAGE, write_report
 from ssl_tf.preparation.facts_table import FactsTable, read_facts, read_table
@@ -20,11 +19,11 @@ from ssl_tf.preparation.file_list import FileList, collect
 from ssl_tf.preparation.image_units import image_work
 from ssl_tf.preparation.record_writing import begin_plans, described, plan_files, record_work
 from ssl_tf.preparation.recorded_list import recorded
+from ssl_tf.preparation.work_files import FACTS, WORK, path_of
 from ssl_tf.settings import PrepareSettings
 from ssl_tf.sharding.running import Work, run_shards
 from ssl_tf.training.output_directory import check_output, open_output
 
-WORK = "work"
 _KIND = "preparation"
 # Images for which one more process is worth its start, in which it imports what the stage needs.
 _IMAGES_A_READER, _IMAGES_A_WRITER = 500, 20_000
@@ -63,7 +62,7 @@ def _prepare(settings: PrepareSettings, files: FileList) -> None:
     files, sizes = recorded(settings, work, files)
     _log(f"{settings.input}: {len(files.paths)} files, {len(files.classes)} classes")
     read_images = functools.partial(image_work, settings, files.root)
-    units = [work_files.path_of(work, work_files.FACTS, unit) for unit in range(len(sizes))]
+    units = [path_of(work, FACTS, unit) for unit in range(len(sizes))]
     _run(settings, "images", read_images, units, sizes, _IMAGES_A_READER)
     labelled = bool(files.classes)
     table = read_table(work, len(sizes), len(files.paths), files.classes)

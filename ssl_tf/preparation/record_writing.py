@@ -14,6 +14,7 @@ from ssl_tf.data.record_framing import DATA_AT, FRAME_BYTES
 from ssl_tf.errors import UserError
 from ssl_tf.files import remove, replacing, sha256_of
 from ssl_tf.preparation import work_files
+from ssl_tf.preparation.choosing import SPLITS
 from ssl_tf.preparation.facts_table import FactsTable
 
 # Files of units that a worker keeps open.
@@ -81,15 +82,20 @@ def begin_plans(work: Path, output: Path, plans: list[Plan], table: FactsTable) 
         for path, plan in zip(paths, plans)
         if path in begun
     ):
-        for path in begun:
-            record_file = output / work_files.read(path)["name"]
-            remove(record_file)
-            remove(PixelIndex.path(record_file))
+        remove_record_files(output)
         remove(folder)
     folder.mkdir(exist_ok=True)
     for path, plan in zip(paths, plans):
         if not path.exists():
             work_files.write(path, _told(plan, table))
+
+
+def remove_record_files(output: Path) -> None:
+    """Removes the record files of all splits, which would be taken for those of this list."""
+    for split in SPLITS:
+        for record_file in output.glob(f"{split}-*-of-*.tfrecord"):
+            remove(record_file)
+            remove(PixelIndex.path(record_file))
 
 
 def _told(plan: Plan, table: FactsTable) -> dict[str, Any]:
@@ -126,7 +132,7 @@ def described(plans: list[Plan], output: Path) -> dict[str, list[RecordFile]]:
 def _write_file(number: int, output: Path, labelled: bool, raw: bool) -> None:
     import tensorflow as tf
 
-    work = output / "work"
+    work = output / work_files.WORK
     plan = work_files.read(work_files.path_of(work, work_files.PLANS, number))
     path, place, places = output / plan["name"], 0, []
     with replacing(path, shared=True) as temporary:

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ssl_tf.errors import SettingsError, warn
+from ssl_tf.files import remove
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.file_list import FileList
+from ssl_tf.preparation.record_writing import remove_record_files
 from ssl_tf.settings import PrepareSettings
 
 _BEGUN = "begun.json"
@@ -17,7 +19,8 @@ _MOST_IN_A_UNIT, _LEAST_IN_A_UNIT, _UNITS = 256, 8, 64
 def recorded(settings: PrepareSettings, work: Path, files: FileList) -> tuple[FileList, np.ndarray]:
     """Records the list of files in units, or reads what the first start recorded.
 
-    So a folder that changes meanwhile gives the files of the first start; this says so.
+    So a folder that changes meanwhile gives the files of the first start; this says so. Where no
+    list is recorded, what lies there is of another one, and removed.
 
     Args:
         settings: of the preparation.
@@ -30,9 +33,11 @@ def recorded(settings: PrepareSettings, work: Path, files: FileList) -> tuple[Fi
     Raises:
         SettingsError: the first start had other files.
     """
-    for kind in (work_files.LISTING, work_files.PIXELS, work_files.FACTS):
-        (work / kind).mkdir(parents=True, exist_ok=True)
     if not (work / _BEGUN).exists():
+        remove(work)
+        remove_record_files(Path(settings.output))
+        for kind in (work_files.LISTING, work_files.PIXELS, work_files.FACTS):
+            (work / kind).mkdir(parents=True)
         size = min(max(len(files.paths) // _UNITS, _LEAST_IN_A_UNIT), _MOST_IN_A_UNIT)
         lengths = [len(files.paths[n : n + size]) for n in range(0, len(files.paths), size)]
         _record(work, files, lengths)

@@ -11,8 +11,10 @@ from typing import Any
 
 from ssl_tf.files import read_json, replacing
 
+WORK = "work"
 LISTING, PIXELS, FACTS, PLANS = "listing", "pixels", "facts", "plans"
-_REMEDY = "remove it, and start the same command again"
+# Of these the stages make what is missing. All the rest belongs to one list of files.
+_MADE_AGAIN = (FACTS, PLANS)
 
 
 def path_of(work: Path, kind: str, number: int) -> Path:
@@ -33,9 +35,11 @@ def write(path: Path, value: Any) -> None:
 
 
 def read(path: Path) -> Any:
-    """The value that `write` wrote.
+    """The value that `write` wrote: an object in `begun.json`, a list of each unit.
 
     Raises:
         UserError: the file is damaged or gone.
     """
-    return read_json(path, object, _REMEDY)
+    work = next(parent for parent in path.parents if parent.name == WORK)
+    wrong = path if path.parent.name in _MADE_AGAIN else work
+    return read_json(path, (dict, list), f"remove {wrong}, and start the same command again")

@@ -17,6 +17,7 @@ from ssl_tf.data.decoding import pixels
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
+from ssl_tf.files import remove
 from ssl_tf.preparation import choosing, preparing, work_files
 from ssl_tf.preparation.file_list import collect
 from ssl_tf.settings import PrepareSettings
@@ -290,6 +291,46 @@ def test_a_folder_that_changes_meanwhile(tmp_path, capsys, in_turn):
     rows = listed(output)
     assert {name: int(row["bytes"]) for name, row in rows.items()} == before
     assert {row["status"] for row in rows.values()} == {"kept"}
+
+
+@pytest.mark.parametrize("removed", ["work", "work/begun.json"])
+def test_without_a_recorded_list_nothing_of_an_earlier_one_is_taken_for_done(
+    removed, tmp_path, in_turn
+):
+    changing, output = twenty(tmp_path / "in", first=50), tmp_path / "out"
+    flags = ["--encoding=raw", "--short_side=20", "--validation_share=0.2"]
+
+    def dying(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(preparing, "write_report", dying)
+        start(changing, output, *flags)
+    assert list(output.glob("train-*.tfrecord"))
+    remove(output / removed)
+    twenty(tmp_path / "in")  # of the same names
+    start(changing, output, *flags)
+    start(changing, tmp_path / "new", *flags)
+    ours, new = files(output), files(tmp_path / "new")
+    ours.pop("flags.txt"), new.pop("flags.txt")
+    assert ours == new
+
+
+@pytest.mark.parametrize(
+    "file, removed",
+    [("listing/000001", "."), ("begun", "."), ("facts/000000", "facts/000000.json")],
+)
+def test_of_a_damaged_file_of_the_work_the_way_out_leads_out(
+    file, removed, tmp_path, capsys, in_turn
+):
+    folder, output = twenty(tmp_path / "in"), tmp_path / "out"
+    killed_after(1, folder, output)
+    (output / "work" / f"{file}.json").write_text("3")
+    told = fails(capsys, folder, output)
+    assert told.endswith(f"remove {output / 'work' / removed}, and start the same command again")
+    remove(output / "work" / removed)
+    start(folder, output)
+    assert len(listed(output)) == 20
 
 
 @pytest.mark.parametrize("name", ["08.png", "19.png"])
