@@ -112,7 +112,12 @@ def open_image(content: bytes) -> Image.Image:
     Raises:
         Exception: of many kinds, if the file is no image; see `reason`.
     """
-    return Image.open(io.BytesIO(content), formats=formats())
+    image = Image.open(io.BytesIO(content), formats=formats())
+    clear = image.info.get("transparency")
+    if image.format == "PNG" and image.mode == "L" and isinstance(clear, int):
+        # Pillow stretches 2 and 4 bits to 8, and leaves the level that is transparent as it is.
+        image.info["transparency"] = clear * 255 // (2 ** content[_PNG_DEPTH] - 1)
+    return image
 
 
 def header(image: Image.Image) -> Header:
@@ -209,16 +214,20 @@ def _wanted_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
 
 
 def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
-    """The image with 8 bits a sample, in the mode L, RGB, RGBA, CMYK or LAB."""
+    """The image with 8 bits a sample, in the mode L, LA, RGB, RGBA, CMYK or LAB."""
     deep = _deep_reader(image, content)
     if deep and _brightest(image) <= _TWELVE_BITS >> 8:
         return _scaled_colours(deep(image, content))
     if image.mode == "F" or _has_long_integers(image):
         return Image.fromarray(_as_positive(_scaled_range(_numbers(image)), image))
     if image.mode.startswith("I"):
-        return Image.fromarray(_as_positive(_scaled_integers(np.asarray(image)), image))
+        grey = Image.fromarray(_as_positive(_scaled_integers(np.asarray(image)), image))
+        if _has_opacity(image):
+            grey.putalpha(Image.fromarray(np.where(_is_clear(image), 0, 255).astype(np.uint8)))
+        return grey
     if _has_opacity(image):
-        return image.convert("RGBA")
+        # A profile of greys is one of images without colours.
+        return image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
     return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB")
 
 
@@ -228,8 +237,15 @@ def _has_opacity(image: Image.Image) -> bool:
 
 def _shows_through(image: Image.Image) -> bool:
     """Whether any pixel of an image with opacity is not opaque, as all of most screenshots are."""
+    if image.mode.startswith("I"):
+        return bool(_is_clear(image).any())
     image = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
     return image.getchannel("A").getextrema()[0] < 255
+
+
+def _is_clear(image: Image.Image) -> np.ndarray:
+    """The pixels of the one level of 16 bits that is transparent: bool [H, W]."""
+    return np.asarray(image) == image.info["transparency"]
 
 
 def _as_positive(levels: np.ndarray, image: Image.Image) -> np.ndarray:
@@ -335,18 +351,21 @@ def _scaled_range(values: np.ndarray) -> np.ndarray:
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """The image in sRGB, mode RGB or RGBA; a profile that does not fit it is left aside."""
+    if image.mode in ("LA", "RGBA"):
+        colours = _to_srgb(image.convert(image.mode.removesuffix("A")), profile)
+        colours.putalpha(image.getchannel("A"))
+        return colours
     if image.mode == "LAB":
         return ImageCms.profileToProfile(
             image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
-    mode = "RGBA" if image.mode == "RGBA" else "RGB"
     source = _other_profile(profile, image.mode)
     if source:
         with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
             return ImageCms.profileToProfile(
-                image, source, ImageCms.createProfile("sRGB"), outputMode=mode
+                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
             )
-    return image.convert(mode)
+    return image.convert("RGB")
 
 
 # The images of a camera have one profile, which is asked for twice of each.

@@ -70,6 +70,42 @@ def swapped_profile() -> bytes:
     return profile.replace(b"#XYZ", b"bXYZ")
 
 
+def linear_grey_profile() -> bytes:
+    """A profile of greys whose level is their light (ICC.1, section 7, of version 2)."""
+    curve = b"curv" + bytes(4) + struct.pack(">IHH", 1, 256, 0)
+    name = b"desc" + bytes(4) + struct.pack(">I", 2) + b"g\0" + bytes(78)
+    d50 = struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1, 0.8249)))
+    tags = {b"desc": name, b"wtpt": b"XYZ " + bytes(4) + d50, b"kTRC": curve}
+    table, place = struct.pack(">I", len(tags)), 128 + 4 + 12 * len(tags)
+    for tag, content in tags.items():
+        table += tag + struct.pack(">II", place, len(content))
+        place += len(content)
+    head = struct.pack(">I4xI12s", place, 0x02100000, b"mntrGRAYXYZ ") + bytes(12) + b"acsp"
+    return (head + bytes(28) + d50).ljust(128, b"\0") + table + b"".join(tags.values())
+
+
+def srgb_of_light(levels: np.ndarray) -> np.ndarray:
+    """Levels of sRGB (IEC 61966-2-1) of light from 0 to 255."""
+    light = levels / 255
+    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def four_bit_png(levels: np.ndarray, clear: int) -> bytes:
+    """A grey PNG of 4 bits, of which one level is transparent: [H, W] of 0 to 15."""
+    height, width = levels.shape
+    rows = b"".join(b"\0" + bytes(row[::2] << 4 | row[1::2]) for row in levels.astype(np.uint8))
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in (
+        (b"IHDR", struct.pack(">II5B", width, height, 4, 0, 0, 0, 0)),
+        (b"tRNS", struct.pack(">H", clear)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ):
+        content += struct.pack(">I", len(data)) + kind + data
+        content += struct.pack(">I", zlib.crc32(kind + data))
+    return content
+
+
 def deep_png(values: np.ndarray) -> bytes:
     return tf.io.encode_png(values).numpy()
 
@@ -222,6 +258,17 @@ SEEN = {
     "png, key grey": (
         key_colour(Image.new("L", (WIDTH, HEIGHT), 7), 7),
         np.broadcast_to(BEHIND, [HEIGHT, WIDTH, 3]), 0),
+    "png, key grey of 4 bits": (
+        four_bit_png(np.where(ALPHA > 0, 9, 8), 8),
+        masked(np.full([HEIGHT, WIDTH, 3], 9 * 17)), 0),
+    "png, key grey of 16 bits": (
+        key_colour(Image.fromarray(np.where(ALPHA > 0, 40_000, 9000).astype(np.uint16)), 9000),
+        masked(np.full([HEIGHT, WIDTH, 3], 156)), 0),
+    "png, profile of greys": (
+        saved(GREY, "png", icc_profile=linear_grey_profile()), srgb_of_light(GREYS), 2),
+    "png, profile of greys and alpha": (
+        saved(with_alpha(GREY, ALPHA), "png", icc_profile=linear_grey_profile()),
+        masked(srgb_of_light(GREYS)), 2),
     "png, 16 bits": (saved(Image.fromarray(DEEP[..., 0]), "png"), grey(DEEP[..., 0] / 257), 0),
     "png, 12 bits": (saved(Image.fromarray(TWELVE), "png"), TWELVE_SEEN, 0),
     "png, black 16 bits": (saved(Image.new("I;16", (WIDTH, HEIGHT)), "png"),

@@ -50,6 +50,15 @@ def test_an_image_is_transparent_where_something_shows_through(kind, alpha, tran
         assert header(opened).transparent == transparent
 
 
+@pytest.mark.parametrize("name", ["png, key grey of 4 bits", "png, key grey of 16 bits"])
+def test_a_grey_level_that_is_transparent_is_told(name):
+    with open_image(odd_files.SEEN[name][0]) as opened:
+        assert header(opened).transparent
+    opaque = odd_files.key_colour(Image.new("I;16", (8, 6)), 1)
+    with open_image(opaque) as opened:
+        assert not header(opened).transparent
+
+
 XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
  xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
  xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
