@@ -11,6 +11,7 @@ from ssl_tf.data.annotation_marks import CROWD
 from ssl_tf.data.openimages.box_csv import BoxRows, format_id
 from ssl_tf.errors import UserError
 
+_JPEG = b"\xff\xd8"
 _SHARD_BYTES = 2**28
 
 
@@ -89,8 +90,14 @@ def collect_boxes(
 
 
 def missing_images(folder: Path, images: np.ndarray) -> np.ndarray:
-    """The images without a file ID.jpg in the folder: bool [images]."""
-    return np.array([not _file(folder, image).is_file() for image in images.tolist()], bool)
+    """The images without a JPEG ID.jpg in the folder: bool [images].
+
+    An empty file, as a download leaves that was stopped, is none.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    return np.array([not _is_jpeg(_file(folder, image)) for image in images.tolist()], bool)
 
 
 def write_dataset(
@@ -163,6 +170,14 @@ def write_dataset(
 
 def _file(folder: Path, image: int) -> Path:
     return folder / f"{format_id(image)}.jpg"
+
+
+def _is_jpeg(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_JPEG)) == _JPEG
+    except (FileNotFoundError, IsADirectoryError):
+        return False
 
 
 def _serialize(

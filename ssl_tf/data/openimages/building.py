@@ -197,14 +197,14 @@ def _with_files(settings: OpenImagesSettings, name: str, split: _Split, stats: d
     absent = [format_id(image) for image in split.images[missing].tolist()]
     if len(absent) == len(missing) or len(absent) > settings.max_missing * len(missing):
         raise UserError(
-            f"{split.folder} lacks {len(absent)} of the {len(missing)} images of {name}, "
-            f"{absent[0]}.jpg the first: fetch them (without --images their list is written), "
-            f"or raise --max_missing={settings.max_missing}"
+            f"{split.folder} lacks {len(absent)} of the {len(missing)} images of {name}, or they "
+            f"are no JPEGs, {absent[0]}.jpg the first: fetch them (without --images their list is "
+            f"written), or raise --max_missing={settings.max_missing}"
         )
     stats["missing_files"][name] = {"count": len(absent), "ids": absent}
     if not absent:
         return split
-    print(f"{name}: {len(absent)} images are missing and left out", file=sys.stderr)
+    print(f"{name}: {len(absent)} images are missing or no JPEGs, and left out", file=sys.stderr)
     images, counts = split.images[~missing], split.counts
     described = {"images": len(images)}
     if counts is not None:

@@ -293,12 +293,14 @@ def test_a_list_of_test_images(places):
     assert listed(places, "test") == ids(20)
 
 
-def test_missing_images_are_told_up_to_a_limit(places, capsys):
-    (places / "train" / f"{image_id(2)}.jpg").unlink()
+@pytest.mark.parametrize("content", [None, b"", b"<html>"])
+def test_missing_images_are_told_up_to_a_limit(content, places, capsys):
+    path = places / "train" / f"{image_id(2)}.jpg"
+    path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(SystemExit):
         with_images(places)
     told = capsys.readouterr().err
-    assert f"lacks 1 of the 5 images of train, {image_id(2)}.jpg the first" in told
+    assert f"lacks 1 of the 5 images of train, or they are no JPEGs, {image_id(2)}.jpg the" in told
     assert not (places / "out/ohms").exists()
     stats = with_images(places, "--max_missing=0.2")
     assert stats["missing_files"]["train"] == {"count": 1, "ids": ids(2)}
