@@ -36,7 +36,8 @@ def main(settings: FineTuneSettings) -> None:
     # First, because a CPU can be split only before any operation runs on it.
     strategy = make_strategy(tuning.logical_cpus, tuning.batch_size)
     share = settings.share
-    context = open_context(settings.evaluation, f"finetune_{share}" if share else "finetune")
+    stage = f"finetune_{share}" if share else "finetune"
+    context = open_context(settings.evaluation, stage, labels.validation)
     directory = context.output.with_suffix("")
     if directory == context.output:  # an --output without .json is the report all the same
         directory = directory.with_name(f"{directory.name}_training")

@@ -16,7 +16,7 @@ def main(settings: LinearSettings) -> None:
     from ssl_tf.evaluation.probe import probe_encoder
     from ssl_tf.settings.protocol import protocol
 
-    context = open_context(settings.evaluation, "linear")
+    context = open_context(settings.evaluation, "linear", settings.validation)
     # A killed probe resumes from here; the directory is removed after the report.
     unfinished = context.output.with_name(f"{context.output.name}.unfinished")
     results = {

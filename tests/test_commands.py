@@ -188,7 +188,9 @@ def test_linear_sweeps_rates_on_validation_images(run, tmp_path, capsys):
     flags = ["--dataset=scenes", "--scenes=48", "--scene_size=16", "--epochs=2", "--batch_size=16"]
     sweep = ["--base_learning_rates=0.4,0.1", "--validation=12", "--norandom_baseline"]
     start(linear, LinearSettings, *flags, *sweep, f"--checkpoint={run}", f"--output={output}")
-    trained = json.loads(output.read_text())["trained"]
+    report = json.loads(output.read_text())
+    assert report["holdout_rule"] == "seeded"
+    trained = report["trained"]
     assert set(trained["validation"]) == {"0.4", "0.1"}
     best = max(figures["top1"] for figures in trained["validation"].values())
     assert trained["validation"][str(trained["base_learning_rate"])]["top1"] == best

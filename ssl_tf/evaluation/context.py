@@ -127,13 +127,16 @@ def open_encoders(settings: EncoderSettings) -> Encoders:
     return Encoders(encoders, model, settings.image_size or images.image_size, step)
 
 
-def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
+def open_context(
+    settings: EvaluationSettings, stage: str, validation: int = 0
+) -> EvaluationContext:
     """Loads the encoders and opens the images of an evaluation.
 
     Args:
         settings: of the evaluation.
         stage: name of the report in the run directory, used if --output is empty (see
             `report_file`).
+        validation: number of training images that the caller holds out.
 
     Raises:
         UserError: the run, checkpoint or split does not exist, the report cannot be written, or the
@@ -176,7 +179,7 @@ def open_context(settings: EvaluationSettings, stage: str) -> EvaluationContext:
             "test": tested,
             **contents_of(train, test),
             "image_size": opened.image_size,
-            **({"holdout_rule": data.holdout_rule} if data.holdout else {}),
+            **({"holdout_rule": data.holdout_rule} if data.holdout or validation else {}),
             **learned_from,
         },
         output=output,

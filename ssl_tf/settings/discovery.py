@@ -133,6 +133,7 @@ class CellSettings:
         "Cosine from which two cells are linked; each threshold gives cuts of its own.",
         low=-1,
         high=1,
+        distinct=True,
     )
     cut_weights: str = setting(
         "hard",

@@ -99,7 +99,9 @@ class DownstreamSettings:
         "of --drop_steps.",
         choices=("poly", "cosine", "step"),
     )
-    drop_steps: tuple[int, ...] = setting((), "Steps of the step schedule.", low=1, high=10**9)
+    drop_steps: tuple[int, ...] = setting(
+        (), "Steps of the step schedule.", low=1, high=10**9, distinct=True
+    )
     warmup_steps: int = setting(0, "Steps of linear warm-up.", low=0, high=10**9)
     head_rate: float = setting(
         1.0, "Learning rate of the new layers, as a multiple of the encoder's.", above=0, high=1e6

@@ -37,6 +37,7 @@ class EmbedSettings(ShardingSettings):
         ("parquet",),
         "Formats of the table, several at once.",
         choices=TABLE_FORMATS,
+        distinct=True,
         affects_result=False,
     )
     feature_dtype: str = setting("float32", "Type of the stored features.", choices=FEATURE_DTYPES)
@@ -100,8 +101,6 @@ class EmbedSettings(ShardingSettings):
         one_encoder(self.init, self.encoder, "--encoder")
         if not self.output:
             raise SettingsError("--output: give the directory for the features")
-        if not self.format:
-            raise SettingsError(f"--format: give one or more of {', '.join(TABLE_FORMATS)}")
         if self.shard_images % self.batch_size:
             # So a batch is the same images whichever shard an interrupted run begins with.
             raise SettingsError(

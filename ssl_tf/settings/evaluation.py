@@ -104,7 +104,9 @@ class ScheduleSettings:
         "Decay of the rate: cosine, to 0; step, to a tenth at each of --drop_epochs.",
         choices=("cosine", "step"),
     )
-    drop_epochs: tuple[float, ...] = setting((), "Epochs of the step schedule.", above=0, high=1e6)
+    drop_epochs: tuple[float, ...] = setting(
+        (), "Epochs of the step schedule.", above=0, high=1e6, distinct=True
+    )
     nesterov: bool = setting(True, "Nesterov momentum in place of plain momentum.")
 
     def __post_init__(self) -> None:
@@ -112,11 +114,6 @@ class ScheduleSettings:
             raise SettingsError(
                 f"--schedule={self.schedule}, --drop_epochs={as_text(self.drop_epochs)}: give the "
                 "epochs with --schedule=step, and only with it"
-            )
-        if len(set(self.drop_epochs)) < len(self.drop_epochs):
-            raise SettingsError(
-                f"--drop_epochs={as_text(self.drop_epochs)}: give each epoch once; the rate falls "
-                "to a tenth at each"
             )
 
 
@@ -143,6 +140,7 @@ class LinearSettings(ScheduleSettings):
         "the best on the --validation images is reported.",
         above=0,
         high=1e38,
+        distinct=True,
     )
     validation: int = setting(0, "Training images held out to choose the learning rate by.", low=0)
     weight_decay: float = setting(0.0, "Weight decay of the classifier.", low=0, high=1e38)
@@ -175,8 +173,6 @@ class LinearSettings(ScheduleSettings):
                 f"--base_learning_rates={','.join(map(str, self.rates))}: the best is chosen on "
                 "images held out of training, never on the test; give --validation=N"
             )
-        if len(set(self.rates)) < len(self.rates):
-            raise SettingsError("--base_learning_rates: give each rate once")
 
 
 @dataclasses.dataclass(frozen=True)

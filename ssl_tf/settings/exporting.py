@@ -18,7 +18,10 @@ class FormatSettings:
     """The formats, and the options of single ones."""
 
     format: tuple[str, ...] = setting(
-        ("saved_model",), "Formats to write, all into one directory.", choices=FORMATS
+        ("saved_model",),
+        "Formats to write, all into one directory.",
+        choices=FORMATS,
+        distinct=True,
     )
     onnx_layout: str = setting(
         "nhwc", "Axes of the ONNX file's images and maps.", choices=("nhwc", "nchw")
@@ -30,6 +33,7 @@ class FormatSettings:
         ("float32",),
         "Numbers of the TFLite files, one file each; int8 is calibrated on images.",
         choices=TFLITE_TYPES,
+        distinct=True,
     )
     calibration_images: int = setting(
         256, "Images that int8 is calibrated on, drawn from the data.", low=1, high=10**6
@@ -48,17 +52,6 @@ class FormatSettings:
             **unless("tflite" in self.format, "no --format is tflite", "tflite_types"),
             **unless(self.is_calibrated, _UNCALIBRATED, "calibration_images"),
         }
-
-    def __post_init__(self) -> None:
-        if not self.format:
-            raise SettingsError(f"--format: give one or more of {', '.join(FORMATS)}")
-        if len(set(self.format)) < len(self.format):
-            raise SettingsError(f"--format={','.join(self.format)}: give each format once")
-        if not self.tflite_types or len(set(self.tflite_types)) < len(self.tflite_types):
-            raise SettingsError(
-                f"--tflite_types={','.join(self.tflite_types)}: give each once, of "
-                f"{', '.join(TFLITE_TYPES)}"
-            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ def setting(
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
+    distinct: bool = False,
     affects_result: bool = True,
     is_place: bool = False,
     is_input: bool = False,
@@ -34,6 +35,7 @@ def setting(
         low: inclusive lower bound (of each element of a list flag).
         above: exclusive lower bound.
         high: inclusive upper bound, where more than `LARGEST` is no use. Numbers are finite.
+        distinct: whether the elements of a list flag must differ.
         affects_result: whether a result depends on the flag; if not, a resumed run may change it.
         is_place: whether it names where data lie that are there before the command.
         is_input: whether it names another file or directory that is there then.
@@ -46,6 +48,7 @@ def setting(
         low=low,
         above=above,
         high=high,
+        distinct=distinct,
         affects_result=affects_result,
         is_place=is_place,
         is_input=is_input,

@@ -29,12 +29,17 @@ class TuningSettings(ScheduleSettings):
         "--validation images is reported.",
         above=0,
         high=1e38,
+        distinct=True,
     )
     weight_decay: float = setting(
         0.0, "Weight decay; biases and normalization excluded.", low=0, high=1e38
     )
     weight_decays: tuple[float, ...] = setting(
-        (), "Several such decays in place of one, each tried with each rate.", low=0, high=1e38
+        (),
+        "Several such decays in place of one, each tried with each rate.",
+        low=0,
+        high=1e38,
+        distinct=True,
     )
     decay_over_rate: bool = setting(
         False, "Divide weight decays by the scaled learning rate, as Kornblith et al. do."
@@ -90,13 +95,6 @@ class TuningSettings(ScheduleSettings):
         rates = self.base_learning_rates or (self.base_learning_rate,)
         decays = self.weight_decays or (self.weight_decay,)
         return tuple((rate, decay) for rate in rates for decay in decays)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(set(self.trials)) < len(self.trials):
-            raise SettingsError(
-                "--base_learning_rates, --weight_decays: give each rate and each decay once"
-            )
 
 
 @dataclasses.dataclass(frozen=True)

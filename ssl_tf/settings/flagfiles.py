@@ -93,7 +93,10 @@ def _is_text(value: str) -> bool:
 
 
 def _check(name: str, value: Any, metadata: Any) -> None:
-    for element in value if isinstance(value, tuple) else (value,):
+    elements = value if isinstance(value, tuple) else (value,)
+    if metadata["distinct"] and len(set(elements)) < len(elements):
+        raise SettingsError(f"--{name}={as_text(elements)}: give each value once")
+    for element in elements:
         choices, low, above, high = (metadata[k] for k in ("choices", "low", "above", "high"))
         if isinstance(element, str) and not _is_text(element):
             raise SettingsError(
@@ -125,6 +128,8 @@ def _build(settings_class: type[Settings], values: dict[str, Any]) -> Settings:
             arguments[field.name] = _build(kind, values)
         else:
             value = _convert(field.name, values[field.name], kind)
+            if value == () and field.default != ():
+                raise SettingsError(f"--{field.name} is empty; give one value or more")
             _check(field.name, value, field.metadata)
             arguments[field.name] = value
     return settings_class(**arguments)

@@ -43,7 +43,10 @@ class InitEncoderSettings:
         """Flags without effect, as in `fields.unused`."""
         reason = "there is no --init_encoder"
         names = "init_convention", "init_mean", "init_std", "allow_pickle"
-        return unless(self.init_encoder, reason, *names)
+        return {
+            **unless(self.init_convention != "caffe", "caffe has its own", "init_mean", "init_std"),
+            **unless(self.init_encoder, reason, *names),
+        }
 
     def __post_init__(self) -> None:
         for name in ("init_mean", "init_std"):

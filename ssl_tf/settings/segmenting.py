@@ -43,8 +43,6 @@ class SegmenterSettings:
                 f"--scale_range={','.join(map(str, self.scale_range))}: give the smallest scale, "
                 "then the largest"
             )
-        if not self.test_scales:
-            raise SettingsError("--test_scales: give one or more, such as 1")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -482,7 +482,10 @@ def test_validation_images_come_from_the_labelled_ones_or_from_the_rest(coloured
     "flags, told",
     [
         (("--base_learning_rates=1,2",), "never on the test; give --validation=N"),
-        (("--weight_decays=0,0", "--validation=9"), "each decay once"),
+        (
+            ("--weight_decays=0,0", "--validation=9"),
+            "--weight_decays=0.0,0.0: give each value once",
+        ),
         (("--refit",), "nothing to add; give --validation=N"),
         (("--validation_of=rest",), "nothing is left"),
         (("--label_fraction=0.5", "--labels_from=x"), "give one of them"),

@@ -161,7 +161,7 @@ def test_a_step_schedule_needs_its_epochs():
         settings("--schedule=step")
     with pytest.raises(SettingsError, match="only with it"):
         settings("--drop_epochs=3")
-    with pytest.raises(SettingsError, match="--drop_epochs=40.0,20.0,20.0: give each epoch once"):
+    with pytest.raises(SettingsError, match="--drop_epochs=40.0,20.0,20.0: give each value once"):
         settings("--schedule=step", "--drop_epochs=40,20,20")
 
 
@@ -218,7 +218,7 @@ def test_the_rate_is_chosen_on_validation_whatever_the_test_images_prefer(colour
 def test_several_rates_need_validation_images(coloured):
     with pytest.raises(SettingsError, match="never on the test; give --validation=N"):
         settings("--base_learning_rates=0.1,0.2")
-    with pytest.raises(SettingsError, match="each rate once"):
+    with pytest.raises(SettingsError, match="each value once"):
         settings("--base_learning_rates=0.1,0.1", "--validation=3")
     with pytest.raises(SettingsError, match="--validation=45: .* has 45 images"):
         probe_colours(*coloured, "--validation=45")

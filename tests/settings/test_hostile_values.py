@@ -145,6 +145,22 @@ def test_a_hostile_value_is_one_line_with_the_exit_code_of_flags(settings_class,
     assert len(lines[0]) < 600 and lines[0].isprintable()
 
 
+@pytest.mark.parametrize(
+    "settings_class, flags, told",
+    [
+        (DiscoverSettings, ["--scales="], "--scales is empty; give one value or more"),
+        (DiscoverSettings, ["--cut_thresholds="], "--cut_thresholds is empty"),
+        (ExportSettings, ["--format="], "--format is empty"),
+        (SegmentSettings, ["--test_scales="], "--test_scales is empty"),
+        (ExportSettings, ["--format=keras,keras"], "--format=keras,keras: give each value once"),
+        (SegmentSettings, ["--output=O", "--schedule=step", "--drop_steps=5,5"], "each value once"),
+    ],
+)
+def test_a_list_that_needs_values_has_some_and_no_double_ones(settings_class, flags, told):
+    with pytest.raises(flagfiles.SettingsError, match=told):
+        flagfiles.parse([*STAGES[settings_class], *flags], settings_class)
+
+
 @pytest.mark.parametrize("settings_class", STAGES)
 def test_no_number_of_any_stage_takes_nan_or_more_than_its_bound(settings_class):
     for field, kind in fields.flag_fields(settings_class):

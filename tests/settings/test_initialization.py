@@ -51,6 +51,13 @@ def test_flags_of_a_file_need_one(flag):
         flagfiles.parse([IMAGES, flag], PretrainSettings)
 
 
+def test_caffe_has_pixels_of_its_own():
+    flags = [IMAGES, FILE, "--init_mean=0.485,0.456,0.406"]
+    flagfiles.parse([*flags, "--init_convention=torchvision"], PretrainSettings)
+    with pytest.raises(SettingsError, match="--init_mean=.* has no effect, because caffe has its"):
+        flagfiles.parse([*flags, "--init_convention=caffe"], PretrainSettings)
+
+
 def test_a_run_starts_from_one_of_them():
     with pytest.raises(SettingsError, match="--init_from, --init_encoder: each gives"):
         flagfiles.parse([IMAGES, FILE, "--init_from=RUN"], PretrainSettings)
