@@ -92,7 +92,7 @@ class AnnotationSettings(ReadingSettings):
             **unless(self.dataset, f"{source} has no splits", "split"),
             **unless(self.dataset, f"{source} has no splits", "test_split"),
             **unless(of_tfds, "no TFDS data set is read", "data_dir"),
-            **unless(self.scene_objects, "no record files are shuffled", "shuffle_mib"),
+            **unless(False, "no record files are shuffled", "shuffle_mib"),
             **unless(files, f"{source} has images of its own", "image_folder", "test_image_folder"),
             **unless(self.coco_json, "there is no --coco_json", "test_coco_json"),
             **unless(

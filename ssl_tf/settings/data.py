@@ -121,13 +121,13 @@ class DataSettings(ReadingSettings):
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `fields.unused`."""
         of_tfds = self.dataset and (self.dataset != "scenes" or self.scene_objects)
-        records = of_tfds or self.tfrecord or self.prepared
+        records = (of_tfds and self.dataset != "scenes") or self.tfrecord or self.prepared
         source = " and ".join(self.named) or "no source"
         stored = self.proposals and self.proposals != GROUND_TRUTH
         return {
             **unless(self.has_splits, f"{source} has no splits", "split"),
             **unless(of_tfds, "no TFDS data set is read", "data_dir", *_FEATURES),
-            **unless(records, "no record files are read", "shuffle_mib"),
+            **unless(records, "no record files are shuffled", "shuffle_mib"),
             **unless(self.tfrecord, "only labels of --tfrecord may count from 1", "first_label"),
             **unless(self.image_folder, "only --image_folder is turned upright", "orient"),
             **unless(self.dataset == "scenes", "only --dataset=scenes has scenes", *_OF_SCENES),

@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.fields import setting, unless
+from ssl_tf.settings.fields import as_text, setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 from ssl_tf.settings.sharding import ShardingSettings
 
@@ -117,6 +117,12 @@ class RegionSettings:
         choices=("uniform", "groups"),
     )
 
+    def __post_init__(self) -> None:
+        if self.peak_window % 2 == 0:
+            raise SettingsError(
+                f"--peak_window={self.peak_window}: a peak is its middle; give an odd number"
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class CellSettings:
@@ -163,6 +169,13 @@ class CellSettings:
     max_cells: int = setting(
         6400, "Cells of the largest map: memory goes with their square.", low=2, high=10**5
     )
+
+    def __post_init__(self) -> None:
+        if self.cut_weights == "soft" and min(self.cut_thresholds) < 0:
+            raise SettingsError(
+                f"--cut_thresholds={as_text(self.cut_thresholds)}: a cosine below 0 is no weight; "
+                "give 0 or more with --cut_weights=soft"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,6 +291,7 @@ class DiscoverSettings(ShardingSettings):
         masks = ("cell_norm", "object_rank", "objects")
         return {
             **unless(False, "boxes are found here, not taken", "proposals", "unmatched_proposals"),
+            **unless(False, "images are read in their order", "shuffle_mib"),
             **unless(of_keras, "the encoder has its own weights", "encoder_weights"),
             **unless(not of_keras, f"{self.features.encoder} has no steps", "step"),
             **unless(self.features.encoder, "the encoder is of no run", "step"),

@@ -91,6 +91,7 @@ class EmbedSettings(ShardingSettings):
         return {
             **unless(not init, "the weights of --init_encoder have no steps", "step"),
             **unless(False, "every image gets features", "holdout", "holdout_rule"),
+            **unless(False, "images are read in their order", "shuffle_mib"),
             **unless(False, "features are of whole images", "proposals", "unmatched_proposals"),
             **unless(self.encoder, "the encoder is of no run", "step"),
             **super().unused,

@@ -164,6 +164,7 @@ class LinearSettings(ScheduleSettings):
         return {
             **unless(not self.base_learning_rates, several, "base_learning_rate"),
             **unless(self.augment, "only --augment writes checkpoints", "checkpoint_every"),
+            **unless(self.augment, "images are read in their order", "shuffle_mib"),
         }
 
     def __post_init__(self) -> None:
@@ -181,6 +182,11 @@ class KnnSettings:
 
     evaluation: EvaluationSettings
     neighbours: NeighbourSettings
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `fields.unused`."""
+        return unless(False, "images are read in their order", "shuffle_mib")
 
 
 @dataclasses.dataclass(frozen=True)

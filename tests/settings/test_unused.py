@@ -66,6 +66,8 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         (PretrainSettings, ("--dataset=scenes",), "--label_feature=kind"),
         (KnnSettings, EVALUATED, "--image_feature=left"),
         (PretrainSettings, ("--dataset=scenes",), "--shuffle_mib=9"),
+        (PretrainSettings, ("--dataset=scenes", "--scene_objects=cifar10"), "--shuffle_mib=9"),
+        (KnnSettings, EVALUATED, "--shuffle_mib=9"),
         (PretrainSettings, (FOLDER,), "--proposals=P"),
         (PretrainSettings, (FOLDER, *OBJECTS), "--unmatched_proposals=ignore"),
         (PretrainSettings, (FOLDER, "--crop=byol"), "--crop_ratio=0.4,1"),
