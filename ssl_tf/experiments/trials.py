@@ -96,7 +96,9 @@ def make_trials(study: Study, settings: StudySettings) -> list[Trial]:
         SettingsError: a flag of an arm is wrong, names an arm or a stage that there is not, or arms
             wait for each other; the message names the arm and the stage.
     """
-    _check_extra(study, settings)
+    for flag in settings.extra.split():
+        if not flag.startswith("--"):
+            raise SettingsError(f"--extra: {flag!r} is no --flag=value")
     trials = [
         _trial(study, study.arms[arm], seed, settings)
         for names in study.rounds
@@ -104,6 +106,7 @@ def make_trials(study: Study, settings: StudySettings) -> list[Trial]:
         for arm in names
     ]
     _check_order(trials)
+    _check_extra(trials, settings)
     if study.reference == RANDOM_ROW and not any(_judges_random(trial) for trial in trials):
         raise SettingsError(
             f"reference = {RANDOM_ROW!r}: no stage judges it; give --random_baseline to one"
@@ -259,7 +262,7 @@ def _checked(
             for name, value in _changed(settings.reading).items()
             if name in names and name not in unused and name not in own
         }
-        extra = [flag for flag in settings.extra.split() if _flag_name(flag, names)]
+        extra = _read_here(settings.extra.split(), flags, fixed, stage)
         arguments = [*flags, *flagfiles.as_arguments(None, reading), *extra, *fixed]
         bound = flagfiles.parse(arguments, stage.settings)
         for flag in _REFUSED.keys() & names:
@@ -303,13 +306,25 @@ def _flag_name(flag: str, names: set[str]) -> str:
     return next((n for n in (name, name.removeprefix("no")) if n in names), "")
 
 
-def _check_extra(study: Study, settings: StudySettings) -> None:
-    known = set()
-    for arm in study.arms.values():
-        known |= {name for stage in arm.stages for name in _names(stage_of(stage).settings)}
+def _read_here(
+    extra: Sequence[str], flags: Sequence[str], fixed: Sequence[str], stage: Stage
+) -> list[str]:
+    """Those of the extra flags that a stage has, and that something reads beside all others.
+
+    Raises:
+        SettingsError: as `flagfiles.read`.
+    """
+    names = _names(stage.settings)
+    had = {flag: name for flag in extra if (name := _flag_name(flag, names))}
+    unread = fields.unused(flagfiles.read([*flags, *had, *fixed], stage.settings))
+    return [flag for flag, name in had.items() if name not in unread]
+
+
+def _check_extra(trials: Sequence[Trial], settings: StudySettings) -> None:
+    given = {argument for trial in trials for step in trial.steps for argument in step.command}
     for flag in settings.extra.split():
-        if not flag.startswith("--") or not _flag_name(flag, known):
-            raise SettingsError(f"--extra: {flag!r} is a --flag=value of no stage of the study")
+        if flag not in given:
+            raise SettingsError(f"--extra: {flag!r} is a --flag=value that no stage reads")
 
 
 def _check_order(trials: Sequence[Trial]) -> None:

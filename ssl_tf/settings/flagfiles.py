@@ -142,7 +142,7 @@ def parse(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
         SettingsError: a flag is unknown, a flagfile cannot be read, a value is not allowed, or
             nothing would read it.
     """
-    settings = _read(arguments, settings_class)
+    settings = read(arguments, settings_class)
     _refuse_unused(settings)
     return settings
 
@@ -165,8 +165,12 @@ def given(arguments: Sequence[str], settings_class: type) -> dict[str, Any]:
     return found
 
 
-def _read(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
-    """`parse` without the refusal of what nothing reads."""
+def read(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
+    """`parse` without the refusal of what nothing reads.
+
+    Raises:
+        SettingsError: as `parse`, else.
+    """
     values = _values(arguments, settings_class)
     return _build(settings_class, {name: values[name].value for name in values})
 
@@ -236,7 +240,7 @@ def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
         if field.metadata["before"] is not None
     ]
     try:
-        return _read([*older, f"--flagfile={path}"], settings_class)
+        return read([*older, f"--flagfile={path}"], settings_class)
     except SettingsError as error:
         if str(path) in str(error):
             raise

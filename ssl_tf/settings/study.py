@@ -23,8 +23,8 @@ class StudySettings:
     )
     extra: str = setting(
         "",
-        "Further flags for all stages that have them, separated by spaces, such as "
-        "'--epochs=1 --scenes=400', to try a study out.",
+        "Further flags for all stages that read them, separated by spaces, such as "
+        "'--epochs=2 --scenes=400', to try a study out.",
     )
     silence: float = setting(
         60.0,

@@ -330,9 +330,16 @@ pretrain = "--init_from={one}"
         trials_of(tmp_path, text)
 
 
-@pytest.mark.parametrize("extra", ["--queues=3", "epochs=3"])
-def test_an_extra_flag_that_no_stage_has(extra, tmp_path):
-    with pytest.raises(SettingsError, match=f"--extra: '{extra}' is a --flag=value of no stage"):
+@pytest.mark.parametrize(
+    "extra, told",
+    [
+        ("--queues=3", "a --flag=value that no stage reads"),
+        ("--queue=300", "a --flag=value that no stage reads"),
+        ("epochs=3", "no --flag=value"),
+    ],
+)
+def test_an_extra_flag_that_no_stage_reads(extra, told, tmp_path):
+    with pytest.raises(SettingsError, match=f"--extra: '{extra}' is {told}"):
         trials_of(tmp_path, HEAD + ARMS, f"--extra={extra}")
 
 
