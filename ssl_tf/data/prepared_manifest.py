@@ -19,6 +19,7 @@ TRAIN, VALIDATION = "train", "validation"
 # Keys of the features of a record.
 IMAGE, ID, LABEL = "image/encoded", "image/id", "image/class/label"
 _VERSION = 1
+_AGAIN = "prepare the images again, into a new directory"
 # Ends the name of the file beside a record file that says where its pixels lie.
 _INDEX = ".index.npz"
 
@@ -48,6 +49,18 @@ class RecordFile:
     records: int
     size: int
     index: str = ""
+
+    def check(self, directory: Path) -> None:
+        """Checks that the file has its size, without reading it.
+
+        Raises:
+            UserError: it is gone or cut.
+        """
+        path = directory / self.name
+        size = path.stat().st_size if path.is_file() else -1
+        if size != self.size:
+            found = "is gone" if size < 0 else f"has {size} bytes, not {self.size}"
+            raise UserError(f"{path} {found}: restore the file, or {_AGAIN}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,10 +106,9 @@ class Manifest:
                 "complete; start prepare again with the same flags, and give a folder of images as "
                 "--image_folder"
             )
-        remedy = "prepare the images again, into a new directory"
-        value = read_json(path, dict, remedy)
+        value = read_json(path, dict, _AGAIN)
         if value.pop("version", None) != _VERSION:
-            raise UserError(f"{path} is of another version of prepare; {remedy}")
+            raise UserError(f"{path} is of another version of prepare; {_AGAIN}")
         try:
             value["class_names"] = tuple(value["class_names"])
             value["splits"] = {
@@ -105,7 +117,7 @@ class Manifest:
             }
             return cls(**value)
         except (TypeError, KeyError, AttributeError):
-            raise UserError(f"{path} is damaged or of something else; {remedy}") from None
+            raise UserError(f"{path} is damaged or of something else; {_AGAIN}") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,10 +173,9 @@ class PixelIndex:
                 index = cls(**file)
         except Exception as error:  # of many kinds, at a damaged file
             cause = " ".join(str(error).split())[:200]
-            raise UserError(f"{path} cannot be read ({cause}): prepare the images again") from None
+            raise UserError(f"{path} cannot be read ({cause}): {_AGAIN}") from None
         if found != sha256:
             raise UserError(
-                f"{path} is damaged or of another preparation: restore the file, or prepare the "
-                "images again"
+                f"{path} is damaged or of another preparation: restore the file, or {_AGAIN}"
             )
         return index

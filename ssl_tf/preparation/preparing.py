@@ -1,6 +1,7 @@
 """The preparation of images: its stages in their order, from files to record files."""
 
 import functools
+import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -110,11 +111,13 @@ def _run(
 
 
 def _check_unchanged(manifest: Manifest, files: FileList, settings: PrepareSettings) -> None:
-    """Refuses to call a result complete if there are other files now.
+    """Refuses to call a result complete if there are other files now, or its own are not whole.
 
     Raises:
-        UserError: there are.
+        UserError: so it is.
     """
+    for file in itertools.chain.from_iterable(manifest.splits.values()):
+        file.check(Path(settings.output))
     if manifest.root != files.root:
         raise UserError(
             f"--output={settings.output} is complete, with the files in {manifest.root}; "

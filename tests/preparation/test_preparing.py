@@ -246,6 +246,10 @@ def test_a_complete_result_is_left_alone_and_a_changed_folder_is_told(folder, tm
     before = files(output)
     start(changing, output)
     assert files(output) == before and "is complete" in capsys.readouterr().err
+    (path,) = output.glob("train-*.tfrecord")
+    os.truncate(path, len(before[path.name]) - 1)
+    assert "or prepare the images again, into a new dir" in fails(capsys, changing, output)
+    path.write_bytes(before[path.name])
     write_folder(tmp_path / "in", {"new.png": png(9, 20, 20)})
     assert "has other ones now (4); give a new directory" in fails(capsys, changing, output)
     assert files(output) == before

@@ -14,7 +14,7 @@ from ssl_tf.data.record_framing import FRAME_BYTES, first_checksums
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.originals import original_files
 from ssl_tf.data.sources.record_files import RecordSource, Shard
-from ssl_tf.errors import NoSuchSplit, UserError
+from ssl_tf.errors import NoSuchSplit
 
 
 def open_prepared(directory: str, split: str, shuffle_mib: int) -> Source:
@@ -38,11 +38,7 @@ def open_prepared(directory: str, split: str, shuffle_mib: int) -> Source:
             f"--split={split}: --prepared={directory} has {', '.join(manifest.splits)}"
         )
     for file in files:
-        path = os.path.join(directory, file.name)
-        size = os.path.getsize(path) if os.path.isfile(path) else -1
-        if size != file.size:
-            found = "is gone" if size < 0 else f"has {size} bytes, not {file.size}"
-            raise UserError(f"{path} {found}: restore the file, or prepare the images again")
+        file.check(Path(directory))
     name = f"prepared {directory}:{split}"
     if manifest.encoding == "raw":
         source = RawImages(name, directory, files, manifest)
