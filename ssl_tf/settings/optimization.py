@@ -45,6 +45,7 @@ class OptimizationSettings:
         return {
             **unless(self.optimizer == "lars", reason, "lars_variant", "trust_coefficient"),
             **unless(self.optimizer != "adamw", reason, "momentum"),
+            **unless(self.weight_decay, "there is no --weight_decay", "decay_rank_one"),
         }
 
     def __post_init__(self) -> None:

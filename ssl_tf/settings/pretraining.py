@@ -52,6 +52,7 @@ class PretrainSettings:
         return {
             **unless(self.views.object_crops, "--crops=scene_scene takes no boxes", *_OF_PROPOSALS),
             **unless(self.data.has_splits and not self.data.holdout, split, "monitor_split"),
+            **unless(len(self.views.pairs) > 1, "one pair of views is compared", "pair_loss"),
             **unless(
                 self.model.row.views != "one",
                 f"--method={self.model.method} compares no views",

@@ -65,6 +65,12 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         (PretrainSettings, (FOLDER,), "--data_dir=D"),
         (PretrainSettings, ("--dataset=scenes",), "--label_feature=kind"),
         (KnnSettings, EVALUATED, "--image_feature=left"),
+        (PretrainSettings, (FOLDER, "--method=byol"), "--pair_loss=sum"),
+        (
+            PretrainSettings,
+            (FOLDER, "--optimizer=sgd", "--weight_decay=0"),
+            "--decay_rank_one",
+        ),
         (PretrainSettings, ("--dataset=scenes",), "--shuffle_mib=9"),
         (PretrainSettings, ("--dataset=scenes", "--scene_objects=cifar10"), "--shuffle_mib=9"),
         (KnnSettings, EVALUATED, "--shuffle_mib=9"),
@@ -172,6 +178,7 @@ def test_every_method_refuses_the_flags_of_the_others_alone(method):
             assert own or name in refused
     depends_on_others = {
         "rotation_weight", "localization_weight", "localization_grid", "feature_queue_start",
+        "pair_loss",
     }  # fmt: skip
     assert refused & METHODS[method].flag_names <= depends_on_others
 
