@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import ReadingSettings
-from ssl_tf.settings.fields import setting
+from ssl_tf.settings.fields import setting, unless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +40,11 @@ class StudySettings:
     )
     report: bool = setting(False, "Only write the table and picture of what is finished.")
     dry_run: bool = setting(False, "Print what the study would do, and exit.")
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Flags without effect, as in `fields.unused`."""
+        return unless(not self.dry_run, "a dry run begins nothing", "finished", "report")
 
     @property
     def directory(self) -> Path:

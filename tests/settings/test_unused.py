@@ -24,6 +24,7 @@ from ssl_tf.settings import (
     SegmentSettings,
     ShuffleSettings,
     StoreSettings,
+    StudySettings,
     TransferSettings,
     ViewsReportSettings,
     fields,
@@ -65,6 +66,7 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         (PretrainSettings, (FOLDER,), "--data_dir=D"),
         (PretrainSettings, ("--dataset=scenes",), "--label_feature=kind"),
         (KnnSettings, EVALUATED, "--image_feature=left"),
+        (StudySettings, ("--study=S", "--dry_run"), "--finished=F"),
         (PretrainSettings, (FOLDER, "--method=byol"), "--pair_loss=sum"),
         (
             PretrainSettings,
