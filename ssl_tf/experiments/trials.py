@@ -315,9 +315,9 @@ def _read_here(
         SettingsError: as `flagfiles.read`.
     """
     names = _names(stage.settings)
-    had = {flag: name for flag in extra if (name := _flag_name(flag, names))}
-    unread = fields.unused(flagfiles.read([*flags, *had, *fixed], stage.settings))
-    return [flag for flag, name in had.items() if name not in unread]
+    had = [flag for flag in extra if _flag_name(flag, names)]
+    unread = flagfiles.unread(flagfiles.read([*flags, *had, *fixed], stage.settings))
+    return [flag for flag in had if _flag_name(flag, names) not in unread]
 
 
 def _check_extra(trials: Sequence[Trial], settings: StudySettings) -> None:

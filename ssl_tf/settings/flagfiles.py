@@ -54,6 +54,12 @@ def _convert(name: str, text: Any, kind: Any) -> Any:
         raise SettingsError(f"--{name}={text}: expected numbers separated by commas") from None
 
 
+def unread(settings: Any) -> dict[str, str]:
+    """The flags that differ from their defaults and that nothing would read: name -> reason."""
+    given, defaults = as_dict(settings), _defaults(settings)
+    return {n: r for n, r in unused(settings).items() if given[n] != defaults[n]}
+
+
 def _refuse_unused(settings: Any) -> None:
     """Refuses a flag that differs from its default and that nothing would read.
 
@@ -62,11 +68,10 @@ def _refuse_unused(settings: Any) -> None:
     Raises:
         SettingsError: names the first such flag.
     """
-    values = {f.name: (f, getattr(p, f.name)) for p in parts(settings) for f in _flags_of(p)}
-    given = as_dict(settings)
-    wrong = {n: r for n, r in unused(settings).items() if values[n][1] != values[n][0].default}
+    wrong = unread(settings)
     if not wrong:
         return
+    given = as_dict(settings)
     recorded: dict[str, str] = {}
     for part in parts(settings):
         path = getattr(part, "recorded", None)
@@ -74,16 +79,15 @@ def _refuse_unused(settings: Any) -> None:
             recorded.update(as_dict(read_flagfile(path, type(part))))
     for name, reason in wrong.items():
         if recorded.get(name) != given[name]:
-            default = as_text(values[name][0].default)
             raise SettingsError(
                 f"--{name}={given[name]}: has no effect, because {reason}; leave it out, or take "
-                f"back that of a flagfile by --{name}={default}"
+                f"back that of a flagfile by --{name}={_defaults(settings)[name]}"
             )
 
 
-def _flags_of(settings: Any) -> list[dataclasses.Field]:
-    """The fields of a settings instance that are flags."""
-    return [f for f in dataclasses.fields(settings) if "description" in f.metadata]
+def _defaults(settings: Any) -> dict[str, str]:
+    """Flag name -> default, as text of a command line."""
+    return {field.name: as_text(field.default) for field, _ in flag_fields(type(settings))}
 
 
 def _is_text(value: str) -> bool:

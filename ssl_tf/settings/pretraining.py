@@ -49,10 +49,11 @@ class PretrainSettings:
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `fields.unused`."""
         split = "--holdout is given" if self.data.holdout else f"{self.data.named[0]} has no splits"
+        sums = len(self.views.pairs) > 1 or "pair_loss" not in self.model.row.flag_names
         return {
             **unless(self.views.object_crops, "--crops=scene_scene takes no boxes", *_OF_PROPOSALS),
             **unless(self.data.has_splits and not self.data.holdout, split, "monitor_split"),
-            **unless(len(self.views.pairs) > 1, "one pair of views is compared", "pair_loss"),
+            **unless(sums, "one pair of views is compared", "pair_loss"),
             **unless(
                 self.model.row.views != "one",
                 f"--method={self.model.method} compares no views",

@@ -343,6 +343,16 @@ def test_an_extra_flag_that_no_stage_reads(extra, told, tmp_path):
         trials_of(tmp_path, HEAD + ARMS, f"--extra={extra}")
 
 
+def test_an_extra_flag_goes_where_it_is_read_and_may_take_back_one(tmp_path):
+    text = HEAD + ARMS.replace("--method=byol", "--method=moco --queue=512")
+    _, trials = trials_of(tmp_path, text, "--extra=--queue=256")
+    read = {trial.arm for trial in trials for step in trial.steps if "--queue=256" in step.command}
+    assert read == {"two"}
+    _, trials = trials_of(tmp_path, text, "--extra=--method=byol --queue=65536")
+    methods = {step.flags["method"] for trial in trials for step in trial.steps[:1]}
+    assert methods == {"byol"}
+
+
 def test_an_extra_flag_that_the_study_gives_itself(tmp_path):
     with pytest.raises(SettingsError, match="arm one, pretrain: --seed=3 would change nothing"):
         trials_of(tmp_path, HEAD + ARMS, "--extra=--seed=3")
