@@ -51,12 +51,15 @@ class RecordFile:
     index: str = ""
 
     def check(self, directory: Path) -> None:
-        """Checks that the file has its size, without reading it.
+        """Checks that the file has its size, without reading it, and that its index is there.
 
         Raises:
-            UserError: it is gone or cut.
+            UserError: it is gone or cut, or its index is gone.
         """
         path = directory / self.name
+        index = PixelIndex.path(path)
+        if self.index and not index.is_file():
+            raise UserError(f"{index} is gone: restore the file, or {_AGAIN}")
         size = path.stat().st_size if path.is_file() else -1
         if size != self.size:
             found = "is gone" if size < 0 else f"has {size} bytes, not {self.size}"

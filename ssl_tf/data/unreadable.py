@@ -1,6 +1,7 @@
 """The count of the images that cannot be decoded, and its limit."""
 
 import copy
+import itertools
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -30,11 +31,12 @@ class UnreadableImages:
     def __init__(self, limit: int = MAX_BAD_IMAGES):
         self.limit = limit
         self._source, self._place = object(), object()
-        # (source, id) -> rows, and (place, id) -> their largest number in a source.
-        self._rows: defaultdict[tuple[object, bytes], set[int]] = defaultdict(set)
+        # (place, source, id) -> rows, and (place, id) -> their largest number in a source.
+        self._rows: defaultdict[tuple[object, object, bytes], set[int]] = defaultdict(set)
         self._most: Counter[tuple[object, bytes]] = Counter()
         self._names: list[str] = []
-        self._earlier: list[str] = []
+        # Places in the list of names.
+        self._earlier: set[int] = set()
         self._errors: list[UserError] = []
         self._lock = threading.Lock()
 
@@ -45,8 +47,8 @@ class UnreadableImages:
 
     @property
     def ids(self) -> set[bytes]:
-        """The ids of the unreadable images so far."""
-        return {image_id for _, image_id in self._rows}
+        """The ids of the unreadable images of this place so far."""
+        return {image_id for place, _, image_id in self._rows if place is self._place}
 
     @property
     def rows(self) -> list[tuple[bytes, int]]:
@@ -54,7 +56,7 @@ class UnreadableImages:
         with self._lock:
             return sorted(
                 (image_id, row)
-                for (source, image_id), rows in self._rows.items()
+                for (_, source, image_id), rows in self._rows.items()
                 if source is self._source
                 for row in rows
             )
@@ -64,7 +66,7 @@ class UnreadableImages:
         with self._lock:
             for image_id, row in rows:
                 if self._is_new(image_id, row):
-                    self._earlier.append(self._names[-1])
+                    self._earlier.add(len(self._names) - 1)
 
     def of_another_source(self, elsewhere: bool = False) -> "UnreadableImages":
         """The same count, for a source that has rows of its own; with the limit as it is now.
@@ -137,7 +139,7 @@ class UnreadableImages:
 
     def _is_new(self, image_id: bytes, row: int) -> bool:
         """Registers an image; whether it is one more. Called under the lock."""
-        rows = self._rows[self._source, image_id]
+        rows = self._rows[self._place, self._source, image_id]
         rows.add(row)
         if len(rows) <= self._most[self._place, image_id]:
             return False
@@ -146,8 +148,8 @@ class UnreadableImages:
         return True
 
     def _first(self, count: int) -> str:
-        names = [name for name in self._names if name not in self._earlier]
-        return ", ".join(names[:count])
+        names = (name for n, name in enumerate(self._names) if n not in self._earlier)
+        return ", ".join(itertools.islice(names, count))
 
     def _warn(self, name: str, reason: str) -> None:
         if self.count <= _LISTED:

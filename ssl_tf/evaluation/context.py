@@ -309,7 +309,6 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
             **named,
             orient=settings.data.orient and "image_folder" in named,
             first_label=settings.data.first_label if "tfrecord" in named else 0,
-            shuffle_mib=settings.data.shuffle_mib,
         )
     except UserError as error:
         # A source names the flag of the training images.

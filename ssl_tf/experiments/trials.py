@@ -94,7 +94,8 @@ def make_trials(study: Study, settings: StudySettings) -> list[Trial]:
 
     Raises:
         SettingsError: a flag of an arm is wrong, names an arm or a stage that there is not, or arms
-            wait for each other; the message names the arm and the stage.
+            wait for each other; the message names the arm and the stage. Or no stage reads a flag
+            of --extra.
     """
     for flag in settings.extra.split():
         if not flag.startswith("--"):
@@ -152,7 +153,8 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
         if "seed" in _names(stage.settings):
             given["seed"] = str(seed)
         arguments, bound = _checked(stage, flags, given, settings, place)
-        flags_of_result = fields.result_flags(bound)
+        unread = fields.unused(bound).keys() | given.keys()
+        flags_of_result = {n: v for n, v in fields.result_flags(bound).items() if n not in unread}
         reports = _reports(stage, result, bound)
         for path in reports or (result,):
             if path in made:
@@ -168,7 +170,7 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
                 (*stage.command, *expand(arguments)),
                 Path(stage.product.format_map(named)) if stage.product else None,
                 reports,
-                {n: _within(output, v) for n, v in flags_of_result.items() if n not in given},
+                {n: _within(output, v) for n, v in flags_of_result.items()},
                 _inputs(output, bound),
                 frozenset(needs),
             )

@@ -45,7 +45,7 @@ class FactsTable:
 def read_facts(work: Path, units: int) -> Iterator[tuple[int, dict]]:
     """Yields (unit, facts) of each image, in the order of the paths."""
     for unit in range(units):
-        for facts in work_files.read(work_files.path_of(work, work_files.FACTS, unit)):
+        for facts in work_files.read(work_files.path_of(work, work_files.FACTS, unit), list):
             yield unit, facts
 
 

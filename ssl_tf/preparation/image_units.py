@@ -33,10 +33,11 @@ def image_work(settings: PrepareSettings, root: str) -> Callable[[int], None]:
 
 
 def _read_unit(number: int, work: Path, root: str, settings: PrepareSettings) -> None:
+    listing = work_files.read(work_files.path_of(work, work_files.LISTING, number), list)
     rows, offset = [], 0
     pixels = work_files.path_of(work, work_files.PIXELS, number)
     with replacing(pixels, shared=True) as temporary, temporary.open("wb") as file:
-        for path, size in work_files.read(work_files.path_of(work, work_files.LISTING, number)):
+        for path, size in listing:
             source = os.path.join(root, path)
             facts, encoded = read_image(source, settings)
             now = facts["bytes"] if "bytes" in facts else size_of(source)

@@ -114,7 +114,7 @@ def _check_unchanged(manifest: Manifest, files: FileList, settings: PrepareSetti
     """Refuses to call a result complete if there are other files now, or its own are not whole.
 
     Raises:
-        UserError: so it is.
+        UserError: there are other files, or one of its own is gone or cut.
     """
     for file in itertools.chain.from_iterable(manifest.splits.values()):
         file.check(Path(settings.output))

@@ -78,7 +78,7 @@ def begin_plans(work: Path, output: Path, plans: list[Plan], table: FactsTable) 
     paths = [work_files.path_of(work, work_files.PLANS, number) for number in range(len(plans))]
     begun = set(folder.iterdir()) if folder.exists() else set()
     if begun - set(paths) or any(
-        work_files.read(path) != _told(plan, table)
+        work_files.read(path, dict) != _told(plan, table)
         for path, plan in zip(paths, plans)
         if path in begun
     ):
@@ -133,7 +133,7 @@ def _write_file(number: int, output: Path, labelled: bool, raw: bool) -> None:
     import tensorflow as tf
 
     work = output / work_files.WORK
-    plan = work_files.read(work_files.path_of(work, work_files.PLANS, number))
+    plan = work_files.read(work_files.path_of(work, work_files.PLANS, number), dict)
     path, place, places = output / plan["name"], 0, []
     with replacing(path, shared=True) as temporary:
         with tf.io.TFRecordWriter(str(temporary)) as writer:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_tf.errors import SettingsError, warn
+from ssl_tf.errors import SettingsError, UserError, warn
 from ssl_tf.files import remove
 from ssl_tf.preparation import work_files
 from ssl_tf.preparation.file_list import FileList
@@ -20,7 +20,7 @@ def recorded(settings: PrepareSettings, work: Path, files: FileList) -> tuple[Fi
     """Records the list of files in units, or reads what the first start recorded.
 
     So a folder that changes meanwhile gives the files of the first start; this says so. Where no
-    list is recorded, what lies there is of another one, and removed.
+    list is recorded, what may lie there is of another one, and removed.
 
     Args:
         settings: of the preparation.
@@ -32,9 +32,12 @@ def recorded(settings: PrepareSettings, work: Path, files: FileList) -> tuple[Fi
 
     Raises:
         SettingsError: the first start had other files.
+        UserError: what it recorded is damaged, or cannot be removed.
     """
     if not (work / _BEGUN).exists():
         remove(work)
+        if work.exists():
+            raise UserError(f"{work} cannot be removed; remove it")
         remove_record_files(Path(settings.output))
         for kind in (work_files.LISTING, work_files.PIXELS, work_files.FACTS):
             (work / kind).mkdir(parents=True)
@@ -42,9 +45,9 @@ def recorded(settings: PrepareSettings, work: Path, files: FileList) -> tuple[Fi
         lengths = [len(files.paths[n : n + size]) for n in range(0, len(files.paths), size)]
         _record(work, files, lengths)
         return files, np.array(lengths)
-    begun = work_files.read(work / _BEGUN)
+    begun = work_files.read(work / _BEGUN, dict)
     units = [
-        work_files.read(work_files.path_of(work, work_files.LISTING, unit))
+        work_files.read(work_files.path_of(work, work_files.LISTING, unit), list)
         for unit in range(begun["units"])
     ]
     lengths, rows = [len(unit) for unit in units], [row for unit in units for row in unit]

@@ -34,12 +34,16 @@ def write(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, separators=(",", ":")), encoding="ascii")
 
 
-def read(path: Path) -> Any:
-    """The value that `write` wrote: an object in `begun.json`, a list of each unit.
+def read(path: Path, kind: type) -> Any:
+    """The value that `write` wrote.
+
+    Args:
+        path: of the file.
+        kind: of the value, dict or list.
 
     Raises:
         UserError: the file is damaged or gone.
     """
     work = next(parent for parent in path.parents if parent.name == WORK)
     wrong = path if path.parent.name in _MADE_AGAIN else work
-    return read_json(path, (dict, list), f"remove {wrong}, and start the same command again")
+    return read_json(path, kind, f"remove {wrong}, and start the same command again")

@@ -121,7 +121,7 @@ class DataSettings(ReadingSettings):
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `fields.unused`."""
         of_tfds = self.dataset and (self.dataset != "scenes" or self.scene_objects)
-        records = (of_tfds and self.dataset != "scenes") or self.tfrecord or self.prepared
+        records = self.dataset not in ("", "scenes") or self.tfrecord or self.prepared
         source = " and ".join(self.named) or "no source"
         stored = self.proposals and self.proposals != GROUND_TRUTH
         return {

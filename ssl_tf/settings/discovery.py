@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.fields import as_text, setting, unless
+from ssl_tf.settings.fields import setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 from ssl_tf.settings.sharding import ShardingSettings
 
@@ -84,7 +84,10 @@ class RegionSettings:
         0.3, "Smallest saliency of a peak, as a share of the map's largest.", low=0, high=1
     )
     peak_window: int = setting(
-        3, "Side of the window that a peak keeps for itself.", low=1, high=10**4
+        3,
+        "Side of the window that a peak keeps for itself; an even one is as the next odd one.",
+        low=1,
+        high=10**4,
     )
     peak_margin: str = setting(
         "cell",
@@ -116,12 +119,6 @@ class RegionSettings:
         "How regions beyond that are left out: any, or the same from each group.",
         choices=("uniform", "groups"),
     )
-
-    def __post_init__(self) -> None:
-        if self.peak_window % 2 == 0:
-            raise SettingsError(
-                f"--peak_window={self.peak_window}: a peak is its middle; give an odd number"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,13 +166,6 @@ class CellSettings:
     max_cells: int = setting(
         6400, "Cells of the largest map: memory goes with their square.", low=2, high=10**5
     )
-
-    def __post_init__(self) -> None:
-        if self.cut_weights == "soft" and min(self.cut_thresholds) < 0:
-            raise SettingsError(
-                f"--cut_thresholds={as_text(self.cut_thresholds)}: a cosine below 0 is no weight; "
-                "give 0 or more with --cut_weights=soft"
-            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -85,6 +85,17 @@ def _refuse_unused(settings: Any) -> None:
             )
 
 
+def _check_lists(settings: Any) -> None:
+    """Refuses lists that need values and have none, or have one twice where all must differ."""
+    for part in parts(settings):
+        for field in dataclasses.fields(part):
+            value = getattr(part, field.name)
+            if value == () and field.default != ():
+                raise SettingsError(f"--{field.name} is empty; give one value or more")
+            if field.metadata.get("distinct") and len(set(value)) < len(value):
+                raise SettingsError(f"--{field.name}={as_text(value)}: give each value once")
+
+
 def _defaults(settings: Any) -> dict[str, str]:
     """Flag name -> default, as text of a command line."""
     return {field.name: as_text(field.default) for field, _ in flag_fields(type(settings))}
@@ -97,10 +108,7 @@ def _is_text(value: str) -> bool:
 
 
 def _check(name: str, value: Any, metadata: Any) -> None:
-    elements = value if isinstance(value, tuple) else (value,)
-    if metadata["distinct"] and len(set(elements)) < len(elements):
-        raise SettingsError(f"--{name}={as_text(elements)}: give each value once")
-    for element in elements:
+    for element in value if isinstance(value, tuple) else (value,):
         choices, low, above, high = (metadata[k] for k in ("choices", "low", "above", "high"))
         if isinstance(element, str) and not _is_text(element):
             raise SettingsError(
@@ -132,8 +140,6 @@ def _build(settings_class: type[Settings], values: dict[str, Any]) -> Settings:
             arguments[field.name] = _build(kind, values)
         else:
             value = _convert(field.name, values[field.name], kind)
-            if value == () and field.default != ():
-                raise SettingsError(f"--{field.name} is empty; give one value or more")
             _check(field.name, value, field.metadata)
             arguments[field.name] = value
     return settings_class(**arguments)
@@ -147,6 +153,7 @@ def parse(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
             nothing would read it.
     """
     settings = read(arguments, settings_class)
+    _check_lists(settings)
     _refuse_unused(settings)
     return settings
 
@@ -170,7 +177,7 @@ def given(arguments: Sequence[str], settings_class: type) -> dict[str, Any]:
 
 
 def read(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
-    """`parse` without the refusal of what nothing reads.
+    """`parse` without the refusal of what nothing reads, and of values given twice.
 
     Raises:
         SettingsError: as `parse`, else.

@@ -56,6 +56,7 @@ class TransferSettings:
         return {
             **unless(linear, unread, "max_iterations"),
             **unless(not linear, unread, *tuning),
+            **unless(not linear, "images are read in their order", "shuffle_mib"),
         }
 
     @property

@@ -195,8 +195,19 @@ def test_images_of_one_id_in_two_places_are_two(capsys):
     elsewhere.of_another_source().add(b"cat/0.jpg", row=7)
     assert unreadable.count == 2
     assert capsys.readouterr().err.count("warning: cannot decode cat/0.jpg,") == 2
+    assert unreadable.ids == {b"cat/0.jpg"}
     with pytest.raises(UserError, match="--max_bad_images=2"):
         elsewhere.add(b"cat/1.jpg", row=1)
+    assert unreadable.ids == {b"cat/0.jpg"} and elsewhere.ids == {b"cat/0.jpg", b"cat/1.jpg"}
+
+
+def test_an_image_of_an_earlier_process_is_not_the_one_of_its_name_elsewhere():
+    unreadable = UnreadableImages(0)
+    unreadable.remember([(b"cat/0.jpg", 0)])
+    with pytest.raises(
+        UserError, match=r"1 images cannot be decoded \(the first: cat/0.jpg: cut\)"
+    ):
+        unreadable.of_another_source(elsewhere=True).add(b"cat/0.jpg", "cut", row=0)
 
 
 def test_warnings_end_after_ten(capsys):

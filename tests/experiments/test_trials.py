@@ -353,6 +353,18 @@ def test_an_extra_flag_goes_where_it_is_read_and_may_take_back_one(tmp_path):
     assert methods == {"byol"}
 
 
+def test_of_repeated_extra_flags_the_last_counts(tmp_path):
+    extra = "--extra=--epochs=14 --epochs=15 --epochs=14"
+    _, trials = trials_of(tmp_path, HEAD + ARMS, extra)
+    assert {step.flags["epochs"] for trial in trials for step in trial.steps} == {"14.0"}
+
+
+def test_what_a_stage_does_not_read_is_no_difference(tmp_path):
+    _, (trial, *_) = trials_of(tmp_path, HEAD + ARMS)
+    done = {step.name: {"flags": {**step.flags, "shuffle_mib": "64"}} for step in trial.steps}
+    check_flags(Record(done=done), trial, tmp_path)
+
+
 def test_an_extra_flag_that_the_study_gives_itself(tmp_path):
     with pytest.raises(SettingsError, match="arm one, pretrain: --seed=3 would change nothing"):
         trials_of(tmp_path, HEAD + ARMS, "--extra=--seed=3")

@@ -262,6 +262,14 @@ def test_a_complete_result_is_left_alone_and_a_changed_folder_is_told(folder, tm
     )
 
 
+def test_a_result_whose_index_is_gone_is_not_complete(tmp_path, capsys, in_turn):
+    folder, output = twenty(tmp_path / "in"), tmp_path / "out"
+    start(folder, output, "--encoding=raw")
+    (index,) = output.glob("train-*.npz")
+    index.unlink()
+    assert f"{index} is gone: restore the file" in fails(capsys, folder, output, "--encoding=raw")
+
+
 def killed_after(units, folder, output, *flags):
     """Starts a preparation that is killed when this number of units is done."""
     write = work_files.write

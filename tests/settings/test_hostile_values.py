@@ -150,12 +150,6 @@ def test_a_hostile_value_is_one_line_with_the_exit_code_of_flags(settings_class,
     [
         (DiscoverSettings, ["--scales="], "--scales is empty; give one value or more"),
         (DiscoverSettings, ["--cut_thresholds="], "--cut_thresholds is empty"),
-        (DiscoverSettings, ["--peak_window=4"], "--peak_window=4: .*; give an odd number"),
-        (
-            DiscoverSettings,
-            ["--discoverer=ncut", "--cut_weights=soft", "--cut_thresholds=0.2,-0.1"],
-            "give 0 or more with --cut_weights=soft",
-        ),
         (ExportSettings, ["--format="], "--format is empty"),
         (SegmentSettings, ["--test_scales="], "--test_scales is empty"),
         (ExportSettings, ["--format=keras,keras"], "--format=keras,keras: give each value once"),

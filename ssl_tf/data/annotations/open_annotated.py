@@ -188,7 +188,6 @@ def _open_dataset(data: AnnotationSettings, split: str, wanted: Wanted) -> Annot
             scenes=data.scenes,
             scene_size=data.scene_size,
             scene_objects=data.scene_objects,
-            shuffle_mib=data.shuffle_mib,
         )
         for flag, guessed in scenes.guesses.items():
             of_label = flag == "label_feature"

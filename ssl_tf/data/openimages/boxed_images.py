@@ -95,7 +95,7 @@ def missing_images(folder: Path, images: np.ndarray) -> np.ndarray:
     An empty file, as a download leaves that was stopped, is none.
 
     Raises:
-        OSError: a file cannot be read.
+        UserError: a file cannot be read.
     """
     return np.array([not _is_jpeg(_file(folder, image)) for image in images.tolist()], bool)
 
@@ -173,11 +173,13 @@ def _file(folder: Path, image: int) -> Path:
 
 
 def _is_jpeg(path: Path) -> bool:
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             return file.read(len(_JPEG)) == _JPEG
-    except (FileNotFoundError, IsADirectoryError):
-        return False
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _serialize(
