@@ -120,7 +120,7 @@ def test_a_file_that_computes_something_else_is_refused(one_block_a_stage, tmp_p
         (["--format=tflite", "--tflite_types=int8"], "--tflite_types=int8: give images"),
         (["--format=tflite", "--image_folder=F"], "--image_folder=F: has no effect"),
         (["--format=tflite", "--calibration_images=9"], "--calibration_images=9: has no effect"),
-        (["--format=tflite", "--tflite_types=int8,int8"], "give each value once"),
+        (["--format=tflite", "--tflite_types=float32,float32"], "give each value once"),
         (["--format=tflite", "--tflite_types="], "--tflite_types is empty; give one value or more"),
         (["--tflite_types=int8"], "--tflite_types=int8: has no effect"),
         (["--onnx_maps"], "--onnx_maps=true: has no effect"),
