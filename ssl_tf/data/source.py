@@ -139,7 +139,7 @@ class Source(abc.ABC):
         )
 
     def count_unreadable_with(self, other: "Source") -> None:
-        """Counts its unreadable images together with those of another, of the same place once."""
+        """Counts unreadable images together with those of another source, one of both once."""
         elsewhere = not self.common_images(other)
         self.unreadable = other.unreadable.of_another_source(elsewhere)
 

@@ -1,4 +1,4 @@
-"""Suppression of regions that a better one of their group, or of nearly their place, stands for."""
+"""Non-maximum suppression of an image's scored regions, by overlap and by group."""
 
 import numpy as np
 

@@ -153,8 +153,13 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
         if "seed" in _names(stage.settings):
             given["seed"] = str(seed)
         arguments, bound = _checked(stage, flags, given, settings, place)
-        unread = fields.unused(bound).keys() | given.keys()
-        flags_of_result = {n: v for n, v in fields.result_flags(bound).items() if n not in unread}
+        # What nothing reads is no difference: earlier versions gave such flags to more stages.
+        left_out = fields.unused(bound).keys() | given.keys()
+        flags_of_result = {
+            flag: _within(output, value)
+            for flag, value in fields.result_flags(bound).items()
+            if flag not in left_out
+        }
         reports = _reports(stage, result, bound)
         for path in reports or (result,):
             if path in made:
@@ -170,7 +175,7 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
                 (*stage.command, *expand(arguments)),
                 Path(stage.product.format_map(named)) if stage.product else None,
                 reports,
-                {n: _within(output, v) for n, v in flags_of_result.items()},
+                flags_of_result,
                 _inputs(output, bound),
                 frozenset(needs),
             )

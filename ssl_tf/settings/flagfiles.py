@@ -177,10 +177,10 @@ def given(arguments: Sequence[str], settings_class: type) -> dict[str, Any]:
 
 
 def read(arguments: Sequence[str], settings_class: type[Settings]) -> Settings:
-    """`parse` without the refusal of what nothing reads, and of values given twice.
+    """`parse` without the refusal of what nothing reads, of empty lists and of values given twice.
 
     Raises:
-        SettingsError: as `parse`, else.
+        SettingsError: as `parse`, of all else.
     """
     values = _values(arguments, settings_class)
     return _build(settings_class, {name: values[name].value for name in values})

@@ -92,7 +92,7 @@ def collect_boxes(
 def missing_images(folder: Path, images: np.ndarray) -> np.ndarray:
     """The images without a JPEG ID.jpg in the folder: bool [images].
 
-    An empty file, as a download leaves that was stopped, is none.
+    An empty file is none: a download that was stopped leaves one.
 
     Raises:
         UserError: a file cannot be read.
