@@ -32,7 +32,6 @@ def import_boxes(settings: ImportProposalsSettings) -> None:
         drop_bad=settings.bad_boxes == "drop",
         template=settings.id_template,
         image_folder=settings.image_folder,
-        allow_pickle=settings.allow_pickle,
     )
     manifest = write_proposals(
         settings.output,

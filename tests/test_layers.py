@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "ssl_tf"
 # which stand above all and are imported by none.
 LAYERS = """
     errors cores markdown quiet
-    files locks
+    files locks pickles
     settings
     command networks views sharding
     data weights

@@ -25,7 +25,6 @@ class OpenImagesSettings:
     test_images: str = setting("", "Folder of their images.")
     ids: str = setting("", "List of train images (text, JSON, .npy) that replaces the filters.")
     test_ids: str = setting("", "List of test images; empty: all images of a kept class.")
-    allow_pickle: bool = setting(False, "Unpickle .npy lists, which runs any code in them.")
     output: str = setting("", "Directory of prepared data sets; later given as --data_dir.")
     name: str = setting("ohms", "Name of the data set; later given as --dataset.")
     sources: tuple[str, ...] = setting((), "Values of the column Source to keep; empty: all.")
@@ -53,7 +52,6 @@ class OpenImagesSettings:
         drawn = self.max_images or self.random_control
         return {
             **unless(not self.ids, "--ids replaces the filters", *filters),
-            **unless(self.ids or self.test_ids, "there is no list of images", "allow_pickle"),
             **unless(self.images, "no images are read without --images", "max_missing"),
             **unless(drawn, "nothing is drawn without --max_images or --random_control", "seed"),
         }
@@ -96,16 +94,12 @@ class ImportProposalsSettings:
         choices=("error", "drop"),
     )
     image_folder: str = setting("", "Folder of the images, for boxes in pixels (.npy of COCO).")
-    allow_pickle: bool = setting(False, "Load a .npy file, which may run any program.")
 
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `fields.unused`."""
         numpy = self.input.lower().endswith(".npy")
-        return {
-            **unless(numpy, "only .npy files are pickled", "allow_pickle"),
-            **unless(numpy, "only .npy files need the sizes of the images", "image_folder"),
-        }
+        return unless(numpy, "only .npy files need the sizes of the images", "image_folder")
 
     def __post_init__(self) -> None:
         for name in ("input", "output"):

@@ -27,8 +27,8 @@ from ssl_tf.weights.encoder_images import (
 )
 from ssl_tf.weights.families import Pixels, Weights, from_keras_file, from_torch_file
 from ssl_tf.weights.keras_files import read_keras
-from ssl_tf.weights.pickles import read_pickle
 from ssl_tf.weights.torch_names import STRIDE, from_torch, torch_shape, torch_variables
+from ssl_tf.weights.torch_pickles import read_pickle
 
 # Variances of some millions occur; damaged bytes are mostly far beyond.
 _LARGEST = 1e12

@@ -178,7 +178,7 @@ LISTS = {
 def test_lists_of_ids(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     with limited_time(), pytest.raises(UserError) as told:
-        read_ids(tmp_path / name, "--ids", allow_pickle=True)
+        read_ids(tmp_path / name, "--ids")
     assert "\n" not in str(told.value) and len(str(told.value)) < 500
 
 
@@ -194,7 +194,7 @@ BOXES = {
 )
 def test_boxes(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
-    importer = Importer(allow_pickle=True)
+    importer = Importer()
     with limited_time():
         try:
             assert not list(importer.images(str(tmp_path / name)))

@@ -141,7 +141,6 @@ DISCOVERED = ("--output=nowhere", "--encoder=RUN", FOLDER)
         (EmbedSettings, (*DISCOVERED, "--beam_options=--runner=R"), "--workers=3"),
         (OpenImagesSettings, ("--boxes=B", "--output=O", "--ids=I"), "--min_images=9"),
         (OpenImagesSettings, ("--boxes=B", "--output=O"), "--seed=9"),
-        (ImportProposalsSettings, ("--input=a.json", "--output=O"), "--allow_pickle"),
         (ImportProposalsSettings, ("--input=a.csv", "--output=O"), "--image_folder=I"),
         (InspectSettings, ("--proposals=P",), "--image_folder=I"),
         (InspectSettings, ("--proposals=P",), "--dataset=scenes"),

@@ -112,7 +112,7 @@ def _choose_train(
 ) -> tuple[selection.BoxCounts, list[dict]]:
     """The counts of the chosen train images, and the counts after each step."""
     if settings.ids:
-        listed = read_ids(Path(settings.ids), "--ids", settings.allow_pickle)
+        listed = read_ids(Path(settings.ids), "--ids")
         chosen = selection.only_images(counts, listed)
         steps = [_boxed(counts), _listed(listed, chosen)]
     else:
@@ -143,7 +143,7 @@ def _choose_test(
     """The counts of the test images with a class of the train images, and those of each step."""
     steps = [_boxed(counts)]
     if settings.test_ids:
-        listed = read_ids(Path(settings.test_ids), "--test_ids", settings.allow_pickle)
+        listed = read_ids(Path(settings.test_ids), "--test_ids")
         counts = selection.only_images(counts, listed)
         steps.append(_listed(listed, counts))
     counts = selection.only_classes(counts, classes)

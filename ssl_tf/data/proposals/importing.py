@@ -14,7 +14,7 @@ from ssl_tf.data.proposals.csv_boxes import read_csv
 from ssl_tf.data.proposals.foreign_boxes import Entry, Row
 from ssl_tf.data.proposals.format import ImageProposals, fingerprint, invalid_reason
 from ssl_tf.data.proposals.json_boxes import read_json
-from ssl_tf.data.proposals.npy_boxes import read_npy
+from ssl_tf.data.proposals.npy_boxes import read_npy_boxes
 from ssl_tf.errors import UserError
 from ssl_tf.settings.boxes import check_id_template
 
@@ -36,14 +36,12 @@ class Importer:
         template: template of the id, with {id}, {stem} and {file_name}; empty: the file name in
             COCO-style JSON and in the NumPy dictionary of COCO, else the id of the file.
         image_folder: folder of the images, for files with boxes in pixels and no sizes.
-        allow_pickle: load NumPy dictionaries; they are pickles, which can run any program.
         dropped: reason -> number of boxes left out.
     """
 
     drop_bad: bool = False
     template: str = ""
     image_folder: str = ""
-    allow_pickle: bool = False
     dropped: Counter = dataclasses.field(default_factory=Counter)
 
     def images(self, file: str) -> Iterator[ImageProposals]:
@@ -70,7 +68,7 @@ class Importer:
         if kind == ".json":
             return read_json(file)
         if kind == ".npy":
-            return read_npy(file, self.allow_pickle, self.image_folder)
+            return read_npy_boxes(file, self.image_folder)
         raise UserError(f"--input={file}: give a .json, .csv or .npy file")
 
     def _checked(self, file: str, entries: Iterable[Entry]) -> Iterator[ImageProposals]:

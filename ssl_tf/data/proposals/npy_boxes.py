@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from ssl_tf.data.annotation_marks import is_set
 from ssl_tf.data.decoding import EXTENSIONS
+from ssl_tf.data.npy_files import read_npy
 from ssl_tf.data.proposals.foreign_boxes import LISTS, Entry, Row, from_text, read_numbers, shown
 from ssl_tf.errors import UserError
+from ssl_tf.pickles import Refused
 
 # Columns of YMin, XMin, YMax, XMax in an OpenImages row of OHMS, and of IsGroupOf in a whole one.
 _OHMS_COLUMNS = (6, 4, 7, 5)
@@ -18,25 +18,21 @@ _OHMS_GROUP = 10
 _COCO_KEY = re.compile(r"(?P<folder>.*/)?(?P<stem>[^/]+)_(?P<number>\d+)\.\w+")
 
 
-def read_npy(file: str, allow_pickle: bool, image_folder: str) -> Iterator[Entry]:
+def read_npy_boxes(file: str, image_folder: str) -> Iterator[Entry]:
     """The entries of a dictionary of the OAC authors: of COCO in pixels, or of OHMS in fractions.
 
     Args:
-        file: path of the pickled dictionary.
-        allow_pickle: unpickle the file, which can run any program.
+        file: path of the pickled dictionary; nothing in it is run.
         image_folder: folder of the images, which have the sizes; only needed for COCO.
 
     Raises:
-        UserError: the file is not allowed, cannot be read, or has other content.
+        UserError: the file cannot be read, or has other content.
     """
-    if not allow_pickle:
-        raise UserError(
-            f"{file} is a pickle, which can run any program when it is loaded; if you trust "
-            "where it comes from, give --allow_pickle"
-        )
     try:
-        content = np.load(file, allow_pickle=True).item()
-    except Exception as error:  # a pickle may raise anything
+        content = read_npy(file)
+    except Refused as error:
+        raise UserError(f"{file} {error}") from None
+    except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not content:
         raise UserError(f"{file} holds no dictionary of boxes")

@@ -1,22 +1,18 @@
 """Tensors in torch's and Detectron2's pickles, read without running anything in them.
 
-A pickle is a program. Here it can call nothing but the functions of this file, which keep numbers;
-a name that is none of theirs ends the reading. Torch itself is not needed.
+Torch itself is not needed.
 """
 
 import math
-import pickle
-import re
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 from ml_dtypes import bfloat16
 
-from ssl_tf.errors import UserError
+from ssl_tf.pickles import Call, ClosedUnpickler, PickledArray, damage_told
 
 _STORAGES = {
     "FloatStorage": np.dtype("<f4"),
@@ -32,11 +28,6 @@ _STORAGES = {
 }
 # The first number in a file that torch wrote before 1.6, and its version.
 _LEGACY = (0x1950A86A20F9469CFC6C, 1001)
-_DTYPE = re.compile(r"[biuf][1248]")
-
-
-class Refused(UserError):
-    """A pickle that names something else than tensors, as the end of a sentence."""
 
 
 class _Storage:
@@ -44,21 +35,6 @@ class _Storage:
 
     def __init__(self, dtype: np.dtype, content: bytes = b""):
         self.dtype, self.content = dtype, content
-
-
-class _Call:
-    """A function that a pickle may call and cannot change."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable):
-        self._function = function
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._function(*arguments)
-
-    def __setstate__(self, state: Any) -> None:
-        raise ValueError("a state for a function")
 
 
 class _TorchTensor:
@@ -82,93 +58,21 @@ class _TorchTensor:
         raise ValueError("a state for a tensor")
 
 
-class _NumpyDtype:
-    """A dtype of NumPy: its name, and the byte order that follows as its state."""
-
-    def __init__(self, name: str, *_: Any):
-        self.name, self.order = name, "<"
-
-    def __setstate__(self, state: tuple) -> None:
-        self.order = {"|": "<", "=": "<"}.get(state[1], state[1])
-
-    def dtype(self) -> np.dtype:
-        if not _DTYPE.fullmatch(self.name):
-            raise ValueError(f"an array of {self.name}")
-        return np.dtype(self.order + self.name)
-
-
-class _NumpyArray:
-    """An array of NumPy; its content follows as its state."""
-
-    def __init__(self, *_: Any):
-        self.shape, self.dtype, self.fortran, self.content = (0,), _NumpyDtype("f4"), False, b""
-
-    def __setstate__(self, state: tuple) -> None:
-        _, self.shape, self.dtype, self.fortran, self.content = state
-
-    @classmethod
-    def of_buffer(cls, content: bytes, dtype: _NumpyDtype, shape: tuple, order: str) -> Self:
-        """An array as protocol 5 has it."""
-        array = cls()
-        array.__setstate__((1, shape, dtype, order == "F", content))
-        return array
-
-    def array(self) -> np.ndarray:
-        # Text is what Python 2 called bytes.
-        content = self.content
-        content = content.encode("latin1") if isinstance(content, str) else content
-        numbers = np.frombuffer(content, self.dtype.dtype())
-        return numbers.reshape(self.shape, order="F" if self.fortran else "C").copy()
-
-
-def _numpy_scalar(dtype: _NumpyDtype, content: bytes | str) -> None:
-    """A number beside the tensors, which nothing reads."""
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise ValueError(f"text in {encoding}")
-    return text.encode("latin1")
-
-
-# What a pickle may name -> what it gets: a function of this file, or the name alone.
+# What torch's pickles name -> what they get: a function of this file, or the name alone.
 _NAMES: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): _Call(OrderedDict),
-    ("torch._utils", "_rebuild_tensor_v2"): _Call(_TorchTensor),
-    ("torch._utils", "_rebuild_parameter"): _Call(lambda data, *_: data),
-    ("torch", "Size"): _Call(tuple),
-    ("_codecs", "encode"): _Call(_encode),
-    ("numpy", "ndarray"): "ndarray",
-    ("numpy", "dtype"): _Call(_NumpyDtype),
+    ("torch._utils", "_rebuild_tensor_v2"): Call(_TorchTensor),
+    ("torch._utils", "_rebuild_parameter"): Call(lambda data, *_: data),
+    ("torch", "Size"): Call(tuple),
     **{("torch", name): name for name in _STORAGES},
-    **{
-        (f"numpy.{core}.{module}", name): _Call(value)
-        for core in ("core", "_core")
-        for module, name, value in (
-            ("multiarray", "_reconstruct", _NumpyArray),
-            ("multiarray", "scalar", _numpy_scalar),
-            ("numeric", "_frombuffer", _NumpyArray.of_buffer),
-        )
-    },
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    """Builds containers, numbers, text and what `_NAMES` has."""
+class _Unpickler(ClosedUnpickler):
+    """Builds tensors, too."""
 
     def __init__(self, file: BinaryIO, storage: Callable[[np.dtype, str, int], _Storage]):
-        # Detectron2's files are of Python 2, whose text has no encoding.
-        super().__init__(file, encoding="latin1")
+        super().__init__(file, "tensor", "Save the tensors alone, as safetensors", _NAMES)
         self._storage = storage
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _NAMES[module, name]
-        except KeyError:
-            raise Refused(
-                f"names {module}.{name}, which is no tensor; nothing of it was run. Save the "
-                "tensors alone, as safetensors"
-            ) from None
 
     def persistent_load(self, pid: tuple) -> _Storage:
         kind, name, key, _, count = pid[:5]
@@ -187,20 +91,18 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
         ValueError: it is damaged.
         OSError: it cannot be read.
     """
-    try:
+    with damage_told():
         content = _read_zip(path) if zipfile.is_zipfile(path) else _read_bare(path)
-        return {name: value.array() for name, value in _flat("", content)}
-    except (UserError, OSError):
-        raise
-    except (Exception, RecursionError) as error:
-        # A damaged program can fail in any way, and all of it is its own.
-        raise ValueError(f"{type(error).__name__}: {error}") from None
+        return dict(_flat("", content))
 
 
-def _flat(prefix: str, value: Any) -> Any:
-    """Yields (name, tensor) of nested dictionaries."""
-    if isinstance(value, _TorchTensor | _NumpyArray):
-        yield prefix, value
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """The tensors of nested dictionaries with their names."""
+    if isinstance(value, _TorchTensor | PickledArray):
+        array = value.array()
+        if array.dtype.kind not in "biufV":  # bfloat16 is a V
+            raise ValueError(f"an array of {array.dtype}")
+        yield prefix, array
     elif isinstance(value, dict):
         for key, inner in dict.items(value):
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)

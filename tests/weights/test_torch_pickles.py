@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from ml_dtypes import bfloat16
 
-from ssl_tf.weights.pickles import Refused, read_pickle
+from ssl_tf.pickles import Refused
+from ssl_tf.weights.torch_pickles import read_pickle
 from tests.weights.torch_files import Tensor, save_legacy, save_zip, tensors
 
 ARRAYS = {
