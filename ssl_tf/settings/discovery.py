@@ -39,8 +39,7 @@ class FeatureSettings:
         0,
         "Largest stride of the maps of a run's encoder, in pixels: strides beyond become "
         "dilations, with the same weights; 0: as trained.",
-        low=0,
-        high=32,
+        choices=(0, 1, 2, 4, 8, 16, 32),
     )
     scales: tuple[float, ...] = setting(
         (1.0,),

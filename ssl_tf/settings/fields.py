@@ -16,7 +16,7 @@ def setting(
     default: Any,
     description: str,
     *,
-    choices: Sequence[str] | None = None,
+    choices: Sequence[str] | Sequence[int] | None = None,
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
@@ -31,7 +31,7 @@ def setting(
     Args:
         default: value without the flag; a tuple makes a comma-separated list flag.
         description: help text of the flag, one line.
-        choices: allowed strings (of each element of a list flag).
+        choices: allowed values (of each element of a list flag); help leaves out "" and 0.
         low: inclusive lower bound (of each element of a list flag).
         above: exclusive lower bound.
         high: inclusive upper bound, where more than `LARGEST` is no use. Numbers are finite.
@@ -68,6 +68,11 @@ def flag_fields(settings_class: type) -> list[tuple[dataclasses.Field, Any]]:
         else:
             found.append((field, kind))
     return found
+
+
+def listed(choices: Sequence[str] | Sequence[int]) -> str:
+    """The choices as text, without the one that means none."""
+    return ", ".join(str(choice) for choice in choices if choice)
 
 
 def unless(honoured: object, reason: str, *names: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from absl import flags
 
 from ssl_tf.errors import SettingsError, printable
 from ssl_tf.files import write_text
-from ssl_tf.settings.fields import LARGEST, as_dict, as_text, flag_fields, parts, unused
+from ssl_tf.settings.fields import LARGEST, as_dict, as_text, flag_fields, listed, parts, unused
 from ssl_tf.settings.flagfile_lines import expand
 
 Settings = TypeVar("Settings")
@@ -30,7 +30,7 @@ def _element_type(kind: Any) -> type | None:
 def _define(values: flags.FlagValues, field: dataclasses.Field, kind: Any) -> None:
     text = field.metadata["description"]
     if field.metadata["choices"]:
-        text += f" One of: {', '.join(field.metadata['choices'])}."
+        text += f" One of: {listed(field.metadata['choices'])}."
     if _element_type(kind):
         default = ",".join(str(x) for x in field.default)
         flags.DEFINE_string(field.name, default, text, flag_values=values)
@@ -115,14 +115,16 @@ def _check(name: str, value: Any, metadata: Any) -> None:
                 f"--{name}={printable(element)}: must be text in UTF-8 without control "
                 "characters, as flagfiles are; give another name"
             )
+        if isinstance(element, str) and element != element.strip():
+            raise SettingsError(
+                f"--{name}={element!r}: a flagfile loses the blank at its end; remove it"
+            )
         if isinstance(element, float) and not math.isfinite(element):
             raise SettingsError(f"--{name}={element}: must be a finite number")
         if high is None and isinstance(element, int | float):
             high = LARGEST
         if choices and element not in choices:
-            raise SettingsError(
-                f"--{name}={element}: unknown; choose one of {', '.join(filter(None, choices))}"
-            )
+            raise SettingsError(f"--{name}={element}: unknown; choose one of {listed(choices)}")
         if low is not None and element < low:
             raise SettingsError(f"--{name}={element}: must be at least {low}")
         if above is not None and element <= above:

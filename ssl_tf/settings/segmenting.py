@@ -18,10 +18,8 @@ class SegmenterSettings:
     )
     output_stride: int = setting(
         16,
-        "Largest stride of the encoder's last map, in pixels: 8, 16 or 32; 1, 2 or 4 for small "
-        "images.",
-        low=1,
-        high=32,
+        "Largest stride of the encoder's last map, in pixels; below 8 for small images.",
+        choices=(1, 2, 4, 8, 16, 32),
     )
     head_channels: int = setting(256, "Channels of the new layers.", low=1, high=4096)
     crop_size: int = setting(513, "Side of the crops of training, in pixels.", low=8, high=4096)
@@ -34,10 +32,6 @@ class SegmenterSettings:
     test_flip: bool = setting(False, "Average the scores of the mirrored image, too, in the test.")
 
     def __post_init__(self) -> None:
-        if self.output_stride not in (1, 2, 4, 8, 16, 32):
-            raise SettingsError(
-                f"--output_stride={self.output_stride}: choose 8, 16, 32, or 1, 2, 4"
-            )
         if len(self.scale_range) != 2 or self.scale_range[0] > self.scale_range[1]:
             raise SettingsError(
                 f"--scale_range={','.join(map(str, self.scale_range))}: give the smallest scale, "

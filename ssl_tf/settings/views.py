@@ -91,8 +91,12 @@ class ViewSettings:
         choices=("imagenet", "cifar10", "svhn"),
     )
     randaugment_ops: int = setting(2, "RandAugment N, operations a view.", low=1, high=3)
-    randaugment_magnitude: float = setting(9.0, "RandAugment M, on the level scale.", low=0)
-    level_scale: int = setting(10, "Level at which an operation is at full range: 10 or 30.")
+    randaugment_magnitude: float = setting(
+        9.0, "RandAugment M, on the level scale.", low=0, high=30
+    )
+    level_scale: int = setting(
+        10, "Level at which an operation is at full range.", choices=(10, 30)
+    )
     posterize_solarize: str = setting(
         "tf",
         "Meaning of their levels: tf, weaker with the level; pil, stronger.",
@@ -132,10 +136,6 @@ class ViewSettings:
                 continue
             if len(pair) != 2 or pair[0] > pair[1]:
                 raise SettingsError(f"--{name}={pair}: give two numbers, the smaller one first")
-        if self.level_scale not in (10, 30):
-            raise SettingsError(f"--level_scale={self.level_scale}: choose 10 or 30")
-        if self.randaugment_magnitude > 30:
-            raise SettingsError(f"--randaugment_magnitude={self.randaugment_magnitude}: at most 30")
         if self.distinct_crops > len(self.strategies):
             raise SettingsError(
                 f"--distinct_crops={self.distinct_crops}: more crops than the "
