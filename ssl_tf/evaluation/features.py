@@ -11,6 +11,8 @@ from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError, warn
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
+# Images that are encoded at once.
+BATCH = 250
 
 
 class FeatureReader:
@@ -25,17 +27,16 @@ class FeatureReader:
         encode: Encode,
         source: Source,
         image_size: int,
-        batch_size: int,
+        *,
         whole: bool = False,
         finite: bool = True,
         hidden_labels: bool = False,
     ):
         """
         Args:
-            encode: uint8 [B, S, S, 3] -> float [B, D].
+            encode: uint8 [B, S, S, 3] -> float [B, D], with B up to `BATCH`.
             source: labelled or not.
             image_size: S, in pixels.
-            batch_size: B; the last batch may be smaller.
             whole: whether to take the whole centre square, as in `evaluation_crop`.
             finite: refuse features that are NaN or infinite.
             hidden_labels: take images whose label is not public, too.
@@ -44,7 +45,7 @@ class FeatureReader:
         self._encode = encode
         self._source = source
         self._finite = finite
-        self._batches = evaluation_batches(source, image_size, batch_size, whole=whole)
+        self._batches = evaluation_batches(source, image_size, BATCH, whole=whole)
 
     def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Reads the features batch by batch.

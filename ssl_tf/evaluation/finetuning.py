@@ -41,7 +41,6 @@ from ssl_tf.training.logged_fit import fit_logged
 from ssl_tf.training.resumption import CHECKPOINTS, forget_test, training_directory
 from ssl_tf.training.stop_signals import StopSignals
 
-_SCORED_AT_ONCE = 250
 _RECOMPUTED = "remove it, and it is computed again"
 
 Trial = tuple[float, float]  # base learning rate, weight decay
@@ -319,8 +318,7 @@ class _Stage:
     def _scores(self, model: EncoderClassifier, source: Source) -> tuple[np.ndarray, np.ndarray]:
         """The logits [N, C] of a source's readable images, maybe not finite, and their labels."""
         logits = tf.function(lambda images: model(images, training=False), autograph=False)
-        sizes = self.image_size, _SCORED_AT_ONCE
-        return FeatureReader(logits, source, *sizes, finite=False).read()
+        return FeatureReader(logits, source, self.image_size, finite=False).read()
 
 
 def _read_result(path: Path) -> FineTuneResult:

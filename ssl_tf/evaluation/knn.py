@@ -16,7 +16,6 @@ from ssl_tf.networks.precision import full_float32
 from ssl_tf.settings import NeighbourSettings
 
 BLOCK = 1024
-_FEATURE_BATCH = 250
 
 
 class NeighbourSearch:
@@ -159,12 +158,11 @@ def knn_scores(
     Raises:
         UserError: a label is outside of the classes.
     """
-    sizes = image_size, _FEATURE_BATCH
-    queries, labels = FeatureReader(encode, test, *sizes).read()
+    queries, labels = FeatureReader(encode, test, image_size).read()
     search = NeighbourSearch(queries, settings.knn_k)
     del queries  # the search has its own copy, of unit norm
     label_batches = []
-    for features, batch_labels in FeatureReader(encode, train, *sizes).batches():
+    for features, batch_labels in FeatureReader(encode, train, image_size).batches():
         search.add(features)
         label_batches.append(batch_labels.astype(bool) if train.multi_label else batch_labels)
     bank_labels = np.concatenate(label_batches)

@@ -32,8 +32,6 @@ from ssl_tf.training.resumption import LastLogs, fit_to_end, training_directory
 from ssl_tf.training.stop_signals import StopSignals
 from ssl_tf.training.trainer import fit
 
-_FEATURE_BATCH = 250
-
 
 @dataclasses.dataclass(frozen=True)
 class ProbeResult:
@@ -159,8 +157,7 @@ def probe_encoder(
     with frozen(encoder) as encode:
 
         def features_of(source: Source) -> tuple[np.ndarray, np.ndarray]:
-            sizes = image_size, _FEATURE_BATCH
-            return FeatureReader(encode, source, *sizes).read()
+            return FeatureReader(encode, source, image_size).read()
 
         probe = _build_probe(train, encoder.output_shape[-1], encode, settings, steps)
         if settings.augment:

@@ -28,7 +28,6 @@ from ssl_tf.training.data_record import digest_data
 from ssl_tf.training.learned_images import entry_of_learned
 from ssl_tf.training.report_entries import LEARNED_FROM, UNREADABLE
 
-_FEATURE_BATCH = 250
 _STEPS_BETWEEN_CHECKPOINTS = 500
 
 # Entries of a report that are of the encoder that it judges.
@@ -235,8 +234,7 @@ class _Evaluation:
         with frozen(self.opened.encoders[name]) as encode:
 
             def read(source: Source) -> Examples:
-                sizes = self.opened.image_size, _FEATURE_BATCH
-                return FeatureReader(encode, source, *sizes, whole=True).read()
+                return FeatureReader(encode, source, self.opened.image_size, whole=True).read()
 
             train, validation = read(images.train), read(images.validation)
             choice = choose_classifier(

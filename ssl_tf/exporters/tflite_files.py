@@ -1,9 +1,5 @@
 """The encoder as files of TensorFlow Lite: float32, float16 and int8."""
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +11,7 @@ from ssl_tf.exporters.equality import TOLERANCE, largest_difference
 from ssl_tf.exporters.exported import Exported, Written
 from ssl_tf.exporters.keras_file import plain_layers
 from ssl_tf.networks.normalization import normalize_images
+from ssl_tf.quiet import no_error_output
 from ssl_tf.views.evaluation_crop import evaluation_crop
 
 # Images that are passed through a written file, for the figures of the report; of fewer than these
@@ -113,7 +110,7 @@ def convert(exported: Exported, kind: str, calibrating: list[np.ndarray]) -> byt
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([image] for image in calibrating)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    with _silence():
+    with no_error_output():  # statistics, whatever the level of logs
         return converter.convert()
 
 
@@ -121,20 +118,6 @@ def run_tflite(path: Path, images: list[np.ndarray]) -> np.ndarray:
     """The features [N, D] of images, each float32 [1, S, S, 3]."""
     run = tf.lite.Interpreter(str(path)).get_signature_runner()
     return np.concatenate([run(images=image)["features"] for image in images])
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Nothing reaches stderr: the converter prints statistics there, whatever the level of logs."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _read_images(exported: Exported, asked: int) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -14,15 +14,13 @@ from ssl_tf.data.order import Steps
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError, warn
 from ssl_tf.evaluation import metrics
-from ssl_tf.evaluation.features import Encode, FeatureReader
+from ssl_tf.evaluation.features import BATCH, Encode, FeatureReader
 from ssl_tf.evaluation.knn import real_k, weighted_knn
 from ssl_tf.methods.base import Method
 from ssl_tf.settings import MonitorSettings
 from ssl_tf.training.callbacks import StepCallback
 from ssl_tf.training.run_log import RunLog
 from ssl_tf.views.recipe import Recipe
-
-_BATCH = 250
 
 # A healthy embedding has a standard deviation of about 1/sqrt(d) in each dimension (SimSiam 4.1);
 # a collapsed one has 0. A tenth of it is far below that of any learning network after its first
@@ -129,15 +127,11 @@ class RepresentationMonitor(StepCallback):
             self._k = real_k(self._k, bank)
             self._bank, self._queries = (
                 FeatureReader(
-                    self._encode,
-                    image_source,
-                    recipe.settings.image_size,
-                    _BATCH,
-                    hidden_labels=True,
+                    self._encode, image_source, recipe.settings.image_size, hidden_labels=True
                 )
                 for image_source in (bank, queries)
             )
-        batch = min(_BATCH, queries.size)
+        batch = min(BATCH, queries.size)
         steps = Steps(seed, batch, start=0, stop=-(-queries.size // batch))
 
         def first_two(example: dict[str, tf.Tensor], image_seed: tf.Tensor) -> dict:

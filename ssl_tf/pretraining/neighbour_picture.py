@@ -13,7 +13,7 @@ import tensorflow as tf
 from ssl_tf.data.batches import evaluation_batches
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError, printable
-from ssl_tf.evaluation.features import Encode
+from ssl_tf.evaluation.features import BATCH, Encode
 from ssl_tf.evaluation.freezing import inference
 from ssl_tf.evaluation.nearest import nearest
 from ssl_tf.evaluation.neighbour_sheet import draw_neighbours
@@ -27,7 +27,6 @@ NEIGHBOURS = "neighbours.png"
 
 _QUERIES = 6
 _NEAREST = 7
-_BATCH = 250
 # The pictures of the bank stay in memory, so that no look reads them again.
 _BANK = 2000
 _BANK_BYTES = 2**27
@@ -115,7 +114,7 @@ class _Images:
     """
 
     def __init__(self, source: Source, image_size: int):
-        batches = evaluation_batches(source, image_size, _BATCH, with_ids=True)
+        batches = evaluation_batches(source, image_size, BATCH, with_ids=True)
         with source.reading():
             read = [(batch["image"].numpy(), batch["id"].numpy()) for batch in batches]
         if not read:
@@ -133,8 +132,8 @@ class _Images:
 
     def features(self, encode: Encode) -> np.ndarray:
         """The features of all images, float [N, D]."""
-        starts = range(0, len(self.pixels), _BATCH)
-        parts = [encode(tf.constant(self.pixels[i : i + _BATCH])).numpy() for i in starts]
+        starts = range(0, len(self.pixels), BATCH)
+        parts = [encode(tf.constant(self.pixels[i : i + BATCH])).numpy() for i in starts]
         return np.concatenate(parts)
 
     def cell(self, row: int) -> Cell:

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from ssl_tf.data.source import IndexedSource
 from ssl_tf.errors import UserError
-from ssl_tf.evaluation import knn
+from ssl_tf.evaluation import features
 from ssl_tf.evaluation.knn import (
     NeighbourSearch,
     knn_scores,
@@ -177,7 +177,7 @@ def evaluated(train, test, settings):
 
 @pytest.mark.parametrize("kind", [Shades, Repeated])
 def test_evaluation_equals_knn_in_memory(kind, monkeypatch):
-    monkeypatch.setattr(knn, "_FEATURE_BATCH", 7)
+    monkeypatch.setattr(features, "BATCH", 7)
     train, test = kind(40, 0), kind(24, 1)
 
     def arrays(source):

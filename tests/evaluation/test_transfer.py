@@ -226,8 +226,7 @@ def test_the_classifier_is_there_before_a_test_image_is_read(run, data, monkeypa
     with frozen(encoder) as encode:
         for (features, labels), split in zip(seen, ("train", "validation"), strict=True):
             source = open_source(dataset="dtd", data_dir=str(data), split=split)
-            how = suite.SIDE, 250
-            expected, expected_labels = FeatureReader(encode, source, *how).read()
+            expected, expected_labels = FeatureReader(encode, source, suite.SIDE).read()
             np.testing.assert_allclose(features, expected, atol=1e-5)
             np.testing.assert_array_equal(labels, expected_labels)
 

@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
+from ssl_tf.evaluation import features
 from ssl_tf.evaluation.metrics import embedding_std, rankme, uniformity
 from ssl_tf.pretraining import monitors
 from ssl_tf.pretraining.monitors import RepresentationMonitor, collapse_reason, spread
@@ -123,8 +124,13 @@ class Counted:
         return self.recipe(image, tf.ensure_shape(tf.numpy_function(count, [seed], tf.int64), [2]))
 
 
+def few_at_once(monkeypatch, count):
+    for module in (features, monitors):
+        monkeypatch.setattr(module, "BATCH", count)
+
+
 def test_no_measurement_is_read_ahead_beside_the_training(monkeypatch):
-    monkeypatch.setattr(monitors, "_BATCH", 4)
+    few_at_once(monkeypatch, 4)
     recipe = Counted()
     monitor = monitor_of(MeanColor(), Shades(10, 0), Shades(40, 1), recipe=recipe)
     found = []
@@ -150,7 +156,7 @@ def test_embeddings_that_are_no_numbers_are_one_line():
 
 def test_images_that_do_not_fill_the_last_batch_are_measured_too(monkeypatch):
     def measured(batch):
-        monkeypatch.setattr(monitors, "_BATCH", batch)
+        few_at_once(monkeypatch, batch)
         return monitor_of(MeanColor(), Shades(40, 0), Shades(30, 1)).measure()
 
     whole = measured(30)
