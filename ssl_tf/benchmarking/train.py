@@ -84,6 +84,7 @@ def measure_entry(settings: TrainBenchmarkSettings, entry: Entry) -> dict:
     held = resident_bytes()
     plan = dataclasses.replace(make_plan(optimization, source.size), total_steps=_ENDLESS_STEPS)
     method = build_compiled(pretrain, strategy, plan, source.num_classes, source.multi_label)
+    method.steps_at_once = run.steps_per_execution
     recipe = build_recipe(pretrain, source)
     batches = distributed_batches(pretrain, method, source, recipe, strategy, plan)
     running = iter(batches)

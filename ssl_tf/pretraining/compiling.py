@@ -41,7 +41,6 @@ def build_compiled(
         _tell_parts(settings, replicas)
         compile_method(method, settings.optimization, plan, run.precision)
     method.compile_step = should_jit_compile(run.xla, strategy)
-    method.steps_at_once = run.steps_per_execution
     return method
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ssl_tf.data.source import Source
 from ssl_tf.data.sources.source_checks import check_guesses
 from ssl_tf.errors import SettingsError
 from ssl_tf.evaluation.features import Encode
@@ -17,18 +16,14 @@ from ssl_tf.methods.base import Method
 from ssl_tf.methods.encoder_work import encoder_work
 from ssl_tf.networks.digest import digest
 from ssl_tf.networks.precision import policy_scope
+from ssl_tf.pretraining.announcement import announce
 from ssl_tf.pretraining.compiling import build_compiled, steps_at_once
-from ssl_tf.pretraining.inputs import (
-    build_recipe,
-    cut_side,
-    distributed_batches,
-    show_first_views,
-)
+from ssl_tf.pretraining.inputs import build_recipe, distributed_batches, show_first_views
 from ssl_tf.pretraining.monitors import RepresentationMonitor
 from ssl_tf.pretraining.neighbour_picture import NEIGHBOURS, NeighbourPicture, random_encoder
-from ssl_tf.pretraining.opened_images import open_images
+from ssl_tf.pretraining.opened_images import Images, open_images
 from ssl_tf.pretraining.restoring import check_not_lost, note_saved, resume_or_init
-from ssl_tf.settings import DataSettings, PretrainSettings, ViewSettings, fields
+from ssl_tf.settings import PretrainSettings, fields
 from ssl_tf.training.callbacks import ReportStep, SaveCheckpoint, StopOnNaN
 from ssl_tf.training.checkpoints import Checkpoints, check_name
 from ssl_tf.training.clock import StepClock
@@ -80,14 +75,14 @@ def run(settings: PretrainSettings) -> None:
         flags = fields.result_flags(settings)
         workers.agree("flags", {f"--{name}": value for name, value in flags.items()})
         training = _open(settings, cluster, workers)
-        if training.start_step < training.plan.total_steps:
+        if not training.is_complete:
             _fit(training, workers)
         else:
             total = training.plan.total_steps
             print(f"{directory} is complete: {total} of {total} steps", file=sys.stderr)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Training:
     """A run that is ready to take its next step.
 
@@ -95,36 +90,36 @@ class _Training:
         settings: of the run.
         cluster: the machines that take part.
         strategy: the replicas of all of them.
-        source: training images.
-        held_out: images for the monitors; None if there are none.
+        images: to learn from, and those of the monitors.
         plan: step counts.
         method: compiled, with the weights of `start_step`.
         recipe: of the views.
         checkpoints: of the run.
         start_step: from which this process continues.
-        as_scenes: the monitors crop scenes where training crops objects.
     """
 
     settings: PretrainSettings
     cluster: Cluster
     strategy: tf.distribute.Strategy
-    source: Source
-    held_out: Source | None
+    images: Images
     plan: Plan
     method: Method
     recipe: Recipe
     checkpoints: Checkpoints
     start_step: int
-    as_scenes: bool
 
     @property
     def directory(self) -> Path:
         return Path(self.settings.run.run_dir)
 
+    @property
+    def is_complete(self) -> bool:
+        return self.start_step >= self.plan.total_steps
+
 
 def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Training:
     """Opens the images, builds the method and restores it to the step where the run continues."""
-    run, optimization, views = settings.run, settings.optimization, settings.views
+    run, optimization = settings.run, settings.optimization
     if cluster.workers > 1 and settings.model.batch_norm == "shuffled":
         # Every replica then has its own statistics, which the chief alone cannot save.
         raise SettingsError(
@@ -134,13 +129,11 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
     strategy = make_strategy(
         run.logical_cpus, optimization.batch_size, optimization.accumulate, cluster
     )
-    replicas = strategy.num_replicas_in_sync
     tf.keras.utils.set_random_seed(run.seed)
     images = open_images(settings)
-    source, held_out, as_scenes = images
-    sources = images.parts
+    source = images.source
     if cluster.workers > 1:
-        digests = {name: dataclasses.asdict(digest_data(s)) for name, s in sources.items()}
+        digests = {n: dataclasses.asdict(digest_data(s)) for n, s in images.parts.items()}
         facts = {f"{name} images: {k}": v for name, d in digests.items() for k, v in d.items()}
         workers.agree("images", facts)
     plan = make_plan(optimization, source.size)
@@ -159,63 +152,45 @@ def _open(settings: PretrainSettings, cluster: Cluster, workers: Workers) -> _Tr
         if cluster.workers > 1:
             # Each has read them by itself; gradients alone are exchanged.
             workers.agree("weights", {n: digest(x) for n, x in method.networks.items()})
-    if cluster.is_chief:
-        directory = open_run(settings)
-        keep_data(directory, sources, replaceable={HELD_OUT: _tell_of_other_monitors})
-        note_places(directory, settings)
-        if not start_step:
-            note_saved(directory, None)
-        if start_step < plan.total_steps:
-            note_environment(directory, replicas, settings.in_parts)
-        write_json(directory / COMPUTE, dataclasses.asdict(encoder_work(method, views)))
-    recipe = build_recipe(settings, source)
-    if start_step < plan.total_steps:
-        _tell_of_canvases(views, source)
-        if views.object_crops:
-            _tell_of_crops_in_boxes(views, recipe)
-            told = _crops_of_monitors(images.monitored, as_scenes, settings.data)
-            print(told, file=sys.stderr)
-        if held_out is None:
-            print(
-                "monitors: they look at training images, and there is no kNN; --holdout=N gives "
-                "them others",
-                file=sys.stderr,
-            )
-        print(
-            f"{source.name}: {source.size} images, {plan.total_steps} steps of {plan.batch_size} "
-            f"on {replicas} replica(s), {settings.model.method} with views of {views.recipe}, "
-            f"{origin}, in {run.run_dir}",
-            file=sys.stderr,
-        )
-    return _Training(
-        settings,
-        cluster,
-        strategy,
-        source,
-        held_out,
-        plan,
-        method,
-        recipe,
-        checkpoints,
-        start_step,
-        as_scenes,
+    training = _Training(
+        settings=settings,
+        cluster=cluster,
+        strategy=strategy,
+        images=images,
+        plan=plan,
+        method=method,
+        recipe=build_recipe(settings, source),
+        checkpoints=checkpoints,
+        start_step=start_step,
     )
+    replicas = strategy.num_replicas_in_sync
+    if cluster.is_chief:
+        _record_start(training, replicas)
+    if not training.is_complete:
+        announce(settings, images, training.recipe, plan, replicas, origin)
+    return training
 
 
-def _tell_of_crops_in_boxes(views: ViewSettings, recipe: Recipe) -> None:
-    """Says on stderr how much of a box a random resized crop covers, which the boxes decide."""
-    if views.crop_law == "random_resized":
-        boxes, dilated = (f"{area:.0%}" for area in recipe.smallest_areas)
-        around = f", of a dilated one {dilated}" if views.crops == "object_dilated" else ""
-        print(f"crops cover {boxes} of a box or more{around} (--smallest_area)", file=sys.stderr)
+def _record_start(training: _Training, replicas: int) -> None:
+    """Writes into the run directory what is known of a run before its next step."""
+    settings = training.settings
+    directory = open_run(settings)
+    keep_data(directory, training.images.parts, replaceable={HELD_OUT: _tell_of_other_monitors})
+    note_places(directory, settings)
+    if not training.start_step:
+        note_saved(directory, None)
+    if not training.is_complete:
+        note_environment(directory, replicas, settings.in_parts)
+    work = encoder_work(training.method, settings.views)
+    write_json(directory / COMPUTE, dataclasses.asdict(work))
 
 
-def _crops_of_monitors(monitored: Source, as_scenes: bool, data: DataSettings) -> str:
-    """Where the monitors crop the images that they look at, as a line."""
-    crops = "object crops"
-    if as_scenes:
-        crops = f"scene crops, since {data.proposals} is of the training images; see --holdout"
-    return f"monitors: the views of {monitored.name} are {crops}"
+def _tell_of_other_monitors() -> None:
+    print(
+        "the images that the monitors look at are others than before, and so are their figures "
+        "from here on",
+        file=sys.stderr,
+    )
 
 
 def _fit(training: _Training, workers: Workers) -> None:
@@ -246,38 +221,19 @@ def _fit(training: _Training, workers: Workers) -> None:
             distributed_batches(
                 training.settings,
                 training.method,
-                training.source,
+                training.images.source,
                 training.recipe,
                 training.strategy,
                 plan,
                 start_step,
             ),
-            source=training.source,
+            source=training.images.source,
             steps=plan.total_steps - start_step,
             callbacks=callbacks,
         )
     summary = clock.summary() if clock else f"worker {training.cluster.index}"
-    unreadable = training.source.unreadable.summary()
+    unreadable = training.images.source.unreadable.summary()
     print(f"{summary}\ndone: {training.directory}{unreadable}", file=sys.stderr)
-
-
-def _tell_of_canvases(views: ViewSettings, source: Source) -> None:
-    """Says on stderr that views are cut from smaller copies of large images, if they may be."""
-    side = cut_side(views, source)
-    if side is not None and (source.largest_side is None or source.largest_side > side):
-        print(
-            f"--augment_on=device: of images longer than {side} pixels (--canvas), smaller copies "
-            f"are cut into views: JPEGs of up to {2 * side} pixels are halved",
-            file=sys.stderr,
-        )
-
-
-def _tell_of_other_monitors() -> None:
-    print(
-        "the images that the monitors look at are others than before, and so are their figures "
-        "from here on",
-        file=sys.stderr,
-    )
 
 
 def _observers(
@@ -287,7 +243,7 @@ def _observers(
     settings, plan, start_step = training.settings, training.plan, training.start_step
     seed, directory = settings.run.seed, training.directory
     if start_step == 0:
-        show_first_views(training.source, training.recipe, seed, directory / PICTURE)
+        show_first_views(training.images.source, training.recipe, seed, directory / PICTURE)
     log = RunLog(
         start_step,
         metrics,
@@ -303,12 +259,8 @@ def _observers(
     random = None  # at step 0 of a run from scratch the encoder is the random one
     if start_step or not settings.run.begins_randomly:
         random = random_encoder(settings.model, seed)
-    neighbours = NeighbourPicture(
-        training.source,
-        training.held_out,
-        settings.views.image_size,
-        random=random,
-    )
+    source, held_out = training.images.source, training.images.held_out
+    neighbours = NeighbourPicture(source, held_out, settings.views.image_size, random=random)
 
     def look(step: int, encode: Encode) -> None:
         picture = neighbours.draw(encode, step, directory / NEIGHBOURS)
@@ -320,9 +272,9 @@ def _observers(
         recipe=training.recipe,
         settings=settings.monitor,
         log=log,
-        source=training.source,
-        held_out=training.held_out,
-        as_scenes=training.as_scenes,
+        source=source,
+        held_out=held_out,
+        as_scenes=training.images.as_scenes,
         every=plan.steps_of(settings.monitor.monitor_every),
         last_step=plan.total_steps,
         seed=seed,

@@ -152,7 +152,7 @@ def test_where_the_monitors_crop_is_told(tmp_path, monkeypatch, capsys, boxes, h
     ).split()
     area = ("--crop_area=0.3,1",) if as_scenes else ()
     run(settings(tmp_path / "r", *flags, *area, f"--proposals={proposals}"))
-    assert begun[0].as_scenes == as_scenes
+    assert begun[0].images.as_scenes == as_scenes
     error = capsys.readouterr().err
     assert "crops cover 80% of a box or more (--smallest_area)\n" in error  # 0.2 / a quarter
     assert ("warning: --crop_area bounds the crops of images without a box" in error) == as_scenes
