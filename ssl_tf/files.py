@@ -1,4 +1,4 @@
-"""Atomic writing: a file is complete or absent, even if its writer is killed."""
+"""Files: written whole or not at all, read as JSON, digested, removed."""
 
 import contextlib
 import csv

@@ -24,7 +24,7 @@ def main(settings: FineTuneSettings) -> None:
     """Fine-tunes the encoder of a run, and the random encoder from which the run started."""
     from ssl_tf.evaluation.classification import real_batch_size
     from ssl_tf.evaluation.context import format_figures, open_context
-    from ssl_tf.evaluation.finetuning import fine_tune, report_of
+    from ssl_tf.evaluation.finetuning import FineTuning, report_of
     from ssl_tf.evaluation.labelled import choose_labelled
     from ssl_tf.settings.protocol import protocol
     from ssl_tf.training.report_entries import UNREADABLE
@@ -66,16 +66,16 @@ def main(settings: FineTuneSettings) -> None:
         results["validation"] = f"{images.validation.name}, {images.validation.size} images{refit}"
     unreadable = 0
     for name in context.encoders:
-        result = fine_tune(
-            context.encoder_factory(name),
-            images,
-            context.image_size,
-            tuning,
-            directory / name,
-            strategy,
-            reading,
+        result = FineTuning(
+            new_encoder=context.encoder_factory(name),
+            images=images,
+            image_size=context.image_size,
+            settings=tuning,
+            directory=directory / name,
+            strategy=strategy,
+            reading=reading,
             export=_exporter(settings, context, directory) if name == "trained" else None,
-        )
+        ).result()
         results[name] = report_of(result)
         # Of the encoders together, as in reports of other protocols.
         unreadable = max(unreadable, results[name].pop(UNREADABLE))

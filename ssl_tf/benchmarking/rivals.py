@@ -16,7 +16,7 @@ def contenders(
     """The pipelines of the named libraries, two views of `size` pixels an image.
 
     Args:
-        names: of `settings.RIVALS`.
+        names: of `settings.benchmarking.RIVALS`.
         encoded: the images.
         size: side of a view.
 

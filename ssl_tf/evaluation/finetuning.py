@@ -95,72 +95,48 @@ def report_of(result: FineTuneResult) -> dict[str, Any]:
     return {**entry.pop("figures"), **entry}
 
 
-def fine_tune(
-    new_encoder: EncoderFactory,
-    images: LabelledImages,
-    image_size: int,
-    settings: TuningSettings,
-    directory: Path,
-    strategy: tf.distribute.Strategy | None = None,
-    reading: Mapping[str, str] | None = None,
-    metric: str = "",
-    export: Export | None = None,
-) -> FineTuneResult:
-    """Trains encoder and classifier on labels, once a trial, and tests the best trial.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """Training of encoder and classifier on labels, once a trial, and the test of the best trial.
 
     By default SGD with Nesterov momentum, cosine decay to 0 without warm-up, random crop and flip,
-    and a classifier initialized to zero (BYOL C.1, D.3; SimCLR B.5, B.8). A call after a kill
-    resumes in the directory: finished trials are not repeated, and the result is that of an
-    uninterrupted call. A call after the end returns the saved result; with other test images it
-    repeats the test alone.
+    and a classifier initialized to zero (BYOL C.1, D.3; SimCLR B.5, B.8).
 
-    Args:
+    Attributes:
         new_encoder: builds encoders with the initial weights, one for each trial.
         images: for training, choice and test.
         image_size: side of all images, in pixels.
         settings: of the trials.
         directory: for checkpoints, metrics and results; created if missing.
-        strategy: whose replicas train; None: the current one.
+        strategy: whose replicas train.
         reading: flags by which the images are read, name -> value; a saved result is only that of
             the same.
         metric: the figure by which a trial is chosen; empty: top-1 or mAP.
         export: called with the network of the result, on one device, float32, and the images that
             it learned from.
-
-    Raises:
-        UserError: every trial diverged, a label is outside of the classes, or the directory belongs
-            to other settings.
-        Stopped: a signal asked to stop; the state is saved.
     """
-    stage = _Stage(
-        new_encoder,
-        images,
-        image_size,
-        settings,
-        directory,
-        strategy or tf.distribute.get_strategy(),
-        reading,
-        metric,
-        export,
-    )
-    return stage.result()
-
-
-@dataclasses.dataclass(frozen=True)
-class _Stage:
-    """The arguments of `fine_tune`."""
 
     new_encoder: EncoderFactory
     images: LabelledImages
     image_size: int
     settings: TuningSettings
     directory: Path
-    strategy: tf.distribute.Strategy
-    reading: Mapping[str, str] | None
-    metric: str
-    export: Export | None
+    strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
+    reading: Mapping[str, str] | None = None
+    metric: str = ""
+    export: Export | None = None
 
     def result(self) -> FineTuneResult:
+        """Trains and tests, or goes on where a killed process was.
+
+        Finished trials are not repeated, and the result is that of an uninterrupted call. A call
+        after the end returns the saved result; with other test images it repeats the test alone.
+
+        Raises:
+            UserError: every trial diverged, a label is outside of the classes, or the directory
+                belongs to other settings.
+            Stopped: a signal asked to stop; the state is saved.
+        """
         encoder = digest(self.new_encoder(False))
         identity = self._identity(encoder)
         path = self.directory / "result.json"

@@ -41,7 +41,7 @@ from ssl_tf.training.run_directory import (
 Report = dict[str, Any]
 
 _REMEDY = "make it anew, or remove it"
-# What two roundings of an epoch to four digits make: that of a line, and that of `Run.epoch`.
+# Largest error of an epoch that is rounded to four digits twice: in its line and in `Run.epoch`.
 _ROUNDED = 2e-4
 _VERSIONS = ("ssl_tf", CODE, "tensorflow")
 # A report of a stage, in a file.

@@ -13,7 +13,7 @@ from ssl_tf.errors import NotPrepared, UserError, warn
 from ssl_tf.evaluation.classification import real_batch_size
 from ssl_tf.evaluation.context import Encoders, format_figures
 from ssl_tf.evaluation.features import FeatureReader, warn_of_absent_classes
-from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune, report_of
+from ssl_tf.evaluation.finetuning import FineTuning, LabelledImages, report_of
 from ssl_tf.evaluation.freezing import digest, frozen
 from ssl_tf.evaluation.logistic_regression import (
     PENALTIES,
@@ -260,17 +260,17 @@ class _Evaluation:
         }
 
     def _fine_tuned(self, name: str, images: LabelledImages) -> Report:
-        result = fine_tune(
-            self.opened.encoder_factory(name),
-            images,
-            self.opened.image_size,
-            self._tuning(images.train.size),
-            self._trainings / name,
-            self.strategy,
-            fields.result_flags(self.settings.reading),
-            self.protocol.metric,
+        tuning = FineTuning(
+            new_encoder=self.opened.encoder_factory(name),
+            images=images,
+            image_size=self.opened.image_size,
+            settings=self._tuning(images.train.size),
+            directory=self._trainings / name,
+            strategy=self.strategy,
+            reading=fields.result_flags(self.settings.reading),
+            metric=self.protocol.metric,
         )
-        return report_of(result)
+        return report_of(tuning.result())
 
     def _tuning(self, examples: int) -> TuningSettings:
         """The settings of fine-tuning, with fewer checkpoints if an epoch of the data is short."""

@@ -1,10 +1,10 @@
 """Every flag of every stage, once, with its bounds; frozen after reading.
 
-The groups are shared between stages: a flag means the same wherever it stands.
+A group of flags that several stages share is defined once.
 """
 
 from ssl_tf.settings.annotations import AnnotationSettings
-from ssl_tf.settings.benchmarking import RIVALS, InputBenchmarkSettings, TrainBenchmarkSettings
+from ssl_tf.settings.benchmarking import InputBenchmarkSettings, TrainBenchmarkSettings
 from ssl_tf.settings.boxes import (
     ImportProposalsSettings,
     InspectSettings,
@@ -15,7 +15,6 @@ from ssl_tf.settings.boxes import (
 from ssl_tf.settings.data import (
     GROUND_TRUTH,
     DataSettings,
-    OptionalDataSettings,
     ReadingSettings,
 )
 from ssl_tf.settings.detection import DetectorSettings, DetectSettings
@@ -49,7 +48,7 @@ from ssl_tf.settings.pretraining import (
     ViewsReportSettings,
 )
 from ssl_tf.settings.recipes import RECIPES, STRATEGIES
-from ssl_tf.settings.run import PRECISIONS, MonitorSettings, NeighbourSettings, RunSettings
+from ssl_tf.settings.run import MonitorSettings, NeighbourSettings, RunSettings
 from ssl_tf.settings.segmenting import SegmenterSettings, SegmentSettings
 from ssl_tf.settings.study import StudySettings
 from ssl_tf.settings.transfer import SUITES, TransferSettings
@@ -87,15 +86,12 @@ __all__ = [
     "NeighbourSettings",
     "OpenImagesSettings",
     "OptimizationSettings",
-    "OptionalDataSettings",
-    "PRECISIONS",
     "PRETEXT",
     "PrepareSettings",
     "PretrainSettings",
     "RANKERS",
     "RECIPES",
     "REGIONS",
-    "RIVALS",
     "RankingSettings",
     "ReadingSettings",
     "RegionSettings",

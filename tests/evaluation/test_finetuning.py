@@ -18,7 +18,7 @@ from ssl_tf.errors import SettingsError, Stopped, UserError
 from ssl_tf.evaluation import finetuning
 from ssl_tf.evaluation.classification import rate_schedule, real_batch_size
 from ssl_tf.evaluation.encoder_classifier import build_encoder_classifier
-from ssl_tf.evaluation.finetuning import LabelledImages, fine_tune
+from ssl_tf.evaluation.finetuning import FineTuning, LabelledImages
 from ssl_tf.evaluation.labelled import choose_labelled
 from ssl_tf.networks.batch_normalization import batch_normalization
 from ssl_tf.networks.precision import policy_scope
@@ -158,7 +158,14 @@ def tuned(coloured, directory, *flags, validation=False, refit=False, strategy=N
     if validation:
         train, held = whole.hold_out(9)
         images = LabelledImages(train, test, held, whole if refit else None)
-    return fine_tune(start or small_start, images, 16, settings(*flags), directory, strategy)
+    return FineTuning(
+        new_encoder=start or small_start,
+        images=images,
+        image_size=16,
+        settings=settings(*flags),
+        directory=directory,
+        strategy=strategy or tf.distribute.get_strategy(),
+    ).result()
 
 
 def test_two_replicas_give_what_one_gives(coloured, tmp_path):
@@ -430,7 +437,13 @@ def test_of_several_labels_the_best_trial_is_tested_once_after_the_choice(tmp_pa
     monkeypatch.setattr(finetuning, "FeatureReader", spy)
     given = settings("--epochs=5", "--base_learning_rates=20,1e-60")
     images = LabelledImages(train, test, validation)
-    result = fine_tune(small_start, images, 16, given, tmp_path / "x")
+    result = FineTuning(
+        new_encoder=small_start,
+        images=images,
+        image_size=16,
+        settings=given,
+        directory=tmp_path / "x",
+    ).result()
     assert result.figures.keys() == {"map"} and result.figures["map"] > 0.75
     assert looked == [12, 12, "test"] and result.base_learning_rate == 20
     # Without a refit the chosen trial itself is tested; only its checkpoints are left.

@@ -86,7 +86,7 @@ def test_variables_of_slurm_that_are_no_numbers_are_one_line(wrong, told, scontr
     slurm = {"SLURM_NTASKS": "3", "SLURM_PROCID": "2", "SLURM_STEP_NODELIST": "gpu[1-3]"}
     with pytest.raises(SettingsError) as raised:
         read_cluster({**slurm, **wrong})
-    assert str(raised.value).startswith(told) or told in str(raised.value)
+    assert told in str(raised.value)
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 400
 
 
