@@ -39,8 +39,8 @@ def main(settings: FineTuneSettings) -> None:
     stage = f"finetune_{share}" if share else "finetune"
     context = open_context(settings.evaluation, stage, labels.validation)
     directory = context.output.with_suffix("")
-    if directory == context.output:  # an --output without .json is the report all the same
-        directory = directory.with_name(f"{directory.name}_training")
+    if context.output.suffix != ".json":  # the report all the same; a rate may end its name
+        directory = context.output.with_name(f"{context.output.name}_training")
     if (directory / FLAGS).is_file():
         raise SettingsError(
             f"--output={context.output}: its checkpoints would lie in {directory}, which is the "

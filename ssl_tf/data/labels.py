@@ -112,7 +112,7 @@ def choose_share(
     labels: np.ndarray,
     settings: ShareSettings,
     path: Path | None,
-    of: str = "each class",
+    of: str = "",
 ) -> tuple[np.ndarray, str]:
     """The labelled images that the settings name, and what they are in words.
 
@@ -122,7 +122,8 @@ def choose_share(
         labels: their labels, as in `draw_share`.
         settings: of the share, which is not all.
         path: text file for the ids of the labelled images, written; None: there is none.
-        of: what the share is drawn of, for the description.
+        of: what the share is drawn of, for the description; empty: each class, or all images where
+            they have several labels.
 
     Returns:
         bool [N], and the description, which tells lists of one name apart.
@@ -135,6 +136,7 @@ def choose_share(
         keep = read_list(Path(settings.labels_from), ids, source)
         listed = f" ({_digest(ids[keep])})"
     else:
+        of = of or ("all images" if source.multi_label else "each class")
         description = f"{100 * settings.label_fraction:g} % of {of}, seed {settings.label_seed}"
         keep = draw_share(labels, source, settings.label_fraction, settings.label_seed)
         listed = ""

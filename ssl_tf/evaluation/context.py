@@ -155,6 +155,12 @@ def open_context(
         output = Path(settings.output)
         check_owner(output, [output.parent], settings.checkpoint)
         prepare_output(output)
+        kind = stage.partition("_")[0]
+        if not output.match(f"{kind}*.json"):
+            warn(
+                f"--output={settings.output}: compare reads {kind}*.json of a directory, and not "
+                "this name"
+            )
     train, test = open_labelled(dataclasses.replace(settings, data=data))
     learned = known_images(settings.checkpoint or settings.init.init_encoder)
     for source in (train, test):

@@ -209,15 +209,16 @@ class FineTuning:
 
     def _identity(self, encoder: str) -> dict[str, str]:
         """Everything that the result depends on beside images and `reading`, by name."""
-        # The trials have the fewest images, so their batch tells whether any batch is smaller than
-        # the flag's.
-        batch_size = real_batch_size(
-            self.settings.batch_size,
-            self.images.train.size,
-            self.strategy.num_replicas_in_sync,
+        replicas = self.strategy.num_replicas_in_sync
+        trial, refit = (
+            real_batch_size(self.settings.batch_size, source.size, replicas)
+            for source in (self.images.train, self._learned)
         )
-        settings = dataclasses.replace(self.settings, batch_size=batch_size)
+        settings = dataclasses.replace(self.settings, batch_size=trial)
         flags = {f"--{name}": text for name, text in fields.result_flags(settings).items()}
+        # A refit has more images, and so a larger batch where the flag's is above those of trials.
+        if refit != trial:
+            flags["batch of the refit"] = str(refit)
         return {**flags, "image_size": str(self.image_size), "encoder": encoder}
 
     def _trial(self, trial: Trial, signals: StopSignals) -> Figures | None:

@@ -6,6 +6,9 @@ import numpy as np
 
 from ssl_tf.errors import UserError
 
+# Rows whose pairs with all others are in memory at once.
+_ROWS_AT_ONCE = 1024
+
 
 def l2_normalized(x: np.ndarray) -> np.ndarray:
     """The rows of [N, D] at norm 1, float64; a row of zeros stays zero."""
@@ -152,8 +155,8 @@ def alignment(x: np.ndarray, y: np.ndarray) -> float:
 def uniformity(x: np.ndarray) -> float:
     """Log of the mean of exp(-2 |a - b|^2) over all pairs of distinct rows, l2-normalized.
 
-    Wang & Isola 2020; 0 for collapsed embeddings, near -4 for spread out ones. Memory grows as
-    N x N. x: [N, D], N at least 2.
+    Wang & Isola 2020; 0 for collapsed embeddings, near -4 for spread out ones. x: [N, D], N at
+    least 2.
 
     Raises:
         ValueError: there are fewer than two rows.
@@ -162,6 +165,9 @@ def uniformity(x: np.ndarray) -> float:
     count = len(x)
     if count < 2:
         raise ValueError("uniformity needs two embeddings or more")
-    potential = np.exp(-2 * np.maximum(2 - 2 * (x @ x.T), 0))
-    np.fill_diagonal(potential, 0)
-    return math.log(potential.sum() / (count * (count - 1)))
+    total = 0.0
+    for start in range(0, count, _ROWS_AT_ONCE):
+        potential = np.exp(-2 * np.maximum(2 - 2 * (x[start : start + _ROWS_AT_ONCE] @ x.T), 0))
+        np.fill_diagonal(potential[:, start:], 0)
+        total += float(potential.sum())
+    return math.log(total / (count * (count - 1)))

@@ -294,7 +294,7 @@ def _stage_columns(stage: Stage) -> dict[str, str | None]:
         columns[f"{stage.name}_train"] = None
         columns[f"{stage.name}_test"] = None if stage.named_by_data else f"{stage.heading} data"
     if stage.is_knn:
-        columns[stage.name] = f"{stage.heading} k, T"
+        columns[f"{stage.name}_k_t"] = f"{stage.heading} k, T"
     columns |= {f"{stage.name}_{detail}": None for detail in stage.details}
     return columns | {
         f"{stage.name}_{figure}": (
@@ -358,7 +358,7 @@ def _reported(stage: Stage, report: Report, encoder: str, columns: dict[str, str
     named |= {f"{stage.name}_{name}": report[name] for name in ("train", "test") if name in report}
     row = {name: value for name, value in named.items() if name in columns}
     if stage.is_knn:
-        row[stage.name] = f"{report['knn_k']}, {report['knn_temperature']:g}"
+        row[f"{stage.name}_k_t"] = f"{report['knn_k']}, {report['knn_temperature']:g}"
     return row
 
 

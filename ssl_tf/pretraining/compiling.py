@@ -118,8 +118,14 @@ def compile_method(
                 "predictor stays constant; give --optimizer=sgd or lars"
             )
         optimizer.fix_learning_rate(method.constant_rate_variables, plan.learning_rate)
+    held, steps = method.held_variables
     if optimization.optimizer != "adamw":
-        # Of a gradient of 0, AdamW makes no step, and its decay is of the size of the rate.
-        optimizer.hold(*method.held_variables)
+        optimizer.hold(held, steps)
+    elif steps:
+        # Its averages count the steps without a gradient: the first ones with one are too long.
+        raise SettingsError(
+            "--optimizer=adamw: cannot leave the prototypes out of its first steps; give "
+            "--freeze_prototypes=0, or --optimizer=lars or sgd"
+        )
     method.accumulate = optimization.accumulate
     method.compile_training(optimizer, precision=precision, last_step=plan.total_steps)

@@ -49,16 +49,55 @@ def collapse_reason(embedding_std: float, rankme: float, dimension: int, count: 
     return None
 
 
-def _have_labels(source: Source, held_out: Source) -> bool:
-    """Whether both have labels for kNN; says on stderr if they have not, or hide them."""
+def _labelled(
+    source: Source, held_out: Source, settings: MonitorSettings
+) -> tuple[Source, Source] | None:
+    """The labelled images of both for kNN, the bank and the queries; None where one has none.
+
+    Says so on stderr, and where only a part of the images is labelled.
+    """
     if not (source.has_classes and held_out.num_classes):
         print("monitors: no kNN, which needs labels of two classes or more", file=sys.stderr)
-        return False
-    for images in (source, held_out):
-        if labels_are_hidden(images):
+        return None
+    found = []
+    for images, count in (
+        (source, settings.monitor_bank),
+        (held_out, settings.monitor_queries),
+    ):
+        part = _labelled_part(images, count)
+        if part is None:
             print(f"{images.name}: its labels are not public, so there is no kNN", file=sys.stderr)
-            return False
-    return True
+            return None
+        found.append(part)
+    bank, queries = found
+    return bank, queries
+
+
+def _labelled_part(source: Source, count: int) -> Source | None:
+    """At most `count` images with a label, spread over a source; None where none of as many has.
+
+    A split may be labelled in part, as STL-10's train+unlabelled. All labels are read only then.
+    """
+    part = spread(source, count)
+    if source.multi_label:
+        return None if labels_are_hidden(source) else part
+    known = _have_labels(part)
+    if known.all():
+        return part
+    if not known.any():
+        return None
+    labelled = _have_labels(source)
+    print(
+        f"monitors: {labelled.sum()} of the {source.size} images of {source.name} have a label; "
+        "kNN is of them",
+        file=sys.stderr,
+    )
+    return spread(source.part(labelled, f"{source.name}, labelled"), count)
+
+
+def _have_labels(source: Source) -> np.ndarray:
+    """Whether the label of each image is public, bool [N]."""
+    return np.array([x["label"] != HIDDEN for x in source.read(source.annotations())])
 
 
 class RepresentationMonitor(StepCallback):
@@ -117,19 +156,16 @@ class RepresentationMonitor(StepCallback):
         self._embed = tf.function(embed, reduce_retracing=True, autograph=False)
         monitored = held_out or source
         queries = spread(monitored, settings.monitor_queries)
-        has_labels = held_out is not None and _have_labels(source, held_out)
         self._num_classes = source.num_classes
         self._multi_label = source.multi_label
         self._bank = self._queries = None
         self._k = settings.neighbours.knn_k
-        if has_labels:
-            bank = spread(source, settings.monitor_bank)
-            self._k = real_k(self._k, bank)
+        labelled = held_out and _labelled(source, held_out, settings)
+        if labelled:
+            self._k = real_k(self._k, labelled[0])
             self._bank, self._queries = (
-                FeatureReader(
-                    self._encode, image_source, recipe.settings.image_size, hidden_labels=True
-                )
-                for image_source in (bank, queries)
+                FeatureReader(self._encode, images, recipe.settings.image_size)
+                for images in labelled
             )
         batch = min(BATCH, queries.size)
         steps = Steps(seed, batch, start=0, stop=-(-queries.size // batch))
@@ -184,6 +220,11 @@ class RepresentationMonitor(StepCallback):
         # Each image once: others take the places of unreadable ones, and fill up the last batch.
         rows = np.sort(np.unique(np.concatenate(indices), return_index=True)[1])
         embeddings = np.concatenate(first)[rows]
+        if len(embeddings) < 2:
+            raise UserError(
+                f"{self._source.name}: the monitors compare two images or more, and one of "
+                f"{self._source.size} can be decoded; mend the others, or give a larger --holdout"
+            )
         if not np.isfinite(embeddings).all():
             raise UserError(
                 "the embeddings of the monitor are not finite: the network has diverged; lower "
@@ -209,10 +250,8 @@ class RepresentationMonitor(StepCallback):
         return {name: float(value) for name, value in values.items()}
 
     def _knn(self) -> dict[str, float]:
-        bank, bank_labels = _known(*self._bank.read())
-        queries, labels = _known(*self._queries.read())
-        if not (len(bank) and len(queries)):
-            return {}
+        bank, bank_labels = self._bank.read()
+        queries, labels = self._queries.read()
         scores = weighted_knn(
             bank,
             bank_labels,
@@ -224,13 +263,6 @@ class RepresentationMonitor(StepCallback):
         if self._multi_label:
             return {"knn_map": metrics.mean_average_precision(scores, labels)}
         return {"knn_top1": metrics.top_k_accuracy(scores, labels)}
-
-
-def _known(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Those whose label is public: a split may be labelled in part, as STL-10's are together."""
-    if labels.ndim == 2:
-        return features, labels
-    return features[labels != HIDDEN], labels[labels != HIDDEN]
 
 
 def spread(source: Source, count: int) -> Source:

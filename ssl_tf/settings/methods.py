@@ -95,7 +95,7 @@ class TemperatureFlags:
         0.2,
         "Softmax temperature of moco, densecl, simclr, swav and of dino's student; 0.1 in SimCLR, "
         "SwAV and DINO.",
-        above=0,
+        low=1e-3,
         high=1e6,
     )
 
@@ -194,10 +194,10 @@ class DinoFlags:
         False, "dino: batch normalization in the projector; keeps a ResNet from early collapse."
     )
     first_teacher_temperature: float = setting(
-        0.04, "dino: softmax temperature of the teacher at the first step.", above=0
+        0.04, "dino: softmax temperature of the teacher at the first step.", low=1e-3
     )
     teacher_temperature: float = setting(
-        0.07, "dino: softmax temperature of the teacher after its warm-up.", above=0
+        0.07, "dino: softmax temperature of the teacher after its warm-up.", low=1e-3
     )
     teacher_temperature_epochs: float = setting(
         30.0, "dino: epochs in which the teacher's temperature rises linearly.", low=0

@@ -137,7 +137,8 @@ class PretrainSettings:
             )
         if row.views == "two" and self.views.pairs != ((0, 1),):
             raise SettingsError(
-                f"--method={model.method}: compares two views; give two --view_strategies"
+                f"--method={model.method}: compares view 0 with view 1; give two --view_strategies "
+                "and no --compared_pairs"
             )
         if self.views.small_views and not row.small_views:
             takers = " or ".join(name for name, other in METHODS.items() if other.small_views)

@@ -302,6 +302,14 @@ def test_replicas_divide_the_largest_batch_that_shows_no_image_twice():
     assert real_batch_size(256, 3, 4) == 4 and real_batch_size(12, 45, 4) == 12
 
 
+def test_batches_of_all_images_of_the_trials_may_be_others_in_the_refit(coloured, tmp_path):
+    trials, validation = coloured[0].size - 9, dict(validation=True, refit=True)
+    tuned(coloured, tmp_path, f"--batch_size={trials}", **validation)
+    told = f"batch of the refit=None there, {trials + 1} here"
+    with pytest.raises(SettingsError, match=told):
+        tuned(coloured, tmp_path, f"--batch_size={trials + 1}", **validation)
+
+
 def test_a_directory_of_other_settings_is_left_alone(coloured, reference, tmp_path):
     directory, _ = reference
     before = sums(directory)

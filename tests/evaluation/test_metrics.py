@@ -11,6 +11,7 @@ from sklearn.metrics import (
 )
 
 from ssl_tf.errors import UserError
+from ssl_tf.evaluation import metrics
 from ssl_tf.evaluation.metrics import (
     alignment,
     average_precision,
@@ -182,6 +183,13 @@ def test_uniformity_closed_forms():
     assert uniformity(5 * np.eye(9)) == pytest.approx(-4)
     with pytest.raises(ValueError):
         uniformity(np.ones((1, 3)))
+
+
+def test_uniformity_by_blocks_is_that_of_all_at_once(monkeypatch):
+    x = normal(23, 3)
+    whole = uniformity(x)
+    monkeypatch.setattr(metrics, "_ROWS_AT_ONCE", 5)
+    assert uniformity(x) == pytest.approx(whole, rel=1e-12)
 
 
 def test_alignment_and_uniformity_equal_slow_loops():

@@ -113,6 +113,15 @@ def test_two_reports_of_one_step_have_columns_by_their_files(tmp_path):
     assert second["linear_augment_top1"] == 0.4 and "linear_top1" not in second
 
 
+def test_a_report_of_neighbours_may_have_the_name_of_a_figure(tmp_path):
+    run = write_run(tmp_path / "one")
+    write_report(run / "knn.json", SCENES, 0.3, 0.1, k=20)
+    write_report(run / "knn_map.json", SCENES, 0.4, 0.1, k=200)
+    row = cells_of(table(read_runs([run])))[0]
+    assert [row[f"kNN{name} k, T"] for name in ("", " (knn_map)")] == ["20, 0.1", "200, 0.1"]
+    assert [row[f"kNN{name} top-1"] for name in ("", " (knn_map)")] == ["30.00", "40.00"]
+
+
 def test_a_run_without_figures_is_not_in_the_legend_and_told(tmp_path, capsys):
     runs = [write_run(tmp_path / "one"), write_run(tmp_path / "new", curve=())]
     (panel,) = panels(read_runs(runs))

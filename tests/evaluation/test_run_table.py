@@ -75,7 +75,7 @@ def test_the_table_has_each_run_and_each_random_encoder_once(runs):
     assert [row["run"] for row in rows] == ["one", "two", "three", "random"]
     one, two, three, random = rows
     assert one["monitor_knn_top1"] == 0.35 and one["linear_top1"] == 0.5 and one["epochs"] == 2.0
-    assert one["machine"] == "2 x CPU" and one["knn"] == "20, 0.07" and one["knn_top1"] == 0.45
+    assert one["machine"] == "2 x CPU" and one["knn_k_t"] == "20, 0.07" and one["knn_top1"] == 0.45
     assert (two["method"], two["encoder"], two["seed"]) == ("byol", "ResNet-18 x0.5", 3)
     assert three["monitor_knn_map"] == 0.31 and "linear_top1" not in three
     assert (random["knn_top1"], random["linear_top1"]) == (0.2, 0.125)

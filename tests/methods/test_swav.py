@@ -27,6 +27,13 @@ QUEUE = ("--feature_queue=16", "--feature_queue_start=0")
 K = 12
 
 
+def test_adamw_has_no_frozen_prototypes():
+    flags = (*FLAGS, "--optimizer=adamw", "--base_learning_rate=0.001")
+    with pytest.raises(SettingsError, match="give --freeze_prototypes=0, or --optimizer=lars"):
+        make(*flags, "--freeze_prototypes=0.25")
+    make(*flags)
+
+
 def batch_of(seed=0, small=2):
     random = np.random.default_rng(seed)
     sides = [SIZE] * 2 + [SIZE // 2] * small

@@ -84,14 +84,14 @@ class OnePoint(MeanColor):
         return color, tf.ones_like(color)
 
 
-def monitor_of(method, bank, queries, as_scenes=False, recipe=None, **views):
+def monitor_of(method, bank, queries, *flags, as_scenes=False, recipe=None, **views):
     views = dict(image_size=16, crop="full", view_strategies=("plain",) * 2) | views
     return RepresentationMonitor(
         0,
         method=method,
         recipe=recipe or Recipe(ViewSettings(**views)),
         as_scenes=as_scenes,
-        settings=flagfiles.parse(["--knn_k=9", "--monitor_queries=30"], MonitorSettings),
+        settings=flagfiles.parse(["--knn_k=9", "--monitor_queries=30", *flags], MonitorSettings),
         log=None,
         source=bank,
         held_out=queries,
@@ -214,7 +214,7 @@ def test_labels_that_are_not_public_make_no_figure(hides, capsys):
         assert capsys.readouterr().err.splitlines().count(told) == 1
 
 
-def test_a_split_that_is_labelled_in_part_is_judged_by_that_part():
+def test_a_split_that_is_labelled_in_part_is_judged_by_that_part(capsys):
     """As STL-10's train+unlabelled: the figure is that of the labelled images alone."""
     bank, queries = Scenes("train", 40, 16), Scenes("test", 40, 16)
     hidden = np.arange(40) % 4 == 3
@@ -222,6 +222,23 @@ def test_a_split_that_is_labelled_in_part_is_judged_by_that_part():
     expected = monitor_of(MeanColor(), known, queries).measure()["knn_top1"]
     bank._labels = tf.where(hidden, tf.constant(-1, tf.int64), bank._labels)
     assert monitor_of(MeanColor(), bank, queries).measure()["knn_top1"] == expected
+    assert f"30 of the 40 images of {bank.name} have a label" in capsys.readouterr().err
+
+
+def test_a_bank_of_a_split_that_is_labelled_in_part_is_full():
+    bank, queries = Scenes("train", 400, 16), Scenes("test", 40, 16)
+    hidden = np.arange(400) % 10 > 0
+    bank._labels = tf.where(hidden, tf.constant(-1, tf.int64), bank._labels)
+    monitor = monitor_of(MeanColor(), bank, queries, "--monitor_bank=40")
+    assert len(monitor._bank.read()[0]) == 40
+
+
+def test_one_readable_image_is_told_in_one_line():
+    queries = Shades(3, 1)
+    queries._images = tf.where([True, False, True], b"no image", queries._images)
+    queries.unreadable = UnreadableImages(8)
+    with pytest.raises(UserError, match="compare two images or more, and one of 3 can be decoded"):
+        monitor_of(MeanColor(), Shades(40, 0), queries).measure()
 
 
 class TwoHeads(MeanColor):
@@ -246,7 +263,13 @@ def test_views_of_images_without_proposals_are_scene_crops():
     scenes = Scenes("train", 12, 32)
     whole, objects = (
         monitor_of(
-            MeanColor(), scenes, scenes, as_scenes, crops="object_dilated", dilation=0.5, min_crop=1
+            MeanColor(),
+            scenes,
+            scenes,
+            as_scenes=as_scenes,
+            crops="object_dilated",
+            dilation=0.5,
+            min_crop=1,
         ).measure()["alignment"]
         for as_scenes in (True, False)
     )
