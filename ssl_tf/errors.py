@@ -78,8 +78,13 @@ class LostWorker(UserError):
 
 
 class Stopped(Exception):
-    """A signal has stopped the run, and its state is saved."""
+    """A signal has stopped the run or the study, and its state is saved."""
 
-    def __init__(self, received: signal.Signals, step: int):
-        super().__init__(f"stopped by {received.name} at step {step}, which is saved")
+    def __init__(self, received: signal.Signals, state: str):
+        """
+        Args:
+            received: the signal.
+            state: what is saved, as the end of the sentence that begins "stopped by SIGTERM".
+        """
+        super().__init__(f"stopped by {received.name}{state}")
         self.exit_code = EXIT_SIGNAL + received

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_tf.errors import EXIT_SIGNAL, Stopped, UserError, printable
+from ssl_tf.errors import Stopped, UserError, printable
 from ssl_tf.experiments.claims import CLAIMS, Claim, Claims, Taken
 from ssl_tf.experiments.records import Record, read_record, write_record
 from ssl_tf.experiments.stage_commands import PRETRAIN
@@ -25,14 +25,8 @@ _LOGS = "logs"
 _LOOK = 0.2
 _WAIT = 5.0
 _LOG_END = 4096
-
-
-class StudyStopped(Stopped):
-    """A signal has stopped the study; what was running has saved its state."""
-
-    def __init__(self, received: signal.Signals):
-        Exception.__init__(self, f"stopped by {received.name}, and what ran has saved its state")
-        self.exit_code = EXIT_SIGNAL + received
+# What a signal leaves, for `Stopped`.
+_SAVED = ", and what ran has saved its state"
 
 
 class Runner:
@@ -76,7 +70,7 @@ class Runner:
         """Works until nothing is left but what failed.
 
         Raises:
-            StudyStopped: by a signal.
+            Stopped: by a signal.
         """
         with self._signals:
             while True:
@@ -184,7 +178,7 @@ class Runner:
 
         try:
             cause = self._execute(trial, step, claim)
-        except StudyStopped:
+        except Stopped:
             note_end()
             raise
         # A suite skips data sets that are not prepared.
@@ -213,11 +207,11 @@ class Runner:
         """Runs a step; returns why it failed, empty if it did not.
 
         Raises:
-            StudyStopped: a signal came; the step has saved its state.
+            Stopped: a signal came; the step has saved its state.
             Taken: another machine took the trial over, so that this one must leave it.
         """
         if self._signals.received:
-            raise StudyStopped(self._signals.received)
+            raise Stopped(self._signals.received, _SAVED)
         log = self._log_of(trial, step)
         self._tell(f"{trial.name}: {step.name}, log in {log}")
         # Shells and schedulers signal a whole group: a child of its own hears each signal once.
@@ -244,7 +238,7 @@ class Runner:
                 lost = True
                 child.terminate()
         if passed_on is not None and code:
-            raise StudyStopped(passed_on)
+            raise Stopped(passed_on, _SAVED)
         if lost:
             raise Taken(f"{trial.name} was taken over")
         if code == 0:
@@ -260,7 +254,7 @@ class Runner:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self._signals.received:
-                raise StudyStopped(self._signals.received)
+                raise Stopped(self._signals.received, _SAVED)
             time.sleep(_LOOK)
 
     def _tell(self, line: str) -> None:

@@ -117,7 +117,7 @@ class SaveCheckpoint(StepCallback):
             with self._pause("checkpoint", self._every):
                 self._checkpoints.save(step)
         if stopping and step < self._last_step:
-            raise Stopped(stopping, step)
+            raise Stopped(stopping, f" at step {step}, which is saved")
 
 
 class ReportStep(StepCallback):
