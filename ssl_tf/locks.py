@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ssl_tf.errors import UserError, warn
 
@@ -50,8 +50,10 @@ def exclusive(directory: Path, name: str = LOCK) -> Iterator[TextIO]:
         yield file
     finally:
         # Removed before it is released: who opened it meanwhile sees that, and opens a new one.
+        # Where there are no locks, another process may have taken it over.
         with contextlib.suppress(OSError):
-            if not _is_of_another(directory / name):
+            holder = parse_holder((directory / name).read_text(errors="replace"))
+            if is_this_process(holder):
                 (directory / name).unlink()
             if created:
                 directory.rmdir()
@@ -65,7 +67,8 @@ def _lock(path: Path) -> TextIO:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(file)
+            file.seek(0)
+            holder = _described(parse_holder(file.read()))
             file.close()
             locked = path.parent if path.name == LOCK else path.with_suffix("")
             raise UserError(
@@ -93,13 +96,19 @@ def _lock(path: Path) -> TextIO:
     return file
 
 
-def _is_of_another(path: Path) -> bool:
-    """Whether the file names another process, which took it over where there are no locks."""
+def parse_holder(text: str) -> dict[str, Any]:
+    """What the file of a lock tells of its holder, by name; empty if it is damaged."""
     try:
-        holder = json.loads(path.read_text(errors="replace"))
-        return (holder["host"], holder["process"]) != (socket.gethostname(), os.getpid())
-    except (ValueError, TypeError, KeyError):
-        return False
+        holder = json.loads(text)
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def is_this_process(holder: Mapping[str, Any]) -> bool:
+    """Whether a holder is this process; one of which a damaged file tells nothing counts so."""
+    host, process = socket.gethostname(), os.getpid()
+    return (holder.get("host", host), holder.get("process", process)) == (host, process)
 
 
 def write_holder(file: TextIO, holder: Mapping[str, str | int]) -> None:
@@ -117,10 +126,8 @@ def _is_at(file: TextIO, path: Path) -> bool:
         return False
 
 
-def _holder(file: TextIO) -> str:
-    file.seek(0)
+def _described(holder: Mapping[str, Any]) -> str:
     try:
-        holder = json.loads(file.read())
         return f"process {holder['process']} on {holder['host']} since {holder['since']}"
-    except (ValueError, TypeError, KeyError):
+    except KeyError:
         return "another process"

@@ -1,16 +1,14 @@
 """Who works on which trial, where several machines share the directory of a study."""
 
 import contextlib
-import json
-import os
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from ssl_tf.errors import UserError
-from ssl_tf.locks import SUFFIX, exclusive, write_holder
+from ssl_tf.locks import SUFFIX, exclusive, is_this_process, parse_holder, write_holder
 
 # Directory of the claims in that of a study.
 CLAIMS = "claims"
@@ -70,7 +68,7 @@ class Claims:
         if text != seen:
             self._seen[trial] = text, now
             since = now
-        host = _holder(text).get("host", "")
+        host = parse_holder(text).get("host", "")
         if host == socket.gethostname() or now - since > self._silence:
             return ""
         return f"{trial} is held by {host or 'another machine'}"
@@ -97,21 +95,12 @@ class Claim:
         if now - self._last < self._every:
             return True
         self._last = now
-        mine = (socket.gethostname(), os.getpid())
         try:
-            holder = _holder(self._path.read_text(errors="replace"))
-            if (holder.get("host", mine[0]), holder.get("process", mine[1])) != mine:
+            holder = parse_holder(self._path.read_text(errors="replace"))
+            if not is_this_process(holder):
                 return False
             self._beats += 1
             write_holder(self._file, {**holder, "beats": self._beats})
         except OSError:
             pass  # a full disk, or a file server that is away for a moment
         return True
-
-
-def _holder(text: str) -> dict[str, Any]:
-    try:
-        holder = json.loads(text)
-    except ValueError:
-        return {}
-    return holder if isinstance(holder, dict) else {}
