@@ -13,8 +13,9 @@ from ssl_tf.settings import StudySettings
 def main(settings: StudySettings) -> None:
     """Runs or resumes a study, and writes its table, its figures as JSON, and its picture."""
     from ssl_tf.errors import UserError
+    from ssl_tf.experiments import stop_rule
     from ssl_tf.experiments.finished import make_again, take_finished
-    from ssl_tf.experiments.outcome import RESULTS, TABLE, enough, missing, write_outcome
+    from ssl_tf.experiments.outcome import TABLE, missing, write_outcome
     from ssl_tf.experiments.preview import preview
     from ssl_tf.experiments.records import check_flags, check_inputs, keep_study, read_record
     from ssl_tf.experiments.runner import Runner
@@ -46,20 +47,20 @@ def main(settings: StudySettings) -> None:
         except UserError as error:  # the runs go on; the last report raises it
             warn(f"no table yet: {error}")
 
-    def is_enough(trial: Trial) -> bool:
-        return enough(study, trials, trial, output)
+    def is_stopped(trial: Trial) -> bool:
+        return stop_rule.is_stopped(study, trials, trial, output)
 
     if settings.finished:
         report()  # which the stop rule reads
-    make_again(output, trials, settings.silence, is_enough)
-    Runner(output, trials, settings.silence, enough=is_enough, finished=report).run()
+    make_again(output, trials, settings.silence, is_stopped)
+    Runner(output, trials, settings.silence, is_stopped=is_stopped, finished=report).run()
     write_outcome(study, trials, output)
     print((output / TABLE).read_text(), end="")
     left = missing(study, trials, output)
     if left:
         raise UserError(
-            f"{len(left)} of {len(trials)} runs are missing, {', '.join(left)}; {output / RESULTS} "
-            "has the others, and the same command tries these again"
+            f"{len(left)} of {len(trials)} runs are missing, {', '.join(left)}; "
+            f"{output / stop_rule.RESULTS} has the others, and the same command tries these again"
         )
 
 

@@ -102,7 +102,7 @@ def take_finished(path: Path, output: Path, trials: Sequence[Trial]) -> None:
 
 
 def make_again(
-    output: Path, trials: Sequence[Trial], silence: float, enough: Callable[[Trial], bool]
+    output: Path, trials: Sequence[Trial], silence: float, is_stopped: Callable[[Trial], bool]
 ) -> None:
     """Forgets the trials that were taken over but whose weights a stage needs that is to be made.
 
@@ -110,7 +110,7 @@ def make_again(
         output: of the study.
         trials: all that there are.
         silence: as in `Claims`.
-        enough: whether a trial is not needed any more.
+        is_stopped: whether a trial is not needed any more, by the stop rule.
     """
     (output / CLAIMS).mkdir(parents=True, exist_ok=True)
     claims = Claims(output / CLAIMS, silence)
@@ -122,7 +122,7 @@ def make_again(
             (trial, step)
             for trial in trials
             for step in trial.steps
-            if not records[trial.name].has_done(step) and not enough(trial)
+            if not records[trial.name].has_done(step) and not is_stopped(trial)
         ]
         readers = {name: t.name for t, step in reversed(to_make) for name in _reads(t, step)}
         again = [t for t in trials if records[t.name].taken and t.name in readers]

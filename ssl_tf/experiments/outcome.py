@@ -1,30 +1,26 @@
 """The outcome of a study so far: its table, its figures as JSON, and its picture."""
 
 import dataclasses
-import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ssl_tf.experiments.claims import CLAIMS, Claims, Taken
 from ssl_tf.experiments.finished import write_finished
-from ssl_tf.experiments.records import read_record
+from ssl_tf.experiments.records import Done, read_record
 from ssl_tf.experiments.stage_commands import DISCOVER, PRETRAIN
+from ssl_tf.experiments.stop_rule import RESULTS, is_stopped, stop_remarks
 from ssl_tf.experiments.study_file import Study
 from ssl_tf.experiments.trials import Step, Trial
 from ssl_tf.files import read_json, write_json, write_text
 
 TABLE = "table.md"
-RESULTS = "results.json"
 PICTURE = "figures.png"
 _CSV = "table.csv"
 _REMEDY = "remove it, and start the study again"
 # Seconds after which the writer of a table on another machine is taken for dead.
 _SILENCE = 30.0
-
-# Name of a trial -> names of its stages that are done.
-Done = Mapping[str, Collection[str]]
 
 
 def write_outcome(study: Study, trials: Sequence[Trial], output: Path) -> None:
@@ -84,7 +80,7 @@ def _write(study: Study, trials: Sequence[Trial], output: Path) -> None:
         "remarks": list(shown.remarks),
     }
     if study.stop:
-        told = _stop_remarks(study.stop.figure, trials, done, reference, results)
+        told = stop_remarks(study.stop.figure, trials, done, reference, results)
         shown = dataclasses.replace(shown, remarks=(*shown.remarks, *told))
         results["remarks"] += told
     results["missing"] = left = missing(study, trials, output, results)
@@ -184,37 +180,6 @@ def _known(table: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _stop_remarks(
-    figure: str,
-    trials: Sequence[Trial],
-    done: Done,
-    reference: str,
-    results: Mapping[str, Any],
-) -> list[str]:
-    """The arms that the stop rule cannot stop, and why, a remark each.
-
-    Args:
-        figure: of the stop rule.
-        trials: of the study.
-        done: stages that are done.
-        reference: arm that the others are compared with; empty: it has no row.
-        results: as in results.json.
-    """
-    stages = results["stages"]
-    each = {row["run"]: _differences_of(figure, row, stages) for row in results["rows"]}
-    told = [
-        f"{arm} is not stopped: {figure} of the stop rule is each of {', '.join(among)}"
-        for arm, among in each.items()
-        if len(among) > 1
-    ]
-    of_reference = {trial.name for trial in trials if trial.arm == reference}
-    measured = {n for row in results["runs"] for n in row if row["run"] in of_reference}
-    is_done = any(t.arm == reference and len(done[t.name]) == len(t.steps) for t in trials)
-    if is_done and not measured & _columns_of(figure, stages):
-        told.append(f"no arm is stopped: no report of {reference} has {figure}, the stop rule's")
-    return told
-
-
 def _page(study: Study, shown: Any, reference: str, left: Mapping[str, str]) -> str:
     """The tables as Markdown: figures, then differences; then what is missing."""
 
@@ -258,63 +223,10 @@ def missing(
     for trial in trials:
         record = read_record(output, trial.name)
         step = record.next_step(trial)
-        if step is None or enough(study, trials, trial, output, results):
+        if step is None or is_stopped(study, trials, trial, output, results):
             continue
         failed = record.failed
         found[trial.name] = (
             f"{failed['stage']} failed: {failed['cause']}" if failed else f"{step.name} is not done"
         )
     return found
-
-
-def enough(
-    study: Study,
-    trials: Sequence[Trial],
-    trial: Trial,
-    output: Path,
-    results: Mapping[str, Any] | None = None,
-) -> bool:
-    """Whether a trial that nobody has begun is not needed any more, by the stop rule.
-
-    Neither the reference stops nor an arm whose results others read. Arguments as in `missing`.
-    """
-    rule = study.stop
-    needed = {arm for other in trials for step in other.steps for arm, _ in step.needs}
-    if rule is None or trial.arm in {study.reference, *needed}:
-        return False
-    if read_record(output, trial.name).done:
-        return False
-    if results is None:
-        path = output / RESULTS
-        results = read_json(path, dict, _REMEDY) if path.exists() else {}
-    row = next((row for row in results.get("rows", ()) if row["run"] == trial.arm), {})
-    differences = _differences_of(rule.figure, row, results.get("stages", {}))
-    if len(differences) != 1:
-        return False
-    (name,) = differences
-    count = row.get(f"{name}_seeds", 0)
-    if count < rule.seeds or f"{name}_error" not in row:
-        return False
-    least = rule.deviation / 100 / math.sqrt(count)
-    return abs(row[name]) > rule.errors * max(row[f"{name}_error"], least)
-
-
-def _differences_of(figure: str, row: Mapping[str, Any], stages: Mapping[str, str]) -> list[str]:
-    """The columns of a row that may be a figure's difference; several where data sets have it.
-
-    Args:
-        figure: as the stop rule names it, such as linear_top1.
-        row: of an arm.
-        stages: name of a stage in the columns -> that without its data and kind.
-    """
-    columns = sorted(_columns_of(figure, stages))
-    return [f"{name}_difference" for name in columns if f"{name}_difference" in row]
-
-
-def _columns_of(figure: str, stages: Mapping[str, str]) -> set[str]:
-    """The columns that may have a figure; arguments as in `_differences_of`."""
-    columns = {figure}
-    for name, plain in stages.items():
-        if figure.startswith(f"{plain}_"):
-            columns.add(f"{name}_{figure.removeprefix(f'{plain}_')}")
-    return columns

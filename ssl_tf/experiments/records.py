@@ -4,7 +4,7 @@ import dataclasses
 import glob
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ _STUDY = "study.toml"
 _LISTED = 3
 # What gives a run its first weights.
 _OF_START = ("init_from", "init_encoder")
+
+# Name of a trial -> names of its stages that are done.
+Done = Mapping[str, Collection[str]]
 
 
 @dataclasses.dataclass(frozen=True)

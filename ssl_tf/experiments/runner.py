@@ -42,7 +42,7 @@ class Runner:
         trials: Sequence[Trial],
         silence: float,
         *,
-        enough: Callable[[Trial], bool],
+        is_stopped: Callable[[Trial], bool],
         finished: Callable[[], None],
     ):
         """
@@ -50,12 +50,12 @@ class Runner:
             output: directory of the study.
             trials: in the order of work.
             silence: as in `Claims`.
-            enough: whether a trial is not needed any more.
+            is_stopped: whether a trial is not needed any more, by the stop rule.
             finished: called after every stage that is complete.
         """
         self._output = output
         self._trials = trials
-        self._enough = enough
+        self._is_stopped = is_stopped
         self._finished = finished
         self._by_name = {trial.name: trial for trial in trials}
         (output / CLAIMS).mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ class Runner:
         for trial in self._trials:
             record = read_record(self._output, trial.name)
             step = record.next_step(trial)
-            if step is None or self._has_failed(trial, record) or self._enough(trial):
+            if step is None or self._has_failed(trial, record) or self._is_stopped(trial):
                 continue
             needed = self._needed(trial, step)
             if needed is not None and not self._will_not_come(needed):
@@ -121,7 +121,7 @@ class Runner:
     def _will_not_come(self, name: str) -> bool:
         """Whether a trial has failed, or is not needed any more, so that nobody goes on with it."""
         trial, record = self._by_name[name], read_record(self._output, name)
-        return self._has_failed(trial, record) or self._enough(trial)
+        return self._has_failed(trial, record) or self._is_stopped(trial)
 
     def _work(self, trial: Trial, claim: Claim) -> None:
         """Does the steps of a trial that are left, until one fails or must wait."""

@@ -36,7 +36,7 @@ directory = Path(sys.argv[1])
 text = (directory / "small.toml").read_text()
 study, trials = small_file.trials_of(directory, text)
 runner.Runner(
-    directory / "out", trials, 60.0, enough=lambda trial: False, finished=lambda: None
+    directory / "out", trials, 60.0, is_stopped=lambda trial: False, finished=lambda: None
 ).run()
 """
 
@@ -54,10 +54,12 @@ def started(directory):
     return path.read_text().splitlines() if path.exists() else []
 
 
-def work(directory, text, enough=lambda trial: False):
+def work(directory, text, is_stopped=lambda trial: False):
     study, trials = trials_of(directory, text)
     reports = []
-    Runner(directory / "out", trials, 60.0, enough=enough, finished=lambda: reports.append(1)).run()
+    Runner(
+        directory / "out", trials, 60.0, is_stopped=is_stopped, finished=lambda: reports.append(1)
+    ).run()
     return missing(study, trials, directory / "out"), len(reports)
 
 
@@ -194,7 +196,11 @@ def test_a_flagfile_that_changes_meanwhile_changes_no_run(tmp_path):
     flagfile.write_text("--dataset=scenes\n--tau=0.5\n")
     done = []
     Runner(
-        tmp_path / "out", trials, 60.0, enough=lambda trial: False, finished=lambda: done.append(1)
+        tmp_path / "out",
+        trials,
+        60.0,
+        is_stopped=lambda trial: False,
+        finished=lambda: done.append(1),
     ).run()
     assert done and "--tau=0.9 " in (tmp_path / "arguments").read_text()
     assert read_record(tmp_path / "out", "one-0").done["pretrain"]["flags"]["tau"] == "0.9"
@@ -239,7 +245,7 @@ pretrain = "--init_from={early}"
 
 
 def test_what_is_not_needed_is_left_out(tmp_path):
-    work(tmp_path, HEAD + ARMS, enough=lambda trial: trial.name == "two-1")
+    work(tmp_path, HEAD + ARMS, is_stopped=lambda trial: trial.name == "two-1")
     assert [line for line in started(tmp_path) if line.startswith("two")] == ["two-0 pretrain"]
 
 
