@@ -9,7 +9,7 @@ from typing import Any
 from ssl_tf.experiments.claims import CLAIMS, Claims, Taken
 from ssl_tf.experiments.finished import write_finished
 from ssl_tf.experiments.records import Done, read_record
-from ssl_tf.experiments.stage_commands import DISCOVER, PRETRAIN
+from ssl_tf.experiments.stage_commands import DISCOVER, PRETRAIN, stage_kind
 from ssl_tf.experiments.stop_rule import RESULTS, is_stopped, stop_remarks
 from ssl_tf.experiments.study_file import Study
 from ssl_tf.experiments.trials import Step, Trial
@@ -131,7 +131,7 @@ def _trial_rows(
     columns: dict[str, str] = {}
     for trial in begun:
         for step in trial.steps:
-            if step.name.partition("_")[0] == DISCOVER and step.name in done[trial.name]:
+            if stage_kind(step.name) == DISCOVER and step.name in done[trial.name]:
                 found, images = _box_figures(step)
                 if not found:
                     continue
@@ -150,7 +150,7 @@ def _told_of_boxes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     protocols: dict[str, dict[str, Mapping[str, str]]] = {}
     for row in rows:
         for stage, protocol in row.get(PROTOCOLS, {}).items():
-            if stage.partition("_")[0] == DISCOVER:
+            if stage_kind(stage) == DISCOVER:
                 protocols.setdefault(stage, {})[row["run"]] = protocol
     lines = [told_differences(stage, found) for stage, found in protocols.items()]
     return [line for line in lines if line]

@@ -32,6 +32,7 @@ class Stage:
             where the command itself is quick to say so.
         report: with the figures that tables show, by {place} and, in a suite, {dataset} and
             {protocol}; empty: it leaves none.
+        column: first word of its columns in the table of the study; empty: it has none.
     """
 
     command: tuple[str, ...]
@@ -40,6 +41,7 @@ class Stage:
     place: str
     product: str = ""
     report: str = ""
+    column: str = ""
 
 
 PRETRAIN, DISCOVER = "pretrain", "discover"
@@ -60,14 +62,25 @@ STAGES = {
         {"output": "{place}"},
         "{stage}/{trial}",
         report="{place}/metrics.json",
+        column="discover",
     ),
-    PRETRAIN: Stage(("pretrain",), PretrainSettings, {"run_dir": "{place}"}, _RUN),
-    "knn": Stage(("knn",), KnnSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}"),
+    PRETRAIN: Stage(
+        ("pretrain",), PretrainSettings, {"run_dir": "{place}"}, _RUN, column="monitor"
+    ),
+    "knn": Stage(
+        ("knn",), KnnSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}", "knn"
+    ),
     "linear": Stage(
-        ("linear",), LinearSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}"
+        ("linear",), LinearSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}", "linear"
     ),
     "finetune": Stage(
-        ("finetune",), FineTuneSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}"
+        ("finetune",),
+        FineTuneSettings,
+        _REPORT,
+        _RUN + "/{stage}.json",
+        "{place}",
+        "{place}",
+        "finetune",
     ),
     "transfer": Stage(
         ("transfer",),
@@ -75,6 +88,7 @@ STAGES = {
         {"checkpoint": "{run}"},
         _RUN + "/transfer",
         report="{place}/{dataset}_{protocol}.json",
+        column="transfer",
     ),
     "segment": Stage(
         ("segment",),
@@ -83,6 +97,7 @@ STAGES = {
         _RUN + "/{stage}",
         "{place}/segmentation.json",
         "{place}/segmentation.json",
+        "segmentation",
     ),
     "detect": Stage(
         ("detect",),
@@ -91,13 +106,19 @@ STAGES = {
         _RUN + "/{stage}",
         "{place}/detection.md",
         "{place}/detection.json",
+        "detection",
     ),
 }
 
 
+def stage_kind(name: str) -> str:
+    """The first word of a stage's name, by which `STAGES` has it: linear of linear_cifar10."""
+    return name.partition("_")[0]
+
+
 def stage_of(name: str) -> Stage | None:
-    """The stage that a name begins with, such as that of linear_cifar10; None if it is none."""
-    return STAGES.get(name.partition("_")[0])
+    """The stage that a name begins with; None if it is none."""
+    return STAGES.get(stage_kind(name))
 
 
 def default_flags(stage: str) -> dict[str, str]:

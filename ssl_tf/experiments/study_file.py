@@ -19,13 +19,6 @@ _STAGE = re.compile(r"\w[\w.+-]*")
 _FOLDER = "studies"
 # Keys of an arm beside its stages, and of the whole.
 _ARM_KEYS = {"stages"}
-# The first word of a column with figures -> the stage that it is of.
-_STAGE_OF = {
-    "monitor": "pretrain",
-    **{stage: stage for stage in ("knn", "linear", "finetune", "transfer", "discover")},
-    "segmentation": "segment",
-    "detection": "detect",
-}
 _KEYS = {"title", "seeds", "reference", "rounds", "stages", "flags", "arms", "stop"}
 
 
@@ -250,8 +243,8 @@ def _check_figure(figure: str, reference: Arm) -> None:
     """Refuses the figure of a stop rule that could never be compared with that of the reference."""
     from ssl_tf.evaluation.run_table import is_figure  # which takes longer than all else here
 
-    stage = _STAGE_OF.get(figure.partition("_")[0])
-    if not is_figure(figure) or stage not in {name.partition("_")[0] for name in reference.stages}:
+    columns = {stage_of(name).column for name in reference.stages} - {""}
+    if not is_figure(figure) or figure.partition("_")[0] not in columns:
         raise SettingsError(
             f"stop: figure = {figure!r}: no stage of the reference {reference.name!r} has it; give "
             "a column of table.csv, such as 'linear_top1'"
