@@ -46,67 +46,73 @@ class Stage:
 
 PRETRAIN, DISCOVER = "pretrain", "discover"
 _RUN = "runs/{trial}"
-_REPORT = {"checkpoint": "{run}", "output": "{place}"}
+_JUDGES = {"checkpoint": "{run}", "output": "{place}"}
+
+
+def _one_report(command: str, settings: type) -> Stage:
+    """A command that judges a run and leaves one file there, its report."""
+    return Stage(
+        command=(command,),
+        settings=settings,
+        given=_JUDGES,
+        place=_RUN + "/{stage}.json",
+        product="{place}",
+        report="{place}",
+        column=command,
+    )
+
 
 STAGES = {
     "shuffle": Stage(
-        ("proposals", "shuffle"),
-        ShuffleSettings,
-        {"output": "{place}"},
-        "{stage}/{trial}",
-        "{place}",
+        command=("proposals", "shuffle"),
+        settings=ShuffleSettings,
+        given={"output": "{place}"},
+        place="{stage}/{trial}",
+        product="{place}",
     ),
     DISCOVER: Stage(
-        ("discover",),
-        DiscoverSettings,
-        {"output": "{place}"},
-        "{stage}/{trial}",
+        command=("discover",),
+        settings=DiscoverSettings,
+        given={"output": "{place}"},
+        place="{stage}/{trial}",
         report="{place}/metrics.json",
         column="discover",
     ),
     PRETRAIN: Stage(
-        ("pretrain",), PretrainSettings, {"run_dir": "{place}"}, _RUN, column="monitor"
+        command=("pretrain",),
+        settings=PretrainSettings,
+        given={"run_dir": "{place}"},
+        place=_RUN,
+        column="monitor",
     ),
-    "knn": Stage(
-        ("knn",), KnnSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}", "knn"
-    ),
-    "linear": Stage(
-        ("linear",), LinearSettings, _REPORT, _RUN + "/{stage}.json", "{place}", "{place}", "linear"
-    ),
-    "finetune": Stage(
-        ("finetune",),
-        FineTuneSettings,
-        _REPORT,
-        _RUN + "/{stage}.json",
-        "{place}",
-        "{place}",
-        "finetune",
-    ),
+    "knn": _one_report("knn", KnnSettings),
+    "linear": _one_report("linear", LinearSettings),
+    "finetune": _one_report("finetune", FineTuneSettings),
     "transfer": Stage(
-        ("transfer",),
-        TransferSettings,
-        {"checkpoint": "{run}"},
-        _RUN + "/transfer",
+        command=("transfer",),
+        settings=TransferSettings,
+        given={"checkpoint": "{run}"},
+        place=_RUN + "/transfer",
         report="{place}/{dataset}_{protocol}.json",
         column="transfer",
     ),
     "segment": Stage(
-        ("segment",),
-        SegmentSettings,
-        _REPORT,
-        _RUN + "/{stage}",
-        "{place}/segmentation.json",
-        "{place}/segmentation.json",
-        "segmentation",
+        command=("segment",),
+        settings=SegmentSettings,
+        given=_JUDGES,
+        place=_RUN + "/{stage}",
+        product="{place}/segmentation.json",
+        report="{place}/segmentation.json",
+        column="segmentation",
     ),
     "detect": Stage(
-        ("detect",),
-        DetectSettings,
-        _REPORT,
-        _RUN + "/{stage}",
-        "{place}/detection.md",
-        "{place}/detection.json",
-        "detection",
+        command=("detect",),
+        settings=DetectSettings,
+        given=_JUDGES,
+        place=_RUN + "/{stage}",
+        product="{place}/detection.md",
+        report="{place}/detection.json",
+        column="detection",
     ),
 }
 

@@ -170,14 +170,14 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
             made[path] = name
         steps.append(
             Step(
-                name,
-                (*stage.command, *arguments),
-                (*stage.command, *expand(arguments)),
-                Path(stage.product.format_map(named)) if stage.product else None,
-                reports,
-                flags_of_result,
-                _inputs(output, bound),
-                frozenset(needs),
+                name=name,
+                command=(*stage.command, *arguments),
+                expanded=(*stage.command, *expand(arguments)),
+                product=Path(stage.product.format_map(named)) if stage.product else None,
+                reports=reports,
+                flags=flags_of_result,
+                inputs=_inputs(output, bound),
+                needs=frozenset(needs),
             )
         )
     return Trial(arm.name, seed, tuple(steps), places.of(arm.name, PRETRAIN))
