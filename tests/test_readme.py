@@ -109,7 +109,7 @@ def test_every_command_of_the_pages_exists_and_its_flags_are_right(page, line, m
 
 
 def test_every_flag_that_the_pages_name_is_one():
-    known = {field.name for kind in SETTINGS.values() for field, _ in fields.flag_fields(kind)}
+    known = {name for kind in SETTINGS.values() for name in fields.names(kind)}
     known |= {f"no{name}" for name in known} | {"flagfile"} | OTHER_FLAGS
     for page, text in TEXT.items():
         for flag in re.findall(r"(?<![-\w])--([a-z][\w-]*)", text):

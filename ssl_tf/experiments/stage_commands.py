@@ -129,9 +129,6 @@ def stage_of(name: str) -> Stage | None:
 
 def default_flags(stage: str) -> dict[str, str]:
     """The values of a stage's flags that a record does not tell, since it is older than they."""
-    return {
-        field.name: fields.as_text(
-            field.default if field.metadata["before"] is None else field.metadata["before"]
-        )
-        for field, _ in fields.flag_fields(stage_of(stage).settings)
-    }
+    settings = stage_of(stage).settings
+    values = fields.defaults(settings) | fields.before(settings)
+    return {name: fields.as_text(value) for name, value in values.items()}

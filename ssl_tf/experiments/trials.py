@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
         result = places.of(arm.name, name)
         named = {"run": places.of(arm.name, PRETRAIN), "place": result}
         given = {flag: text.format_map(named) for flag, text in stage.given.items()}
-        if "seed" in _names(stage.settings):
+        if "seed" in fields.names(stage.settings):
             given["seed"] = str(seed)
         arguments, bound = _checked(stage, flags, given, settings, place)
         # What nothing reads is no difference: earlier versions gave such flags to more stages.
@@ -252,10 +252,10 @@ def _checked(
             with the arm and the stage.
     """
     fixed = flagfiles.as_arguments(None, given)
-    names = _names(stage.settings)
+    names = fields.names(stage.settings)
     try:
         for flag in (*flags, *settings.extra.split()):
-            if _flag_name(flag, {*given}):
+            if _flag_name(flag, given):
                 raise SettingsError(
                     f"{flag} would change nothing: the study gives each stage its seed, the run of "
                     "its arm and the places of its results; remove it"
@@ -298,16 +298,12 @@ def _within(output: Path, value: str) -> str:
     return f"OUTPUT/{value.removeprefix(head)}" if value.startswith(head) else value
 
 
-def _names(settings_class: type) -> set[str]:
-    return {field.name for field, _ in fields.flag_fields(settings_class)}
-
-
 def _changed(reading: ReadingSettings) -> dict[str, str]:
     default = fields.as_dict(ReadingSettings())
     return {n: v for n, v in fields.as_dict(reading).items() if v != default[n]}
 
 
-def _flag_name(flag: str, names: set[str]) -> str:
+def _flag_name(flag: str, names: Collection[str]) -> str:
     """Which of the flags an argument gives; empty: none of them."""
     name = flag.lstrip("-").partition("=")[0]
     return next((n for n in (name, name.removeprefix("no")) if n in names), "")
@@ -321,10 +317,10 @@ def _read_here(
     Raises:
         SettingsError: as `flagfiles.read`.
     """
-    names = _names(stage.settings)
+    names = fields.names(stage.settings)
     had = [flag for flag in extra if _flag_name(flag, names)]
-    unread = flagfiles.unread(flagfiles.read([*flags, *had, *fixed], stage.settings))
-    return [flag for flag in had if _flag_name(flag, names) not in unread]
+    in_vain = flagfiles.given_in_vain(flagfiles.read([*flags, *had, *fixed], stage.settings))
+    return [flag for flag in had if _flag_name(flag, names) not in in_vain]
 
 
 def _check_extra(trials: Sequence[Trial], settings: StudySettings) -> None:

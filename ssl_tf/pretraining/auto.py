@@ -75,7 +75,7 @@ def look(given: Values) -> tuple[Facts, str]:
     Args:
         given: the flags of the command line, name -> value.
     """
-    names = {field.name for field, _ in fields.flag_fields(DataSettings)}
+    names = fields.names(DataSettings)
     data = flagfiles.from_keywords(DataSettings, **{n: x for n, x in given.items() if n in names})
     # The run opens the images again, and tells then what is to be told of them.
     with contextlib.redirect_stderr(io.StringIO()):

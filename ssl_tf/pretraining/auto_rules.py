@@ -358,7 +358,7 @@ RULES = (
     ),
 )
 
-_DEFAULTS = {field.name: field.default for field, _ in fields.flag_fields(PretrainSettings)}
+_DEFAULTS = fields.defaults(PretrainSettings)
 _VIEWS = {
     "recipe", "crop", "crops", "view_strategies", "crop_area", "jitter_strength", "blur",
     "policy_set", "small_views", "small_image_size", "small_area", "image_library",
@@ -368,10 +368,10 @@ _OF_VIEW_SIZES = {"recipe", "view_strategies", "image_size", "small_views", "sma
 # the figures of those flagfiles were made. A photograph that shrinks so is points of itself.
 _OF_SMALL_IMAGES = {"blur", "policy_set", "image_library"}
 _CHOSEN = {rule.flag for rule in RULES}
-_OF_OPTIMIZER = {f.name for f, _ in fields.flag_fields(OptimizationSettings)} - _CHOSEN
-_OF_MODEL = {f.name for f, _ in fields.flag_fields(ModelSettings)}
+_OF_OPTIMIZER = {*fields.names(OptimizationSettings)} - _CHOSEN
+_OF_MODEL = {*fields.names(ModelSettings)}
 # How the keys of a queue are hidden is of the method, too.
-_OF_METHOD = {f.name for f, _ in fields.flag_fields(MethodFlags)} - _CHOSEN | {"batch_norm"}
+_OF_METHOD = {*fields.names(MethodFlags)} - _CHOSEN | {"batch_norm"}
 
 
 def _power_of_two(number: float) -> int:

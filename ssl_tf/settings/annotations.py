@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import HOLDOUT_RULES, ReadingSettings
-from ssl_tf.settings.fields import setting, unless
+from ssl_tf.settings.fields import never, setting, unless
 from ssl_tf.settings.label_share import ShareSettings
 
 _OF_SCENES = ("scenes", "scene_size", "scene_objects", "one_class")
@@ -89,10 +89,9 @@ class AnnotationSettings(ReadingSettings):
         of_maps = self.label_maps or self.voc_dir or self.dataset.startswith("scene_parse150")
         held_out = f"--holdout={self.holdout} gives the images to report on"
         return {
-            **unless(self.dataset, f"{source} has no splits", "split"),
-            **unless(self.dataset, f"{source} has no splits", "test_split"),
+            **unless(self.dataset, f"{source} has no splits", "split", "test_split"),
             **unless(of_tfds, "no TFDS data set is read", "data_dir"),
-            **unless(False, "no record files are shuffled", "shuffle_mib"),
+            **never("no record files are shuffled", "shuffle_mib"),
             **unless(files, f"{source} has images of its own", "image_folder", "test_image_folder"),
             **unless(self.coco_json, "there is no --coco_json", "test_coco_json"),
             **unless(
@@ -103,8 +102,9 @@ class AnnotationSettings(ReadingSettings):
                 "num_classes",
             ),
             **unless(of_maps, f"{source} has names of its own", "label_names"),
-            **unless(self.voc_dir, "there is no --voc_dir", "voc_list"),
-            **unless(self.voc_dir, "there is no --voc_dir", "test_voc_dir", "test_voc_list"),
+            **unless(
+                self.voc_dir, "there is no --voc_dir", "voc_list", "test_voc_dir", "test_voc_list"
+            ),
             **unless(of_scenes, "only --dataset=scenes has scenes", *_OF_SCENES),
             **unless(
                 not self.holdout,

@@ -6,7 +6,7 @@ import string
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import GROUND_TRUTH, DataSettings, OptionalDataSettings
-from ssl_tf.settings.fields import setting, unless
+from ssl_tf.settings.fields import never, setting, unless
 
 _ID_FIELDS = ("id", "stem", "file_name")
 # The format of a field: fill, side and a width of at most three digits.
@@ -119,7 +119,7 @@ class ShuffleSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `fields.unused`."""
-        return unless(False, "the boxes of all images are shuffled", "holdout")
+        return never("the boxes of all images are shuffled", "holdout")
 
     def __post_init__(self) -> None:
         if not self.output:
@@ -159,7 +159,7 @@ class StoreSettings:
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `fields.unused`."""
         reason = "the ids of all images are compared"
-        return unless(False, reason, "num_images", "num_classes", "holdout")
+        return never(reason, "num_images", "num_classes", "holdout")
 
     def __post_init__(self) -> None:
         if not self.data.proposals or self.data.proposals == GROUND_TRUTH:
@@ -177,4 +177,4 @@ class InspectSettings(StoreSettings):
         """Flags without effect, as in `fields.unused`."""
         reason = "the store alone is read; verify compares it with images"
         names = ("dataset", "image_folder", "prepared", "tfrecord", "max_bad_images")
-        return {**super().unused, **unless(False, reason, *names, "unmatched_proposals")}
+        return {**super().unused, **never(reason, *names, "unmatched_proposals")}

@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
-from ssl_tf.settings.fields import setting, unless
+from ssl_tf.settings.fields import never, setting, unless
 
 # Stride of the last map of an encoder, to whose multiples the canvas is bound.
 _LAST_STRIDE = 32
@@ -92,7 +92,7 @@ class DetectSettings(AnnotatedTrainingSettings):
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `fields.unused`."""
         names = ("test_label_maps", "reduce_zero_label", "label_names", "num_classes")
-        return unless(False, "a detector learns from boxes, not from label maps", *names)
+        return never("a detector learns from boxes, not from label maps", *names)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.fields import setting, unless
+from ssl_tf.settings.fields import never, setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 from ssl_tf.settings.sharding import ShardingSettings
 
@@ -279,8 +279,8 @@ class DiscoverSettings(ShardingSettings):
         cuts = ("cut_thresholds", "cut_weights")
         masks = ("cell_norm", "object_rank", "objects")
         return {
-            **unless(False, "boxes are found here, not taken", "proposals", "unmatched_proposals"),
-            **unless(False, "images are read in their order", "shuffle_mib"),
+            **never("boxes are found here, not taken", "proposals", "unmatched_proposals"),
+            **never("images are read in their order", "shuffle_mib"),
             **unless(of_keras, "the encoder has its own weights", "encoder_weights"),
             **unless(not of_keras, f"{self.features.encoder} has no steps", "step"),
             **unless(self.features.encoder, "the encoder is of no run", "step"),

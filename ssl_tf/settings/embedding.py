@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.fields import setting, unless
+from ssl_tf.settings.fields import never, setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 from ssl_tf.settings.sharding import ShardingSettings
 
@@ -90,9 +90,9 @@ class EmbedSettings(ShardingSettings):
         of_report = ("queries", "duplicate_cosine", "map_projection", "map_images")
         return {
             **unless(not init, "the weights of --init_encoder have no steps", "step"),
-            **unless(False, "every image gets features", "holdout", "holdout_rule"),
-            **unless(False, "images are read in their order", "shuffle_mib"),
-            **unless(False, "features are of whole images", "proposals", "unmatched_proposals"),
+            **never("every image gets features", "holdout", "holdout_rule"),
+            **never("images are read in their order", "shuffle_mib"),
+            **never("features are of whole images", "proposals", "unmatched_proposals"),
             **unless(self.encoder, "the encoder is of no run", "step"),
             **super().unused,
             **unless(self.report_images, "--report_images=0 makes no report", *of_report),

@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import DataSettings
-from ssl_tf.settings.fields import as_text, setting, unless
+from ssl_tf.settings.fields import as_text, never, setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 from ssl_tf.settings.run import NeighbourSettings
 
@@ -62,7 +62,7 @@ class EvaluationSettings(EncoderSettings):
         return {
             **super().unused,
             **unless(self.data.has_splits, f"{self.data.named[0]} has no splits", "test_split"),
-            **unless(False, "an evaluation takes no boxes", "proposals", "unmatched_proposals"),
+            **never("an evaluation takes no boxes", "proposals", "unmatched_proposals"),
             **unless(not self.test_image_folder, "", "orient"),
             **unless(not self.test_tfrecord, "", "first_label"),
         }
@@ -186,7 +186,7 @@ class KnnSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `fields.unused`."""
-        return unless(False, "images are read in their order", "shuffle_mib")
+        return never("images are read in their order", "shuffle_mib")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import OptionalDataSettings
-from ssl_tf.settings.fields import flag_fields, setting, unless
+from ssl_tf.settings.fields import names, never, setting, unless
 from ssl_tf.settings.initialization import InitEncoderSettings, one_encoder
 
 # Names of `exporters.formats.FORMATS`.
@@ -70,11 +70,10 @@ class ExportSettings:
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `fields.unused`."""
-        names = [field.name for field, _ in flag_fields(OptionalDataSettings)]
         return {
             **unless(self.checkpoint, "the encoder is of no run", "step"),
-            **unless(False, "an export takes no boxes", "proposals", "unmatched_proposals"),
-            **unless(self.formats.is_calibrated, _UNCALIBRATED, *names),
+            **never("an export takes no boxes", "proposals", "unmatched_proposals"),
+            **unless(self.formats.is_calibrated, _UNCALIBRATED, *names(OptionalDataSettings)),
         }
 
     def __post_init__(self) -> None:

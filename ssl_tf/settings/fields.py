@@ -70,6 +70,22 @@ def flag_fields(settings_class: type) -> list[tuple[dataclasses.Field, Any]]:
     return found
 
 
+def names(settings_class: type) -> list[str]:
+    """The names of all flags of a settings class."""
+    return [field.name for field, _ in flag_fields(settings_class)]
+
+
+def defaults(settings_class: type) -> dict[str, Any]:
+    """Flag name -> default."""
+    return {field.name: field.default for field, _ in flag_fields(settings_class)}
+
+
+def before(settings_class: type) -> dict[str, Any]:
+    """Flag name -> value of the runs that are older than the flag, where it is not the default."""
+    values = {field.name: field.metadata["before"] for field, _ in flag_fields(settings_class)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def listed(choices: Sequence[str] | Sequence[int]) -> str:
     """The choices as text, without the one that means none."""
     return ", ".join(str(choice) for choice in choices if choice)
@@ -83,7 +99,12 @@ def unless(honoured: object, reason: str, *names: str) -> dict[str, str]:
         reason: why nothing does, as the end of a sentence.
         *names: the flags.
     """
-    return {} if honoured else dict.fromkeys(names, reason)
+    return {} if honoured else never(reason, *names)
+
+
+def never(reason: str, *names: str) -> dict[str, str]:
+    """Rows of a settings class's `unused`: each name with the reason, whatever else is given."""
+    return dict.fromkeys(names, reason)
 
 
 def unused(settings: Any) -> dict[str, str]:

@@ -16,7 +16,17 @@ from absl import flags
 
 from ssl_tf.errors import SettingsError, printable
 from ssl_tf.files import write_text
-from ssl_tf.settings.fields import LARGEST, as_dict, as_text, flag_fields, listed, parts, unused
+from ssl_tf.settings.fields import (
+    LARGEST,
+    as_dict,
+    as_text,
+    before,
+    defaults,
+    flag_fields,
+    listed,
+    parts,
+    unused,
+)
 from ssl_tf.settings.flagfile_lines import expand
 
 Settings = TypeVar("Settings")
@@ -54,10 +64,10 @@ def _convert(name: str, text: Any, kind: Any) -> Any:
         raise SettingsError(f"--{name}={text}: expected numbers separated by commas") from None
 
 
-def unread(settings: Any) -> dict[str, str]:
+def given_in_vain(settings: Any) -> dict[str, str]:
     """The flags that differ from their defaults and that nothing would read: name -> reason."""
-    given, defaults = as_dict(settings), _defaults(settings)
-    return {n: r for n, r in unused(settings).items() if given[n] != defaults[n]}
+    given, default = as_dict(settings), _defaults(settings)
+    return {n: r for n, r in unused(settings).items() if given[n] != default[n]}
 
 
 def _refuse_unused(settings: Any) -> None:
@@ -68,7 +78,7 @@ def _refuse_unused(settings: Any) -> None:
     Raises:
         SettingsError: names the first such flag.
     """
-    wrong = unread(settings)
+    wrong = given_in_vain(settings)
     if not wrong:
         return
     given = as_dict(settings)
@@ -98,7 +108,7 @@ def _check_lists(settings: Any) -> None:
 
 def _defaults(settings: Any) -> dict[str, str]:
     """Flag name -> default, as text of a command line."""
-    return {field.name: as_text(field.default) for field, _ in flag_fields(type(settings))}
+    return {name: as_text(value) for name, value in defaults(type(settings)).items()}
 
 
 def _is_text(value: str) -> bool:
@@ -247,11 +257,7 @@ def read_flagfile(path: Path, settings_class: type[Settings]) -> Settings:
     Raises:
         SettingsError: the file cannot be read, or has a flag that is unknown to this version.
     """
-    older = [
-        f"--{field.name}={as_text(field.metadata['before'])}"
-        for field, _ in flag_fields(settings_class)
-        if field.metadata["before"] is not None
-    ]
+    older = as_arguments(None, before(settings_class))
     try:
         return read([*older, f"--flagfile={path}"], settings_class)
     except SettingsError as error:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from ssl_tf.errors import SettingsError
-from ssl_tf.settings.fields import flag_fields, setting, unless
+from ssl_tf.settings.fields import names, setting, unless
 from ssl_tf.settings.methods import METHODS, LayersFlags, MethodFlags, MethodRow
 
 # Those of `networks.resnet`.
@@ -79,7 +79,7 @@ class ModelSettings:
     @property
     def _foreign(self) -> list[str]:
         """Names of the flags that only other methods read."""
-        return [f.name for f, _ in flag_fields(MethodFlags) if f.name not in self.row.flag_names]
+        return [name for name in names(MethodFlags) if name not in self.row.flag_names]
 
     @property
     def row(self) -> MethodRow:

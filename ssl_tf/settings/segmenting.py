@@ -4,7 +4,7 @@ import dataclasses
 
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.downstream import AnnotatedTrainingSettings
-from ssl_tf.settings.fields import setting, unless
+from ssl_tf.settings.fields import never, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,4 +50,4 @@ class SegmentSettings(AnnotatedTrainingSettings):
     @property
     def unused(self) -> dict[str, str]:
         """Flags without effect, as in `fields.unused`."""
-        return unless(False, "a segmentation learns from every pixel", "keep_empty")
+        return never("a segmentation learns from every pixel", "keep_empty")

@@ -5,7 +5,7 @@ import dataclasses
 from ssl_tf.errors import SettingsError
 from ssl_tf.settings.data import ReadingSettings
 from ssl_tf.settings.evaluation import EncoderSettings
-from ssl_tf.settings.fields import flag_fields, setting, unless
+from ssl_tf.settings.fields import names, setting, unless
 from ssl_tf.settings.finetuning import TuningSettings
 
 # Names of `evaluation.protocols.PROTOCOLS`, in the order of the table's columns. The first six of
@@ -52,7 +52,7 @@ class TransferSettings:
         """Flags without effect, as in `fields.unused`."""
         linear, unread = self.protocol == "linear", f"--protocol={self.protocol} does not read it"
         # A study gives every stage its seed.
-        tuning = [f.name for f, _ in flag_fields(TuningSettings) if f.name != "seed"]
+        tuning = [name for name in names(TuningSettings) if name != "seed"]
         return {
             **unless(linear, unread, "max_iterations"),
             **unless(not linear, unread, *tuning),

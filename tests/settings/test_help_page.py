@@ -48,7 +48,7 @@ def test_all_flags_are_there_once_with_their_descriptions(name):
 
 
 def test_the_common_flags_are_flags():
-    known = {f.name for kind in TAKEN.values() for f, _ in fields.flag_fields(kind)}
+    known = {name for kind in TAKEN.values() for name in fields.names(kind)}
     named = [name for names in COMMON.values() for name in names]
     assert len(set(named)) == len(named) and set(named) <= known
 
