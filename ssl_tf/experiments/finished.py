@@ -44,7 +44,7 @@ def write_finished(output: Path, trials: Sequence[Trial]) -> None:
                     name: {
                         # Files elsewhere have other bytes, with the paths there.
                         **{key: value for key, value in done.items() if key != "reports"},
-                        "flags": _changed(name, done["flags"]),
+                        "flags": _without_defaults(name, done["flags"]),
                     }
                     for name, done in record.done.items()
                 },
@@ -180,7 +180,7 @@ def _shown(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [lines[number] for number in sorted(kept)]
 
 
-def _changed(stage: str, flags: Mapping[str, str]) -> dict[str, str]:
+def _without_defaults(stage: str, flags: Mapping[str, str]) -> dict[str, str]:
     defaults = default_flags(stage)
     return {name: value for name, value in flags.items() if defaults.get(name) != value}
 

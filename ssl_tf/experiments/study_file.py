@@ -156,45 +156,45 @@ def _study(content: dict[str, Any], text: str) -> Study:
 def _arm(
     name: str, own: Any, stages: tuple[str, ...], common: Mapping[str, tuple[str, ...]]
 ) -> Arm:
-    place = f"arm {name}"
+    where = f"arm {name}"
     if not _ARM.fullmatch(name):
-        raise SettingsError(f"{place}: its name needs letters, digits, _, + and - alone")
+        raise SettingsError(f"{where}: its name needs letters, digits, _, + and - alone")
     if name in (*STAGES, "seed"):
         raise SettingsError(
-            f"{place}: has the name of a stage, or that of the seed; choose another"
+            f"{where}: has the name of a stage, or that of the seed; choose another"
         )
     if not isinstance(own, dict):
-        raise SettingsError(f"{place}: give it as [arms.{name}], with a line of flags a stage")
-    chosen = _stages(own, place) if "stages" in own else stages
+        raise SettingsError(f"{where}: give it as [arms.{name}], with a line of flags a stage")
+    chosen = _stages(own, where) if "stages" in own else stages
     for number, stage in enumerate(chosen):
         if "checkpoint" in stage_of(stage).given and PRETRAIN not in chosen[:number]:
-            raise SettingsError(f"{place}: stage {stage!r} judges a run; put {PRETRAIN} before it")
-    _known(own, {*_ARM_KEYS, *chosen}, place)
+            raise SettingsError(f"{where}: stage {stage!r} judges a run; put {PRETRAIN} before it")
+    _known(own, {*_ARM_KEYS, *chosen}, where)
     if not chosen:
-        raise SettingsError(f"{place}: has no stages; give stages, such as ['pretrain', 'linear']")
+        raise SettingsError(f"{where}: has no stages; give stages, such as ['pretrain', 'linear']")
     flags = {}
     for stage in chosen:
-        given = (*common.get(stage, ()), *_flags(own, stage, place))
+        given = (*common.get(stage, ()), *_flags(own, stage, where))
         # What a study says of all arms changes what an arm's flagfile says, not the other way.
         flags[stage] = tuple(sorted(given, key=lambda flag: not flag.startswith("--flagfile")))
     return Arm(name, chosen, flags)
 
 
-def _stages(table: Mapping[str, Any], place: str) -> tuple[str, ...]:
-    names = _list(table, "stages", str, place)
+def _stages(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    names = _list(table, "stages", str, where)
     for name in names:
         if stage_of(name) is None or not _STAGE.fullmatch(name):
             raise SettingsError(
-                f"{place}: stage {name!r} is unknown; a stage is named {', '.join(STAGES)}, or so "
+                f"{where}: stage {name!r} is unknown; a stage is named {', '.join(STAGES)}, or so "
                 "with a word behind it, such as linear_cifar10"
             )
         if stage_of(name) is STAGES[PRETRAIN] and name != PRETRAIN:
             raise SettingsError(
-                f"{place}: stage {name!r}: an arm has one pre-training, named {PRETRAIN}; make "
+                f"{where}: stage {name!r}: an arm has one pre-training, named {PRETRAIN}; make "
                 "another arm of it"
             )
     if len(set(names)) < len(names):
-        raise SettingsError(f"{place}: stages: give each once")
+        raise SettingsError(f"{where}: stages: give each once")
     return tuple(names)
 
 
@@ -251,46 +251,46 @@ def _check_figure(figure: str, reference: Arm) -> None:
         )
 
 
-def _known(table: Mapping[str, Any], names: set[str], place: str) -> None:
+def _known(table: Mapping[str, Any], names: set[str], where: str) -> None:
     for name in table:
         if name not in names:
-            raise SettingsError(f"{place}: {name!r} is unknown; it has {', '.join(sorted(names))}")
+            raise SettingsError(f"{where}: {name!r} is unknown; it has {', '.join(sorted(names))}")
 
 
-def _table(content: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
+def _table(content: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
     table = content.get(name, {})
     if not isinstance(table, dict):
-        raise SettingsError(f"{place}: {name} is no table")
+        raise SettingsError(f"{where}: {name} is no table")
     return table
 
 
-def _list(content: Mapping[str, Any], name: str, kind: type, place: str) -> list[Any]:
+def _list(content: Mapping[str, Any], name: str, kind: type, where: str) -> list[Any]:
     values = content.get(name, [])
     if not isinstance(values, list) or any(type(value) is not kind for value in values):
         what = "whole numbers" if kind is int else "words"
-        raise SettingsError(f"{place}: {name} is no list of {what}")
+        raise SettingsError(f"{where}: {name} is no list of {what}")
     return values
 
 
-def _text(content: Mapping[str, Any], name: str, place: str) -> str:
+def _text(content: Mapping[str, Any], name: str, where: str) -> str:
     text = content.get(name, "")
     if not isinstance(text, str):
-        raise SettingsError(f"{place}: {name} is no text")
+        raise SettingsError(f"{where}: {name} is no text")
     return " ".join(text.split())
 
 
-def _flags(table: Mapping[str, Any], stage: str, place: str) -> tuple[str, ...]:
+def _flags(table: Mapping[str, Any], stage: str, where: str) -> tuple[str, ...]:
     """The flags of a stage; empty if the table has none."""
     if stage_of(stage) is None:
-        raise SettingsError(f"{place}: {stage!r} is no stage")
+        raise SettingsError(f"{where}: {stage!r} is no stage")
     text = table.get(stage, "")
     if not isinstance(text, str):
-        raise SettingsError(f"{place}: {stage}: give its flags as one text")
+        raise SettingsError(f"{where}: {stage}: give its flags as one text")
     try:
         flags = shlex.split(text)
     except ValueError as error:
-        raise SettingsError(f"{place}: {stage}: {error}") from None
+        raise SettingsError(f"{where}: {stage}: {error}") from None
     for flag in flags:
         if not flag.startswith("--"):
-            raise SettingsError(f"{place}: {stage}: {flag!r} is no --flag=value")
+            raise SettingsError(f"{where}: {stage}: {flag!r} is no --flag=value")
     return tuple(flags)

@@ -2,22 +2,20 @@
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ssl_tf.errors import SettingsError, warn
 from ssl_tf.evaluation.report_names import RANDOM_ROW
 from ssl_tf.experiments.stage_commands import PRETRAIN, Stage, stage_of
+from ssl_tf.experiments.stage_flags import checked_flags
 from ssl_tf.experiments.study_file import Arm, Study
 from ssl_tf.settings import (
     DiscoverSettings,
-    PretrainSettings,
-    ReadingSettings,
     StudySettings,
     TransferSettings,
     fields,
-    flagfiles,
 )
 from ssl_tf.settings.data import GROUND_TRUTH
 from ssl_tf.settings.discovery import KERAS_ENCODERS
@@ -26,11 +24,6 @@ from ssl_tf.settings.flagfile_lines import expand
 _REFERENCE = re.compile(r"\{([^{}]*)\}")
 # What stands for a path in some flags.
 _NO_PATHS = (GROUND_TRUTH, *KERAS_ENCODERS)
-# Flags with which a stage has no result, or one that the file of the study does not tell.
-_REFUSED = {
-    "dry_run": "the stage would leave no result; --dry_run of the study prints what it would do",
-    "auto": "each machine would choose flags of its own; write those that it prints into the study",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,15 +137,15 @@ def _trial(study: Study, arm: Arm, seed: int, settings: StudySettings) -> Trial:
     made: dict[Path, str] = {}
     for number, name in enumerate(arm.stages):
         stage, needs = stage_of(name), set()
-        place = f"arm {arm.name}, {name}"
+        where = f"arm {arm.name}, {name}"
         before = arm.stages[:number]
-        flags = [places.filled(flag, place, before, needs) for flag in arm.flags[name]]
+        flags = [places.filled(flag, where, before, needs) for flag in arm.flags[name]]
         result = places.of(arm.name, name)
         named = {"run": places.of(arm.name, PRETRAIN), "place": result}
         given = {flag: text.format_map(named) for flag, text in stage.given.items()}
         if "seed" in fields.names(stage.settings):
             given["seed"] = str(seed)
-        arguments, bound = _checked(stage, flags, given, settings, place)
+        arguments, bound = checked_flags(stage, flags, given, settings, where)
         # What nothing reads is no difference: earlier versions gave such flags to more stages.
         left_out = fields.unused(bound).keys() | given.keys()
         flags_of_result = {
@@ -210,7 +203,7 @@ class _Places:
         return self.output / stage_of(stage).place.format_map(named)
 
     def filled(
-        self, flag: str, place: str, before: Sequence[str], needs: set[tuple[str, str]]
+        self, flag: str, where: str, before: Sequence[str], needs: set[tuple[str, str]]
     ) -> str:
         """A flag with paths in the place of its {references}; adds what they need of other arms.
 
@@ -229,58 +222,13 @@ class _Places:
             other = self.study.arms.get(arm)
             if other is None or arm == self.arm.name or stage not in other.stages:
                 raise SettingsError(
-                    f"{place}: {{{name}}} is unknown; give {{seed}}, an earlier stage of the arm, "
+                    f"{where}: {{{name}}} is unknown; give {{seed}}, an earlier stage of the arm, "
                     "{ARM} for the run of another arm, or {ARM.STAGE}"
                 )
             needs.add((arm, stage))
             return str(self.of(arm, stage))
 
         return _REFERENCE.sub(found, flag)
-
-
-def _checked(
-    stage: Stage,
-    flags: Sequence[str],
-    given: Mapping[str, str],
-    settings: StudySettings,
-    place: str,
-) -> tuple[list[str], Any]:
-    """The arguments of a command, and their settings.
-
-    Raises:
-        SettingsError: as `flagfiles.parse` and, of a run that begins, `PretrainSettings.check_new`,
-            with the arm and the stage.
-    """
-    fixed = flagfiles.as_arguments(None, given)
-    names = fields.names(stage.settings)
-    try:
-        for flag in (*flags, *settings.extra.split()):
-            if _flag_name(flag, given):
-                raise SettingsError(
-                    f"{flag} would change nothing: the study gives each stage its seed, the run of "
-                    "its arm and the places of its results; remove it"
-                )
-        # What the command line of the study says of reading images goes to those who read any and
-        # have not said it themselves.
-        unused = fields.unused(flagfiles.parse([*flags, *fixed], stage.settings))
-        own = flagfiles.given(flags, stage.settings)
-        reading = {
-            name: value
-            for name, value in _changed(settings.reading).items()
-            if name in names and name not in unused and name not in own
-        }
-        extra = _read_here(settings.extra.split(), flags, fixed, stage)
-        arguments = [*flags, *flagfiles.as_arguments(None, reading), *extra, *fixed]
-        bound = flagfiles.parse(arguments, stage.settings)
-        for flag in _REFUSED.keys() & names:
-            if fields.as_dict(bound)[flag] == "true":
-                raise SettingsError(f"--{flag}: {_REFUSED[flag]}; remove it")
-        begins = isinstance(bound, PretrainSettings) and not bound.recorded.is_file()
-        if begins and not settings.report:
-            bound.check_new()
-        return arguments, bound
-    except SettingsError as error:
-        raise SettingsError(f"{place}: {error}") from None
 
 
 def _inputs(output: Path, settings: Any) -> dict[str, str]:
@@ -296,31 +244,6 @@ def _within(output: Path, value: str) -> str:
     """The value of a flag; a path in the output is told without it, so that it may move."""
     head = f"{output}/"
     return f"OUTPUT/{value.removeprefix(head)}" if value.startswith(head) else value
-
-
-def _changed(reading: ReadingSettings) -> dict[str, str]:
-    default = fields.as_dict(ReadingSettings())
-    return {n: v for n, v in fields.as_dict(reading).items() if v != default[n]}
-
-
-def _flag_name(flag: str, names: Collection[str]) -> str:
-    """Which of the flags an argument gives; empty: none of them."""
-    name = flag.lstrip("-").partition("=")[0]
-    return next((n for n in (name, name.removeprefix("no")) if n in names), "")
-
-
-def _read_here(
-    extra: Sequence[str], flags: Sequence[str], fixed: Sequence[str], stage: Stage
-) -> list[str]:
-    """Those of the extra flags that a stage has, and that something reads beside all others.
-
-    Raises:
-        SettingsError: as `flagfiles.read`.
-    """
-    names = fields.names(stage.settings)
-    had = [flag for flag in extra if _flag_name(flag, names)]
-    in_vain = flagfiles.given_in_vain(flagfiles.read([*flags, *had, *fixed], stage.settings))
-    return [flag for flag in had if _flag_name(flag, names) not in in_vain]
 
 
 def _check_extra(trials: Sequence[Trial], settings: StudySettings) -> None:
