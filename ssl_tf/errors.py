@@ -64,7 +64,7 @@ class NotPrepared(UserError):
 class LostWorker(UserError):
     """Another worker of the run has stopped, is silent, or has not started.
 
-    After an error that it has reported the same command would only end alike: that code is taken.
+    If the worker reported an error, its exit code is taken: the same command would fail again.
     """
 
     def __init__(self, message: str, reported: int = EXIT_LOST_WORKER):

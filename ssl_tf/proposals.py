@@ -8,6 +8,9 @@ it through and, given images (--dataset, --image_folder or --tfrecord), compares
 `shuffle --proposals=DIR --output=DIR` gives each image the boxes of another, a control for crops.
 """
 
+import dataclasses
+import itertools
+
 from ssl_tf import command
 from ssl_tf.errors import printable
 from ssl_tf.settings import (
@@ -15,6 +18,7 @@ from ssl_tf.settings import (
     InspectSettings,
     ShuffleSettings,
     StoreSettings,
+    fields,
 )
 
 # Shares of the boxes whose largest area is printed.
@@ -23,8 +27,6 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 def import_boxes(settings: ImportProposalsSettings) -> None:
     """Writes a store, and prints what it contains and what was left out."""
-    import dataclasses
-
     from ssl_tf.data.proposals.format import write_proposals
     from ssl_tf.data.proposals.importing import Importer
 
@@ -47,8 +49,6 @@ def import_boxes(settings: ImportProposalsSettings) -> None:
 
 def inspect(settings: InspectSettings) -> None:
     """Prints the manifest, the distribution of the boxes, and a few images."""
-    import itertools
-
     import numpy as np
 
     from ssl_tf.data.proposals.store import ProposalStore
@@ -89,7 +89,6 @@ def shuffle(settings: ShuffleSettings) -> None:
     from ssl_tf.data.proposals.format import write_proposals
     from ssl_tf.data.proposals.shuffled_boxes import shuffled
     from ssl_tf.data.sources.opening import open_training_source
-    from ssl_tf.settings import fields
 
     source, _ = open_training_source(settings.data, boxes=True)
     manifest = write_proposals(

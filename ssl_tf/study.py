@@ -6,13 +6,12 @@
 from pathlib import Path
 
 from ssl_tf import command
-from ssl_tf.errors import warn
+from ssl_tf.errors import UserError, warn
 from ssl_tf.settings import StudySettings
 
 
 def main(settings: StudySettings) -> None:
     """Runs or resumes a study, and writes its table, its figures as JSON, and its picture."""
-    from ssl_tf.errors import UserError
     from ssl_tf.experiments import stop_rule
     from ssl_tf.experiments.finished import make_again, take_finished
     from ssl_tf.experiments.outcome import TABLE, missing, write_outcome

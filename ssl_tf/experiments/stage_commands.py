@@ -128,7 +128,7 @@ def stage_of(name: str) -> Stage | None:
 
 
 def default_flags(stage: str) -> dict[str, str]:
-    """The values of a stage's flags that a record does not tell, since it is older than they."""
+    """The values of a stage's flags that an older record lacks."""
     settings = stage_of(stage).settings
     values = fields.defaults(settings) | fields.before(settings)
     return {name: fields.as_text(value) for name, value in values.items()}

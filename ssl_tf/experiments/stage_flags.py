@@ -7,7 +7,8 @@ from ssl_tf.errors import SettingsError
 from ssl_tf.experiments.stage_commands import Stage
 from ssl_tf.settings import PretrainSettings, ReadingSettings, StudySettings, fields, flagfiles
 
-# Flags with which a stage has no result, or one that the file of the study does not tell.
+# Flags that a study refuses: with them a stage leaves no result, or one that the study's file does
+# not determine.
 _REFUSED = {
     "dry_run": "the stage would leave no result; --dry_run of the study prints what it would do",
     "auto": "each machine would choose flags of its own; write those that it prints into the study",

@@ -205,7 +205,7 @@ def _width(facts: Facts, values: Values) -> float | None:
 
 
 def _is_given_weights(values: Values) -> bool:
-    """Whether the network is that of weights, whose flags stand with them."""
+    """Whether --init_from or --init_encoder gives the weights, and with them the network."""
     return bool(values.get("init_from") or values.get("init_encoder"))
 
 

@@ -2,7 +2,7 @@
 
 `parse` reads a command line (and its `--flagfile=`) into an instance. `write_flagfile` writes an
 instance to a file, so that `--flagfile=RUN/flags.txt` starts the same run again. Only this module
-uses absl's flags. What a flag is says `fields`.
+uses absl's flags. `fields` says what a flag is.
 """
 
 import dataclasses
