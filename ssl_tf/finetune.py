@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def main(settings: FineTuneSettings) -> None:
     """Fine-tunes the encoder of a run, and the random encoder from which the run started."""
-    from ssl_tf.evaluation.classification import real_batch_size
+    from ssl_tf.evaluation.classification import mark_of_choice, real_batch_size
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.finetuning import FineTuning, report_of
     from ssl_tf.evaluation.labelled import choose_labelled
@@ -83,10 +83,11 @@ def main(settings: FineTuneSettings) -> None:
         for trial in result.trials:
             pair = (trial["base_learning_rate"], trial["weight_decay"])
             figures = trial["validation"]
+            mark = mark_of_choice(pair[0], [r for r, _ in tuning.trials]) if pair == chosen else ""
             print(
                 f"{name:<8} base rate {pair[0]:g}, decay {pair[1]:g}: validation "
                 + (format_figures(figures) if figures else "diverged")
-                + (" <- chosen" if pair == chosen else "")
+                + mark
             )
         print(f"{name:<8} encoder, fine-tuned: {format_figures(result.figures)}", flush=True)
     context.report(results, f"checkpoints and curves in {directory}", unreadable)

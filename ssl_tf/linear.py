@@ -11,6 +11,7 @@ from ssl_tf.settings import LinearSettings
 
 def main(settings: LinearSettings) -> None:
     """Probes the encoder of a run, and the random encoder from which the run started."""
+    from ssl_tf.evaluation.classification import mark_of_choice
     from ssl_tf.evaluation.context import format_figures, open_context
     from ssl_tf.evaluation.freezing import digest
     from ssl_tf.evaluation.probe import probe_encoder
@@ -46,7 +47,8 @@ def main(settings: LinearSettings) -> None:
         if result.validation:
             results[name]["validation"] = {str(r): v for r, v in result.validation.items()}
         for rate, figures in result.validation.items():
-            mark = " <- chosen" if rate == result.base_learning_rate else ""
+            chosen = rate == result.base_learning_rate
+            mark = mark_of_choice(rate, settings.rates) if chosen else ""
             shown = format_figures(figures) if figures else "diverged"
             print(f"{name:<8} base rate {rate:g}: validation {shown}{mark}")
         line = format_figures(result.figures, result.intervals, batch_size=settings.batch_size)

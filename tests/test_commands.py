@@ -194,7 +194,8 @@ def test_linear_sweeps_rates_on_validation_images(run, tmp_path, capsys):
     assert set(trained["validation"]) == {"0.4", "0.1"}
     best = max(figures["top1"] for figures in trained["validation"].values())
     assert trained["validation"][str(trained["base_learning_rate"])]["top1"] == best
-    assert "<- chosen" in capsys.readouterr().out
+    end = {0.1: "smallest", 0.4: "largest"}[trained["base_learning_rate"]]
+    assert f"<- chosen, the {end} that was tried\n" in capsys.readouterr().out
 
 
 def test_knn_reports_in_the_run_directory(run, capsys):

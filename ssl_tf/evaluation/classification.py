@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -157,3 +157,10 @@ def best_index(figures: Sequence[dict[str, float] | None], metric: str = "") -> 
     if not metric:
         metric = "top1" if "top1" in figures[finite[0]] else "map"
     return max(finite, key=lambda i: figures[i][metric])
+
+
+def mark_of_choice(chosen: float, tried: Iterable[float]) -> str:
+    """What marks the chosen one of several rates; beyond an end of them may lie a better one."""
+    distinct = sorted(set(tried))
+    ends = {distinct[0]: "smallest", distinct[-1]: "largest"} if len(distinct) > 1 else {}
+    return f" <- chosen, the {ends[chosen]} that was tried" if chosen in ends else " <- chosen"
