@@ -81,7 +81,7 @@ def verify(settings: StoreSettings) -> None:
     ProposalStore(data.proposals).verify()
     print(f"{data.proposals}: whole")
     if data.named:
-        with_boxes(open_split(data, data.split), data)
+        with_boxes(open_split(data), data)
 
 
 def shuffle(settings: ShuffleSettings) -> None:

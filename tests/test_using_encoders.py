@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.exporters.exported import Exported
 from ssl_tf.exporters.formats import export_encoder
 from ssl_tf.networks import resnet
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import FormatSettings, ModelSettings
+from tests.data.opened import source_of
 from tests.data.tiny_images import write_folder
 from tests.exporters.random_encoder import ONE_BLOCK_A_STAGE, random_encoder
 
@@ -49,7 +49,7 @@ def directory(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(resnet.DEPTHS, 18, (ONE_BLOCK_A_STAGE, False))
         exported = Exported(
-            random_encoder(MODEL), MODEL, 32, FORMATS, open_source(image_folder=folder)
+            random_encoder(MODEL), MODEL, 32, FORMATS, source_of(image_folder=folder)
         )
         export_encoder(exported, directory / "encoder", facts)
         patch.chdir(directory)

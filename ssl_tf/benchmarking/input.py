@@ -136,7 +136,7 @@ def _host_recipe(settings: InputBenchmarkSettings, sample: Sample) -> Recipe:
 
 def _sample(settings: InputBenchmarkSettings) -> Sample:
     pretrain = settings.pretrain
-    source = open_split(pretrain.data, pretrain.data.split)
+    source = open_split(pretrain.data)
     if pretrain.views.object_crops:
         source = with_boxes(source, pretrain.data)
     return Sample(source, settings.sample, pretrain.run.seed)

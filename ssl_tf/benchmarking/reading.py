@@ -35,7 +35,7 @@ def contenders(settings: InputBenchmarkSettings, recipe: Recipe) -> list[Contend
     if not settings.beside:
         return []
     data, seed = settings.pretrain.data, settings.pretrain.run.seed
-    found = [_reading(READING, _repeated(open_split(data, data.split)), seed)]
+    found = [_reading(READING, _repeated(open_split(data)), seed)]
     names = [os.path.basename(os.path.normpath(directory)) for directory in settings.beside]
     for directory, name in zip(settings.beside, names):
         prepared = dataclasses.replace(

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 
 from ssl_tf.errors import UserError, listed, printable, warn
 
-# Default of --max_bad_images.
-MAX_BAD_IMAGES = 10
 _LISTED = 10
 
 
@@ -28,7 +26,7 @@ class UnreadableImages:
 
     consequence = "it is left out"
 
-    def __init__(self, limit: int = MAX_BAD_IMAGES):
+    def __init__(self, limit: int = 10):
         self.limit = limit
         self._source, self._place = object(), object()
         # (place, source, id) -> rows, and (place, id) -> their largest number in a source.

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ssl_tf.data.labels import check_first_labels
 from ssl_tf.data.source import Source
-from ssl_tf.data.sources.opening import open_held_out, open_source, open_training_source
+from ssl_tf.data.sources.opening import open_held_out, open_split, open_training_source
 from ssl_tf.data.sources.source_checks import (
     check_guesses,
     split_folders,
@@ -22,7 +22,7 @@ from ssl_tf.evaluation.report_names import report_file
 from ssl_tf.evaluation.report_protocol import differing, protocol_of
 from ssl_tf.files import prepare_output, read_json, write_json
 from ssl_tf.networks.encoder import build_encoder
-from ssl_tf.settings import EncoderSettings, EvaluationSettings, ModelSettings
+from ssl_tf.settings import DataSettings, EncoderSettings, EvaluationSettings, ModelSettings
 from ssl_tf.training.data_record import contents_of
 from ssl_tf.training.devices import warn_of_idle_gpus
 from ssl_tf.training.encoders import images_of, known_images, load_encoder
@@ -311,10 +311,10 @@ def open_test(settings: EvaluationSettings, train: Source) -> Source | None:
     if not named:
         return open_held_out(settings.data, settings.test_split, train)
     try:
-        test = open_source(
-            **named,
-            orient=settings.data.orient and "image_folder" in named,
-            first_label=settings.data.first_label if "tfrecord" in named else 0,
+        test = open_split(
+            DataSettings(
+                **named, orient=settings.data.orient, first_label=settings.data.first_label
+            )
         )
     except UserError as error:
         # A source names the flag of the training images.

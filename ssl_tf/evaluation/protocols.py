@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssl_tf.errors import UserError
-from ssl_tf.settings import ReadingSettings
+from ssl_tf.settings import DataSettings, ReadingSettings
 
 # The table of several runs reads the titles here, and needs no TensorFlow for it.
 if TYPE_CHECKING:
@@ -123,14 +123,10 @@ class Protocol:
         return is_held_out
 
     def _split(self, split: str, reading: ReadingSettings) -> Source:
-        from ssl_tf.data.sources.opening import open_source
+        from ssl_tf.data.sources.opening import open_split
 
-        source = open_source(
-            dataset=self.dataset,
-            data_dir=reading.data_dir,
-            split=split,
-            shuffle_mib=reading.shuffle_mib,
-            max_bad_images=reading.max_bad_images,
+        source = open_split(
+            DataSettings(dataset=self.dataset, split=split, **dataclasses.asdict(reading))
         )
         if not source.num_classes or source.multi_label:
             raise UserError(f"{source.name} has not one label for each image; prepare it again")

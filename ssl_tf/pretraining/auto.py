@@ -79,7 +79,7 @@ def look(given: Values) -> tuple[Facts, str]:
     data = flagfiles.from_keywords(DataSettings, **{n: x for n, x in given.items() if n in names})
     # The run opens the images again, and tells then what is to be told of them.
     with contextlib.redirect_stderr(io.StringIO()):
-        source = open_split(data, data.split)
+        source = open_split(data)
         test = None
         if not data.holdout:
             test = open_held_out(data, given.get("monitor_split", ""), source)

@@ -56,7 +56,7 @@ def test_ground_truth_in_pixels_is_refused_wherever_it_is_opened(in_pixels):
     with pytest.raises(UserError, match="3 of 3 boxes lie outside .* such as 1, 2, 4, 6"):
         open_training_source(data, boxes=True)
     with pytest.raises(UserError, match="3 of 3 boxes"):
-        has_training_boxes(open_split(data, "train"), data)
+        has_training_boxes(open_split(data), data)
 
 
 def test_a_store_that_was_written_by_others_is_looked_at_too(tmp_path, monkeypatch):

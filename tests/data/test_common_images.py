@@ -13,7 +13,6 @@ from ssl_tf.data.annotations.voc_directory import VocObjects
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.sources.source_checks import warn_of_training_images
 from tests.data.annotations.annotated_files import (
     prepare_tfds,
@@ -23,36 +22,37 @@ from tests.data.annotations.annotated_files import (
     write_voc,
 )
 from tests.data.annotations.test_tfds_records import voc_example
+from tests.data.opened import source_of
 from tests.data.sources.test_prepared import write, write_raw
 from tests.data.tiny_images import example, png, write_folder, write_records
 
 
 def test_splits_of_prepared_images_share_none(tmp_path):
     directory = write(tmp_path, {"train": [3, 2], "validation": [4]})
-    source = open_source(prepared=directory)
-    assert source.common_images(open_source(prepared=f"{directory}/.")) == 5
-    assert source.common_images(open_source(prepared=directory, split="validation")) == 0
+    source = source_of(prepared=directory)
+    assert source.common_images(source_of(prepared=f"{directory}/.")) == 5
+    assert source.common_images(source_of(prepared=directory, split="validation")) == 0
 
 
 def test_raw_images_are_the_same_by_their_files(tmp_path):
     (tmp_path / "one").mkdir(), (tmp_path / "two").mkdir()
     one = write_raw(tmp_path / "one", [3, 2])
-    source, again = open_source(prepared=one), open_source(prepared=f"{one}/.")
+    source, again = source_of(prepared=one), source_of(prepared=f"{one}/.")
     assert source.common_images(again) == 5
-    assert source.common_images(open_source(prepared=write_raw(tmp_path / "two", [3, 2]))) == 0
+    assert source.common_images(source_of(prepared=write_raw(tmp_path / "two", [3, 2]))) == 0
 
 
 def test_folders_share_what_lies_in_the_inner_one(tmp_path):
     files = {"a/0.png": png(0), "a/1.png": png(1), "ab/2.png": png(2)}
     write_folder(tmp_path, files)
-    whole, a, ab = (open_source(image_folder=str(tmp_path / d)) for d in ("", "a", "ab"))
+    whole, a, ab = (source_of(image_folder=str(tmp_path / d)) for d in ("", "a", "ab"))
     assert whole.common_images(a) == a.common_images(whole) == 2
     assert a.common_images(ab) == 0 and whole.common_images(ab) == 1
 
 
 def test_scenes_share_those_of_their_split():
     train, fewer, test = (
-        open_source(dataset="scenes", split=split, scenes=count, scene_size=24)
+        source_of(dataset="scenes", split=split, scenes=count, scene_size=24)
         for split, count in (("train", 8), ("train", 4), ("test", 8))
     )
     assert train.common_images(fewer) == 4 and train.common_images(test) == 0
@@ -62,14 +62,14 @@ def test_scenes_share_those_of_their_split():
 def all_kinds(tmp_path):
     """A source of 12 images of each kind that can be held out of."""
     files = {f"{name}/{n}.png": png(n) for name in "ab" for n in range(6)}
-    yield open_source(image_folder=write_folder(tmp_path / "folder", files))
+    yield source_of(image_folder=write_folder(tmp_path / "folder", files))
     for part, numbers in (("0", range(5)), ("1", range(5, 12))):
         examples = [example(image__encoded=png(n)) for n in numbers]
         write_records(tmp_path / f"{part}.tfrecord", examples)
-    yield open_source(tfrecord=str(tmp_path / "?.tfrecord"))
+    yield source_of(tfrecord=str(tmp_path / "?.tfrecord"))
     (tmp_path / "raw").mkdir()
-    yield open_source(prepared=write_raw(tmp_path / "raw", [7, 5]))
-    yield open_source(dataset="scenes", scenes=12, scene_size=24)
+    yield source_of(prepared=write_raw(tmp_path / "raw", [7, 5]))
+    yield source_of(dataset="scenes", scenes=12, scene_size=24)
     maps = {f"{n:02d}": np.eye(6, 8) for n in range(12)}
     yield LabelMapFolders(*write_maps(tmp_path / "maps", maps))
 
@@ -89,7 +89,7 @@ def test_parts_share_the_images_that_are_in_both(tmp_path):
 
 def test_monitors_that_look_at_training_images_are_told(capsys):
     train, test = (
-        open_source(dataset="scenes", split=split, scenes=16, scene_size=24)
+        source_of(dataset="scenes", split=split, scenes=16, scene_size=24)
         for split in ("train", "test")
     )
     warn_of_training_images(train, test)
@@ -99,12 +99,12 @@ def test_monitors_that_look_at_training_images_are_told(capsys):
 
 
 def test_boxes_and_kinds_change_nothing(tmp_path):
-    folder = open_source(image_folder=write_folder(tmp_path / "f", {"0.png": png(0)}))
+    folder = source_of(image_folder=write_folder(tmp_path / "f", {"0.png": png(0)}))
     boxes = [ImageProposals("0.png", np.array([[0, 0, 1, 1]], np.float32))]
     write_proposals(tmp_path / "boxes", boxes, generator="test", settings={})
     joined = WithProposals(folder, ProposalStore(str(tmp_path / "boxes")))
     assert joined.common_images(folder) == folder.common_images(joined) == 1
-    scenes = open_source(dataset="scenes", scenes=4, scene_size=24)
+    scenes = source_of(dataset="scenes", scenes=4, scene_size=24)
     assert scenes.common_images(folder) == folder.common_images(scenes) == 0
 
 
@@ -139,13 +139,13 @@ def test_images_are_the_same_with_their_annotations_and_without(tmp_path):
     examples = {"train": [voc_example(n, []) for n in range(4)]}
     prepare_tfds(tmp_path, "voc", voc_features(), examples, config="2007")
     given = {"dataset": "voc/2007", "data_dir": str(tmp_path)}
-    plain = open_source(**given, split="train[:3]")
+    plain = source_of(**given, split="train[:3]")
     annotated = TfdsObjects("voc/2007", str(tmp_path), "train[2:]")
     assert plain.common_images(annotated) == annotated.common_images(plain) == 1
-    scenes = open_source(dataset="scenes", scenes=8, scene_size=24)
+    scenes = source_of(dataset="scenes", scenes=8, scene_size=24)
     rest, held_out = AnnotatedScenes(scenes).hold_out(2)
     assert scenes.common_images(held_out) == held_out.common_images(scenes) == 2
     assert rest.common_images(held_out) == 0
     files = VocObjects([write_voc(tmp_path / "VOC", {"a": [], "b": []})], ["trainval"])
-    folder = open_source(image_folder=str(tmp_path / "VOC/JPEGImages"))
+    folder = source_of(image_folder=str(tmp_path / "VOC/JPEGImages"))
     assert files.common_images(folder) == folder.common_images(files) == 2

@@ -42,7 +42,7 @@ def limited_time():
 
 def read_through(data: DataSettings) -> None:
     """Opens the images and reads them once, as an evaluation does."""
-    source = open_split(data, data.split)
+    source = open_split(data)
     try:
         for _ in evaluation_batches(source, 8, 4):
             pass

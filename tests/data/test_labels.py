@@ -14,10 +14,10 @@ from ssl_tf.data.labels import (
 )
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.data.sources.memory import InMemory, in_memory
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError
 from tests.data.annotations.annotated_files import coco_example, coco_features, prepare_tfds
+from tests.data.opened import source_of
 from tests.data.prepared_tfds import prepare
 from tests.data.tiny_images import without_images, write_folder
 
@@ -207,8 +207,7 @@ def test_several_labels_are_hidden_where_no_image_has_any(tmp_path):
         examples = [coco_example(n, of) for n, of in enumerate(objects)]
         prepare_tfds(tmp_path, name, coco_features(), {"test": examples})
     without, with_one = (
-        open_source(dataset=name, data_dir=str(tmp_path), split="test")
-        for name in ("hidden", "late")
+        source_of(dataset=name, data_dir=str(tmp_path), split="test") for name in ("hidden", "late")
     )
     assert labels_are_hidden(without) and not labels_are_hidden(with_one)
     with pytest.raises(UserError, match="hidden:test: no image shows any class; give a split"):
@@ -222,7 +221,7 @@ def test_a_damaged_record_is_named_wherever_labels_are_read(tmp_path):
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 0xFF
     shard.write_bytes(bytes(content))
-    damaged = open_source(dataset="animals", data_dir=str(tmp_path), split="test")
+    damaged = source_of(dataset="animals", data_dir=str(tmp_path), split="test")
     for read in (read_annotations, InMemory, check_first_labels):
         with pytest.raises(UserError, match="-test.tfrecord.*is damaged") as told:
             read(damaged)

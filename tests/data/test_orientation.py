@@ -18,11 +18,12 @@ from ssl_tf.data.prepared_manifest import REPORT
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.scenes.shapes import Scenes
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.data.sources.opening import open_split, open_training_source
+from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.data.sources.source_checks import warn_of_turns
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings, fields, flagfiles
+from tests.data.opened import source_of
 from tests.data.sources import test_prepared
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
 from tests.preparation.odd_files import JPEG, SMOOTH, decoded, exif, saved, turned
@@ -106,7 +107,7 @@ def folder(tmp_path):
 
 
 def test_a_folder_is_read_upright_in_every_epoch(folder):
-    source = open_split(DataSettings(image_folder=folder, orient=True), "train")
+    source = source_of(image_folder=folder, orient=True)
     known = KnownImages()
     for _ in range(2):
         images = source.sequence().map(lambda e: decode_fast(e, UnreadableImages(0), known))
@@ -165,7 +166,7 @@ def test_a_folder_that_is_not_turned_as_the_encoder_learned_is_told(folder, tmp_
 def test_record_files_with_turns_are_told_beside_upright_images(tmp_path, capsys):
     records = [example(image__encoded=content) for content in (JPEG, jpeg(1), jpeg(6))]
     path = write_records(tmp_path / "a", records)
-    source = open_split(DataSettings(tfrecord=path), "train")
+    source = source_of(tfrecord=path)
     capsys.readouterr()
     warn_of_turns(source, others_are_upright=False)
     warn_of_turns(Scenes("train", 8, 32), others_are_upright=True)

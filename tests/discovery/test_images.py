@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from ssl_tf.data.decoding import decode
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.discovery.images import equal_batches, read_examples, size_troubles
 from ssl_tf.discovery.map_encoder import Encoder
+from tests.data.opened import source_of
 from tests.data.tiny_images import picture, png, write_folder
 
 
@@ -35,7 +35,7 @@ def test_discovery_decodes_as_training_does(tmp_path):
         "d.png": png(3),
         "e.png": b"no image",
     }
-    source = open_source(image_folder=write_folder(tmp_path, files))
+    source = source_of(image_folder=write_folder(tmp_path, files))
     seen = list(read_examples(source, 0, source.size))
     trained = source.sequence().map(lambda example: decode(example, source.unreadable))
     assert [example["readable"] for example in seen] == [True, False, False, True, False]

@@ -1,8 +1,8 @@
 import numpy as np
 
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.embedding.overview import random_cosines, spread
 from ssl_tf.embedding.thumbnails import read_thumbnails
+from tests.data.opened import source_of
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 
@@ -28,8 +28,8 @@ def test_thumbnails_are_of_their_images_in_folders_and_record_files(tmp_path):
     records = [example(image__encoded=png(n)) for n in numbers]
     files = write_records(tmp_path / "a.tfrecord", records)
     for source in (
-        open_source(image_folder=str(tmp_path / "images")),
-        open_source(tfrecord=files),
+        source_of(image_folder=str(tmp_path / "images")),
+        source_of(tfrecord=files),
     ):
         found = read_thumbnails(source, np.array([5, 0, 5, 3]))
         assert sorted(found) == [0, 3, 5]
@@ -39,7 +39,7 @@ def test_thumbnails_are_of_their_images_in_folders_and_record_files(tmp_path):
 
 def test_a_large_image_shrinks_to_the_means_of_its_squares(tmp_path):
     write_folder(tmp_path, {"a.png": png(1, 480, 640)})
-    (pixels,) = read_thumbnails(open_source(image_folder=str(tmp_path)), np.array([0])).values()
+    (pixels,) = read_thumbnails(source_of(image_folder=str(tmp_path)), np.array([0])).values()
     squares = picture(1, 480, 640)[:, 80:560].reshape(160, 3, 160, 3, 3)
     # Pillow rounds the means of rows, then those of columns.
     np.testing.assert_allclose(pixels, squares.mean(axis=(1, 3)), atol=1.01)

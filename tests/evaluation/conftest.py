@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.networks import resnet
+from tests.data.opened import source_of
 from tests.exporters.random_encoder import ONE_BLOCK_A_STAGE
 
 
@@ -30,4 +30,4 @@ def coloured(tmp_path_factory):
             tf.io.write_file(
                 str(folder / name / f"{i:02d}.png"), tf.io.encode_png(np.uint8(pixels))
             )
-    return open_source(image_folder=str(folder), max_bad_images=0).hold_out(15)
+    return source_of(image_folder=str(folder), max_bad_images=0).hold_out(15)

@@ -8,7 +8,6 @@ import pytest
 
 from ssl_tf import command
 from ssl_tf import prepare as preparing_command
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.sources.source_checks import warn_of_split_folders
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.evaluation.context import EvaluationContext, open_context, open_labelled, open_test
@@ -23,6 +22,7 @@ from ssl_tf.settings import (
     flagfiles,
 )
 from tests.data.annotations.annotated_files import prepare_tfds
+from tests.data.opened import source_of
 from tests.data.prepared_tfds import prepare, prepare_several
 from tests.data.sources import test_prepared
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
@@ -63,7 +63,7 @@ def pixels_and_labels(source):
 
 def test_test_images_are_turned_beside_train_images_that_are_upright(noise):
     flags = ["--checkpoint=RUN", "--prepared=P", f"--test_image_folder={noise}/test"]
-    train = open_source(image_folder=f"{noise}/train")
+    train = source_of(image_folder=f"{noise}/train")
     for given, orient in (("--orient", True), ("--noorient", False)):
         settings = flagfiles.parse([*flags, given], EvaluationSettings)
         assert open_test(settings, train).orient is orient
@@ -71,7 +71,7 @@ def test_test_images_are_turned_beside_train_images_that_are_upright(noise):
 
 
 def test_unreadable_images_of_one_name_are_one_in_one_folder_alone(noise):
-    train, again = (open_source(image_folder=f"{noise}/train") for _ in range(2))
+    train, again = (source_of(image_folder=f"{noise}/train") for _ in range(2))
     flags = [f"--image_folder={noise}/train", f"--test_image_folder={noise}/test"]
     test = open_test(flagfiles.parse(["--checkpoint=RUN", *flags], EvaluationSettings), train)
     again.count_unreadable_with(train)
@@ -259,7 +259,7 @@ def test_prepared_folders_of_splits_are_no_classes_either(tmp_path, capsys):
     told = "folders train, Val, which are no classes; prepare train by itself and give the other"
     refused(told, f"--prepared={prepared}")
     data = DataSettings(prepared=prepared)
-    warn_of_split_folders(open_source(prepared=prepared), data)
+    warn_of_split_folders(source_of(prepared=prepared), data)
     assert "taken for classes; prepare one of them\n" in capsys.readouterr().err
 
 
@@ -327,7 +327,7 @@ def test_a_missing_test_set_recommends_what_the_source_has(noise):
 @pytest.mark.parametrize("name", ["image_folder", "tfrecord"])
 def test_a_source_without_splits_has_no_split(name):
     with pytest.raises(SettingsError, match="only --dataset and --prepared"):
-        open_source(**{name: "x"}, split="val")
+        source_of(**{name: "x"}, split="val")
 
 
 def test_a_split_whose_labels_are_not_public_is_passed_over(tmp_path, capsys):

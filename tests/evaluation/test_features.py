@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import UserError
 from ssl_tf.evaluation import features
 from ssl_tf.evaluation.features import FeatureReader
+from tests.data.opened import source_of
 from tests.evaluation.multi_label_source import Shades
 
 
@@ -20,7 +20,7 @@ def test_too_many_unreadable_images_are_one_line(tmp_path):
         pixels = tf.fill([8, 8, 3], tf.constant(i, tf.uint8))
         tf.io.write_file(f"{tmp_path}/{i}.png", tf.io.encode_png(pixels))
     (tmp_path / "no.png").write_text("no image")
-    source = open_source(image_folder=str(tmp_path))
+    source = source_of(image_folder=str(tmp_path))
 
     def mean(images):
         return tf.reduce_mean(tf.cast(images, tf.float32), axis=(1, 2))
@@ -59,6 +59,6 @@ def test_features_whose_squares_are_beyond_float32_are_refused_too():
 
 def test_a_source_without_any_readable_image_is_one_line(tmp_path):
     (tmp_path / "no.png").write_text("no image")
-    source = open_source(image_folder=str(tmp_path))
+    source = source_of(image_folder=str(tmp_path))
     with pytest.raises(UserError, match="none of its 1 images can be decoded; mend"):
         FeatureReader(lambda images: tf.zeros([len(images), 3]), source, 8).read()

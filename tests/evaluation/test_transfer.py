@@ -8,7 +8,6 @@ import pytest
 from safetensors.numpy import save_file
 
 from ssl_tf import command, transfer
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.evaluation import transfer as stage
 from ssl_tf.evaluation import transfer_table
 from ssl_tf.evaluation.features import FeatureReader
@@ -21,6 +20,7 @@ from ssl_tf.settings import PretrainSettings, TransferSettings, flagfiles
 from ssl_tf.training.checkpoints import Checkpoints
 from ssl_tf.training.encoders import CHECKPOINTS, load_encoder
 from ssl_tf.weights.torch_names import to_torch, torch_variables
+from tests.data.opened import source_of
 from tests.evaluation import prepared_suite as suite
 
 MODEL = (
@@ -225,7 +225,7 @@ def test_the_classifier_is_there_before_a_test_image_is_read(run, data, monkeypa
     assert events == ["dtd:train", "dtd:validation", "chosen", "dtd:test"]
     with frozen(encoder) as encode:
         for (features, labels), split in zip(seen, ("train", "validation"), strict=True):
-            source = open_source(dataset="dtd", data_dir=str(data), split=split)
+            source = source_of(dataset="dtd", data_dir=str(data), split=split)
             expected, expected_labels = FeatureReader(encode, source, suite.SIDE).read()
             np.testing.assert_allclose(features, expected, atol=1e-5)
             np.testing.assert_array_equal(labels, expected_labels)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.exporters import tflite_files
 from ssl_tf.exporters.exported import Exported
@@ -10,6 +9,7 @@ from ssl_tf.exporters.tflite_files import write_tflite_files
 from ssl_tf.networks.normalization import normalize_images
 from ssl_tf.settings import ExportSettings, FormatSettings, ModelSettings, flagfiles
 from ssl_tf.views.evaluation_crop import evaluation_crop
+from tests.data.opened import source_of
 from tests.data.tiny_images import picture, png, write_folder
 from tests.exporters.random_encoder import random_encoder
 
@@ -25,7 +25,7 @@ def drawn(source):
 
 def test_all_types_run_and_tell_what_they_cost(one_block_a_stage, tmp_path, capfd):
     folder = write_folder(tmp_path / "images", {f"{n}.png": png(n, 24, 30) for n in range(20)})
-    source = open_source(image_folder=folder)
+    source = source_of(image_folder=folder)
     settings = FormatSettings(format=("tflite",), tflite_types=TYPES, calibration_images=4)
     encoder = random_encoder(MODEL)
     written = write_tflite_files(Exported(encoder, MODEL, 16, settings, source), tmp_path)
@@ -64,7 +64,7 @@ def test_int8_is_not_checked_on_what_it_is_calibrated_on(
 ):
     files = {f"{n:02}.png": png(n, 8, 8) for n in range(count)}
     files |= {f"{n:02}.png": b"damaged" for n in damaged}
-    source = open_source(image_folder=write_folder(tmp_path / "images", files))
+    source = source_of(image_folder=write_folder(tmp_path / "images", files))
     readable = [n for n in drawn(source) if n not in damaged]
     settings = FormatSettings(format=("tflite",), tflite_types=("int8",), calibration_images=30)
     encoder, checked = random_encoder(MODEL), []
@@ -93,7 +93,7 @@ def test_fewer_than_two_images_that_can_be_read_are_too_few_for_int8(
 ):
     files = {"0.png": png(0, 8, 8), "1.png": b"damaged", "2.png": b"damaged"}
     files = dict(list(files.items())[1 - count :])
-    source = open_source(image_folder=write_folder(tmp_path / "images", files))
+    source = source_of(image_folder=write_folder(tmp_path / "images", files))
     settings = FormatSettings(format=("tflite",), tflite_types=("int8",))
     with pytest.raises(UserError, match=f"has {told} that can be read.*give more images"):
         write_tflite_files(Exported(random_encoder(MODEL), MODEL, 8, settings, source), tmp_path)
@@ -133,7 +133,7 @@ def test_flags_that_nothing_reads_are_refused(flags, told):
 
 def test_int8_is_calibrated_on_all_classes_of_a_sorted_folder(tmp_path):
     files = {f"{'ab'[n >= 40]}/{n}.png": png(n, 8, 8) for n in range(60)}
-    source = open_source(image_folder=write_folder(tmp_path / "images", files))
+    source = source_of(image_folder=write_folder(tmp_path / "images", files))
     settings = FormatSettings(format=("tflite",), tflite_types=("int8",), calibration_images=40)
     exported = Exported(None, MODEL, 8, settings, source)
     calibrating, checked = tflite_files._read_images(exported, 40)
@@ -145,7 +145,7 @@ def test_int8_is_calibrated_on_all_classes_of_a_sorted_folder(tmp_path):
 
 def test_too_many_images_that_cannot_be_read_are_one_line(one_block_a_stage, tmp_path):
     files = {f"{n}.png": b"damaged" for n in range(12)}
-    source = open_source(image_folder=write_folder(tmp_path / "images", files))
+    source = source_of(image_folder=write_folder(tmp_path / "images", files))
     settings = FormatSettings(format=("tflite",), tflite_types=("int8",))
     with pytest.raises(UserError, match="11 images cannot be decoded"):
         write_tflite_files(Exported(random_encoder(MODEL), MODEL, 8, settings, source), tmp_path)

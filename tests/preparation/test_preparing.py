@@ -15,12 +15,12 @@ from PIL import Image
 from ssl_tf import command, prepare
 from ssl_tf.data.decoding import pixels
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
 from ssl_tf.files import remove
 from ssl_tf.preparation import choosing, preparing, work_files
 from ssl_tf.preparation.file_list import collect
 from ssl_tf.settings import PrepareSettings
+from tests.data.opened import source_of
 from tests.data.tiny_images import picture, png, write_folder
 from tests.preparation.odd_files import JPEG, SEEN, exif, saved, turned
 
@@ -66,7 +66,7 @@ def listed(output):
 
 
 def records(output, split):
-    source = open_source(prepared=str(output), split=split)
+    source = source_of(prepared=str(output), split=split)
     return {r["id"].decode(): r for r in source.sequence().as_numpy_iterator()}
 
 
@@ -518,7 +518,7 @@ def test_names_of_any_bytes(tmp_path, in_turn):
         with open(os.path.join(os.fsencode(tmp_path / "in"), name), "wb") as file:
             file.write(png(number, 20, 20))
     start(tmp_path / "in", tmp_path / "out", "--validation_share=0")
-    source = open_source(prepared=str(tmp_path / "out"))
+    source = source_of(prepared=str(tmp_path / "out"))
     assert {r["id"] for r in source.sequence().as_numpy_iterator()} == set(names)
     assert listed(tmp_path / "out").keys() == set(map(os.fsdecode, names))
 

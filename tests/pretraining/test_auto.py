@@ -197,9 +197,9 @@ def test_the_memory_of_gpus_is_asked_of_their_driver(monkeypatch, tmp_path):
 
 
 def test_median_sides(folder):
-    from ssl_tf.data.sources.opening import open_source
+    from tests.data.opened import source_of
 
-    sides = list(auto._short_sides(open_source(image_folder=str(folder))))
+    sides = list(auto._short_sides(source_of(image_folder=str(folder))))
     assert sorted(sides) == [50] * 30 + [200] * 9 and np.median(sides) == 50
 
 

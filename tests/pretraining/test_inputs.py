@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
 from ssl_tf.pretraining.inputs import first_examples, show_first_views
 from ssl_tf.pretraining.neighbour_picture import NeighbourPicture
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views.recipe import Recipe
+from tests.data.opened import source_of
 
 
 def folder_of(tmp_path, readable, unreadable):
@@ -17,7 +17,7 @@ def folder_of(tmp_path, readable, unreadable):
         Image.new("RGB", (20, 10), (number, 0, 0)).save(tmp_path / f"{number}.png")
     for number in range(unreadable):
         (tmp_path / f"bad_{number}.png").write_bytes(b"no image")
-    return lambda limit=10: open_source(image_folder=str(tmp_path), max_bad_images=limit)
+    return lambda limit=10: source_of(image_folder=str(tmp_path), max_bad_images=limit)
 
 
 def test_the_first_examples_are_those_of_the_first_step_with_their_names(tmp_path):

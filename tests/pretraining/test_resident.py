@@ -6,7 +6,6 @@ import tensorflow as tf
 from PIL import Image
 
 from ssl_tf.data.order import Steps
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError
 from ssl_tf.pretraining.inputs import OnDevice, method_batches
 from ssl_tf.pretraining.machine import Machine
@@ -14,6 +13,7 @@ from ssl_tf.pretraining.resident import ResidentImages, should_be_resident
 from ssl_tf.settings import ViewSettings
 from ssl_tf.training.strategy import mirrored_strategy
 from ssl_tf.views.recipe import Recipe
+from tests.data.opened import source_of
 
 SIDE, BATCH, IMAGES = 24, 4, 10
 
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
 def steps_of(folder, resident, start, strategy=None):
     """The views of steps `start` to 5, two epochs in all; each replica's batch."""
     strategy = strategy or tf.distribute.get_strategy()
-    source = open_source(image_folder=str(folder))
+    source = source_of(image_folder=str(folder))
     images = ResidentImages(source, SIDE, strategy) if resident else None
     recipe = Recipe(ViewSettings(image_size=12, recipe="byol"))
     taker = Taker()

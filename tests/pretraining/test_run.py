@@ -10,7 +10,6 @@ import tensorflow as tf
 from PIL import Image
 
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.files import write_json
 from ssl_tf.locks import exclusive
@@ -23,6 +22,7 @@ from ssl_tf.training import environment
 from ssl_tf.training.cluster import Cluster
 from ssl_tf.training.data_record import digest_data
 from ssl_tf.training.run_directory import with_library_of_run
+from tests.data.opened import source_of
 from tests.data.tiny_images import png, write_folder
 from tests.two_blocks import TWO_BLOCKS
 
@@ -102,7 +102,7 @@ def test_workers_with_other_images_are_refused(tmp_path, monkeypatch):
         for image in ("a/1.png", "a/2.png", name):
             (folder / image).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (16, 16)).save(folder / image)
-        sources.append(open_source(image_folder=str(folder)))
+        sources.append(source_of(image_folder=str(folder)))
     monkeypatch.setattr(opened_images, "open_training_source", lambda *_: (sources[0], None))
     monkeypatch.setattr(opened_images, "open_held_out", lambda *_: None)
     flags = ["--image_size=16"]
@@ -200,7 +200,7 @@ def test_other_images_for_the_monitors_are_told_and_other_training_images_refuse
             Image.new("RGB", (16, 16), (number, 0, 0)).save(path)
 
     def start(folder, monitored):
-        held_out = open_source(image_folder=str(tmp_path / monitored))
+        held_out = source_of(image_folder=str(tmp_path / monitored))
         monkeypatch.setattr(opened_images, "open_held_out", lambda *_: held_out)
         flags = (
             f"--dataset= --image_folder={tmp_path / folder} --image_size=16 --depth=18 "

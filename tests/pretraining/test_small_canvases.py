@@ -6,11 +6,11 @@ from PIL import Image
 
 from ssl_tf.data.batches import training_batches
 from ssl_tf.data.order import Steps
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.pretraining.inputs import OnDevice, placed_batches
 from ssl_tf.settings import CROPS, REGIONS, ViewSettings
 from ssl_tf.views.device import DeviceViews
 from ssl_tf.views.recipe import Recipe
+from tests.data.opened import source_of
 
 SIDE, STEPS = 32, Steps(7, batch_size=8, start=0, stop=3)
 
@@ -28,12 +28,12 @@ def folder(tmp_path_factory):
         pixels.save(directory / f"{number}.jpg")
         if number in (1, 3):
             pixels.save(directory / f"{number}_turned.jpg", exif=exif)
-    return open_source(image_folder=str(directory), orient=True)
+    return source_of(image_folder=str(directory), orient=True)
 
 
 @pytest.fixture(scope="module")
 def scenes():
-    return open_source(dataset="scenes", scenes=8, scene_size=3 * SIDE)
+    return source_of(dataset="scenes", scenes=8, scene_size=3 * SIDE)
 
 
 def check(source, recipe):

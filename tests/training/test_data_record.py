@@ -8,11 +8,11 @@ from PIL import Image
 
 from ssl_tf.data.prepared_manifest import Manifest, PixelIndex, RecordFile
 from ssl_tf.data.sources.memory import in_memory
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
 from ssl_tf.training.data_record import digest_data, keep_data
 from ssl_tf.training.resumption import training_directory
 from tests.data.annotations.annotated_files import prepare_tfds
+from tests.data.opened import source_of
 from tests.data.tiny_images import example, picture, png, write_records
 
 LABELS = (0, 1, 0, 1)
@@ -23,7 +23,7 @@ def folder(path, names):
     for name in names:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 4)).save(path / name)
-    return open_source(image_folder=str(path))
+    return source_of(image_folder=str(path))
 
 
 def test_images_that_are_added_renamed_or_lost_are_named(tmp_path):
@@ -34,14 +34,14 @@ def test_images_that_are_added_renamed_or_lost_are_named(tmp_path):
     keep_data(run, {"training": source})
     (data / "b/3.png").rename(data / "b/4.png")
     with pytest.raises(UserError, match="training images .*last b/3.png there, b/4.png here"):
-        keep_data(run, {"training": open_source(image_folder=str(data))})
+        keep_data(run, {"training": source_of(image_folder=str(data))})
     (data / "b/4.png").rename(data / "b/3.png")
-    keep_data(run, {"training": open_source(image_folder=str(data))})
+    keep_data(run, {"training": source_of(image_folder=str(data))})
     with pytest.raises(UserError, match=r"\(count 3 there, 4 here; sha256 ") as told:
         keep_data(run, {"training": folder(data, ["a/11.png"])})
     assert "remove that file to go on" in str(told.value) and "\n" not in str(told.value)
     (run / "data.json").unlink()
-    keep_data(run, {"training": open_source(image_folder=str(data))})
+    keep_data(run, {"training": source_of(image_folder=str(data))})
 
 
 def test_a_held_out_part_and_its_rest_have_their_own_digests(tmp_path):
@@ -50,11 +50,11 @@ def test_a_held_out_part_and_its_rest_have_their_own_digests(tmp_path):
     digests = [digest_data(each) for each in (source, rest, held_out)]
     assert [digest.count for digest in digests] == [6, 4, 2]
     assert len({digest.sha256 for digest in digests}) == 3
-    assert digests[0] == digest_data(open_source(image_folder=str(tmp_path / "data")))
+    assert digests[0] == digest_data(source_of(image_folder=str(tmp_path / "data")))
 
 
 def test_a_training_goes_on_with_its_images_only(tmp_path):
-    source = open_source(dataset="scenes", scenes=12, scene_size=8)
+    source = source_of(dataset="scenes", scenes=12, scene_size=8)
     with training_directory(tmp_path / "trained", {}, {"train": source}):
         pass
     with pytest.raises(UserError, match="train images .*count 12 there, 11 here"):
@@ -67,7 +67,7 @@ def test_files_that_were_replaced_under_their_names_are_told(tmp_path):
     run.mkdir()
     keep_data(run, {"training": folder(data, ["a/1.png", "a/2.png"])})
     (data / "a/2.png").write_bytes(png(0))
-    replaced = open_source(image_folder=str(data))
+    replaced = source_of(image_folder=str(data))
     with pytest.raises(UserError, match=r"training images .*first start \(files or annotations"):
         keep_data(run, {"training": replaced})
     with pytest.raises(UserError, match="; put the data back, or give a new --output"):
@@ -76,7 +76,7 @@ def test_files_that_were_replaced_under_their_names_are_told(tmp_path):
     keep_data(run, {"training": folder(data, ["a/1.png", "a/2.png"])})
     (data / "b").mkdir()
     with pytest.raises(UserError, match="classes 1 there, 2 here; files or annotations"):
-        keep_data(run, {"training": open_source(image_folder=str(data))})
+        keep_data(run, {"training": source_of(image_folder=str(data))})
 
 
 def test_the_record_has_digests_of_texts_with_their_lengths(tmp_path):
@@ -100,7 +100,7 @@ def details(source):
 
 
 def test_a_source_tells_what_its_names_do_not(tmp_path):
-    small, large = (open_source(dataset="scenes", scenes=4, scene_size=s) for s in (16, 20))
+    small, large = (source_of(dataset="scenes", scenes=4, scene_size=s) for s in (16, 20))
     assert list(small.contents()) == list(large.contents())
     assert details(small) != details(large)
     # A part has the details of its rows, in their order.
@@ -112,7 +112,7 @@ def test_a_source_tells_what_its_names_do_not(tmp_path):
             example(image__encoded=png(0), image__class__label=label, image__id=b"%d" % row)
             for row, label in enumerate(labels)
         ]
-        return open_source(tfrecord=write_records(tmp_path / "x.tfrecord", images))
+        return source_of(tfrecord=write_records(tmp_path / "x.tfrecord", images))
 
     # Another label, or another order, leaves the size of the file as it was.
     run = tmp_path / "run"
@@ -175,8 +175,8 @@ def of_prepare_raw(directory, labels=LABELS, listing=LISTING, first=0):
 
 def in_records(directory):
     if (directory / "mine").is_dir():
-        return open_source(dataset="mine", data_dir=str(directory))
-    return open_source(prepared=str(directory))
+        return source_of(dataset="mine", data_dir=str(directory))
+    return source_of(prepared=str(directory))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from ssl_tf import command, prepare
 from ssl_tf.data.annotations.open_annotated import open_annotated
 from ssl_tf.data.annotations.voc_directory import VocObjects
-from ssl_tf.data.sources.opening import open_source, open_training_source
+from ssl_tf.data.sources.opening import open_training_source
 from ssl_tf.errors import SettingsError
 from ssl_tf.files import write_json
 from ssl_tf.settings import (
@@ -22,6 +22,7 @@ from ssl_tf.training import learned_images
 from ssl_tf.training.data_record import digest_data
 from ssl_tf.training.learned_images import check_learned_images, entry_of_learned
 from tests.data.annotations.annotated_files import write_voc
+from tests.data.opened import source_of
 from tests.data.tiny_images import png, write_folder
 
 RUN = "RUN"
@@ -44,7 +45,7 @@ def checked(run_flags, flags, test, run=Path(RUN)):
 
 def test_a_hold_out_of_another_size_is_counted_image_by_image(folder, capsys):
     images = f"--image_folder={folder}"
-    learned, _ = open_source(image_folder=folder).hold_out(6)
+    learned, _ = source_of(image_folder=folder).hold_out(6)
     ids = set(learned.ids().as_numpy_iterator())
     count, test = checked([images, "--holdout=6"], [images, "--holdout=20"], None)
     assert count == len(ids & set(test.ids().as_numpy_iterator())) > 12
@@ -62,10 +63,10 @@ def test_a_run_without_hold_out_has_seen_all(folder, capsys):
 def test_the_same_hold_out_and_other_images_say_nothing(folder, tmp_path, capsys):
     images = f"--image_folder={folder}"
     other = write_folder(tmp_path / "other", {"a/00.png": png(0), "b/00.png": png(1)})
-    scenes = open_source(dataset="scenes", split="test", scenes=16, scene_size=24)
+    scenes = source_of(dataset="scenes", split="test", scenes=16, scene_size=24)
     capsys.readouterr()
     assert checked([images, "--holdout=6"], [images, "--holdout=6"], None)[0] == 0
-    assert checked([images], [f"--image_folder={other}"], open_source(image_folder=other))[0] == 0
+    assert checked([images], [f"--image_folder={other}"], source_of(image_folder=other))[0] == 0
     of_scenes = ["--dataset=scenes", "--scenes=16", "--scene_size=24"]
     assert checked([images], of_scenes, scenes)[0] == 0
     assert checked([*of_scenes, "--holdout=4"], of_scenes, scenes)[0] == 0
@@ -77,9 +78,9 @@ def test_warnings_of_the_images_of_the_run_are_not_repeated(folder, tmp_path, ca
         tmp_path / "odd", {"a/0.png": png(0), "b/1.png": png(1), "loose.png": png(2)}
     )
     other = write_folder(tmp_path / "other", {"a/00.png": png(0), "b/00.png": png(1)})
-    open_source(image_folder=odd)
+    source_of(image_folder=odd)
     assert str(odd) in capsys.readouterr().err
-    checked([f"--image_folder={odd}"], [f"--image_folder={other}"], open_source(image_folder=other))
+    checked([f"--image_folder={odd}"], [f"--image_folder={other}"], source_of(image_folder=other))
     assert str(odd) not in capsys.readouterr().err
 
 
@@ -91,7 +92,7 @@ def test_labels_that_were_learned_are_refused(folder):
 
 
 def test_images_that_cannot_be_opened_any_more_are_told(folder, capsys):
-    test = open_source(image_folder=folder)
+    test = source_of(image_folder=folder)
     assert checked(["--image_folder=gone"], [f"--image_folder={folder}"], test)[0] == 0
     (told,) = (line for line in capsys.readouterr().err.splitlines() if RUN in line)
     assert "the images of RUN cannot be opened here" in told and "gone" in told
@@ -101,7 +102,7 @@ def test_a_folder_that_has_grown_has_another_hold_out(tmp_path, capsys):
     """Which images were held out then is not known any more."""
     images = write_folder(tmp_path / "images", {f"a/{n:02d}.png": png(n) for n in range(30)})
     flags = [f"--image_folder={images}", "--holdout=6"]
-    train, _ = open_source(image_folder=images).hold_out(6)
+    train, _ = source_of(image_folder=images).hold_out(6)
     write_json(tmp_path / "data.json", {"training": dataclasses.asdict(digest_data(train))})
     assert checked(flags, flags, None, tmp_path)[0] == 0
     assert "learned from" not in capsys.readouterr().err
@@ -123,7 +124,7 @@ def test_prepared_images_and_their_originals_are_the_same(folder, tmp_path, caps
         given = [f"--input={images}", f"--output={output}", "--min_side=1", "--workers=1"]
         given += [f"--validation_share={share}", f"--encoding={encoding}"]
         command.run(prepare.main, PrepareSettings, given)
-    originals = open_source(image_folder=images)
+    originals = source_of(image_folder=images)
     of_small, of_folder, of_large = (
         f"--prepared={small}", f"--image_folder={images}", f"--prepared={large}"
     )  # fmt: skip
@@ -131,7 +132,7 @@ def test_prepared_images_and_their_originals_are_the_same(folder, tmp_path, caps
     assert checked([of_large], [of_folder], originals)[0] in (24, 25)
     assert checked([of_folder], [of_small, "--holdout=5"], None)[0] == 5
     assert checked([of_small], [of_large, "--holdout=5"], None)[0] == 5
-    validation = open_source(prepared=str(large), split="validation")
+    validation = source_of(prepared=str(large), split="validation")
     assert checked([of_large], [of_large, "--test_split=validation"], validation)[0] == 0
     assert checked([f"--image_folder={folder}"], [of_small, "--holdout=5"], None)[0] == 0
     told = f"has learned from 31 of the 31 images of folder {images}"
@@ -145,7 +146,7 @@ def test_the_runs_that_a_run_began_from_count(folder, tmp_path, capsys):
     flagfiles.write_flagfile(
         flagfiles.parse([images, f"--init_from={first}"], PretrainSettings), first / "flags.txt"
     )
-    test = open_source(image_folder=folder)
+    test = source_of(image_folder=folder)
     for start in (first, first / "checkpoints" / "ckpt-7"):
         second = [f"--image_folder={other}", f"--init_from={start}"]
         assert checked(second, [f"--image_folder={other}"], test)[0] == 60
@@ -205,7 +206,7 @@ def test_images_that_cannot_hold_the_test_images_are_not_opened(tmp_path, monkey
     test = VocObjects([voc], ["trainval"])
     opened = []
     monkeypatch.setattr(
-        learned_images, "open_training_source", lambda data: (opened.append(data), open_source())
+        learned_images, "open_training_source", lambda data: (opened.append(data), source_of())
     )
     for flags in (["--dataset=scenes"], ["--tfrecord=none"]):
         trained = flagfiles.parse(flags, PretrainSettings)

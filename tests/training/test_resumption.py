@@ -3,10 +3,10 @@ import shutil
 
 import pytest
 
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.locks import exclusive
 from ssl_tf.training.resumption import training_directory
+from tests.data.opened import source_of
 from tests.data.tiny_images import png, write_folder
 
 
@@ -53,7 +53,7 @@ def test_flags_of_the_images_are_part_of_a_training_and_an_earlier_one_gets_them
 
 def test_images_may_move_once_a_record_tells_them_from_others(tmp_path, capsys):
     def go(place, **other):
-        source = open_source(image_folder=str(tmp_path / place))
+        source = source_of(image_folder=str(tmp_path / place))
         reading = {"image_folder": str(tmp_path / place), "prepared": "", **other}
         with training_directory(tmp_path / "trained", {"seed": "0"}, {"train": source}, reading):
             return json.loads((tmp_path / "trained" / "identity.json").read_text())

@@ -14,11 +14,11 @@ from ssl_tf.data.annotations.label_map_folders import LabelMapFolders, read_name
 from ssl_tf.data.annotations.tfds_records import TfdsObjects, TfdsSceneParsing
 from ssl_tf.data.annotations.voc_directory import VocLabelMaps, VocObjects
 from ssl_tf.data.labels import choose_share
-from ssl_tf.data.sources.opening import open_source
+from ssl_tf.data.sources.opening import open_split
 from ssl_tf.data.sources.source_checks import warn_of_copies
 from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import SettingsError, UserError, listed, warn
-from ssl_tf.settings import AnnotationSettings, ShareSettings
+from ssl_tf.settings import AnnotationSettings, DataSettings, ShareSettings
 
 _IDS_AT_ONCE = 4096
 
@@ -181,13 +181,15 @@ def _open_test(data: AnnotationSettings, wanted: Wanted, train: AnnotatedSource)
 
 def _open_dataset(data: AnnotationSettings, split: str, wanted: Wanted) -> AnnotatedSource:
     if data.dataset == "scenes":
-        scenes = open_source(
-            dataset="scenes",
-            data_dir=data.data_dir,
-            split=split,
-            scenes=data.scenes,
-            scene_size=data.scene_size,
-            scene_objects=data.scene_objects,
+        scenes = open_split(
+            DataSettings(
+                dataset="scenes",
+                data_dir=data.data_dir,
+                split=split,
+                scenes=data.scenes,
+                scene_size=data.scene_size,
+                scene_objects=data.scene_objects,
+            )
         )
         for flag, guessed in scenes.guesses.items():
             of_label = flag == "label_feature"

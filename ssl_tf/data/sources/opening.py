@@ -14,110 +14,45 @@ from ssl_tf.data.sources.prepared import open_prepared
 from ssl_tf.data.sources.store_checks import check_images
 from ssl_tf.data.sources.tfds import PreparedDataset
 from ssl_tf.data.sources.tfrecord import ExampleFiles
-from ssl_tf.data.unreadable import MAX_BAD_IMAGES, UnreadableImages
+from ssl_tf.data.unreadable import UnreadableImages
 from ssl_tf.errors import NoSuchSplit, SettingsError
 from ssl_tf.settings import GROUND_TRUTH, DataSettings
 
 
-def open_source(
-    *,
-    dataset: str = "",
-    data_dir: str = "",
-    image_feature: str = "",
-    label_feature: str = "",
-    split: str = "train",
-    image_folder: str = "",
-    orient: bool = False,
-    prepared: str = "",
-    tfrecord: str = "",
-    scenes: int = 4000,
-    scene_size: int = 48,
-    scene_objects: str = "",
-    scene_ground: str = "",
-    first_label: int = 0,
-    shuffle_mib: int = 1024,
-    max_bad_images: int = MAX_BAD_IMAGES,
-) -> Source:
-    """The source that one of `dataset`, `image_folder`, `prepared` and `tfrecord` names.
+def open_split(data: DataSettings, split: str = "") -> Source:
+    """The images that the settings name.
 
     Args:
-        dataset: a prepared TFDS data set, or "scenes", the built-in one.
-        data_dir: root of the TFDS data sets (see `PreparedDataset`).
-        image_feature, label_feature: of `dataset`, or of `scene_objects` (see `PreparedDataset`).
-        split: split of `dataset` or `prepared`; folders and record files have none.
-        image_folder: a folder of images (see `ImageFolder`).
-        orient: turn the images of the folder upright, as EXIF says.
-        prepared: the output of `prepare` (see `open_prepared`).
-        tfrecord: a glob of files of tf.train.Example (see `ExampleFiles`).
-        first_label: label of the first class in `tfrecord`, 0 or 1.
-        scenes: number of training scenes; the test split has a quarter of them.
-        scene_size: side of a scene, in pixels.
-        scene_objects: a prepared TFDS data set whose images are pasted into the scenes (see
-            `ObjectScenes`), those of its split "train" or "test" into the same split of the scenes;
-            empty: shapes.
-        scene_ground: a prepared TFDS data set whose images are the grounds of scenes with
-            `scene_objects`, those of the same split; empty: textures.
-        shuffle_mib: memory for shuffling encoded examples, in MiB.
-        max_bad_images: number of unreadable images to skip and report; one more ends the run.
+        data: names the images.
+        split: another split than that of the settings; empty: theirs.
 
     Raises:
-        SettingsError: not exactly one source is named, or the split does not exist.
+        SettingsError: the split does not exist.
         UserError: the data is missing or damaged.
     """
-    if sum(map(bool, (dataset, image_folder, prepared, tfrecord))) != 1:
+    split = split or data.split
+    if not data.has_splits and split != "train":
         raise SettingsError(
-            "give exactly one of --dataset, --image_folder, --prepared and --tfrecord"
+            f"split {split!r} of {data.image_folder or data.tfrecord}: only --dataset and "
+            "--prepared have splits"
         )
-    if not (dataset or prepared) and split != "train":
-        raise SettingsError(
-            f"split {split!r} of {image_folder or tfrecord}: only --dataset and --prepared have "
-            "splits"
-        )
-    features = image_feature, label_feature
-    if image_folder:
-        source = ImageFolder(image_folder, orient)
-    elif prepared:
-        source = open_prepared(prepared, split, shuffle_mib)
-    elif tfrecord:
-        source = ExampleFiles(tfrecord, shuffle_mib, first_label)
-    elif dataset == "scenes" and scene_objects:
-        objects = PreparedDataset(scene_objects, data_dir, split, shuffle_mib, *features)
-        ground = (
-            PreparedDataset(scene_ground, data_dir, split, shuffle_mib) if scene_ground else None
-        )
-        source = ObjectScenes(objects, split, scenes, scene_size, ground)
-    elif dataset == "scenes":
-        source = Scenes(split, scenes, scene_size)
+    features = data.image_feature, data.label_feature
+    reading = data.data_dir, split, data.shuffle_mib
+    if data.image_folder:
+        source = ImageFolder(data.image_folder, data.orient)
+    elif data.prepared:
+        source = open_prepared(data.prepared, split, data.shuffle_mib)
+    elif data.tfrecord:
+        source = ExampleFiles(data.tfrecord, data.shuffle_mib, data.first_label)
+    elif data.scene_objects:
+        objects = PreparedDataset(data.scene_objects, *reading, *features)
+        ground = PreparedDataset(data.scene_ground, *reading) if data.scene_ground else None
+        source = ObjectScenes(objects, split, data.scenes, data.scene_size, ground)
+    elif data.dataset == "scenes":
+        source = Scenes(split, data.scenes, data.scene_size)
     else:
-        source = PreparedDataset(dataset, data_dir, split, shuffle_mib, *features)
-    source.unreadable = UnreadableImages(max_bad_images)
-    return source
-
-
-def open_split(data: DataSettings, split: str) -> Source:
-    """One split of the data that the settings name.
-
-    Raises:
-        UserError: the split does not exist or cannot be read.
-    """
-    source = open_source(
-        dataset=data.dataset,
-        data_dir=data.data_dir,
-        image_feature=data.image_feature,
-        label_feature=data.label_feature,
-        split=split,
-        image_folder=data.image_folder,
-        orient=data.orient,
-        prepared=data.prepared,
-        tfrecord=data.tfrecord,
-        first_label=data.first_label,
-        scenes=data.scenes,
-        scene_size=data.scene_size,
-        scene_objects=data.scene_objects,
-        scene_ground=data.scene_ground,
-        shuffle_mib=data.shuffle_mib,
-        max_bad_images=data.max_bad_images,
-    )
+        source = PreparedDataset(data.dataset, *reading, *features)
+    source.unreadable = UnreadableImages(data.max_bad_images)
     source.holdout_rule = data.holdout_rule
     return source
 
@@ -177,7 +112,7 @@ def open_training_source(data: DataSettings, boxes: bool = False) -> tuple[Sourc
         UserError: the source does not exist, or has another number of images or classes than
             expected.
     """
-    source = open_split(data, data.split)
+    source = open_split(data)
     if data.num_images and source.size != data.num_images:
         raise SettingsError(
             f"{source.name} has {source.size} images, not the --num_images={data.num_images} of "

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from ssl_tf import command, openimages
 from ssl_tf.data.boxes import are_boxes
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.locks import exclusive
 from ssl_tf.settings import OpenImagesSettings
+from tests.data.opened import source_of
 
 HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsGroupOf,IsDepiction"
 # image -> (class, number of its boxes). At two classes an image and three images a class:
@@ -210,7 +210,7 @@ def test_the_data_set_is_read_back(places):
         ("train", TRAIN, (1, 2, 3, 4, 5)),
         ("test", TEST, (17, 18, 20)),
     ):
-        source = open_source(dataset="ohms", data_dir=str(root), split=split)
+        source = source_of(dataset="ohms", data_dir=str(root), split=split)
         source.verify()
         assert (source.size, source.num_classes, source.multi_label) == (len(numbers), 2, True)
         assert source.class_names == ("/m/a", "/m/b")
@@ -236,7 +236,7 @@ def test_many_shards(places, monkeypatch):
     files = sorted((places / "out/ohms/1.0.0").glob("ohms-train.tfrecord-*"))
     total = sum((places / "train" / f"{name}.jpg").stat().st_size for name in listed(places))
     assert len(files) == -(-total // 1000) > 1
-    source = open_source(dataset="ohms", data_dir=str(places / "out"))
+    source = source_of(dataset="ohms", data_dir=str(places / "out"))
     source.verify()
     names = [record["id"].decode() for record in source.sequence().as_numpy_iterator()]
     assert names == ids(1, 2, 3, 4, 5)
@@ -247,7 +247,7 @@ def test_random_control_and_a_sample(places):
     chosen, control = listed(places), listed(places, "random")
     assert len(set(chosen)) == len(set(control)) == 4 and stats["train"][-1]["images"] == 4
     assert set(chosen) <= set(ids(1, 2, 3, 4, 5)) and set(control) <= set(ids(*TRAIN))
-    source = open_source(dataset="ohms", data_dir=str(places / "out"), split="random")
+    source = source_of(dataset="ohms", data_dir=str(places / "out"), split="random")
     for record in source.sequence().as_numpy_iterator():
         number = ids(*TRAIN).index(record["id"].decode()) + 1
         made = expected_boxes(TRAIN, number, "ab")
@@ -303,7 +303,7 @@ def test_missing_images_are_told_up_to_a_limit(content, places, capsys):
     assert not (places / "out/ohms").exists()
     stats = with_images(places, "--max_missing=0.2")
     assert stats["missing_files"]["train"] == {"count": 1, "ids": ids(2)}
-    source = open_source(dataset="ohms", data_dir=str(places / "out"))
+    source = source_of(dataset="ohms", data_dir=str(places / "out"))
     assert [r["id"].decode() for r in source.sequence().as_numpy_iterator()] == ids(1, 3, 4, 5)
     # The list and the last counts are of what is in the data set: image 2 had 3 of the 13 boxes.
     assert listed(places) == ids(1, 3, 4, 5)
@@ -316,7 +316,7 @@ def test_missing_images_of_the_random_control(places):
     (places / "train" / f"{image_id(2)}.jpg").unlink()
     # The classes have five images in all; the control is drawn of eight.
     stats = with_images(places, "--max_missing=0.5", "--random_control", "--seed=1")
-    source = open_source(dataset="ohms", data_dir=str(places / "out"), split="random")
+    source = source_of(dataset="ohms", data_dir=str(places / "out"), split="random")
     there = [r["id"].decode() for r in source.sequence().as_numpy_iterator()]
     assert listed(places, "random") == there and image_id(2) not in there
     assert stats["missing_files"]["random"]["ids"] == ids(2)
@@ -336,7 +336,7 @@ def test_boxes_without_area_are_left_out_and_told(places, capsys):
     told = f"--boxes={places / 'train.csv'}: 3 boxes without area are left out"
     assert capsys.readouterr().err.splitlines().count(told) == 1
     for split in ("train", "test"):
-        source = open_source(dataset="ohms", data_dir=str(places / "out"), split=split)
+        source = source_of(dataset="ohms", data_dir=str(places / "out"), split=split)
         for record in source.sequence().as_numpy_iterator():
             assert are_boxes(record["boxes"]).numpy().all()
 
@@ -349,7 +349,7 @@ def test_a_box_of_a_group_gives_its_label_and_is_no_object(places, capsys):
     (places / "train.csv").write_text("\n".join(lines))
     stats = with_images(places)
     assert stats["train"][-1]["boxes"] == 13
-    source = open_source(dataset="ohms", data_dir=str(places / "out"), split="train")
+    source = source_of(dataset="ohms", data_dir=str(places / "out"), split="train")
     assert "(objects/is_crowd) are left out" in capsys.readouterr().err
     records = {example["id"]: example for example in source.sequence().as_numpy_iterator()}
     boxes = records[image_id(1).encode()]["boxes"].tolist()

@@ -10,11 +10,12 @@ from ssl_tf.data.order import Steps
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import Matches, WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
-from ssl_tf.data.sources.opening import open_split, open_training_source, with_boxes
+from ssl_tf.data.sources.opening import open_training_source, with_boxes
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.errors import UserError
 from ssl_tf.settings import DataSettings, ViewSettings, fields
 from ssl_tf.views.regions import smallest_areas
+from tests.data.opened import source_of
 from tests.data.tiny_images import example, png, write_records
 
 
@@ -140,7 +141,7 @@ def test_a_store_of_other_scenes_is_refused(tmp_path, name):
 def test_a_store_of_scenes_of_objects_is_of_one_size(tmp_path):
     given = dict(scene_objects="x", scene_size="32")
     data = dataclasses.replace(store_of_scenes(tmp_path / "s", **given), scene_objects="x")
-    source = open_split(DataSettings(**SCENES), "train")
+    source = source_of(**SCENES)
     with pytest.raises(UserError, match="of --scene_size=32, not of these, of --scene_size=16"):
         with_boxes(source, data)
     assert with_boxes(source, dataclasses.replace(data, scene_size=32)).size == 5

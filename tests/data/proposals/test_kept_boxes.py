@@ -5,15 +5,15 @@ import pytest
 from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
 from ssl_tf.training.data_record import keep_data
+from tests.data.opened import source_of
 
 BOXES = {f"scenes/train/{n}": [[0, 0, 0.5, 0.1 * (n + 1)]] * n for n in range(5)}
 
 
 def test_a_run_goes_on_with_the_boxes_of_its_first_start(tmp_path):
-    source = open_source(dataset="scenes", scenes=5, scene_size=16)
+    source = source_of(dataset="scenes", scenes=5, scene_size=16)
     (tmp_path / "run").mkdir()
 
     def go_on(name, boxes):

@@ -9,9 +9,9 @@ from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.shuffled_boxes import shuffled
 from ssl_tf.data.proposals.store import ProposalStore
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import ShuffleSettings, flagfiles
+from tests.data.opened import source_of
 from tests.data.tiny_images import example, png, write_records
 
 
@@ -20,7 +20,7 @@ def boxes_of(images):
 
 
 def test_every_image_gets_the_boxes_of_another():
-    source = open_source(dataset="scenes", scenes=40, scene_size=16)
+    source = source_of(dataset="scenes", scenes=40, scene_size=16)
     own = [tuple(map(tuple, x["boxes"].tolist())) for x in source.sequence().as_numpy_iterator()]
     for seed in range(3):
         images = list(shuffled(source, seed))
@@ -33,7 +33,7 @@ def test_every_image_gets_the_boxes_of_another():
 
 def test_one_image_has_no_other():
     with pytest.raises(UserError, match="one image has no other to take boxes from"):
-        next(shuffled(open_source(dataset="scenes", scenes=1, scene_size=16), 0))
+        next(shuffled(source_of(dataset="scenes", scenes=1, scene_size=16), 0))
 
 
 def test_the_command_writes_a_store(tmp_path, capsys):
@@ -72,7 +72,7 @@ def test_names_that_are_no_utf_8_are_found_again(tmp_path):
     ids = [b"caf\xe9.png", b"a.png", "\u00e9.png".encode()]
     records = [example(image=png(n), id=image_id) for n, image_id in enumerate(ids)]
     write_records(tmp_path / "a.tfrecord", records)
-    source = open_source(tfrecord=str(tmp_path / "a.tfrecord"))
+    source = source_of(tfrecord=str(tmp_path / "a.tfrecord"))
 
     class Boxed:
         size, name = source.size, source.name

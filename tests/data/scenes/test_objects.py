@@ -9,9 +9,9 @@ from ssl_tf.data.scenes import objects
 from ssl_tf.data.scenes.objects import ObjectScenes, draw_layout, render_layout
 from ssl_tf.data.scenes.renderer import SAMPLES, TEXTURES, SceneRenderer
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import PretrainSettings, flagfiles
+from tests.data.opened import source_of
 from tests.data.prepared_tfds import prepare, prepare_several
 from tests.data.tiny_images import png, write_folder
 
@@ -100,7 +100,7 @@ def root(tmp_path_factory):
 
 
 def opened(root, split="train"):
-    return open_source(
+    return source_of(
         dataset="scenes",
         split=split,
         scenes=12,
@@ -117,7 +117,7 @@ def test_each_split_has_the_objects_of_its_own(root):
             f"scenes of animals:{split}", count, 3, True,
         )  # fmt: skip
         assert source.class_names == ("cat", "dog", "eel")
-        objects = open_source(dataset="animals", data_dir=str(root), split=split)
+        objects = source_of(dataset="animals", data_dir=str(root), split=split)
         images, labels = [], []
         for record in objects.sequence().as_numpy_iterator():
             images.append(tf.io.decode_png(record["image"]).numpy()[:, 1:7])
@@ -156,12 +156,12 @@ def test_a_photograph_is_the_ground_and_nothing_else_changes(monkeypatch):
 
 def test_each_scene_has_a_ground_of_its_own(root, tmp_path):
     def scenes(scenes, split="train", **more):
-        return open_source(
+        return source_of(
             dataset="scenes", split=split, scenes=scenes, scene_size=24, scene_objects="animals",
             data_dir=str(root), **more,
         )  # fmt: skip
 
-    ground = open_source(dataset="animals", data_dir=str(root)).size
+    ground = source_of(dataset="animals", data_dir=str(root)).size
     plain, photographed = (
         [tf.io.decode_png(x["image"]).numpy() for x in source.sequence().as_numpy_iterator()]
         for source in (scenes(4), scenes(4, scene_ground="animals"))
@@ -222,13 +222,13 @@ def test_objects_that_cannot_be_pasted(tmp_path, root):
 def test_the_labels_of_objects_can_be_named(tmp_path):
     prepare_several(tmp_path)
     given = dict(dataset="scenes", data_dir=str(tmp_path), scene_objects="toys", scenes=8)
-    assert list(open_source(**given).guesses) == ["label_feature"]
-    scenes = open_source(**given, label_feature="pose")
+    assert list(source_of(**given).guesses) == ["label_feature"]
+    scenes = source_of(**given, label_feature="pose")
     assert scenes.guesses == {} and scenes.class_names == ("left", "right", "up")
     # Reports tell these from scenes of the other label.
     assert scenes.name == "scenes of toys (pose):train"
     with pytest.raises(SettingsError, match="--scene_ground: pairs.*none is called image"):
-        open_source(**given, scene_ground="pairs")
+        source_of(**given, scene_ground="pairs")
 
 
 def test_objects_without_scenes():

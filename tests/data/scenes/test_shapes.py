@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from ssl_tf.data.scenes import shapes
 from ssl_tf.data.scenes.shapes import CLASSES, render_scene
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import SettingsError
+from tests.data.opened import source_of
 
 
 def test_a_scene_is_a_function_of_seed_and_index():
@@ -111,8 +111,8 @@ def test_surface_and_habitat_together_are_typical_of_one_class():
 
 
 def test_the_source():
-    train = open_source(dataset="scenes", scenes=12, scene_size=20)
-    test = open_source(dataset="scenes", split="test", scenes=12, scene_size=20)
+    train = source_of(dataset="scenes", scenes=12, scene_size=20)
+    test = source_of(dataset="scenes", split="test", scenes=12, scene_size=20)
     assert (train.size, test.size, train.num_classes) == (12, 3, len(CLASSES))
     assert train.class_names == tuple(CLASSES) and (train.name, test.name) == (
         "scenes:train",
@@ -129,4 +129,4 @@ def test_the_source():
 
 def test_unknown_split():
     with pytest.raises(SettingsError, match="splits train, test, not 'validation'"):
-        open_source(dataset="scenes", split="validation")
+        source_of(dataset="scenes", split="validation")

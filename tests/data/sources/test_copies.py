@@ -7,10 +7,10 @@ from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.sources import source_checks
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.sources.source_checks import copied, warn_of_copies
 from ssl_tf.settings import AnnotationSettings, flagfiles
 from tests.data.annotations.annotated_files import write_voc
+from tests.data.opened import source_of
 from tests.data.tiny_images import png, write_folder
 
 
@@ -44,7 +44,7 @@ def test_of_many_images_some_are_looked_at(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(source_checks, "_LOOKED_AT", 3)
     files = {f"{n}.png": png(n) for n in range(8)}
     train, test = (
-        open_source(image_folder=write_folder(tmp_path / name, files)) for name in ("a", "b")
+        source_of(image_folder=write_folder(tmp_path / name, files)) for name in ("a", "b")
     )
     warn_of_copies(train, test)
     told = capsys.readouterr().err
@@ -68,7 +68,7 @@ def test_both_ways_to_images_to_judge_by_are_looked_at(tmp_path, capsys):
 
 def test_a_hold_out_with_copies_of_what_is_learned_is_told(tmp_path, capsys):
     files = {f"{n}_{copy}.png": png(n) for n in range(8) for copy in "xy"}
-    source = open_source(image_folder=write_folder(tmp_path / "images", files))
+    source = source_of(image_folder=write_folder(tmp_path / "images", files))
     boxes = [ImageProposals(name, np.array([[0, 0, 1, 1]], np.float32)) for name in files]
     write_proposals(tmp_path / "boxes", boxes, generator="test", settings={})
     for whole in (source, WithProposals(source, ProposalStore(str(tmp_path / "boxes")))):
@@ -85,8 +85,8 @@ def test_a_hold_out_with_copies_of_what_is_learned_is_told(tmp_path, capsys):
         assert (
             f"{expected} of the 4 images of folder {tmp_path}/images, 4 held out are copies" in told
         )
-    apart = open_source(image_folder=write_folder(tmp_path / "apart", {"0_x.png": png(9)}))
+    apart = source_of(image_folder=write_folder(tmp_path / "apart", {"0_x.png": png(9)}))
     warn_of_copies(source, apart)
-    records = open_source(dataset="scenes", scenes=4, scene_size=24)
+    records = source_of(dataset="scenes", scenes=4, scene_size=24)
     warn_of_copies(records, records)
     assert capsys.readouterr().err == ""

@@ -3,8 +3,8 @@ import os
 import pytest
 
 from ssl_tf.data.sources.folder import ImageFolder
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.errors import UserError
+from tests.data.opened import source_of
 from tests.data.tiny_images import png, write_folder
 
 
@@ -32,7 +32,7 @@ def test_one_folder_a_class(tmp_path):
     }
     source = ImageFolder(write_folder(tmp_path, files))
     (tmp_path / "bird").mkdir()
-    source = open_source(image_folder=str(tmp_path))
+    source = source_of(image_folder=str(tmp_path))
     assert source.class_names == ("bird", "cat", "dog") and source.num_classes == 3
     records = list(source.sequence().as_numpy_iterator())
     assert [(record["id"], record["label"]) for record in records] == [

@@ -10,9 +10,10 @@ import tensorflow as tf
 from ssl_tf.data.batches import evaluation_batches, training_batches
 from ssl_tf.data.order import Steps
 from ssl_tf.data.prepared_manifest import Manifest, PixelIndex, RecordFile
-from ssl_tf.data.sources.opening import open_held_out, open_source, open_split
+from ssl_tf.data.sources.opening import open_held_out, open_split
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import DataSettings, KnnSettings, flagfiles
+from tests.data.opened import source_of
 from tests.data.tiny_images import example, picture, png, write_folder, write_records
 
 
@@ -43,20 +44,20 @@ def write(directory, splits, classes=("a", "b"), encode=png):
 
 def test_a_split_is_read(tmp_path):
     directory = write(tmp_path, {"train": [3, 2], "validation": [4]})
-    source = open_source(prepared=directory)
+    source = source_of(prepared=directory)
     assert (source.size, source.num_classes, source.class_names) == (5, 2, ("a", "b"))
     records = list(source.sequence().as_numpy_iterator())
     assert [(r["id"], r["label"], r["image"]) for r in records] == [
         (b"%d.jpg" % n, n % 2, png(n)) for n in range(5)
     ]
-    held_out = open_source(prepared=directory, split="validation")
+    held_out = source_of(prepared=directory, split="validation")
     assert [i.decode() for i in held_out.ids().as_numpy_iterator()] == [
         f"{n}.jpg" for n in range(5, 9)
     ]
 
 
 def test_without_classes_there_are_no_labels(tmp_path):
-    source = open_source(prepared=write(tmp_path, {"train": [2]}, classes=()))
+    source = source_of(prepared=write(tmp_path, {"train": [2]}, classes=()))
     assert source.num_classes is None
     assert "label" not in source.sequence().element_spec
 
@@ -64,9 +65,9 @@ def test_without_classes_there_are_no_labels(tmp_path):
 def test_the_validation_images_are_judged_on_unless_another_split_is_named(tmp_path):
     directory = write(tmp_path, {"train": [3], "validation": [4]})
     data = DataSettings(prepared=directory)
-    assert open_held_out(data, "", open_split(data, "train")).size == 4
+    assert open_held_out(data, "", open_split(data)).size == 4
     with pytest.raises(SettingsError, match="--split=test: .* has train, validation"):
-        open_held_out(data, "test", open_split(data, "train"))
+        open_held_out(data, "test", open_split(data))
     flags = ["--checkpoint=RUN", f"--prepared={directory}", "--test_split=validation"]
     assert flagfiles.parse(flags, KnnSettings).evaluation.test_split == "validation"
 
@@ -91,7 +92,7 @@ def write_raw(directory, sizes, classes=("a", "b"), wider=8):
 
 
 def test_raw_pixels_are_read_from_their_places(tmp_path):
-    source = open_source(prepared=write_raw(tmp_path, [3, 2]))
+    source = source_of(prepared=write_raw(tmp_path, [3, 2]))
     assert (source.size, source.num_classes) == (5, 2)
     for number, record in enumerate(source.sequence().as_numpy_iterator()):
         assert (record["id"], record["label"]) == (b"%d.jpg" % number, number % 2)
@@ -109,17 +110,17 @@ def test_an_index_of_another_preparation_is_refused(tmp_path):
     index = tmp_path / "train-0.tfrecord.index.npz"
     manifest["splits"]["train"][0]["index"] = hashlib.sha256(index.read_bytes()).hexdigest()
     (tmp_path / "prepared.json").write_text(json.dumps(manifest))
-    assert open_source(prepared=folder).size == 3
+    assert source_of(prepared=folder).size == 3
     PixelIndex.of([(f"{n}.jpg", 0, 50, 6, 8) for n in range(3)]).write(
         tmp_path / "train-0.tfrecord"
     )
     with pytest.raises(UserError, match="index.npz is damaged or of another preparation: restore"):
-        open_source(prepared=folder)
+        source_of(prepared=folder)
 
 
 def test_pixels_that_were_prepared_anew_are_told_from_those_before(tmp_path):
     def opened(width):
-        source = open_source(prepared=write_raw(tmp_path, [3, 2], wider=width))
+        source = source_of(prepared=write_raw(tmp_path, [3, 2], wider=width))
         return list(source.contents()), list(source.details())
 
     first, same, wider = map(opened, (8, 8, 9))
@@ -128,9 +129,9 @@ def test_pixels_that_were_prepared_anew_are_told_from_those_before(tmp_path):
 
 def test_raw_pixels_train_as_the_same_images_in_png(tmp_path):
     (tmp_path / "raw").mkdir()
-    raw = open_source(prepared=write_raw(tmp_path / "raw", [8]))
+    raw = source_of(prepared=write_raw(tmp_path / "raw", [8]))
     files = {f"{n}.png": tf.io.encode_png(picture(n, 6, 8 + n)).numpy() for n in range(8)}
-    encoded = open_source(image_folder=write_folder(tmp_path / "png", files))
+    encoded = source_of(image_folder=write_folder(tmp_path / "png", files))
     made = []
     for source in (raw, encoded):
         batches = training_batches(
@@ -143,7 +144,7 @@ def test_raw_pixels_train_as_the_same_images_in_png(tmp_path):
 
 
 def test_a_raw_file_that_goes_meanwhile_ends_the_run_in_one_line(tmp_path):
-    source = open_source(prepared=write_raw(tmp_path, [4]))
+    source = source_of(prepared=write_raw(tmp_path, [4]))
     (tmp_path / "train-0.tfrecord").unlink()
     with pytest.raises(UserError, match="0.tfrecord cannot be read any more: No such file") as told:
         list(source.read(source.sequence()))
@@ -151,7 +152,7 @@ def test_a_raw_file_that_goes_meanwhile_ends_the_run_in_one_line(tmp_path):
 
 
 def test_a_raw_file_that_is_cut_meanwhile_ends_the_run_in_one_line(tmp_path):
-    source = open_source(prepared=write_raw(tmp_path, [4]))
+    source = source_of(prepared=write_raw(tmp_path, [4]))
     with (tmp_path / "train-0.tfrecord").open("r+b") as file:
         file.truncate(300)
     with pytest.raises(tf.errors.OpError):
@@ -164,30 +165,30 @@ def test_a_damaged_index_is_told(tmp_path):
     directory = write_raw(tmp_path, [4])
     (tmp_path / "train-0.tfrecord.index.npz").write_bytes(b"PK")
     with pytest.raises(UserError, match="index.npz cannot be read .*: prepare the images again"):
-        open_source(prepared=directory)
+        source_of(prepared=directory)
 
 
 def test_what_is_no_complete_result_is_told(tmp_path):
     with pytest.raises(UserError, match="has no prepared.json: it is no result of prepare, or not"):
-        open_source(prepared=str(tmp_path))
+        source_of(prepared=str(tmp_path))
     directory = write(tmp_path, {"train": [3], "validation": [4]})
     file = tmp_path / "train-00000-of-00001.tfrecord"
     content = file.read_bytes()
     file.write_bytes(content[:-1])
     with pytest.raises(UserError, match=f"has {len(content) - 1} bytes, not {len(content)}"):
-        open_source(prepared=directory)
+        source_of(prepared=directory)
     file.unlink()
     with pytest.raises(UserError, match="is gone: restore the file"):
-        open_source(prepared=directory)
+        source_of(prepared=directory)
     manifest = json.loads((tmp_path / "prepared.json").read_text())
     for damage in ({"version": 2}, {"splits": 3}, {"more": 1}, {"splits": {"train": [{"x": 1}]}}):
         (tmp_path / "prepared.json").write_text(json.dumps(manifest | damage))
         with pytest.raises(UserError, match="prepare the images again"):
-            open_source(prepared=directory)
+            source_of(prepared=directory)
 
 
 def test_a_directory_is_told_from_others_by_its_images(tmp_path):
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
-    one = open_source(prepared=write(tmp_path / "a", {"train": [3]}))
-    other = open_source(prepared=write(tmp_path / "b", {"train": [4]}))
+    one = source_of(prepared=write(tmp_path / "a", {"train": [3]}))
+    other = source_of(prepared=write(tmp_path / "b", {"train": [4]}))
     assert list(one.contents()) != list(other.contents())

@@ -39,7 +39,7 @@ def folder(tmp_path):
 
 def joined(folder, store):
     data = DataSettings(image_folder=str(folder), proposals=store)
-    return with_boxes(open_split(data, "train"), data)
+    return with_boxes(open_split(data), data)
 
 
 def test_boxes_of_images_of_other_shapes_are_refused(folder, tmp_path):
@@ -82,10 +82,10 @@ def test_sizes_tell_whether_boxes_are_of_images_that_were_turned(lying, tmp_path
         store = store_of(tmp_path / name, {**dict.fromkeys(names, (30, 50)), "49.jpg": last})
         here = dataclasses.replace(data, proposals=store)
         if upright == orient:
-            assert with_boxes(open_split(here, "train"), here).size == 50
+            assert with_boxes(open_split(here), here).size == 50
         else:
             with pytest.raises(UserError, match=f"or give --orient={str(upright).lower()}$"):
-                with_boxes(open_split(here, "train"), here)
+                with_boxes(open_split(here), here)
     assert "does not tell" not in capsys.readouterr().err
 
 
@@ -100,7 +100,7 @@ def test_where_no_size_tells_whether_boxes_are_of_turned_images_it_is_said(tmp_p
                 tmp_path / f"{name}{sizes[0][0]}", dict(zip(("a.jpg", "b.jpg"), sizes))
             )
             data = DataSettings(image_folder=str(folder), orient=True, proposals=store)
-            with_boxes(open_split(data, "train"), data)
+            with_boxes(open_split(data), data)
             told = "does not tell whether its boxes are of images turned upright"
             assert (told in capsys.readouterr().err) == (name == "turned")
 
@@ -126,7 +126,7 @@ def test_the_images_looked_at_may_stand_anywhere_in_the_store(folder, tmp_path, 
     shapes = others | {f"{n}.png": (50, 30) for n in range(4)}
     data = DataSettings(image_folder=folder, proposals=store_of(tmp_path / "last", shapes))
     with pytest.raises(UserError, match="4 of 4 that were looked at"):
-        check_images(ProposalStore(data.proposals), open_split(data, "train"), data)
+        check_images(ProposalStore(data.proposals), open_split(data), data)
 
 
 def test_boxes_of_another_folder_of_the_same_names_are_told(folder, tmp_path, capsys):
@@ -150,7 +150,7 @@ def test_boxes_of_another_split_are_told(tmp_path, capsys):
         settings = {"dataset": "animals", "split": split}
         store = store_of(tmp_path / split[:7], {"0.png": (0, 0)}, settings)
         data = DataSettings(dataset="animals", data_dir=str(tmp_path), proposals=store)
-        with_boxes(open_split(data, "train"), data)
+        with_boxes(open_split(data), data)
         warning = "has boxes of --split=test, and these images are of --split=train"
         assert (warning in capsys.readouterr().err) == is_told
 
@@ -160,6 +160,6 @@ def test_boxes_of_another_data_set_are_told(tmp_path, capsys):
     for name, told in (("cats:1.0.0", True), ("animals", False), ("animals:2.0.0", False)):
         store = store_of(tmp_path / name[-6:], {"0.png": (0, 0)}, {"dataset": name})
         data = DataSettings(dataset="animals", data_dir=str(tmp_path), proposals=store)
-        with_boxes(open_split(data, "train"), data)
+        with_boxes(open_split(data), data)
         warning = "has boxes of --dataset=cats, and these images are of --dataset=animals"
         assert (warning in capsys.readouterr().err) == told

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from ssl_tf.data.sources import tfds_features
-from ssl_tf.data.sources.opening import open_source
 from ssl_tf.data.sources.source_checks import check_guesses
 from ssl_tf.errors import SettingsError, UserError
 from tests.data.annotations.annotated_files import coco_example, coco_features, prepare_tfds
+from tests.data.opened import source_of
 from tests.data.prepared_tfds import KINDS, POSES, prepare, prepare_several
 from tests.data.tiny_images import picture, without_images, write_records
 
@@ -21,7 +21,7 @@ def prepared(tmp_path_factory):
 
 
 def opened(root, split="train", dataset="animals"):
-    return open_source(dataset=dataset, data_dir=str(root), split=split)
+    return source_of(dataset=dataset, data_dir=str(root), split=split)
 
 
 def test_records(prepared):
@@ -201,19 +201,19 @@ def test_labels_of_any_name_are_told_or_named(several):
     assert source.guesses == {"label_feature": told}
     assert source.part(np.arange(6) < 3, "half").guesses == source.guesses
     for feature, names in (("kind", KINDS), ("pose", POSES)):
-        source = open_source(dataset="toys", data_dir=str(several), label_feature=feature)
+        source = source_of(dataset="toys", data_dir=str(several), label_feature=feature)
         assert source.guesses == {} and source.class_names == tuple(names)
         assert source.name == f"toys ({feature}):train"
         np.testing.assert_array_equal(labels_of(source), np.arange(6) % len(names))
     with pytest.raises(UserError, match="^--label_feature=breed: toys has no such feature; it has"):
-        open_source(dataset="toys", data_dir=str(several), label_feature="breed")
+        source_of(dataset="toys", data_dir=str(several), label_feature="breed")
 
 
 def test_labels_of_boxes_are_told_or_named(several):
     source = opened(several, dataset="roads")
     told = "roads:train has the features objects/hidden, objects/type, and none is called objects/"
     assert source.guesses["label_feature"].startswith(told)
-    source = open_source(dataset="roads", data_dir=str(several), label_feature="objects/type")
+    source = source_of(dataset="roads", data_dir=str(several), label_feature="objects/type")
     assert source.guesses == {} and source.multi_label
     np.testing.assert_array_equal(labels_of(source), np.eye(2)[np.arange(6) % 2])
 
@@ -223,7 +223,7 @@ def test_images_of_any_name_are_told_or_named(several):
     told = "pairs:train has the features left, right, and none is called image"
     assert source.guesses == {"image_feature": told}
     for feature, first in (("left", 0), ("right", 50)):
-        source = open_source(dataset="pairs", data_dir=str(several), image_feature=feature)
+        source = source_of(dataset="pairs", data_dir=str(several), image_feature=feature)
         assert source.guesses == {} and source.name == f"pairs ({feature}):train"
         for number, record in enumerate(source.sequence().as_numpy_iterator()):
             image = tf.io.decode_png(record["image"])

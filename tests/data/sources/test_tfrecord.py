@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from ssl_tf.data.labels import read_annotations
-from ssl_tf.data.sources.opening import open_source, open_split
+from ssl_tf.data.sources.opening import open_split
 from ssl_tf.data.sources.tfrecord import ExampleFiles
 from ssl_tf.errors import SettingsError, UserError
 from ssl_tf.settings import DataSettings, flagfiles
+from tests.data.opened import source_of
 from tests.data.tiny_images import example, png, write_records
 
 
@@ -22,7 +23,7 @@ def test_all_fields(tmp_path):
         ],
     )
     write_records(tmp_path / "b", [example(image__encoded=b"z", image__class__label=0)])
-    source = open_source(tfrecord=str(tmp_path / "*"))
+    source = source_of(tfrecord=str(tmp_path / "*"))
     assert (source.size, source.num_classes, source.class_names) == (3, 5, ())
     first, second, third = source.sequence().as_numpy_iterator()
     assert (first["id"], first["image"], first["label"]) == (b"x.jpg", b"x", 4)
@@ -180,7 +181,7 @@ def test_boxes_of_crowds_are_left_out_and_told(tmp_path, capsys, bare_first):
     bare = with_boxes(2)
     records = [bare, coco, both] if bare_first else [coco, both, bare]
     write_records(tmp_path / "a", records)
-    source = open_source(tfrecord=str(tmp_path / "a"))
+    source = source_of(tfrecord=str(tmp_path / "a"))
     tops = [
         (8 * record["boxes"][:, 0]).tolist() for record in source.sequence().as_numpy_iterator()
     ]
@@ -196,7 +197,7 @@ def test_marks_without_a_crowd_or_without_boxes_change_nothing(tmp_path, capsys)
     write_records(tmp_path / "b", [boxless])
     write_records(tmp_path / "c", [boxless, with_boxes(1)])
     for name, counts in (("a", [2, 1]), ("b", [None]), ("c", [0, 1])):
-        source = open_source(tfrecord=str(tmp_path / name))
+        source = source_of(tfrecord=str(tmp_path / name))
         boxes = [record.get("boxes") for record in source.sequence().as_numpy_iterator()]
         assert [None if x is None else len(x) for x in boxes] == counts
         assert ("left out" in capsys.readouterr().err) == (name != "a")
@@ -205,9 +206,9 @@ def test_marks_without_a_crowd_or_without_boxes_change_nothing(tmp_path, capsys)
 def test_marks_of_crowds_must_be_as_many_as_boxes_and_numbers(tmp_path, capsys):
     write_records(tmp_path / "a", [with_boxes(3, image__object__is_crowd=[0, 1])])
     with pytest.raises(UserError, match="2 values under image/object/is_crowd and 3 boxes: give"):
-        open_source(tfrecord=str(tmp_path / "a"))
+        source_of(tfrecord=str(tmp_path / "a"))
     write_records(tmp_path / "b", [with_boxes(1, image__object__is_crowd=b"no")])
-    open_source(tfrecord=str(tmp_path / "b"))
+    source_of(tfrecord=str(tmp_path / "b"))
     assert "image/object/is_crowd (bytes_list) of" in capsys.readouterr().err
 
 
@@ -236,7 +237,7 @@ def test_labels_from_1(tmp_path, capsys):
     assert ExampleFiles(glob, 1).num_classes == 4
     assert "label goes from 1 to 3, so class 0 has no image" in capsys.readouterr().err
     data = flagfiles.parse([f"--tfrecord={glob}", "--first_label=1"], DataSettings)
-    source = open_split(data, "train")
+    source = open_split(data)
     assert source.num_classes == 3 and capsys.readouterr().err == ""
     assert read_annotations(source)[1].tolist() == [0, 1, 2, 0, 1, 2]
     write_records(tmp_path / "b", [example(image=png(0), label=0)])
@@ -277,9 +278,3 @@ def test_files_that_are_empty_or_absent_are_told(tmp_path, capsys):
 def test_no_file_matches(tmp_path):
     with pytest.raises(UserError, match="--tfrecord=.*nothing.* matches no file"):
         ExampleFiles(str(tmp_path / "nothing*"), 1)
-
-
-@pytest.mark.parametrize("named", [{}, {"dataset": "scenes", "image_folder": "x"}])
-def test_exactly_one_source(named):
-    with pytest.raises(SettingsError, match="exactly one of"):
-        open_source(**named)
