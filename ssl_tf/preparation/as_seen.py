@@ -8,13 +8,13 @@ import contextlib
 import dataclasses
 import functools
 import io
-import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import numpy as np
 from PIL import Image, ImageCms
+
+from ssl_tf.preparation.bit_depth import PNG_DEPTH, eight_bits, shows_through
 
 EXTENSIONS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif", ".bmp",
@@ -36,20 +36,8 @@ _TURNS = {
 # JPEG decodes at a half, a quarter or an eighth of its sides, which saves most of the time for a
 # photograph of 12 megapixels. The rest is resized from at least this many times the wanted sides.
 _DRAFT = 2
-# Depth and colour type in the header of a PNG.
-_PNG, _PNG_DEPTH, _PNG_COLOUR = b"\x89PNG", 24, 25
-# Pillow's names for how 16 bits a sample stand in a TIFF: the lower byte first, the upper one, or
-# as this machine has them -> with the bytes of a sample exchanged.
-_EXCHANGED = {
-    f"{mode};16{order}": f"{mode};16{other}"
-    for mode in ("RGB", "RGBA", "RGBX")
-    for order, other in {"L": "B", "B": "L", "N": "LB"[sys.byteorder == "little"]}.items()
-}
-_TWELVE_BITS, _SIXTEEN_BITS = 2**12 - 1, 2**16 - 1
 # Held while Pillow's limit on pixels, of which there is one a process, is lifted.
 _without_limit = threading.Lock()
-# Tags of a TIFF: the bits of a sample, and whether it is an integer without a sign.
-_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT, _UNSIGNED = 258, 262, 339, (1,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +104,7 @@ def open_image(content: bytes) -> Image.Image:
     clear = image.info.get("transparency")
     if image.format == "PNG" and image.mode == "L" and isinstance(clear, int):
         # Pillow stretches 2 and 4 bits to 8, and leaves the level that is transparent as it is.
-        image.info["transparency"] = clear * 255 // (2 ** content[_PNG_DEPTH] - 1)
+        image.info["transparency"] = clear * 255 // (2 ** content[PNG_DEPTH] - 1)
     return image
 
 
@@ -138,7 +126,7 @@ def header(image: Image.Image) -> Header:
         turned=turn in _TURNS,
         profile=_other_profile(image.info.get("icc_profile"), image.mode) is not None,
         several=bool(getattr(image, "is_animated", False)),
-        transparent=_has_opacity(image) and _shows_through(image),
+        transparent=shows_through(image),
     )
 
 
@@ -179,7 +167,7 @@ def as_seen(image: Image.Image, content: bytes, short_side: int, background: str
     image.draft(None, (_DRAFT * wanted[0], _DRAFT * wanted[1]))
     image.load()
     turn = _turn(image)
-    image = _eight_bits(image, content)
+    image = eight_bits(image, content)
     if image.size != wanted:
         image = image.resize(wanted, Image.Resampling.LANCZOS, reducing_gap=3.0)
     image = _to_srgb(image, profile)
@@ -211,142 +199,6 @@ def _wanted_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     if scale >= 1.0:
         return size
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _eight_bits(image: Image.Image, content: bytes) -> Image.Image:
-    """The image with 8 bits a sample, in the mode L, LA, RGB, RGBA, CMYK or LAB."""
-    deep = _deep_reader(image, content)
-    if deep and _brightest(image) <= _TWELVE_BITS >> 8:
-        return _scaled_colours(deep(image, content))
-    if image.mode == "F" or _has_long_integers(image):
-        return Image.fromarray(_as_positive(_scaled_range(_numbers(image)), image))
-    if image.mode.startswith("I"):
-        grey = Image.fromarray(_as_positive(_scaled_integers(np.asarray(image)), image))
-        if _has_opacity(image):
-            grey.putalpha(Image.fromarray(np.where(_is_clear(image), 0, 255).astype(np.uint8)))
-        return grey
-    if _has_opacity(image):
-        # A profile of greys is one of images without colours.
-        return image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
-    return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB")
-
-
-def _has_opacity(image: Image.Image) -> bool:
-    return image.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info
-
-
-def _shows_through(image: Image.Image) -> bool:
-    """Whether any pixel of an image with opacity is not opaque, as all of most screenshots are."""
-    if image.mode.startswith("I"):
-        return bool(_is_clear(image).any())
-    image = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
-    return image.getchannel("A").getextrema()[0] < 255
-
-
-def _is_clear(image: Image.Image) -> np.ndarray:
-    """The pixels of the one level of 16 bits that is transparent: bool [H, W]."""
-    return np.asarray(image) == image.info["transparency"]
-
-
-def _as_positive(levels: np.ndarray, image: Image.Image) -> np.ndarray:
-    """Levels where 0 is black; Pillow turns those where it is white at up to 8 bits alone."""
-    white_is_zero = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0
-    return 255 - levels if white_is_zero else levels
-
-
-def _has_long_integers(image: Image.Image) -> bool:
-    """Whether samples are integers of 32 bits. The mode I has those of 16 bits with a sign, too."""
-    return image.mode == "I" and image.format == "TIFF" and image.tag_v2[_BITS] == (32,)
-
-
-def _numbers(image: Image.Image) -> np.ndarray:
-    """The samples of 32 bits of an image of one channel: float64 [H, W]."""
-    values = np.asarray(image)
-    # Pillow has no integers without a sign, and keeps their bits.
-    if image.mode == "I" and image.tag_v2.get(_SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED:
-        values = values.view(np.uint32)
-    return values.astype(np.float64)
-
-
-def _deep_reader(
-    image: Image.Image, content: bytes
-) -> Callable[[Image.Image, bytes], np.ndarray] | None:
-    """What reads all bits of a PNG or TIFF of 16 bits and several channels: Pillow reads 8.
-
-    None: the file is no such one.
-    """
-    if content.startswith(_PNG):
-        is_deep = len(content) > _PNG_COLOUR and content[_PNG_DEPTH] == 16
-        return _deep_png if is_deep and content[_PNG_COLOUR] != 0 else None
-    if image.format == "TIFF":
-        raw = {tile[3][0] for tile in open_image(content).tile}
-        return _deep_tiff if raw and raw <= _EXCHANGED.keys() else None
-    return None
-
-
-def _brightest(image: Image.Image) -> int:
-    """The largest sample of an image of several channels, opacity left aside."""
-    ranges = zip(image.getbands(), image.getextrema())
-    return max(high for band, (_, high) in ranges if band != "A")
-
-
-def _deep_png(image: Image.Image, content: bytes) -> np.ndarray:
-    """The samples of a PNG of 16 bits: uint16 [H, W, 3], or [H, W, 4] with opacity."""
-    import tensorflow as tf
-
-    channels = 4 if content[_PNG_COLOUR] & 4 else 3
-    return tf.io.decode_png(content, channels=channels, dtype=tf.uint16).numpy()
-
-
-def _deep_tiff(image: Image.Image, content: bytes) -> np.ndarray:
-    """The same of a TIFF, of which Pillow gave `image`, the upper bytes.
-
-    Told that the bytes of a sample stand in the other order, it gives the lower ones.
-    """
-    lower = open_image(content)
-    lower.tile = [(*tile[:3], (_EXCHANGED[tile[3][0]], *tile[3][1:])) for tile in lower.tile]
-    lower.load()
-    return np.asarray(image).astype(np.uint16) << 8 | np.asarray(lower)
-
-
-def _scaled_colours(deep: np.ndarray) -> Image.Image:
-    """An image of samples of 16 bits, of which the colours use the lower 12 alone.
-
-    Opacity is scaled by itself: some writers fill all 16 bits with it, others 12 as well.
-
-    Args:
-        deep: uint16 [H, W, 3], or [H, W, 4] with opacity.
-    """
-    parts = (deep[..., :3], *([deep[..., 3:]] if deep.shape[-1] == 4 else ()))
-    return Image.fromarray(np.concatenate([_scaled_integers(part) for part in parts], axis=-1))
-
-
-def _scaled_integers(values: np.ndarray) -> np.ndarray:
-    """Grey levels of more than 8 bits, as uint8.
-
-    Values of up to 12 bits are what cameras and scanners write into 16: their largest is 4095.
-    """
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > _SIXTEEN_BITS:
-        return _scaled_range(values.astype(np.float64))
-    top = _TWELVE_BITS if high <= _TWELVE_BITS else _SIXTEEN_BITS
-    return ((values.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
-
-
-def _scaled_range(values: np.ndarray) -> np.ndarray:
-    """Grey levels whose range the depth does not tell, as uint8; 0 to 1 and 0 to 255 are kept.
-
-    The range is that of the finite values. What is no number is black.
-
-    Args:
-        values: float64 [H, W].
-    """
-    finite = values[np.isfinite(values)]
-    low, high = finite.min(initial=np.inf), finite.max(initial=-np.inf)
-    if low >= 0 and high <= 255:
-        low, high = 0, 1 if high <= 1 else 255
-    levels = (values - low) * (255 / max(high - low, 1e-30))
-    return np.round(np.nan_to_num(levels, nan=0).clip(0, 255)).astype(np.uint8)
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

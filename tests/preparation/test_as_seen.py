@@ -75,50 +75,6 @@ def test_xmp_turns_nothing_as_in_browsers(kind):
     assert seen(file.getvalue()).shape == (12, 20, 3)
 
 
-@pytest.mark.parametrize("dtype", ["u1", "u2"])
-def test_white_may_be_zero(dtype):
-    values = np.arange(12 * 16).astype(dtype).reshape(12, 16)
-    if dtype != "u1":
-        values *= 21
-    positive, negative = (seen(odd_files.grey_tiff(values, black)) for black in (0, 1))
-    np.testing.assert_array_equal(negative, 255 - positive)
-    assert negative.max() == 255 and negative.min() < 80
-
-
-@pytest.mark.parametrize("dtype", ["u2", "i2", "u4", "i4", "f4"])
-@pytest.mark.parametrize(
-    "low, high",
-    [(0, 1), (0, 255), (300, 4000), (0, 30_000), (0, 65_535), (-500, 500), (0, 2**32 - 256)],
-)
-def test_the_depth_of_the_file_tells_what_is_white(dtype, low, high):
-    kind = np.dtype(dtype)
-    if kind.kind != "f" and not np.iinfo(kind).min <= low < high <= np.iinfo(kind).max:
-        high = np.iinfo(kind).max
-        low = max(low, np.iinfo(kind).min)
-    values = np.linspace(low, high, 12 * 16).round().astype(kind).reshape(12, 16)
-    if low < 0:
-        black, white = low, high
-    elif kind.itemsize == 2:
-        black, white = 0, 4095 if high <= 4095 else 65_535
-    else:
-        black, white = (0, high) if high in (1, 255) else (low, high)
-    expected = (values.astype(np.float64) - black) * 255 / (white - black)
-    assert np.abs(seen(odd_files.grey_tiff(values)) - odd_files.grey(expected)).max() <= 1
-    if high in (1, 255) and kind.itemsize == 4:
-        assert set(np.unique(seen(odd_files.grey_tiff(values)))) >= {0, 255}
-
-
-@pytest.mark.parametrize("low, high", [(0, 1), (0, 255), (100, 1100)])
-def test_what_is_no_finite_number_bounds_no_range(low, high):
-    values = np.linspace(low, high, 12 * 16, dtype=np.float32).reshape(12, 16)
-    expected = seen(odd_files.grey_tiff(values))
-    assert len(np.unique(expected)) > 150
-    for odd, level in ((np.inf, 255), (-np.inf, 0), (np.nan, 0)):
-        # Not the ends, which bound the range.
-        values[3, 3], expected[3, 3] = odd, level
-        np.testing.assert_array_equal(seen(odd_files.grey_tiff(values)), expected)
-
-
 @pytest.mark.parametrize("name", odd_files.UNSEEN)
 def test_a_file_that_nobody_can_see_is_told(name, tmp_path):
     content, end, status, words = odd_files.UNSEEN[name]
