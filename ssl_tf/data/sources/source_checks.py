@@ -1,25 +1,20 @@
 """What is wrong with images that can be read: refused, or told on stderr."""
 
-import hashlib
 import os
-from collections.abc import Sequence
 
 from ssl_tf.data import orientation
 from ssl_tf.data.listing import are_splits
-from ssl_tf.data.parallel_reading import read_each
 from ssl_tf.data.source import Source
+from ssl_tf.data.sources.file_copies import copied
 from ssl_tf.data.sources.folder import ImageFolder
 from ssl_tf.errors import SettingsError, warn
 from ssl_tf.settings import DataSettings
 
-# Of files of equal size, so many bytes tell most photographs apart.
-_HEAD_BYTES = 4096
 # Of more images to judge by, so many are looked at for copies: each of them may be of the size of
 # some of a million training images.
 _LOOKED_AT = 2000
 # Of images in record files, so many are looked at for their EXIF.
 _READ = 100
-_UNREADABLE = b""
 
 
 def check_guesses(source: Source, *, judged: bool, begun: bool = False) -> None:
@@ -121,50 +116,6 @@ def warn_of_copies(train: Source, test: Source) -> None:
             f"images, such as {os.fsdecode(copies[0])}, and flatter the figure; remove copies, as "
             "`python -m ssl_tf.prepare` does"
         )
-
-
-def copied(files: Sequence[bytes], others: Sequence[bytes]) -> list[bytes]:
-    """The files of which there is one of equal bytes among others.
-
-    Only others of an equal size are opened, and read whole only if they begin alike, each once.
-    """
-    if not (files and others):
-        return []
-    wanted = set(read_each(_size, files)) - {0}
-    others = [path for path, size in zip(others, read_each(_size, others)) if size in wanted]
-    for digest in (_of_head, _of_all):
-        ours, theirs = list(read_each(digest, files)), list(read_each(digest, others))
-        common = {*ours} & {*theirs} - {_UNREADABLE}
-        files = [path for path, found in zip(files, ours) if found in common]
-        others = [path for path, found in zip(others, theirs) if found in common]
-    return files
-
-
-def _size(path: bytes) -> int:
-    """0 of a file that cannot be read, which is no copy of another."""
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return 0
-
-
-def _of_head(path: bytes) -> bytes:
-    return _digest(path, _HEAD_BYTES)
-
-
-def _of_all(path: bytes) -> bytes:
-    return _digest(path, -1)
-
-
-def _digest(path: bytes, count: int) -> bytes:
-    """Of the first bytes of a file, and of its size."""
-    try:
-        with open(path, "rb") as file:
-            begin = file.read(count)
-            size = os.fstat(file.fileno()).st_size
-    except OSError:
-        return _UNREADABLE
-    return hashlib.sha256(b"%d " % size + begin).digest()
 
 
 def warn_of_originals(train: Source, test: Source) -> None:

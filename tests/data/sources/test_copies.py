@@ -7,37 +7,11 @@ from ssl_tf.data.proposals.format import ImageProposals, write_proposals
 from ssl_tf.data.proposals.join import WithProposals
 from ssl_tf.data.proposals.store import ProposalStore
 from ssl_tf.data.sources import source_checks
-from ssl_tf.data.sources.source_checks import copied, warn_of_copies
+from ssl_tf.data.sources.source_checks import warn_of_copies
 from ssl_tf.settings import AnnotationSettings, flagfiles
 from tests.data.annotations.annotated_files import write_voc
 from tests.data.opened import source_of
 from tests.data.tiny_images import png, write_folder
-
-
-def test_files_of_equal_bytes_are_copies_and_others_of_equal_size_are_not(tmp_path):
-    # Of one size and one begin, longer than what is read first.
-    begin = bytes(5000)
-    contents = {"a": begin + b"1", "b": begin + b"2", "c": begin + b"1", "d": b"", "e": b""}
-    for name, content in contents.items():
-        (tmp_path / name).write_bytes(content)
-    a, b, c, d, e, gone = (str(tmp_path / name).encode() for name in "abcdeg")
-    assert copied([a, b], [c]) == [a]
-    assert copied([d, gone], [e, gone]) == []
-    assert copied([], [a]) == copied([a], []) == []
-
-
-def test_files_that_begin_alike_are_read_once_each(tmp_path, monkeypatch):
-    """White pages of one size: pairs of them would be compared for hours."""
-    for side, number in (("x", 0), ("y", 300)):
-        for n in range(300):
-            (tmp_path / f"{side}{n}").write_bytes(bytes(5000) + b"%03d" % (n + number))
-    ours, theirs = ([str(tmp_path / f"{s}{n}").encode() for n in range(300)] for s in "xy")
-    read, digest = [], source_checks._of_all
-    monkeypatch.setattr(source_checks, "_of_all", lambda path: (read.append(path), digest(path))[1])
-    assert copied(ours, theirs) == []
-    assert sorted(read) == sorted([*ours, *theirs])
-    (tmp_path / "y7").write_bytes((tmp_path / "x9").read_bytes())
-    assert copied(ours, theirs) == [ours[9]]
 
 
 def test_of_many_images_some_are_looked_at(tmp_path, monkeypatch, capsys):
