@@ -16,6 +16,26 @@ ID = ("image/id", "id", "image/filename")
 CROWDS = ("image/object/is_crowd", "image/object/group_of")
 BOXES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 
+# Keys, the kind that their values must have, and what follows if they have another one.
+_KINDS = (
+    (
+        _LABEL,
+        "int64_list",
+        "these images count as unlabelled; write labels as numbers 0, 1, 2, ... in an int64_list",
+    ),
+    (
+        ID,
+        "bytes_list",
+        "a record's place in its file is its id, and proposals or lists of other ids do not match; "
+        "write ids as text in a bytes_list",
+    ),
+    (
+        CROWDS,
+        "int64_list",
+        "boxes around several objects count as others; write 0 or 1 for each box in an int64_list",
+    ),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Fields:
@@ -75,42 +95,22 @@ def find_fields(files: list[str]) -> Fields:
             f"its keys are {', '.join(sorted(kinds))}"
         )
 
-    def of_another_type(names: tuple[str, ...], kind: str) -> str:
-        if first(names, kind):
-            return ""
-        return " and ".join(f"{name} ({kinds[name]})" for name in names if kinds.get(name))
-
-    others = of_another_type(_LABEL, "int64_list")
-    if others:
-        warn(
-            f"--tfrecord: {others} of {file} is no int64_list, so these images count as "
-            "unlabelled; write labels as numbers 0, 1, 2, ... in an int64_list"
-        )
-    others = of_another_type(ID, "bytes_list")
-    if others:
-        warn(
-            f"--tfrecord: {others} of {file} is no bytes_list, so a record's place in its "
-            "file is its id, and proposals or lists of other ids do not match; write ids as text "
-            "in a bytes_list"
-        )
+    for names, kind, consequence in _KINDS:
+        mistyped = " and ".join(f"{name} ({kinds[name]})" for name in names if kinds.get(name))
+        if mistyped and not first(names, kind):
+            warn(f"--tfrecord: {mistyped} of {file} is no {kind}, so {consequence}")
     label, image_id = first(_LABEL, "int64_list"), first(ID, "bytes_list")
     boxes = any(side in kinds for side in BOXES)
     crowds = tuple(name for name in CROWDS if kinds.get(name) == "int64_list")
-    others = of_another_type(CROWDS, "int64_list")
-    if others:
-        warn(
-            f"--tfrecord: {others} of {file} is no int64_list, so boxes around several objects "
-            "count as others; write 0 or 1 for each box in an int64_list"
-        )
-    others = {
+    may_follow = {
         **dict.fromkeys((name for name in CROWDS if name not in crowds), tf.int64),
         **({} if label else dict.fromkeys(_LABEL, tf.int64)),
         **({} if image_id else dict.fromkeys(ID, tf.string)),
         **({} if boxes else dict.fromkeys(BOXES, tf.float32)),
     }
-    # Those of another type have been told.
-    others = {name: kind for name, kind in others.items() if not kinds.get(name)}
-    return Fields(image, label, image_id, boxes, crowds, others)
+    # Those of another kind have been told.
+    lacking = {name: dtype for name, dtype in may_follow.items() if not kinds.get(name)}
+    return Fields(image, label, image_id, boxes, crowds, lacking)
 
 
 def of_all_records(fields: Fields, glob: str, size: int, having: Counter[str]) -> Fields:
