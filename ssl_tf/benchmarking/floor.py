@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ssl_tf.benchmarking.timing import Contender
 from ssl_tf.data.batches import with_private_threads
+from ssl_tf.data.decoding import pixels
 from ssl_tf.settings import ViewSettings
 from ssl_tf.views import crops
 
@@ -15,13 +16,6 @@ ENDLESS = 2**31
 # The number of examples of a large data set: TensorFlow's shuffle searches at least 2**16 places,
 # so the order of a few images takes more time than that of a million.
 EXAMPLES = 2**20
-
-
-def decoded(encoded: tf.Tensor) -> tf.Tensor:
-    """The pixels of an image, uint8 [H, W, 3], by the bare decoder."""
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    image.set_shape([None, None, 3])
-    return image
 
 
 def floor_views(
@@ -37,7 +31,7 @@ def floor_views(
         settings: number and side of the views, ratio of the crops and area of the small ones.
         with_original: whether to make the original.
     """
-    image = decoded(encoded)
+    image = pixels(encoded)
     height, width = tf.unstack(tf.shape(image)[:2])
     large, small = len(settings.strategies), settings.small_views
     small_ratio = tuple(math.sqrt(area) for area in settings.small_area)

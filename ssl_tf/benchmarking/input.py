@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.benchmarking import FIRST, FLOOR, HOST, RECIPE, reading, rivals
-from ssl_tf.benchmarking.floor import BATCH, ENDLESS, EXAMPLES, contender, decoded, floor_batches
+from ssl_tf.benchmarking.floor import BATCH, ENDLESS, EXAMPLES, contender, floor_batches
 from ssl_tf.benchmarking.timing import Contender, Cost, alternate, median_cost, median_ratio
 from ssl_tf.data.batches import training_batches
-from ssl_tf.data.decoding import KnownImages
+from ssl_tf.data.decoding import KnownImages, pixels
 from ssl_tf.data.order import Steps
 from ssl_tf.data.source import IndexedSource, Source
 from ssl_tf.data.sources.opening import open_split, with_boxes
@@ -51,7 +51,7 @@ class Sample(IndexedSource):
         turns: list[np.ndarray] = []
         for record in source.read(source.stream(seed, 0, min(count, source.size))):
             try:
-                shape = decoded(tf.constant(record["image"])).shape
+                shape = pixels(record["image"]).shape
             except tf.errors.InvalidArgumentError:
                 continue
             self.encoded.append(record["image"])
@@ -179,7 +179,7 @@ def _op_costs(settings: InputBenchmarkSettings, sample: Sample) -> dict[str, flo
     """CPU milliseconds a view of each operation, less those of the identity."""
     views = settings.pretrain.views
     patches = np.stack(
-        [evaluation_crop(decoded(tf.constant(e)), views.image_size) for e in sample.encoded[:BATCH]]
+        [evaluation_crop(pixels(e), views.image_size) for e in sample.encoded[:BATCH]]
     )
     contenders = [_op_contender(index, tf.constant(patches)) for index in range(len(OPS))]
     costs = alternate(contenders, _OP_SHARE * settings.timing.seconds, settings.timing.repetitions)
