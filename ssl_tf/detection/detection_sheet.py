@@ -38,7 +38,7 @@ def draw_objects(
     Returns:
         The sheet, uint8 [H, W, 3]; None, and no file, if no image is readable.
     """
-    names = source.class_names or tuple(map(str, range(source.num_classes)))
+    names = source.names_or_numbers
     by_index = {image.index: _likely(image) for image in found}
     cells = []
     examples = source.sequence(0, len(truth)).map(lambda x: decode(x, source.unreadable))

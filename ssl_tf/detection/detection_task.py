@@ -89,8 +89,7 @@ class Detection(Task):
             )
         if self.predictions is not None:
             write_predictions(found, self.test, self.predictions)
-        classes = self.test.num_classes
-        names = self.test.class_names or tuple(map(str, range(classes)))
+        classes, names = self.test.num_classes, self.test.names_or_numbers
         figures: dict[str, Any] = {}
         for kind in ("box", "mask") if self.network.masks else ("box",):
             of_kind, by_class = coco_figures(self._truth, found, classes, kind)

@@ -77,7 +77,7 @@ class Segmentation(Task):
                 "their pixels have the ignored label; mend or convert them"
             )
         confusion = Confusion(counts)
-        names = self.test.class_names or tuple(map(str, range(classes)))
+        names = self.test.names_or_numbers
         return {**confusion.figures(), "class_iou": dict(zip(names, confusion.class_ious()))}
 
     def draw(self, model: Segmenter, path: Path) -> np.ndarray | None:

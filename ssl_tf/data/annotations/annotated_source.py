@@ -116,6 +116,11 @@ class AnnotatedSource(IndexedSource):
         self._told_of_turns = False
 
     @property
+    def names_or_numbers(self) -> tuple[str, ...]:
+        """The names of the classes; of classes without names their numbers, as text."""
+        return self.class_names or tuple(map(str, range(self.num_classes)))
+
+    @property
     def stored_ids(self) -> tuple[int | str | None, ...]:
         """The id of each class of a label map in what is stored; None: that has no such class."""
         return tuple(range(self.first_label, self.first_label + self.num_classes))
