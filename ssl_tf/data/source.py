@@ -119,7 +119,7 @@ class Source(abc.ABC):
     def details(self) -> Iterator[bytes]:
         """What tells these examples from others of the same names, in canonical order.
 
-        That are sizes of files, labels and annotations. No image is read, and a copy of the data
+        These are sizes of files, labels and annotations. No image is read, and a copy of the data
         on another machine has the same details.
         """
         return iter(())
@@ -146,7 +146,7 @@ class Source(abc.ABC):
     def places(self) -> dict[str, np.ndarray]:
         """Where the images are that lie in something larger: its name -> int64 numbers in it.
 
-        That is a file of records, or a kind of scenes. None of images that are files.
+        The something is a record file or a kind of scenes. Sources of image files have none.
         """
         return {}
 
