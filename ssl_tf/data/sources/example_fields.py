@@ -96,8 +96,10 @@ def find_fields(files: list[str]) -> Fields:
         )
 
     for names, kind, consequence in _KINDS:
-        mistyped = " and ".join(f"{name} ({kinds[name]})" for name in names if kinds.get(name))
-        if mistyped and not first(names, kind):
+        found = {name: kinds[name] for name in names if kinds.get(name)}
+        mistyped = " and ".join(f"{n} ({other})" for n, other in found.items() if other != kind)
+        # Of labels and ids the first of the right kind is taken, of marks all are.
+        if mistyped and (names is CROWDS or kind not in found.values()):
             warn(f"--tfrecord: {mistyped} of {file} is no {kind}, so {consequence}")
     label, image_id = first(_LABEL, "int64_list"), first(ID, "bytes_list")
     boxes = any(side in kinds for side in BOXES)

@@ -210,6 +210,10 @@ def test_marks_of_crowds_must_be_as_many_as_boxes_and_numbers(tmp_path, capsys):
     write_records(tmp_path / "b", [with_boxes(1, image__object__is_crowd=b"no")])
     source_of(tfrecord=str(tmp_path / "b"))
     assert "image/object/is_crowd (bytes_list) of" in capsys.readouterr().err
+    one_of_two = with_boxes(1, image__object__is_crowd=b"no", image__object__group_of=[0])
+    write_records(tmp_path / "c", [one_of_two])
+    source_of(tfrecord=str(tmp_path / "c"))
+    assert "image/object/is_crowd (bytes_list) of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("label, kind", [(b"dog", "bytes_list"), (1.0, "float_list")])
