@@ -80,12 +80,14 @@ class EvaluationContext(Encoders):
         train, test: labelled images of the same classes.
         facts: entries of the report that name checkpoint and images.
         output: JSON file of the report.
+        reports: pattern of the names of such reports, which tables read.
     """
 
     train: Source
     test: Source
     facts: dict[str, str | int]
     output: Path
+    reports: str
 
     def report(
         self,
@@ -104,6 +106,8 @@ class EvaluationContext(Encoders):
         left_out = {UNREADABLE: unreadable} if unreadable else {}
         report = {**self.facts, **left_out, **results}
         told = _replaced(self.output, report)
+        if not self.output.match(self.reports):
+            told += f" (compare reads {self.reports} of a directory, and not this name)"
         write_json(self.output, report)
         print(f"{remark}; result in {self.output}{told}{self.train.unreadable.summary()}")
 
@@ -155,12 +159,6 @@ def open_context(
         output = Path(settings.output)
         check_owner(output, [output.parent], settings.checkpoint)
         prepare_output(output)
-        kind = stage.partition("_")[0]
-        if not output.match(f"{kind}*.json"):
-            warn(
-                f"--output={settings.output}: compare reads {kind}*.json of a directory, and not "
-                "this name"
-            )
     train, test = open_labelled(dataclasses.replace(settings, data=data))
     learned = known_images(settings.checkpoint or settings.init.init_encoder)
     for source in (train, test):
@@ -189,6 +187,7 @@ def open_context(
             **learned_from,
         },
         output=output,
+        reports=f"{stage.partition('_')[0]}*.json",
     )
 
 

@@ -362,7 +362,8 @@ def test_images_of_one_class_are_not_judged(tmp_path, capsys):
 def test_a_report_tells_what_it_replaces(noise, tmp_path, capsys):
     path = tmp_path / "knn.json"
     train, test = opened(f"--image_folder={noise}/train", f"--test_image_folder={noise}/test")
-    context = EvaluationContext({}, None, 8, 40, train=train, test=test, facts={}, output=path)
+    parts = dict(train=train, test=test, facts={}, output=path, reports="knn*.json")
+    context = EvaluationContext({}, None, 8, 40, **parts)
 
     def told(facts, **results):
         dataclasses.replace(context, facts=facts).report(results)
@@ -380,3 +381,5 @@ def test_a_report_tells_what_it_replaces(noise, tmp_path, capsys):
     path.write_text("{")
     assert told({"step": 80}, knn_k=5) == f"{start}, in the place of a damaged file"
     assert json.loads(path.read_text()) == {"step": 80, "knn_k": 5}
+    context = dataclasses.replace(context, output=tmp_path / "mine.json")
+    assert "(compare reads knn*.json of a directory, and not this name)" in told({"step": 80})

@@ -175,7 +175,7 @@ def test_the_center_moves_once_a_step_whatever_the_parts():
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--view_strategies=simclr,simclr,plain"], "compares two views"),
+        (["--view_strategies=simclr,simclr,plain"], "compares view 0 with view 1"),
         (["--pretext=rotation", "--crops=object_dilated"], "one projector and no task"),
         (["--batch_norm=shuffled"], "--method=dino has none"),
         (

@@ -211,7 +211,7 @@ def test_checkpoints_hold_queue_and_both_heads(tmp_path, routed):
     [
         (["--queue=72"], "1.12 times the 64 images"),
         (["--queue=20"], "the nearest is 16"),
-        (["--view_strategies=simclr,simclr,plain"], "compares two views"),
+        (["--view_strategies=simclr,simclr,plain"], "compares view 0 with view 1"),
         (["--projection_heads=per_view"], "give --crops=object_dilated"),
         (["--pretext=rotation"], "needs an object and its surroundings"),
         (["--method=byol", "--batch_norm=shuffled"], "--method=byol has none"),
