@@ -60,7 +60,8 @@ class Sample(IndexedSource):
             if "orientation" in record:
                 turns.append(record["orientation"])
         if not self.encoded:
-            raise UserError(f"{source.name}: none of its first {count} images can be decoded")
+            looked_at = min(count, source.size)
+            raise UserError(f"{source.name}: none of its first {looked_at} images can be decoded")
         super().__init__(source.name, EXAMPLES)
         self.largest_side = source.largest_side
         self._encoded = tf.constant(self.encoded)
