@@ -79,19 +79,19 @@ class PickledArray:
         Raises:
             ValueError: it is of something else, or its content has another size.
         """
-        order = "F" if self.fortran else "C"
         if self.dtype.of_objects:
             if not isinstance(self.content, list) or len(self.content) != math.prod(self.shape):
                 raise ValueError("an array of another size than its content")
             objects = np.empty(len(self.content), object)
             for place, value in enumerate(self.content):
                 objects[place] = of(value)
-            return objects.reshape(self.shape, order=order)
+            # NumPy lists objects row by row, whatever their order in memory was.
+            return objects.reshape(self.shape)
         # Text is what Python 2 called bytes.
         content = self.content
         content = content.encode("latin1") if isinstance(content, str) else content
         values = np.frombuffer(content, self.dtype.dtype())
-        return values.reshape(self.shape, order=order).copy()
+        return values.reshape(self.shape, order="F" if self.fortran else "C").copy()
 
 
 def _scalar(dtype: _Dtype, content: bytes | str) -> Any:

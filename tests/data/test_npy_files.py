@@ -15,6 +15,8 @@ CONTENT = {
     "mixed": {"data": np.array(["a", 1, [2]], object)},
     "ordered": OrderedDict(a=(np.float32(0.5), np.str_("text"), True, None)),
     "swapped": np.arange(3, dtype=">i4"),
+    "columns": np.array([["a", 1], ["b", 2], ["c", 3]], object).T,
+    "turned": np.arange(6.0).reshape(2, 3).T,
 }  # fmt: skip
 
 
