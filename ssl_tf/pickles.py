@@ -1,7 +1,8 @@
 """Containers, numbers, text and arrays of NumPy in a pickle, read without running anything in it.
 
 A pickle is a program. Here it can call nothing but functions that keep values: those of this file
-and those that the caller adds. A name that is none of theirs ends the reading.
+and those that the caller adds. A name that is none of theirs ends the reading. Memory has no bound:
+a hostile file may still take all there is.
 """
 
 import contextlib
@@ -46,6 +47,8 @@ class _Dtype:
 
     def __setstate__(self, state: tuple) -> None:
         self.order = {"|": "<", "=": "<"}.get(state[1], state[1])
+        if self.order not in ("<", ">"):
+            raise ValueError(f"the byte order {self.order!r}")
 
     @property
     def of_objects(self) -> bool:
@@ -192,7 +195,7 @@ def plain(value: Any) -> Any:
         if isinstance(value, PickledArray):
             return value.array(of)
         if isinstance(value, dict):
-            return {of(key): of(inner) for key, inner in value.items()}
+            return {of(key): of(inner) for key, inner in dict.items(value)}
         if isinstance(value, list | tuple):
             return type(value)(of(inner) for inner in value)
         return value

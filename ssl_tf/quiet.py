@@ -9,7 +9,8 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def no_error_output() -> Iterator[None]:
     """Sends to nowhere what this process writes to its error output, libraries included."""
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        sys.stderr.flush()
     try:
         kept = os.dup(2)
     except OSError:  # it has none

@@ -97,7 +97,8 @@ def _labelled_part(source: Source, count: int) -> Source | None:
 
 def _have_labels(source: Source) -> np.ndarray:
     """Whether the label of each image is public, bool [N]."""
-    return np.array([x["label"] != HIDDEN for x in source.read(source.annotations())])
+    labels = source.annotations().map(lambda example: example["label"]).batch(1024)
+    return np.concatenate(list(source.read(labels))) != HIDDEN
 
 
 class RepresentationMonitor(StepCallback):

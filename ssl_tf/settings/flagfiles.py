@@ -125,7 +125,7 @@ def _check(name: str, value: Any, metadata: Any) -> None:
                 f"--{name}={printable(element)}: must be text in UTF-8 without control "
                 "characters, as flagfiles are; give another name"
             )
-        if isinstance(element, str) and element != element.strip():
+        if isinstance(element, str) and element != element.rstrip():
             raise SettingsError(
                 f"--{name}={element!r}: a flagfile loses the blank at its end; remove it"
             )
