@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl_tf.data.batches import evaluation_batches
-from ssl_tf.data.labels import check_labels
+from ssl_tf.data.labels import HIDDEN, check_labels
 from ssl_tf.data.source import Source
 from ssl_tf.errors import UserError, warn
 
@@ -30,6 +30,7 @@ class FeatureReader:
         *,
         whole: bool = False,
         finite: bool = True,
+        hidden_labels: bool = False,
     ):
         """
         Args:
@@ -38,8 +39,10 @@ class FeatureReader:
             image_size: S, in pixels.
             whole: whether to take the whole centre square, as in `evaluation_crop`.
             finite: refuse features that are NaN or infinite.
+            hidden_labels: take images whose label is not public, too.
         """
         self._encode = encode
+        self._hidden_labels = hidden_labels
         self._source = source
         self._finite = finite
         self._batches = evaluation_batches(source, image_size, BATCH, whole=whole)
@@ -60,7 +63,9 @@ class FeatureReader:
             for batch in self._batches:
                 labels = batch["label"].numpy() if "label" in batch else None
                 if labels is not None and self._source.num_classes:
-                    check_labels(labels, batch["index"].numpy(), self._source)
+                    several = labels.ndim == 2 or not self._hidden_labels
+                    checked = ... if several else labels != HIDDEN
+                    check_labels(labels[checked], batch["index"].numpy()[checked], self._source)
                 features = self._encode(batch["image"]).numpy()
                 if self._finite:
                     check_finite(features, batch["index"].numpy(), self._source)

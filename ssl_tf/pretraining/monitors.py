@@ -49,56 +49,61 @@ def collapse_reason(embedding_std: float, rankme: float, dimension: int, count: 
     return None
 
 
-def _labelled(
-    source: Source, held_out: Source, settings: MonitorSettings
-) -> tuple[Source, Source] | None:
-    """The labelled images of both for kNN, the bank and the queries; None where one has none.
+class _LabelledFeatures:
+    """The features of at most `count` images with a public label, spread over a source.
 
-    Says so on stderr, and where only a part of the images is labelled.
+    A split may be labelled in part, as STL-10's train+unlabelled. That shows when the features are
+    first read: a start reads no label, which of record files would be a pass over all of them.
     """
+
+    def __init__(self, encode: Encode, source: Source, count: int, image_size: int):
+        self.source = source
+        self._encode, self._count, self._image_size = encode, count, image_size
+        self._is_chosen = False
+        self._reader = self._of(source)
+
+    def _of(self, source: Source) -> FeatureReader:
+        part = spread(source, self._count)
+        return FeatureReader(self._encode, part, self._image_size, hidden_labels=True)
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Features [N, D] and labels [N] or [N, C]; N is 0 where no label is public."""
+        features, labels = self._reader.read()
+        if labels.ndim == 2:
+            return features, labels
+        known = labels != HIDDEN
+        if known.any() and not known.all() and not self._is_chosen:
+            self._is_chosen = True
+            self._reader = self._of(self._labelled())
+            return self.read()
+        return features[known], labels[known]
+
+    def _labelled(self) -> Source:
+        source = self.source
+        of_all = source.annotations().map(lambda example: example["label"]).batch(1024)
+        known = np.concatenate(list(source.read(of_all))) != HIDDEN
+        print(
+            f"monitors: {known.sum()} of the {source.size} images of {source.name} have a label; "
+            "kNN is of them",
+            file=sys.stderr,
+        )
+        return source.part(known, f"{source.name}, labelled")
+
+
+def _have_labels(source: Source, held_out: Source) -> bool:
+    """Whether both have labels for kNN, as far as is seen without reading all; else says so."""
     if not (source.has_classes and held_out.num_classes):
         print("monitors: no kNN, which needs labels of two classes or more", file=sys.stderr)
-        return None
-    found = []
-    for images, count in (
-        (source, settings.monitor_bank),
-        (held_out, settings.monitor_queries),
-    ):
-        part = _labelled_part(images, count)
-        if part is None:
-            print(f"{images.name}: its labels are not public, so there is no kNN", file=sys.stderr)
-            return None
-        found.append(part)
-    bank, queries = found
-    return bank, queries
+        return False
+    for images in (source, held_out):
+        if images.multi_label and labels_are_hidden(images):
+            _tell_hidden(images)
+            return False
+    return True
 
 
-def _labelled_part(source: Source, count: int) -> Source | None:
-    """At most `count` images with a label, spread over a source; None where none of as many has.
-
-    A split may be labelled in part, as STL-10's train+unlabelled. All labels are read only then.
-    """
-    part = spread(source, count)
-    if source.multi_label:
-        return None if labels_are_hidden(source) else part
-    known = _have_labels(part)
-    if known.all():
-        return part
-    if not known.any():
-        return None
-    labelled = _have_labels(source)
-    print(
-        f"monitors: {labelled.sum()} of the {source.size} images of {source.name} have a label; "
-        "kNN is of them",
-        file=sys.stderr,
-    )
-    return spread(source.part(labelled, f"{source.name}, labelled"), count)
-
-
-def _have_labels(source: Source) -> np.ndarray:
-    """Whether the label of each image is public, bool [N]."""
-    labels = source.annotations().map(lambda example: example["label"]).batch(1024)
-    return np.concatenate(list(source.read(labels))) != HIDDEN
+def _tell_hidden(source: Source) -> None:
+    print(f"{source.name}: its labels are not public, so there is no kNN", file=sys.stderr)
 
 
 class RepresentationMonitor(StepCallback):
@@ -161,12 +166,15 @@ class RepresentationMonitor(StepCallback):
         self._multi_label = source.multi_label
         self._bank = self._queries = None
         self._k = settings.neighbours.knn_k
-        labelled = held_out and _labelled(source, held_out, settings)
-        if labelled:
-            self._k = real_k(self._k, labelled[0])
+        if held_out is not None and _have_labels(source, held_out):
+            self._k = real_k(self._k, spread(source, settings.monitor_bank))
+            side = recipe.settings.image_size
             self._bank, self._queries = (
-                FeatureReader(self._encode, images, recipe.settings.image_size)
-                for images in labelled
+                _LabelledFeatures(self._encode, images, count, side)
+                for images, count in (
+                    (source, settings.monitor_bank),
+                    (held_out, settings.monitor_queries),
+                )
             )
         batch = min(BATCH, queries.size)
         steps = Steps(seed, batch, start=0, stop=-(-queries.size // batch))
@@ -253,6 +261,11 @@ class RepresentationMonitor(StepCallback):
     def _knn(self) -> dict[str, float]:
         bank, bank_labels = self._bank.read()
         queries, labels = self._queries.read()
+        for part, found in ((self._bank, bank), (self._queries, queries)):
+            if not len(found):
+                _tell_hidden(part.source)
+                self._bank = None
+                return {}
         scores = weighted_knn(
             bank,
             bank_labels,
