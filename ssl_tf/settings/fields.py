@@ -86,7 +86,7 @@ def before(settings_class: type) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def listed(choices: Sequence[str] | Sequence[int]) -> str:
+def choices_as_text(choices: Sequence[str] | Sequence[int]) -> str:
     """The choices as text, without the one that means none."""
     return ", ".join(str(choice) for choice in choices if choice)
 

@@ -21,9 +21,9 @@ from ssl_tf.settings.fields import (
     as_dict,
     as_text,
     before,
+    choices_as_text,
     defaults,
     flag_fields,
-    listed,
     parts,
     unused,
 )
@@ -40,7 +40,7 @@ def _element_type(kind: Any) -> type | None:
 def _define(values: flags.FlagValues, field: dataclasses.Field, kind: Any) -> None:
     text = field.metadata["description"]
     if field.metadata["choices"]:
-        text += f" One of: {listed(field.metadata['choices'])}."
+        text += f" One of: {choices_as_text(field.metadata['choices'])}."
     if _element_type(kind):
         default = ",".join(str(x) for x in field.default)
         flags.DEFINE_string(field.name, default, text, flag_values=values)
@@ -134,7 +134,9 @@ def _check(name: str, value: Any, metadata: Any) -> None:
         if high is None and isinstance(element, int | float):
             high = LARGEST
         if choices and element not in choices:
-            raise SettingsError(f"--{name}={element}: unknown; choose one of {listed(choices)}")
+            raise SettingsError(
+                f"--{name}={element}: unknown; choose one of {choices_as_text(choices)}"
+            )
         if low is not None and element < low:
             raise SettingsError(f"--{name}={element}: must be at least {low}")
         if above is not None and element <= above:

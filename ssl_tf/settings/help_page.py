@@ -7,7 +7,7 @@ import typing
 from typing import Any
 
 from ssl_tf.errors import EXIT_CODES
-from ssl_tf.settings.fields import listed
+from ssl_tf.settings.fields import choices_as_text
 
 # What asks for help, and whether for all flags.
 ASKED = {"-h": False, "-help": False, "--help": False, "--help=all": True, "--helpfull": True}
@@ -122,7 +122,7 @@ def _told(flag: Flag) -> str:
     about = field.metadata
     told = [about["description"]]
     if about["choices"]:
-        told.append(f"One of: {listed(about['choices'])}.")
+        told.append(f"One of: {choices_as_text(about['choices'])}.")
     if kind is bool and field.default:
         told.append(f"--no{field.name} turns it off.")
     return " ".join(told)
